@@ -1,0 +1,121 @@
+"""Streaming answers of language models as observables, with backpressure through to the TCP window.
+
+::
+
+    import rxllm
+    from rxllm import operators as ops
+
+    async with rxllm.LLMClient() as client:
+        completion = await client.chat_stream(request).pipe(
+            ops.timeout_per_chunk(10, first=60),
+            ops.tee_to_display(),
+            ops.accumulate(),
+        )
+"""
+
+from __future__ import annotations
+
+from loguru import logger
+
+from rxllm import operators, sinks
+from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator
+from rxllm.bridges import Iteration, iterate, run
+from rxllm.client import LLMClient
+from rxllm.exceptions import (
+    APIConnectionError,
+    APIError,
+    APIResponseError,
+    APIStatusError,
+    APIStreamError,
+    BufferOverflowError,
+    ChunkTimeoutError,
+    DecodeError,
+    LimitExceededError,
+    MissingExtraError,
+    NoRunningLoopError,
+    RecordingError,
+    RxllmError,
+    StreamInterruptedError,
+    ToolCallError,
+    TruncatedStreamError,
+)
+from rxllm.flow import FlowControl, Pauses
+from rxllm.models import (
+    ChatCompletion,
+    ChatRequest,
+    CompletionChoice,
+    Delta,
+    FinishReason,
+    FunctionCall,
+    FunctionCallDelta,
+    IncompleteToolCall,
+    Message,
+    Repair,
+    Role,
+    StreamChoice,
+    StreamChunk,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from rxllm.sources import from_async_iterable, from_recording, from_sse, from_websocket, list_recordings
+from rxllm.typing import Ending, OperatorFunction, Sink, SinkStream
+from rxllm.wire import ServerSentEvent
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseError",
+    "APIStatusError",
+    "APIStreamError",
+    "BufferOverflowError",
+    "ChatCompletion",
+    "ChatRequest",
+    "ChunkTimeoutError",
+    "CompletionChoice",
+    "DecodeError",
+    "Delta",
+    "Ending",
+    "FinishReason",
+    "FlowControl",
+    "FunctionCall",
+    "FunctionCallDelta",
+    "IncompleteToolCall",
+    "Iteration",
+    "LLMClient",
+    "LimitExceededError",
+    "Message",
+    "MissingExtraError",
+    "NoRunningLoopError",
+    "OperatorFunction",
+    "Pauses",
+    "RecordingError",
+    "Repair",
+    "Role",
+    "RxllmError",
+    "ServerSentEvent",
+    "Sink",
+    "SinkStream",
+    "StreamAccumulator",
+    "StreamChoice",
+    "StreamChunk",
+    "StreamInterruptedError",
+    "ToolCall",
+    "ToolCallAccumulator",
+    "ToolCallDelta",
+    "ToolCallError",
+    "TruncatedStreamError",
+    "Usage",
+    "from_async_iterable",
+    "from_recording",
+    "from_sse",
+    "from_websocket",
+    "iterate",
+    "list_recordings",
+    "operators",
+    "run",
+    "sinks",
+]
+
+# A library is silent until its user asks: logger.enable("rxllm").
+logger.disable("rxllm")

@@ -1,0 +1,322 @@
+"""One of the parallel answers, as it grows.
+
+Rules:
+
+1. Text is kept in fragments, lists that a provider sends piece by piece are put end to end, and of everything else
+   the last value that is not null counts. Numbers are never added up.
+2. A role is sticky; a reason for the end that is blank is none, and of several the last counts.
+3. A state names everything by how far it had grown, so it costs what changed and never changes itself.
+4. A field of a provider that has the name of one of ours is kept as ``<name>_original``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators._text import Text
+from rxllm.accumulators._tool_calls import CallState, ToolCallFold
+from rxllm.exceptions import ToolCallError
+from rxllm.models import (
+    CompletionChoice,
+    Delta,
+    FinishReason,
+    FunctionCall,
+    FunctionCallDelta,
+    IncompleteToolCall,
+    Message,
+    Role,
+    StreamChoice,
+    ToolCall,
+)
+from rxllm.models._json import is_list, is_object
+from rxllm.models._lenient import set_aside
+
+__all__ = ["ChoiceFold", "ChoiceState", "keep_last", "without_names_of"]
+
+_TEXTS = ("reasoning_content", "reasoning", "refusal")
+_EXTRA_TEXTS = frozenset({"reasoning_text", "thinking"})
+_AUDIO_TEXTS = frozenset({"data", "transcript"})
+_LISTS = frozenset({"annotations", "content_parts", "images", "reasoning_details"})
+_CHOICE_LISTS = frozenset({"token_ids"})
+
+
+class _ListState(NamedTuple):
+    """A growing list as it was at one time."""
+
+    elements: list[Any]
+    length: int
+
+    def read(self) -> list[Any]:
+        return self.elements[: self.length]
+
+
+class _TextState(NamedTuple):
+    """A growing text as it was at one time."""
+
+    text: Text
+    length: int
+
+    def read(self) -> str:
+        return self.text.read(self.length)
+
+
+class _Grown:
+    """Fields of one object: some grow as texts, some as lists, of the others the last value counts."""
+
+    __slots__ = ("lists", "plain", "texts")
+
+    def __init__(self) -> None:
+        self.texts: dict[str, Text] = {}
+        self.lists: dict[str, list[Any]] = {}
+        self.plain: dict[str, Any] = {}
+
+    def add_text(self, name: str, fragment: str) -> int:
+        """Append to a text; returns how many characters that were."""
+        self.texts.setdefault(name, Text()).fragments.append(fragment)
+        return len(fragment)
+
+    def state(self) -> _GrownState:
+        return _GrownState(
+            {name: _TextState(text, len(text)) for name, text in self.texts.items()},
+            {name: _ListState(elements, len(elements)) for name, elements in self.lists.items()},
+            dict(self.plain),
+        )
+
+
+class _GrownState(NamedTuple):
+    texts: dict[str, _TextState]
+    lists: dict[str, _ListState]
+    plain: dict[str, Any]
+
+    def read(self) -> dict[str, Any]:
+        texts = {name: state.read() for name, state in self.texts.items()}
+        lists = {name: state.read() for name, state in self.lists.items()}
+        return {**self.plain, **texts, **lists}
+
+
+class ChoiceState(NamedTuple):
+    """A choice as it was at one time."""
+
+    number: int
+    role: Role | str | None
+    content: _TextState
+    finish_reason: FinishReason | str | None
+    calls: tuple[CallState, ...]
+    function: tuple[str, _TextState] | None
+    message: _GrownState
+    audio: _GrownState
+    logprobs: _GrownState
+    extra: _GrownState
+
+    def build(self, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
+        """The choice as a model.
+
+        Args:
+            log: Where repairs are noted.
+            ended: Whether the stream ended in good order, so that a missing reason for the end means nothing.
+            strict: Whether calls that are garbled are an error; else they are incomplete.
+
+        Raises:
+            ToolCallError: ``strict``, and a call is garbled.
+        """
+        finished = self.finish_reason != FinishReason.ERROR and (ended or bool(self.finish_reason))
+        calls: list[ToolCall] = []
+        incomplete: list[IncompleteToolCall] = []
+        for state in self.calls:
+            try:
+                if finished:
+                    calls.append(state.tool_call(log))
+                    continue
+            except ToolCallError:
+                if strict:
+                    raise
+            incomplete.append(state.incomplete())
+        function = None
+        if self.function is not None:
+            name, arguments = self.function[0], self.function[1].read()
+            if finished and name:
+                function = FunctionCall(name=name, arguments=arguments if arguments.strip() else "{}")
+            else:
+                incomplete.append(IncompleteToolCall(name=name or None, arguments=arguments))
+        return CompletionChoice.model_validate(
+            {
+                **without_names_of(CompletionChoice, self.extra.read()),
+                "index": self.number,
+                "message": self._message(calls, function),
+                "finish_reason": self.finish_reason,
+                "logprobs": self.logprobs.read() or None,
+                "incomplete_tool_calls": incomplete,
+            }
+        )
+
+    def _message(self, calls: list[ToolCall], function: FunctionCall | None) -> Message:
+        grown = self.message.read()
+        own = {name: grown.pop(name) for name in (*_TEXTS, "annotations") if name in grown}
+        fields = {
+            **without_names_of(Message, grown),
+            **own,
+            "role": self.role or Role.ASSISTANT,
+            "tool_calls": calls,
+            "function_call": function,
+            "audio": self.audio.read() or None,
+        }
+        # As a server has it that answers at once: null if there is something else instead of text.
+        instead = calls or function or fields["audio"] or fields.get("refusal")
+        fields["content"] = self.content.read() or (None if instead else "")
+        return Message.model_validate(fields)
+
+
+class ChoiceFold:
+    """The fold of one choice.
+
+    Args:
+        index: Which of the parallel answers.
+        log: Where repairs are noted.
+        max_tool_calls: How many calls it may have.
+    """
+
+    __slots__ = (
+        *("_audio", "_calls", "_content", "_extra", "_function", "_index", "_log", "_logprobs", "_message"),
+        *("_role", "_state", "finish_reason"),
+    )
+
+    def __init__(self, index: int, log: RepairLog, max_tool_calls: int) -> None:
+        self._index = index
+        self._log = log
+        self._calls = ToolCallFold(index, log, max_tool_calls)
+        self._content = Text()
+        self._function: tuple[str, Text] | None = None
+        self._message = _Grown()
+        self._audio = _Grown()
+        self._logprobs = _Grown()
+        self._extra = _Grown()
+        self._role: Role | str | None = None
+        self._state: ChoiceState | None = None
+        self.finish_reason: FinishReason | str | None = None
+
+    @property
+    def state(self) -> ChoiceState:
+        """The choice as it is now; the same object until it changes."""
+        if self._state is None:
+            self._state = ChoiceState(
+                self._index,
+                self._role,
+                _TextState(self._content, len(self._content)),
+                self.finish_reason,
+                self._calls.states(),
+                None
+                if self._function is None
+                else (self._function[0], _TextState(text := self._function[1], len(text))),
+                self._message.state(),
+                self._audio.state(),
+                self._logprobs.state(),
+                self._extra.state(),
+            )
+        return self._state
+
+    def process(self, choice: StreamChoice) -> int:
+        """Take what the choice gained.
+
+        Args:
+            choice: The choice of the next chunk.
+
+        Returns:
+            How many characters of text that were.
+
+        Raises:
+            ToolCallError: A fragment of a tool call fits nowhere.
+            LimitExceededError: There are too many calls.
+        """
+        self._state = None
+        delta = choice.delta
+        size = 0
+        if delta.content:
+            self._content.fragments.append(delta.content)
+            size = len(delta.content)
+        # Nearly all deltas are text and nothing else.
+        if len(delta.__pydantic_fields_set__) > 1 or not size:
+            size += self._process_rest(delta)
+        if choice.finish_reason:
+            self._finish(choice.finish_reason)
+        if choice.logprobs:
+            _put_end_to_end(self._logprobs, choice.logprobs, choice.logprobs)
+        if choice.__pydantic_extra__:
+            _put_end_to_end(self._extra, choice.__pydantic_extra__, _CHOICE_LISTS)
+        return size
+
+    def _finish(self, reason: FinishReason | str) -> None:
+        if self.finish_reason and reason != self.finish_reason:
+            self._log.add("finish-reason-replaced", self._index, self.finish_reason, reason)
+        self.finish_reason = reason
+
+    def _process_rest(self, delta: Delta) -> int:
+        size = 0
+        if delta.role and not self._role:
+            self._role = delta.role
+        for name in _TEXTS:
+            text: str | None = getattr(delta, name)
+            if text:
+                size += self._message.add_text(name, text)
+        for fragment in delta.tool_calls or ():
+            call = self._calls.add(fragment)
+            if call is not None and call.text.fragments and fragment.function:
+                size += len(call.text.fragments[-1])
+        if delta.function_call is not None:
+            size += self._process_function_call(delta.function_call)
+        if delta.__pydantic_extra__:
+            size += self._process_extra(delta.__pydantic_extra__)
+        return size
+
+    def _process_function_call(self, fragment: FunctionCallDelta) -> int:
+        name, text = self._function or ("", Text())
+        self._function = (name or fragment.name or "", text)
+        arguments = self._calls.text_of(fragment.arguments)
+        if arguments:
+            text.fragments.append(arguments)
+        return len(arguments)
+
+    def _process_extra(self, extra: dict[str, Any]) -> int:
+        size = 0
+        plain: dict[str, Any] = {}
+        for name, value in extra.items():
+            if name == "audio" and is_object(value):
+                size += self._process_audio(value)
+            elif name in _EXTRA_TEXTS and isinstance(value, str):
+                size += self._message.add_text(name, value)
+            else:
+                plain[name] = value
+        _put_end_to_end(self._message, plain, _LISTS)
+        return size
+
+    def _process_audio(self, audio: Mapping[str, Any]) -> int:
+        size = 0
+        for name, value in audio.items():
+            if name in _AUDIO_TEXTS and isinstance(value, str):
+                size += self._audio.add_text(name, value)
+            else:
+                keep_last(self._audio.plain, name, value)
+        return size
+
+
+def keep_last(kept: dict[str, Any], name: str, value: Any) -> None:
+    """Keep the last value that is not null."""
+    if value is not None or name not in kept:
+        kept[name] = value
+
+
+def without_names_of(model: type[BaseModel], fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a provider, those renamed that would be taken for the model's own."""
+    return {set_aside(name) if name in model.model_fields else name: value for name, value in fields.items()}
+
+
+def _put_end_to_end(grown: _Grown, fields: Mapping[str, Any], lists: Iterable[str]) -> None:
+    """Extend the lists among the fields that are named, and keep the last of the others."""
+    for name, value in fields.items():
+        if is_list(value) and name in lists:
+            grown.lists.setdefault(name, []).extend(value)
+        else:
+            keep_last(grown.plain, name, value)

@@ -1,0 +1,170 @@
+"""The fold from chunks to a completion.
+
+Rules:
+
+1. Time and memory are linear in the stream. Fragments are joined once, when they are read.
+2. A call is a ``ToolCall`` only if its choice has ended, or the stream has in good order. Otherwise it is an
+   ``IncompleteToolCall``.
+3. Identifier, model and the like are the first real ones: a placeholder (``""``, ``0``, ``null``) is none. Usage is
+   the last real one, and never added up.
+4. A snapshot notes how far everything had grown. It becomes a completion when it is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rxllm.accumulators._choice import ChoiceFold, keep_last
+from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators._snapshot import Snapshot, StreamState
+from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS
+from rxllm.exceptions import LimitExceededError, ToolCallError
+from rxllm.models import ChatCompletion, Message, StreamChoice, StreamChunk
+
+__all__ = ["StreamAccumulator"]
+
+_MAX_CHOICES = 128
+_MAX_CHARACTERS = 256 * 1024 * 1024
+_HEAD = ("id", "created", "model", "service_tier", "system_fingerprint")
+
+
+class StreamAccumulator:
+    """Puts the chunks of one stream together.
+
+    Args:
+        max_tool_calls: How many tool calls a choice may have.
+        max_choices: How many choices there may be.
+        max_characters: How much text there may be in all, arguments and reasoning included.
+
+    Example:
+        >>> from rxllm.models import StreamChunk
+        >>> accumulator = StreamAccumulator()
+        >>> for text in "Hel", "lo":
+        ...     accumulator.process_chunk(StreamChunk.from_wire({"choices": [{"delta": {"content": text}}]}))
+        >>> accumulator.message().content
+        'Hello'
+    """
+
+    __slots__ = (
+        *("_characters", "_choices", "_extra", "_head", "_log", "_max_characters", "_max_choices"),
+        *("_max_tool_calls", "_usage"),
+    )
+
+    def __init__(
+        self,
+        *,
+        max_tool_calls: int = MAX_TOOL_CALLS,
+        max_choices: int = _MAX_CHOICES,
+        max_characters: int = _MAX_CHARACTERS,
+    ) -> None:
+        self._max_tool_calls = max_tool_calls
+        self._max_choices = max_choices
+        self._max_characters = max_characters
+        self._log = RepairLog()
+        self._head: dict[str, Any] = {}
+        self._choices: dict[int, ChoiceFold] = {}
+        self._usage: Any = None
+        self._extra: dict[str, Any] = {}
+        self._characters = 0
+
+    def process_chunk(self, chunk: StreamChunk) -> None:
+        """Take the next chunk.
+
+        Args:
+            chunk: The chunk; neither changed nor kept.
+
+        Raises:
+            ToolCallError: A fragment of a tool call fits nowhere.
+            LimitExceededError: There are more calls, choices or characters than the limits admit.
+        """
+        self._log.position += 1
+        for choice in chunk.choices:
+            fold = self._choices.get(choice.index) or self._begin(choice)
+            self._characters += fold.process(choice)
+        if self._characters > self._max_characters:
+            raise LimitExceededError(
+                f"the answer is longer than {self._max_characters} characters",
+                limit="max_characters",
+                maximum=self._max_characters,
+            )
+        if len(self._head) < len(_HEAD):
+            self._take_head(chunk)
+        if chunk.usage is not None and chunk.usage.__pydantic_fields_set__:
+            self._take_usage(chunk)
+        if chunk.__pydantic_extra__:
+            for name, value in chunk.__pydantic_extra__.items():
+                keep_last(self._extra, name, value)
+
+    def completion(self, *, ended: bool = False) -> ChatCompletion:
+        """What has come, as the answer.
+
+        Args:
+            ended: Whether the stream is known to have ended in good order (``[DONE]``), so that the calls of a
+                choice without a ``finish_reason`` count nonetheless. By default they are incomplete.
+
+        Returns:
+            The completion. It is ``complete`` if the stream has ended or every choice has.
+
+        Raises:
+            ToolCallError: A finished call has no name, or more than one value for arguments. ``partial`` holds the
+                completion with that call as an incomplete one.
+        """
+        try:
+            return self._state(complete=ended or self._all_finished()).completion(ended=ended, strict=True)
+        except ToolCallError as error:
+            error.partial = self.partial()
+            raise
+
+    def partial(self) -> ChatCompletion:
+        """What has come, as what is left of an answer that was cut; raises nothing.
+
+        Returns:
+            The completion, ``complete`` being false. Calls that are garbled are incomplete ones.
+        """
+        return self._state().completion()
+
+    def message(self) -> Message:
+        """The message of choice 0 of ``completion()``."""
+        return self.completion().message
+
+    def snapshot(self) -> ChatCompletion:
+        """What has come so far, for a view of the growing answer.
+
+        Returns:
+            The same as ``partial()``, at the cost of what changed since the last snapshot: it is put together when
+            it is read, as it was when it was taken.
+        """
+        return Snapshot.of(self._state())
+
+    def _all_finished(self) -> bool:
+        return bool(self._choices) and all(fold.finish_reason for fold in self._choices.values())
+
+    def _state(self, *, complete: bool = False) -> StreamState:
+        return StreamState(
+            {**self._head, "usage": self._usage, "complete": complete},
+            tuple(self._choices[index].state for index in sorted(self._choices)),
+            self._extra.copy(),
+            self._log,
+            len(self._log.repairs),
+            self._log.position,
+        )
+
+    def _begin(self, choice: StreamChoice) -> ChoiceFold:
+        if len(self._choices) >= self._max_choices:
+            raise LimitExceededError(
+                f"the answer has more than {self._max_choices} choices",
+                limit="max_choices",
+                maximum=self._max_choices,
+            )
+        fold = self._choices[choice.index] = ChoiceFold(choice.index, self._log, self._max_tool_calls)
+        return fold
+
+    def _take_head(self, chunk: StreamChunk) -> None:
+        for name in _HEAD:
+            if name not in self._head and (value := getattr(chunk, name)):
+                self._head[name] = value
+
+    def _take_usage(self, chunk: StreamChunk) -> None:
+        if self._usage is not None and self._usage != chunk.usage:
+            self._log.add("usage-replaced", None, self._usage, chunk.usage)
+        self._usage = chunk.usage

@@ -1,0 +1,445 @@
+"""Which call a fragment belongs to.
+
+Servers number the calls of a choice wrongly, twice or not at all. A fragment is placed by these rules:
+
+1. An identifier or a name that is blank is absent.
+2. A known identifier goes to its call.
+3. A new identifier together with a name starts a call, even at an index in use; unless the call there still lacks
+   both, or lacks the identifier and has the same name: then it is that call's.
+4. An index without an identifier continues the call that is open there, unless that call's arguments have
+   structurally closed and a name arrives: that starts a new one.
+5. With neither, the fragment goes to the only call whose arguments are structurally open. If there are several,
+   that is an ambiguity, and an error. A name that is not the open call's starts a call if no arguments are under way.
+6. Names and identifiers are sticky. A name that goes on before the arguments have begun came in pieces.
+
+Nothing is allocated by index. Structural closure is tracked by a scan that sees each character once, and only when
+the question comes up.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+
+from rxllm.accumulators._json_scan import JSONScan
+from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators._text import Text
+from rxllm.exceptions import LimitExceededError, ToolCallError, excerpt
+from rxllm.models import FunctionCall, IncompleteToolCall, ToolCall, ToolCallDelta
+from rxllm.models._json import is_object
+
+__all__ = ["MAX_TOOL_CALLS", "CallState", "GrowingCall", "ToolCallFold"]
+
+MAX_TOOL_CALLS = 1024
+"""How many calls a choice may have by default."""
+
+
+_DECODER = json.JSONDecoder()
+
+
+class CallState(NamedTuple):
+    """A call as it was at one time.
+
+    Attributes:
+        choice: The index of the choice.
+        serial: In which order the calls of the choice began.
+        number: The index that the server gave it, or that was made up.
+        id: Its identifier, ``""`` while there is none.
+        name: The name of the function, ``""`` while there is none.
+        type: The kind of tool, ``""`` while it is not said.
+        text: The arguments, as they go on growing.
+        length: How many fragments of them there were.
+        extra: What else a provider sent with the call.
+        function_extra: What else a provider sent with the function.
+    """
+
+    choice: int
+    serial: int
+    number: int
+    id: str
+    name: str
+    type: str
+    text: Text
+    length: int
+    extra: dict[str, Any]
+    function_extra: dict[str, Any]
+
+    def tool_call(self, log: RepairLog) -> ToolCall:
+        """The finished call.
+
+        Raises:
+            ToolCallError: It has no name, or two values glued together for arguments.
+        """
+        arguments = self.text.read(self.length)
+        if not self.name:
+            raise self._error("a tool call has no name", arguments)
+        if self.type == "custom":
+            return self._custom_call(arguments, log)
+        if not arguments.strip():
+            log.add("arguments-empty", self[:2], arguments, "{}")
+            arguments = "{}"
+        elif _is_glued(arguments):
+            raise self._error(f"the arguments of {self.name!r} are more than one value", arguments)
+        function = FunctionCall.model_validate({**self.function_extra, "name": self.name, "arguments": arguments})
+        return ToolCall.model_validate(
+            {**self.extra, "id": self._call_id(log), "type": self.type or "function", "function": function}
+        )
+
+    def incomplete(self) -> IncompleteToolCall:
+        """What there is of the call."""
+        return IncompleteToolCall.model_validate(
+            {
+                **self.extra,
+                "index": self.number,
+                "id": self.id or None,
+                "name": self.name or None,
+                "arguments": self.text.read(self.length),
+            }
+        )
+
+    def _custom_call(self, text: str, log: RepairLog) -> ToolCall:
+        """A call of a custom tool, whose input is any text and not JSON."""
+        function = FunctionCall(name=self.name, arguments=text)
+        custom = {"name": self.name, "input": text}
+        return ToolCall.model_validate(
+            {**self.extra, "id": self._call_id(log), "type": self.type, "function": function, "custom": custom}
+        )
+
+    def _call_id(self, log: RepairLog) -> str:
+        if self.id:
+            return self.id
+        # Something to send the result under. The same stream always gets the same.
+        made_up = f"call_{self.choice}_{self.serial}"
+        log.add("id-made-up", self[:2], None, made_up)
+        return made_up
+
+    def _error(self, message: str, arguments: str) -> ToolCallError:
+        return ToolCallError(
+            f"{message}: {excerpt(arguments)}", choice=self.choice, call_id=self.id or None, text=arguments
+        )
+
+
+class GrowingCall:
+    """A call under way.
+
+    Attributes:
+        emitted: Whether the call was given away as finished; nothing may come for it any more.
+        began: In which item of the stream it began.
+        index: ``number`` of its ``CallState``, which describes the others.
+    """
+
+    __slots__ = (
+        *("_scan", "_scanned", "_state", "began", "choice", "emitted", "extra", "function_extra"),
+        *("id", "index", "name", "serial", "text", "type"),
+    )
+
+    def __init__(self, choice: int, serial: int, index: int, began: int) -> None:
+        self.choice = choice
+        self.serial = serial
+        self.index = index
+        self.began = began
+        self.id = ""
+        self.name = ""
+        self.type = ""
+        self.text = Text()
+        self.extra: dict[str, Any] = {}
+        self.function_extra: dict[str, Any] = {}
+        self.emitted = False
+        self._scan = JSONScan()
+        self._scanned = 0
+        self._state: CallState | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the arguments have structurally ended."""
+        fragments = self.text.fragments
+        for at in range(self._scanned, len(fragments)):
+            self._scan.feed(fragments[at])
+        self._scanned = len(fragments)
+        return self._scan.closed
+
+    @property
+    def state(self) -> CallState:
+        """The call as it is now; the same object until it changes."""
+        if self._state is None:
+            self._state = CallState(
+                self.choice,
+                self.serial,
+                self.index,
+                self.id,
+                self.name,
+                self.type,
+                self.text,
+                len(self.text),
+                self.extra,
+                self.function_extra,
+            )
+        return self._state
+
+    def append(self, arguments: str) -> None:
+        """Add a fragment of the arguments."""
+        if self.emitted and arguments.strip():
+            raise self._late("arguments", arguments)
+        self.text.fragments.append(arguments)
+        self._state = None
+
+    def describe(self, call_id: str, name: str, fragment: ToolCallDelta, log: RepairLog) -> None:
+        """Add what a fragment says of the call besides its arguments."""
+        self._state = None
+        if call_id:
+            self._identify(call_id, log)
+        if name:
+            self._name(name, log)
+        if fragment.type and not self.type:
+            self.type = fragment.type
+        self.extra = _keep_first(self.extra, fragment.__pydantic_extra__)
+        if fragment.function is not None:
+            self.function_extra = _keep_first(self.function_extra, fragment.function.__pydantic_extra__)
+
+    def _identify(self, call_id: str, log: RepairLog) -> None:
+        if not self.id:
+            if self.emitted:
+                raise self._late("an identifier", call_id)
+            self.id = call_id
+        elif call_id == self.id:
+            log.add("id-repeated", (self.choice, self.serial), call_id, None)
+        else:
+            log.add("id-changed", (self.choice, self.serial), call_id, self.id)
+
+    def _name(self, name: str, log: RepairLog) -> None:
+        subject = (self.choice, self.serial)
+        if not self.name:
+            self.name = name
+        elif name == self.name:
+            log.add("name-repeated", subject, name, None)
+        elif self.emitted:
+            raise self._late("a name", name)
+        elif self.text.fragments:
+            log.add("name-changed", subject, name, self.name)
+        else:
+            joined = name if name.startswith(self.name) else self.name + name
+            log.add("name-joined", subject, name, joined)
+            self.name = joined
+
+    def _late(self, what: str, text: str) -> ToolCallError:
+        return ToolCallError(
+            f"{what} for {self.name!r} came after the call was complete: {excerpt(text)}",
+            choice=self.choice,
+            call_id=self.id or None,
+            text=text,
+        )
+
+
+class ToolCallFold:
+    """The calls of one choice.
+
+    Args:
+        choice: The index of the choice.
+        log: Where repairs are noted.
+        max_tool_calls: How many calls there may be.
+
+    Attributes:
+        calls: The calls, in the order in which they began.
+    """
+
+    __slots__ = (
+        *("_by_id", "_by_index", "_choice", "_log", "_max_tool_calls", "_next_index", "_open", "_ranks", "_states"),
+        *("_touched", "calls"),
+    )
+
+    def __init__(self, choice: int, log: RepairLog, max_tool_calls: int) -> None:
+        self.calls: list[GrowingCall] = []
+        self._choice = choice
+        self._log = log
+        self._max_tool_calls = max_tool_calls
+        self._by_id: dict[str, GrowingCall] = {}
+        self._by_index: dict[int, GrowingCall] = {}
+        self._next_index = 0
+        self._open: list[GrowingCall] = []
+        self._touched: set[GrowingCall] = set()
+        self._states: list[CallState] = []
+        self._ranks: dict[int, int] = {}
+
+    def add(self, fragment: ToolCallDelta) -> GrowingCall | None:
+        """Place a fragment.
+
+        Args:
+            fragment: One element of ``delta.tool_calls``.
+
+        Returns:
+            The call that it went to; ``None`` if it said nothing and belongs to none.
+
+        Raises:
+            ToolCallError: It fits nowhere, or comes for a call that was given away.
+            LimitExceededError: There are too many calls.
+        """
+        if fragment.function is None and fragment.__pydantic_extra__:
+            fragment = _with_custom_as_function(fragment)
+        function = fragment.function
+        name = "" if function is None else self._unless_blank("name", function.name)
+        call_id = self._unless_blank("id", fragment.id)
+        arguments = "" if function is None else self.text_of(function.arguments)
+        call = self._place(fragment.index, call_id, name, arguments)
+        if call is None:
+            self._log.add("empty-fragment-ignored", self._choice, fragment.index, None)
+            return None
+        self._touched.add(call)
+        if (
+            call_id
+            or name
+            or fragment.type
+            or fragment.__pydantic_extra__
+            or (function and function.__pydantic_extra__)
+        ):
+            call.describe(call_id, name, fragment, self._log)
+            if call_id:
+                self._by_id.setdefault(call_id, call)
+        if arguments:
+            call.append(arguments)
+        return call
+
+    def states(self) -> tuple[CallState, ...]:
+        """The calls as they are now, in order of their index; costs what changed since the last time."""
+        if len(self._states) != len(self.calls):
+            ordered = self.ordered()
+            self._states = [call.state for call in ordered]
+            self._ranks = {call.serial: rank for rank, call in enumerate(ordered)}
+        else:
+            for call in self._touched:
+                self._states[self._ranks[call.serial]] = call.state
+        self._touched.clear()
+        return tuple(self._states)
+
+    def ordered(self) -> list[GrowingCall]:
+        """The calls in order of their index."""
+        return sorted(self.calls, key=lambda call: call.index)
+
+    def _unless_blank(self, field: str, value: str | None) -> str:
+        if value is None:
+            return ""
+        if not value.strip():
+            self._log.add("blank-ignored", (self._choice, field), value, None)
+            return ""
+        return value
+
+    def text_of(self, arguments: str | dict[str, Any] | None) -> str:
+        """The arguments of a fragment as text."""
+        if not isinstance(arguments, dict):
+            return arguments or ""
+        text = to_json(arguments).decode()
+        self._log.add("arguments-serialized", self._choice, arguments, text)
+        return text
+
+    def _place(self, index: int | None, call_id: str, name: str, arguments: str) -> GrowingCall | None:
+        known = self._by_id.get(call_id)
+        if known is not None:
+            return known
+        if index is None:
+            if call_id and name:
+                return self._begin(None)
+            return self._place_by_openness(call_id, name, arguments)
+        there = self._by_index.get(index)
+        if there is None:
+            # Some servers end a list of calls with an empty element.
+            return self._begin(index) if call_id or name or arguments.strip() else None
+        return self._begin(index) if _is_another(there, call_id, name, arguments) else there
+
+    def _place_by_openness(self, call_id: str, name: str, arguments: str) -> GrowingCall | None:
+        self._open = [call for call in self._open if not call.closed]
+        if name and all(self._is_other_name(call, name) for call in self._open):
+            return self._last_named(name, arguments) or self._begin(None)
+        if len(self._open) == 1 and not (name and _conflicts(self._open[0], name)):
+            return self._open[0]
+        if not (call_id or name or arguments.strip()):
+            return None
+        if not self._open and (call_id or not self.calls):
+            return self._begin(None)
+        raise ToolCallError(
+            f"a fragment of a tool call has no index and no identifier that is known, and {len(self._open)} calls are "
+            f"open: {excerpt(arguments or name or call_id)}",
+            choice=self._choice,
+            call_id=call_id or None,
+            text=arguments,
+        )
+
+    def _last_named(self, name: str, arguments: str) -> GrowingCall | None:
+        """The last call, if all that a fragment says is once more the name of it."""
+        if self._open or arguments.strip() or not self.calls:
+            return None
+        last = self.calls[-1]
+        return last if last.name == name and last.began != self._log.position else None
+
+    def _is_other_name(self, call: GrowingCall, name: str) -> bool:
+        """Whether a name without index cannot be meant for a call: the call has another, or is as new as the name."""
+        if call.text.fragments:
+            return False
+        return bool(call.name) and (call.name != name or call.began == self._log.position)
+
+    def _begin(self, index: int | None) -> GrowingCall:
+        if len(self.calls) >= self._max_tool_calls:
+            raise LimitExceededError(
+                f"choice {self._choice} has more than {self._max_tool_calls} tool calls",
+                limit="max_tool_calls",
+                maximum=self._max_tool_calls,
+            )
+        serial = len(self.calls)
+        if index is None:
+            index = self._next_index
+            self._log.add("index-made-up", (self._choice, serial), None, index)
+        elif index in self._by_index:
+            self._log.add("index-reused", (self._choice, serial), index, None)
+        call = GrowingCall(self._choice, serial, index, self._log.position)
+        self._next_index = max(self._next_index, index + 1)
+        self._by_index[index] = call
+        self.calls.append(call)
+        self._open.append(call)
+        return call
+
+
+def _with_custom_as_function(fragment: ToolCallDelta) -> ToolCallDelta:
+    """The fragment with ``custom``, the name and input of a custom tool, in the place of a function's."""
+    custom = (fragment.model_extra or {}).get("custom")
+    if not is_object(custom):
+        return fragment
+    function = {"name": custom.get("name"), "arguments": custom.get("input")}
+    fields = {name: value for name, value in fragment if name != "custom"}
+    return ToolCallDelta.model_validate({**fields, "type": "custom", "function": function})
+
+
+def _is_another(there: GrowingCall, call_id: str, name: str, arguments: str) -> bool:
+    """Whether a fragment, its identifier unknown, is of another call than the one at its index."""
+    if call_id and name:
+        if there.id or there.name not in ("", name):
+            return True
+        # The call there has no identifier yet, so this may be it: unless it is complete without.
+        return there.closed and bool(there.name or arguments.strip())
+    if name:
+        # A name alone, after the arguments: the one that was missing, or once more the same.
+        late = not arguments.strip() and there.name in ("", name)
+        return not late and there.closed
+    if call_id:
+        return bool(there.id) and bool(arguments.strip()) and there.closed
+    return False
+
+
+def _conflicts(call: GrowingCall, name: str) -> bool:
+    """Whether a name is not the one of a call whose arguments are under way."""
+    return call.name not in ("", name)
+
+
+def _is_glued(arguments: str) -> bool:
+    """Whether another value begins where the first one ends: two calls in one, and no way to tell them apart."""
+    text = arguments.lstrip()
+    try:
+        _, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return text[end:].lstrip()[:1] in {"{", "[", '"'}
+
+
+def _keep_first(kept: dict[str, Any], more: dict[str, Any] | None) -> dict[str, Any]:
+    """Add what is new. A new dictionary: states hold on to the old one."""
+    new = {name: value for name, value in (more or {}).items() if value is not None and name not in kept}
+    return {**kept, **new} if new else kept

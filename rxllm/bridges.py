@@ -1,0 +1,205 @@
+"""From observables to ``async for`` and to synchronous code.
+
+``await observable`` is reactivex' own: the last item, or the error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import SingleAssignmentDisposable
+
+from rxllm.exceptions import BufferOverflowError, NoRunningLoopError, StreamInterruptedError
+from rxllm.flow import Pauses
+
+__all__ = ["Iteration", "iterate", "run"]
+
+T = TypeVar("T")
+
+
+def run(observable: Observable[T]) -> T:
+    """Subscribe in a new event loop and return the last item: for scripts and synchronous code.
+
+    Args:
+        observable: What to run; sources that need a running loop find one.
+
+    Returns:
+        The last item.
+
+    Raises:
+        NoRunningLoopError: A loop runs in this thread already: ``await`` the observable there.
+        SequenceContainsNoElementsError: There was no item (of ``reactivex.internal.exceptions``).
+        Exception: What the observable failed with.
+
+    Example:
+        >>> import reactivex
+        >>> run(reactivex.of(1, 2, 3))
+        3
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_last(observable))
+    raise NoRunningLoopError("an event loop runs in this thread already: await the observable instead")
+
+
+async def _last(observable: Observable[T]) -> T:
+    return await observable
+
+
+def iterate(observable: Observable[T], *, buffer_size: int = 64) -> Iteration[T]:
+    """Iterate over an observable with ``async for``, with backpressure.
+
+    Subscribes at the first step. At most ``buffer_size`` items wait; when that many do, the producer is paused, and
+    resumed when half of them are taken. Leaving the loop, by its end, ``break``, an exception or the cancellation of
+    the task, disposes the subscription at once (in CPython; ``async with`` says so explicitly, and is certain
+    where something else still holds the iteration)::
+
+        async for chunk in rxllm.iterate(pipeline):
+            ...
+
+        async with rxllm.iterate(pipeline) as chunks:
+            async for chunk in chunks:
+                ...
+
+    Args:
+        observable: What to iterate over.
+        buffer_size: How many items wait at most, at least 1.
+
+    Returns:
+        An async iterator that is an async context manager, too.
+
+    Raises:
+        ValueError: ``buffer_size`` is less than 1.
+        BufferOverflowError: From the iteration: the buffer is full and the producer cannot be paused.
+
+    Example:
+        >>> import asyncio, reactivex
+        >>> async def main():
+        ...     return [number async for number in iterate(reactivex.of(1, 2, 3))]
+        >>> asyncio.run(main())
+        [1, 2, 3]
+    """
+    if buffer_size < 1:
+        raise ValueError(f"buffer_size must be at least 1, not {buffer_size}")
+    return Iteration(_Mailbox(observable, buffer_size))
+
+
+class _Mailbox(abc.ObserverBase[T]):
+    """Where items wait. The chain refers to this and not to the iteration, whose end can thus be seen."""
+
+    def __init__(self, observable: Observable[T], size: int) -> None:
+        self._observable = observable
+        self._size = size
+        self._items: deque[T] = deque()
+        self._pauses = Pauses()
+        self._subscription = SingleAssignmentDisposable()
+        self._waiter: asyncio.Future[None] | None = None
+        self._started = False
+        self._ended = False
+        self._error: Exception | None = None
+
+    def on_next(self, value: T) -> None:
+        if self._ended:
+            return
+        self._items.append(value)
+        if len(self._items) >= self._size and not self._pauses.hold() and len(self._items) > self._size:
+            self._items.pop()
+            self.close(
+                BufferOverflowError(
+                    f"{self._size} items wait and there is no producer to pause: "
+                    "use rxllm sources, or bound the source with a lossy buffer_with_backpressure",
+                    size=self._size,
+                )
+            )
+        self._wake()
+
+    def on_error(self, error: Exception) -> None:
+        if not self._ended:
+            self._end(error)
+
+    def on_completed(self) -> None:
+        if not self._ended:
+            self._end(None)
+
+    def _end(self, error: Exception | None) -> None:
+        self._ended = True
+        self._error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._subscription.disposable = self._observable.subscribe(self)
+
+    def close(self, error: Exception | None) -> None:
+        """Dispose; what is taken from here on ends with ``error``, after the items that wait."""
+        self._end(error)
+        self._subscription.dispose()
+        self._pauses.release()
+
+    def discard(self) -> None:
+        self.close(self._error if self._ended else None)
+        self._items.clear()
+
+    async def take(self) -> T:
+        while not self._items:
+            if self._ended:
+                if self._error is None:
+                    raise StopAsyncIteration
+                # Once raised it is over, as in a generator.
+                error, self._error = self._error, None
+                raise error
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self.close(StreamInterruptedError("the task that iterated was cancelled"))
+                raise
+            finally:
+                self._waiter = None
+        item = self._items.popleft()
+        if self._pauses and len(self._items) <= self._size // 2:
+            self._pauses.release()
+        return item
+
+
+class Iteration(AsyncIterator[T], Generic[T]):
+    """What ``iterate`` returns: an async iterator, and a context manager that disposes on exit."""
+
+    def __init__(self, mailbox: _Mailbox[T]) -> None:
+        self._mailbox = mailbox
+
+    async def __aenter__(self) -> Iteration[T]:
+        self._mailbox.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Iteration[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        self._mailbox.start()
+        return await self._mailbox.take()
+
+    async def aclose(self) -> None:
+        """Dispose the subscription, and let the source close its connection."""
+        self._mailbox.discard()
+        # The source's task was cancelled; this is its turn to act on it.
+        await asyncio.sleep(0)
+
+    def __del__(self) -> None:
+        self._mailbox.discard()

@@ -1,0 +1,9 @@
+"""Providers' ways of streaming an answer, one file each."""
+
+from __future__ import annotations
+
+from rxllm.dialects._base import Dialect, StreamDecoder, WireItem
+from rxllm.dialects._openai_chat import OpenAIChat
+from rxllm.dialects._registry import get_dialect
+
+__all__ = ["Dialect", "OpenAIChat", "StreamDecoder", "WireItem", "get_dialect"]

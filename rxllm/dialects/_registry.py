@@ -1,0 +1,35 @@
+"""The dialects by name."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from rxllm.dialects._base import Dialect
+from rxllm.dialects._openai_chat import OpenAIChat
+
+__all__ = ["get_dialect"]
+
+_DIALECTS: MappingProxyType[str, Dialect] = MappingProxyType({each.name: each for each in (OpenAIChat(),)})
+
+
+def get_dialect(dialect: str | Dialect) -> Dialect:
+    """Look up a dialect by its name, with its default options.
+
+    Args:
+        dialect: The name; a dialect itself is returned as it is.
+
+    Returns:
+        The dialect.
+
+    Raises:
+        ValueError: No dialect has that name.
+
+    >>> get_dialect("openai-chat").path
+    '/chat/completions'
+    """
+    if not isinstance(dialect, str):
+        return dialect
+    try:
+        return _DIALECTS[dialect]
+    except KeyError:
+        raise ValueError(f"unknown dialect {dialect!r}; there are: {', '.join(_DIALECTS)}") from None

@@ -1,0 +1,272 @@
+"""Every error that rxllm raises.
+
+::
+
+    RxllmError
+    ├── APIError                       the other side, or the way to it
+    │   ├── APIConnectionError         no connection: name, route, TLS, refused (ConnectionError)
+    │   ├── APIStatusError             an answer with a status of 400 or more
+    │   ├── APIResponseError           an answer that is no event stream
+    │   └── APIStreamError             an error object in the middle of the stream
+    ├── StreamInterruptedError         the connection was lost in the middle (ConnectionError)
+    ├── TruncatedStreamError           the stream ended before the answer did
+    ├── DecodeError                    bytes or JSON that the protocol does not allow (ValueError)
+    ├── LimitExceededError             more than a size, depth or count limit admits (ValueError)
+    ├── ToolCallError                  fragments of a tool call that fit nowhere (ValueError)
+    ├── ChunkTimeoutError              silence for too long (TimeoutError)
+    ├── BufferOverflowError            a full buffer with nobody to pause
+    ├── RecordingError                 a recording that is missing or not readable
+    ├── NoRunningLoopError             subscribed outside an event loop (RuntimeError)
+    └── MissingExtraError              an optional dependency is not installed (ImportError)
+
+Whatever ends a stream early carries in ``partial`` what had been accumulated until then.
+No message contains a header, a query string or a key.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseError",
+    "APIStatusError",
+    "APIStreamError",
+    "BufferOverflowError",
+    "ChunkTimeoutError",
+    "DecodeError",
+    "LimitExceededError",
+    "MissingExtraError",
+    "NoRunningLoopError",
+    "RecordingError",
+    "RxllmError",
+    "StreamInterruptedError",
+    "ToolCallError",
+    "TruncatedStreamError",
+    "excerpt",
+]
+
+EXCERPT_LENGTH = 200
+
+
+def excerpt(text: str | bytes, length: int = EXCERPT_LENGTH) -> str:
+    r"""The start of an offending text, escaped, for an error message.
+
+    >>> excerpt(b"<html>\x1b[31m")
+    "'<html>\\x1b[31m'"
+    >>> excerpt("a" * 9, length=4)
+    "'aaaa'… (9 in all)"
+    """
+    # Cut before decoding: the text may be megabytes long, and four bytes a character are enough.
+    head = text[: length * 4].decode(errors="replace") if isinstance(text, bytes) else text
+    shown = ascii(head[:length])
+    return shown if len(text) <= length else f"{shown}… ({len(text)} in all)"
+
+
+class RxllmError(Exception):
+    """The base of all errors of this library.
+
+    Attributes:
+        partial: What an accumulating operator had gathered when the stream failed, a
+            ``ChatCompletion`` or what that operator emits; ``None`` if nothing accumulated.
+    """
+
+    partial: object | None = None
+
+
+class APIError(RxllmError):
+    """The server refused, failed, or could not be reached."""
+
+
+class APIConnectionError(APIError, ConnectionError):
+    """No connection came about, so the request was not answered."""
+
+
+class APIStatusError(APIError):
+    """The server answered with a status of 400 or more.
+
+    Attributes:
+        status: The HTTP status code.
+        body: The start of the response body, bounded.
+        request_id: The server's identifier of the request, from its headers.
+        retry_after: Seconds to wait before another try (RFC 9110, section 10.2.3), if the server said so.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, body: str = "", request_id: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class APIResponseError(APIError):
+    """The server answered with success, but not with an event stream.
+
+    Attributes:
+        status: The HTTP status code.
+        content_type: The media type that came instead of ``text/event-stream``.
+        body: The start of the response body, bounded.
+        request_id: The server's identifier of the request, from its headers.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, content_type: str, body: str = "", request_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.content_type = content_type
+        self.body = body
+        self.request_id = request_id
+
+
+class APIStreamError(APIError):
+    """The server reported an error in the middle of the stream.
+
+    Attributes:
+        type: The provider's kind of error, as ``overloaded_error``.
+        code: The provider's code, as it came.
+        retryable: Whether the same request may succeed later: overload, rate limits, server faults.
+        position: Which event of the stream this was, counted from 0.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        type: str | None = None,
+        code: str | int | None = None,
+        retryable: bool = False,
+        position: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.type = type
+        self.code = code
+        self.retryable = retryable
+        self.position = position
+
+
+class StreamInterruptedError(RxllmError, ConnectionError):
+    """The connection was lost after the stream had begun.
+
+    Attributes:
+        events: How many items of the source had arrived.
+    """
+
+    def __init__(self, message: str, *, events: int = 0) -> None:
+        super().__init__(message)
+        self.events = events
+
+
+class TruncatedStreamError(RxllmError):
+    """The stream ended in good order, but the answer in it did not.
+
+    Attributes:
+        unfinished: The indexes of the choices without a ``finish_reason``; empty if none had begun.
+        events: How many events had arrived.
+    """
+
+    def __init__(self, message: str, *, unfinished: tuple[int, ...] = (), events: int = 0) -> None:
+        super().__init__(message)
+        self.unfinished = unfinished
+        self.events = events
+
+
+class DecodeError(RxllmError, ValueError):
+    """What arrived is not what the protocol or dialect allows.
+
+    Attributes:
+        dialect: The name of the dialect or wire format.
+        position: Which event of the stream this was, counted from 0.
+        text: The start of the offending text.
+    """
+
+    def __init__(self, message: str, *, dialect: str, position: int, text: str) -> None:
+        super().__init__(message)
+        self.dialect = dialect
+        self.position = position
+        self.text = text
+
+
+class LimitExceededError(RxllmError, ValueError):
+    """What arrived is larger, deeper or more than a limit admits.
+
+    Attributes:
+        limit: The name of the parameter that sets the limit.
+        maximum: Its value.
+    """
+
+    def __init__(self, message: str, *, limit: str, maximum: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.maximum = maximum
+
+
+class ToolCallError(RxllmError, ValueError):
+    """A fragment of a tool call fits nowhere, or the arguments of a call are no JSON object.
+
+    Attributes:
+        choice: The index of the choice, if it is known.
+        call_id: The identifier of the call, if it is known.
+        text: The start of the offending text.
+    """
+
+    def __init__(
+        self, message: str, *, choice: int | None = None, call_id: str | None = None, text: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.choice = choice
+        self.call_id = call_id
+        self.text = text
+
+
+class ChunkTimeoutError(RxllmError, TimeoutError):
+    """The producer was silent for too long.
+
+    Attributes:
+        phase: ``"first"`` if nothing had come yet, ``"gap"`` between two chunks.
+        seconds: The limit that was passed, in seconds.
+        chunks: How many chunks had arrived.
+    """
+
+    def __init__(self, phase: Literal["first", "gap"], seconds: float, chunks: int) -> None:
+        waited = "the first chunk" if phase == "first" else f"a chunk after chunk {chunks}"
+        super().__init__(f"waited {seconds:g} s for {waited}")
+        self.phase = phase
+        self.seconds = seconds
+        self.chunks = chunks
+
+
+class BufferOverflowError(RxllmError):
+    """A buffer is full and there is no producer that could be paused, or ``overflow="error"`` was asked for.
+
+    Attributes:
+        size: How many items the buffer holds at most.
+    """
+
+    def __init__(self, message: str, *, size: int) -> None:
+        super().__init__(message)
+        self.size = size
+
+
+class RecordingError(RxllmError):
+    """A recording, or a stream in it, is missing or cannot be read."""
+
+
+class NoRunningLoopError(RxllmError, RuntimeError):
+    """A source was subscribed to where no event loop runs."""
+
+
+class MissingExtraError(RxllmError, ImportError):
+    """A feature needs an optional dependency.
+
+    Attributes:
+        extra: What to install, as ``rxllm[rich]``.
+    """
+
+    def __init__(self, message: str, *, extra: str) -> None:
+        super().__init__(message)
+        self.extra = extra

@@ -1,0 +1,192 @@
+"""Backpressure through operators that know nothing of it.
+
+Rules:
+
+1. A producer owns one ``FlowControl`` and makes it the current one while it delivers an item. Whoever
+   cannot take more pauses ``FlowControl.current()``, and resumes it later.
+2. A pause is held by a holder and is idempotent. The producer delivers nothing while anyone holds one.
+3. A holder releases its pauses when its subscription ends, in whatever way.
+4. Outside a flow-controlled emission there is nobody to pause: ``current()`` is ``None``.
+5. ``resume`` may come from any task or thread; it takes effect in the thread of the producer's loop.
+6. The time spent paused is counted, so that a time-out can tell a slow consumer from a silent producer.
+
+An Rx chain is a chain of synchronous calls, so a context variable set by the producer is visible in every
+operator below it, ours or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TypeVar
+
+from rxllm.exceptions import NoRunningLoopError
+
+__all__ = ["FlowControl", "Pauses", "running_loop"]
+
+T = TypeVar("T")
+
+_current: ContextVar[FlowControl | None] = ContextVar("rxllm.flow", default=None)
+
+
+class FlowControl:
+    """What a producer's consumers hold to stop it for a while.
+
+    Args:
+        clock: The clock that paused time is measured with, in seconds; by default that of the running loop, or
+            ``time.monotonic`` where none runs.
+    """
+
+    __slots__ = ("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_paused_before", "_serial", "_thread")
+
+    def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
+        # Each pause has a serial number: a resume that was handed over from another thread must not end
+        # a pause that the same holder took in the meantime.
+        self._holders: dict[object, int] = {}
+        self._serial = 0
+        self._paused_at = 0.0
+        self._paused_before = 0.0
+        self._callbacks: list[Callable[[], None]] = []
+        self._thread = threading.get_ident()
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+        self._clock = clock or (self._loop.time if self._loop is not None else time.monotonic)
+
+    @staticmethod
+    def current() -> FlowControl | None:
+        """The one whose producer is delivering an item right now, or ``None``."""
+        return _current.get()
+
+    @property
+    def paused(self) -> bool:
+        """Whether anyone holds a pause."""
+        return bool(self._holders)
+
+    @property
+    def holders(self) -> tuple[object, ...]:
+        """Who holds a pause, in the order in which they took it."""
+        return tuple(self._holders)
+
+    @property
+    def paused_time(self) -> float:
+        """Seconds spent paused since the beginning, the present pause included."""
+        running = self._clock() - self._paused_at if self._holders else 0.0
+        return self._paused_before + running
+
+    def pause(self, holder: object) -> None:
+        """Stop the producer until ``holder`` resumes it; pausing twice is pausing once."""
+        if not self._holders:
+            self._paused_at = self._clock()
+        self._serial += 1
+        self._holders[holder] = self._serial
+
+    def resume(self, holder: object) -> None:
+        """End the pause that ``holder`` holds, if it holds one; from any thread."""
+        serial = self._holders.get(holder)
+        if serial is None:
+            return
+        if self._loop is None or threading.get_ident() == self._thread:
+            self._release(holder, serial)
+        else:
+            self._loop.call_soon_threadsafe(self._release, holder, serial)
+
+    def _release(self, holder: object, serial: int) -> None:
+        if self._holders.get(holder) != serial:
+            return
+        del self._holders[holder]
+        if not self._holders:
+            self._paused_before += self._clock() - self._paused_at
+            callbacks, self._callbacks = self._callbacks, []
+            for callback in callbacks:
+                callback()
+
+    def when_resumed(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back once, when the last pause ends; at once if there is none.
+
+        Returns:
+            A function that takes the request back.
+        """
+        if not self._holders:
+            callback()
+            return lambda: None
+        self._callbacks.append(callback)
+
+        def withdraw() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return withdraw
+
+    async def wait_resumed(self) -> None:
+        """Wait until nobody holds a pause."""
+        while self._holders:
+            resumed = asyncio.get_running_loop().create_future()
+            withdraw = self.when_resumed(lambda: resumed.done() or resumed.set_result(None))
+            try:
+                await resumed
+            finally:
+                withdraw()
+
+    def deliver(self, on_next: Callable[[T], None], item: T) -> None:
+        """Call ``on_next(item)`` with this one current."""
+        token = _current.set(self)
+        try:
+            on_next(item)
+        finally:
+            _current.reset(token)
+
+    def enter(self) -> None:
+        """Make this the current one for the rest of the running task, which delivers for one producer only."""
+        _current.set(self)
+
+    @staticmethod
+    def leave() -> None:
+        """Have no current one from here on: completion is no emission, and what it starts cannot be paused."""
+        _current.set(None)
+
+
+class Pauses:
+    """The pauses of one holder, over however many producers feed it (``merge`` feeds from several)."""
+
+    __slots__ = ("_flows",)
+
+    def __init__(self) -> None:
+        self._flows: set[FlowControl] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._flows)
+
+    def hold(self) -> bool:
+        """Pause the producer that is delivering; ``False`` if there is none."""
+        flow = FlowControl.current()
+        if flow is None:
+            return False
+        self._flows.add(flow)
+        flow.pause(self)
+        return True
+
+    def release(self) -> None:
+        """Resume all that this one paused."""
+        flows, self._flows = self._flows, set()
+        for flow in flows:
+            flow.resume(self)
+
+
+def running_loop(what: str) -> asyncio.AbstractEventLoop:
+    """The running event loop, for ``what`` needs one.
+
+    Raises:
+        NoRunningLoopError: There is none.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise NoRunningLoopError(
+            f"{what} needs a running event loop: await the pipeline, iterate it with rxllm.iterate(), "
+            "or, from synchronous code, use rxllm.run()"
+        ) from None

@@ -1,0 +1,60 @@
+"""What all models have in common.
+
+Rules:
+
+1. No field of a provider is lost: what a model does not name is kept in ``model_extra`` and comes out again
+   of ``model_dump``.
+2. Enumerations are open: a word that nobody listed stays the plain string it was.
+3. Models that come off the wire have no validators in Python: one of those costs more than all the rest of a
+   chunk. What a compiled validator refuses is looked at again, leniently, in ``_lenient``.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["FinishReason", "Model", "OpenFinishReason", "OpenRole", "Role", "WireModel"]
+
+
+class Model(BaseModel):
+    """A model that keeps the fields it does not know."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+
+class WireModel(Model):
+    """A model of what arrives: a number where a string belongs becomes its digits."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+
+class Role(StrEnum):
+    """Who speaks in a message."""
+
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+    FUNCTION = "function"
+
+
+class FinishReason(StrEnum):
+    """Why a choice ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    FUNCTION_CALL = "function_call"
+    ERROR = "error"
+
+
+OpenRole: TypeAlias = Annotated[Role | str, Field(union_mode="left_to_right")]
+"""A ``Role`` where the word is one, else the string as it came."""
+
+OpenFinishReason: TypeAlias = Annotated[FinishReason | str, Field(union_mode="left_to_right")]
+"""A ``FinishReason`` where the word is one, else the string as it came."""

@@ -1,0 +1,70 @@
+"""A whole answer, or what there is of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from rxllm.models._base import Model, OpenFinishReason
+from rxllm.models._message import IncompleteToolCall, Message
+from rxllm.models._repair import Repair
+from rxllm.models._usage import Usage
+
+__all__ = ["ChatCompletion", "CompletionChoice"]
+
+
+class CompletionChoice(Model):
+    """One of the parallel answers.
+
+    Attributes:
+        index: Which of them.
+        message: The answer.
+        finish_reason: Why it ended; ``None`` if the server never said.
+        logprobs: The log probabilities of its tokens.
+        incomplete_tool_calls: What had arrived of calls that are not finished.
+    """
+
+    index: int = 0
+    message: Message = Field(default_factory=Message)
+    finish_reason: OpenFinishReason | None = None
+    logprobs: dict[str, Any] | None = None
+    incomplete_tool_calls: list[IncompleteToolCall] = Field(default_factory=list[IncompleteToolCall])
+
+
+class ChatCompletion(Model):
+    """An answer of a language model.
+
+    Attributes:
+        id: The identifier of the answer.
+        object: The kind of object.
+        created: When the answer was begun, in seconds of Unix time.
+        model: The model that answered.
+        choices: The parallel answers, in order of their index.
+        usage: What the answer cost, if the server said so.
+        service_tier: The tier that served the request.
+        system_fingerprint: The server's configuration.
+        complete: Whether the answer is whole; false for what is left of a stream that was cut.
+        repairs: What was put right in the stream. Not part of ``model_dump``.
+    """
+
+    id: str | None = None
+    object: str = "chat.completion"
+    created: int | float | None = None
+    model: str | None = None
+    choices: list[CompletionChoice] = Field(default_factory=list[CompletionChoice])
+    usage: Usage | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    complete: bool = True
+    repairs: tuple[Repair, ...] = Field(default=(), exclude=True, repr=False)
+
+    @property
+    def message(self) -> Message:
+        """The message of choice 0; an empty one if nothing was answered."""
+        return next((choice.message for choice in self.choices if choice.index == 0), Message(content=""))
+
+    @property
+    def content(self) -> str:
+        """The text of choice 0."""
+        return self.message.text

@@ -1,0 +1,81 @@
+r"""JSON as it is found in answers.
+
+Rules:
+
+1. The fast parser comes first. It refuses a lone surrogate (``"\ud800"``, an emoji cut in two), which RFC 8259
+   section 8.2 leaves open; then the standard library's reads it and the surrogate becomes U+FFFD, so that
+   nothing that is read here fails to be encoded later.
+2. ``NaN``, ``Infinity`` and ``-Infinity`` are read as floats. Of duplicate keys the last counts.
+3. A value nested deeper than ``MAX_DEPTH`` is a ``LimitExceededError``, whichever parser saw it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from pydantic_core import from_json
+
+from rxllm.exceptions import LimitExceededError
+
+__all__ = ["MAX_DEPTH", "is_list", "is_object", "loads", "loads_slowly"]
+
+MAX_DEPTH = 200
+"""How deep a value may be nested; the compiled parser has the same bound."""
+
+
+def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a value is a JSON object."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value is a JSON array."""
+    return isinstance(value, list)
+
+
+def loads(text: str | bytes) -> Any:
+    """Read a JSON text.
+
+    Raises:
+        LimitExceededError: It is nested too deep.
+        ValueError: It is no JSON.
+    """
+    try:
+        return from_json(text)
+    except ValueError:
+        return loads_slowly(text)
+
+
+def loads_slowly(text: str | bytes) -> Any:
+    """Read a JSON text that the compiled parser refused.
+
+    Raises:
+        LimitExceededError: It is nested too deep.
+        ValueError: It is no JSON.
+    """
+    try:
+        return _scrub(json.loads(text), MAX_DEPTH)
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _scrub(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return _without_lone_surrogates(value)
+    if depth == 0 and (is_list(value) or is_object(value)):
+        raise _too_deep()
+    if is_list(value):
+        return [_scrub(element, depth - 1) for element in value]
+    if is_object(value):
+        return {_without_lone_surrogates(name): _scrub(member, depth - 1) for name, member in value.items()}
+    return value
+
+
+def _too_deep() -> LimitExceededError:
+    return LimitExceededError(f"JSON is nested deeper than {MAX_DEPTH} levels", limit="max_depth", maximum=MAX_DEPTH)
+
+
+def _without_lone_surrogates(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,0 +1,145 @@
+"""Messages and the calls in them.
+
+A ``ToolCall`` may be executed. What a stream that was cut leaves is an ``IncompleteToolCall``: another type, in
+another place, without ``parsed``, so that it can be shown but neither run nor sent back.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from pydantic import BeforeValidator, Field
+
+from rxllm.exceptions import ToolCallError, excerpt
+from rxllm.models._base import Model, OpenRole, Role
+from rxllm.models._json import loads
+from rxllm.models._lenient import thinking_of
+
+__all__ = ["FunctionCall", "IncompleteToolCall", "Message", "ToolCall"]
+
+
+class FunctionCall(Model):
+    """Which function to call, and with what.
+
+    Attributes:
+        name: The name of the function.
+        arguments: The arguments as the JSON text that the model wrote.
+    """
+
+    name: str
+    arguments: str = "{}"
+
+    @property
+    def parsed(self) -> dict[str, Any]:
+        """The arguments as a JSON object.
+
+        ``NaN`` and ``Infinity`` are floats, a lone surrogate is U+FFFD, of duplicate keys the last counts.
+
+        Raises:
+            ToolCallError: They are no JSON, or JSON that is no object.
+        """
+        try:
+            value = loads(self.arguments)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise ToolCallError(
+                f"the arguments of {self.name!r} are no JSON object: {excerpt(self.arguments)}",
+                text=self.arguments,
+            )
+        return cast("dict[str, Any]", value)
+
+
+class ToolCall(Model):
+    """A call that the model asked for, finished.
+
+    Attributes:
+        id: The identifier that the result is sent back under.
+        type: The kind of tool.
+        function: The function and its arguments.
+    """
+
+    id: str
+    type: str = "function"
+    function: FunctionCall
+
+
+class IncompleteToolCall(Model):
+    """What had arrived of a call when its stream ended too early; never to be executed.
+
+    Attributes:
+        index: The position of the call among the calls of its choice.
+        id: Its identifier, if that had arrived.
+        name: The name of the function, if that had arrived.
+        arguments: The start of the arguments' JSON text. That it may parse already means nothing.
+    """
+
+    index: int | None = None
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+def _none_to_list(value: Any) -> Any:
+    return [] if value is None else value
+
+
+class Message(Model):
+    """A message of a conversation.
+
+    Attributes:
+        role: Who speaks.
+        content: The text, or a list of content parts.
+        name: The name of the participant.
+        tool_calls: The calls that the model asks for.
+        tool_call_id: Which call this message is the result of.
+        refusal: The text in which the model declines.
+        function_call: The one call of the older protocol.
+        reasoning_content: The reasoning, in one spelling.
+        reasoning: The reasoning, in the other.
+        audio: The spoken answer: ``id``, ``data`` (base64), ``transcript``, ``expires_at``.
+        annotations: Citations and the like.
+    """
+
+    role: OpenRole = Role.ASSISTANT
+    content: str | list[dict[str, Any]] | None = None
+    name: str | None = None
+    tool_calls: Annotated[list[ToolCall], BeforeValidator(_none_to_list)] = Field(default_factory=list[ToolCall])
+    tool_call_id: str | None = None
+    refusal: str | None = None
+    function_call: FunctionCall | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    audio: dict[str, Any] | None = None
+    annotations: list[Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the message; of a list of parts, that of the text parts, joined."""
+        if isinstance(self.content, list):
+            return "".join(part["text"] for part in self.content if isinstance(part.get("text"), str))
+        return self.content or ""
+
+    @property
+    def reasoning_text(self) -> str | None:
+        """The reasoning, wherever the server put it: see ``Delta.reasoning_text``."""
+        return self.reasoning_content or self.reasoning or thinking_of(self.model_extra)
+
+    def to_wire(self) -> dict[str, Any]:
+        """The message as servers take it: no nulls and no empty lists, which strict ones refuse.
+
+        Returns:
+            Role, content (absent if there are only calls), calls, and the fields that a provider added.
+            Spoken answers are referred to by their identifier, as the protocol has it; content parts that
+            arrived in a stream are sent as the text they were joined to.
+        """
+        fields = self.model_dump(mode="json", exclude={"content_parts", "annotations"}, exclude_none=True)
+        if not self.tool_calls:
+            del fields["tool_calls"]
+        if self.audio and "id" in self.audio:
+            fields["audio"] = {"id": self.audio["id"]}
+        if not (self.content or self.tool_calls or self.function_call or self.audio or self.refusal):
+            fields["content"] = ""
+        elif not self.content:
+            fields.pop("content", None)
+        return fields

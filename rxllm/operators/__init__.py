@@ -1,0 +1,32 @@
+"""Operators, to be used with ``pipe``: each is a function that returns one from observable to observable.
+
+Each documents itself, with a marble diagram that the tests execute.
+"""
+
+from __future__ import annotations
+
+from rxllm.operators._accumulate import accumulate
+from rxllm.operators._accumulate_snapshots import accumulate_snapshots
+from rxllm.operators._accumulate_tool_calls import accumulate_tool_calls
+from rxllm.operators._buffer_with_backpressure import buffer_with_backpressure
+from rxllm.operators._content import content
+from rxllm.operators._decode_sse import decode_sse
+from rxllm.operators._map_async import map_async
+from rxllm.operators._parse import parse
+from rxllm.operators._tee_to import tee_to
+from rxllm.operators._tee_to_display import tee_to_display
+from rxllm.operators._timeout_per_chunk import timeout_per_chunk
+
+__all__ = [
+    "accumulate",
+    "accumulate_snapshots",
+    "accumulate_tool_calls",
+    "buffer_with_backpressure",
+    "content",
+    "decode_sse",
+    "map_async",
+    "parse",
+    "tee_to",
+    "tee_to_display",
+    "timeout_per_chunk",
+]

@@ -1,0 +1,86 @@
+"""``accumulate``."""
+
+from __future__ import annotations
+
+from reactivex import Observable, abc
+
+from rxllm.accumulators import StreamAccumulator
+from rxllm.models import ChatCompletion, StreamChunk
+from rxllm.typing import OperatorFunction
+
+__all__ = ["accumulate"]
+
+
+def accumulate() -> OperatorFunction[StreamChunk, ChatCompletion]:
+    """Put the chunks together to one completion, emitted at the end.
+
+    ::
+
+        source  --a-b-c---|
+                accumulate() | rx_ops.map(lambda completion: completion.message.content)
+        result  ----------(x|)
+
+        a=text_chunk("Hel") b=text_chunk("lo") c=finish_chunk("stop") x="Hello"
+
+    Time and memory are linear in the answer: fragments are joined once. A source that completes without a chunk
+    gives no completion. On error, what had arrived is on ``error.partial``, a ``ChatCompletion`` whose unfinished tool
+    calls are ``IncompleteToolCall``; on dispose it is forgotten.
+
+    Returns:
+        An operator from ``StreamChunk`` to ``ChatCompletion``.
+
+    Raises:
+        ToolCallError: As ``on_error``: a fragment of a tool call fits nowhere.
+        LimitExceededError: As ``on_error``: more calls or choices than the limits of ``StreamAccumulator`` admit.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm import operators as ops
+        >>> frames = '{"choices":[{"index":0,"delta":{"content":"Hello"}}]}', "[DONE]"
+        >>> rxllm.run(reactivex.of(*frames).pipe(ops.parse(), ops.accumulate())).message.content
+        'Hello'
+
+    See also:
+        ``accumulate_snapshots``, ``accumulate_tool_calls``, ``rxllm.StreamAccumulator``
+    """
+
+    def accumulate_(source: Observable[StreamChunk]) -> Observable[ChatCompletion]:
+        def subscribe(
+            observer: abc.ObserverBase[ChatCompletion], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            accumulator = StreamAccumulator()
+            empty = True
+
+            def on_next(chunk: StreamChunk) -> None:
+                nonlocal empty
+                empty = False
+                try:
+                    accumulator.process_chunk(chunk)
+                except Exception as error:  # noqa: BLE001 - goes on as on_error
+                    on_error(error)
+
+            def on_error(error: Exception) -> None:
+                attach_partial(error, accumulator)
+                observer.on_error(error)
+
+            def on_completed() -> None:
+                if not empty:
+                    try:
+                        completion = accumulator.completion()
+                    except Exception as error:  # noqa: BLE001 - goes on as on_error
+                        on_error(error)
+                        return
+                    observer.on_next(completion)
+                observer.on_completed()
+
+            return source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+
+        return Observable(subscribe)
+
+    return accumulate_
+
+
+def attach_partial(error: Exception, accumulator: StreamAccumulator) -> None:
+    """Put what was accumulated on the error, unless an operator upstream has done so."""
+    if getattr(error, "partial", None) is None:
+        error.partial = accumulator.partial()  # type: ignore[attr-defined]

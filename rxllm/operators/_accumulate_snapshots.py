@@ -1,0 +1,71 @@
+"""``accumulate_snapshots``."""
+
+from __future__ import annotations
+
+from reactivex import Observable, abc
+
+from rxllm.accumulators import StreamAccumulator
+from rxllm.models import ChatCompletion, StreamChunk
+from rxllm.operators._accumulate import attach_partial
+from rxllm.typing import OperatorFunction
+
+__all__ = ["accumulate_snapshots"]
+
+
+def accumulate_snapshots() -> OperatorFunction[StreamChunk, ChatCompletion]:
+    """Emit the completion so far with each chunk, for live views.
+
+    ::
+
+        source  --a-b-c---|
+                accumulate_snapshots() | rx_ops.map(lambda completion: completion.message.content)
+        result  --x-y-y---|
+
+        a=text_chunk("Hel") b=text_chunk("lo") c=finish_chunk("stop") x="Hel" y="Hello"
+
+    A snapshot costs what changed: its text is joined when it is read. It does not change any more, however the stream
+    goes on. Tool calls of a choice that goes on are ``IncompleteToolCall``. Emits at once; on error, what had arrived
+    is on ``error.partial``, too.
+
+    Returns:
+        An operator from ``StreamChunk`` to ``ChatCompletion``.
+
+    Raises:
+        ToolCallError: As ``on_error``: a fragment of a tool call fits nowhere.
+        LimitExceededError: As ``on_error``: more calls or choices than the limits of ``StreamAccumulator`` admit.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm import operators as ops
+        >>> frames = '{"choices":[{"index":0,"delta":{"content":"Hello"}}]}', "[DONE]"
+        >>> rxllm.run(reactivex.of(*frames).pipe(ops.parse(), ops.accumulate_snapshots())).message.content
+        'Hello'
+
+    See also:
+        ``accumulate``
+    """
+
+    def accumulate_snapshots_(source: Observable[StreamChunk]) -> Observable[ChatCompletion]:
+        def subscribe(
+            observer: abc.ObserverBase[ChatCompletion], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            accumulator = StreamAccumulator()
+
+            def on_next(chunk: StreamChunk) -> None:
+                try:
+                    accumulator.process_chunk(chunk)
+                    snapshot = accumulator.snapshot()
+                except Exception as error:  # noqa: BLE001 - goes on as on_error
+                    on_error(error)
+                    return
+                observer.on_next(snapshot)
+
+            def on_error(error: Exception) -> None:
+                attach_partial(error, accumulator)
+                observer.on_error(error)
+
+            return source.subscribe(on_next, on_error, observer.on_completed, scheduler=scheduler)
+
+        return Observable(subscribe)
+
+    return accumulate_snapshots_

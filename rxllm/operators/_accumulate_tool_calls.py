@@ -1,0 +1,91 @@
+"""``accumulate_tool_calls``."""
+
+from __future__ import annotations
+
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable
+
+from rxllm.accumulators import ToolCallAccumulator
+from rxllm.models import StreamChunk, ToolCall
+from rxllm.operators._emission import FanOut
+from rxllm.typing import OperatorFunction
+
+__all__ = ["accumulate_tool_calls"]
+
+
+def accumulate_tool_calls(*, eager: bool = False) -> OperatorFunction[StreamChunk, ToolCall]:
+    """Emit the tool calls of an answer when they may be executed.
+
+    ::
+
+        source  --a-b-c---|
+                accumulate_tool_calls() | rx_ops.map(lambda call: call.function.arguments)
+        result  ------x---|
+
+        a=tool_chunk(index=0, id="1", name="get_weather", arguments='{"city":') b=tool_chunk(index=0, arguments='"Paris"}')
+        c=finish_chunk("tool_calls") x='{"city":"Paris"}'
+
+    A call may be executed when its choice has finished: arguments that merely parse already may still go on. Calls come
+    in the order of their index, all of a choice at once; while a consumer below holds a pause they wait here. A stream
+    that is cut leaves its calls on ``error.partial``, a list of ``IncompleteToolCall``; on dispose they are forgotten.
+
+    Args:
+        eager: Emit a call as soon as its arguments have closed structurally and the next call of its choice has begun. A
+            fragment that then still comes for it is an error.
+
+    Returns:
+        An operator from ``StreamChunk`` to ``ToolCall``, whose arguments are known to be a JSON object.
+
+    Raises:
+        ToolCallError: As ``on_error``: a fragment fits nowhere, or arguments are no JSON object.
+        LimitExceededError: As ``on_error``: more calls than the limit of ``ToolCallAccumulator`` admits.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm import operators as ops
+        >>> call = '{"index":0,"id":"1","function":{"name":"now","arguments":"{}"}}'
+        >>> frames = '{"choices":[{"index":0,"delta":{"tool_calls":[' + call + "]}}]}", "[DONE]"
+        >>> rxllm.run(reactivex.of(*frames).pipe(ops.parse(), ops.accumulate_tool_calls())).function.name
+        'now'
+
+    See also:
+        ``accumulate``
+    """
+
+    def accumulate_tool_calls_(source: Observable[StreamChunk]) -> Observable[ToolCall]:
+        def subscribe(
+            observer: abc.ObserverBase[ToolCall], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            accumulator = ToolCallAccumulator(eager=eager)
+            calls = FanOut(observer)
+
+            def on_next(chunk: StreamChunk) -> None:
+                try:
+                    ready = accumulator.process_chunk(chunk)
+                except Exception as error:  # noqa: BLE001 - goes on as on_error
+                    on_error(error)
+                    return
+                if ready:
+                    calls.emit(ready)
+
+            def on_error(error: Exception) -> None:
+                if getattr(error, "partial", None) is None:
+                    error.partial = accumulator.incomplete()  # type: ignore[attr-defined]
+                calls.end(error)
+
+            def on_completed() -> None:
+                try:
+                    ready = accumulator.finish()
+                except Exception as error:  # noqa: BLE001 - goes on as on_error
+                    on_error(error)
+                    return
+                calls.emit(ready)
+                calls.end()
+
+            return CompositeDisposable(
+                source.subscribe(on_next, on_error, on_completed, scheduler=scheduler), Disposable(calls.dispose)
+            )
+
+        return Observable(subscribe)
+
+    return accumulate_tool_calls_

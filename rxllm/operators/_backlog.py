@@ -1,0 +1,117 @@
+"""A bounded queue in front of a slow consumer, and what it does when it is full.
+
+Rules:
+
+1. A lossless backlog (``"pause"``, ``"conflate"``) pauses the producer when it is full and resumes it when half of it
+   is gone; at most what was under way when it became full is in excess.
+2. If there is no producer to pause it raises ``BufferOverflowError`` instead of growing.
+3. ``"drop_oldest"`` and ``"drop_newest"`` lose items and pause nobody; ``"error"`` raises when it is full.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Generic, TypeVar, get_args
+
+from rxllm.operators._conflation import Conflation
+from rxllm.exceptions import BufferOverflowError
+from rxllm.flow import Pauses
+from rxllm.typing import Overflow
+
+__all__ = ["Backlog"]
+
+T = TypeVar("T")
+
+
+class Backlog(Generic[T]):
+    """The queue.
+
+    Args:
+        size: How many items wait at most, those that are out being processed included.
+        overflow: What happens when one more comes.
+
+    Raises:
+        ValueError: ``size`` is less than 1 or ``overflow`` is no known word.
+
+    Attributes:
+        out: How many of the items taken are still being processed, and count as waiting.
+    """
+
+    __slots__ = ("_items", "_overflow", "_pauses", "_size", "out")
+
+    def __init__(self, size: int, overflow: Overflow) -> None:
+        if size < 1:
+            raise ValueError(f"the size of a buffer must be at least 1, not {size}")
+        if overflow not in get_args(Overflow):
+            raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}, not {overflow!r}")
+        self._size = size
+        self._overflow = overflow
+        self._items: deque[T | Conflation[T]] = deque()
+        self._pauses = Pauses()
+        self.out = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def push(self, item: T) -> None:
+        """Let an item wait.
+
+        Raises:
+            BufferOverflowError: There is no room, and nobody to pause, or ``overflow="error"``.
+        """
+        if self._overflow == "conflate" and self._merged(item):
+            return
+        excess = len(self._items) + self.out + 1 - self._size
+        if self._overflow in {"pause", "conflate"}:
+            if excess >= 0 and not self._pauses.hold() and excess > 0:
+                raise BufferOverflowError(
+                    f"{self._size} items wait and there is no producer to pause: the source is no rxllm source, "
+                    "or an operator with a timer or thread of its own stands between",
+                    size=self._size,
+                )
+        elif excess > 0:
+            if self._overflow == "drop_newest":
+                return
+            if self._overflow == "error":
+                raise BufferOverflowError(f"{self._size} items wait already", size=self._size)
+            if not self._items:  # all that could be dropped is being processed
+                return
+            self._items.popleft()
+        self._items.append(item)
+
+    def _merged(self, item: T) -> bool:
+        """Whether the item became one with the last that waits."""
+        if not self._items:
+            return False
+        last = self._items[-1]
+        conflation = last if isinstance(last, Conflation) else Conflation(last)
+        if not conflation.add(item):
+            return False
+        self._items[-1] = conflation
+        return True
+
+    def take(self) -> T:
+        """The oldest item that waits."""
+        item = self._items.popleft()
+        return item.merged() if isinstance(item, Conflation) else item
+
+    def take_all(self) -> Sequence[T]:
+        """All items that wait, oldest first; they count as waiting until ``out`` is set back."""
+        batch = [self.take() for _ in range(len(self._items))]
+        self.out += len(batch)
+        return batch
+
+    def relax(self) -> None:
+        """Resume the producers when at least half of the room is free: after items were taken."""
+        if self._pauses and len(self._items) + self.out <= self._size // 2:
+            self._pauses.release()
+
+    def clear(self) -> None:
+        """Forget what waits and resume the producers: at the end of a subscription."""
+        self._items.clear()
+        self._pauses.release()
+
+    def release(self) -> None:
+        """Resume the producers, keeping what waits: the subscription ended but its items are still wanted."""
+        self._pauses.release()

@@ -1,0 +1,67 @@
+"""Time for operators: that of the scheduler given, else of the subscription's, else of the running loop.
+
+Never a thread timer, which is what reactivex falls back to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import Protocol
+
+from reactivex import abc
+from reactivex.disposable import Disposable
+from reactivex.scheduler.eventloop import AsyncIOScheduler
+
+from rxllm.flow import FlowControl, running_loop
+
+__all__ = ["Clock", "clock_of"]
+
+
+class Clock(Protocol):
+    """A clock that can be asked for a call later on."""
+
+    def now(self) -> float:
+        """Seconds since some moment."""
+        ...
+
+    def call_later(self, seconds: float, action: Callable[[], None]) -> abc.DisposableBase:
+        """Call ``action`` once, after so many seconds; disposing takes that back."""
+        ...
+
+
+class _LoopClock:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.now = loop.time
+        # A timer is no emission of whoever happened to be delivering when it was set.
+        self._context = contextvars.copy_context()
+        self._context.run(FlowControl.leave)
+
+    def call_later(self, seconds: float, action: Callable[[], None]) -> abc.DisposableBase:
+        return Disposable(self._loop.call_later(seconds, action, context=self._context).cancel)
+
+
+class _SchedulerClock:
+    def __init__(self, scheduler: abc.SchedulerBase) -> None:
+        self._scheduler = scheduler
+
+    def now(self) -> float:
+        return self._scheduler.to_seconds(self._scheduler.now)
+
+    def call_later(self, seconds: float, action: Callable[[], None]) -> abc.DisposableBase:
+        def act(scheduler: abc.SchedulerBase, state: object = None) -> None:
+            del scheduler, state
+            action()
+
+        return self._scheduler.schedule_relative(seconds, act)
+
+
+def clock_of(*schedulers: abc.SchedulerBase | None) -> Clock:
+    """The clock of the first scheduler that is one; the loop's for asyncio schedulers and where there is none."""
+    scheduler = next((scheduler for scheduler in schedulers if scheduler is not None), None)
+    if scheduler is None or isinstance(scheduler, AsyncIOScheduler):
+        return _LoopClock(running_loop("an operator that deals with time"))
+    return _SchedulerClock(scheduler)
+

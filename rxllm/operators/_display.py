@@ -1,0 +1,123 @@
+"""A terminal, or any text file, as a sink.
+
+Rules:
+
+1. What a model writes never controls the terminal: only printable characters, line feeds and tabs reach it.
+2. Writing happens in a thread of its own, so a terminal that blocks stops neither the loop nor other streams. The
+   thread is a daemon: a blocked terminal does not keep the program from ending, either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sys
+import threading
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+from rxllm.models import StreamChunk
+from rxllm.typing import Ending
+from rxllm.wire import ServerSentEvent
+
+__all__ = ["ConsoleSink", "printable"]
+
+# Cc: control characters. Cf: format characters, which reorder or hide text (Unicode TR 36), but for those that
+# emoji sequences and several scripts need. Cs: surrogates, which no encoding takes. Zl, Zp: line ends of their own.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_NEEDED = frozenset("\n\t\u200c\u200d\u00ad")
+_SYMBOLS_OF_CONTROLS = 0x2400
+
+
+def printable(text: str) -> str:
+    r"""Replace what could control a terminal by something visible.
+
+    >>> printable("\x1b[31mred\x07 café \u202egnp.exe")
+    '␛[31mred␇ café �gnp.exe'
+
+    C0 controls become their symbols (U+2400 and following), a CR nothing, the rest of them U+FFFD.
+    """
+    if text.isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character in _NEEDED or unicodedata.category(character) not in _HIDDEN:
+        return character
+    if character == "\r":
+        return ""
+    return chr(_SYMBOLS_OF_CONTROLS + ord(character)) if character < " " else "\ufffd"
+
+
+def text_of(item: StreamChunk | ServerSentEvent | str) -> str:
+    """What there is to read in an item: the text deltas of choice 0, the data of an event, a string."""
+    if isinstance(item, StreamChunk):
+        return "".join(choice.delta.content or "" for choice in item.choices if choice.index == 0)
+    return item.data if isinstance(item, ServerSentEvent) else item
+
+
+class ConsoleSink:
+    """Shows text as it arrives.
+
+    Args:
+        file: Where to; ``sys.stdout`` at the time of subscribing if ``None``.
+        end: What follows the last text.
+    """
+
+    def __init__(self, file: TextIO | None = None, *, end: str = "\n") -> None:
+        self._file = file
+        self._end = end
+
+    async def open(self) -> _ConsoleStream:
+        """Begin a stream: start its thread."""
+        return _ConsoleStream(self._file or sys.stdout, self._end)
+
+
+class _ConsoleStream:
+    def __init__(self, file: TextIO, end: str) -> None:
+        self._file = file
+        self._end = end
+        self._encoding = getattr(file, "encoding", None) or "utf-8"
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="rxllm-display", daemon=True)
+        self._thread.start()
+
+    async def write(self, items: Sequence[StreamChunk | ServerSentEvent | str], /) -> None:
+        text = printable("".join(map(text_of, items)))
+        if text:
+            await self._in_thread(text)
+
+    async def close(self, ending: Ending, /) -> None:
+        del ending
+        try:
+            await self._in_thread(self._end)
+        finally:
+            self._jobs.put(None)
+
+    async def _in_thread(self, text: str) -> None:
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+
+        def report(error: Exception | None) -> None:
+            if not written.done():
+                written.set_exception(error) if error else written.set_result(None)
+
+        def job() -> None:
+            error: Exception | None = None
+            try:
+                # A terminal that cannot show a character shows a question mark.
+                self._file.write(text.encode(self._encoding, "replace").decode(self._encoding))
+                self._file.flush()
+            except Exception as failure:  # noqa: BLE001 - raised where it is awaited
+                error = failure
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(report, error)
+
+        self._jobs.put(job)
+        await written
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()

@@ -1,0 +1,148 @@
+"""How an operator emits more than it was given, or later than it was given it.
+
+- ``FanOut``: one item in, many out, at once. It borrows the flow control of the producer above: while that is
+  paused, the rest waits here, and goes on before the producer does.
+- ``Outlet``: items from a queue, a task or a timer. The operator is a producer itself and owns a flow control.
+
+Both keep the end behind the items, and emit serially: an item that arrives while one is being emitted waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from reactivex import abc
+
+from rxllm.flow import FlowControl
+from rxllm.operators._clock import clock_of
+
+__all__ = ["FanOut", "Outlet"]
+
+T = TypeVar("T")
+
+
+class FanOut(Generic[T]):
+    """Emits the several items that one item became.
+
+    Nothing can be held where no producer can be paused: then all are emitted at once.
+    """
+
+    __slots__ = ("_emitting", "_ended", "_error", "_observer", "_rest", "_withdraw")
+
+    def __init__(self, observer: abc.ObserverBase[T]) -> None:
+        self._observer = observer
+        self._rest: deque[tuple[FlowControl | None, T]] = deque()
+        self._ended = False
+        self._error: Exception | None = None
+        self._emitting = False
+        self._withdraw: Callable[[], None] | None = None
+
+    def emit(self, items: Iterable[T]) -> None:
+        """Emit the items, behind those that still wait."""
+        flow = FlowControl.current()
+        self._rest.extend((flow, item) for item in items)
+        if self._withdraw is None:
+            self._drain()
+
+    def end(self, error: Exception | None = None) -> None:
+        """Complete or fail, behind the items that wait."""
+        self._ended = True
+        self._error = error
+        if not self._rest and not self._emitting:
+            self._notify()
+
+    def dispose(self) -> None:
+        """Forget what waits."""
+        self._rest.clear()
+        self._ended = False
+        if self._withdraw is not None:
+            self._withdraw()
+            self._withdraw = None
+
+    def _drain(self) -> None:
+        if self._emitting:
+            return
+        self._emitting = True
+        self._withdraw = None
+        try:
+            while self._rest:
+                flow = self._rest[0][0]
+                if flow is not None and flow.paused:
+                    self._withdraw = flow.when_resumed(self._drain)
+                    return
+                item = self._rest.popleft()[1]
+                if flow is None:
+                    self._observer.on_next(item)
+                else:
+                    flow.deliver(self._observer.on_next, item)
+        finally:
+            self._emitting = False
+        if self._ended:
+            self._notify()
+
+    def _notify(self) -> None:
+        if self._error is None:
+            self._observer.on_completed()
+        else:
+            self._observer.on_error(self._error)
+
+
+class Outlet(Generic[T]):
+    """The downstream side of an operator that holds items back: when it may emit, and that it alone does.
+
+    Args:
+        observer: Where the items go.
+        refill: Called when the consumer resumes: emits what waits, for as long as ``open`` says so.
+        scheduler: The scheduler of the subscription, whose time is used.
+
+    Attributes:
+        flow: What consumers below pause.
+        emitting: Whether an item is being emitted: one that comes from within waits.
+    """
+
+    __slots__ = ("_observer", "_refill", "_withdraw", "emitting", "flow")
+
+    def __init__(
+        self, observer: abc.ObserverBase[T], refill: Callable[[], None], scheduler: abc.SchedulerBase | None
+    ) -> None:
+        self.flow = FlowControl(clock=None if scheduler is None else clock_of(scheduler).now)
+        self._observer = observer
+        self._refill = refill
+        self.emitting = False
+        self._withdraw: Callable[[], None] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether an item would be taken now. If not, ``refill`` is called when it would."""
+        if self.emitting:
+            return False
+        if not self.flow.paused:
+            return True
+        if self._withdraw is None:
+            self._withdraw = self.flow.when_resumed(self._resumed)
+        return False
+
+    def emit(self, item: T) -> None:
+        """Emit one item; only while ``open``."""
+        self.emitting = True
+        try:
+            self.flow.deliver(self._observer.on_next, item)
+        finally:
+            self.emitting = False
+
+    def dispose(self) -> None:
+        """Do not call ``refill`` any more."""
+        self._refill = _nothing
+        if self._withdraw is not None:
+            self._withdraw()
+            self._withdraw = None
+
+    def _resumed(self) -> None:
+        self._withdraw = None
+        self._refill()
+
+
+def _nothing() -> None:
+    """After the end."""

@@ -1,0 +1,90 @@
+"""``parse``."""
+
+from __future__ import annotations
+
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable
+
+from rxllm.dialects import Dialect, get_dialect
+from rxllm.models import StreamChunk
+from rxllm.operators._emission import FanOut
+from rxllm.typing import OperatorFunction
+from rxllm.wire import ServerSentEvent
+
+__all__ = ["parse"]
+
+
+def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSentEvent | str | bytes, StreamChunk]:
+    r"""Turn a provider's events into chunks, and tell the end of an answer from a cut.
+
+    ::
+
+        source  --a-b-c---d-|
+                parse()
+        result  --x-y-z---|
+
+        a='{"choices":[{"index":0,"delta":{"content":"Hel"}}]}' b='{"choices":[{"index":0,"delta":{"content":"lo"}}]}'
+        c='{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}' d="[DONE]"
+        x=text_chunk("Hel") y=text_chunk("lo") z=finish_chunk("stop")
+
+    Completes as soon as the dialect says that nothing follows (``[DONE]``), or with the source if every choice
+    has its ``finish_reason``. Events that are no chunks, such as mangled comments, are skipped.
+
+    Args:
+        dialect: The name of a dialect, or a dialect with options: see ``rxllm.dialects``.
+
+    Returns:
+        An operator from ``ServerSentEvent``, or text frames, to ``StreamChunk``.
+
+    Raises:
+        TruncatedStreamError: As ``on_error``, like all of these: the source ended, but the answer did not.
+        APIStreamError: An error object came in the stream.
+        DecodeError: An event is no chunk of this dialect.
+        LimitExceededError: A chunk is nested too deeply.
+        ValueError: At once: there is no dialect of that name.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm import operators as ops
+        >>> frames = '{"choices":[{"index":0,"delta":{"content":"Hello"}}]}', "[DONE]"
+        >>> rxllm.run(reactivex.of(*frames).pipe(ops.parse())).choices[0].delta.content
+        'Hello'
+
+    See also:
+        ``accumulate``, ``decode_sse``
+    """
+    chosen = get_dialect(dialect)
+
+    def parse_(source: Observable[ServerSentEvent | str | bytes]) -> Observable[StreamChunk]:
+        def subscribe(
+            observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            decoder = chosen.decoder()
+            rest = FanOut(observer)
+
+            def on_next(event: ServerSentEvent | str | bytes) -> None:
+                chunks: list[StreamChunk] = []
+                error: Exception | None = None
+                try:
+                    chunks.extend(decoder.decode(event))
+                except Exception as failure:  # noqa: BLE001 - goes on as on_error
+                    error = failure
+                rest.emit(chunks)
+                if decoder.done or error is not None:
+                    rest.end(error)
+
+            def on_completed() -> None:
+                error: Exception | None = None
+                try:
+                    decoder.close()
+                except Exception as failure:  # noqa: BLE001 - goes on as on_error
+                    error = failure
+                rest.end(error)
+
+            return CompositeDisposable(
+                source.subscribe(on_next, rest.end, on_completed, scheduler=scheduler), Disposable(rest.dispose)
+            )
+
+        return Observable(subscribe)
+
+    return parse_

@@ -1,0 +1,218 @@
+"""``tee_to``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from loguru import logger
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable, SingleAssignmentDisposable
+
+from rxllm.exceptions import BufferOverflowError, StreamInterruptedError
+from rxllm.flow import FlowControl, running_loop
+from rxllm.operators._backlog import Backlog
+from rxllm.typing import Ending, OperatorFunction, Overflow, Sink, SinkStream
+
+__all__ = ["OnSinkError", "tee_to"]
+
+T = TypeVar("T")
+
+OnSinkError: TypeAlias = Literal["raise", "detach"]
+
+# The event loop itself keeps only weak references to tasks, and a writer outlives its subscription.
+_writing: set[asyncio.Task[None]] = set()
+
+
+def tee_to(
+    sink: Sink[T], *, buffer_size: int = 256, overflow: Overflow = "pause", on_error: OnSinkError = "raise"
+) -> OperatorFunction[T, T]:
+    """Pass each item on at once, and write it to a sink.
+
+    ::
+
+        source  --a-b-c---|
+                tee_to(sink)
+        result  --a-b-c---|
+
+        a="Hel" b="lo" c="!"
+
+    The sink writes from a queue of its own, in batches of what has gathered. When ``buffer_size`` items wait or are being
+    written, ``overflow`` decides, as in ``buffer_with_backpressure``: by default the producer is paused. Completion goes
+    on only when the sink has stored everything; so does an error. On dispose nothing more is emitted, but what came
+    until then is still stored, and marked as cancelled.
+
+    Args:
+        sink: Where the copies go: one of ``rxllm.sinks``, or anything with its two methods.
+        buffer_size: How many items wait or are being written at most, at least 1.
+        overflow: What happens to more.
+        on_error: What a failure of the sink does: ``"raise"`` fails the stream, ``"detach"`` logs a warning and goes on
+            without the sink.
+
+    Returns:
+        An operator that passes its items on.
+
+    Raises:
+        Exception: As ``on_error``, like all but the last: what the sink raises.
+        BufferOverflowError: The buffer is full and there is no producer to pause.
+        NoRunningLoopError: No event loop runs in this thread.
+        ValueError: At once: ``buffer_size``, ``overflow`` or ``on_error`` is not one of those.
+
+    Example:
+        >>> import pathlib, reactivex, rxllm, tempfile
+        >>> from rxllm import operators as ops
+        >>> from rxllm.sinks import JSONLinesSink
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "stream.jsonl")
+        >>> rxllm.run(reactivex.of("Hel", "lo").pipe(ops.tee_to(JSONLinesSink(path))))
+        'lo'
+        >>> rxllm.run(rxllm.from_recording(path))
+        'lo'
+
+    See also:
+        ``tee_to_display``, ``rxllm.from_recording``, ``map_async``
+    """
+    Backlog[T](buffer_size, overflow)  # a wrong argument is reported where it stands
+    if on_error not in {"raise", "detach"}:
+        raise ValueError(f"on_error must be 'raise' or 'detach', not {on_error!r}")
+
+    def tee_to_(source: Observable[T]) -> Observable[T]:
+        def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+            tee = _Tee(observer, Backlog(buffer_size, overflow), detach=on_error == "detach")
+            tee.start(sink)
+            tee.upstream.disposable = source.subscribe(tee.on_next, tee.on_error, tee.on_completed, scheduler=scheduler)
+            return Disposable(tee.dispose)
+
+        return Observable(subscribe)
+
+    return tee_to_
+
+
+class _Tee(Generic[T]):
+    """One subscription: the items go on at once, the end goes on when the writer is done."""
+
+    def __init__(self, observer: abc.ObserverBase[T], backlog: Backlog[T], *, detach: bool) -> None:
+        self.upstream = SingleAssignmentDisposable()
+        self._observer = observer
+        self._backlog = backlog
+        self._detach = detach
+        self._detached = False
+        self._ending: Ending | None = None
+        self._wanted = asyncio.Event()
+
+    def start(self, sink: Sink[T]) -> None:
+        context = contextvars.copy_context()
+        # The sink is no part of the emission in which somebody subscribed.
+        context.run(FlowControl.leave)
+        task = running_loop("tee_to").create_task(self._run(sink), context=context)
+        _writing.add(task)
+        task.add_done_callback(_writing.discard)
+
+    def on_next(self, item: T) -> None:
+        if self._ending is not None:
+            return
+        if not self._detached:
+            try:
+                self._backlog.push(item)
+            except BufferOverflowError as error:
+                self.upstream.dispose()
+                self.on_error(error)
+                return
+            self._wanted.set()
+        self._observer.on_next(item)
+
+    def on_error(self, error: Exception) -> None:
+        self._end(Ending("failed", error))
+
+    def on_completed(self) -> None:
+        self._end(Ending("completed"))
+
+    def dispose(self) -> None:
+        self.upstream.dispose()
+        self._backlog.release()
+        self._end(Ending("cancelled"))
+
+    def _end(self, ending: Ending) -> None:
+        if self._ending is None:
+            self._ending = ending
+            self._wanted.set()
+
+    async def _run(self, sink: Sink[T]) -> None:
+        """Write until the end, and pass the end on."""
+        try:
+            failure = await self._write(sink)
+            if failure is not None:
+                await self._settle(failure)
+        except asyncio.CancelledError:
+            # By somebody else, while the sink opened or closed: whoever waits has to learn of it.
+            self._ending = Ending("cancelled")
+            raise
+        finally:
+            self._detached = True
+            self._backlog.clear()
+            self._pass_end_on()
+
+    def _pass_end_on(self) -> None:
+        match self._ending:
+            case Ending("completed"):
+                self._observer.on_completed()
+            case Ending("failed", Exception() as error):
+                self._observer.on_error(error)
+            case _:
+                # Reaches nobody if it was the consumer who left.
+                self._observer.on_error(StreamInterruptedError("the task of a sink was cancelled"))
+
+    async def _settle(self, failure: Exception) -> None:
+        """The sink failed: go on without it, or fail; what the stream itself failed with has precedence."""
+        self._detached = True
+        self._backlog.clear()
+        if self._detach or (self._ending is not None and self._ending.kind == "cancelled"):
+            logger.warning("a sink failed and is detached: {}", type(failure).__name__)
+            while self._ending is None:
+                await self._item_or_end()
+        elif self._ending is not None and self._ending.error is not None:
+            self._ending.error.add_note(f"a sink failed, too: {failure!r}")
+        else:
+            self.upstream.dispose()
+            self._ending = Ending("failed", failure)
+
+    async def _write(self, sink: Sink[T]) -> Exception | None:
+        """Store everything; what the sink failed with is returned."""
+        try:
+            stream = await sink.open()
+        except Exception as error:  # noqa: BLE001 - decided upon by on_error
+            return error
+        failure: Exception | None = None
+        try:
+            await self._write_batches(stream)
+        except Exception as error:  # noqa: BLE001 - decided upon by on_error
+            failure = error
+        try:
+            await stream.close(self._ending or Ending("failed", failure))
+        except Exception as error:  # noqa: BLE001 - decided upon by on_error
+            failure = failure or error
+        return failure
+
+    async def _write_batches(self, stream: SinkStream[T]) -> None:
+        while self._backlog or self._ending is None:
+            if not self._backlog:
+                await self._item_or_end()
+                continue
+            batch = self._backlog.take_all()
+            # Cancelled: the program ends. A sink may have finished its batch all the same; what is left follows.
+            with contextlib.suppress(asyncio.CancelledError):
+                await stream.write(batch)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                self.dispose()
+            self._backlog.out = 0
+            self._backlog.relax()
+
+    async def _item_or_end(self) -> None:
+        self._wanted.clear()
+        try:
+            await self._wanted.wait()
+        except asyncio.CancelledError:
+            # The program ends. What came until now is stored before this task ends, too.
+            self.dispose()

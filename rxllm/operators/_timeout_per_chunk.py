@@ -1,0 +1,149 @@
+"""``timeout_per_chunk``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
+
+from rxllm.exceptions import ChunkTimeoutError
+from rxllm.flow import FlowControl
+from rxllm.operators._clock import Clock, clock_of
+from rxllm.typing import OperatorFunction
+
+__all__ = ["timeout_per_chunk"]
+
+T = TypeVar("T")
+
+
+def timeout_per_chunk(
+    seconds: float,
+    *,
+    first: float | None = None,
+    other: Observable[T] | None = None,
+    scheduler: abc.SchedulerBase | None = None,
+) -> OperatorFunction[T, T]:
+    """Fail, or switch to another source, when the producer is silent for too long.
+
+    ::
+
+        source  --a-b----------c-|
+                timeout_per_chunk(0.05)
+        result  --a-b----#
+
+        a="Hel" b="lo" c="late" #=ChunkTimeoutError("gap", 0.05, 2)
+
+    Measures the silence of the producer, not the slowness of the consumer: time during which the producer is paused
+    does not count. One timer a subscription, re-armed when it fires and not at each chunk. On error and on
+    dispose the timer is cancelled. Keep-alive comments are no chunks, so put this behind ``parse``.
+
+    Args:
+        seconds: The longest silence between two chunks, and before the first unless ``first`` is given.
+        first: The longest time from subscribing to the first chunk, in seconds: models think before they speak.
+        other: What to go on with instead of failing; the source is disposed first.
+        scheduler: Whose time it is; by default that of the subscription, else of the running loop.
+
+    Returns:
+        An operator that passes its items on.
+
+    Raises:
+        ChunkTimeoutError: As ``on_error``, if there is no ``other``: says which limit, after how many chunks.
+        ValueError: At once: a limit is not positive.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm import operators as ops
+        >>> rxllm.run(reactivex.never().pipe(ops.timeout_per_chunk(10, first=0.001)))
+        Traceback (most recent call last):
+        rxllm.exceptions.ChunkTimeoutError: waited 0.001 s for the first chunk
+
+    See also:
+        ``parse``, ``reactivex.operators.timeout`` (which makes a timer for each item)
+    """
+    first_seconds = seconds if first is None else first
+    if not (seconds > 0 and first_seconds > 0):
+        raise ValueError("time-outs are positive numbers of seconds")
+
+    def timeout_per_chunk_(source: Observable[T]) -> Observable[T]:
+        def subscribe(observer: abc.ObserverBase[T], scheduler_: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+            clock = clock_of(scheduler, scheduler_)
+            upstream = SerialDisposable()
+
+            def expire(error: ChunkTimeoutError) -> None:
+                if other is None:
+                    upstream.dispose()
+                    observer.on_error(error)
+                else:
+                    upstream.disposable = other.subscribe(observer, scheduler=scheduler_)
+
+            silence = _Silence(clock, first_seconds, seconds, expire)
+            on_next = observer.on_next
+
+            def forward(item: T) -> None:
+                silence.broken()
+                on_next(item)
+
+            def on_error(error: Exception) -> None:
+                silence.dispose()
+                observer.on_error(error)
+
+            def on_completed() -> None:
+                silence.dispose()
+                observer.on_completed()
+
+            upstream.disposable = source.subscribe(forward, on_error, on_completed, scheduler=scheduler_)
+            return CompositeDisposable(upstream, Disposable(silence.dispose))
+
+        return Observable(subscribe)
+
+    return timeout_per_chunk_
+
+
+class _Silence:
+    """How long the producer has been silent, and what happens when that is too long."""
+
+    # Less than any timer resolves; keeps rounding from re-arming a timer for no time at all.
+    _TOLERANCE = 1e-6
+
+    def __init__(self, clock: Clock, first: float, gap: float, expire: Callable[[ChunkTimeoutError], None]) -> None:
+        self._clock = clock
+        self._now = clock.now
+        self._first = first
+        self._gap = gap
+        self._expire = expire
+        self._chunks = 0
+        self._since = clock.now()
+        self._flow: FlowControl | None = None
+        self._paused_before = 0.0
+        self._timer = SerialDisposable()
+        self._timer.disposable = clock.call_later(first, self._check)
+
+    def broken(self) -> None:
+        """A chunk came. The timer stays as it is: it looks for itself when it fires."""
+        self._since = self._now()
+        self._flow = flow = FlowControl.current()
+        if flow is not None:
+            self._paused_before = flow.paused_time
+        self._chunks += 1
+        if self._chunks == 1:
+            # The gap may be shorter than what is left of the time for the first chunk.
+            self._timer.disposable = self._clock.call_later(self._gap, self._check)
+
+    def dispose(self) -> None:
+        """Cancel the timer."""
+        self._timer.dispose()
+
+    def _check(self) -> None:
+        flow = self._flow
+        if flow is not None and flow.paused:
+            self._timer.disposable = Disposable(flow.when_resumed(self._check))
+            return
+        limit = self._gap if self._chunks else self._first
+        paused = 0.0 if flow is None else flow.paused_time - self._paused_before
+        left = limit - (self._now() - self._since - paused)
+        if left > self._TOLERANCE:
+            self._timer.disposable = self._clock.call_later(left, self._check)
+        else:
+            self._expire(ChunkTimeoutError("gap" if self._chunks else "first", limit, self._chunks))

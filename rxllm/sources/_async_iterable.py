@@ -1,0 +1,84 @@
+"""``from_async_iterable``: another library's stream as a source."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from typing import TypeAlias, TypeVar
+
+from reactivex import Observable
+
+from rxllm.sources._task import Emitter, task_source
+
+__all__ = ["from_async_iterable"]
+
+T = TypeVar("T")
+
+Factory: TypeAlias = Callable[[], AsyncIterable[T] | Awaitable[AsyncIterable[T]]]
+
+
+def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> Observable[T]:
+    """Make a flow-controlled source of any async iterable, the stream of another SDK for example.
+
+    While a consumer holds a pause, the iterable is not advanced, so a client that reads its socket on demand
+    is slowed down as ours are. On dispose, and at the end, the iterator's ``aclose()`` (or ``close()``, as SDK
+    streams call it) is called.
+
+    Args:
+        factory_or_iterable: A function that makes the iterable (or a coroutine function that does), called once a
+            subscription: so the source is cold and ``retry`` works. Or an iterable; an iterator, which can be
+            consumed only once, serves one subscription.
+
+    Returns:
+        The items, in order.
+
+    Raises:
+        RuntimeError: As ``on_error``: an iterator was subscribed to a second time.
+        NoRunningLoopError: As ``on_error``: no event loop runs in this thread.
+
+    Example:
+        >>> import rxllm
+        >>> async def numbers():
+        ...     for number in range(3):
+        ...         yield number
+        >>> rxllm.run(rxllm.from_async_iterable(numbers))
+        2
+    """
+    used = False
+
+    async def open_iterable() -> AsyncIterable[T]:
+        nonlocal used
+        if isinstance(factory_or_iterable, AsyncIterable):
+            if used and isinstance(factory_or_iterable, AsyncIterator):
+                raise RuntimeError("an async iterator serves one subscription: give a function that makes it")
+            used = True
+            return factory_or_iterable
+        made = factory_or_iterable()
+        return made if isinstance(made, AsyncIterable) else await made
+
+    async def produce(emitter: Emitter[T]) -> None:
+        iterable = await open_iterable()
+        iterator = aiter(iterable)
+        try:
+            while True:
+                await emitter.ready()
+                try:
+                    item = await anext(iterator)
+                except StopAsyncIteration:
+                    return
+                await emitter.emit((item,))
+        finally:
+            await _close(iterator)
+            if iterable is not iterator:
+                await _close(iterable)
+
+    return task_source(produce)
+
+
+async def _close(resource: object) -> None:
+    """Close what has a way to be closed: generators have ``aclose``, the streams of SDKs ``close``."""
+    close = getattr(resource, "aclose", None) or getattr(resource, "close", None)
+    if close is not None:
+        result = close()
+        if inspect.isawaitable(result):
+            await result

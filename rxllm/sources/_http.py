@@ -1,0 +1,246 @@
+"""The boundary to aiohttp: connecting, redirects, status, and the translation of its errors.
+
+Rules:
+
+1. Foreign exceptions end here; what leaves is an ``RxllmError``.
+2. Any header of the caller may be a credential. A redirect to another origin carries only the ones of the
+   protocol; an error message carries none, and no query string.
+3. What a server says in an error is read up to ``MAX_ERROR_BYTES`` and for ``ERROR_BODY_SECONDS``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email.utils
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import aiohttp
+from aiohttp.typedefs import StrOrURL
+from yarl import URL
+
+from rxllm.exceptions import (
+    APIConnectionError,
+    APIResponseError,
+    APIStatusError,
+    excerpt,
+)
+
+__all__ = [
+    "CONNECT_SECONDS",
+    "Headers",
+    "SessionLike",
+    "Ssl",
+    "connecting",
+    "drop_credentials",
+    "open_response",
+    "origin_of",
+    "require_event_stream",
+    "shown",
+    "use_session",
+]
+
+SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]
+"""A session, or a function that returns one, or ``None``, when the request is sent; it is not closed by us."""
+
+Ssl: TypeAlias = "bool | aiohttp.Fingerprint | Any"
+"""What aiohttp takes for ``ssl``: ``True``, ``False`` (no verification), a fingerprint or an ``ssl.SSLContext``."""
+
+MAX_ERROR_BYTES = 16 * 1024
+ERROR_BODY_SECONDS = 5.0
+MAX_REDIRECTS = 5
+CONNECT_SECONDS = 30.0
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BECOMES_GET = frozenset({301, 302, 303})
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray")
+# Fields of the protocol itself; everything else may carry a credential.
+_PROTOCOL_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+
+
+def _may_carry_credential(name: str) -> bool:
+    lowered = name.lower()
+    return lowered not in _PROTOCOL_HEADERS and not lowered.startswith("sec-websocket-")
+
+
+class Headers(dict[str, str]):
+    """Request headers whose ``repr`` shows no value that may be a secret: tracebacks may print local variables."""
+
+    def __repr__(self) -> str:
+        return repr({name: "…" if _may_carry_credential(name) else value for name, value in self.items()})
+
+    def scrub(self, text: str) -> str:
+        """Blot out of a server's text what we sent as a credential: some echo it."""
+        for name, value in self.items():
+            if _may_carry_credential(name):
+                for secret in {value, value.rpartition(" ")[2]}:
+                    if len(secret) >= 8:  # noqa: PLR2004 - shorter ones are words, not keys
+                        text = text.replace(secret, "…")
+        return text
+
+
+def shown(url: StrOrURL) -> str:
+    """The URL for a message: without user, password, query and fragment, which may hold a key."""
+    bare = URL(url).with_query(None).with_fragment(None)
+    return str(bare.with_user(None) if bare.absolute else bare)
+
+
+@contextlib.asynccontextmanager
+async def use_session(session: SessionLike | None) -> AsyncIterator[aiohttp.ClientSession]:
+    """The caller's session, left open, or one of our own for this stream."""
+    given = session() if callable(session) else session
+    if given is not None:
+        yield given
+    else:
+        async with aiohttp.ClientSession(trust_env=True) as own:
+            yield own
+
+
+def origin_of(url: URL) -> URL:
+    """Scheme, host and port; a WebSocket has the origin of its handshake.
+
+    Raises:
+        APIConnectionError: It has none.
+    """
+    try:
+        origin = url.origin()
+        return origin.with_scheme({"ws": "http", "wss": "https"}.get(origin.scheme, origin.scheme))
+    except ValueError:
+        raise APIConnectionError(f"not a URL that can be requested: {shown(url)!r}") from None
+
+
+@contextlib.contextmanager
+def connecting(url: StrOrURL) -> Iterator[None]:
+    """Translate what goes wrong before there is an answer."""
+    try:
+        yield
+    except aiohttp.InvalidURL:  # its text is the URL, with the query
+        raise APIConnectionError(f"not a URL that can be requested: {shown(url)!r}") from None
+    except (aiohttp.ClientError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise APIConnectionError(f"no answer from {shown(url)}: {reason}") from error
+
+
+def drop_credentials(origin: URL) -> aiohttp.ClientMiddlewareType:
+    """Make a middleware that strips every header that may be a credential from requests to another origin.
+
+    It sees the finished request, so that headers, cookies and authorisation of the session are covered too.
+    """
+
+    async def middleware(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if origin_of(request.url) != origin:
+            for name in [name for name in request.headers if _may_carry_credential(name)]:
+                del request.headers[name]
+        return await handler(request)
+
+    return middleware
+
+
+async def open_response(
+    session: aiohttp.ClientSession,
+    method: str,
+    url: StrOrURL,
+    *,
+    headers: Headers,
+    body: bytes | None,
+    **options: Any,
+) -> aiohttp.ClientResponse:
+    """Send a request and follow redirects; the caller closes the response.
+
+    Raises:
+        APIConnectionError: No answer, or too many redirects.
+        APIStatusError: An answer with a status of 400 or more, or a redirect that leads nowhere.
+    """
+    target = URL(url)
+    origin = origin_of(target)
+    for _ in range(MAX_REDIRECTS + 1):
+        with connecting(target):
+            if origin_of(target) != origin:
+                options["middlewares"] = (drop_credentials(origin),)
+            response = await session.request(
+                method, target, headers=headers, data=body, allow_redirects=False, **options
+            )
+        location = response.headers.get("Location")
+        if response.status not in _REDIRECTS or location is None:
+            return await _raise_for_status(response, headers)
+        response.release()
+        target = target.join(URL(location))
+        if response.status in _BECOMES_GET and method != "HEAD":
+            method, body = "GET", None
+    raise APIConnectionError(f"more than {MAX_REDIRECTS} redirects from {shown(url)}")
+
+
+async def _raise_for_status(response: aiohttp.ClientResponse, headers: Headers) -> aiohttp.ClientResponse:
+    if response.status < 300:  # noqa: PLR2004 - the class of success
+        return response
+    body = await _error_body(response, headers)
+    message = f"{response.status} {response.reason or ''}".strip()
+    raise APIStatusError(
+        f"{message} from {shown(response.url)}: {excerpt(body)}",
+        status=response.status,
+        body=body,
+        request_id=_request_id(response.headers),
+        retry_after=_retry_after(response.headers),
+    )
+
+
+async def require_event_stream(response: aiohttp.ClientResponse, headers: Headers) -> None:
+    """Check the media type of a successful answer.
+
+    Raises:
+        APIResponseError: It is given, and not ``text/event-stream``.
+    """
+    if "Content-Type" not in response.headers or response.content_type == "text/event-stream":
+        return
+    body = await _error_body(response, headers)
+    raise APIResponseError(
+        f"{shown(response.url)} answered {response.status} with {response.content_type} "
+        f"instead of text/event-stream: {excerpt(body)}",
+        status=response.status,
+        content_type=response.content_type,
+        body=body,
+        request_id=_request_id(response.headers),
+    )
+
+
+async def _error_body(response: aiohttp.ClientResponse, headers: Headers) -> str:
+    """The start of a body that nobody asked for; what is missing of it is no error of its own."""
+    body = bytearray()
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(ERROR_BODY_SECONDS):
+            while len(body) < MAX_ERROR_BYTES and (block := await response.content.read(MAX_ERROR_BYTES - len(body))):
+                body += block
+    response.close()
+    return headers.scrub(body.decode(errors="replace"))
+
+
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    return next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds: ``Retry-After`` is a number or a date (RFC 9110, section 10.2.3); some send milliseconds apart."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        with contextlib.suppress(KeyError, ValueError):
+            return max(0.0, float(headers[name]) * unit)
+    with contextlib.suppress(KeyError, ValueError):
+        return max(0.0, email.utils.parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
+    return None

@@ -1,0 +1,225 @@
+"""``from_recording`` and ``list_recordings``: what a sink recorded, again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeAlias
+
+from reactivex import Observable, abc
+
+from rxllm.exceptions import RecordingError, StreamInterruptedError
+from rxllm.operators._clock import Clock, clock_of
+from rxllm.sources._task import Emitter, task_source
+from rxllm.stores import (
+    EndRecord,
+    ItemRecord,
+    Reader,
+    RecordingInfo,
+    Worker,
+    decode_error,
+    decode_item,
+    open_reader,
+)
+
+__all__ = ["Timing", "from_recording", "list_recordings"]
+
+Timing: TypeAlias = Literal["none", "recorded"]
+
+
+def list_recordings(path: str | os.PathLike[str]) -> list[RecordingInfo]:
+    """List the streams in a file that a sink wrote.
+
+    This reads the file in the calling thread; of JSON lines it reads all.
+
+    Args:
+        path: The file, of ``SQLiteSink`` or ``JSONLinesSink``.
+
+    Returns:
+        Identifier, beginning, number of items and ending of each stream, in the order in which they began.
+
+    Raises:
+        RecordingError: There is no such file, or it is something else.
+    """
+    reader = open_reader(path)
+    try:
+        return reader.recordings()
+    finally:
+        reader.close()
+
+
+def from_recording(
+    path: str | os.PathLike[str],
+    *,
+    stream: str | None = None,
+    timing: Timing = "none",
+    speed: float = 1.0,
+    scheduler: abc.SchedulerBase | None = None,
+) -> Observable[Any]:
+    """Play a recorded stream again: the same items, and the same ending.
+
+    Cold, and flow-controlled: while a consumer holds a pause, nothing is read. The file is read in a thread, in batches
+    of some hundred items. A stream that failed fails again, with the same type, message and attributes. One that was
+    cut, because its consumer left or its process was killed, ends in a ``StreamInterruptedError``: it is never
+    taken for a whole one.
+
+    Args:
+        path: The file, of ``SQLiteSink`` or ``JSONLinesSink``; its first bytes tell which.
+        stream: Which stream, by its identifier; by default the one that began last. See ``list_recordings``.
+        timing: ``"none"`` for full speed, ``"recorded"`` to deliver each item as long after the subscription as it was
+            written after the beginning. What a pause has delayed comes at once, as it would from a server.
+        speed: How many times faster than recorded.
+        scheduler: Whose time it is; by default that of the subscription, else of the running loop.
+
+    Returns:
+        The items, as the sink got them.
+
+    Raises:
+        RecordingError: As ``on_error``, like all but the last: there is no such file or stream, it is something else,
+            items are missing, or the stream failed with an error that is none of this library's.
+        StreamInterruptedError: The recorded stream was cut.
+        RxllmError: What the recorded stream failed with.
+        ValueError: At once: ``timing`` is none of those, or ``speed`` is not positive.
+
+    Example:
+        >>> import pathlib, reactivex, rxllm, tempfile
+        >>> from rxllm import operators as ops
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "chats.db")
+        >>> answer = reactivex.of("Hel", "lo").pipe(ops.tee_to(rxllm.sinks.SQLiteSink(path)))
+        >>> rxllm.run(answer)
+        'lo'
+        >>> rxllm.run(rxllm.from_recording(path, timing="recorded", speed=10))
+        'lo'
+    """
+    if timing not in {"none", "recorded"}:
+        raise ValueError(f"timing must be 'none' or 'recorded', not {timing!r}")
+    if not speed > 0:
+        raise ValueError(f"speed must be positive, not {speed}")
+
+    def subscribe(observer: abc.ObserverBase[Any], scheduler_: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        async def produce(emitter: Emitter[Any]) -> None:
+            pace = _Pace(clock_of(scheduler, scheduler_), speed) if timing == "recorded" else None
+            await _play(path, stream, pace, emitter)
+
+        return task_source(produce).subscribe(observer, scheduler=scheduler_)
+
+    return Observable(subscribe)
+
+
+class _Pace:
+    """Waits until it is time, as recorded."""
+
+    def __init__(self, clock: Clock, speed: float) -> None:
+        self._clock = clock
+        self._speed = speed
+        self._started = clock.now()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until so many recorded seconds have passed since the beginning."""
+        delay = self._started + seconds / self._speed - self._clock.now()
+        if delay <= 0:
+            return
+        loop = asyncio.get_running_loop()
+        due = asyncio.Event()
+
+        def act() -> None:
+            # The scheduler may be one that acts in a thread of its own.
+            loop.call_soon_threadsafe(due.set)
+
+        timer = self._clock.call_later(delay, act)
+        try:
+            await due.wait()
+        finally:
+            timer.dispose()
+
+
+async def _play(path: str | os.PathLike[str], stream: str | None, pace: _Pace | None, emitter: Emitter[Any]) -> None:
+    worker = Worker()
+    # What the thread has opened is found here also when the wait for it was cancelled.
+    opened: list[Reader] = []
+
+    def open_stream() -> Iterator[Sequence[ItemRecord] | EndRecord]:
+        opened.append(open_reader(path))
+        return opened[0].read(_find(path, opened[0].recordings(), stream))
+
+    def close() -> None:
+        for reader in opened:
+            reader.close()
+
+    try:
+        records = await worker.run(open_stream)
+        end = await _emit_items(path, worker, records, pace, emitter)
+    finally:
+        await worker.stop(close)
+    await _finish(end, pace, emitter)
+
+
+def _find(path: str | os.PathLike[str], recordings: list[RecordingInfo], stream: str | None) -> str:
+    if not recordings:
+        raise RecordingError(f"{path}: no stream was recorded")
+    if stream is None:
+        return recordings[-1].stream
+    if any(info.stream == stream for info in recordings):
+        return stream
+    raise RecordingError(f"{path}: no stream {stream!r}; the last of {len(recordings)} is {recordings[-1].stream!r}")
+
+
+async def _emit_items(
+    path: str | os.PathLike[str],
+    worker: Worker,
+    records: Iterator[Sequence[ItemRecord] | EndRecord],
+    pace: _Pace | None,
+    emitter: Emitter[Any],
+) -> EndRecord | None:
+    """Emit the items, and return the ending."""
+    while True:
+        await emitter.ready()
+        batch = await worker.run(next, records, None)
+        if batch is None:
+            return None
+        if isinstance(batch, EndRecord):
+            _require_position(path, emitter.count, batch.items)
+            return batch
+        items = await worker.run(_decode, path, batch, emitter.count)
+        if pace is None:
+            await emitter.emit(items)
+            continue
+        for record, item in zip(batch, items, strict=True):
+            await pace.wait(record.seconds)
+            await emitter.emit((item,))
+
+
+async def _finish(end: EndRecord | None, pace: _Pace | None, emitter: Emitter[Any]) -> None:
+    """End as the recorded stream did."""
+    count = emitter.count
+    if end is None:
+        raise StreamInterruptedError(
+            f"the recording stops after {count} items: its process was killed, or is still writing", events=count
+        )
+    if pace is not None:
+        await pace.wait(end.seconds)
+    if end.error is not None:
+        raise decode_error(end.error)
+    if end.kind != "completed":
+        raise StreamInterruptedError(f"the recorded stream was cancelled after {count} items", events=count)
+
+
+def _decode(path: str | os.PathLike[str], records: Sequence[ItemRecord], position: int) -> list[Any]:
+    items: list[Any] = []
+    for expected, record in enumerate(records, position):
+        _require_position(path, expected, record.position)
+        items.append(_decode_one(path, record))
+    return items
+
+
+def _decode_one(path: str | os.PathLike[str], record: ItemRecord) -> Any:
+    try:
+        return decode_item(record.kind, record.value)
+    except (TypeError, ValueError) as error:
+        raise RecordingError(f"{path}: item {record.position} is no {record.kind}: {error}") from error
+
+
+def _require_position(path: str | os.PathLike[str], expected: int, found: int) -> None:
+    if found != expected:
+        raise RecordingError(f"{path}: items are missing: number {expected} was due, number {found} is there")

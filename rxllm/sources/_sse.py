@@ -1,0 +1,142 @@
+"""``from_sse``: an HTTP answer as an observable of events."""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+from aiohttp.typedefs import StrOrURL
+from reactivex import Observable
+
+from rxllm.exceptions import StreamInterruptedError
+from rxllm.sources._http import (
+    CONNECT_SECONDS,
+    Headers,
+    SessionLike,
+    Ssl,
+    open_response,
+    require_event_stream,
+    shown,
+    use_session,
+)
+from rxllm.sources._task import Emitter, task_source
+from rxllm.wire import ServerSentEvent, SSEDecoder
+
+__all__ = ["from_sse"]
+
+END_OF_BODY_SECONDS = 0.1
+
+
+def from_sse(
+    url: StrOrURL,
+    *,
+    json: Any = None,
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
+    session: SessionLike | None = None,
+    ssl: Ssl = True,
+    proxy: StrOrURL | None = None,
+    timeout: aiohttp.ClientTimeout | None = None,
+    max_event_bytes: int = 16 * 1024 * 1024,
+    end_marker: str | None = "[DONE]",
+    check_content_type: bool = True,
+) -> Observable[ServerSentEvent]:
+    """Request an event stream: each subscription sends one request (WHATWG HTML, section 9.2).
+
+    Cold. While a consumer holds a pause the socket is not read, so that the TCP window closes and the server
+    stops writing. Dispose closes the connection at once. A body that ended in good order gives the connection
+    back to the session's pool. The end of the body is the end: it never reconnects.
+
+    Args:
+        url: Where to send the request.
+        json: The body, anything that ``json.dumps`` takes; none if ``None``.
+        method: The HTTP method.
+        headers: Added to ``Accept`` and ``Content-Type``. A redirect to another origin drops them.
+        session: An ``aiohttp.ClientSession`` of your own (proxies, TLS, cookies, limits), or a function that returns
+            one when the request is sent; it is not closed. Without it each subscription has its own, which
+            reads the proxy settings of the environment.
+        ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
+        proxy: The URL of a proxy.
+        timeout: aiohttp's time-outs. By default 30 s to connect and none for the rest: silence in the stream is
+            what ``operators.timeout_per_chunk`` watches.
+        max_event_bytes: The most bytes that one event may have.
+        end_marker: The data of the event that says that nothing follows. The source waits up to 0.1 s for the end of
+            the body before it passes that event on, so that a consumer who leaves on seeing it leaves the connection
+            reusable. ``None`` for none.
+        check_content_type: Whether a media type other than ``text/event-stream`` is an error.
+
+    Returns:
+        The events, in order; completes with the body.
+
+    Raises:
+        APIConnectionError: As ``on_error``, like all of these: no connection came about.
+        APIStatusError: The status is 400 or more.
+        APIResponseError: The answer is no event stream.
+        StreamInterruptedError: The connection was lost in the middle of the body.
+        LimitExceededError: An event is larger than ``max_event_bytes``.
+        NoRunningLoopError: No event loop runs in this thread.
+    """
+    request_headers = Headers({"Accept": "text/event-stream", "Cache-Control": "no-store"})
+    body = None
+    if json is not None:
+        request_headers["Content-Type"] = "application/json"
+        body = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
+    request_headers.update(headers or {})
+    options: dict[str, Any] = {
+        "ssl": ssl,
+        "proxy": proxy,
+        "timeout": timeout or aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+    }
+
+    async def produce(emitter: Emitter[ServerSentEvent]) -> None:
+        async with use_session(session) as client:
+            response = await open_response(client, method, url, headers=request_headers, body=body, **options)
+            async with response:
+                if check_content_type:
+                    await require_event_stream(response, request_headers)
+                await _emit_events(response, SSEDecoder(max_event_bytes=max_event_bytes), emitter, end_marker)
+
+    return task_source(produce)
+
+
+async def _emit_events(
+    response: aiohttp.ClientResponse,
+    decoder: SSEDecoder,
+    emitter: Emitter[ServerSentEvent],
+    end_marker: str | None,
+) -> None:
+    content = response.content
+    while True:
+        await emitter.ready()
+        try:
+            block = await content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            # The reader raises before it gives out what arrived in the same turn of the loop as the loss.
+            await emitter.emit(decoder.feed(content._read_nowait(-1)))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            raise _interrupted(response, emitter, error) from error
+        if not block:
+            return
+        events = decoder.feed(block)
+        if events and events[-1].data == end_marker:
+            await _await_end_of_body(content)
+        await emitter.emit(events)
+
+
+async def _await_end_of_body(content: aiohttp.StreamReader) -> None:
+    """Give the body a moment to end, without reading on: data after the marker is left in the buffer."""
+    ended = asyncio.get_running_loop().create_future()
+    content.on_eof(lambda: ended.done() or ended.set_result(None))
+    await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)
+
+
+def _interrupted(
+    response: aiohttp.ClientResponse, emitter: Emitter[ServerSentEvent], error: Exception
+) -> StreamInterruptedError:
+    reason = str(error) or type(error).__name__
+    return StreamInterruptedError(
+        f"the connection to {shown(response.url)} was lost after {emitter.count} events: {reason}",
+        events=emitter.count,
+    )

@@ -1,0 +1,123 @@
+"""A source is a task that emits.
+
+Rules:
+
+1. One subscription, one task, one ``FlowControl``, current for as long as the task runs.
+2. Nothing is emitted or read while somebody holds a pause; what has arrived waits in the task, its end behind it.
+3. Every ``ITEMS_PER_TURN`` items the event loop gets a turn, however much data is there.
+4. Dispose cancels the task, from any thread; nothing is emitted after that.
+5. An exception of the task goes on as ``on_error``. So does one raised below ``on_next``: an observer that
+   throws must end the stream, or whoever awaits it would wait for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Generic, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable
+
+from rxllm.exceptions import StreamInterruptedError
+from rxllm.flow import FlowControl, running_loop
+
+__all__ = ["Emitter", "task_source"]
+
+T = TypeVar("T")
+
+ITEMS_PER_TURN = 128
+
+# The event loop itself keeps only weak references to tasks.
+_running: set[asyncio.Task[None]] = set()
+
+
+class Emitter(Generic[T]):
+    """What the coroutine of a source emits through.
+
+    Attributes:
+        count: How many items have been emitted.
+    """
+
+    __slots__ = ("_disposed", "_flow", "_on_next", "_turn", "count")
+
+    def __init__(self, observer: abc.ObserverBase[T], flow: FlowControl) -> None:
+        self._on_next = observer.on_next
+        self._flow = flow
+        self._turn = 0
+        self._disposed = False
+        self.count = 0
+
+    async def ready(self) -> None:
+        """Wait until nobody holds a pause: before reading on."""
+        if self._flow.paused:
+            await self._flow.wait_resumed()
+            self._turn = 0
+
+    async def emit(self, items: Iterable[T]) -> None:
+        """Emit the items, one at a time, pausing between them when somebody asks for it."""
+        for item in items:
+            if self._flow.paused:
+                await self._flow.wait_resumed()
+                self._turn = 0
+            self.count += 1
+            self._on_next(item)
+            self._turn += 1
+            # A turn of the loop is also where the cancellation of a dispose from within on_next takes effect.
+            if self._disposed or self._turn >= ITEMS_PER_TURN:
+                self._turn = 0
+                await asyncio.sleep(0)
+
+    def dispose(self) -> None:
+        """Emit nothing more; the task has been cancelled."""
+        self._disposed = True
+
+
+def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Observable[T]:
+    """Make a cold observable of a coroutine function: returning completes it, raising fails it."""
+
+    def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        del scheduler  # A source of real input and output lives by its event loop.
+        loop = running_loop("a source")
+        flow = FlowControl(clock=loop.time)
+        emitter = Emitter(observer, flow)
+        task = loop.create_task(_drive(produce, emitter, observer, flow))
+        _running.add(task)
+        task.add_done_callback(_running.discard)
+        thread = threading.get_ident()
+
+        def dispose() -> None:
+            emitter.dispose()
+            if threading.get_ident() == thread:
+                task.cancel()
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(task.cancel)
+
+        return Disposable(dispose)
+
+    return Observable(subscribe)
+
+
+async def _drive(
+    produce: Callable[[Emitter[T]], Awaitable[None]],
+    emitter: Emitter[T],
+    observer: abc.ObserverBase[T],
+    flow: FlowControl,
+) -> None:
+    flow.enter()
+    try:
+        await produce(emitter)
+        await emitter.ready()
+    except asyncio.CancelledError:
+        # Disposed: nobody listens, and this reaches no one. Cancelled by somebody else: whoever waits for
+        # the stream has to learn that it will not go on.
+        flow.leave()
+        observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=emitter.count))
+        raise
+    except Exception as error:
+        flow.leave()
+        observer.on_error(error)
+    else:
+        flow.leave()
+        observer.on_completed()

@@ -1,0 +1,178 @@
+"""``from_websocket``: the text frames of a WebSocket as an observable."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+from aiohttp.typedefs import StrOrURL
+from reactivex import Observable
+from yarl import URL
+
+from rxllm.exceptions import APIStatusError, DecodeError, LimitExceededError, StreamInterruptedError, excerpt
+from rxllm.sources._http import (
+    CONNECT_SECONDS,
+    Headers,
+    SessionLike,
+    Ssl,
+    connecting,
+    drop_credentials,
+    origin_of,
+    shown,
+    use_session,
+)
+from rxllm.sources._task import Emitter, task_source
+
+__all__ = ["from_websocket"]
+
+# RFC 6455, section 7.4.1: 1000 is a normal closure, 1005 one that gave no code.
+_GOOD_CLOSES = frozenset({1000, 1005})
+_TOO_BIG = 1009
+_ENDS = frozenset({aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED})
+# How long the other side may take to answer our closing frame before the connection is cut.
+_CLOSE_SECONDS = 0.25
+
+
+def from_websocket(
+    url: StrOrURL,
+    *,
+    send: Sequence[Any] = (),
+    headers: Mapping[str, str] | None = None,
+    session: SessionLike | None = None,
+    ssl: Ssl = True,
+    proxy: StrOrURL | None = None,
+    protocols: Sequence[str] = (),
+    heartbeat: float | None = None,
+    max_frame_bytes: int = 16 * 1024 * 1024,
+) -> Observable[str]:
+    """Connect, send, and emit each text frame (RFC 6455).
+
+    Cold. While a consumer holds a pause the socket is not read, so that the TCP window closes. Dispose sends a
+    closing frame and closes the connection.
+
+    Args:
+        url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same).
+        send: What to send after connecting, a text frame each: strings as they are, anything else as JSON.
+        headers: Headers of the opening handshake. A redirect to another origin drops them.
+        session: An ``aiohttp.ClientSession`` whose connector, cookies and headers are used, or a function that
+            returns one when the connection is made; it is not closed.
+        ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
+        proxy: The URL of a proxy.
+        protocols: The subprotocols offered.
+        heartbeat: Seconds between pings; a pong that does not come interrupts the stream. ``None`` for none.
+        max_frame_bytes: The most bytes that one message may have.
+
+    Returns:
+        The text frames, in order; completes when the other side closes normally (code 1000, or none).
+
+    Raises:
+        APIConnectionError: As ``on_error``, like all of these: no connection came about.
+        APIStatusError: The handshake was refused.
+        StreamInterruptedError: The connection was lost, or closed with another code than 1000.
+        DecodeError: A binary frame, or one that breaks the protocol.
+        LimitExceededError: A message is larger than ``max_frame_bytes``.
+        NoRunningLoopError: No event loop runs in this thread.
+    """
+    request_headers = Headers(headers or {})
+    options: dict[str, Any] = {
+        "ssl": ssl,
+        "proxy": proxy,
+        "protocols": protocols,
+        "heartbeat": heartbeat,
+        "max_msg_size": max_frame_bytes,
+        "timeout": aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
+    }
+
+    async def produce(emitter: Emitter[str]) -> None:
+        async with use_session(session) as client, _guarded(client, URL(url)) as guarded:
+            socket = await _connect(guarded, url, request_headers, options)
+            async with socket:
+                try:
+                    for frame in send:
+                        await socket.send_str(frame if isinstance(frame, str) else json.dumps(frame))
+                    await _emit_frames(socket, emitter, url, max_frame_bytes)
+                except (aiohttp.ClientError, OSError) as error:
+                    raise _interrupted(url, emitter, str(error) or type(error).__name__) from error
+
+    return task_source(produce)
+
+
+@contextlib.asynccontextmanager
+async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session over the connector of the given one that drops credentials on the way to another origin.
+
+    ``ws_connect`` follows redirects and takes no middleware of its own.
+    """
+    async with aiohttp.ClientSession(
+        connector=session.connector,
+        connector_owner=False,
+        cookie_jar=session.cookie_jar,
+        headers=session.headers,
+        auth=session.auth,
+        trust_env=session.trust_env,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        middlewares=(drop_credentials(origin_of(url)),),
+    ) as guarded:
+        yield guarded
+
+
+async def _connect(
+    session: aiohttp.ClientSession, url: StrOrURL, headers: Headers, options: dict[str, Any]
+) -> aiohttp.ClientWebSocketResponse:
+    try:
+        with connecting(url):
+            return await session.ws_connect(url, headers=headers, **options)
+    except Exception as error:
+        refusal = error.__cause__
+        if not isinstance(refusal, aiohttp.WSServerHandshakeError):
+            raise
+        # The refusal holds the request with its headers, which a traceback may show.
+        status, reason = refusal.status, headers.scrub(refusal.message)
+    raise APIStatusError(f"{status} from {shown(url)}: {excerpt(reason)}", status=status, body=reason)
+
+
+async def _emit_frames(
+    socket: aiohttp.ClientWebSocketResponse, emitter: Emitter[str], url: StrOrURL, max_frame_bytes: int
+) -> None:
+    while True:
+        await emitter.ready()
+        message = await socket.receive()
+        if message.type is aiohttp.WSMsgType.TEXT:
+            await emitter.emit((message.data,))
+        elif message.type in _ENDS:
+            if socket.close_code in _GOOD_CLOSES:
+                return
+            raise _interrupted(url, emitter, f"closed with code {socket.close_code} {excerpt(str(message.extra or ''))}")
+        elif message.type is aiohttp.WSMsgType.BINARY:
+            raise DecodeError(
+                f"binary frame at position {emitter.count}, where text was expected: {excerpt(message.data)}",
+                dialect="websocket",
+                position=emitter.count,
+                text=excerpt(message.data),
+            )
+        else:
+            raise _protocol_error(message.data, url, emitter, max_frame_bytes)
+
+
+def _protocol_error(error: object, url: StrOrURL, emitter: Emitter[str], max_frame_bytes: int) -> Exception:
+    """What aiohttp reports as an ERROR message: a violation of the protocol, or the loss of the connection."""
+    if not isinstance(error, aiohttp.WebSocketError):
+        return _interrupted(url, emitter, str(error) or type(error).__name__)
+    if error.code == _TOO_BIG:
+        return LimitExceededError(
+            f"frame {emitter.count} is larger than {max_frame_bytes} bytes",
+            limit="max_frame_bytes",
+            maximum=max_frame_bytes,
+        )
+    return DecodeError(
+        f"frame {emitter.count} breaks the protocol: {error}", dialect="websocket", position=emitter.count, text=""
+    )
+
+
+def _interrupted(url: StrOrURL, emitter: Emitter[str], reason: str) -> StreamInterruptedError:
+    return StreamInterruptedError(
+        f"the connection to {shown(url)} was lost after {emitter.count} frames: {reason}", events=emitter.count
+    )

@@ -1,0 +1,25 @@
+"""Errors of files and databases become ``RecordingError`` where they leave a store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rxllm.exceptions import RecordingError
+
+__all__ = ["as_recording_errors"]
+
+
+@contextmanager
+def as_recording_errors(path: Path) -> Generator[None]:
+    """Name the file in what goes wrong with it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise RecordingError(f"{path}: no such file") from error
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror or error}") from error
+    except sqlite3.Error as error:
+        raise RecordingError(f"{path}: {error}") from error

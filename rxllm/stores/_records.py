@@ -1,0 +1,226 @@
+"""What is recorded of a stream, and the two ends of a store.
+
+Rules:
+
+1. A recording is a sequence of items, numbered from 0, and an ending. Without an ending it was cut: the process was
+   killed, or is still writing.
+2. An item comes back equal to what it was, extra fields included, or is refused when it is written.
+3. Writing a batch happens whole or not at all, as far as a reader can see. The numbers show when something is missing.
+4. Readers and writers block, and belong to one thread.
+
+How items come back: a ``StreamChunk`` and the other models of ``rxllm.models``, a ``ServerSentEvent``, ``str``,
+``bytes`` and JSON values as themselves; other pydantic models and dataclasses as the ``dict`` that their JSON stands
+for.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeAlias, cast
+
+from pydantic import BaseModel
+
+from rxllm import exceptions, models
+from rxllm.exceptions import RecordingError, RxllmError
+from rxllm.models import StreamChunk
+from rxllm.typing import Ending
+from rxllm.wire import ServerSentEvent
+
+__all__ = [
+    "EndRecord",
+    "EndingKind",
+    "ErrorRecord",
+    "ItemRecord",
+    "Reader",
+    "RecordingInfo",
+    "Writer",
+    "decode_error",
+    "decode_item",
+    "encode_error",
+    "encode_item",
+]
+
+EndingKind: TypeAlias = Literal["completed", "failed", "cancelled"]
+
+# By class, the most derived first in each method resolution order; "chunk" is by far the most frequent kind.
+_KINDS: dict[type, str] = {
+    **{model: name for name, model in vars(models).items() if isinstance(model, type) and issubclass(model, BaseModel)},
+    StreamChunk: "chunk",
+}
+_MODELS: dict[str, type[BaseModel]] = {kind: model for model, kind in _KINDS.items()}
+_ERRORS: dict[str, type[RxllmError]] = {
+    name: error for name, error in vars(exceptions).items() if isinstance(error, type) and issubclass(error, RxllmError)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRecord:
+    """One item of a stream.
+
+    Attributes:
+        position: Its number, from 0.
+        seconds: When it was written, in seconds since the stream began.
+        kind: ``"chunk"``, ``"sse"``, ``"text"``, ``"bytes"``, ``"json"``, or the name of another of ``rxllm.models``.
+        value: The item as a JSON value.
+    """
+
+    position: int
+    seconds: float
+    kind: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRecord:
+    """What a stream failed with.
+
+    Attributes:
+        type: The name of the class; with its module, if it is none of ``rxllm.exceptions``.
+        message: What the error said.
+        attributes: Its attributes, as far as they are plain values.
+    """
+
+    type: str
+    message: str
+    attributes: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class EndRecord:
+    """How a stream ended.
+
+    Attributes:
+        seconds: When, in seconds since the stream began.
+        items: How many items were stored.
+        kind: How, as in ``rxllm.typing.Ending``.
+        error: What it failed with.
+        completion: What the chunks amount to, as a JSON value: the answer, or what there is of it.
+    """
+
+    seconds: float
+    items: int
+    kind: EndingKind
+    error: ErrorRecord | None = None
+    completion: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingInfo:
+    """One recorded stream.
+
+    Attributes:
+        stream: Its identifier.
+        began: When it began.
+        items: How many items are stored.
+        ending: How it ended; ``None`` if it was cut, or is still being written.
+    """
+
+    stream: str
+    began: datetime
+    items: int
+    ending: EndingKind | None
+
+
+class Writer(Protocol):
+    """The end of a store that a sink holds. All methods block."""
+
+    def begin(self, stream: str, began: datetime) -> None:
+        """Begin a stream, under an identifier that no other has."""
+
+    def append(self, stream: str, items: Sequence[ItemRecord]) -> None:
+        """Store items: all of them, or none if it raises."""
+
+    def end(self, stream: str, end: EndRecord) -> None:
+        """Store the ending; returning means that it and all before it would survive a loss of power."""
+
+    def close(self) -> None:
+        """Let go of the store; streams without an ending stay as they are."""
+
+
+class Reader(Protocol):
+    """The end of a store that a source holds. All methods block."""
+
+    def recordings(self) -> list[RecordingInfo]:
+        """All streams, in the order in which they began."""
+        ...
+
+    def read(self, stream: str) -> Iterator[Sequence[ItemRecord] | EndRecord]:
+        """The items of a stream in batches, in order, and behind them the ending, if there is one."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store."""
+
+
+def encode_item(item: object) -> tuple[str, Any]:
+    """Make a JSON value of an item.
+
+    Args:
+        item: Any item; what is neither ours nor JSON is tried as JSON.
+
+    Returns:
+        The kind and the value.
+    """
+    if isinstance(item, BaseModel):
+        kind = next((kind for each in type(item).__mro__ if (kind := _KINDS.get(each))), None)
+        return ("json", item.model_dump(mode="json")) if kind is None else (kind, item.model_dump(exclude_unset=True))
+    if isinstance(item, ServerSentEvent):
+        defaults = ServerSentEvent._field_defaults
+        return "sse", {name: value for name, value in item._asdict().items() if value != defaults.get(name, ...)}
+    if isinstance(item, str):
+        return "text", item
+    if isinstance(item, bytes):
+        return "bytes", base64.b64encode(item).decode()
+    return "json", item
+
+
+def decode_item(kind: str, value: Any) -> Any:
+    """Make the item again of what ``encode_item`` made of it.
+
+    Raises:
+        RecordingError: There is no such kind; a newer version of this library wrote it.
+        ValueError: The value is none of that kind.
+    """
+    model = _MODELS.get(kind)
+    if model is not None:
+        return model.model_validate(value)
+    if kind == "sse":
+        return ServerSentEvent(**value)
+    if kind == "bytes":
+        return base64.b64decode(value)
+    if kind in {"text", "json"}:
+        return value
+    raise RecordingError(f"items of kind {kind!r} are unknown to this version of rxllm")
+
+
+def encode_error(ending: Ending) -> ErrorRecord | None:
+    """Record what a stream failed with: type, message, and the attributes that are plain values."""
+    error = ending.error
+    if error is None:
+        return None
+    cls = type(error)
+    name = cls.__name__ if _ERRORS.get(cls.__name__) is cls else f"{cls.__module__}.{cls.__qualname__}"
+    attributes = {name: value for name, value in vars(error).items() if not name.startswith("_") and _is_plain(value)}
+    return ErrorRecord(name, str(error), attributes)
+
+
+def decode_error(record: ErrorRecord) -> RxllmError:
+    """Make the error again: of the same type with the same message and attributes, if it is one of this library's."""
+    cls = _ERRORS.get(record.type)
+    if cls is None:
+        return RecordingError(f"the recorded stream failed with {record.type}: {record.message}")
+    # The constructors make messages of their own arguments; this is what they hand on to the standard library's.
+    error = cls.__new__(cls)
+    super(RxllmError, error).__init__(record.message)
+    for name, value in record.attributes.items():
+        setattr(error, name, tuple(cast("list[object]", value)) if isinstance(value, list) else value)
+    return error
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, tuple):
+        return all(isinstance(each, str | int | float) for each in cast("tuple[object, ...]", value))
+    return value is None or isinstance(value, str | int | float)

@@ -1,0 +1,291 @@
+"""Recordings in a SQLite database.
+
+Rules:
+
+1. Write-ahead logging, so that readers and one writer never wait for each other; writers wait for their turn, in
+   whatever process, up to ``BUSY_SECONDS``.
+2. A batch is a transaction. The process may be killed at any time: the file then holds all batches before.
+3. The ending is committed with ``synchronous = FULL``, which waits for the disk, and the log before it with it.
+   Batches are committed with ``NORMAL``, which does not: a loss of power may take the last batches of a stream that
+   has not ended, and never damages the file.
+4. ``PRAGMA application_id`` says that a database is ours, ``PRAGMA user_version`` which schema it has. Any other
+   database is refused, and left as it is.
+
+The answer is a query away::
+
+    SELECT stream, json_extract(message, '$.content') FROM streams JOIN completions USING (number)
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from rxllm.exceptions import RecordingError
+from rxllm.stores._errors import as_recording_errors
+from rxllm.stores._json import dumps, loads
+from rxllm.stores._records import EndRecord, ErrorRecord, ItemRecord, RecordingInfo
+
+__all__ = ["SQLITE_MAGIC", "SQLiteReader", "SQLiteWriter"]
+
+SQLITE_MAGIC = b"SQLite format 3\0"
+"""What every SQLite file begins with (SQLite, "Database File Format", section 1.3.1)."""
+
+APPLICATION_ID = int.from_bytes(b"rxLM")
+VERSION = 1
+BUSY_SECONDS = 30.0
+
+SCHEMA = (
+    """
+    CREATE TABLE streams (
+        number INTEGER PRIMARY KEY,   -- in the order in which they began
+        stream TEXT NOT NULL UNIQUE,
+        began TEXT NOT NULL,          -- UTC, ISO 8601
+        ending TEXT,                  -- completed, failed or cancelled; NULL: cut, or still being written
+        seconds REAL,                 -- from the beginning to the ending
+        items INTEGER,                -- how many there are, known at the ending
+        error TEXT                    -- JSON: type, message, attributes
+    )
+    """,
+    """
+    CREATE TABLE chunks (
+        number INTEGER NOT NULL REFERENCES streams (number),
+        position INTEGER NOT NULL,    -- from 0
+        seconds REAL NOT NULL,        -- since the beginning
+        kind TEXT NOT NULL,
+        value TEXT NOT NULL,          -- JSON
+        PRIMARY KEY (number, position)
+    )
+    """,
+    """
+    CREATE TABLE completions (
+        number INTEGER PRIMARY KEY REFERENCES streams (number),
+        message TEXT,                 -- JSON: that of the first choice, whole if the ending is "completed"
+        completion TEXT NOT NULL      -- JSON
+    )
+    """,
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {VERSION}",
+)
+
+# What a reader holds at a time, whichever is reached first.
+_BATCH_ITEMS = 256
+_BATCH_CHARACTERS = 1024 * 1024
+
+
+class SQLiteWriter:
+    """Writes recordings into a database.
+
+    Args:
+        path: The file; made if there is none.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._numbers: dict[str, int] = {}
+        with as_recording_errors(self._path):
+            self._connection = _connect(self._path, "rwc")
+            try:
+                _prepare(self._path, self._connection)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def begin(self, stream: str, began: datetime) -> None:
+        """Begin a stream.
+
+        Raises:
+            RecordingError: There is a stream of that name already.
+        """
+        with self._transaction():
+            insert = "INSERT INTO streams (number, stream, began) VALUES (?, ?, ?)"
+            number = 1 + _value(self._connection, "SELECT COALESCE(MAX(number), 0) FROM streams")
+            self._connection.execute(insert, (number, stream, began.isoformat()))
+        self._numbers[stream] = number
+
+    def append(self, stream: str, items: Sequence[ItemRecord]) -> None:
+        """Store items, in one transaction."""
+        number = self._numbers[stream]
+        rows = [(number, item.position, item.seconds, item.kind, dumps(item.value).decode()) for item in items]
+        with self._transaction():
+            self._connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?)", rows)
+
+    def end(self, stream: str, end: EndRecord) -> None:
+        """Store the ending and the completion, and wait for the disk."""
+        number = self._numbers.pop(stream)
+        error = None if end.error is None else dumps(asdict(end.error)).decode()
+        ending = (end.kind, end.seconds, end.items, error, number)
+        with self._waiting_for_the_disk(), self._transaction():
+            update = "UPDATE streams SET ending = ?, seconds = ?, items = ?, error = ? WHERE number = ?"
+            self._connection.execute(update, ending)
+            if end.completion is not None:
+                row = (number, _first_message(end.completion), dumps(end.completion).decode())
+                self._connection.execute("INSERT INTO completions VALUES (?, ?, ?)", row)
+
+    def close(self) -> None:
+        """Close the database; the last one to do so folds the log into the file."""
+        with as_recording_errors(self._path):
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        with as_recording_errors(self._path), self._connection:
+            # Taking the write lock at once: one taken later cannot be waited for.
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+
+    @contextmanager
+    def _waiting_for_the_disk(self) -> Generator[None]:
+        self._connection.execute("PRAGMA synchronous = FULL")
+        try:
+            yield
+        finally:
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+
+
+class SQLiteReader:
+    """Reads the recordings in a database, also while somebody writes there.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        with as_recording_errors(self._path):
+            # Not read-only: the log that a killed process left has to be recovered.
+            self._connection = _connect(self._path, "rw")
+            try:
+                self._connection.execute("PRAGMA query_only = ON")
+                _require_ours(self._path, self._connection)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def recordings(self) -> list[RecordingInfo]:
+        """All streams, in the order in which they began."""
+        query = """
+            SELECT stream, began, COALESCE(
+                items, (SELECT MAX(position) + 1 FROM chunks WHERE chunks.number = streams.number), 0
+            ), ending FROM streams ORDER BY number
+        """
+        with as_recording_errors(self._path):
+            rows = self._connection.execute(query).fetchall()
+        return [
+            RecordingInfo(stream, datetime.fromisoformat(began), items, ending) for stream, began, items, ending in rows
+        ]
+
+    def read(self, stream: str) -> Iterator[Sequence[ItemRecord] | EndRecord]:
+        """The items of a stream in batches, and its ending, if there is one.
+
+        No transaction is open between two batches, so a slow reader is in nobody's way.
+        """
+        position = 0
+        while True:
+            with as_recording_errors(self._path), self._snapshot():
+                # The ending first, in the same snapshot as the items: none can come between them.
+                end = self._end(stream)
+                batch = self._batch(stream, position)
+            if batch:
+                yield batch
+                position = batch[-1].position + 1
+                continue
+            if end is not None:
+                yield end
+            return
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    @contextmanager
+    def _snapshot(self) -> Generator[None]:
+        with self._connection:
+            self._connection.execute("BEGIN")
+            yield
+
+    def _batch(self, stream: str, position: int) -> list[ItemRecord]:
+        query = """
+            SELECT position, chunks.seconds, kind, value FROM chunks JOIN streams USING (number)
+            WHERE stream = ? AND position >= ? ORDER BY position LIMIT ?
+        """
+        batch: list[ItemRecord] = []
+        size = 0
+        for row in self._connection.execute(query, (stream, position, _BATCH_ITEMS)):
+            batch.append(ItemRecord(row[0], row[1], row[2], loads(row[3])))
+            size += len(row[3])
+            if size > _BATCH_CHARACTERS:
+                break
+        return batch
+
+    def _end(self, stream: str) -> EndRecord | None:
+        query = """
+            SELECT seconds, items, ending, error, completion FROM streams LEFT JOIN completions USING (number)
+            WHERE stream = ? AND ending IS NOT NULL
+        """
+        row = self._connection.execute(query, (stream,)).fetchone()
+        if row is None:
+            return None
+        seconds, items, kind, error, completion = row
+        return EndRecord(
+            seconds=seconds,
+            items=items,
+            kind=kind,
+            error=None if error is None else ErrorRecord(**loads(error)),
+            completion=None if completion is None else loads(completion),
+        )
+
+
+def _connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+
+
+def _prepare(path: Path, connection: sqlite3.Connection) -> None:
+    _is_ours(path, connection)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        # Somebody else may have made the tables while this one waited for its turn.
+        if not _is_ours(path, connection):
+            for statement in SCHEMA:
+                connection.execute(statement)
+
+
+def _is_ours(path: Path, connection: sqlite3.Connection) -> bool:
+    """Whether a database has our tables; ``False`` if it is empty.
+
+    Raises:
+        RecordingError: It belongs to something else, or has a schema that this version does not know.
+    """
+    application = _value(connection, "PRAGMA application_id")
+    version = _value(connection, "PRAGMA user_version")
+    if application == APPLICATION_ID:
+        if version != VERSION:
+            raise RecordingError(f"{path}: version {version} of the schema; this version of rxllm knows {VERSION}")
+        return True
+    if application or version or _value(connection, "SELECT COUNT(*) FROM sqlite_master"):
+        raise RecordingError(f"{path}: a database of something else")
+    return False
+
+
+def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
+    if not _is_ours(path, connection):
+        raise RecordingError(f"{path}: an empty database")
+
+
+def _value(connection: sqlite3.Connection, query: str) -> int:
+    value: int = connection.execute(query).fetchone()[0]
+    return value
+
+
+def _first_message(completion: Any) -> str | None:
+    choices = completion["choices"]
+    return dumps(choices[0]["message"]).decode() if choices else None

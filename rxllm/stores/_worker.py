@@ -1,0 +1,39 @@
+"""A thread for what blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+__all__ = ["Worker"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Worker:
+    """One thread, in which calls run one at a time, in the order in which they were made.
+
+    A call that was made runs, also if the task that waits for it is cancelled: a batch is never lost because somebody
+    stopped waiting for it.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rxllm-store")
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in the thread and wait for its result."""
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._thread, lambda: function(*args, **kwargs)))
+
+    async def stop(self, function: Callable[[], None]) -> None:
+        """Call a last function in the thread, and end it."""
+        try:
+            await self.run(function)
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
+        # This waits for the thread to leave, not for work: the last function was the last.
+        self._thread.shutdown()

@@ -1,0 +1,117 @@
+"""What a scripted server reports of one request, while it answers it and afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["ReceivedRequest", "Signal"]
+
+
+class Signal:
+    """Wakes those who wait for a condition whenever it may have become true."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def fire(self) -> None:
+        """Let all who wait look again."""
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the condition holds; at once if it does."""
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
+
+
+@dataclass(eq=False)
+class ReceivedRequest:
+    """One request, or one WebSocket, and how its answer went.
+
+    Attributes:
+        number: Which request of the server this is, from 0; the answer's ``x-request-id`` is ``req-`` and this.
+        connection: Which connection it came on, from 0.
+        method: The HTTP method.
+        path: The path, without the query.
+        query: The query, without the question mark.
+        headers: The headers; names in lower case, repeated ones joined by a comma.
+        body: The body; over a WebSocket, the first message.
+        frames: The messages received over a WebSocket, the first one included.
+        bytes_written: Bytes of the answer's body that the kernel has taken, those of the transfer coding counted.
+        chunks_written: Events that the kernel has taken.
+        finished: Set when the script came to its end, be it a cut.
+        peer_left: Set when the peer closed, reset, or sent a close frame before the script came to its end.
+            To close one direction only is to leave.
+        peer_left_at: When that was, on the event loop's clock in seconds.
+        blocked: Set while the kernel does not take more: its buffers for this connection, here and at the
+            peer, are full. A quick writer is blocked now and then; see ``writes_stopped``.
+    """
+
+    number: int
+    connection: int
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes = b""
+    frames: list[str | bytes] = field(default_factory=list[str | bytes])
+    bytes_written: int = 0
+    chunks_written: int = 0
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    peer_left: asyncio.Event = field(default_factory=asyncio.Event)
+    peer_left_at: float | None = None
+    blocked: asyncio.Event = field(default_factory=asyncio.Event)
+    _changed: Signal = field(default_factory=Signal, repr=False)
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is sent: the script came to its end, or the peer left."""
+        return self.finished.is_set() or self.peer_left.is_set()
+
+    async def writes_stopped(self, *, turns: int = 1000) -> None:
+        """Wait until backpressure has reached this server and its writes have stopped.
+
+        That is: they have been blocked for so many turns of the event loop in a row. A client in the same loop
+        that reads at all reads within a few of them.
+
+        Args:
+            turns: How many turns; a thousand are about ten milliseconds.
+
+        Raises:
+            AssertionError: If the answer ended instead.
+        """
+        blocked_for = 0
+        while blocked_for < turns:
+            await self._changed.until(lambda: self.blocked.is_set() or self.ended)
+            if self.ended:
+                raise AssertionError(f"the answer ended after {self.bytes_written} bytes; its writes did not stop")
+            await asyncio.sleep(0)
+            blocked_for = blocked_for + 1 if self.blocked.is_set() else 0
+
+    def set_blocked(self, blocked: bool) -> None:  # noqa: FBT001 - called with the transport's state
+        """Note that the kernel takes no more, or takes more again."""
+        if blocked:
+            self.blocked.set()
+        else:
+            self.blocked.clear()
+        self._changed.fire()
+
+    def finish(self) -> None:
+        """Note that the script came to its end."""
+        self.finished.set()
+        self._changed.fire()
+
+    def leave(self, at: float) -> None:
+        """Note that the peer left."""
+        self.peer_left_at = at
+        self.peer_left.set()
+        self._changed.fire()

@@ -1,0 +1,274 @@
+r"""Server-sent events from bytes, to the letter of WHATWG HTML, section 9.2.6, without input or output.
+
+Rules:
+
+1. Lines end in LF, CR or CRLF, also when a read ends between CR and LF. A CR ends its line at once, so that no event
+   waits for the byte after it; a LF that then follows is skipped.
+2. A byte order mark is skipped at the start of the stream and nowhere else.
+3. UTF-8 is decoded on whole lines only; what is invalid becomes U+FFFD. Neither LF nor CR is ever part of a longer
+   character, so several whole lines may be decoded at once.
+4. A blank line dispatches what the fields before it have gathered, if a ``data`` field was among them. What the end of
+   the stream finds unfinished is discarded.
+5. Each byte is looked at a fixed number of times, however the stream is cut into reads.
+6. What is kept of an unfinished event is bounded. Comments and unknown fields are kept only until their line ends.
+
+The usual reads hold whole events, ``data: {...}\n\n``. They are split with one call and never pass through the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from rxllm.exceptions import EXCERPT_LENGTH, LimitExceededError, excerpt
+from rxllm.wire._event import ServerSentEvent
+
+__all__ = ["DEFAULT_MAX_EVENT_BYTES", "SSEDecoder"]
+
+DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+# More digits than any clock can use; int() refuses more than 4300 of them.
+_MAX_RETRY_DIGITS = 4300
+
+# The constructor of a NamedTuple is a Python function around this one and takes twice as long.
+_new_event: Callable[[type[ServerSentEvent], tuple[str, str, str, int | None]], ServerSentEvent] = vars(tuple)[
+    "__new__"
+]
+
+
+class SSEDecoder:
+    r"""Turns the bytes of an event stream into events, whatever the fragmentation.
+
+    >>> decoder = SSEDecoder()
+    >>> decoder.feed(b": ping\n\ndata: Hel")
+    []
+    >>> decoder.feed(b"lo\r\n\r\n")
+    [ServerSentEvent(data='Hello', event='message', id='', retry=None)]
+
+    Args:
+        max_event_bytes: How many bytes of one event are kept at most while it is unfinished: its ``data`` lines with
+            their names, and the line under way of whatever kind. More of them is a ``LimitExceededError``.
+
+    Attributes:
+        comments: How many comment lines have come.
+        events: How many events have been dispatched.
+        last_event_id: The last event ID string: what ``Last-Event-ID`` would say when connecting again.
+        reconnection_time: What the last valid ``retry`` field said, in milliseconds.
+    """
+
+    __slots__ = (
+        "_after_cr",
+        "_data",
+        "_error",
+        "_event",
+        "_id",
+        "_kept",
+        "_limit",
+        "_line",
+        "_open",
+        "_ready",
+        "_retry",
+        "_started",
+        "comments",
+        "events",
+        "last_event_id",
+        "reconnection_time",
+    )
+
+    def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
+        if max_event_bytes < 1:
+            raise ValueError(f"max_event_bytes must be positive, not {max_event_bytes}")
+        self.comments = 0
+        self.events = 0
+        self.last_event_id = ""
+        self.reconnection_time: int | None = None
+        self._limit = max_event_bytes
+        self._error: LimitExceededError | None = None
+        self._ready: list[ServerSentEvent] = []
+        self._started = False
+        self._after_cr = False
+        # The unfinished event: its line under way, the size of its finished data lines, the specification's buffers.
+        self._open = False
+        self._line = bytearray()
+        self._kept = 0
+        self._data: list[str] = []
+        self._event = ""
+        self._id = ""
+        self._retry: int | None = None
+
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """Take the next bytes of the stream.
+
+        Args:
+            data: Any number of bytes, cut anywhere.
+
+        Returns:
+            The events that are complete now. If what follows them exceeds the limit, iterating over them raises
+            ``LimitExceededError`` after the last, so that none is lost.
+
+        Raises:
+            LimitExceededError: The limit is exceeded, and no complete event came before that in ``data``; or it was
+                exceeded before, and nothing more can be read from this stream.
+        """
+        if self._error is not None:
+            raise self._error
+        if not self._started:
+            data = self._skip_byte_order_mark(data)
+        if not data:
+            return []
+        if self._after_cr or b"\r" in data:
+            data = self._with_line_feeds(data)
+        try:
+            # A piece no longer than the limit holds no whole event that is longer: only open ones need be measured.
+            if len(data) <= self._limit:
+                self._take(data)
+            else:
+                for start in range(0, len(data), self._limit):
+                    self._take(data[start : start + self._limit])
+        except LimitExceededError as error:
+            self._error = error
+            if not self._ready:
+                raise
+            self._ready = _ThenError(self._ready, error)
+        events, self._ready = self._ready, []
+        self.events += len(events)
+        return events
+
+    def close(self) -> int:
+        """Say that the stream has ended, and discard the unfinished event.
+
+        Returns:
+            How many bytes were kept of the unfinished event; 0 if the stream ended between two events.
+        """
+        discarded = self._kept + len(self._line)
+        self._line.clear()
+        self._reset()
+        return discarded
+
+    def _skip_byte_order_mark(self, data: bytes) -> bytes:
+        data = bytes(self._line) + data
+        self._line.clear()
+        if len(data) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(data):
+            self._line += data
+            return b""
+        self._started = True
+        return data.removeprefix(_BYTE_ORDER_MARK)
+
+    def _with_line_feeds(self, data: bytes) -> bytes:
+        if self._after_cr:
+            data = data.removeprefix(b"\n")
+        self._after_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _take(self, data: bytes) -> None:
+        """Finish the open event, take the whole ones behind it, and leave the last one open."""
+        if self._open:
+            data = self._take_lines(data)
+        whole, end, rest = data.rpartition(b"\n\n")
+        if end:
+            self._take_blocks(whole.decode("utf-8", "replace"))
+        while rest:
+            self._open = True
+            rest = self._take_lines(rest)
+
+    def _take_blocks(self, text: str) -> None:
+        """Take whole events, without the blank line behind the last."""
+        payloads = text.split("\n\ndata: ")
+        if text.startswith("data: ") and text.count("\n") == 2 * (len(payloads) - 1):
+            # No line ends but those between events: each is a single data line, and no field can say otherwise.
+            payloads[0] = payloads[0][6:]
+            event_id = self.last_event_id
+            self._ready += [_new_event(ServerSentEvent, (data, "message", event_id, None)) for data in payloads]
+            return
+        for line in text.split("\n"):
+            self._take_field(line)
+        self._dispatch()
+
+    def _take_lines(self, data: bytes) -> bytes:
+        """Take lines until the open event ends; what follows it is returned."""
+        start = 0
+        while (end := data.find(b"\n", start)) >= 0:
+            self._extend_line(data[start:end])
+            start = end + 1
+            if not self._line:
+                self._dispatch()
+                self._reset()
+                return data[start:]
+            self._end_line()
+        self._extend_line(data[start:])
+        return b""
+
+    def _extend_line(self, piece: bytes) -> None:
+        if piece and self._kept + len(self._line) + len(piece) > self._limit:
+            raise self._limit_error(piece)
+        self._line += piece
+
+    def _limit_error(self, piece: bytes) -> LimitExceededError:
+        start = self._data[0][:EXCERPT_LENGTH] if self._data else bytes(self._line[:EXCERPT_LENGTH]) or piece
+        position = self.events + len(self._ready)
+        return LimitExceededError(
+            f"event {position} exceeds max_event_bytes={self._limit}; it starts with {excerpt(start[:EXCERPT_LENGTH])}",
+            limit="max_event_bytes",
+            maximum=self._limit,
+        )
+
+    def _end_line(self) -> None:
+        lines = len(self._data)
+        self._take_field(self._line.decode("utf-8", "replace"))
+        if len(self._data) > lines:
+            self._kept += len(self._line) + 1
+        self._line.clear()
+
+    def _take_field(self, line: str) -> None:
+        """Process a line; a blank one dispatches."""
+        field, colon, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._data.append(value)
+        elif field == "event":
+            self._event = value
+        elif field == "id":
+            if "\0" not in value:
+                self._id = value
+        elif field == "retry":
+            self._take_retry(value)
+        elif colon and not field:
+            self.comments += 1
+        elif not line:
+            self._dispatch()
+
+    def _take_retry(self, value: str) -> None:
+        # str.isdigit() alone takes digits of any script, and superscripts, which int() then refuses.
+        if value.isascii() and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
+            self._retry = self.reconnection_time = int(value)
+
+    def _dispatch(self) -> None:
+        self.last_event_id = self._id
+        if self._data:
+            event = ServerSentEvent("\n".join(self._data), self._event or "message", self._id, self._retry)
+            self._ready.append(event)
+            self._data = []
+        self._event = ""
+        self._retry = None
+
+    def _reset(self) -> None:
+        self._open = False
+        self._kept = 0
+        self._data = []
+        self._event = ""
+        self._retry = None
+
+
+class _ThenError(list[ServerSentEvent]):
+    """Events, and then an error: whoever iterates over them meets it in its place."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, events: list[ServerSentEvent], error: LimitExceededError) -> None:
+        super().__init__(events)
+        self._error = error
+
+    def __iter__(self) -> Iterator[ServerSentEvent]:
+        yield from super().__iter__()
+        raise self._error

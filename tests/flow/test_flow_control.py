@@ -1,0 +1,237 @@
+"""The rules of ``FlowControl``, one by one; through whole chains they are tested in ``test_chains.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from rxllm.exceptions import NoRunningLoopError
+from rxllm.flow import FlowControl, Pauses, running_loop
+
+
+class ManualClock:
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_nobody_is_current_outside_an_emission() -> None:
+    assert FlowControl.current() is None
+
+
+def test_the_deliverer_is_current_while_it_delivers_and_only_then() -> None:
+    outer, inner = FlowControl(), FlowControl()
+    seen: list[FlowControl | None] = []
+
+    def nested(item: str) -> None:
+        seen.append(FlowControl.current())
+        inner.deliver(lambda _: seen.append(FlowControl.current()), item)
+        seen.append(FlowControl.current())
+
+    outer.deliver(nested, "item")
+
+    assert seen == [outer, inner, outer]
+    assert FlowControl.current() is None
+
+
+def test_a_delivery_that_raises_leaves_nobody_current() -> None:
+    with pytest.raises(ZeroDivisionError):
+        FlowControl().deliver(lambda number: print(1 // number), 0)
+
+    assert FlowControl.current() is None
+
+
+def test_a_pause_is_idempotent_and_ends_with_its_holder() -> None:
+    flow = FlowControl()
+
+    flow.pause("a")
+    flow.pause("a")
+    assert flow.paused
+    flow.resume("a")
+
+    assert not flow.paused
+
+
+def test_it_runs_only_when_no_holder_is_left() -> None:
+    flow = FlowControl()
+    flow.pause("a")
+    flow.pause("b")
+
+    flow.resume("a")
+    assert flow.paused
+    assert flow.holders == ("b",)
+    flow.resume("stranger")
+    assert flow.paused
+    flow.resume("b")
+
+    assert not flow.paused
+
+
+def test_callbacks_come_once_when_the_last_pause_ends() -> None:
+    flow = FlowControl()
+    calls: list[str] = []
+    flow.pause("a")
+    flow.pause("b")
+    flow.when_resumed(lambda: calls.append("resumed"))
+
+    flow.resume("a")
+    assert calls == []
+    flow.resume("b")
+    flow.pause("a")
+    flow.resume("a")
+
+    assert calls == ["resumed"]
+
+
+def test_a_callback_comes_at_once_where_there_is_no_pause() -> None:
+    calls: list[str] = []
+
+    withdraw = FlowControl().when_resumed(lambda: calls.append("resumed"))
+    withdraw()
+
+    assert calls == ["resumed"]
+
+
+def test_a_withdrawn_callback_does_not_come() -> None:
+    flow = FlowControl()
+    calls: list[str] = []
+    flow.pause("a")
+    withdraw = flow.when_resumed(lambda: calls.append("resumed"))
+
+    withdraw()
+    withdraw()
+    flow.resume("a")
+
+    assert calls == []
+
+
+def test_paused_time_is_counted_over_all_holders_and_up_to_now() -> None:
+    clock = ManualClock()
+    flow = FlowControl(clock=clock)
+    clock.time += 5
+    assert flow.paused_time == 0
+
+    flow.pause("a")
+    clock.time += 2
+    flow.pause("b")
+    clock.time += 3
+    flow.resume("a")
+    clock.time += 4
+    assert flow.paused_time == 9
+    flow.resume("b")
+    clock.time += 10
+    assert flow.paused_time == 9
+
+    flow.pause("a")
+    clock.time += 1
+    assert flow.paused_time == 10
+    flow.resume("a")
+
+
+async def test_waiting_ends_with_the_last_pause_even_if_another_begins_first() -> None:
+    flow = FlowControl()
+    flow.pause("a")
+    waiting = asyncio.create_task(flow.wait_resumed())
+    await asyncio.sleep(0)
+
+    flow.resume("a")
+    flow.pause("b")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    flow.resume("b")
+
+    await waiting
+
+
+async def test_a_wait_that_is_cancelled_leaves_no_callback_behind() -> None:
+    flow = FlowControl()
+    flow.pause("a")
+    waiting = asyncio.create_task(flow.wait_resumed())
+    await asyncio.sleep(0)
+
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    flow.resume("a")
+
+    assert not flow.paused
+
+
+async def test_a_resume_from_another_thread_takes_effect_in_the_thread_of_the_loop() -> None:
+    flow = FlowControl()
+    threads: list[int] = []
+    flow.pause("a")
+    flow.when_resumed(lambda: threads.append(threading.get_ident()))
+
+    await asyncio.to_thread(flow.resume, "a")
+    await flow.wait_resumed()
+
+    assert threads == [threading.get_ident()]
+
+
+async def test_a_resume_under_way_from_another_thread_does_not_end_a_later_pause() -> None:
+    flow = FlowControl()
+    flow.pause("a")
+
+    thread = threading.Thread(target=flow.resume, args=("a",))
+    thread.start()
+    thread.join()
+    flow.pause("a")
+    await asyncio.sleep(0)
+
+    assert flow.paused
+    flow.resume("a")
+
+
+def test_pauses_of_one_holder_over_several_producers() -> None:
+    first, second = FlowControl(), FlowControl()
+    pauses = Pauses()
+    held: list[bool] = []
+    for flow in (first, first, second):
+        flow.deliver(lambda _: held.append(pauses.hold()), None)
+
+    assert held == [True, True, True]
+    assert bool(pauses)
+    assert first.paused
+    assert second.paused
+    pauses.release()
+
+    assert not pauses
+    assert not first.paused
+    assert not second.paused
+
+
+def test_nobody_can_be_held_outside_an_emission() -> None:
+    pauses = Pauses()
+
+    assert not pauses.hold()
+    assert not pauses
+
+
+async def test_a_task_that_entered_is_current_in_all_it_calls_until_it_leaves() -> None:
+    flow = FlowControl()
+
+    async def produce() -> list[FlowControl | None]:
+        flow.enter()
+        before = FlowControl.current()
+        await asyncio.sleep(0)
+        between = FlowControl.current()
+        FlowControl.leave()
+        return [before, between, FlowControl.current()]
+
+    assert await asyncio.create_task(produce()) == [flow, flow, None]
+    assert FlowControl.current() is None
+
+
+def test_no_running_loop_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(NoRunningLoopError, match="rxllm.run"):
+        running_loop("a source")
+
+
+async def test_the_running_loop_is_found() -> None:
+    assert running_loop("a source") is asyncio.get_running_loop()

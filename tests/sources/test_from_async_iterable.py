@@ -1,0 +1,138 @@
+"""``from_async_iterable``: any async iterable as a flow-controlled source."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from reactivex import operators as rx_ops
+
+import rxllm
+from rxllm.sources import from_async_iterable
+
+
+class Stream:
+    """What the streams of SDKs look like: an iterator with a coroutine ``close``."""
+
+    def __init__(self, count: int) -> None:
+        self._numbers = iter(range(count))
+        self.asked = 0
+        self.closed = False
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> int:
+        self.asked += 1
+        await asyncio.sleep(0)
+        try:
+            return next(self._numbers)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def numbers(count: int = 3) -> AsyncIterator[int]:
+    for number in range(count):
+        yield number
+
+
+async def test_a_generator_function_is_called_for_each_subscription() -> None:
+    source = from_async_iterable(numbers)
+
+    assert await source.pipe(rx_ops.to_list()) == [0, 1, 2]
+    assert await source.pipe(rx_ops.to_list()) == [0, 1, 2]
+
+
+async def test_a_coroutine_function_that_opens_the_stream() -> None:
+    streams: list[Stream] = []
+
+    async def open_stream() -> Stream:
+        streams.append(Stream(3))
+        return streams[-1]
+
+    assert await from_async_iterable(open_stream).pipe(rx_ops.to_list()) == [0, 1, 2]
+    assert [stream.closed for stream in streams] == [True]
+
+
+async def test_an_iterator_serves_one_subscription() -> None:
+    stream = Stream(3)
+    source = from_async_iterable(stream)
+
+    assert await source.pipe(rx_ops.to_list()) == [0, 1, 2]
+    assert stream.closed
+    with pytest.raises(RuntimeError, match="give a function"):
+        await source
+
+
+async def test_an_iterable_that_makes_iterators_serves_many() -> None:
+    class Numbers:
+        closed = 0
+
+        def __aiter__(self) -> AsyncIterator[int]:
+            return numbers()
+
+        def close(self) -> None:
+            self.closed += 1
+
+    iterable = Numbers()
+    source = from_async_iterable(iterable)
+
+    assert await source == 2
+    assert await source == 2
+    assert iterable.closed == 2
+
+
+async def test_an_error_of_the_iterable_goes_on() -> None:
+    async def failing() -> AsyncIterator[int]:
+        yield 1
+        raise ZeroDivisionError
+
+    received: list[int] = []
+    with pytest.raises(ZeroDivisionError):
+        await from_async_iterable(failing).pipe(rx_ops.do_action(received.append))
+
+    assert received == [1]
+
+
+async def test_an_error_of_the_factory_goes_on() -> None:
+    def failing() -> AsyncIterator[int]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await from_async_iterable(failing)
+
+
+async def test_dispose_closes_the_iterator() -> None:
+    entered = asyncio.Event()
+    left = asyncio.Event()
+
+    async def waiting() -> AsyncIterator[int]:
+        try:
+            entered.set()
+            await asyncio.get_running_loop().create_future()
+            yield 1
+        finally:
+            left.set()
+
+    subscription = from_async_iterable(waiting).subscribe()
+    await entered.wait()
+
+    subscription.dispose()
+    await left.wait()
+
+
+async def test_a_paused_source_does_not_advance_the_iterator() -> None:
+    stream = Stream(1_000)
+    async with rxllm.iterate(from_async_iterable(stream), buffer_size=4) as iteration:
+        first = await anext(iteration)
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    assert first == 0
+    # One taken, four that wait, and none asked for since.
+    assert stream.asked <= 6
+    assert stream.closed

@@ -1,0 +1,187 @@
+"""``from_websocket`` against a real server on a loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import aiohttp
+import pytest
+from reactivex import Observable
+from reactivex import operators as rx_ops
+
+from rxllm.exceptions import (
+    APIConnectionError,
+    APIStatusError,
+    DecodeError,
+    LimitExceededError,
+    StreamInterruptedError,
+)
+from rxllm.flow import FlowControl
+from rxllm.sources import from_websocket
+from rxllm.testing import ScriptedServer, script
+
+KEY = "sk-a-secret-that-is-long"
+
+
+def frame(opcode: int, payload: bytes) -> script.Raw:
+    """An unmasked frame of a server (RFC 6455, section 5.2)."""
+    assert len(payload) < 126
+    return script.raw(bytes([0x80 | opcode, len(payload)]) + payload)
+
+
+async def collect(source: Observable[str]) -> list[str]:
+    return await source.pipe(rx_ops.to_list())
+
+
+async def test_frames_arrive_in_order_and_a_normal_close_completes() -> None:
+    async with ScriptedServer([script.text("Hello"), script.done()]) as server:
+        frames = await collect(from_websocket(server.ws_url, send=({"model": "m"}, "more"), headers={"X-Own": "1"}))
+
+    assert json.loads(frames[0])["choices"][0]["delta"] == {"content": "Hello"}
+    assert frames[1] == "[DONE]"
+    assert server.requests[0].json == {"model": "m"}
+    assert server.requests[0].headers["x-own"] == "1"
+
+
+async def test_it_is_cold() -> None:
+    async with ScriptedServer("Hello", repeat=True) as server:
+        source = from_websocket(server.ws_url, send=("{}",))
+        assert server.requests == []
+        assert await collect(source) == await collect(source)
+
+    assert len(server.requests) == 2
+
+
+async def test_a_close_without_a_code_completes() -> None:
+    async with ScriptedServer([script.text("Hello"), frame(8, b"")]) as server:
+        assert len(await collect(from_websocket(server.ws_url, send=("{}",)))) == 1
+
+
+@pytest.mark.parametrize(
+    "end",
+    [script.close(1011, "out of memory"), script.close(1001), script.cut(), script.reset()],
+    ids=["1011", "1001", "FIN", "RST"],
+)
+async def test_another_end_is_an_interruption(end: script.StepLike) -> None:
+    async with ScriptedServer([script.text("Hello"), script.text("you"), end]) as server:
+        received: list[str] = []
+        with pytest.raises(StreamInterruptedError, match="lost after 2 frames") as caught:
+            await from_websocket(server.ws_url, send=("{}",)).pipe(rx_ops.do_action(received.append))
+
+    assert caught.value.events == len(received) == 2
+
+
+async def test_the_reason_of_a_close_is_shown() -> None:
+    async with ScriptedServer([script.close(1011, "out of memory")]) as server:
+        with pytest.raises(StreamInterruptedError, match=r"1011 'out of memory'"):
+            await collect(from_websocket(server.ws_url, send=("{}",)))
+
+
+async def test_a_binary_frame_is_an_error() -> None:
+    async with ScriptedServer([script.text("Hello"), frame(2, b"\x00\x01")]) as server:
+        with pytest.raises(DecodeError, match="binary frame at position 1") as caught:
+            await collect(from_websocket(server.ws_url, send=("{}",)))
+
+    assert caught.value.position == 1
+
+
+async def test_a_violation_of_the_protocol_is_an_error() -> None:
+    async with ScriptedServer([frame(3, b"what is this?"), script.stall()]) as server:
+        with pytest.raises(DecodeError, match="frame 0 breaks the protocol"):
+            await collect(from_websocket(server.ws_url, send=("{}",)))
+
+
+async def test_a_frame_over_the_limit_is_an_error() -> None:
+    async with ScriptedServer([script.text("x" * 5_000), script.stall()]) as server:
+        with pytest.raises(LimitExceededError, match="1000 bytes") as caught:
+            await collect(from_websocket(server.ws_url, send=("{}",), max_frame_bytes=1_000))
+
+    assert caught.value.limit == "max_frame_bytes"
+
+
+async def test_a_refused_handshake() -> None:
+    async with ScriptedServer(script.status(401, f"no such key: {KEY}")) as server:
+        with pytest.raises(APIStatusError, match="401") as caught:
+            await collect(from_websocket(server.ws_url, headers={"Authorization": f"Bearer {KEY}"}))
+
+    assert caught.value.status == 401
+    assert KEY not in f"{caught.value!r} {vars(caught.value)}"
+
+
+async def test_no_server() -> None:
+    async with ScriptedServer() as server:
+        url = server.ws_url
+    with pytest.raises(APIConnectionError, match="no answer from ws://127.0.0.1"):
+        await collect(from_websocket(url))
+
+
+async def test_what_is_no_url() -> None:
+    with pytest.raises(APIConnectionError, match="not a URL"):
+        await collect(from_websocket("/relative"))
+
+
+async def test_dispose_closes_the_connection() -> None:
+    async with ScriptedServer([script.text("Hello"), script.stall()]) as server:
+        arrived = asyncio.Event()
+        subscription = from_websocket(server.ws_url, send=("{}",)).subscribe(lambda _: arrived.set())
+        await arrived.wait()
+
+        subscription.dispose()
+        await server.requests[0].peer_left.wait()
+
+
+async def test_dispose_before_the_first_frame_closes_the_connection() -> None:
+    async with ScriptedServer([script.stall()]) as server:
+        subscription = from_websocket(server.ws_url, send=("{}",)).subscribe()
+        request = await server.wait_for_request()
+
+        subscription.dispose()
+        await request.peer_left.wait()
+
+
+async def test_a_pause_reaches_the_server() -> None:
+    """A consumer that stands still stops the writes of the server; nothing is lost when it goes on."""
+    received = 0
+    flows: list[FlowControl] = []
+    ended = asyncio.Event()
+
+    def on_next(_: str) -> None:
+        nonlocal received
+        received += 1
+        flow = FlowControl.current()
+        if not flows and flow is not None:
+            flows.append(flow)
+            flow.pause("test")
+
+    async with ScriptedServer(script.flood(40_000_000)) as server:
+        from_websocket(server.ws_url, send=("{}",)).subscribe(on_next, on_completed=ended.set)
+        request = await server.wait_for_request()
+        await request.writes_stopped()
+        assert received == 1
+        assert request.bytes_written < 20_000_000
+        flows[0].resume("test")
+        await ended.wait()
+
+    assert received == 40_000_000 // 4096 + 2
+
+
+async def test_a_session_of_ones_own_is_used_and_left_open() -> None:
+    async with ScriptedServer("Hello", repeat=True) as server:
+        async with aiohttp.ClientSession(headers={"X-Session": "1"}) as session:
+            await collect(from_websocket(server.ws_url, send=("{}",), session=session))
+            assert not session.closed
+            await collect(from_websocket(server.ws_url, send=("{}",), session=lambda: session))
+
+    assert [request.headers["x-session"] for request in server.requests] == ["1", "1"]
+
+
+async def test_a_redirect_to_another_origin_drops_whatever_may_be_a_credential() -> None:
+    headers = {"Authorization": f"Bearer {KEY}", "api-key": KEY}
+    async with ScriptedServer("Hello") as other, ScriptedServer(script.redirect(other.url)) as server:
+        async with aiohttp.ClientSession(headers={"x-api-key": KEY}) as session:
+            frames = await collect(from_websocket(server.ws_url, send=("{}",), headers=headers, session=session))
+
+    assert frames[-1] == "[DONE]"
+    assert server.requests[0].headers["api-key"] == KEY
+    assert KEY not in str(other.requests[0].headers)
