@@ -7,6 +7,7 @@ Kinds:
 ``index-reused``            a new call came at an index that was in use
 ``id-repeated``             a call's identifier came again after its first fragment
 ``id-changed``              a call's identifier changed on the way; the first one stays
+``id-reused``               a new call had the identifier of another one
 ``id-made-up``              a call had no identifier when it was finished
 ``name-repeated``           a function's name came again
 ``name-joined``             a function's name came in pieces

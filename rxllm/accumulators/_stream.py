@@ -5,8 +5,8 @@ Rules:
 1. Time and memory are linear in the stream. Fragments are joined once, when they are read.
 2. A call is a ``ToolCall`` only if its choice has ended, or the stream has in good order. Otherwise it is an
    ``IncompleteToolCall``.
-3. Identifier, model and the like are the first real ones: a placeholder (``""``, ``0``, ``null``) is none. Usage is
-   the last real one, and never added up.
+3. Identifier, model and the like are the first real ones: a placeholder (``""``, ``0``, ``null``) counts only
+   if nothing else comes. Usage is the last real one, and never added up.
 4. A snapshot notes how far everything had grown. It becomes a completion when it is read.
 """
 
@@ -19,7 +19,7 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._snapshot import Snapshot, StreamState
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS
 from rxllm.exceptions import LimitExceededError, ToolCallError
-from rxllm.models import ChatCompletion, Message, StreamChoice, StreamChunk
+from rxllm.models import ChatCompletion, Message, StreamChoice, StreamChunk, Usage
 
 __all__ = ["StreamAccumulator"]
 
@@ -47,7 +47,7 @@ class StreamAccumulator:
 
     __slots__ = (
         *("_characters", "_choices", "_extra", "_head", "_log", "_max_characters", "_max_choices"),
-        *("_max_tool_calls", "_usage"),
+        *("_max_tool_calls", "_usage", "_wanted"),
     )
 
     def __init__(
@@ -62,8 +62,9 @@ class StreamAccumulator:
         self._max_characters = max_characters
         self._log = RepairLog()
         self._head: dict[str, Any] = {}
+        self._wanted: tuple[str, ...] = _HEAD
         self._choices: dict[int, ChoiceFold] = {}
-        self._usage: Any = None
+        self._usage: Usage | None = None
         self._extra: dict[str, Any] = {}
         self._characters = 0
 
@@ -87,7 +88,7 @@ class StreamAccumulator:
                 limit="max_characters",
                 maximum=self._max_characters,
             )
-        if len(self._head) < len(_HEAD):
+        if self._wanted:
             self._take_head(chunk)
         if chunk.usage is not None and chunk.usage.__pydantic_fields_set__:
             self._take_usage(chunk)
@@ -160,9 +161,13 @@ class StreamAccumulator:
         return fold
 
     def _take_head(self, chunk: StreamChunk) -> None:
-        for name in _HEAD:
-            if name not in self._head and (value := getattr(chunk, name)):
+        for name in self._wanted:
+            value: str | float | None = getattr(chunk, name)
+            if value:
                 self._head[name] = value
+                self._wanted = tuple(each for each in self._wanted if each != name)
+            elif value is not None:
+                self._head.setdefault(name, value)
 
     def _take_usage(self, chunk: StreamChunk) -> None:
         if self._usage is not None and self._usage != chunk.usage:

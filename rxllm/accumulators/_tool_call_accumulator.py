@@ -7,11 +7,12 @@ Rules:
    begun; never on the arguments alone.
 3. A fragment that arrives for a call that was given away is an error.
 4. A choice that ended in an error ended none of its calls.
+5. Calls that are good are given away before an error about another one is raised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, GrowingCall, ToolCallFold
@@ -29,7 +30,7 @@ class ToolCallAccumulator:
         max_tool_calls: How many calls a choice may have.
     """
 
-    __slots__ = ("_eager", "_failed", "_folds", "_log", "_max_tool_calls")
+    __slots__ = ("_eager", "_error", "_failed", "_folds", "_log", "_max_tool_calls")
 
     def __init__(self, *, eager: bool = False, max_tool_calls: int = MAX_TOOL_CALLS) -> None:
         self._eager = eager
@@ -37,22 +38,24 @@ class ToolCallAccumulator:
         self._log = RepairLog()
         self._folds: dict[int, ToolCallFold] = {}
         self._failed: set[int] = set()
+        self._error: ToolCallError | None = None
 
-    def process_chunk(self, chunk: StreamChunk) -> Iterable[ToolCall]:
+    def process_chunk(self, chunk: StreamChunk) -> list[ToolCall]:
         """Take the next chunk.
 
         Args:
-            chunk: The chunk; it has taken effect when this returns.
+            chunk: The chunk.
 
         Returns:
-            The calls that may now be executed, arguments parsed. If one of them cannot be, those before it come
-            first and then the iteration raises.
+            The calls that may now be executed; their arguments have been seen to be a JSON object.
 
         Raises:
-            ToolCallError: A fragment fits nowhere, or comes for a call that was given away; or, while iterating, a
-                finished call has no name or arguments that are no JSON object.
+            ToolCallError: A fragment fits nowhere, or comes for a call that was given away; or a finished call has
+                no name or arguments that are no JSON object. If calls before that one were good, those are returned
+                and the error is raised by the next ``process_chunk`` or ``finish``.
             LimitExceededError: There are too many calls.
         """
+        self._raise_pending()
         self._log.position += 1
         ready: list[GrowingCall] = []
         for choice in chunk.choices:
@@ -60,17 +63,25 @@ class ToolCallAccumulator:
                 ready += self._add(choice)
             if choice.finish_reason:
                 ready += self._end(choice)
-        return self._emit(ready) if ready else ()
+        return self._emit(ready) if ready else []
 
-    def finish(self) -> Iterable[ToolCall]:
+    def finish(self) -> list[ToolCall]:
         """Take note that the stream ended in good order, so that all calls are finished.
 
         Returns:
-            The calls not given away yet, like ``process_chunk``.
+            The calls not given away yet.
+
+        Raises:
+            ToolCallError: See ``process_chunk``; here none is given away if one is garbled.
         """
-        return self._emit(
+        self._raise_pending()
+        growing, calls = self._check(
             [call for index, fold in sorted(self._folds.items()) if index not in self._failed for call in _left(fold)]
         )
+        self._raise_pending()
+        for each in growing:
+            each.emitted = True
+        return calls
 
     def incomplete(self) -> list[IncompleteToolCall]:
         """What there is of the calls that were not given away."""
@@ -96,34 +107,42 @@ class ToolCallAccumulator:
         fold = self._folds.get(choice.index)
         return [] if fold is None else _left(fold)
 
-    def _emit(self, ready: Sequence[GrowingCall]) -> Iterable[ToolCall]:
-        calls: list[ToolCall] = []
-        for growing in ready:
-            if growing.emitted:
-                continue
-            try:
-                call = growing.state.tool_call(self._log)
-                _check_arguments(call, growing)
-            except ToolCallError as error:
-                return _then_raise(calls, error)
-            growing.emitted = True
-            calls.append(call)
+    def _emit(self, ready: Sequence[GrowingCall]) -> list[ToolCall]:
+        """Give away what is good; raise if nothing is."""
+        growing, calls = self._check(ready)
+        if not calls:
+            self._raise_pending()
+        for each in growing:
+            each.emitted = True
         return calls
+
+    def _raise_pending(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _check(self, ready: Sequence[GrowingCall]) -> tuple[list[GrowingCall], list[ToolCall]]:
+        """The calls up to the first one that is garbled; the error about that is left for later."""
+        growing = [call for call in dict.fromkeys(ready) if not call.emitted]
+        calls: list[ToolCall] = []
+        for each in growing:
+            try:
+                calls.append(_executable(each, self._log))
+            except ToolCallError as error:
+                self._error = error
+                break
+        return growing[: len(calls)], calls
 
 
 def _left(fold: ToolCallFold) -> list[GrowingCall]:
     return [call for call in fold.ordered() if not call.emitted]
 
 
-def _check_arguments(call: ToolCall, growing: GrowingCall) -> None:
-    if call.type == "custom":
-        return
+def _executable(growing: GrowingCall, log: RepairLog) -> ToolCall:
+    call = growing.state.tool_call(log)
     try:
-        _ = call.function.parsed
+        # The input of a custom tool is any text; all other arguments are JSON objects.
+        _ = call.type == "custom" or call.function.parsed
     except ToolCallError as error:
         raise ToolCallError(str(error), choice=growing.choice, call_id=call.id, text=error.text) from None
-
-
-def _then_raise(calls: list[ToolCall], error: ToolCallError) -> Iterator[ToolCall]:
-    yield from calls
-    raise error
+    return call

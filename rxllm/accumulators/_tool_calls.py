@@ -3,7 +3,8 @@
 Servers number the calls of a choice wrongly, twice or not at all. A fragment is placed by these rules:
 
 1. An identifier or a name that is blank is absent.
-2. A known identifier goes to its call.
+2. A known identifier goes to its call; unless that call is at another index and its arguments have structurally
+   closed, and a name and arguments arrive: then the server gives several calls one identifier, and the index counts.
 3. A new identifier together with a name starts a call, even at an index in use; unless the call there still lacks
    both, or lacks the identifier and has the same name: then it is that call's.
 4. An index without an identifier continues the call that is open there, unless that call's arguments have
@@ -335,7 +336,7 @@ class ToolCallFold:
     def _place(self, index: int | None, call_id: str, name: str, arguments: str) -> GrowingCall | None:
         known = self._by_id.get(call_id)
         if known is not None:
-            return known
+            return self._place_by_id(known, index, name, arguments)
         if index is None:
             if call_id and name:
                 return self._begin(None)
@@ -345,6 +346,17 @@ class ToolCallFold:
             # Some servers end a list of calls with an empty element.
             return self._begin(index) if call_id or name or arguments.strip() else None
         return self._begin(index) if _is_another(there, call_id, name, arguments) else there
+
+    def _place_by_id(self, known: GrowingCall, index: int | None, name: str, arguments: str) -> GrowingCall:
+        if index is None or index == known.index:
+            return known
+        there = self._by_index.get(index)
+        if there is not None and there.id == known.id:
+            return there
+        if name and arguments.strip() and known.closed:
+            self._log.add("id-reused", (self._choice, index), known.id, None)
+            return self._begin(index)
+        return known
 
     def _place_by_openness(self, call_id: str, name: str, arguments: str) -> GrowingCall | None:
         self._open = [call for call in self._open if not call.closed]

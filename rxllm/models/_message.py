@@ -53,6 +53,9 @@ class FunctionCall(Model):
 class ToolCall(Model):
     """A call that the model asked for, finished.
 
+    The call of a custom tool has its input, which is any text, both as the arguments of ``function`` and as the
+    server words it, in the extra field ``custom``.
+
     Attributes:
         id: The identifier that the result is sent back under.
         type: The kind of tool.
@@ -136,6 +139,9 @@ class Message(Model):
         fields = self.model_dump(mode="json", exclude={"content_parts", "annotations"}, exclude_none=True)
         if not self.tool_calls:
             del fields["tool_calls"]
+        for call in fields.get("tool_calls", ()):
+            if "custom" in call:
+                del call["function"]
         if self.audio and "id" in self.audio:
             fields["audio"] = {"id": self.audio["id"]}
         if not (self.content or self.tool_calls or self.function_call or self.audio or self.refusal):

@@ -66,7 +66,7 @@ def accumulate() -> OperatorFunction[StreamChunk, ChatCompletion]:
             def on_completed() -> None:
                 if not empty:
                     try:
-                        completion = accumulator.completion()
+                        completion = accumulator.completion(ended=True)
                     except Exception as error:  # noqa: BLE001 - goes on as on_error
                         on_error(error)
                         return

@@ -7,7 +7,7 @@ last counts, as in ``accumulate``.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from rxllm.models import StreamChunk
 
@@ -19,11 +19,11 @@ T = TypeVar("T")
 class Conflation(Generic[T]):
     """Items that become one when they are taken: their text is joined once, whatever their number."""
 
-    __slots__ = ("_first", "_key", "_last", "_texts")
+    __slots__ = ("_first", "_key", "_repeated", "_texts")
 
     def __init__(self, first: T) -> None:
         self._first = first
-        self._last = first
+        self._repeated: dict[str, Any] = {}
         self._key, text = _plain_text(first)
         self._texts = [text]
 
@@ -33,19 +33,19 @@ class Conflation(Generic[T]):
         if key is None or key != self._key:
             return False
         self._texts.append(text)
-        self._last = item
+        if isinstance(item, StreamChunk):
+            self._repeated |= item.model_dump(exclude={"choices"}, exclude_none=True)
         return True
 
     def merged(self) -> T:
         """The one item."""
         text = "".join(self._texts)
-        first, last = self._first, self._last
-        if not isinstance(first, StreamChunk) or not isinstance(last, StreamChunk):
+        first = self._first
+        if not isinstance(first, StreamChunk):
             return cast(T, text)
         choice = first.choices[0]
         delta = choice.delta.model_copy(update={"content": text})
-        repeated = dict(first) | (first.model_extra or {}) | last.model_dump(exclude={"choices"}, exclude_none=True)
-        return first.model_copy(update=repeated | {"choices": [choice.model_copy(update={"delta": delta})]})
+        return first.model_copy(update=self._repeated | {"choices": [choice.model_copy(update={"delta": delta})]})
 
 
 def _plain_text(item: object) -> tuple[object, str]:

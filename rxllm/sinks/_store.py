@@ -170,7 +170,7 @@ class _Answer:
         if self._accumulator is None or not self._begun:
             return None
         try:
-            answer = self._accumulator.completion() if complete else self._accumulator.partial()
+            answer = self._accumulator.completion(ended=True) if complete else self._accumulator.partial()
         except RxllmError:
             return None
         return answer.model_dump()

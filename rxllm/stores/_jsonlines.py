@@ -9,7 +9,7 @@ Rules:
        {"stream":"5f0c","record":"end","seconds":0.5,"items":1,"ending":"completed","error":null,"completion":null}
 
 2. A file is only ever appended to, whole lines at a time, so several processes may write to one.
-3. What has no line end is the work of a process that was killed. Readers skip it; a writer starts on a new line.
+3. A line that is not whole is the work of a process that was killed. Readers skip it; a writer starts on a new line.
 4. A file that begins with something else is refused, and left as it is.
 """
 
@@ -142,7 +142,7 @@ class JSONLinesReader:
                 found[stream] = RecordingInfo(stream, datetime.fromisoformat(record["began"]), 0, None)
             elif (info := found.get(stream)) is not None:
                 ending = record["ending"] if record["record"] == "end" else None
-                items = info.items if ending else record["position"] + 1
+                items = record["items"] if ending else record["position"] + 1
                 found[stream] = RecordingInfo(stream, info.began, items, ending)
         return list(found.values())
 
@@ -183,8 +183,8 @@ class JSONLinesReader:
 
 
 def _record(line: bytes) -> Record | None:
-    """A line as a record; ``None`` for what a killed process left, with the next line stuck to it or not."""
-    if not line.startswith(_START) or not line.endswith(b"}\n"):
+    """A line as a record; ``None`` for what a killed process left."""
+    if not line.startswith(_START):
         return None
     try:
         record: Record = loads(line)
@@ -211,8 +211,8 @@ def _end(record: Record) -> EndRecord:
 
 def _require_recordings(path: Path, file: IO[bytes]) -> None:
     file.seek(0)
-    start = file.read(len(_START))
     # A process that was killed in its first line may have left less than that.
+    start = file.readline(len(_START)).removesuffix(b"\n")
     if not _START.startswith(start):
         raise RecordingError(f"{path}: not a recording of rxllm")
 

@@ -212,8 +212,9 @@ def decode_error(record: ErrorRecord) -> RxllmError:
     cls = _ERRORS.get(record.type)
     if cls is None:
         return RecordingError(f"the recorded stream failed with {record.type}: {record.message}")
-    # The constructors make messages of their own arguments; this is what they hand on to the standard library's.
-    error = cls.__new__(cls)
+    # The constructors make messages of their own arguments; this is what they hand on to the standard library's,
+    # of which OSError takes it in __new__ already, unless the class has a constructor of its own.
+    error = cls.__new__(cls, record.message)
     super(RxllmError, error).__init__(record.message)
     for name, value in record.attributes.items():
         setattr(error, name, tuple(cast("list[object]", value)) if isinstance(value, list) else value)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -40,6 +41,7 @@ SQLITE_MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = int.from_bytes(b"rxLM")
 VERSION = 1
 BUSY_SECONDS = 30.0
+_RETRY_SECONDS = 0.01
 
 SCHEMA = (
     """
@@ -249,7 +251,7 @@ def _connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     _is_ours(path, connection)
-    connection.execute("PRAGMA journal_mode = WAL")
+    _log_ahead(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     with connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -257,6 +259,21 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         if not _is_ours(path, connection):
             for statement in SCHEMA:
                 connection.execute(statement)
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging, which the file then keeps."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # Of all statements this is the one for which SQLite does not wait by itself.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def _is_ours(path: Path, connection: sqlite3.Connection) -> bool:

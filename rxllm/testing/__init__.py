@@ -3,6 +3,7 @@
 from rxllm.testing import script
 from rxllm.testing._chunks import finish_chunk, text_chunk, tool_chunk
 from rxllm.testing._diagrams import DiagramError
+from rxllm.testing._docstrings import check_marbles
 from rxllm.testing._leaks import LeakError, leak_check
 from rxllm.testing._marbles import Marbles, MarbleSource
 from rxllm.testing._recordings import (
@@ -48,6 +49,7 @@ __all__ = [
     "assert_marbles",
     "assert_pauses",
     "assert_subscriptions",
+    "check_marbles",
     "finish_chunk",
     "leak_check",
     "run_virtual",

@@ -4,7 +4,7 @@ Rules:
 
 1. A connection is served by one task. It ends when the peer leaves, in whatever way, since nobody is left to
    answer; the transport is aborted then, so nothing lingers.
-2. Nothing is kept back in user space: the transport's buffer limit is 0, so a write waits until the kernel has
+2. Nothing is kept back in user space: the transport's buffer limit is a byte, so a write waits until the kernel has
    taken all of it, and "blocked" means that the kernel's buffers are full.
 3. Failures of a script or of the protocol are not handled: they end the task, and the server reports them.
 """
@@ -103,7 +103,8 @@ class Connection(asyncio.StreamReaderProtocol):
     def _opened(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        writer.transport.set_write_buffer_limits(high=0)
+        # Not 0: an empty buffer would count as full over TLS.
+        writer.transport.set_write_buffer_limits(high=1, low=0)
         self._start(self._serve())
         self._number = self._host.opened(self)
 

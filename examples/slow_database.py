@@ -1,0 +1,107 @@
+"""A fast model in front of a database that takes 20 ms an item: nothing grows, and nothing is lost.
+
+The server has 20 MB to send and could do so at once. When 16 chunks wait for the database the socket is not read, the
+TCP window closes, and the server's writes stop until the database has caught up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tracemalloc
+from collections.abc import Sequence
+
+from _endpoint import MODEL, connect
+from reactivex import operators as rx_ops
+
+from rxllm import ChatRequest, Ending, StreamChunk
+from rxllm import operators as ops
+from rxllm.testing import ReceivedRequest, script
+
+CHUNKS = 250
+CHUNK_CHARACTERS = 80_000
+QUEUE = 16
+MB = 1_000_000
+
+
+class SlowDatabase:
+    """A sink of one's own: ``open`` begins a stream, ``write`` takes a batch, ``close`` is told how it ended."""
+
+    def __init__(self) -> None:
+        self.rows: list[str] = []
+
+    async def open(self) -> SlowDatabase:
+        """Begin a stream."""
+        return self
+
+    async def write(self, items: Sequence[StreamChunk], /) -> None:
+        """Store a batch: 20 ms an item."""
+        for chunk in items:
+            await asyncio.sleep(0.020)
+            # Each text of the scripted server begins with its number, in ten digits.
+            self.rows.append("".join(choice.delta.content or "" for choice in chunk.choices)[:10])
+
+    async def close(self, ending: Ending, /) -> None:
+        """Take note of the end."""
+        print(f"\n\nthe stream {ending.kind}")
+
+
+class Gauges:
+    """What is to be watched: the queue, the memory, and the server."""
+
+    def __init__(self, database: SlowDatabase) -> None:
+        self.requests: list[ReceivedRequest] = []
+        self.passed = 0
+        self.deepest = 0
+        self.stops = 0
+        self._database = database
+        tracemalloc.start()
+
+    def answer(self, request: ReceivedRequest) -> script.Flood:
+        """What the scripted server sends; called with the request, which says how the answer goes."""
+        self.requests.append(request)
+        return script.flood(CHUNKS * CHUNK_CHARACTERS, size=CHUNK_CHARACTERS)
+
+    def passing(self, _: StreamChunk) -> None:
+        """Count a chunk that has passed the tee."""
+        self.passed += 1
+        self.deepest = max(self.deepest, self.passed - len(self._database.rows))
+
+    async def watch(self) -> None:
+        """Show what there is, on one line of a terminal or a line a second."""
+        terminal = sys.stdout.isatty()
+        while True:
+            await asyncio.sleep(0.1 if terminal else 1)
+            print(self._line(), end="\r" if terminal else "\n", flush=True)
+
+    def _line(self) -> str:
+        stored = len(self._database.rows)
+        memory, peak = tracemalloc.get_traced_memory()
+        line = f"stored {stored:4}   waiting {self.passed - stored:2}   memory {memory / MB:4.1f} MB (peak {peak / MB:.1f})"
+        for request in self.requests:
+            state = "stopped" if request.blocked.is_set() else "writing"
+            line += f"   server: {request.bytes_written / MB:4.1f} MB, {state}"
+        return line
+
+
+async def main() -> None:
+    """Store a long answer and watch."""
+    database = SlowDatabase()
+    gauges = Gauges(database)
+    request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": "Count to 250."}])
+    async with connect(gauges.answer, delay_per_chunk=0) as client, asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(gauges.watch())
+        await client.chat_stream(request).pipe(
+            ops.tee_to(database, buffer_size=QUEUE),
+            rx_ops.do_action(gauges.passing),
+        )
+        watching.cancel()
+
+    print(f"{gauges.passed} chunks came, {len(database.rows)} are stored; at most {gauges.deepest} waited")
+    if gauges.requests:
+        in_order = [row for row in database.rows if row] == [f"{number:010}" for number in range(CHUNKS)]
+        print(f"all that the server sent is there, in order: {in_order}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,40 @@
+"""A chat of a few turns over WebSockets: one a turn, the request as its first frame, each chunk a frame.
+
+Everything behind ``websocket_stream`` is the same as behind ``chat_stream``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from _endpoint import MODEL, connect
+
+from rxllm import ChatRequest, Message, Role
+from rxllm import operators as ops
+
+TURNS = {
+    "What is a tide?": "The sea rising and falling twice a day, because the moon pulls at it.",
+    "And the sun?": "It pulls too, a bit less than half as much.",
+    "What if both pull in line?": "Then the tide is highest: a spring tide, at full moon and at new moon.",
+}
+
+
+async def main() -> None:
+    """Ask each question with the conversation so far."""
+    conversation = [Message(role=Role.SYSTEM, content="Answer in one short sentence.")]
+    async with connect(*TURNS.values()) as client:
+        for question in TURNS:
+            conversation.append(Message(role=Role.USER, content=question))
+            print(f"you    {question}\nmodel  ", end="")
+            request = ChatRequest(model=MODEL, messages=[*conversation])
+            answer = await client.websocket_stream(request).pipe(
+                ops.timeout_per_chunk(10, first=60),
+                ops.tee_to_display(end="\n\n"),
+                ops.accumulate(),
+            )
+            conversation.append(answer.message)
+    print(f"{len(conversation)} messages; the last request carried all but the last.")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,478 @@
+"""The rows on tool calls of the catalogue of quirks, with the payload as it is on the wire."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator
+from rxllm.dialects import get_dialect
+from rxllm.exceptions import LimitExceededError, ToolCallError
+from rxllm.models import ChatCompletion, IncompleteToolCall, StreamChunk, ToolCall
+
+
+def chunks(*deltas: list[dict[str, Any]], end: str | None = "tool_calls") -> list[StreamChunk]:
+    """A stream of choice 0, one chunk for each list of ``tool_calls`` elements."""
+    decoder = get_dialect("openai-chat").decoder()
+    wire = [{"choices": [{"index": 0, "delta": {"tool_calls": calls}}]} for calls in deltas]
+    if end is not None:
+        wire.append({"choices": [{"index": 0, "delta": {}, "finish_reason": end}]})
+    return [chunk for each in wire for chunk in decoder.decode(json.dumps(each))]
+
+
+def fold(*deltas: list[dict[str, Any]], end: str | None = "tool_calls") -> ChatCompletion:
+    accumulator = StreamAccumulator()
+    for chunk in chunks(*deltas, end=end):
+        accumulator.process_chunk(chunk)
+    return accumulator.completion()
+
+
+def emitted(*deltas: list[dict[str, Any]], end: str | None = "tool_calls", eager: bool = False) -> list[ToolCall]:
+    accumulator = ToolCallAccumulator(eager=eager)
+    calls = [call for chunk in chunks(*deltas, end=end) for call in accumulator.process_chunk(chunk)]
+    return calls + accumulator.finish()
+
+
+def seen(calls: list[ToolCall]) -> list[tuple[str, str, str]]:
+    return [(call.id, call.function.name, call.function.arguments) for call in calls]
+
+
+def tc(arguments: Any = None, *, name: str | None = None, **fields: Any) -> dict[str, Any]:
+    """One element of ``delta.tool_calls``."""
+    function = {"name": name} if name is not None else {}
+    if arguments is not None:
+        function["arguments"] = arguments
+    return {**fields, "function": function}
+
+
+TWO = [("a", "w", '{"c":1}'), ("b", "w", '{"c":2}')]
+
+ROWS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, str, str]]]] = {
+    "1 no index": ([[tc('{"c":1}', name="w", id="a")], [tc('{"c":2}', name="w", id="b")]], TWO),
+    "1 no index, in pieces": (
+        [[tc('{"c"', name="w", id="a")], [tc(":1}")], [tc('{"c"', name="w", id="b")], [tc(":2}")]],
+        TWO,
+    ),
+    "2 index reused with a new id": (
+        [[tc('{"c":1}', name="w", id="a", index=0)], [tc('{"c":2}', name="w", id="b", index=0)]],
+        TWO,
+    ),
+    "2 index reused, in pieces": (
+        [
+            [tc('{"c"', name="w", id="a", index=0)],
+            [tc(":1}", index=0)],
+            [tc('{"c"', name="w", id="b", index=0)],
+            [tc(":2}", index=0)],
+        ],
+        TWO,
+    ),
+    "3 index reused without ids": (
+        [[tc('{"c":1}', name="w", index=0)], [tc('{"c":2}', name="w", index=0)]],
+        [("call_0_0", "w", '{"c":1}'), ("call_0_1", "w", '{"c":2}')],
+    ),
+    "3 index reused without ids in one chunk": (
+        [[tc('{"c":1}', name="w", index=0), tc('{"c":2}', name="v", index=0)]],
+        [("call_0_0", "w", '{"c":1}'), ("call_0_1", "v", '{"c":2}')],
+    ),
+    "4 id and name repeated": (
+        [[tc(each, name="w", id="a", index=0)] for each in ('{"c"', ":", "1}")],
+        [("a", "w", '{"c":1}')],
+    ),
+    "4 name repeated without id": (
+        [[tc('{"c":1', name="w", index=0)], [tc("}", name="w", index=0)], [tc("", name="w", index=0)]],
+        [("call_0_0", "w", '{"c":1}')],
+    ),
+    "4 id repeated without index": (
+        [[tc('{"c":1', name="w", id="a")], [tc("}", name="w", id="a")]],
+        [("a", "w", '{"c":1}')],
+    ),
+    "5 blank continuation": (
+        [[tc('{"c":', name="w", id="a", index=0)], [tc("1}", name="", id="", index=0)]],
+        [("a", "w", '{"c":1}')],
+    ),
+    "5 blank continuation without index": (
+        [[tc('{"c":', name="w", id="a")], [tc("1}", name=" ", id="")]],
+        [("a", "w", '{"c":1}')],
+    ),
+    "6 arguments as an object": (
+        [[tc({"city": "Paris"}, name="w", id="a", index=0)]],
+        [("a", "w", '{"city":"Paris"}')],
+    ),
+    "6 arguments null": ([[{"index": 0, "id": "a", "function": {"name": "w", "arguments": None}}]], [("a", "w", "{}")]),
+    "6 arguments never": ([[tc(name="w", id="a", index=0)]], [("a", "w", "{}")]),
+    "6 arguments blank": ([[tc(" ", name="w", id="a", index=0)]], [("a", "w", "{}")]),
+    "7 reversed": (
+        [[tc('{"c":2}', name="w", id="b", index=1)], [tc('{"c":1}', name="w", id="a", index=0)]],
+        TWO,
+    ),
+    "7 starting at 1": ([[tc('{"c":1}', name="w", id="a", index=1)]], TWO[:1]),
+    "8 same index twice in one chunk": (
+        [[tc("", name="w", id="a", index=0), tc('{"c"', index=0)], [tc(":1}", index=0)]],
+        TWO[:1],
+    ),
+    "9 interleaved": (
+        [
+            [tc("", name="w", id="a", index=0), tc("", name="w", id="b", index=1)],
+            [tc('{"c":', index=0)],
+            [tc('{"c":', index=1)],
+            [tc("1}", index=0)],
+            [tc("2}", index=1)],
+        ],
+        TWO,
+    ),
+    "10 name after the arguments": (
+        [[tc('{"c":1}', id="a", index=0)], [tc(name="w", index=0)]],
+        TWO[:1],
+    ),
+    "10 id and name after the arguments": (
+        [[tc('{"c"', index=0)], [tc(":1}", id="a", name="w", index=0)]],
+        TWO[:1],
+    ),
+    "10 id and name after all of the arguments": (
+        [[tc('{"c":1}', index=0)], [tc(id="a", name="w", index=0)]],
+        TWO[:1],
+    ),
+    "10 id changes in the middle": (
+        [[tc('{"c"', name="w", id="a", index=0)], [tc(":1}", id="z", index=0)]],
+        TWO[:1],
+    ),
+    "10 id changes in the middle, without index": (
+        [[tc('{"c"', name="w", id="a")], [tc(":1", id="z")], [tc("}", id="z")]],
+        TWO[:1],
+    ),
+    "12 finish_reason stop": ([[tc('{"c":1}', name="w", id="a", index=0)]], TWO[:1]),
+    "14 huge index": ([[tc('{"c":1}', name="w", id="a", index=4_000_000_000)]], TWO[:1]),
+    "14 negative index": ([[tc('{"c":1}', name="w", id="a", index=-1)]], TWO[:1]),
+    "name in pieces": (
+        [[tc(name="get_", id="a", index=0)], [tc("{}", name="time", index=0)]],
+        [("a", "get_time", "{}")],
+    ),
+    "name growing": (
+        [[tc(name="get_", id="a", index=0)], [tc("{}", name="get_time", index=0)]],
+        [("a", "get_time", "{}")],
+    ),
+    "name changes under way": (
+        [[tc("{", name="w", id="a", index=0)], [tc("}", name="v", index=0)]],
+        [("a", "w", "{}")],
+    ),
+    "one id for several calls": (
+        [
+            [tc('{"c":1}', name="w", id="a", index=0)],
+            [tc('{"c"', name="w", id="a", index=1)],
+            [tc(":2}", name="w", id="a", index=1)],
+        ],
+        [("a", "w", '{"c":1}'), ("a", "w", '{"c":2}')],
+    ),
+    "index counts up within a call": (
+        [[tc('{"c"', name="w", id="a", index=0)], [tc(":1}", name="w", id="a", index=1)]],
+        TWO[:1],
+    ),
+    "id comes with a repeated name": (
+        [[tc(name="w", index=0)], [tc('{"c":1}', name="w", id="a", index=0)]],
+        TWO[:1],
+    ),
+    "new id without name after a closed call": (
+        [[tc('{"c":1}', name="w", id="a", index=0)], [tc('{"c":2}', id="b", index=0)], [tc(name="w", index=0)]],
+        TWO,
+    ),
+    "two without arguments, index or id": (
+        [[tc(name="w"), tc(name="v")]],
+        [("call_0_0", "w", "{}"), ("call_0_1", "v", "{}")],
+    ),
+    "the same twice without arguments, index or id": (
+        [[tc(name="w"), tc(name="w")]],
+        [("call_0_0", "w", "{}"), ("call_0_1", "w", "{}")],
+    ),
+    "name repeated without index or id": (
+        [[tc(name="w")], [tc('{"c":', name="w")], [tc("1}", name="w")], [tc(name="w")]],
+        [("call_0_0", "w", '{"c":1}')],
+    ),
+    "whole calls without index or id": (
+        [[tc('{"c":1}', name="w")], [tc('{"c":2}', name="w")]],
+        [("call_0_0", "w", '{"c":1}'), ("call_0_1", "w", '{"c":2}')],
+    ),
+    "empty element at the end": (
+        [[tc('{"c":1}', name="w", id="a", index=0)], [tc("", index=1)], [{"index": 2}], [tc("")]],
+        TWO[:1],
+    ),
+    "index missing on the first fragment only": (
+        [[tc('{"c"', name="w", id="a")], [tc(":1}", index=0)]],
+        TWO[:1],
+    ),
+    "braces in strings": (
+        [[tc('{"c":"}', name="w", index=0)], [tc('{\\"', name="w", index=0)], [tc('"}', name="w", index=0)]],
+        [("call_0_0", "w", '{"c":"}{\\""}')],
+    ),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("end", ["tool_calls", "stop"])
+def test_rows(row: str, end: str) -> None:
+    deltas, expected = ROWS[row]
+    message = fold(*deltas, end=end).message
+    assert seen(message.tool_calls) == expected
+    assert seen(emitted(*deltas, end=end)) == expected
+    assert all(isinstance(call.function.parsed, dict) for call in message.tool_calls)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_rows_eagerly(row: str) -> None:
+    deltas, expected = ROWS[row]
+    assert sorted(seen(emitted(*deltas, eager=True))) == sorted(expected)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_rows_cut_before_the_end(row: str) -> None:
+    deltas, expected = ROWS[row]
+    choice = fold(*deltas, end=None).choices[0]
+    assert choice.message.tool_calls == []
+    assert [(call.id, call.name) for call in choice.incomplete_tool_calls if call.id] == [
+        (call_id, name) for call_id, name, _ in expected if not call_id.startswith("call_0")
+    ]
+
+
+def test_rows_in_snapshots() -> None:
+    for deltas, _ in ROWS.values():
+        accumulator = StreamAccumulator()
+        snapshots: list[tuple[ChatCompletion, dict[str, Any]]] = []
+        for chunk in chunks(*deltas):
+            accumulator.process_chunk(chunk)
+            snapshots.append((accumulator.snapshot(), accumulator.partial().model_dump()))
+        assert [snapshot.model_dump() for snapshot, _ in snapshots] == [then for _, then in snapshots]
+
+
+GLUED = '{"a":1}{"a":2}'
+
+
+def test_row_11_two_objects_glued_in_one_string() -> None:
+    whole = [tc(GLUED, name="w", id="a", index=0)]
+    for deltas in ([whole], [[tc(each, name="w", id="a", index=0)] for each in ('{"a":1}', '{"a":2}')]):
+        with pytest.raises(ToolCallError, match="more than one value.*a.*1.*a.*2") as caught:
+            fold(*deltas)
+        assert (caught.value.choice, caught.value.call_id, caught.value.text) == (0, "a", GLUED)
+        partial = caught.value.partial
+        assert isinstance(partial, ChatCompletion)
+        assert partial.message.tool_calls == []
+        assert partial.choices[0].incomplete_tool_calls == [
+            IncompleteToolCall(index=0, id="a", name="w", arguments=GLUED)
+        ]
+        with pytest.raises(ToolCallError, match="more than one value"):
+            emitted(*deltas)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":', '{"a":1}}', "[1]", "null", '{"a":1}x', "[" * 5000], ids=lambda text: text[:9]
+)
+def test_arguments_that_are_the_models_own_mistake_are_shown_and_not_executed(text: str) -> None:
+    deltas = [tc("{}", name="v", id="a", index=0), tc(text, name="w", id="b", index=1)]
+    calls = fold(deltas).message.tool_calls
+    assert calls[1].function.arguments == text
+    with pytest.raises(ToolCallError, match="no JSON object"):
+        _ = calls[1].function.parsed
+    accumulator = ToolCallAccumulator()
+    first, last = chunks(deltas)
+    accumulator.process_chunk(first)
+    assert [call.id for call in accumulator.process_chunk(last)] == ["a"]
+    assert [call.id for call in accumulator.incomplete()] == ["b"]
+    with pytest.raises(ToolCallError, match="no JSON object") as caught:
+        accumulator.finish()
+    assert (caught.value.choice, caught.value.call_id, caught.value.text) == (0, "b", text)
+
+
+def test_a_garbled_call_at_the_end_without_finish_reason_lets_none_through() -> None:
+    accumulator = ToolCallAccumulator()
+    for chunk in chunks([tc("{}", name="v", id="a", index=0), tc("[", name="w", id="b", index=1)], end=None):
+        assert accumulator.process_chunk(chunk) == []
+    with pytest.raises(ToolCallError, match="no JSON object"):
+        accumulator.finish()
+    assert [call.id for call in accumulator.incomplete()] == ["a", "b"]
+
+
+def test_a_call_without_a_name() -> None:
+    with pytest.raises(ToolCallError, match="no name"):
+        fold([tc("{}", id="a", index=0)])
+    with pytest.raises(ToolCallError, match="no name"):
+        emitted([tc("{}", id="a", index=0)])
+
+
+def test_row_13_vendor_data_of_the_first_fragment_is_kept() -> None:
+    first = {**tc('{"c":', name="w", id="a", index=0), "extra_content": {"google": {"thought_signature": "s"}}, "x": None}
+    first["function"]["hint"] = 1
+    later = {**tc("1}", index=0), "extra_content": {"google": {}}, "x": 2}
+    later["function"]["hint"] = 2
+    for call in (fold([first], [later]).message.tool_calls[0], *emitted([first], [later])):
+        assert call.model_dump() == {
+            "id": "a",
+            "type": "function",
+            "extra_content": {"google": {"thought_signature": "s"}},
+            "x": 2,
+            "function": {"name": "w", "arguments": '{"c":1}', "hint": 1},
+        }
+
+
+def test_vendor_data_with_the_names_of_our_fields_changes_nothing() -> None:
+    call = fold([{**tc("{}", name="w", id="a", index=0), "arguments": "x", "name": "y"}]).message.tool_calls[0]
+    assert seen([call]) == [("a", "w", "{}")]
+
+
+def test_row_14_a_limit_on_the_number_of_calls() -> None:
+    accumulator = StreamAccumulator(max_tool_calls=2)
+    first, *_ = chunks([tc("{}", name="w", id=str(number), index=number) for number in range(3)])
+    with pytest.raises(LimitExceededError, match="more than 2 tool calls") as caught:
+        accumulator.process_chunk(first)
+    assert (caught.value.limit, caught.value.maximum) == ("max_tool_calls", 2)
+    assert len(accumulator.partial().choices[0].incomplete_tool_calls) == 2
+    with pytest.raises(LimitExceededError):
+        ToolCallAccumulator(max_tool_calls=2).process_chunk(first)
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [[tc("{", name="w", id="a", index=0), tc("{", name="w", id="b", index=1)], [tc("}")]],
+        [[tc("{", name="w", id="a", index=0), tc("{", name="w", id="b", index=1)], [tc("}", id="z")]],
+        [[tc("{}", name="w", id="a")], [tc("{}")]],
+        [[tc("{", name="w", id="a")], [tc("}", name="v")]],
+    ],
+    ids=["two are open", "two are open, unknown id", "none is open", "another is open"],
+)
+def test_a_fragment_that_fits_nowhere(deltas: list[list[dict[str, Any]]]) -> None:
+    with pytest.raises(ToolCallError, match=r"no index and no identifier that is known") as caught:
+        fold(*deltas)
+    assert caught.value.choice == 0
+    with pytest.raises(ToolCallError):
+        emitted(*deltas)
+
+
+def test_the_order_of_emission_is_that_of_the_index() -> None:
+    deltas = [tc("{}", name="w", id="b", index=1)], [tc("{}", name="w", id="a", index=0)]
+    assert [call.id for call in emitted(*deltas)] == ["a", "b"]
+
+
+def test_eagerly_a_call_comes_when_it_has_closed_and_the_next_has_begun() -> None:
+    accumulator = ToolCallAccumulator(eager=True)
+    stream = chunks(
+        [tc('{"c":', name="w", id="a", index=0)],
+        [tc("1}", index=0)],
+        [tc("", name="w", id="b", index=1)],
+        [tc("{}", index=1)],
+    )
+    assert [[call.id for call in accumulator.process_chunk(chunk)] for chunk in stream] == [[], [], ["a"], [], ["b"]]
+    assert accumulator.finish() == []
+
+
+def test_eagerly_a_call_that_is_open_when_the_next_begins_comes_when_it_closes() -> None:
+    accumulator = ToolCallAccumulator(eager=True)
+    stream = chunks(
+        [tc('{"c":', name="w", id="a", index=0)], [tc("{", name="w", id="b", index=1)], [tc("1}", index=0)], [tc("}", index=1)]
+    )
+    assert [[call.id for call in accumulator.process_chunk(chunk)] for chunk in stream] == [[], [], ["a"], [], ["b"]]
+
+
+@pytest.mark.parametrize(
+    "late",
+    [tc(" x", index=0), tc("{}", name="w", id="a", index=0)],
+    ids=["arguments", "all of it"],
+)
+def test_a_fragment_for_a_call_that_was_given_away(late: dict[str, Any]) -> None:
+    first, more = tc("{}", name="w", id="a", index=0), tc("", name="w", id="b", index=1)
+    for accumulator, stream in (
+        (ToolCallAccumulator(eager=True), chunks([first], [more], end=None)),
+        (ToolCallAccumulator(), chunks([first])),
+    ):
+        assert [call.id for chunk in stream for call in accumulator.process_chunk(chunk)] == ["a"]
+        with pytest.raises(ToolCallError, match="came after the call was complete") as caught:
+            accumulator.process_chunk(chunks([late], end=None)[0])
+        assert (caught.value.choice, caught.value.call_id) == (0, "a")
+
+
+def test_a_name_for_a_call_that_was_given_away() -> None:
+    accumulator = ToolCallAccumulator()
+    stream = chunks([tc(name="w", id="a", index=0)])
+    assert [call.id for chunk in stream for call in accumulator.process_chunk(chunk)] == ["a"]
+    with pytest.raises(ToolCallError, match="a name"):
+        accumulator.process_chunk(chunks([tc(name="v", index=0)], end=None)[0])
+
+
+def test_an_identifier_for_a_call_that_was_given_away_under_a_made_up_one() -> None:
+    accumulator = ToolCallAccumulator()
+    stream = chunks([tc("{", name="w", index=0)], [tc("}", index=0)])
+    assert [call.id for chunk in stream for call in accumulator.process_chunk(chunk)] == ["call_0_0"]
+    with pytest.raises(ToolCallError, match="an identifier"):
+        accumulator.process_chunk(chunks([tc("", id="a", index=0)], end=None)[0])
+
+
+def test_what_says_nothing_new_may_come_after_a_call_was_given_away() -> None:
+    accumulator = ToolCallAccumulator()
+    for chunk in chunks([tc("{}", name="w", id="a", index=0)]):
+        accumulator.process_chunk(chunk)
+    for late in (tc("\n", index=0), tc("", name="w", id="a", index=0), tc(name="w", index=0)):
+        assert accumulator.process_chunk(chunks([late], end="stop")[0]) == []
+
+
+def test_a_new_call_after_the_end_waits_for_the_next_end() -> None:
+    accumulator = ToolCallAccumulator()
+    stream = [
+        *chunks([tc("{}", name="w", id="a", index=0)]),
+        *chunks([tc("{", name="w", id="b", index=1)], [tc("}", index=1)]),
+    ]
+    ids = [[call.id for call in accumulator.process_chunk(chunk)] for chunk in stream]
+    assert ids == [[], ["a"], [], [], ["b"]]
+
+
+def test_calls_of_a_choice_that_ended_in_an_error_are_not_executable() -> None:
+    deltas = [tc("{}", name="w", id="a", index=0)]
+    choice = fold(deltas, end="error").choices[0]
+    assert choice.message.tool_calls == []
+    assert choice.incomplete_tool_calls == [IncompleteToolCall(index=0, id="a", name="w", arguments="{}")]
+    assert emitted(deltas, end="error") == []
+
+
+def test_an_end_without_calls() -> None:
+    assert emitted(end="stop") == []
+
+
+def test_custom_tools() -> None:
+    first = {"index": 0, "id": "a", "type": "custom", "custom": {"name": "sh", "input": ""}}
+    deltas = [[first], [{"index": 0, "custom": {"input": "ls }"}}], [{"index": 0, "custom": {"input": "{"}}]]
+    for call in (fold(*deltas).message.tool_calls[0], *emitted(*deltas)):
+        assert (call.type, call.function.name, call.function.arguments) == ("custom", "sh", "ls }{")
+        assert call.model_dump()["custom"] == {"name": "sh", "input": "ls }{"}
+    assert fold(*deltas).message.to_wire()["tool_calls"] == [
+        {"id": "a", "type": "custom", "custom": {"name": "sh", "input": "ls }{"}}
+    ]
+
+
+def test_repairs_are_reported_once_each() -> None:
+    completion = fold(
+        [tc('{"c"', name="w", id="a", index=0)],
+        [tc(":1}", name="w", id="a", index=0)],
+        [tc(" ", name="w", id="a", index=0)],
+        [tc({"d": 1}, name="v", id="b", index=0)],
+        [tc("", id="", index=0)],
+        [tc(name="u")],
+    )
+    assert [(repair.kind, repair.position) for repair in completion.repairs] == [
+        ("id-repeated", 1),
+        ("name-repeated", 1),
+        ("arguments-serialized", 3),
+        ("index-reused", 3),
+        ("blank-ignored", 4),
+        ("index-made-up", 5),
+        ("arguments-empty", 6),
+        ("id-made-up", 6),
+    ]
+    assert completion.repairs[2].before == {"d": 1}
+    assert completion.repairs[2].after == '{"d":1}'
+    assert "repairs" not in completion.model_dump()
+
+
+def test_the_number_of_repairs_is_bounded() -> None:
+    accumulator = StreamAccumulator(max_tool_calls=2000)
+    for chunk in chunks([tc("{}", name="w", id=str(number)) for number in range(1500)]):
+        accumulator.process_chunk(chunk)
+    assert len(accumulator.completion().repairs) == 1000
+    assert len(accumulator.completion().message.tool_calls) == 1500

@@ -1,0 +1,229 @@
+"""``map_async``: awaitables, so many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+import reactivex
+from reactivex import operators as rx_ops
+
+from rxllm import operators as ops
+from rxllm.exceptions import BufferOverflowError, NoRunningLoopError
+from rxllm.flow import FlowControl
+from rxllm.testing import Marbles, assert_marbles, assert_pauses, assert_subscriptions
+
+# A frame is 10 ms.
+
+
+async def thirty(item: str) -> str:
+    """Takes three frames."""
+    await asyncio.sleep(0.03)
+    return item.upper()
+
+
+def lasting(**frames: float) -> Callable[[str], Awaitable[str]]:
+    """Takes so many frames for each item."""
+
+    async def mapper(item: str) -> str:
+        await asyncio.sleep(frames[item] / 100)
+        return item.upper()
+
+    return mapper
+
+
+def test_one_at_a_time_pauses_the_producer_meanwhile() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-abc-|")
+
+    assert_marbles(marbles.run(source.pipe(ops.map_async(thirty))), "----A--B--(C|)")
+    assert_pauses(source, "-[--(][) @70ms (][) @100ms ]")
+
+
+def test_two_at_a_time() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-abcd|")
+
+    assert_marbles(marbles.run(source.pipe(ops.map_async(thirty, max_concurrency=2))), "----AB-C(D|)")
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-abc---|")
+
+    recording = marbles.run(source.pipe(ops.map_async(lasting(a=5, b=1, c=1), max_concurrency=3)))
+
+    assert_marbles(recording, "------(ABC) @70ms |")
+
+
+def test_unordered_results_come_as_they_are_ready() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-abc---|")
+
+    recording = marbles.run(
+        source.pipe(ops.map_async(lasting(a=5, b=1, c=1), max_concurrency=3, ordered=False))
+    )
+
+    assert_marbles(recording, "---BC-A|")
+
+
+def test_a_result_that_waits_for_its_turn_keeps_its_place() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-abcd|")
+
+    # b is ready at once, but waits for a: c cannot start before.
+    recording = marbles.run(source.pipe(ops.map_async(lasting(a=5, b=1, c=1, d=1), max_concurrency=2)))
+
+    assert_marbles(recording, "------(AB) @70ms (CD|)")
+
+
+def test_the_end_waits_for_the_results() -> None:
+    marbles = Marbles()
+
+    assert_marbles(marbles.run(marbles.cold("-a|").pipe(ops.map_async(thirty))), "----(A|)")
+
+
+def test_an_error_of_the_source_waits_for_the_results() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a#", error=ConnectionError)
+
+    assert_marbles(marbles.run(source.pipe(ops.map_async(thirty, max_concurrency=2))), "----(A#)", error=ConnectionError)
+
+
+async def failing(item: str) -> str:
+    if item == "b":
+        raise ZeroDivisionError
+    return await thirty(item)
+
+
+def test_an_error_of_the_mapper_comes_behind_the_results_before_it_and_cancels_the_rest() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-abc-----|")
+
+    recording = marbles.run(source.pipe(ops.map_async(failing, max_concurrency=4)))
+
+    assert_marbles(recording, "----(A#)", error=ZeroDivisionError)
+    assert_subscriptions(source, "^---!")
+
+
+def test_unordered_an_error_of_the_mapper_comes_at_once() -> None:
+    marbles = Marbles()
+
+    recording = marbles.run(marbles.cold("-abc-----|").pipe(ops.map_async(failing, max_concurrency=4, ordered=False)))
+
+    assert_marbles(recording, "--#", error=ZeroDivisionError)
+
+
+def test_a_mapper_that_raises_instead_of_returning_an_awaitable() -> None:
+    def broken(item: str) -> Awaitable[str]:
+        raise ZeroDivisionError(item)
+
+    marbles = Marbles()
+
+    assert_marbles(marbles.run(marbles.cold("-a").pipe(ops.map_async(broken))), "-#", error=ZeroDivisionError("a"))
+
+
+def test_a_mapper_that_is_cancelled_by_somebody_else_ends_the_stream() -> None:
+    async def cancelled(item: str) -> str:
+        raise asyncio.CancelledError(item)
+
+    marbles = Marbles()
+
+    assert_marbles(marbles.run(marbles.cold("-a").pipe(ops.map_async(cancelled))), "-#", error=RuntimeError)
+
+
+def test_disposing_cancels_what_runs() -> None:
+    cancelled: list[str] = []
+
+    async def waiting(item: str) -> str:
+        try:
+            return await thirty(item)
+        except asyncio.CancelledError:
+            cancelled.append(item)
+            raise
+
+    marbles = Marbles()
+    source = marbles.cold("-abc-|")
+    marbles.run(source.pipe(ops.map_async(waiting, max_concurrency=2)), subscribed="^--!")
+
+    assert cancelled == ["a", "b"]
+
+
+def test_an_error_of_a_task_that_was_cancelled_is_nobodys() -> None:
+    async def stubborn(item: str) -> str:
+        try:
+            return await thirty(item)
+        except asyncio.CancelledError:
+            raise ZeroDivisionError from None
+
+    marbles = Marbles()
+    recording = marbles.run(marbles.cold("-a-").pipe(ops.map_async(stubborn)), subscribed="^--!")
+
+    assert recording.events == []
+
+
+def test_a_consumer_that_pauses_keeps_results_back_and_the_producer_paused() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-abc|")
+
+    recording = marbles.run(source.pipe(ops.map_async(lasting(a=0, b=0, c=0))), takes=4)
+
+    assert_marbles(recording, "-A---B---(C|)")
+
+
+def test_without_a_producer_to_pause_a_second_item_overflows() -> None:
+    marbles = Marbles()
+    source = marbles.hot("-ab-c|")
+
+    recording = marbles.run(source.pipe(ops.map_async(thirty)))
+
+    assert_marbles(recording, "----(A#)", error=BufferOverflowError)
+
+
+def test_a_buffer_in_front_lets_items_wait() -> None:
+    marbles = Marbles()
+    source = marbles.hot("-ab|")
+
+    recording = marbles.run(source.pipe(ops.buffer_with_backpressure(1), ops.map_async(thirty)))
+
+    assert_marbles(recording, "----A--(B|)")
+
+
+def test_an_item_in_excess_waits_for_a_place() -> None:
+    """Behind ``merge`` one item of each further source is under way when the first is paused."""
+    marbles = Marbles()
+    merged = reactivex.merge(marbles.cold("-a|"), marbles.cold("-b|"))
+
+    assert_marbles(marbles.run(merged.pipe(ops.map_async(thirty))), "----A--(B|)")
+
+
+def test_the_mapper_is_no_part_of_the_emission_that_brought_the_item() -> None:
+    async def current(_: str) -> str:
+        return str(FlowControl.current())
+
+    marbles = Marbles()
+
+    assert_marbles(marbles.run(marbles.cold("-a|").pipe(ops.map_async(current))), "-N|", N="None")
+
+
+def test_a_take_below_cancels_the_rest() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-abc|")
+
+    recording = marbles.run(source.pipe(ops.map_async(thirty, max_concurrency=3), rx_ops.take(1)))
+
+    assert_marbles(recording, "----(A|)")
+    assert_subscriptions(source, "^---!")
+
+
+def test_outside_a_loop_it_says_what_to_do() -> None:
+    errors: list[Exception] = []
+    reactivex.just("a").pipe(ops.map_async(thirty)).subscribe(on_error=errors.append)
+
+    assert isinstance(errors[0], NoRunningLoopError)
+
+
+def test_at_least_one_at_a_time() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        ops.map_async(thirty, max_concurrency=0)

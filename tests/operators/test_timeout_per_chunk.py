@@ -1,0 +1,208 @@
+"""``timeout_per_chunk``: the silence of the producer, exactly."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import reactivex
+from reactivex import operators as rx_ops
+from reactivex.testing import TestScheduler
+
+from rxllm import operators as ops
+from rxllm.exceptions import ChunkTimeoutError, NoRunningLoopError
+from rxllm.testing import Marbles, VirtualTimeLoop, assert_marbles, assert_subscriptions, run_virtual
+
+# A frame is 10 ms.
+
+
+@pytest.mark.parametrize(
+    ("source", "result", "error"),
+    [
+        ("--a-b-----c-|", "--a-b----#", ChunkTimeoutError("gap", 0.05, 2)),
+        ("--a-b----c-|", "--a-b----c-|", None),
+        ("--a-b---c-|", "--a-b---c-|", None),
+        ("-----a-|", "-----#", ChunkTimeoutError("first", 0.05, 0)),
+        ("----a-|", "----a-|", None),
+        ("-a-----(bc)-", "-a----#", ChunkTimeoutError("gap", 0.05, 1)),
+        ("-a---(bc)-", "-a---(bc) @100ms #", ChunkTimeoutError("gap", 0.05, 3)),
+        ("----(abc)", "----(abc)#", ChunkTimeoutError("gap", 0.05, 3)),
+        ("-----", "-----#", ChunkTimeoutError("first", 0.05, 0)),
+    ],
+)
+def test_silence(source: str, result: str, error: Exception | None) -> None:
+    marbles = Marbles()
+
+    recording = marbles.run(marbles.cold(source).pipe(ops.timeout_per_chunk(0.05)))
+
+    assert_marbles(recording, result, error=error)
+
+
+@pytest.mark.parametrize(
+    ("source", "result", "error"),
+    [
+        ("-----------a-b-|", "----------#", ChunkTimeoutError("first", 0.1, 0)),
+        ("---------a----b-|", "---------a--#", ChunkTimeoutError("gap", 0.03, 1)),
+        ("-a-------b-|", "-a--#", ChunkTimeoutError("gap", 0.03, 1)),
+        ("---------a-b-|", "---------a-b-|", None),
+    ],
+)
+def test_the_first_chunk_has_a_limit_of_its_own(source: str, result: str, error: Exception | None) -> None:
+    marbles = Marbles()
+
+    recording = marbles.run(marbles.cold(source).pipe(ops.timeout_per_chunk(0.03, first=0.1)))
+
+    assert_marbles(recording, result, error=error)
+
+
+def test_a_limit_for_the_first_chunk_that_is_shorter() -> None:
+    marbles = Marbles()
+
+    recording = marbles.run(marbles.cold("-a----b").pipe(ops.timeout_per_chunk(0.06, first=0.02)))
+
+    assert_marbles(recording, "-a----b-----#", error=ChunkTimeoutError("gap", 0.06, 2))
+
+
+def test_the_source_is_disposed_before_the_error() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a--------b")
+
+    marbles.run(source.pipe(ops.timeout_per_chunk(0.05)))
+
+    assert_subscriptions(source, "^-----!")
+
+
+def test_paused_time_does_not_count() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a-b-|")
+
+    # The consumer stands still for 300 ms; the producer has 20 ms between chunks.
+    recording = marbles.run(source.pipe(ops.timeout_per_chunk(0.05)), pauses="-- [ 300ms ] ")
+
+    assert_marbles(recording, "-a 310ms (b|)")
+
+
+def test_silence_before_and_after_a_pause_adds_up() -> None:
+    marbles = Marbles()
+
+    # 20 ms of silence, 100 ms of pause, 30 ms of silence.
+    recording = marbles.run(
+        marbles.cold("-a-").pipe(ops.timeout_per_chunk(0.05)), pauses="--- [ 100ms ]"
+    )
+
+    error = ChunkTimeoutError("gap", 0.05, 1)
+    assert_marbles(recording, "-a @170ms #", error=error)
+
+
+def test_another_source_takes_over() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a--------b")
+    other = marbles.cold("-x-y-|")
+
+    recording = marbles.run(source.pipe(ops.timeout_per_chunk(0.05, other=other)))
+
+    assert_marbles(recording, "-a-----x-y-|")
+    assert_subscriptions(source, "^-----!")
+    assert_subscriptions(other, "------^----!")
+
+
+def test_disposing_disposes_the_source_that_took_over() -> None:
+    marbles = Marbles()
+    other = marbles.cold("-x-y-|")
+
+    marbles.run(marbles.cold("-").pipe(ops.timeout_per_chunk(0.05, other=other)), subscribed="^-------!")
+
+    assert_subscriptions(other, "-----^--!")
+
+
+def test_the_scheduler_given_wins() -> None:
+    scheduler = TestScheduler()
+    errors: list[Exception] = []
+    reactivex.never().pipe(ops.timeout_per_chunk(5, scheduler=scheduler)).subscribe(on_error=errors.append)
+
+    scheduler.advance_by(4.9)
+    assert errors == []
+    scheduler.advance_by(0.2)
+
+    assert isinstance(errors[0], ChunkTimeoutError)
+
+
+def test_the_scheduler_of_the_subscription_is_next() -> None:
+    scheduler = TestScheduler()
+    errors: list[Exception] = []
+    reactivex.never().pipe(ops.timeout_per_chunk(5)).subscribe(on_error=errors.append, scheduler=scheduler)
+
+    scheduler.advance_by(5.1)
+
+    assert isinstance(errors[0], ChunkTimeoutError)
+
+
+def test_a_disposed_timer_of_a_scheduler_does_not_fire() -> None:
+    scheduler = TestScheduler()
+    errors: list[Exception] = []
+    reactivex.never().pipe(ops.timeout_per_chunk(5, scheduler=scheduler)).subscribe(on_error=errors.append).dispose()
+
+    scheduler.advance_by(10)
+
+    assert errors == []
+
+
+def test_outside_a_loop_and_without_a_scheduler_it_says_what_to_do() -> None:
+    errors: list[Exception] = []
+    reactivex.never().pipe(ops.timeout_per_chunk(5)).subscribe(on_error=errors.append)
+
+    assert isinstance(errors[0], NoRunningLoopError)
+
+
+def test_one_timer_a_subscription_whatever_the_number_of_chunks() -> None:
+    armed = 0
+
+    class CountingLoop(VirtualTimeLoop):
+        def call_at(self, *args: object, **options: object) -> asyncio.TimerHandle:
+            nonlocal armed
+            armed += 1
+            return super().call_at(*args, **options)  # type: ignore[arg-type]
+
+    async def main() -> int:
+        nonlocal armed
+        armed = 0
+        return await reactivex.of(*range(10_000)).pipe(ops.timeout_per_chunk(60), rx_ops.count())
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        assert runner.run(main()) == 10_000
+    assert armed == 2
+
+
+def test_the_error_is_a_timeout_error_that_says_which_limit_it_was() -> None:
+    error = ChunkTimeoutError("gap", 2.5, 7)
+
+    assert isinstance(error, TimeoutError)
+    assert str(error) == "waited 2.5 s for a chunk after chunk 7"
+    assert str(ChunkTimeoutError("first", 60, 0)) == "waited 60 s for the first chunk"
+
+
+@pytest.mark.parametrize("limits", [{"seconds": 0}, {"seconds": -1}, {"seconds": 1, "first": 0}, {"seconds": float("nan")}])
+def test_limits_are_positive(limits: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="positive"):
+        ops.timeout_per_chunk(**limits)
+
+
+def test_a_timer_set_within_an_emission_is_no_emission() -> None:
+    """A flow copied into a timer would be paused in vain."""
+    from rxllm.flow import FlowControl
+
+    async def main() -> None:
+        seen: list[FlowControl | None] = []
+        failed = asyncio.get_running_loop().create_future()
+
+        def on_error(_: Exception) -> None:
+            seen.append(FlowControl.current())
+            failed.set_result(None)
+
+        FlowControl().deliver(
+            lambda _: reactivex.never().pipe(ops.timeout_per_chunk(1)).subscribe(on_error=on_error), None
+        )
+        await failed
+        assert seen == [None]
+
+    run_virtual(main())
