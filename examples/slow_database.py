@@ -1,6 +1,6 @@
 """A fast model in front of a database that takes 20 ms an item: nothing grows, and nothing is lost.
 
-The server has 20 MB to send and could do so at once. When 16 chunks wait for the database the socket is not read, the
+The server has 40 MB to send and could do so at once. When 8 chunks wait for the database the socket is not read, the
 TCP window closes, and the server's writes stop until the database has caught up.
 """
 
@@ -19,8 +19,8 @@ from rxllm import operators as ops
 from rxllm.testing import ReceivedRequest, script
 
 CHUNKS = 250
-CHUNK_CHARACTERS = 80_000
-QUEUE = 16
+CHUNK_CHARACTERS = 160_000
+QUEUE = 8
 MB = 1_000_000
 
 
@@ -43,7 +43,7 @@ class SlowDatabase:
 
     async def close(self, ending: Ending, /) -> None:
         """Take note of the end."""
-        print(f"\n\nthe stream {ending.kind}")
+        print(f"\nthe stream {ending.kind}")
 
 
 class Gauges:
@@ -53,7 +53,8 @@ class Gauges:
         self.requests: list[ReceivedRequest] = []
         self.passed = 0
         self.deepest = 0
-        self.stops = 0
+        self.looks = 0
+        self.stopped = 0
         self._database = database
         tracemalloc.start()
 
@@ -68,19 +69,24 @@ class Gauges:
         self.deepest = max(self.deepest, self.passed - len(self._database.rows))
 
     async def watch(self) -> None:
-        """Show what there is, on one line of a terminal or a line a second."""
-        terminal = sys.stdout.isatty()
+        """Look every 0.1 s; show it on one line of a terminal, or on a line a second."""
         while True:
-            await asyncio.sleep(0.1 if terminal else 1)
-            print(self._line(), end="\r" if terminal else "\n", flush=True)
+            await asyncio.sleep(0.1)
+            self.looks += 1
+            self.stopped += any(request.blocked.is_set() for request in self.requests)
+            if sys.stdout.isatty():
+                print(f"\r{self._line()}\x1b[K", end="", flush=True)
+            elif self.looks % 10 == 0:
+                print(self._line(), flush=True)
 
     def _line(self) -> str:
         stored = len(self._database.rows)
         memory, peak = tracemalloc.get_traced_memory()
-        line = f"stored {stored:4}   waiting {self.passed - stored:2}   memory {memory / MB:4.1f} MB (peak {peak / MB:.1f})"
+        line = (
+            f"stored {stored:3}, waiting {self.passed - stored:2}, memory {memory / MB:.1f} MB (peak {peak / MB:.1f})"
+        )
         for request in self.requests:
-            state = "stopped" if request.blocked.is_set() else "writing"
-            line += f"   server: {request.bytes_written / MB:4.1f} MB, {state}"
+            line += f"; server sent {request.bytes_written / MB:4.1f} MB{', stopped' * request.blocked.is_set()}"
         return line
 
 
@@ -89,18 +95,21 @@ async def main() -> None:
     database = SlowDatabase()
     gauges = Gauges(database)
     request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": "Count to 250."}])
-    async with connect(gauges.answer, delay_per_chunk=0) as client, asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(gauges.watch())
-        await client.chat_stream(request).pipe(
-            ops.tee_to(database, buffer_size=QUEUE),
-            rx_ops.do_action(gauges.passing),
-        )
-        watching.cancel()
+    async with connect(gauges.answer, delay_per_chunk=0) as client:
+        watching = asyncio.create_task(gauges.watch())
+        try:
+            await client.chat_stream(request).pipe(
+                ops.tee_to(database, buffer_size=QUEUE),
+                rx_ops.do_action(gauges.passing),
+            )
+        finally:
+            watching.cancel()
 
-    print(f"{gauges.passed} chunks came, {len(database.rows)} are stored; at most {gauges.deepest} waited")
+    print(f"{gauges.passed} chunks came, {len(database.rows)} are stored, at most {gauges.deepest} waited")
     if gauges.requests:
-        in_order = [row for row in database.rows if row] == [f"{number:010}" for number in range(CHUNKS)]
-        print(f"all that the server sent is there, in order: {in_order}")
+        whole = [row for row in database.rows if row] == [f"{number:010}" for number in range(CHUNKS)]
+        print(f"the server's writes were stopped at {gauges.stopped} of {gauges.looks} looks")
+        print(f"everything it sent is stored, in order: {whole}")
 
 
 if __name__ == "__main__":

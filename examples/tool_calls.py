@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from itertools import chain
-from typing import Any
 
 from _endpoint import MODEL, connect
 from reactivex import operators as rx_ops
@@ -16,13 +15,15 @@ from rxllm.testing import script
 
 QUESTION = "What is the weather in Paris and in Tokyo?"
 CITY = {"type": "object", "properties": {"city": {"type": "string"}, "unit": {"type": "string"}}, "required": ["city"]}
-TOOLS = [{"type": "function", "function": {"name": "get_weather", "description": "The weather now", "parameters": CITY}}]
-WEATHER = {"Paris": (18, "rain"), "Tokyo": (27, "sun")}
+TOOLS = [
+    {"type": "function", "function": {"name": "get_weather", "description": "The weather now", "parameters": CITY}}
+]
+WEATHER = {"Paris": "18 degrees, rain", "Tokyo": "27 degrees, sun"}
 
 # What the scripted server sends: two calls, their fragments in turn, and after the results an answer.
 PARIS = script.tool_call("get_weather", {"city": "Paris", "unit": "celsius"}, id="call_paris", index=0)
 TOKYO = script.tool_call("get_weather", {"city": "Tokyo", "unit": "celsius"}, id="call_tokyo", index=1)
-CALLS = script.answer(chain.from_iterable(zip(PARIS, TOKYO, strict=True)))
+CALLS = script.answer(*script.words("I look it up."), chain.from_iterable(zip(PARIS, TOKYO, strict=True)))
 ANSWER = "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27."
 
 
@@ -39,25 +40,28 @@ class ArgumentsView:
         if chunk.choices and chunk.choices[0].delta.tool_calls:
             # A call that is not finished has another type than one that is: it can be shown, not run.
             unfinished = self._accumulator.snapshot().choices[0].incomplete_tool_calls
-            self._show([f"  {call.name} {call.arguments!r}" for call in unfinished])
+            self._show([f"  {call.id}: {call.name} {call.arguments!r}" for call in unfinished])
 
     def _show(self, lines: list[str]) -> None:
-        if sys.stdout.isatty():
-            up = f"\x1b[{len(self._shown)}F" if self._shown else ""
-            print(up + "\n".join(lines), flush=True)
-        else:
-            print("\n".join(line for line in lines if line not in self._shown), flush=True)
+        if not self._shown:
+            print()
+        elif sys.stdout.isatty():
+            print(f"\x1b[{len(self._shown)}F", end="")
+            self._shown.clear()
+        for line in lines:
+            if line not in self._shown:
+                print(line)
         self._shown = lines
 
 
 async def run_tool(call: ToolCall) -> Message:
     """Run a call; its result as a message for the model."""
-    arguments: dict[str, Any] = call.function.parsed
-    print(f"  {call.id} runs {call.function.name}({arguments})")
-    await asyncio.sleep(0.3)  # a weather service
-    degrees, sky = WEATHER.get(arguments["city"], (15, "clouds"))
-    print(f"  {call.id} is done")
-    return Message(role=Role.TOOL, tool_call_id=call.id, content=f"{degrees} degrees, {sky}")
+    city = call.function.parsed["city"]
+    print(f"  {call.id}: asking about {city}")
+    await asyncio.sleep(0.3)  # the weather service thinks
+    result = WEATHER.get(city, "15 degrees, clouds")
+    print(f"  {call.id}: {result}")
+    return Message(role=Role.TOOL, tool_call_id=call.id, content=result)
 
 
 async def ask(client: LLMClient, messages: list[Message]) -> ChatCompletion:
@@ -65,7 +69,7 @@ async def ask(client: LLMClient, messages: list[Message]) -> ChatCompletion:
     request = ChatRequest(model=MODEL, messages=[*messages], tools=TOOLS)
     return await client.chat_stream(request).pipe(
         ops.timeout_per_chunk(10, first=60),
-        ops.tee_to_display(),
+        ops.tee_to_display(end=""),
         rx_ops.do_action(ArgumentsView().update),
         ops.accumulate(),
     )
@@ -79,6 +83,7 @@ async def main() -> None:
         # A stream that breaks off raises, so what is in ``tool_calls`` has arrived whole.
         while calls := (answer := await ask(client, messages)).message.tool_calls:
             messages += [answer.message, *await asyncio.gather(*map(run_tool, calls))]
+    print(f"\n{len(messages) + 1} messages in all")
 
 
 if __name__ == "__main__":

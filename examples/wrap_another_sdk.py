@@ -14,7 +14,7 @@ import rxllm
 from rxllm import Delta, FinishReason, StreamChoice, StreamChunk
 from rxllm import operators as ops
 
-# What follows is the other SDK. They are all like this: objects of their own, ``async for``, and ``close()``.
+# This stands for the other SDK. They are all like that: objects of their own, ``async for``, and ``close()``.
 
 
 @dataclass
@@ -28,6 +28,9 @@ class SdkEvent:
 class AsyncStream:
     """A stream as the SDK has it."""
 
+    def __init__(self, sdk: Sdk) -> None:
+        self._sdk = sdk
+
     async def __aiter__(self) -> AsyncIterator[SdkEvent]:
         for word in ["Any", " stream", " is", " an", " observable,", " once", " it", " is", " wrapped."]:
             await asyncio.sleep(0.05)
@@ -36,16 +39,19 @@ class AsyncStream:
 
     async def close(self) -> None:
         """Close the connection, whatever is still to come."""
-        print("(the SDK's connection is closed)")
+        self._sdk.open_streams -= 1
 
 
 class Sdk:
     """The SDK's client."""
 
+    open_streams = 0
+
     async def create(self, prompt: str) -> AsyncStream:
         """Send a request."""
-        print(f"(the SDK asks: {prompt!r})")
-        return AsyncStream()
+        del prompt  # it has but one answer
+        self.open_streams += 1
+        return AsyncStream(self)
 
 
 # And this is all that it takes.
@@ -58,21 +64,23 @@ def to_chunk(event: SdkEvent) -> StreamChunk:
     return StreamChunk(choices=[StreamChoice(delta=delta, finish_reason=finish_reason)])
 
 
-def sdk_stream(prompt: str) -> Observable[StreamChunk]:
-    """Ask through the SDK: once a subscription, so that ``retry`` and the like work."""
-    return rxllm.from_async_iterable(lambda: Sdk().create(prompt)).pipe(rx_ops.map(to_chunk))
+def chat_stream(sdk: Sdk, prompt: str) -> Observable[StreamChunk]:
+    """Ask through the SDK: with a function, once a subscription, so that ``retry`` and the like work."""
+    return rxllm.from_async_iterable(lambda: sdk.create(prompt)).pipe(rx_ops.map(to_chunk))
 
 
 async def main() -> None:
-    """Take one answer whole, and of another one three words."""
-    answer = await sdk_stream("Whole").pipe(
-        ops.timeout_per_chunk(10),
-        ops.tee_to_display(),
-        ops.accumulate(),
-    )
-    print(f"finish_reason={answer.choices[0].finish_reason}\n")
+    """Take one answer whole, and leave another one after three words."""
+    sdk = Sdk()
+    chunks = chat_stream(sdk, "What is a stream?").pipe(ops.timeout_per_chunk(10))
 
-    await sdk_stream("Three words").pipe(ops.tee_to_display(), rx_ops.take(3))
+    answer = await chunks.pipe(ops.tee_to_display(), ops.accumulate())
+    print(f"finish_reason={answer.choices[0].finish_reason}, open streams of the SDK: {sdk.open_streams}\n")
+
+    async with rxllm.iterate(chunks.pipe(ops.content(), rx_ops.take(3))) as words:
+        async for word in words:
+            print(word, end="", flush=True)
+    print(f" …\nleft early, open streams of the SDK: {sdk.open_streams}")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
 from rxllm.exceptions import BufferOverflowError, NoRunningLoopError, StreamInterruptedError
-from rxllm.flow import Pauses
+from rxllm.flow import Pauses, wake
 
 __all__ = ["Iteration", "iterate", "run"]
 
@@ -133,8 +133,8 @@ class _Mailbox(abc.ObserverBase[T]):
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            wake(self._waiter)
 
     def start(self) -> None:
         if not self._started:
@@ -179,7 +179,7 @@ class Iteration(AsyncIterator[T], Generic[T]):
     def __init__(self, mailbox: _Mailbox[T]) -> None:
         self._mailbox = mailbox
 
-    async def __aenter__(self) -> Iteration[T]:
+    async def __aenter__(self) -> Self:
         self._mailbox.start()
         return self
 
@@ -188,7 +188,7 @@ class Iteration(AsyncIterator[T], Generic[T]):
     ) -> None:
         await self.aclose()
 
-    def __aiter__(self) -> Iteration[T]:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:

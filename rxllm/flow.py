@@ -21,11 +21,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import TypeVar
 
 from rxllm.exceptions import NoRunningLoopError
 
-__all__ = ["FlowControl", "Pauses", "running_loop"]
+__all__ = ["FlowControl", "Pauses", "running_loop", "wake"]
 
 T = TypeVar("T")
 
@@ -125,8 +126,8 @@ class FlowControl:
     async def wait_resumed(self) -> None:
         """Wait until nobody holds a pause."""
         while self._holders:
-            resumed = asyncio.get_running_loop().create_future()
-            withdraw = self.when_resumed(lambda: resumed.done() or resumed.set_result(None))
+            resumed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            withdraw = self.when_resumed(partial(wake, resumed))
             try:
                 await resumed
             finally:
@@ -190,3 +191,9 @@ def running_loop(what: str) -> asyncio.AbstractEventLoop:
             f"{what} needs a running event loop: await the pipeline, iterate it with rxllm.iterate(), "
             "or, from synchronous code, use rxllm.run()"
         ) from None
+
+
+def wake(waiter: asyncio.Future[None]) -> None:
+    """Let whoever awaits a future go on, unless it has been woken or has given up."""
+    if not waiter.done():
+        waiter.set_result(None)

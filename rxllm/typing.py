@@ -38,7 +38,11 @@ class SinkStream(Protocol[A_contra]):
     """One stream being stored. Its methods are called one at a time, in order."""
 
     async def write(self, items: Sequence[A_contra], /) -> None:
-        """Store a batch of items, in order; returning means that it was taken."""
+        """Store a batch of items, in order; returning means that it was taken.
+
+        When the program ends while this runs, it is cancelled. A sink that must not lose the batch finishes it before
+        it raises ``CancelledError``, or does not raise; the stores of ``rxllm.sinks`` do so.
+        """
 
     async def close(self, ending: Ending, /) -> None:
         """Mark the end and make everything durable; called exactly once, whatever happened before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
@@ -76,7 +76,7 @@ class LLMClient:
         shown = self._base_url.with_user(None).with_query(None)
         return f"LLMClient(base_url={str(shown)!r}, dialect={self._dialect.name!r})"
 
-    async def __aenter__(self) -> LLMClient:
+    async def __aenter__(self) -> Self:
         if self._session is None:
             self._own_session = aiohttp.ClientSession(trust_env=True)
         return self

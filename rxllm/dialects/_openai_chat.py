@@ -13,7 +13,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
@@ -23,7 +23,14 @@ from pydantic import ValidationError
 
 from rxllm.dialects._base import WireItem
 from rxllm.dialects._stream_error import error_from, is_error
-from rxllm.exceptions import EXCERPT_LENGTH, APIStreamError, DecodeError, TruncatedStreamError, excerpt
+from rxllm.exceptions import (
+    EXCERPT_LENGTH,
+    APIStreamError,
+    DecodeError,
+    LimitExceededError,
+    TruncatedStreamError,
+    excerpt,
+)
 from rxllm.models import ChatRequest, Repair, StreamChoice, StreamChunk, Usage
 from rxllm.models._json import loads
 
@@ -139,6 +146,8 @@ class OpenAIChatDecoder:
             return self._decode_no_chunk(data, chunk, extra)
         if chunk.usage is None and "x_groq" in extra:
             chunk.usage = _usage_in(extra["x_groq"])
+        if len(choices) > 1:
+            _number(choices)
         for choice in choices:
             if choice.__pydantic_extra__:
                 _take_from_extras(chunk, choice, choice.__pydantic_extra__)
@@ -152,6 +161,8 @@ class OpenAIChatDecoder:
     def _decode_leniently(self, data: str | bytes) -> Iterable[StreamChunk]:
         try:
             chunk = StreamChunk.from_wire(data)
+        except LimitExceededError:
+            raise
         except ValueError as error:
             return self._refuse(data, "it is malformed", error)
         return self._accept(data, chunk)
@@ -238,6 +249,13 @@ def _is_chunk(chunk: StreamChunk, extra: Mapping[str, Any]) -> bool:
     if "choices" in chunk.model_fields_set or chunk.usage is not None:
         return chunk.object != "error"
     return chunk.object != "error" and "message" not in extra and not _CHUNK_FIELDS.isdisjoint(chunk.model_fields_set)
+
+
+def _number(choices: Sequence[StreamChoice]) -> None:
+    """Give choices without an index the one of their place."""
+    for place, choice in enumerate(choices):
+        if "index" not in choice.model_fields_set:
+            choice.index = place
 
 
 def _take_from_extras(chunk: StreamChunk, choice: StreamChoice, extra: dict[str, Any]) -> None:

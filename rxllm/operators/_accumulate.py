@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reactivex import Observable, abc
 
 from rxllm.accumulators import StreamAccumulator
@@ -56,18 +58,18 @@ def accumulate() -> OperatorFunction[StreamChunk, ChatCompletion]:
                 empty = False
                 try:
                     accumulator.process_chunk(chunk)
-                except Exception as error:  # noqa: BLE001 - goes on as on_error
+                except Exception as error:
                     on_error(error)
 
             def on_error(error: Exception) -> None:
-                attach_partial(error, accumulator)
+                attach_partial(error, accumulator.partial)
                 observer.on_error(error)
 
             def on_completed() -> None:
                 if not empty:
                     try:
                         completion = accumulator.completion(ended=True)
-                    except Exception as error:  # noqa: BLE001 - goes on as on_error
+                    except Exception as error:
                         on_error(error)
                         return
                     observer.on_next(completion)
@@ -80,7 +82,7 @@ def accumulate() -> OperatorFunction[StreamChunk, ChatCompletion]:
     return accumulate_
 
 
-def attach_partial(error: Exception, accumulator: StreamAccumulator) -> None:
-    """Put what was accumulated on the error, unless an operator upstream has done so."""
+def attach_partial(error: Exception, partial: Callable[[], object]) -> None:
+    """Put what was accumulated on an error of whatever class, unless an operator upstream has done so."""
     if getattr(error, "partial", None) is None:
-        error.partial = accumulator.partial()  # type: ignore[attr-defined]
+        vars(error)["partial"] = partial()

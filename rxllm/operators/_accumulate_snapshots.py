@@ -55,13 +55,13 @@ def accumulate_snapshots() -> OperatorFunction[StreamChunk, ChatCompletion]:
                 try:
                     accumulator.process_chunk(chunk)
                     snapshot = accumulator.snapshot()
-                except Exception as error:  # noqa: BLE001 - goes on as on_error
+                except Exception as error:
                     on_error(error)
                     return
                 observer.on_next(snapshot)
 
             def on_error(error: Exception) -> None:
-                attach_partial(error, accumulator)
+                attach_partial(error, accumulator.partial)
                 observer.on_error(error)
 
             return source.subscribe(on_next, on_error, observer.on_completed, scheduler=scheduler)

@@ -7,6 +7,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxllm.accumulators import ToolCallAccumulator
 from rxllm.models import StreamChunk, ToolCall
+from rxllm.operators._accumulate import attach_partial
 from rxllm.operators._emission import FanOut
 from rxllm.typing import OperatorFunction
 
@@ -62,21 +63,20 @@ def accumulate_tool_calls(*, eager: bool = False) -> OperatorFunction[StreamChun
             def on_next(chunk: StreamChunk) -> None:
                 try:
                     ready = accumulator.process_chunk(chunk)
-                except Exception as error:  # noqa: BLE001 - goes on as on_error
+                except Exception as error:
                     on_error(error)
                     return
                 if ready:
                     calls.emit(ready)
 
             def on_error(error: Exception) -> None:
-                if getattr(error, "partial", None) is None:
-                    error.partial = accumulator.incomplete()  # type: ignore[attr-defined]
+                attach_partial(error, accumulator.incomplete)
                 calls.end(error)
 
             def on_completed() -> None:
                 try:
                     ready = accumulator.finish()
-                except Exception as error:  # noqa: BLE001 - goes on as on_error
+                except Exception as error:
                     on_error(error)
                     return
                 calls.emit(ready)

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Generic, TypeVar, get_args
 
-from rxllm.operators._conflation import Conflation
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow import Pauses
+from rxllm.operators._conflation import Conflation
 from rxllm.typing import Overflow
 
 __all__ = ["Backlog"]
@@ -85,7 +85,7 @@ class Backlog(Generic[T]):
         if not self._items:
             return False
         last = self._items[-1]
-        conflation = last if isinstance(last, Conflation) else Conflation(last)
+        conflation: Conflation[T] = last if isinstance(last, Conflation) else Conflation[T](last)
         if not conflation.add(item):
             return False
         self._items[-1] = conflation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from reactivex import Observable, abc
@@ -10,14 +11,15 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxllm.exceptions import BufferOverflowError
 from rxllm.operators._backlog import Backlog
 from rxllm.operators._emission import Outlet
-from rxllm.typing import OperatorFunction, Overflow
+from rxllm.typing import Overflow
 
 __all__ = ["buffer_with_backpressure"]
 
 T = TypeVar("T")
 
 
-def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> OperatorFunction[T, T]:
+# Written out, and not as OperatorFunction[T, T]: through an alias mypy does not see that the operator is generic.
+def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Callable[[Observable[T]], Observable[T]]:
     """Let items wait while the consumer is busy, and pause the producer before there are too many.
 
     ::
@@ -55,11 +57,11 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Oper
     See also:
         ``map_async``, ``tee_to``, ``rxllm.FlowControl``
     """
-    Backlog[T](size, overflow)  # a wrong argument is reported where it stands
+    Backlog[object](size, overflow)  # a wrong argument is reported where it stands
 
     def buffer_with_backpressure_(source: Observable[T]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            buffer = _Buffer(observer, Backlog(size, overflow), scheduler)
+            buffer = _Buffer[T](observer, Backlog[T](size, overflow), scheduler)
             return CompositeDisposable(
                 source.subscribe(buffer.on_next, buffer.end, buffer.end, scheduler=scheduler),
                 Disposable(buffer.dispose),
@@ -71,9 +73,7 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Oper
 
 
 class _Buffer(Generic[T]):
-    def __init__(
-        self, observer: abc.ObserverBase[T], backlog: Backlog[T], scheduler: abc.SchedulerBase | None
-    ) -> None:
+    def __init__(self, observer: abc.ObserverBase[T], backlog: Backlog[T], scheduler: abc.SchedulerBase | None) -> None:
         self._observer = observer
         self._backlog = backlog
         self._outlet = Outlet(observer, self._drain, scheduler)

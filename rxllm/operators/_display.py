@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sys
 import threading
@@ -28,6 +29,8 @@ __all__ = ["ConsoleSink", "printable"]
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _NEEDED = frozenset("\n\t\u200c\u200d\u00ad")
 _SYMBOLS_OF_CONTROLS = 0x2400
+# How long a display whose stream was left may take for its last words.
+_PATIENCE_SECONDS = 0.5
 
 
 def printable(text: str) -> str:
@@ -87,16 +90,20 @@ class _ConsoleStream:
     async def write(self, items: Sequence[StreamChunk | ServerSentEvent | str], /) -> None:
         text = printable("".join(map(text_of, items)))
         if text:
-            await self._in_thread(text)
+            await self._begin(text)
 
     async def close(self, ending: Ending, /) -> None:
-        del ending
-        try:
-            await self._in_thread(self._end)
-        finally:
-            self._jobs.put(None)
+        written = self._begin(self._end)
+        self._jobs.put(None)
+        if ending.kind == "cancelled":
+            # The program may be ending: a terminal that blocks must not keep it.
+            await asyncio.wait((written,), timeout=_PATIENCE_SECONDS)
+            if not written.done():
+                written.cancel()
+                return
+        await written
 
-    async def _in_thread(self, text: str) -> None:
+    def _begin(self, text: str) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
 
@@ -110,13 +117,13 @@ class _ConsoleStream:
                 # A terminal that cannot show a character shows a question mark.
                 self._file.write(text.encode(self._encoding, "replace").decode(self._encoding))
                 self._file.flush()
-            except Exception as failure:  # noqa: BLE001 - raised where it is awaited
+            except Exception as failure:  # raised where it is awaited
                 error = failure
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(report, error)
 
         self._jobs.put(job)
-        await written
+        return written
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

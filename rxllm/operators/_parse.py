@@ -67,7 +67,7 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
                 error: Exception | None = None
                 try:
                     chunks.extend(decoder.decode(event))
-                except Exception as failure:  # noqa: BLE001 - goes on as on_error
+                except Exception as failure:
                     error = failure
                 rest.emit(chunks)
                 if decoder.done or error is not None:
@@ -77,7 +77,7 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
                 error: Exception | None = None
                 try:
                     decoder.close()
-                except Exception as failure:  # noqa: BLE001 - goes on as on_error
+                except Exception as failure:
                     error = failure
                 rest.end(error)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from typing import Generic, Literal, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
 from loguru import logger
 from reactivex import Observable, abc
@@ -26,9 +27,23 @@ OnSinkError: TypeAlias = Literal["raise", "detach"]
 _writing: set[asyncio.Task[None]] = set()
 
 
+# Written out, and not as OperatorFunction[T, T]: through an alias mypy does not see that the operator is generic.
+# A sink of everything says nothing of T, so it has an overload of its own.
+@overload
+def tee_to(
+    sink: Sink[object], *, buffer_size: int = 256, overflow: Overflow = "pause", on_error: OnSinkError = "raise"
+) -> Callable[[Observable[T]], Observable[T]]: ...
+
+
+@overload
 def tee_to(
     sink: Sink[T], *, buffer_size: int = 256, overflow: Overflow = "pause", on_error: OnSinkError = "raise"
-) -> OperatorFunction[T, T]:
+) -> Callable[[Observable[T]], Observable[T]]: ...
+
+
+def tee_to(
+    sink: Sink[Any], *, buffer_size: int = 256, overflow: Overflow = "pause", on_error: OnSinkError = "raise"
+) -> OperatorFunction[Any, Any]:
     """Pass each item on at once, and write it to a sink.
 
     ::
@@ -73,13 +88,13 @@ def tee_to(
     See also:
         ``tee_to_display``, ``rxllm.from_recording``, ``map_async``
     """
-    Backlog[T](buffer_size, overflow)  # a wrong argument is reported where it stands
+    Backlog[object](buffer_size, overflow)  # a wrong argument is reported where it stands
     if on_error not in {"raise", "detach"}:
         raise ValueError(f"on_error must be 'raise' or 'detach', not {on_error!r}")
 
     def tee_to_(source: Observable[T]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            tee = _Tee(observer, Backlog(buffer_size, overflow), detach=on_error == "detach")
+            tee = _Tee[T](observer, Backlog[T](buffer_size, overflow), detach=on_error == "detach")
             tee.start(sink)
             tee.upstream.disposable = source.subscribe(tee.on_next, tee.on_error, tee.on_completed, scheduler=scheduler)
             return Disposable(tee.dispose)
@@ -181,16 +196,16 @@ class _Tee(Generic[T]):
         """Store everything; what the sink failed with is returned."""
         try:
             stream = await sink.open()
-        except Exception as error:  # noqa: BLE001 - decided upon by on_error
+        except Exception as error:  # decided upon by on_error
             return error
         failure: Exception | None = None
         try:
             await self._write_batches(stream)
-        except Exception as error:  # noqa: BLE001 - decided upon by on_error
+        except Exception as error:  # decided upon by on_error
             failure = error
         try:
             await stream.close(self._ending or Ending("failed", failure))
-        except Exception as error:  # noqa: BLE001 - decided upon by on_error
+        except Exception as error:  # decided upon by on_error
             failure = failure or error
         return failure
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TextIO, TypeVar
+from collections.abc import Callable
+from typing import Any, TextIO, TypeVar
+
+from reactivex import Observable
 
 from rxllm.models import StreamChunk
 from rxllm.operators._display import ConsoleSink
@@ -15,6 +18,7 @@ __all__ = ["tee_to_display"]
 T = TypeVar("T", bound=StreamChunk | ServerSentEvent | str)
 
 
+# Written out, and not as OperatorFunction[T, T]: through an alias mypy does not see that the operator is generic.
 def tee_to_display(
     file: TextIO | None = None,
     *,
@@ -22,7 +26,7 @@ def tee_to_display(
     buffer_size: int = 256,
     overflow: Overflow = "pause",
     on_error: OnSinkError = "raise",
-) -> OperatorFunction[T, T]:
+) -> Callable[[Observable[T]], Observable[T]]:
     """Show the text as it arrives, on a terminal or in any text file, and pass each item on.
 
     ::
@@ -67,4 +71,5 @@ def tee_to_display(
         ``tee_to``, ``content``
     """
     sink = ConsoleSink(file, end=end)
-    return tee_to(sink, buffer_size=buffer_size, overflow=overflow, on_error=on_error)
+    shown: OperatorFunction[Any, Any] = tee_to(sink, buffer_size=buffer_size, overflow=overflow, on_error=on_error)
+    return shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
@@ -11,11 +11,23 @@ from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposab
 from rxllm.exceptions import ChunkTimeoutError
 from rxllm.flow import FlowControl
 from rxllm.operators._clock import Clock, clock_of
-from rxllm.typing import OperatorFunction
 
 __all__ = ["timeout_per_chunk"]
 
 T = TypeVar("T")
+
+
+# Written out, and not as OperatorFunction[T, T]: through an alias mypy does not see that the operator is generic.
+@overload
+def timeout_per_chunk(
+    seconds: float, *, first: float | None = None, other: None = None, scheduler: abc.SchedulerBase | None = None
+) -> Callable[[Observable[T]], Observable[T]]: ...
+
+
+@overload
+def timeout_per_chunk(
+    seconds: float, *, first: float | None = None, other: Observable[T], scheduler: abc.SchedulerBase | None = None
+) -> Callable[[Observable[T]], Observable[T]]: ...
 
 
 def timeout_per_chunk(
@@ -24,7 +36,7 @@ def timeout_per_chunk(
     first: float | None = None,
     other: Observable[T] | None = None,
     scheduler: abc.SchedulerBase | None = None,
-) -> OperatorFunction[T, T]:
+) -> Callable[[Observable[T]], Observable[T]]:
     """Fail, or switch to another source, when the producer is silent for too long.
 
     ::

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 from reactivex import Observable
 
@@ -54,7 +54,7 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> O
             used = True
             return factory_or_iterable
         made = factory_or_iterable()
-        return made if isinstance(made, AsyncIterable) else await made
+        return cast(AsyncIterable[T], made) if isinstance(made, AsyncIterable) else await made
 
     async def produce(emitter: Emitter[T]) -> None:
         iterable = await open_iterable()

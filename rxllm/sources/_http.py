@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import email.utils
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, TypeAlias
 
 import aiohttp
@@ -102,7 +102,7 @@ def shown(url: StrOrURL) -> str:
 
 
 @contextlib.asynccontextmanager
-async def use_session(session: SessionLike | None) -> AsyncIterator[aiohttp.ClientSession]:
+async def use_session(session: SessionLike | None) -> AsyncGenerator[aiohttp.ClientSession]:
     """The caller's session, left open, or one of our own for this stream."""
     given = session() if callable(session) else session
     if given is not None:
@@ -126,7 +126,7 @@ def origin_of(url: URL) -> URL:
 
 
 @contextlib.contextmanager
-def connecting(url: StrOrURL) -> Iterator[None]:
+def connecting(url: StrOrURL) -> Generator[None]:
     """Translate what goes wrong before there is an answer."""
     try:
         yield

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,7 @@ from aiohttp.typedefs import StrOrURL
 from reactivex import Observable
 
 from rxllm.exceptions import StreamInterruptedError
+from rxllm.flow import wake
 from rxllm.sources._http import (
     CONNECT_SECONDS,
     Headers,
@@ -127,8 +129,8 @@ async def _emit_events(
 
 async def _await_end_of_body(content: aiohttp.StreamReader) -> None:
     """Give the body a moment to end, without reading on: data after the marker is left in the buffer."""
-    ended = asyncio.get_running_loop().create_future()
-    content.on_eof(lambda: ended.done() or ended.set_result(None))
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    content.on_eof(partial(wake, ended))
     await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)
 
 

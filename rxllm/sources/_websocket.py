@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -83,7 +83,8 @@ def from_websocket(
         "protocols": protocols,
         "heartbeat": heartbeat,
         "max_msg_size": max_frame_bytes,
-        "timeout": aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
+        # aiohttp's decorator for dataclasses is more than pyright sees through.
+        "timeout": aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),  # pyright: ignore[reportCallIssue]
     }
 
     async def produce(emitter: Emitter[str]) -> None:
@@ -101,7 +102,7 @@ def from_websocket(
 
 
 @contextlib.asynccontextmanager
-async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncIterator[aiohttp.ClientSession]:
+async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[aiohttp.ClientSession]:
     """A session over the connector of the given one that drops credentials on the way to another origin.
 
     ``ws_connect`` follows redirects and takes no middleware of its own.

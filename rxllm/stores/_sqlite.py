@@ -137,9 +137,7 @@ class SQLiteWriter:
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
-        with as_recording_errors(self._path), self._connection:
-            # Taking the write lock at once: one taken later cannot be waited for.
-            self._connection.execute("BEGIN IMMEDIATE")
+        with as_recording_errors(self._path), _transaction(self._connection, "IMMEDIATE"):
             yield
 
     @contextmanager
@@ -190,7 +188,7 @@ class SQLiteReader:
         """
         position = 0
         while True:
-            with as_recording_errors(self._path), self._snapshot():
+            with as_recording_errors(self._path), _transaction(self._connection, "DEFERRED"):
                 # The ending first, in the same snapshot as the items: none can come between them.
                 end = self._end(stream)
                 batch = self._batch(stream, position)
@@ -205,12 +203,6 @@ class SQLiteReader:
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
-
-    @contextmanager
-    def _snapshot(self) -> Generator[None]:
-        with self._connection:
-            self._connection.execute("BEGIN")
-            yield
 
     def _batch(self, stream: str, position: int) -> list[ItemRecord]:
         query = """
@@ -249,12 +241,20 @@ def _connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
 
 
+@contextmanager
+def _transaction(connection: sqlite3.Connection, kind: Literal["DEFERRED", "IMMEDIATE"]) -> Generator[None]:
+    with connection:
+        connection.execute(f"BEGIN {kind}")
+        yield
+
+
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
-    _is_ours(path, connection)
+    with _transaction(connection, "DEFERRED"):
+        _is_ours(path, connection)
     _log_ahead(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
+    # Taking the write lock at once: one taken later cannot always be waited for.
+    with _transaction(connection, "IMMEDIATE"):
         # Somebody else may have made the tables while this one waited for its turn.
         if not _is_ours(path, connection):
             for statement in SCHEMA:
@@ -268,7 +268,7 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            # Of all statements this is the one for which SQLite does not wait by itself.
+            # SQLite does not always wait by itself here: not while another connection is about to write.
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                 raise
             time.sleep(_RETRY_SECONDS)
@@ -294,8 +294,9 @@ def _is_ours(path: Path, connection: sqlite3.Connection) -> bool:
 
 
 def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
-    if not _is_ours(path, connection):
-        raise RecordingError(f"{path}: an empty database")
+    with _transaction(connection, "DEFERRED"):
+        if not _is_ours(path, connection):
+            raise RecordingError(f"{path}: an empty database")
 
 
 def _value(connection: sqlite3.Connection, query: str) -> int:

@@ -115,7 +115,7 @@ def _observable(call: str, namespace: dict[str, Any]) -> Observable[Any]:
     """What the call makes of the sources."""
     tree = ast.parse(f"({call})", mode="eval").body
     values = [_evaluate(ast.unparse(part), namespace) for part in _piped(tree)]
-    observable = values.pop(0) if isinstance(values[0], Observable) else namespace["source"]
+    observable: Observable[Any] = values.pop(0) if isinstance(values[0], Observable) else namespace["source"]
     for operator in values:
         observable = operator(observable)
     return observable

@@ -12,8 +12,9 @@ Rules:
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from rxllm.testing._diagrams import RESERVED, DiagramError, Mark, draw, parse, span
@@ -179,7 +180,7 @@ class _Letters(Generic[T]):
         further = (chr(code) for code in range(0x3B1, 0x11_0000))
         return next(
             letter
-            for letter in _chain(own, string.ascii_uppercase, string.ascii_lowercase, further)
+            for letter in chain(own, string.ascii_uppercase, string.ascii_lowercase, further)
             if letter not in self._meanings
         )
 
@@ -187,11 +188,6 @@ class _Letters(Generic[T]):
     def legend(letters: Mapping[str, object]) -> list[str]:
         """A line for each letter that does not stand for itself."""
         return [f"{letter} = {value!r}" for letter, value in letters.items() if value != letter]
-
-
-def _chain(*letters: Iterable[str]) -> Iterator[str]:
-    for several in letters:
-        yield from several
 
 
 def meanings_of(legend: Mapping[str, T] | None, letters: Mapping[str, T]) -> dict[str, T]:

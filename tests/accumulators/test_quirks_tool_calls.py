@@ -193,6 +193,10 @@ ROWS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, str, str]]]] =
         [[tc('{"c":1}', name="w")], [tc('{"c":2}', name="w")]],
         [("call_0_0", "w", '{"c":1}'), ("call_0_1", "w", '{"c":2}')],
     ),
+    "id first, then the rest": (
+        [[{"id": "a", "type": "function", "x": 1}], [tc('{"c":1}', name="w")]],
+        TWO[:1],
+    ),
     "empty element at the end": (
         [[tc('{"c":1}', name="w", id="a", index=0)], [tc("", index=1)], [{"index": 2}], [tc("")]],
         TWO[:1],
@@ -299,7 +303,11 @@ def test_a_call_without_a_name() -> None:
 
 
 def test_row_13_vendor_data_of_the_first_fragment_is_kept() -> None:
-    first = {**tc('{"c":', name="w", id="a", index=0), "extra_content": {"google": {"thought_signature": "s"}}, "x": None}
+    first = {
+        **tc('{"c":', name="w", id="a", index=0),
+        "extra_content": {"google": {"thought_signature": "s"}},
+        "x": None,
+    }
     first["function"]["hint"] = 1
     later = {**tc("1}", index=0), "extra_content": {"google": {}}, "x": 2}
     later["function"]["hint"] = 2
@@ -367,7 +375,10 @@ def test_eagerly_a_call_comes_when_it_has_closed_and_the_next_has_begun() -> Non
 def test_eagerly_a_call_that_is_open_when_the_next_begins_comes_when_it_closes() -> None:
     accumulator = ToolCallAccumulator(eager=True)
     stream = chunks(
-        [tc('{"c":', name="w", id="a", index=0)], [tc("{", name="w", id="b", index=1)], [tc("1}", index=0)], [tc("}", index=1)]
+        [tc('{"c":', name="w", id="a", index=0)],
+        [tc("{", name="w", id="b", index=1)],
+        [tc("1}", index=0)],
+        [tc("}", index=1)],
     )
     assert [[call.id for call in accumulator.process_chunk(chunk)] for chunk in stream] == [[], [], ["a"], [], ["b"]]
 
@@ -429,6 +440,15 @@ def test_calls_of_a_choice_that_ended_in_an_error_are_not_executable() -> None:
     assert choice.message.tool_calls == []
     assert choice.incomplete_tool_calls == [IncompleteToolCall(index=0, id="a", name="w", arguments="{}")]
     assert emitted(deltas, end="error") == []
+
+
+def test_row_34_at_the_end_of_the_stream_the_calls_count_once() -> None:
+    accumulator = ToolCallAccumulator()
+    for chunk in chunks([tc("{}", name="w", id="a", index=0)], end=None):
+        assert accumulator.process_chunk(chunk) == []
+    assert [call.id for call in accumulator.finish()] == ["a"]
+    assert accumulator.finish() == []
+    assert accumulator.incomplete() == []
 
 
 def test_an_end_without_calls() -> None:

@@ -59,7 +59,9 @@ def test_nothing() -> None:
 
 def test_an_answer_that_was_cut() -> None:
     accumulator = accumulate(
-        choices(choice(content="Hel", tool_calls=[{"index": 0, "id": "a", "function": {"name": "w", "arguments": "{}"}}]))
+        choices(
+            choice(content="Hel", tool_calls=[{"index": 0, "id": "a", "function": {"name": "w", "arguments": "{}"}}])
+        )
     )
     for completion in (accumulator.completion(), accumulator.partial(), accumulator.snapshot()):
         assert not completion.complete
@@ -108,7 +110,10 @@ def test_row_22_reasoning_is_kept_where_it_was_and_read_from_one_place() -> None
     message = accumulate(*[choices(choice(content=[part])) for part in parts]).message()
     assert (message.reasoning_text, message.content) == ("hm", "Hi")
     assert message.model_dump()["content_parts"] == parts
-    assert accumulate(choices(choice(thinking="a")), choices(choice(thinking="b"))).message().model_dump()["thinking"] == "ab"
+    assert (
+        accumulate(choices(choice(thinking="a")), choices(choice(thinking="b"))).message().model_dump()["thinking"]
+        == "ab"
+    )
 
 
 def test_row_23_placeholders_are_absent() -> None:
@@ -159,7 +164,10 @@ def test_row_26_unknown_fields_are_kept() -> None:
 
 
 def test_row_27_logprobs_audio_annotations_refusal() -> None:
-    first = {**choice(refusal="I ", audio={"id": "i", "data": "AA", "transcript": "s"}), "logprobs": {"content": [1], "refusal": None}}
+    first = {
+        **choice(refusal="I ", audio={"id": "i", "data": "AA", "transcript": "s"}),
+        "logprobs": {"content": [1], "refusal": None},
+    }
     second = {
         **choice(refusal="can't", audio={"data": "BB", "transcript": "t", "expires_at": 5}, annotations=[{"a": 1}]),
         "logprobs": {"content": [2]},
@@ -256,7 +264,9 @@ def test_reading_changes_nothing() -> None:
 
 def test_an_accumulated_message_can_be_sent_back() -> None:
     call = {"index": 0, "id": "a", "function": {"name": "w", "arguments": '{"b": 1}'}}
-    message = accumulate(choices(choice(role="assistant", content="", tool_calls=[call], finish_reason="tool_calls"))).message()
+    message = accumulate(
+        choices(choice(role="assistant", content="", tool_calls=[call], finish_reason="tool_calls"))
+    ).message()
     assert message.to_wire() == {
         "role": "assistant",
         "tool_calls": [{"id": "a", "type": "function", "function": {"name": "w", "arguments": '{"b": 1}'}}],

@@ -54,7 +54,7 @@ class SlowConsumer:
 
     async def consume(self, observable: Observable[Any]) -> None:
         subscription = SerialDisposable()
-        subscription.disposable = observable.subscribe(self)
+        subscription.disposable = observable.subscribe(self.on_next, self.on_error, self.on_completed)
         try:
             while self._waiting or not self._end.done():
                 if self._waiting:

@@ -44,6 +44,8 @@ def parameters(params: Any, arguments: argparse.Namespace) -> Any:
     params.use_jinja = True
     params.ui = False
     params.endpoint_slots = True
+    # With a cached prompt the model answers the same question differently, even at temperature 0.
+    params.cache_prompt = False
     params.sse_ping_interval = PING_SECONDS
     if arguments.template is not None:
         params.chat_template = arguments.template.read_text()

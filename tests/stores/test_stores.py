@@ -188,8 +188,7 @@ def test_processes_write_into_one_file(made: type[JSONLines | SQLite], tmp_path:
 
 def test_whoever_finds_the_file_being_made_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(sqlite3.connect(tmp_path / "chats.db", isolation_level=None)) as other:
-        other.execute("BEGIN")
-        other.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
+        other.execute("BEGIN IMMEDIATE")
         waits: list[float] = []
 
         def sleep(seconds: float) -> None:
@@ -204,8 +203,7 @@ def test_whoever_finds_the_file_being_made_waits(tmp_path: Path, monkeypatch: py
 def test_waiting_for_the_file_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rxllm.stores._sqlite.BUSY_SECONDS", 0.0)
     with closing(sqlite3.connect(tmp_path / "chats.db", isolation_level=None)) as other:
-        other.execute("BEGIN")
-        other.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
+        other.execute("BEGIN IMMEDIATE")
         with pytest.raises(RecordingError, match=r"chats\.db: database is locked"):
             SQLiteWriter(tmp_path / "chats.db")
 

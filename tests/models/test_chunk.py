@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rxllm.exceptions import LimitExceededError
+from rxllm.models import Delta, FinishReason, Role, StreamChoice, StreamChunk
+
+
+def delta(**fields: Any) -> Delta:
+    return StreamChunk.from_wire({"choices": [{"delta": fields}]}).choices[0].delta
+
+
+CHUNK = {
+    "id": "c",
+    "object": "chat.completion.chunk",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hi"}, "logprobs": None, "finish_reason": None}],
+    "usage": None,
+    "obfuscation": "x",
+}
+
+
+@pytest.mark.parametrize("data", [json.dumps(CHUNK), json.dumps(CHUNK).encode(), CHUNK], ids=["str", "bytes", "object"])
+def test_a_chunk_comes_out_as_it_came(data: str | bytes | dict[str, Any]) -> None:
+    chunk = StreamChunk.from_wire(data)
+    assert chunk.model_dump(exclude_unset=True) == CHUNK
+    assert chunk.choices[0].delta.role is Role.ASSISTANT
+
+
+UNKNOWN = st.dictionaries(
+    st.text().map(lambda name: f"x{name}"),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=5,
+    ),
+    max_size=3,
+)
+
+
+@given(UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
+def test_row_26_no_field_is_lost(
+    of_chunk: dict[str, Any], of_choice: dict[str, Any], of_delta: dict[str, Any], of_call: dict[str, Any]
+) -> None:
+    wire = {
+        **of_chunk,
+        "choices": [{**of_choice, "delta": {**of_delta, "tool_calls": [{**of_call, "function": of_call}]}}],
+    }
+    lenient = {**wire, "id": {}}
+    for data in (wire, json.dumps(wire), json.dumps(wire, ensure_ascii=False).encode()):
+        assert StreamChunk.from_wire(data).model_dump(exclude_unset=True) == wire
+    assert StreamChunk.from_wire(lenient).model_dump(exclude_unset=True) == {**wire, "id_original": {}}
+
+
+def test_words_that_nobody_listed_are_kept() -> None:
+    chunk = StreamChunk.from_wire({"choices": [{"delta": {"role": "critic"}, "finish_reason": "eos"}]})
+    assert (chunk.choices[0].delta.role, chunk.choices[0].finish_reason) == ("critic", "eos")
+    known = StreamChunk.from_wire({"choices": [{"delta": {"role": "tool"}, "finish_reason": "stop"}]})
+    assert (known.choices[0].delta.role, known.choices[0].finish_reason) == (Role.TOOL, FinishReason.STOP)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({}, {}),
+        ({"delta": None}, {}),
+        ({"index": None, "delta": {}}, {"delta": {}}),
+        ({"index": "one", "delta": {}}, {"delta": {}, "index_original": "one"}),
+        ({"content_filter_results": {}, "delta": None}, {"content_filter_results": {}}),
+        ({"delta": {"role": ""}}, {"delta": {"role": ""}}),
+        ({"delta": {"role": False}}, {"delta": {"role_original": False}}),
+        ({"delta": {"refusal": False}}, {"delta": {"refusal_original": False}}),
+        ({"delta": {"tool_calls": None}}, {"delta": {"tool_calls": None}}),
+        ({"delta": {"refusal": False, "tool_calls": None}}, {"delta": {"refusal_original": False, "tool_calls": []}}),
+        ({"delta": {"tool_calls": ""}}, {"delta": {"tool_calls": []}}),
+        ({"delta": {"tool_calls": [None, {"index": 1}]}}, {"delta": {"tool_calls": [{"index": 1}]}}),
+        ({"delta": {"tool_calls": {"index": 1}}}, {"delta": {"tool_calls": [{"index": 1}]}}),
+        ({"logprobs": []}, {"logprobs_original": []}),
+        ({"finish_reason": ""}, {"finish_reason": ""}),
+        ({"delta": {"content": 5}}, {"delta": {"content": "5"}}),
+        ({"delta": {"content": False}}, {"delta": {"content_original": False}}),
+        ({"delta": {"content": []}}, {"delta": {"content": None, "content_parts": []}}),
+        (
+            {"delta": {"content": {"type": "text", "text": "a"}}},
+            {"delta": {"content": "a", "content_parts": [{"type": "text", "text": "a"}]}},
+        ),
+        (
+            {"delta": {"content": ["a", {"text": "b"}, {"type": "image"}, 5, {"type": "thinking", "thinking": "c"}]}},
+            {
+                "delta": {
+                    "content": "ab",
+                    "content_parts": ["a", {"text": "b"}, {"type": "image"}, 5, {"type": "thinking", "thinking": "c"}],
+                }
+            },
+        ),
+        (
+            {"delta": {"tool_calls": [{"id": 7, "function": {"arguments": {"a": 1}}}]}},
+            {"delta": {"tool_calls": [{"id": "7", "function": {"arguments": {"a": 1}}}]}},
+        ),
+        (
+            {"delta": {"tool_calls": [{"function": {"arguments": [1]}}, {"function": None}]}},
+            {
+                "delta": {
+                    "tool_calls": [
+                        {"function": {"arguments": "[1]", "arguments_original": [1]}},
+                        {"function": None},
+                    ]
+                }
+            },
+        ),
+        (
+            {"delta": {"function_call": {"arguments": True}}},
+            {"delta": {"function_call": {"arguments": "true", "arguments_original": True}}},
+        ),
+    ],
+)
+def test_a_choice_as_servers_send_it(choice: dict[str, Any], expected: dict[str, Any]) -> None:
+    for data in (json.dumps({"choices": [choice]}), {"choices": [choice]}):
+        chunk = StreamChunk.from_wire(data)
+        assert chunk.choices[0].model_dump(exclude_unset=True) == expected
+        assert chunk.choices[0].index == 0
+        assert isinstance(chunk.choices[0].delta, Delta)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "expected"),
+    [
+        ({"choices": None}, {"choices": []}),
+        ({"choices": {"index": 1}}, {"choices": [{"index": 1}]}),
+        ({"id": 5, "created": 1.5}, {"id": "5", "created": 1.5}),
+        ({"usage": ""}, {"choices": [], "usage_original": ""}),
+        ({"usage": {"prompt_tokens": 2.0}}, {"usage": {"prompt_tokens": 2}}),
+        (
+            {"usage": {"prompt_tokens": 2.5, "total_tokens": 3}},
+            {"choices": [], "usage": {"prompt_tokens_original": 2.5, "total_tokens": 3}},
+        ),
+        ({"id": {}, "created": "today"}, {"choices": [], "id_original": {}, "created_original": "today"}),
+    ],
+)
+def test_a_chunk_as_servers_send_it(chunk: dict[str, Any], expected: dict[str, Any]) -> None:
+    before = json.dumps(chunk)
+    for data in (json.dumps(chunk), chunk):
+        assert StreamChunk.from_wire(data).model_dump(exclude_unset=True) == expected
+    assert json.dumps(chunk) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "[]",
+        "null",
+        '{"choices": "x"}',
+        '{"choices": [5]}',
+        '{"choices": [{"delta": 5}]}',
+        '{"choices": [{"delta": {"content": true}}]}',
+        '{"choices": [{"delta": {"tool_calls": [5]}}]}',
+        '{"choices": [{"delta": {"tool_calls": [{"function": {"name": []}}]}}]}',
+        '{"choices": [{"finish_reason": {}}]}',
+        '{"id": "a}',
+        '{"x": ' + "9" * 5000 + "}",
+    ],
+    ids=lambda text: text[:60],
+)
+def test_what_is_no_chunk(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # the dialect words it
+        StreamChunk.from_wire(text)
+
+
+@pytest.mark.parametrize("depth", [250, 100_000])
+def test_what_is_nested_too_deep(depth: int) -> None:
+    with pytest.raises(LimitExceededError, match="deeper than 200") as caught:
+        StreamChunk.from_wire('{"x":' + "[" * depth + "]" * depth + "}")
+    assert caught.value.limit == "max_depth"
+
+
+def test_a_lone_surrogate_is_replaced_and_a_pair_is_not() -> None:
+    chunk = StreamChunk.from_wire(
+        r'{"choices": [{"delta": {"content": "a\ud800b\ud83d\ude00"}}], "\udc00": ["\udfff"]}'
+    )
+    assert chunk.choices[0].delta.content == "a\ufffdb\U0001f600"
+    assert chunk.model_extra == {"\ufffd": ["\ufffd"]}
+    assert chunk.model_dump_json().encode()
+
+
+def test_numbers_that_json_does_not_have() -> None:
+    chunk = StreamChunk.from_wire('{"choices": [], "x": [NaN, Infinity, -Infinity]}')
+    assert str((chunk.model_extra or {})["x"]) == "[nan, inf, -inf]"
+
+
+def test_duplicate_keys() -> None:
+    assert StreamChunk.from_wire('{"id": "a", "id": "b", "x": 1, "x": 2}').model_dump(exclude_unset=True) == {
+        "id": "b",
+        "x": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"content": "a"}, None),
+        ({"reasoning": "a", "x": 1}, "a"),
+        ({"reasoning": "a", "reasoning_content": "b"}, "b"),
+        ({"reasoning": "a", "reasoning_content": ""}, "a"),
+        ({"reasoning": {"text": "a"}}, None),
+        ({"content": [{"type": "thinking", "thinking": "a"}, {"type": "text", "text": "b"}, "c", 5]}, "a"),
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}, {"text": "b"}]}]}, "ab"),
+        ({"content": [{"type": "reasoning", "text": "a"}]}, "a"),
+        ({"content": [{"type": "text", "text": "a"}]}, None),
+    ],
+)
+def test_row_22_reasoning_is_read_from_one_place(fields: dict[str, Any], expected: str | None) -> None:
+    assert delta(**fields).reasoning_text == expected
+
+
+def test_a_subclass_reads_itself() -> None:
+    class MyChunk(StreamChunk):
+        flavour: str | None = None
+
+    chunk = MyChunk.from_wire('{"choices": null, "flavour": "salt"}')
+    assert isinstance(chunk, MyChunk)
+    assert (chunk.flavour, chunk.choices) == ("salt", [])
+
+
+def test_everything_in_a_delta_is_optional() -> None:
+    assert StreamChunk.from_wire({}) == StreamChunk()
+    assert StreamChoice().delta == Delta()

@@ -1,0 +1,277 @@
+"""``parse``, ``decode_sse`` and ``accumulate_tool_calls``: one item in, several out, and where errors come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import reactivex
+from reactivex import operators as rx_ops
+from reactivex.subject import Subject
+
+import rxllm
+from rxllm import operators as ops
+from rxllm.dialects import OpenAIChat
+from rxllm.exceptions import (
+    APIStreamError,
+    DecodeError,
+    LimitExceededError,
+    ToolCallError,
+    TruncatedStreamError,
+)
+from rxllm.testing import Marbles, assert_marbles, assert_pauses, assert_subscriptions, finish_chunk, text_chunk, tool_chunk
+
+# A frame is 10 ms.
+
+TEXT = {"a": text_chunk("Hel"), "b": text_chunk("lo"), "f": finish_chunk()}
+FRAMES = {letter: chunk.model_dump_json(exclude_unset=True) for letter, chunk in TEXT.items()}
+
+
+def test_parse_completes_at_the_end_marker_and_ignores_what_follows() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a-d-b-|", FRAMES, d="[DONE]")
+
+    assert_marbles(marbles.run(source.pipe(ops.parse())), "-a-|", TEXT)
+    assert_subscriptions(source, "^--!")
+
+
+def test_parse_completes_with_the_source_if_every_choice_has_finished() -> None:
+    marbles = Marbles()
+
+    assert_marbles(marbles.run(marbles.cold("-a-f|", FRAMES).pipe(ops.parse())), "-a-f|", TEXT)
+
+
+def test_parse_tells_a_cut_from_an_end() -> None:
+    marbles = Marbles()
+
+    recording = marbles.run(marbles.cold("-a-b|", FRAMES).pipe(ops.parse()))
+
+    assert_marbles(recording, "-a-b#", TEXT, error=TruncatedStreamError)
+
+
+def test_parse_fails_at_a_malformed_event_after_what_came_before_it() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a-x-b-|", FRAMES, x='{"choices": [')
+
+    recording = marbles.run(source.pipe(ops.parse()))
+
+    assert_marbles(recording, "-a-#", TEXT, error=DecodeError)
+    assert_subscriptions(source, "^--!")
+
+
+def test_parse_emits_what_an_event_holds_before_the_error_in_it() -> None:
+    both = '{"choices":[{"index":0,"delta":{"content":"Hel"}}],"error":{"message":"overloaded"}}'
+    received: list[str | None] = []
+
+    with pytest.raises(APIStreamError):
+        rxllm.run(
+            reactivex.of(both).pipe(
+                ops.parse(), rx_ops.do_action(lambda chunk: received.append(chunk.choices[0].delta.content))
+            )
+        )
+
+    assert received == ["Hel"]
+
+
+def test_parse_takes_a_dialect_with_options() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a-x-f|", FRAMES, x="no JSON")
+
+    recording = marbles.run(source.pipe(ops.parse(OpenAIChat(skip_malformed=True))))
+
+    assert_marbles(recording, "-a---f|", TEXT)
+
+
+def test_parse_knows_its_dialects() -> None:
+    with pytest.raises(ValueError, match="openai-chat"):
+        ops.parse("klingon")
+
+
+def test_the_events_of_a_block_wait_while_the_consumer_pauses_and_the_end_behind_them() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a|", a=b"data: 1\n\ndata: 2\n\ndata: 3\n\n")
+
+    recording = marbles.run(source.pipe(ops.decode_sse(), rx_ops.map(lambda event: event.data)), takes=2)
+
+    assert_marbles(recording, "-1-2-3-|")
+    assert_pauses(source, "-[-(][) @50ms (][) @70ms ]")
+
+
+def test_the_events_of_a_block_from_a_producer_that_cannot_be_paused_are_emitted_at_once() -> None:
+    marbles = Marbles()
+    source = marbles.hot("-a|", a=b"data: 1\n\ndata: 2\n\ndata: 3\n\n")
+
+    recording = marbles.run(source.pipe(ops.decode_sse(), rx_ops.map(lambda event: event.data)), takes=2)
+
+    assert_marbles(recording, "-(123) @20ms |")
+
+
+def test_a_dispose_while_events_wait_forgets_them() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a--|", a=b"data: 1\n\ndata: 2\n\n")
+
+    recording = marbles.run(
+        source.pipe(ops.decode_sse(), rx_ops.map(lambda event: event.data)), pauses="-[--------]", subscribed="^--!"
+    )
+
+    assert_marbles(recording, "-1")
+
+
+def test_an_event_over_the_limit_fails_after_the_events_before_it() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a-b-|", a=b"data: 1\n\ndata: " + b"x" * 100, b=b"data: 2\n\n")
+
+    recording = marbles.run(
+        source.pipe(ops.decode_sse(max_event_bytes=50), rx_ops.map(lambda event: event.data)), takes=1
+    )
+
+    assert_marbles(recording, "-(1#)", error=LimitExceededError)
+
+
+def test_an_item_from_within_an_emission_comes_behind_those_that_wait() -> None:
+    subject: Subject[bytes] = Subject()
+    received: list[str] = []
+
+    def on_next(event: rxllm.ServerSentEvent) -> None:
+        received.append(event.data)
+        if event.data == "1":
+            subject.on_next(b"data: 3\n\n")
+            subject.on_completed()
+
+    ended: list[bool] = []
+    subject.pipe(ops.decode_sse()).subscribe(on_next, on_completed=lambda: ended.append(True))
+    subject.on_next(b"data: 1\n\ndata: 2\n\n")
+
+    assert received == ["1", "2", "3"]
+    assert ended == [True]
+
+
+CALL = {
+    "a": tool_chunk('{"city":', id="1", name="weather"),
+    "b": tool_chunk('"Paris"}'),
+    "c": tool_chunk("{}", index=1, id="2", name="time"),
+    "f": finish_chunk("tool_calls"),
+}
+NAMES = rx_ops.map(lambda call: call.function.name[0])
+
+
+def test_calls_come_when_their_choice_has_finished_and_wait_for_the_consumer() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-abcf-|", CALL)
+
+    assert_marbles(marbles.run(source.pipe(ops.accumulate_tool_calls(), NAMES), takes=4), "----w---t---|")
+
+
+def test_eager_calls_come_when_the_next_has_begun() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-abcf-|", CALL)
+
+    assert_marbles(marbles.run(source.pipe(ops.accumulate_tool_calls(eager=True), NAMES)), "---wt-|")
+
+
+def test_a_late_fragment_for_an_eager_call_is_an_error() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-abcxf|", CALL | {"x": tool_chunk("oops", id="1")})
+
+    recording = marbles.run(source.pipe(ops.accumulate_tool_calls(eager=True), NAMES))
+
+    assert_marbles(recording, "---w#", error=ToolCallError)
+
+
+def test_a_cut_stream_leaves_incomplete_calls_on_the_error() -> None:
+    marbles = Marbles()
+    error = TruncatedStreamError("cut")
+
+    recording = marbles.run(marbles.cold("-a#", CALL, error=error).pipe(ops.accumulate_tool_calls(), NAMES))
+
+    assert_marbles(recording, "--#", error=TruncatedStreamError)
+    assert isinstance(error.partial, list)
+    (call,) = error.partial
+    assert isinstance(call, rxllm.IncompleteToolCall)
+
+
+def test_calls_that_no_finish_reason_ended_come_with_the_end() -> None:
+    marbles = Marbles()
+
+    assert_marbles(marbles.run(marbles.cold("-ab-|", CALL).pipe(ops.accumulate_tool_calls(), NAMES)), "----(w|)")
+
+
+def test_arguments_that_are_no_object_fail_at_the_end() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a-|", a=tool_chunk('{"a":1}{"a":2}', id="1", name="f"))
+
+    recording = marbles.run(source.pipe(ops.accumulate_tool_calls(), NAMES))
+
+    assert_marbles(recording, "---#", error=ToolCallError)
+
+
+FOLDS: dict[str, Any] = {"accumulate": ops.accumulate, "accumulate_snapshots": ops.accumulate_snapshots}
+
+
+@pytest.mark.parametrize("fold", FOLDS.values(), ids=FOLDS.keys())
+def test_what_had_arrived_is_on_the_error(fold: Any) -> None:
+    marbles = Marbles()
+    error = ConnectionError("lost")
+
+    marbles.run(marbles.chunks("-a-b-#", error=error).pipe(fold()))
+
+    partial = error.partial  # type: ignore[attr-defined]
+    assert isinstance(partial, rxllm.ChatCompletion)
+    assert partial.message.content == "ab"
+
+
+@pytest.mark.parametrize("fold", FOLDS.values(), ids=FOLDS.keys())
+def test_what_cannot_be_placed_is_an_error_with_what_had_arrived(fold: Any) -> None:
+    marbles = Marbles()
+    ambiguous = [
+        text_chunk("Hi"),
+        tool_chunk("{", index=0, id="1", name="f"),
+        tool_chunk("{", index=1, id="2", name="g"),
+        tool_chunk("}", index=None),
+    ]
+    source = marbles.cold("-abcd-|", dict(zip("abcd", ambiguous, strict=True)))
+
+    recording = marbles.run(source.pipe(fold()))
+
+    failed = recording.events[-1]
+    error = getattr(failed, "error", None)
+    assert isinstance(error, ToolCallError)
+    assert isinstance(error.partial, rxllm.ChatCompletion)
+    assert error.partial.message.content == "Hi"
+    assert_subscriptions(source, "^---!")
+
+
+def test_arguments_that_are_no_object_fail_the_accumulation_with_what_had_arrived() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-af|", CALL | {"a": tool_chunk('{"a":1}{"a":2}', id="1", name="f")})
+
+    recording = marbles.run(source.pipe(ops.accumulate()))
+
+    error = getattr(recording.events[-1], "error", None)
+    assert isinstance(error, ToolCallError)
+    assert isinstance(error.partial, rxllm.ChatCompletion)
+
+
+def test_the_inner_of_two_folds_says_what_had_arrived() -> None:
+    error = ConnectionError("lost")
+    marbles = Marbles()
+
+    marbles.run(marbles.chunks("-a-#", error=error).pipe(ops.accumulate_snapshots(), rx_ops.map(lambda _: text_chunk("x")), ops.accumulate()))
+
+    assert error.partial.message.content == "a"  # type: ignore[attr-defined]
+
+
+def test_a_snapshot_does_not_change_any_more() -> None:
+    marbles = Marbles()
+    recording = marbles.run(marbles.chunks("-a-b-c|").pipe(ops.accumulate_snapshots()))
+
+    texts = [event.value.message.content for event in recording.events[:-1]]  # type: ignore[union-attr]
+    assert texts == ["a", "ab", "abc"]
+
+
+def test_content_of_choice_0_only() -> None:
+    both = rxllm.StreamChunk.model_validate(
+        {"choices": [{"index": 1, "delta": {"content": "x"}}, {"index": 0, "delta": {"content": "y"}}]}
+    )
+
+    assert rxllm.run(reactivex.of(both).pipe(ops.content(), rx_ops.to_list())) == ["y"]
