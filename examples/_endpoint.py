@@ -6,7 +6,7 @@ With ``OPENAI_BASE_URL`` or ``OPENAI_API_KEY`` set they talk to that, with the m
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from rxllm import LLMClient
@@ -16,7 +16,7 @@ MODEL = os.environ.get("RXLLM_MODEL", "gpt-4o-mini")
 
 
 @asynccontextmanager
-async def connect(*scripts: Script, delay_per_chunk: float = 0.03) -> AsyncIterator[LLMClient]:
+async def connect(*scripts: Script, delay_per_chunk: float = 0.03) -> AsyncGenerator[LLMClient]:
     """A client of your server, or of one that answers with these scripts, the first request with the first."""
     if os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY"):
         async with LLMClient() as client:

@@ -1,7 +1,7 @@
 """An operator of your own, its marble test, and what the test says when the operator is wrong.
 
-``sentences`` gathers text to whole sentences, so that the first can be read out while the next is being written.
-``pytest examples/custom_operator.py`` runs the tests, too.
+``sentences`` gathers text to whole sentences, so that the first can be read out while the next is being written. The
+two functions ``test_…`` are what you would give to pytest.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ def test_each_sentence_comes_when_the_next_begins() -> None:
 
 
 def test_a_slow_reader_pauses_the_source() -> None:
-    """A consumer takes four frames for a sentence: ``sentences`` knows nothing of that, and yet the source waits."""
+    """A consumer takes three frames for a sentence: ``sentences`` knows nothing of that, and yet the source waits."""
     marbles = Marbles()
     source = text_source(marbles)
-    recording = marbles.run(source.pipe(sentences()), takes=4)
+    recording = marbles.run(source.pipe(sentences()), takes=3)
     print(recording)
-    assert_marbles(recording, "---x-----y---(z|)", x="It is late.", y="Go home!", z="Bye")
-    assert_pauses(source, "---[---]-[---]")
+    assert_marbles(recording, "---x---y--(z|)", x="It is late.", y="Go home!", z="Bye")
+    assert_pauses(source, "---[--][--]")
 
 
 def show_a_failure() -> None:
@@ -90,7 +90,7 @@ def show_a_failure() -> None:
 
 async def main() -> None:
     """Use the operator on an answer."""
-    request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": QUESTION}])
+    request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": QUESTION}], max_tokens=200)
     async with connect(ANSWER) as client:
         await client.chat_stream(request).pipe(
             ops.content(),

@@ -23,7 +23,7 @@ ANSWER = (
 async def main() -> None:
     """Ask once, show, store; then play the recording."""
     path = Path(tempfile.mkdtemp(prefix="rxllm-")) / "chats.db"
-    request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": QUESTION}])
+    request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": QUESTION}], max_tokens=200)
 
     print(f"{QUESTION}\n")
     async with connect(ANSWER) as client:

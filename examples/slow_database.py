@@ -82,9 +82,7 @@ class Gauges:
     def _line(self) -> str:
         stored = len(self._database.rows)
         memory, peak = tracemalloc.get_traced_memory()
-        line = (
-            f"stored {stored:3}, waiting {self.passed - stored:2}, memory {memory / MB:.1f} MB (peak {peak / MB:.1f})"
-        )
+        line = f"stored {stored:3}, waiting {self.passed - stored}, memory {memory / MB:.1f} MB (peak {peak / MB:.1f})"
         for request in self.requests:
             line += f"; server sent {request.bytes_written / MB:4.1f} MB{', stopped' * request.blocked.is_set()}"
         return line
@@ -94,7 +92,7 @@ async def main() -> None:
     """Store a long answer and watch."""
     database = SlowDatabase()
     gauges = Gauges(database)
-    request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": "Count to 250."}])
+    request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": "Count to 250."}], max_tokens=200)
     async with connect(gauges.answer, delay_per_chunk=0) as client:
         watching = asyncio.create_task(gauges.watch())
         try:

@@ -56,17 +56,17 @@ class ArgumentsView:
 
 async def run_tool(call: ToolCall) -> Message:
     """Run a call; its result as a message for the model."""
-    city = call.function.parsed["city"]
-    print(f"  {call.id}: asking about {city}")
+    city = call.function.parsed.get("city")
+    print(f"  {call.id}: asking about {city!r}")
     await asyncio.sleep(0.3)  # the weather service thinks
-    result = WEATHER.get(city, "15 degrees, clouds")
+    result = WEATHER.get(str(city), "15 degrees, clouds")
     print(f"  {call.id}: {result}")
     return Message(role=Role.TOOL, tool_call_id=call.id, content=result)
 
 
 async def ask(client: LLMClient, messages: list[Message]) -> ChatCompletion:
     """Send the conversation, and show the text and the arguments of the answer as they come."""
-    request = ChatRequest(model=MODEL, messages=[*messages], tools=TOOLS)
+    request = ChatRequest(model=MODEL, messages=[*messages], tools=TOOLS, max_tokens=200)
     return await client.chat_stream(request).pipe(
         ops.timeout_per_chunk(10, first=60),
         ops.tee_to_display(end=""),

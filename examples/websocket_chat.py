@@ -1,6 +1,7 @@
 """A chat of a few turns over WebSockets: one a turn, the request as its first frame, each chunk a frame.
 
-Everything behind ``websocket_stream`` is the same as behind ``chat_stream``.
+Everything behind ``websocket_stream`` is the same as behind ``chat_stream``. Few public servers
+speak this; gateways do.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ async def main() -> None:
         for question in TURNS:
             conversation.append(Message(role=Role.USER, content=question))
             print(f"you    {question}\nmodel  ", end="")
-            request = ChatRequest(model=MODEL, messages=[*conversation])
+            request = ChatRequest(model=MODEL, messages=[*conversation], max_tokens=200)
             answer = await client.websocket_stream(request).pipe(
                 ops.timeout_per_chunk(10, first=60),
                 ops.tee_to_display(end="\n\n"),

@@ -94,7 +94,13 @@ class APIStatusError(APIError):
     """
 
     def __init__(
-        self, message: str, *, status: int, body: str = "", request_id: str | None = None, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        status: int,
+        body: str = "",
+        request_id: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -214,9 +220,7 @@ class ToolCallError(RxllmError, ValueError):
         text: The start of the offending text.
     """
 
-    def __init__(
-        self, message: str, *, choice: int | None = None, call_id: str | None = None, text: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, choice: int | None = None, call_id: str | None = None, text: str = "") -> None:
         super().__init__(message)
         self.choice = choice
         self.call_id = call_id

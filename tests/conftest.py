@@ -1,4 +1,4 @@
-"""What holds in every test: nothing is left behind."""
+"""What every test has: a stage for marbles, and a check that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rxllm.testing import leak_check
+from rxllm.testing import Marbles, leak_check
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,6 +32,12 @@ async def nothing_left_in_loop(request: pytest.FixtureRequest) -> AsyncIterator[
     """Check for leaks of the loop that the test runs in."""
     async with leak_check(pauses=_pauses_count(request)):
         yield
+
+
+@pytest.fixture
+def marbles() -> Marbles:
+    """A stage with frames of 10 ms."""
+    return Marbles()
 
 
 def _is_async(function: Any) -> bool:

@@ -359,15 +359,18 @@ class ToolCallFold:
         return known
 
     def _place_by_openness(self, call_id: str, name: str, arguments: str) -> GrowingCall | None:
+        if not (call_id or name or arguments):
+            return None
         self._open = [call for call in self._open if not call.closed]
         if name and all(self._is_other_name(call, name) for call in self._open):
             return self._last_named(name, arguments) or self._begin(None)
         if len(self._open) == 1 and not (name and _conflicts(self._open[0], name)):
             return self._open[0]
-        if not (call_id or name or arguments.strip()):
-            return None
-        if not self._open and (call_id or not self.calls):
-            return self._begin(None)
+        if not self._open:
+            if not (call_id or name or arguments.strip()):
+                return None
+            if call_id or not self.calls:
+                return self._begin(None)
         raise ToolCallError(
             f"a fragment of a tool call has no index and no identifier that is known, and {len(self._open)} calls are "
             f"open: {excerpt(arguments or name or call_id)}",

@@ -19,7 +19,6 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from loguru import logger
-from pydantic import ValidationError
 
 from rxllm.dialects._base import WireItem
 from rxllm.dialects._stream_error import error_from, is_error
@@ -120,9 +119,10 @@ class OpenAIChatDecoder:
         if name != "message" or data[:1] not in _OBJECT_START:
             return self._decode_other(name, data if isinstance(data, str) else data.decode(errors="replace"))
         try:
-            return self._accept(data, _validate(data))
-        except ValidationError:
+            chunk = _validate(data)
+        except ValueError:
             return self._decode_leniently(data)
+        return self._accept(data, chunk)
 
     def close(self) -> None:
         """Take note that the transport ended in good order: see ``StreamDecoder.close``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from rxllm.models._base import OpenFinishReason, OpenRole, WireModel
 from rxllm.models._lenient import parse_leniently, thinking_of
@@ -145,5 +145,5 @@ class StreamChunk(WireModel):
             if isinstance(data, str | bytes):
                 return cls.model_validate_json(data)
             return cls.model_validate(data)
-        except ValidationError:
+        except ValueError:
             return parse_leniently(cls.model_validate, data)

@@ -23,16 +23,16 @@ def accumulate_tool_calls(*, eager: bool = False) -> OperatorFunction[StreamChun
                 accumulate_tool_calls() | rx_ops.map(lambda call: call.function.arguments)
         result  ------x---|
 
-        a=tool_chunk(index=0, id="1", name="get_weather", arguments='{"city":') b=tool_chunk(index=0, arguments='"Paris"}')
-        c=finish_chunk("tool_calls") x='{"city":"Paris"}'
+        a=tool_chunk(index=0, id="1", name="get_weather", arguments='{"city":')
+        b=tool_chunk(index=0, arguments='"Paris"}') c=finish_chunk("tool_calls") x='{"city":"Paris"}'
 
     A call may be executed when its choice has finished: arguments that merely parse already may still go on. Calls come
     in the order of their index, all of a choice at once; while a consumer below holds a pause they wait here. A stream
     that is cut leaves its calls on ``error.partial``, a list of ``IncompleteToolCall``; on dispose they are forgotten.
 
     Args:
-        eager: Emit a call as soon as its arguments have closed structurally and the next call of its choice has begun. A
-            fragment that then still comes for it is an error.
+        eager: Emit a call as soon as its arguments have closed structurally and the next call of its choice has begun.
+            A fragment that then still comes for it is an error.
 
     Returns:
         An operator from ``StreamChunk`` to ``ToolCall``, whose arguments are known to be a JSON object.

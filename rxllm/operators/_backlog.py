@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Generic, TypeVar, get_args
+from typing import Generic, TypeVar, cast, get_args
 
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow import Pauses
-from rxllm.operators._conflation import Conflation
+from rxllm.operators._conflation import Conflation, is_conflation
 from rxllm.typing import Overflow
 
 __all__ = ["Backlog"]
@@ -85,7 +85,7 @@ class Backlog(Generic[T]):
         if not self._items:
             return False
         last = self._items[-1]
-        conflation: Conflation[T] = last if isinstance(last, Conflation) else Conflation[T](last)
+        conflation = last if is_conflation(last) else Conflation(cast(T, last))
         if not conflation.add(item):
             return False
         self._items[-1] = conflation
@@ -94,7 +94,7 @@ class Backlog(Generic[T]):
     def take(self) -> T:
         """The oldest item that waits."""
         item = self._items.popleft()
-        return item.merged() if isinstance(item, Conflation) else item
+        return item.merged() if is_conflation(item) else cast(T, item)
 
     def take_all(self) -> Sequence[T]:
         """All items that wait, oldest first; they count as waiting until ``out`` is set back."""

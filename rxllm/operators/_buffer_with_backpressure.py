@@ -36,8 +36,8 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
 
     Args:
         size: How many items wait at most, at least 1.
-        overflow: What happens to more: ``"pause"`` loses nothing; ``"conflate"`` merges text deltas that wait to one, so
-            that nothing is lost and (almost) nothing waits, and pauses for what cannot be merged; ``"drop_oldest"``
+        overflow: What happens to more: ``"pause"`` loses nothing; ``"conflate"`` merges text deltas that wait to one,
+            so that nothing is lost and (almost) nothing waits, and pauses for what cannot be merged; ``"drop_oldest"``
             and ``"drop_newest"`` lose items and never pause; ``"error"`` fails.
 
     Returns:

@@ -64,4 +64,3 @@ def clock_of(*schedulers: abc.SchedulerBase | None) -> Clock:
     if scheduler is None or isinstance(scheduler, AsyncIOScheduler):
         return _LoopClock(running_loop("an operator that deals with time"))
     return _SchedulerClock(scheduler)
-

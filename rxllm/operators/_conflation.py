@@ -7,11 +7,11 @@ last counts, as in ``accumulate``.
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeGuard, TypeVar, cast
 
 from rxllm.models import StreamChunk
 
-__all__ = ["Conflation"]
+__all__ = ["Conflation", "is_conflation"]
 
 T = TypeVar("T")
 
@@ -46,6 +46,11 @@ class Conflation(Generic[T]):
         choice = first.choices[0]
         delta = choice.delta.model_copy(update={"content": text})
         return first.model_copy(update=self._repeated | {"choices": [choice.model_copy(update={"delta": delta})]})
+
+
+def is_conflation(item: T | Conflation[T]) -> TypeGuard[Conflation[T]]:
+    """Whether something that waits is several items that became one."""
+    return isinstance(item, Conflation)
 
 
 def _plain_text(item: object) -> tuple[object, str]:

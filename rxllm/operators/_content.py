@@ -40,7 +40,9 @@ def content() -> OperatorFunction[StreamChunk, str]:
     """
 
     def content_(source: Observable[StreamChunk]) -> Observable[str]:
-        def subscribe(observer: abc.ObserverBase[str], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        def subscribe(
+            observer: abc.ObserverBase[str], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
             def on_next(chunk: StreamChunk) -> None:
                 for choice in chunk.choices:
                     if choice.index == 0 and choice.delta.content:

@@ -35,11 +35,11 @@ def map_async(
 
         a="hel" b="lo" x="HEL" y="LO"
 
-    An item occupies one of ``max_concurrency`` places from its arrival until its result was taken by the consumer; while
-    none is free the producer is paused. This is the asynchronous boundary to use in a pipeline (``observe_on`` has an
-    unbounded queue). The end waits for the results. The first error, of the source or of ``mapper``, comes behind the
-    results of the items before it (with ``ordered=False`` an error of ``mapper`` comes at once) and cancels the rest. On
-    dispose all that runs is cancelled.
+    An item occupies one of ``max_concurrency`` places from its arrival until its result was taken by the consumer;
+    while none is free the producer is paused. This is the asynchronous boundary to use in a pipeline (``observe_on``
+    has an unbounded queue). The end waits for the results. The first error, of the source or of ``mapper``, comes
+    behind the results of the items before it (with ``ordered=False`` an error of ``mapper`` comes at once) and cancels
+    the rest. On dispose all that runs is cancelled.
 
     Args:
         mapper: Called with each item, in order.

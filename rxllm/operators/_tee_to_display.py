@@ -27,7 +27,7 @@ def tee_to_display(
     overflow: Overflow = "pause",
     on_error: OnSinkError = "raise",
 ) -> Callable[[Observable[T]], Observable[T]]:
-    """Show the text as it arrives, on a terminal or in any text file, and pass each item on.
+    r"""Show the text as it arrives, on a terminal or in any text file, and pass each item on.
 
     ::
 
@@ -37,8 +37,8 @@ def tee_to_display(
 
         a="Hel" b="lo" c="!"
 
-    Each delta is written and flushed by a thread, so a terminal that blocks stops neither the loop nor other streams; its
-    own stream is paused when ``buffer_size`` items wait. Control characters, escape sequences and characters that
+    Each delta is written and flushed by a thread, so a terminal that blocks stops neither the loop nor other streams;
+    its own stream is paused when ``buffer_size`` items wait. Control characters, escape sequences and characters that
     reorder text are made visible instead of taking effect. The end goes on when everything is written; on dispose
     what came until then is still shown.
 
@@ -50,8 +50,8 @@ def tee_to_display(
         on_error: What a file that cannot be written to does, as in ``tee_to``: a closed pipe, say.
 
     Returns:
-        An operator that passes its items on; it takes ``StreamChunk`` (the text of choice 0 is shown), ``ServerSentEvent``
-        and ``str``.
+        An operator that passes its items on; it takes ``StreamChunk`` (the text of choice 0 is shown),
+        ``ServerSentEvent`` and ``str``.
 
     Raises:
         OSError: As ``on_error``, like all of these: the file cannot be written to.
@@ -65,7 +65,7 @@ def tee_to_display(
         >>> rxllm.run(reactivex.of("Hel", "lo").pipe(ops.tee_to_display(screen)))
         'lo'
         >>> screen.getvalue()
-        'Hello\\n'
+        'Hello\n'
 
     See also:
         ``tee_to``, ``content``

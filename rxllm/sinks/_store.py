@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rxllm.accumulators import StreamAccumulator
-from rxllm.exceptions import RxllmError
+from rxllm.exceptions import RxllmError, ToolCallError
 from rxllm.models import StreamChunk
 from rxllm.stores import EndRecord, ItemRecord, Worker, Writer, encode_error, encode_item
 from rxllm.typing import Ending, SinkStream
@@ -154,7 +154,7 @@ class _Answer:
         """Take the items in, if they are chunks; there is no answer to other streams."""
         if self._accumulator is None:
             return
-        self._begun = True
+        self._begun = self._begun or bool(items)
         try:
             for item in items:
                 if not isinstance(item, StreamChunk):
@@ -171,8 +171,9 @@ class _Answer:
             return None
         try:
             answer = self._accumulator.completion(ended=True) if complete else self._accumulator.partial()
-        except RxllmError:
-            return None
+        except ToolCallError:
+            # A garbled call: what came of it is kept as an incomplete one.
+            answer = self._accumulator.partial()
         return answer.model_dump()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
 from reactivex import Observable
 
@@ -48,13 +48,13 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> O
 
     async def open_iterable() -> AsyncIterable[T]:
         nonlocal used
-        if isinstance(factory_or_iterable, AsyncIterable):
+        if _is_iterable(factory_or_iterable):
             if used and isinstance(factory_or_iterable, AsyncIterator):
                 raise RuntimeError("an async iterator serves one subscription: give a function that makes it")
             used = True
             return factory_or_iterable
-        made = factory_or_iterable()
-        return cast(AsyncIterable[T], made) if isinstance(made, AsyncIterable) else await made
+        made = cast(Factory[T], factory_or_iterable)()
+        return made if isinstance(made, AsyncIterable) else await made
 
     async def produce(emitter: Emitter[T]) -> None:
         iterable = await open_iterable()
@@ -73,6 +73,10 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> O
                 await _close(iterable)
 
     return task_source(produce)
+
+
+def _is_iterable(value: object) -> TypeGuard[AsyncIterable[Any]]:
+    return isinstance(value, AsyncIterable)
 
 
 async def _close(resource: object) -> None:

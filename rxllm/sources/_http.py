@@ -25,6 +25,7 @@ from rxllm.exceptions import (
     APIConnectionError,
     APIResponseError,
     APIStatusError,
+    RxllmError,
     excerpt,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "Ssl",
     "connecting",
     "drop_credentials",
+    "fail_when_closed",
     "open_response",
     "origin_of",
     "require_event_stream",
@@ -130,6 +132,8 @@ def connecting(url: StrOrURL) -> Generator[None]:
     """Translate what goes wrong before there is an answer."""
     try:
         yield
+    except RxllmError:  # is an OSError, too, if it is about a connection
+        raise
     except aiohttp.InvalidURL:  # its text is the URL, with the query
         raise APIConnectionError(f"not a URL that can be requested: {shown(url)!r}") from None
     except (aiohttp.ClientError, OSError) as error:
@@ -143,9 +147,7 @@ def drop_credentials(origin: URL) -> aiohttp.ClientMiddlewareType:
     It sees the finished request, so that headers, cookies and authorisation of the session are covered too.
     """
 
-    async def middleware(
-        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
+    async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         if origin_of(request.url) != origin:
             for name in [name for name in request.headers if _may_carry_credential(name)]:
                 del request.headers[name]
@@ -200,6 +202,24 @@ async def _raise_for_status(response: aiohttp.ClientResponse, headers: Headers) 
         request_id=_request_id(response.headers),
         retry_after=_retry_after(response.headers),
     )
+
+
+def fail_when_closed(response: aiohttp.ClientResponse) -> None:
+    """Let the reader of a body learn that its connection was closed on our side, with the session for example.
+
+    aiohttp tells it only what the other side does; it would wait for ever.
+    """
+    connection, content = response.connection, response.content
+    # A protocol is a queue, too: empty ones are false.
+    if connection is None or connection.protocol is None or (closed := connection.protocol.closed) is None:
+        return
+
+    def fail(closed: asyncio.Future[None]) -> None:
+        closed.exception()  # known from elsewhere, if there is one
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientConnectionError("the connection was closed"))
+
+    closed.add_done_callback(fail)
 
 
 async def require_event_stream(response: aiohttp.ClientResponse, headers: Headers) -> None:

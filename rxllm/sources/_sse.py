@@ -19,6 +19,7 @@ from rxllm.sources._http import (
     Headers,
     SessionLike,
     Ssl,
+    fail_when_closed,
     open_response,
     require_event_stream,
     shown,
@@ -110,6 +111,7 @@ async def _emit_events(
     emitter: Emitter[ServerSentEvent],
     end_marker: str | None,
 ) -> None:
+    fail_when_closed(response)
     content = response.content
     while True:
         await emitter.ready()

@@ -115,7 +115,7 @@ async def _drive(
         flow.leave()
         observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=emitter.count))
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - rule 5
         flow.leave()
         observer.on_error(error)
     else:

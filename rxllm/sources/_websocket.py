@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
 from reactivex import Observable
 from yarl import URL
 
-from rxllm.exceptions import APIStatusError, DecodeError, LimitExceededError, StreamInterruptedError, excerpt
+from rxllm.exceptions import APIStatusError, DecodeError, LimitExceededError, RxllmError, StreamInterruptedError, excerpt
 from rxllm.sources._http import (
     CONNECT_SECONDS,
     Headers,
@@ -95,6 +95,8 @@ def from_websocket(
                     for frame in send:
                         await socket.send_str(frame if isinstance(frame, str) else json.dumps(frame))
                     await _emit_frames(socket, emitter, url, max_frame_bytes)
+                except RxllmError:  # is an OSError, too, if it is about a connection
+                    raise
                 except (aiohttp.ClientError, OSError) as error:
                     raise _interrupted(url, emitter, str(error) or type(error).__name__) from error
 
@@ -125,7 +127,7 @@ async def _connect(
 ) -> aiohttp.ClientWebSocketResponse:
     try:
         with connecting(url):
-            return await session.ws_connect(url, headers=headers, **options)
+            return cast(aiohttp.ClientWebSocketResponse, await session.ws_connect(url, headers=headers, **options))
     except Exception as error:
         refusal = error.__cause__
         if not isinstance(refusal, aiohttp.WSServerHandshakeError):
@@ -146,7 +148,9 @@ async def _emit_frames(
         elif message.type in _ENDS:
             if socket.close_code in _GOOD_CLOSES:
                 return
-            raise _interrupted(url, emitter, f"closed with code {socket.close_code} {excerpt(str(message.extra or ''))}")
+            raise _interrupted(
+                url, emitter, f"closed with code {socket.close_code} {excerpt(str(message.extra or ''))}"
+            )
         elif message.type is aiohttp.WSMsgType.BINARY:
             raise DecodeError(
                 f"binary frame at position {emitter.count}, where text was expected: {excerpt(message.data)}",

@@ -118,7 +118,7 @@ def _grouped(token: re.Match[str]) -> str:
     symbols = "".join(token["group"].split())
     if not symbols:
         raise DiagramError("an empty group", token.string, token.start())
-    if "-" in symbols or _SPAN.search(token["group"]):
+    if "-" in symbols or _SPAN.search(token[0]):
         raise DiagramError("time does not pass within a group", token.string, token.start())
     return symbols
 

@@ -16,7 +16,7 @@ from rxllm.models import ChatCompletion, IncompleteToolCall, StreamChunk, ToolCa
 def chunks(*deltas: list[dict[str, Any]], end: str | None = "tool_calls") -> list[StreamChunk]:
     """A stream of choice 0, one chunk for each list of ``tool_calls`` elements."""
     decoder = get_dialect("openai-chat").decoder()
-    wire = [{"choices": [{"index": 0, "delta": {"tool_calls": calls}}]} for calls in deltas]
+    wire: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": {"tool_calls": calls}}]} for calls in deltas]
     if end is not None:
         wire.append({"choices": [{"index": 0, "delta": {}, "finish_reason": end}]})
     return [chunk for each in wire for chunk in decoder.decode(json.dumps(each))]
@@ -198,7 +198,7 @@ ROWS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, str, str]]]] =
         TWO[:1],
     ),
     "empty element at the end": (
-        [[tc('{"c":1}', name="w", id="a", index=0)], [tc("", index=1)], [{"index": 2}], [tc("")]],
+        [[tc('{"c":1}', name="w", id="a", index=0)], [tc("", index=1)], [{"index": 2}], [tc("")], [tc("\n")]],
         TWO[:1],
     ),
     "index missing on the first fragment only": (
@@ -254,7 +254,7 @@ GLUED = '{"a":1}{"a":2}'
 def test_row_11_two_objects_glued_in_one_string() -> None:
     whole = [tc(GLUED, name="w", id="a", index=0)]
     for deltas in ([whole], [[tc(each, name="w", id="a", index=0)] for each in ('{"a":1}', '{"a":2}')]):
-        with pytest.raises(ToolCallError, match="more than one value.*a.*1.*a.*2") as caught:
+        with pytest.raises(ToolCallError, match=r"more than one value.*a.*1.*a.*2") as caught:
             fold(*deltas)
         assert (caught.value.choice, caught.value.call_id, caught.value.text) == (0, "a", GLUED)
         partial = caught.value.partial
@@ -303,13 +303,11 @@ def test_a_call_without_a_name() -> None:
 
 
 def test_row_13_vendor_data_of_the_first_fragment_is_kept() -> None:
-    first = {
-        **tc('{"c":', name="w", id="a", index=0),
-        "extra_content": {"google": {"thought_signature": "s"}},
-        "x": None,
-    }
+    first: dict[str, Any] = tc('{"c":', name="w", id="a", index=0)
+    first.update(extra_content={"google": {"thought_signature": "s"}}, x=None)
     first["function"]["hint"] = 1
-    later = {**tc("1}", index=0), "extra_content": {"google": {}}, "x": 2}
+    later: dict[str, Any] = tc("1}", index=0)
+    later.update(extra_content={"google": {}}, x=2)
     later["function"]["hint"] = 2
     for call in (fold([first], [later]).message.tool_calls[0], *emitted([first], [later])):
         assert call.model_dump() == {
@@ -344,8 +342,9 @@ def test_row_14_a_limit_on_the_number_of_calls() -> None:
         [[tc("{", name="w", id="a", index=0), tc("{", name="w", id="b", index=1)], [tc("}", id="z")]],
         [[tc("{}", name="w", id="a")], [tc("{}")]],
         [[tc("{", name="w", id="a")], [tc("}", name="v")]],
+        [[tc('{"a":"', name="w", id="a", index=0), tc('{"a":"', name="w", id="b", index=1)], [tc(" ")]],
     ],
-    ids=["two are open", "two are open, unknown id", "none is open", "another is open"],
+    ids=["two are open", "two are open, unknown id", "none is open", "another is open", "white space in one of two"],
 )
 def test_a_fragment_that_fits_nowhere(deltas: list[list[dict[str, Any]]]) -> None:
     with pytest.raises(ToolCallError, match=r"no index and no identifier that is known") as caught:

@@ -54,7 +54,6 @@ def test_an_event_of_another_name_is_a_chunk_nonetheless() -> None:
 
 def test_done_ends_the_stream_and_what_follows_is_ignored() -> None:
     decoder = OpenAIChat().decoder()
-    assert not decoder.done
     assert list(decoder.decode(event("[DONE]"))) == []
     assert decoder.done
     for late in (event("[DONE]"), event(content("a")), event("x"), event("x", "error")):
@@ -305,7 +304,7 @@ def test_no_usage_in_other_places(value: object) -> None:
 
 
 def test_usage_of_the_chunk_itself_comes_first() -> None:
-    both = {**content("a"), "usage": {"total_tokens": 5}, "x_groq": {"usage": {"total_tokens": 6}}}
+    both: dict[str, Any] = {**content("a"), "usage": {"total_tokens": 5}, "x_groq": {"usage": {"total_tokens": 6}}}
     both["choices"][0]["usage"] = {"total_tokens": 7}
     (chunk,) = decode(event(both))
     assert chunk.usage is not None

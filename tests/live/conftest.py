@@ -74,9 +74,7 @@ def _running(log: Path, *arguments: str) -> Generator[str]:
     command = [sys.executable, str(HERE / "serve.py"), *arguments]
     with (
         log.open("wb") as errors,
-        subprocess.Popen(  # noqa: S603 - our own script
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
     ):
         assert process.stdin is not None
         assert process.stdout is not None

@@ -48,11 +48,11 @@ UNKNOWN = st.dictionaries(
 def test_row_26_no_field_is_lost(
     of_chunk: dict[str, Any], of_choice: dict[str, Any], of_delta: dict[str, Any], of_call: dict[str, Any]
 ) -> None:
-    wire = {
+    wire: dict[str, Any] = {
         **of_chunk,
         "choices": [{**of_choice, "delta": {**of_delta, "tool_calls": [{**of_call, "function": of_call}]}}],
     }
-    lenient = {**wire, "id": {}}
+    lenient: dict[str, Any] = {**wire, "id": {}}
     for data in (wire, json.dumps(wire), json.dumps(wire, ensure_ascii=False).encode()):
         assert StreamChunk.from_wire(data).model_dump(exclude_unset=True) == wire
     assert StreamChunk.from_wire(lenient).model_dump(exclude_unset=True) == {**wire, "id_original": {}}
@@ -174,6 +174,12 @@ def test_what_is_no_chunk(text: str) -> None:
         StreamChunk.from_wire(text)
 
 
+def test_what_is_nested_deep_goes_in_and_out() -> None:
+    deep = "[" * 190 + "]" * 190
+    for text in (f'{{"id":"c","x":{deep}}}', f'{{"id":{{}},"x":{deep}}}'):
+        assert f'"x":{deep}' in StreamChunk.from_wire(text).model_dump_json()
+
+
 @pytest.mark.parametrize("depth", [250, 100_000])
 def test_what_is_nested_too_deep(depth: int) -> None:
     with pytest.raises(LimitExceededError, match="deeper than 200") as caught:
@@ -188,6 +194,7 @@ def test_a_lone_surrogate_is_replaced_and_a_pair_is_not() -> None:
     assert chunk.choices[0].delta.content == "a\ufffdb\U0001f600"
     assert chunk.model_extra == {"\ufffd": ["\ufffd"]}
     assert chunk.model_dump_json().encode()
+    assert StreamChunk.from_wire('{"id": "\ud800"}').id == "\ufffd"
 
 
 def test_numbers_that_json_does_not_have() -> None:

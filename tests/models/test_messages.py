@@ -34,8 +34,8 @@ def test_arguments_that_are_no_object(arguments: str) -> None:
 
 
 def test_an_incomplete_call_cannot_be_taken_for_an_executable_one() -> None:
-    call = IncompleteToolCall(index=0, id="a", name="w", arguments="{}")
-    assert not isinstance(call, ToolCall)
+    call: object = IncompleteToolCall(index=0, id="a", name="w", arguments="{}")
+    assert not issubclass(IncompleteToolCall, ToolCall)
     assert not hasattr(call, "function")
     assert not hasattr(call, "parsed")
 

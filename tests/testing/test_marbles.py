@@ -36,11 +36,7 @@ from rxllm.testing import (
     tool_chunk,
     virtual_time,
 )
-
-
-@pytest.fixture
-def marbles() -> Marbles:
-    return Marbles()
+from rxllm.wire import ServerSentEvent
 
 
 def failure_of(check: Callable[[], object]) -> list[str]:
@@ -307,10 +303,14 @@ def test_a_pause_of_several_holders_lasts_until_the_last(marbles: Marbles) -> No
     assert [(hold.start, hold.end) for hold in source.holds] == [(10_000, 40_000), (20_000, 50_000)]
 
 
+def data_of(event: ServerSentEvent) -> str:
+    return event.data
+
+
 def test_a_resume_that_makes_an_operator_emit_may_pause_again_at_once(marbles: Marbles) -> None:
     # One block becomes several events, which ``decode_sse`` hands on within the call that resumes it.
     source = marbles.cold("-a-----|", a=b"data: 1\n\ndata: 2\n\ndata: 3\n\n")
-    recording = marbles.run(source.pipe(ops.decode_sse(), rx_ops.map(lambda event: event.data)), takes=2)
+    recording = marbles.run(source.pipe(ops.decode_sse(), rx_ops.map(data_of)), takes=2)
     assert_marbles(recording, "-1-2-3-|")
     assert [(pause.start, pause.end) for pause in source.pauses] == [
         (10_000, 30_000),
@@ -464,7 +464,7 @@ def test_a_failure_shows_the_attributes_of_errors() -> None:
 
 
 def test_a_recording_is_drawn_with_letters_for_what_is_no_letter() -> None:
-    values = {"a": "x", "b": "-", "c": " ", "d": "long", "e": [1], "f": "A"}
+    values: dict[str, Any] = {"a": "x", "b": "-", "c": " ", "d": "long", "e": [1], "f": "A"}
     assert str(recorded("-abcdef|", **values)).splitlines() == [
         "-xABCDE|",
         "A = '-'",

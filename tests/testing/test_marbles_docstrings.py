@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import reactivex
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
 from rxllm import operators as ops
+from rxllm.models import StreamChunk
 from rxllm.testing import DiagramError, check_marbles
 
 SHIFT = 0.02
@@ -17,6 +19,10 @@ SHIFT = 0.02
 
 def shout(times: int = 1) -> Callable[[Observable[str]], Observable[str]]:
     return rx_ops.map(lambda text: text.upper() + "!" * times)
+
+
+def twice(text: str) -> str:
+    return text * 2
 
 
 def documented(docstring: str) -> Callable[..., Any]:
@@ -155,7 +161,7 @@ def test_a_name_that_the_diagram_cannot_say() -> None:
 
         a="a" x="aa"
     """
-    check_marbles(documented(docstring), given=lambda text: text * 2)
+    check_marbles(documented(docstring), given=twice)
     with pytest.raises(NameError) as error:
         check_marbles(documented(docstring))
     assert error.value.__notes__ == ["in the marble diagram of operator"]
@@ -182,9 +188,15 @@ def test_a_row_that_is_no_diagram() -> None:
         check_marbles(documented(TRUE["plain"].replace("--x-y-|", "--(x-y-|")))
 
 
-def test_a_mutated_operator_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_marbles(ops.content)
-    monkeypatch.setattr(ops, "content", lambda: rx_ops.compose(ops._content.content(), rx_ops.delay(0.01)))
-    docstring = ops._content.content.__doc__ or ""
-    with pytest.raises(AssertionError, match="operator: the marbles differ"):
-        check_marbles(documented(docstring))
+@pytest.mark.parametrize(
+    "mutation",
+    [rx_ops.delay(0.01), rx_ops.take(1), rx_ops.skip(1), rx_ops.start_with("lo"), rx_ops.concat(reactivex.never())],
+    ids=["delay", "take", "skip", "start_with", "concat"],
+)
+def test_a_mutated_operator_is_found_out(mutation: Callable[[Observable[str]], Observable[str]]) -> None:
+    def content() -> Callable[[Observable[StreamChunk]], Observable[str]]:
+        return lambda source: source.pipe(ops.content(), mutation)
+
+    content.__doc__ = ops.content.__doc__
+    with pytest.raises(AssertionError, match="content: the marbles differ"):
+        check_marbles(content)

@@ -124,25 +124,31 @@ def test_deadlock_is_blamed_on_the_callback_that_died() -> None:
 
 @pytest.mark.parametrize("seconds", [1, math.inf])
 def test_an_endless_run_is_an_error(seconds: float) -> None:
-    async def tick() -> None:
-        while True:
-            await asyncio.sleep(seconds)
+    def tick() -> None:
+        asyncio.get_running_loop().call_later(seconds, tick)
+
+    async def wait() -> None:
+        tick()
+        await asyncio.Event().wait()
 
     with pytest.raises(VirtualTimeError, match="still running after 60 s of virtual time"):
-        run_virtual(tick(), limit=60)
+        run_virtual(wait(), limit=60)
 
 
 def test_a_run_that_goes_round_without_time_passing_is_an_error() -> None:
-    async def spin() -> None:
-        while True:
-            await asyncio.sleep(0)
+    def spin() -> None:
+        asyncio.get_running_loop().call_soon(spin)
+
+    async def wait() -> None:
+        spin()
+        await asyncio.Event().wait()
 
     loop = VirtualTimeLoop(turns=100)
     with (
         asyncio.Runner(loop_factory=lambda: loop) as runner,
         pytest.raises(VirtualTimeError, match="100 turns of the loop at 0 s"),
     ):
-        runner.run(spin())
+        runner.run(wait())
 
 
 def test_what_a_callback_lets_escape_is_raised() -> None:

@@ -1,0 +1,88 @@
+"""Each example runs by its path, without arguments, and shows what it promises.
+
+All of them start together and are then looked at one by one: most of their time they wait.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+PROMISED = {
+    "custom_operator": [
+        "---A---B-(C|)",
+        "---A---B--(C|)",
+        "the marbles differ from 50ms on",
+        "expected  ---x-y---(z|)",
+        "actual    ---x---y-(z|)",
+        "read out: It has no air and no water.",
+    ],
+    "display_and_persist": [
+        "41 chunks are in",
+        "\nRain takes a little salt out of the rocks",
+        "over millions of years it has gathered.\n",
+        "the same completion: True",
+    ],
+    "slow_database": [
+        "the stream completed",
+        "251 chunks came, 251 are stored, at most 8 waited",
+        "everything it sent is stored, in order: True",
+    ],
+    "tool_calls": [
+        """call_paris: get_weather '{"city": "Paris'\n""",
+        """call_tokyo: get_weather '{"city": "Tokyo", "unit": "celsius"}'\n""",
+        "call_paris: 18 degrees, rain",
+        "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27.",
+    ],
+    "websocket_chat": [
+        "model  The sea rising and falling",
+        "model  It pulls too",
+        "7 messages",
+    ],
+    "wrap_another_sdk": [
+        "Any stream is an observable, once it is wrapped.\nfinish_reason=stop, open streams of the SDK: 0",
+        "Any stream is …\nleft early, open streams of the SDK: 0",
+    ],
+}
+
+
+def test_every_example_is_looked_at() -> None:
+    assert sorted(PROMISED) == sorted(path.stem for path in EXAMPLES.glob("[!_]*.py"))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """The examples, started, each in a folder of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "RXLLM_"))}
+    with ExitStack() as stack:
+        started: dict[str, subprocess.Popen[str]] = {}
+        for name in PROMISED:
+            folder = tmp_path_factory.mktemp(name)
+            started[name] = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    encoding="utf-8",
+                    cwd=folder,
+                    env={**environment, "TMPDIR": str(folder), "PYTHONIOENCODING": "utf-8"},
+                )
+            )
+            stack.callback(started[name].kill)
+        yield started
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_example(name: str, running: dict[str, subprocess.Popen[str]]) -> None:
+    output, _ = running[name].communicate()
+    assert running[name].returncode == 0, output
+    missing = [promise for promise in PROMISED[name] if promise not in output]
+    assert not missing, output
