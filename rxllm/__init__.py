@@ -59,6 +59,7 @@ from rxllm.models import (
     Usage,
 )
 from rxllm.sources import from_async_iterable, from_recording, from_sse, from_websocket, list_recordings
+from rxllm.stores import RecordingInfo
 from rxllm.typing import Ending, OperatorFunction, Sink, SinkStream
 from rxllm.wire import ServerSentEvent
 
@@ -90,6 +91,7 @@ __all__ = [
     "OperatorFunction",
     "Pauses",
     "RecordingError",
+    "RecordingInfo",
     "Repair",
     "Role",
     "RxllmError",

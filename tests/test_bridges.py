@@ -52,7 +52,12 @@ async def test_async_for_gets_all_items_in_order() -> None:
 
 async def test_nothing_is_subscribed_before_the_first_step() -> None:
     subscribed: list[int] = []
-    rxllm.iterate(reactivex.defer(lambda _: subscribed.append(1) or reactivex.just(1)))
+
+    def subscribe(_: object) -> Observable[int]:
+        subscribed.append(1)
+        return reactivex.just(1)
+
+    rxllm.iterate(reactivex.defer(subscribe))
 
     assert subscribed == []
 

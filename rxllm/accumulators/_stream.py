@@ -132,10 +132,10 @@ class StreamAccumulator:
         """What has come so far, for a view of the growing answer.
 
         Returns:
-            The same as ``partial()``, at the cost of what changed since the last snapshot: it is put together when
-            it is read, as it was when it was taken.
+            The same as ``partial()``, but ``complete`` once every choice has finished; at the cost of what changed
+            since the last snapshot: it is put together when it is read, as it was when it was taken.
         """
-        return Snapshot.of(self._state())
+        return Snapshot.of(self._state(complete=self._all_finished()))
 
     def _all_finished(self) -> bool:
         return bool(self._choices) and all(fold.finish_reason for fold in self._choices.values())

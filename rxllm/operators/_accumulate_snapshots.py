@@ -24,8 +24,9 @@ def accumulate_snapshots() -> OperatorFunction[StreamChunk, ChatCompletion]:
         a=text_chunk("Hel") b=text_chunk("lo") c=finish_chunk("stop") x="Hel" y="Hello"
 
     A snapshot costs what changed: its text is joined when it is read. It does not change any more, however the stream
-    goes on. Tool calls of a choice that goes on are ``IncompleteToolCall``. Emits at once; on error, what had arrived
-    is on ``error.partial``, too.
+    goes on. Tool calls of a choice that goes on are ``IncompleteToolCall``. Emits at once. The last item is what
+    ``accumulate`` gives: if no chunk said that the choices have finished, it comes with the end. On error, what had
+    arrived is on ``error.partial``, too.
 
     Returns:
         An operator from ``StreamChunk`` to ``ChatCompletion``.
@@ -50,11 +51,13 @@ def accumulate_snapshots() -> OperatorFunction[StreamChunk, ChatCompletion]:
             observer: abc.ObserverBase[ChatCompletion], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             accumulator = StreamAccumulator()
+            latest: ChatCompletion | None = None
 
             def on_next(chunk: StreamChunk) -> None:
+                nonlocal latest
                 try:
                     accumulator.process_chunk(chunk)
-                    snapshot = accumulator.snapshot()
+                    latest = snapshot = accumulator.snapshot()
                 except Exception as error:
                     on_error(error)
                     return
@@ -64,7 +67,17 @@ def accumulate_snapshots() -> OperatorFunction[StreamChunk, ChatCompletion]:
                 attach_partial(error, accumulator.partial)
                 observer.on_error(error)
 
-            return source.subscribe(on_next, on_error, observer.on_completed, scheduler=scheduler)
+            def on_completed() -> None:
+                try:
+                    completion = accumulator.completion(ended=True)
+                except Exception as error:
+                    on_error(error)
+                    return
+                if latest is not None and not latest.complete:
+                    observer.on_next(completion)
+                observer.on_completed()
+
+            return source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
 
         return Observable(subscribe)
 

@@ -35,21 +35,24 @@ class Backlog(Generic[T]):
         ValueError: ``size`` is less than 1 or ``overflow`` is no known word.
 
     Attributes:
+        size: How many items wait at most.
         out: How many of the items taken are still being processed, and count as waiting.
+        dropped: How many items were lost.
     """
 
-    __slots__ = ("_items", "_overflow", "_pauses", "_size", "out")
+    __slots__ = ("_items", "_overflow", "_pauses", "dropped", "out", "size")
 
     def __init__(self, size: int, overflow: Overflow) -> None:
         if size < 1:
             raise ValueError(f"the size of a buffer must be at least 1, not {size}")
         if overflow not in get_args(Overflow):
             raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}, not {overflow!r}")
-        self._size = size
+        self.size = size
         self._overflow = overflow
         self._items: deque[T | Conflation[T]] = deque()
         self._pauses = Pauses()
         self.out = 0
+        self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -62,23 +65,27 @@ class Backlog(Generic[T]):
         """
         if self._overflow == "conflate" and self._merged(item):
             return
-        excess = len(self._items) + self.out + 1 - self._size
+        excess = len(self._items) + self.out + 1 - self.size
         if self._overflow in {"pause", "conflate"}:
             if excess >= 0 and not self._pauses.hold() and excess > 0:
                 raise BufferOverflowError(
-                    f"{self._size} items wait and there is no producer to pause: the source is no rxllm source, "
+                    f"{self.size} items wait and there is no producer to pause: the source is no rxllm source, "
                     "or an operator with a timer or thread of its own stands between",
-                    size=self._size,
+                    size=self.size,
                 )
-        elif excess > 0:
-            if self._overflow == "drop_newest":
-                return
-            if self._overflow == "error":
-                raise BufferOverflowError(f"{self._size} items wait already", size=self._size)
-            if not self._items:  # all that could be dropped is being processed
-                return
-            self._items.popleft()
+        elif excess > 0 and not self._make_room():
+            return
         self._items.append(item)
+
+    def _make_room(self) -> bool:
+        """Drop the oldest item, if there is one to drop; otherwise it is the new one that is dropped."""
+        if self._overflow == "error":
+            raise BufferOverflowError(f"{self.size} items wait already", size=self.size)
+        self.dropped += 1
+        if self._overflow == "drop_newest" or not self._items:
+            return False
+        self._items.popleft()
+        return True
 
     def _merged(self, item: T) -> bool:
         """Whether the item became one with the last that waits."""
@@ -104,7 +111,7 @@ class Backlog(Generic[T]):
 
     def relax(self) -> None:
         """Resume the producers when at least half of the room is free: after items were taken."""
-        if self._pauses and len(self._items) + self.out <= self._size // 2:
+        if self._pauses and len(self._items) + self.out <= self.size // 2:
             self._pauses.release()
 
     def clear(self) -> None:

@@ -62,7 +62,8 @@ def tee_to(
     Args:
         sink: Where the copies go: one of ``rxllm.sinks``, or anything with its two methods.
         buffer_size: How many items wait or are being written at most, at least 1.
-        overflow: What happens to more.
+        overflow: What happens to more. What is dropped is missing in the sink only, which is told so at the end: a
+            recording with a gap fails when it is replayed.
         on_error: What a failure of the sink does: ``"raise"`` fails the stream, ``"detach"`` logs a warning and goes on
             without the sink.
 
@@ -204,10 +205,17 @@ class _Tee(Generic[T]):
         except Exception as error:  # decided upon by on_error
             failure = error
         try:
-            await stream.close(self._ending or Ending("failed", failure))
+            await stream.close(self._ending_for_the_sink(failure))
         except Exception as error:  # decided upon by on_error
             failure = failure or error
         return failure
+
+    def _ending_for_the_sink(self, failure: Exception | None) -> Ending:
+        """How the stream ended, seen from the sink: one that did not get every item never had the whole of it."""
+        if self._backlog.dropped and self._ending == Ending("completed"):
+            dropped = self._backlog.dropped
+            return Ending("failed", BufferOverflowError(f"{dropped} items were dropped", size=self._backlog.size))
+        return self._ending or Ending("failed", failure)
 
     async def _write_batches(self, stream: SinkStream[T]) -> None:
         while self._backlog or self._ending is None:

@@ -40,7 +40,8 @@ def tee_to_display(
     Each delta is written and flushed by a thread, so a terminal that blocks stops neither the loop nor other streams;
     its own stream is paused when ``buffer_size`` items wait. Control characters, escape sequences and characters that
     reorder text are made visible instead of taking effect. The end goes on when everything is written; on dispose
-    what came until then is still shown.
+    what came until then is still shown. What others print to the
+    same file meanwhile may come before text that is still under way.
 
     Args:
         file: Where to; ``sys.stdout`` at the time of subscribing if ``None``.

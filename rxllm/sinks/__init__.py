@@ -1,8 +1,8 @@
 """Where ``operators.tee_to`` puts what passes."""
 
-from rxllm.operators._display import ConsoleSink
+from rxllm.operators._display import ConsoleSink, printable
 from rxllm.sinks._jsonlines import JSONLinesSink
 from rxllm.sinks._sqlite import SQLiteSink
 from rxllm.sinks._store import StoreSink
 
-__all__ = ["ConsoleSink", "JSONLinesSink", "SQLiteSink", "StoreSink"]
+__all__ = ["ConsoleSink", "JSONLinesSink", "SQLiteSink", "StoreSink", "printable"]

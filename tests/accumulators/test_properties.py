@@ -167,7 +167,7 @@ def test_the_whole_is_the_original_and_each_part_a_prefix(stream: tuple[list[Cho
         assert seen(calls) == [(call.id, call.name, call.arguments) for call in original.calls]
         assert [call.function.parsed for call in calls] == [json.loads(call.arguments) for call in original.calls]
     for snapshot, then in snapshots:
-        assert snapshot == then
+        assert snapshot.model_copy(update={"complete": False}) == then
 
 
 @given(streams())

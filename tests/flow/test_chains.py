@@ -17,6 +17,7 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 from rxllm import operators as ops
 from rxllm.flow import Pauses
 from rxllm.sources import from_async_iterable
+from rxllm.typing import OperatorFunction
 
 ITEMS = 5_000
 ROOM = 8
@@ -72,6 +73,28 @@ async def identity(number: int) -> int:
     return number
 
 
+def ten_numbers(tens: int) -> Observable[int]:
+    def one(number: int) -> int:
+        return tens * 10 + number
+
+    return numbers(10).pipe(rx_ops.map(one))
+
+
+def one_key(_: int) -> int:
+    return 0
+
+
+GROUP: OperatorFunction[int, Any] = rx_ops.group_by(one_key)
+
+
+def itself(group: Observable[int]) -> Observable[int]:
+    return group
+
+
+def negative(number: int) -> int:
+    return -1 - number
+
+
 def fails_after(count: int) -> Callable[[Observable[int]], Observable[int]]:
     def check(number: int) -> int:
         if number == count:
@@ -98,9 +121,9 @@ CHAINS: dict[str, Callable[[], Observable[int]]] = {
     "do_action": lambda: numbers().pipe(rx_ops.do_action(lambda _: None)),
     "take_while": lambda: numbers().pipe(rx_ops.take_while(lambda _: True)),
     "flat_map": lambda: numbers().pipe(rx_ops.flat_map(reactivex.just)),
-    "concat_map": lambda: numbers(ITEMS // 10).pipe(rx_ops.map(lambda n: numbers(10).pipe(rx_ops.map(lambda m: n * 10 + m))), rx_ops.concat_all()),
+    "concat_map": lambda: numbers(ITEMS // 10).pipe(rx_ops.map(ten_numbers), rx_ops.concat_all()),
     "switch_map": lambda: reactivex.just(0).pipe(rx_ops.switch_map(lambda _: numbers())),
-    "group_by": lambda: numbers().pipe(rx_ops.group_by(lambda _: 0), rx_ops.flat_map(lambda group: group)),
+    "group_by": lambda: numbers().pipe(GROUP, rx_ops.flat_map(itself)),
     "concat": lambda: reactivex.concat(numbers(ITEMS // 2), numbers(ITEMS).pipe(rx_ops.skip(ITEMS // 2))),
     "catch": lambda: reactivex.catch(numbers(0).pipe(rx_ops.concat(reactivex.throw(ConnectionError()))), numbers()),
     "share": lambda: numbers().pipe(rx_ops.share()),
@@ -110,9 +133,12 @@ CHAINS: dict[str, Callable[[], Observable[int]]] = {
     "map_async": lambda: numbers().pipe(ops.map_async(identity)),
     "map_async, four at once": lambda: numbers().pipe(ops.map_async(identity, max_concurrency=4)),
     "all of ours": lambda: numbers().pipe(
-        ops.timeout_per_chunk(60), ops.buffer_with_backpressure(4), ops.map_async(identity), ops.buffer_with_backpressure(4)
+        ops.timeout_per_chunk(60),
+        ops.buffer_with_backpressure(4),
+        ops.map_async(identity),
+        ops.buffer_with_backpressure(4),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
@@ -128,10 +154,10 @@ async def test_a_slow_consumer_bounds_what_waits_and_loses_nothing(chain: Callab
 async def test_behind_merge_one_item_of_each_further_source_is_in_excess() -> None:
     consumer = SlowConsumer()
 
-    await consumer.consume(reactivex.merge(numbers(), numbers().pipe(rx_ops.map(lambda number: -1 - number))))
+    await consumer.consume(reactivex.merge(numbers(), numbers().pipe(rx_ops.map(negative))))
 
     assert [number for number in consumer.received if number >= 0] == list(range(ITEMS))
-    assert [-1 - number for number in consumer.received if number < 0] == list(range(ITEMS))
+    assert [negative(number) for number in consumer.received if number < 0] == list(range(ITEMS))
     assert consumer.most <= ROOM + 1
 
 

@@ -265,8 +265,23 @@ def test_a_snapshot_does_not_change_any_more() -> None:
     marbles = Marbles()
     recording = marbles.run(marbles.chunks("-a-b-c|").pipe(ops.accumulate_snapshots()))
 
-    texts = [event.value.message.content for event in recording.events[:-1]]  # type: ignore[union-attr]
-    assert texts == ["a", "ab", "abc"]
+    snapshots = [event.value for event in recording.events[:-1]]  # type: ignore[union-attr]
+    assert [snapshot.message.content for snapshot in snapshots] == ["a", "ab", "abc", "abc"]
+    assert [snapshot.complete for snapshot in snapshots] == [False, False, False, True]
+
+
+def test_the_last_snapshot_is_the_completion() -> None:
+    frames = [chunk.model_dump_json(exclude_unset=True) for chunk in (CALL["a"], CALL["b"])]
+    chunks = reactivex.of(*frames, "[DONE]").pipe(ops.parse())
+
+    assert rxllm.run(chunks.pipe(ops.accumulate_snapshots())) == rxllm.run(chunks.pipe(ops.accumulate()))
+
+
+def test_a_last_snapshot_with_glued_arguments_fails_as_the_completion_does() -> None:
+    glued = tool_chunk('{"a":1}{"a":2}', id="1", name="f").model_dump_json(exclude_unset=True)
+
+    with pytest.raises(ToolCallError):
+        rxllm.run(reactivex.of(glued, "[DONE]").pipe(ops.parse(), ops.accumulate_snapshots()))
 
 
 def test_content_of_choice_0_only() -> None:

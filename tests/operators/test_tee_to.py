@@ -133,6 +133,9 @@ def test_dropping_loses_items_of_the_sink_only() -> None:
     assert [event.value for event in recording.events[:-1]] == list("abcdef")  # type: ignore[union-attr]
     assert oldest.batches == [["a"], ["e", "f"]]
     assert newest.batches == [["a"], ["b", "c"]]
+    for store in (oldest, newest):
+        assert store.ending is not None
+        assert str(store.ending.error) == "3 items were dropped"
     assert_pauses(source, "")
 
 

@@ -112,7 +112,7 @@ async def test_a_refused_handshake() -> None:
 async def test_no_server() -> None:
     async with ScriptedServer() as server:
         url = server.ws_url
-    with pytest.raises(APIConnectionError, match="no answer from ws://127.0.0.1"):
+    with pytest.raises(APIConnectionError, match=r"no answer from ws://127\.0\.0\.1"):
         await collect(from_websocket(url))
 
 
@@ -167,20 +167,25 @@ async def test_a_pause_reaches_the_server() -> None:
 
 
 async def test_a_session_of_ones_own_is_used_and_left_open() -> None:
-    async with ScriptedServer("Hello", repeat=True) as server:
-        async with aiohttp.ClientSession(headers={"X-Session": "1"}) as session:
-            await collect(from_websocket(server.ws_url, send=("{}",), session=session))
-            assert not session.closed
-            await collect(from_websocket(server.ws_url, send=("{}",), session=lambda: session))
+    async with (
+        ScriptedServer("Hello", repeat=True) as server,
+        aiohttp.ClientSession(headers={"X-Session": "1"}) as session,
+    ):
+        await collect(from_websocket(server.ws_url, send=("{}",), session=session))
+        assert not session.closed
+        await collect(from_websocket(server.ws_url, send=("{}",), session=lambda: session))
 
     assert [request.headers["x-session"] for request in server.requests] == ["1", "1"]
 
 
 async def test_a_redirect_to_another_origin_drops_whatever_may_be_a_credential() -> None:
     headers = {"Authorization": f"Bearer {KEY}", "api-key": KEY}
-    async with ScriptedServer("Hello") as other, ScriptedServer(script.redirect(other.url)) as server:
-        async with aiohttp.ClientSession(headers={"x-api-key": KEY}) as session:
-            frames = await collect(from_websocket(server.ws_url, send=("{}",), headers=headers, session=session))
+    async with (
+        ScriptedServer("Hello") as other,
+        ScriptedServer(script.redirect(other.url)) as server,
+        aiohttp.ClientSession(headers={"x-api-key": KEY}) as session,
+    ):
+        frames = await collect(from_websocket(server.ws_url, send=("{}",), headers=headers, session=session))
 
     assert frames[-1] == "[DONE]"
     assert server.requests[0].headers["api-key"] == KEY

@@ -1,0 +1,162 @@
+"""The public surface: what is there, what it is called, and what importing it does."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import rxllm
+from rxllm import operators
+
+MODELS = (
+    *("ChatRequest", "Message", "Role", "ToolCall", "FunctionCall", "StreamChunk", "StreamChoice", "Delta"),
+    *("ToolCallDelta", "FunctionCallDelta", "Usage", "FinishReason", "ChatCompletion", "ServerSentEvent"),
+)
+
+PARAMETERS = {
+    "from_sse": ("url", "json", "method", "headers", "session"),
+    "from_websocket": ("url", "send", "headers", "session"),
+    "from_async_iterable": ("factory_or_iterable",),
+    "from_recording": ("path",),
+    "iterate": ("observable", "buffer_size"),
+    "run": ("observable",),
+    "LLMClient": ("base_url", "api_key"),
+    "LLMClient.chat_stream": ("self", "request"),
+    "LLMClient.websocket_stream": ("self", "request"),
+    "StreamAccumulator.process_chunk": ("self", "chunk"),
+    "StreamAccumulator.completion": ("self",),
+    "StreamAccumulator.message": ("self",),
+    "FlowControl.current": (),
+    "operators.decode_sse": ("max_event_bytes",),
+    "operators.parse": ("dialect",),
+    "operators.timeout_per_chunk": ("seconds", "first", "other", "scheduler"),
+    "operators.accumulate": (),
+    "operators.accumulate_snapshots": (),
+    "operators.accumulate_tool_calls": ("eager",),
+    "operators.content": (),
+    "operators.buffer_with_backpressure": ("size", "overflow"),
+    "operators.map_async": ("mapper", "max_concurrency", "ordered"),
+    "operators.tee_to": ("sink", "buffer_size", "overflow"),
+    "operators.tee_to_display": ("file",),
+    "sinks.SQLiteSink": ("path",),
+    "sinks.JSONLinesSink": ("path",),
+}
+"""The names that users write, and the parameters that they may count on. More may follow those."""
+
+# Nothing can go wrong in these but what the source and the user's own callbacks raise.
+RAISE_NOTHING = {"content"}
+
+
+def packages() -> list[ModuleType]:
+    """Every module that a user may import from: those without an underscore."""
+    names = [module.name for module in pkgutil.walk_packages(rxllm.__path__, "rxllm.")]
+    return [rxllm, *(importlib.import_module(name) for name in names if "._" not in name)]
+
+
+EXPORTS = {f"{package.__name__}.{name}": (package, name) for package in packages() for name in package.__all__}
+
+
+@pytest.mark.parametrize(("package", "name"), EXPORTS.values(), ids=EXPORTS)
+def test_what_is_exported_exists_and_is_documented(package: ModuleType, name: str) -> None:
+    exported = getattr(package, name)
+
+    if inspect.isclass(exported):
+        # Not an inherited docstring: that would say what something else is.
+        assert vars(exported).get("__doc__")
+    elif inspect.isfunction(exported) or inspect.ismodule(exported):
+        assert exported.__doc__
+
+
+@pytest.mark.parametrize("package", packages(), ids=lambda package: package.__name__)
+def test_exports_are_listed_once_and_documented_as_a_whole(package: ModuleType) -> None:
+    assert len(set(package.__all__)) == len(package.__all__)
+    assert package.__doc__
+
+
+def test_the_names_of_the_package_are_sorted() -> None:
+    assert rxllm.__all__ == sorted(rxllm.__all__)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_models_are_there(name: str) -> None:
+    assert name in rxllm.__all__
+    assert inspect.isclass(getattr(rxllm, name))
+
+
+@pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
+def test_the_names_that_users_write(name: str, parameters: tuple[str, ...]) -> None:
+    value: Any = rxllm
+    for part in name.split("."):
+        value = getattr(value, part)
+
+    assert name.partition(".")[0] in rxllm.__all__
+    found = list(inspect.signature(value).parameters)
+    assert [each for each in found if each in parameters] == list(parameters)
+
+
+def test_every_operator_is_a_name_that_users_write() -> None:
+    assert {f"operators.{name}" for name in operators.__all__} <= PARAMETERS.keys()
+
+
+@pytest.mark.parametrize("name", operators.__all__)
+def test_every_operator_documents_itself(name: str) -> None:
+    operator: Callable[..., Any] = getattr(operators, name)
+    doc = inspect.getdoc(operator) or ""
+    head, _, rest = doc.partition("\n\n::\n\n")
+    sections = {line[:-1] for line in rest.splitlines() if line.endswith(":") and not line.startswith(" ")}
+
+    assert head.count("\n") == 0, "one sentence first"
+    assert head.endswith(".")
+    assert "result  " in rest, "a diagram that says what comes out"
+    expected = {"Returns", "Example", "See also"}
+    parameters = inspect.signature(operator).parameters
+    if parameters:
+        expected.add("Args")
+    if name not in RAISE_NOTHING:
+        expected.add("Raises")
+    assert sections == expected
+    for parameter in parameters:
+        assert f"\n    {parameter}: " in doc
+    assert "\n    >>> " in doc
+
+
+OBSERVED_IMPORT = """
+import os, sys
+
+READING = os.O_RDONLY | os.O_CLOEXEC
+acts = []
+
+def watch(event, arguments):
+    if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        acts.append((event, arguments[0]))
+    elif event.startswith(("socket.", "subprocess.", "sqlite3.", "os.system", "os.fork", "_thread.")):
+        acts.append((event, arguments))
+
+sys.addaudithook(watch)
+import rxllm
+import threading
+
+print(acts, threading.active_count(), *sorted(sys.modules), sep="\\n")
+"""
+
+
+def test_importing_does_nothing_and_imports_nothing_optional() -> None:
+    output = subprocess.run(
+        [sys.executable, "-B", "-W", "error", "-c", OBSERVED_IMPORT], check=True, capture_output=True, text=True
+    )
+
+    acts, threads, *modules = output.stdout.splitlines()
+    assert output.stderr == ""
+    assert acts == "[]"
+    assert threads == "1"
+    assert "rxllm.operators" in modules
+    # What tests, types and further stores need is for those who use them.
+    assert not {"rxllm.testing", "pytest", "hypothesis", "coverage", "rich", "redis", "xllamacpp"} & set(modules)

@@ -1,0 +1,88 @@
+"""What the types say of pipelines; checked by mypy and pyright, never run.
+
+``assert_type`` says what is inferred. A line that must be refused says which error it is; mypy fails if it is not
+refused (``warn_unused_ignores``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import assert_type
+
+from reactivex import Observable
+from reactivex import operators as rx_ops
+
+import rxllm
+from rxllm import operators as ops
+from rxllm.sinks import SQLiteSink
+from rxllm.typing import Ending
+
+
+async def a_pipeline_ends_in_a_completion(client: rxllm.LLMClient, request: rxllm.ChatRequest) -> None:
+    chunks = client.chat_stream(request)
+    assert_type(chunks, Observable[rxllm.StreamChunk])
+    assert_type(await chunks.pipe(ops.accumulate()), rxllm.ChatCompletion)
+    assert_type(rxllm.run(chunks.pipe(ops.accumulate())), rxllm.ChatCompletion)
+    assert_type(
+        await chunks.pipe(
+            ops.timeout_per_chunk(10, first=60),
+            ops.tee_to_display(),
+            ops.tee_to(SQLiteSink("chats.db")),
+            ops.buffer_with_backpressure(16, overflow="conflate"),
+            ops.accumulate(),
+        ),
+        rxllm.ChatCompletion,
+    )
+
+
+def each_operator_says_what_comes_out(chunks: Observable[rxllm.StreamChunk]) -> None:
+    assert_type(chunks.pipe(ops.content()), Observable[str])
+    assert_type(chunks.pipe(ops.accumulate_snapshots()), Observable[rxllm.ChatCompletion])
+    assert_type(chunks.pipe(ops.accumulate_tool_calls()), Observable[rxllm.ToolCall])
+    assert_type(chunks.pipe(ops.content(), rx_ops.map(len)), Observable[int])
+
+
+def transports_of_ones_own(blocks: Observable[bytes]) -> None:
+    assert_type(blocks.pipe(ops.decode_sse()), Observable[rxllm.ServerSentEvent])
+    assert_type(rxllm.from_sse("http://127.0.0.1/"), Observable[rxllm.ServerSentEvent])
+    assert_type(rxllm.from_websocket("ws://127.0.0.1/"), Observable[str])
+
+
+async def other_streams(stream: AsyncIterator[int]) -> None:
+    numbers = rxllm.from_async_iterable(stream)
+    assert_type(numbers, Observable[int])
+    async for number in rxllm.iterate(numbers):
+        assert_type(number, int)
+
+
+async def coroutines_in_a_pipeline(chunks: Observable[rxllm.StreamChunk]) -> None:
+    async def length(text: str) -> int:
+        return len(text)
+
+    assert_type(chunks.pipe(ops.content(), ops.map_async(length, max_concurrency=4)), Observable[int])
+
+
+class Lines:
+    """A sink of text."""
+
+    async def open(self) -> Lines:
+        return self
+
+    async def write(self, items: Sequence[str], /) -> None: ...
+
+    async def close(self, ending: Ending, /) -> None: ...
+
+
+def a_sink_of_ones_own(chunks: Observable[rxllm.StreamChunk]) -> None:
+    sink: rxllm.Sink[str] = Lines()
+    assert_type(chunks.pipe(ops.content(), ops.tee_to(sink)), Observable[str])
+
+
+def what_does_not_fit_is_refused(events: Observable[rxllm.ServerSentEvent], texts: Observable[str]) -> None:
+    events.pipe(ops.accumulate())  # type: ignore[arg-type]
+    events.pipe(ops.content())  # type: ignore[arg-type]
+    texts.pipe(ops.decode_sse())  # type: ignore[arg-type]
+    texts.pipe(ops.accumulate_tool_calls())  # type: ignore[arg-type]
+    ops.buffer_with_backpressure(16, overflow="forget")  # type: ignore[arg-type]
+    ops.timeout_per_chunk("10")  # type: ignore[call-overload]
+    ops.map_async(len)  # type: ignore[arg-type]
