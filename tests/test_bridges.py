@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import reactivex
 from reactivex import Observable
+from reactivex import operators as rx_ops
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.subject import Subject
 
@@ -113,6 +114,14 @@ async def test_what_waits_comes_before_the_overflow() -> None:
             received.append(number)  # noqa: PERF401 - a comprehension would lose them
 
     assert received == list(range(8))
+
+
+async def test_an_error_behind_the_overflow_does_not_hide_it() -> None:
+    source = reactivex.of(*range(100)).pipe(rx_ops.concat(reactivex.throw(ZeroDivisionError())))
+
+    with pytest.raises(BufferOverflowError):
+        async for _ in rxllm.iterate(source, buffer_size=8):
+            pass
 
 
 @pytest.mark.parametrize("size", [0, -1])

@@ -16,6 +16,7 @@ import email.utils
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, TypeAlias
+from urllib.parse import urljoin
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
@@ -25,7 +26,6 @@ from rxllm.exceptions import (
     APIConnectionError,
     APIResponseError,
     APIStatusError,
-    RxllmError,
     excerpt,
 )
 
@@ -39,6 +39,7 @@ __all__ = [
     "fail_when_closed",
     "open_response",
     "origin_of",
+    "parse_url",
     "require_event_stream",
     "shown",
     "use_session",
@@ -57,6 +58,8 @@ CONNECT_SECONDS = 30.0
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BECOMES_GET = frozenset({301, 302, 303})
+# A WebSocket begins with a request over HTTP.
+_ORIGIN_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray")
 # Fields of the protocol itself; everything else may carry a credential.
 _PROTOCOL_HEADERS = frozenset(
@@ -97,10 +100,9 @@ class Headers(dict[str, str]):
         return text
 
 
-def shown(url: StrOrURL) -> str:
+def shown(url: URL) -> str:
     """The URL for a message: without user, password, query and fragment, which may hold a key."""
-    bare = URL(url).with_query(None).with_fragment(None)
-    return str(bare.with_user(None) if bare.absolute else bare)
+    return str(url.with_user(None).with_query(None).with_fragment(None))
 
 
 @contextlib.asynccontextmanager
@@ -114,28 +116,32 @@ async def use_session(session: SessionLike | None) -> AsyncGenerator[aiohttp.Cli
             yield own
 
 
-def origin_of(url: URL) -> URL:
-    """Scheme, host and port; a WebSocket has the origin of its handshake.
+def parse_url(url: StrOrURL, *, base: str = "") -> URL:
+    """The URL, which is one that can be requested; a reference is relative to ``base``.
 
     Raises:
-        APIConnectionError: It has none.
+        APIConnectionError: It has no host, or a scheme other than http, https, ws and wss.
     """
     try:
-        origin = url.origin()
-        return origin.with_scheme({"ws": "http", "wss": "https"}.get(origin.scheme, origin.scheme))
-    except ValueError:
-        raise APIConnectionError(f"not a URL that can be requested: {shown(url)!r}") from None
+        parsed = URL(urljoin(base, str(url)))
+        requestable = parsed.scheme in _ORIGIN_SCHEMES and bool(parsed.host)
+    except ValueError:  # the text of which is the URL, with the query
+        requestable = False
+    if not requestable:
+        raise APIConnectionError("the URL is none that can be requested")
+    return parsed
+
+
+def origin_of(url: URL) -> URL:
+    """Scheme, host and port; a WebSocket has the origin of its handshake."""
+    return url.origin().with_scheme(_ORIGIN_SCHEMES[url.scheme])
 
 
 @contextlib.contextmanager
-def connecting(url: StrOrURL) -> Generator[None]:
+def connecting(url: URL) -> Generator[None]:
     """Translate what goes wrong before there is an answer."""
     try:
         yield
-    except RxllmError:  # is an OSError, too, if it is about a connection
-        raise
-    except aiohttp.InvalidURL:  # its text is the URL, with the query
-        raise APIConnectionError(f"not a URL that can be requested: {shown(url)!r}") from None
     except (aiohttp.ClientError, OSError) as error:
         reason = str(error) or type(error).__name__
         raise APIConnectionError(f"no answer from {shown(url)}: {reason}") from error
@@ -159,7 +165,7 @@ def drop_credentials(origin: URL) -> aiohttp.ClientMiddlewareType:
 async def open_response(
     session: aiohttp.ClientSession,
     method: str,
-    url: StrOrURL,
+    url: URL,
     *,
     headers: Headers,
     body: bytes | None,
@@ -171,12 +177,11 @@ async def open_response(
         APIConnectionError: No answer, or too many redirects.
         APIStatusError: An answer with a status of 400 or more, or a redirect that leads nowhere.
     """
-    target = URL(url)
-    origin = origin_of(target)
+    target = url
     for _ in range(MAX_REDIRECTS + 1):
+        if origin_of(target) != origin_of(url):
+            options["middlewares"] = (drop_credentials(origin_of(url)),)
         with connecting(target):
-            if origin_of(target) != origin:
-                options["middlewares"] = (drop_credentials(origin),)
             response = await session.request(
                 method, target, headers=headers, data=body, allow_redirects=False, **options
             )
@@ -184,7 +189,7 @@ async def open_response(
         if response.status not in _REDIRECTS or location is None:
             return await _raise_for_status(response, headers)
         response.release()
-        target = target.join(URL(location))
+        target = parse_url(location, base=str(target))
         if response.status in _BECOMES_GET and method != "HEAD":
             method, body = "GET", None
     raise APIConnectionError(f"more than {MAX_REDIRECTS} redirects from {shown(url)}")

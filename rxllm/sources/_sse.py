@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
+from loguru import logger
 from reactivex import Observable
 
 from rxllm.exceptions import StreamInterruptedError
@@ -21,6 +22,7 @@ from rxllm.sources._http import (
     Ssl,
     fail_when_closed,
     open_response,
+    parse_url,
     require_event_stream,
     shown,
     use_session,
@@ -75,7 +77,7 @@ def from_sse(
         The events, in order; completes with the body.
 
     Raises:
-        APIConnectionError: As ``on_error``, like all of these: no connection came about.
+        APIConnectionError: As ``on_error``, like all of these: no connection came about, or too many redirects.
         APIStatusError: The status is 400 or more.
         APIResponseError: The answer is no event stream.
         StreamInterruptedError: The connection was lost in the middle of the body.
@@ -96,7 +98,7 @@ def from_sse(
 
     async def produce(emitter: Emitter[ServerSentEvent]) -> None:
         async with use_session(session) as client:
-            response = await open_response(client, method, url, headers=request_headers, body=body, **options)
+            response = await open_response(client, method, parse_url(url), headers=request_headers, body=body, **options)
             async with response:
                 if check_content_type:
                     await require_event_stream(response, request_headers)
@@ -122,6 +124,8 @@ async def _emit_events(
             await emitter.emit(decoder.feed(content._read_nowait(-1)))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             raise _interrupted(response, emitter, error) from error
         if not block:
+            if discarded := decoder.close():
+                logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
             return
         events = decoder.feed(block)
         if events and events[-1].data == end_marker:

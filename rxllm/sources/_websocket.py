@@ -12,7 +12,7 @@ from aiohttp.typedefs import StrOrURL
 from reactivex import Observable
 from yarl import URL
 
-from rxllm.exceptions import APIStatusError, DecodeError, LimitExceededError, RxllmError, StreamInterruptedError, excerpt
+from rxllm.exceptions import APIStatusError, DecodeError, LimitExceededError, StreamInterruptedError, excerpt
 from rxllm.sources._http import (
     CONNECT_SECONDS,
     Headers,
@@ -21,6 +21,7 @@ from rxllm.sources._http import (
     connecting,
     drop_credentials,
     origin_of,
+    parse_url,
     shown,
     use_session,
 )
@@ -88,17 +89,11 @@ def from_websocket(
     }
 
     async def produce(emitter: Emitter[str]) -> None:
-        async with use_session(session) as client, _guarded(client, URL(url)) as guarded:
-            socket = await _connect(guarded, url, request_headers, options)
-            async with socket:
-                try:
-                    for frame in send:
-                        await socket.send_str(frame if isinstance(frame, str) else json.dumps(frame))
-                    await _emit_frames(socket, emitter, url, max_frame_bytes)
-                except RxllmError:  # is an OSError, too, if it is about a connection
-                    raise
-                except (aiohttp.ClientError, OSError) as error:
-                    raise _interrupted(url, emitter, str(error) or type(error).__name__) from error
+        target = parse_url(url)
+        async with use_session(session) as client, _guarded(client, target) as guarded:
+            async with await _connect(guarded, target, request_headers, options) as socket:
+                await _send(socket, send, target)
+                await _emit_frames(socket, emitter, target, max_frame_bytes)
 
     return task_source(produce)
 
@@ -123,7 +118,7 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
 
 
 async def _connect(
-    session: aiohttp.ClientSession, url: StrOrURL, headers: Headers, options: dict[str, Any]
+    session: aiohttp.ClientSession, url: URL, headers: Headers, options: dict[str, Any]
 ) -> aiohttp.ClientWebSocketResponse:
     try:
         with connecting(url):
@@ -137,8 +132,16 @@ async def _connect(
     raise APIStatusError(f"{status} from {shown(url)}: {excerpt(reason)}", status=status, body=reason)
 
 
+async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[Any], url: URL) -> None:
+    try:
+        for frame in frames:
+            await socket.send_str(frame if isinstance(frame, str) else json.dumps(frame))
+    except (aiohttp.ClientError, OSError) as error:
+        raise _interrupted(url, 0, str(error) or type(error).__name__) from error
+
+
 async def _emit_frames(
-    socket: aiohttp.ClientWebSocketResponse, emitter: Emitter[str], url: StrOrURL, max_frame_bytes: int
+    socket: aiohttp.ClientWebSocketResponse, emitter: Emitter[str], url: URL, max_frame_bytes: int
 ) -> None:
     while True:
         await emitter.ready()
@@ -148,36 +151,33 @@ async def _emit_frames(
         elif message.type in _ENDS:
             if socket.close_code in _GOOD_CLOSES:
                 return
-            raise _interrupted(
-                url, emitter, f"closed with code {socket.close_code} {excerpt(str(message.extra or ''))}"
-            )
-        elif message.type is aiohttp.WSMsgType.BINARY:
-            raise DecodeError(
-                f"binary frame at position {emitter.count}, where text was expected: {excerpt(message.data)}",
-                dialect="websocket",
-                position=emitter.count,
-                text=excerpt(message.data),
-            )
+            reason = f"closed with code {socket.close_code} {excerpt(str(message.extra or ''))}"
+            raise _interrupted(url, emitter.count, reason)
         else:
-            raise _protocol_error(message.data, url, emitter, max_frame_bytes)
+            raise _refusal(message, emitter.count, max_frame_bytes)
 
 
-def _protocol_error(error: object, url: StrOrURL, emitter: Emitter[str], max_frame_bytes: int) -> Exception:
-    """What aiohttp reports as an ERROR message: a violation of the protocol, or the loss of the connection."""
-    if not isinstance(error, aiohttp.WebSocketError):
-        return _interrupted(url, emitter, str(error) or type(error).__name__)
-    if error.code == _TOO_BIG:
+def _refusal(message: aiohttp.WSMessage, position: int, max_frame_bytes: int) -> Exception:
+    """A frame that is no text, or breaks the protocol."""
+    if message.type is aiohttp.WSMsgType.BINARY:
+        return DecodeError(
+            f"binary frame at position {position}, where text was expected: {excerpt(message.data)}",
+            dialect="websocket",
+            position=position,
+            text=excerpt(message.data),
+        )
+    if getattr(message.data, "code", None) == _TOO_BIG:
         return LimitExceededError(
-            f"frame {emitter.count} is larger than {max_frame_bytes} bytes",
+            f"frame {position} is larger than {max_frame_bytes} bytes",
             limit="max_frame_bytes",
             maximum=max_frame_bytes,
         )
     return DecodeError(
-        f"frame {emitter.count} breaks the protocol: {error}", dialect="websocket", position=emitter.count, text=""
+        f"frame {position} breaks the protocol: {message.data}", dialect="websocket", position=position, text=""
     )
 
 
-def _interrupted(url: StrOrURL, emitter: Emitter[str], reason: str) -> StreamInterruptedError:
+def _interrupted(url: URL, frames: int, reason: str) -> StreamInterruptedError:
     return StreamInterruptedError(
-        f"the connection to {shown(url)} was lost after {emitter.count} frames: {reason}", events=emitter.count
+        f"the connection to {shown(url)} was lost after {frames} frames: {reason}", events=frames
     )

@@ -106,6 +106,19 @@ def test_the_events_of_a_block_from_a_producer_that_cannot_be_paused_are_emitted
     assert_marbles(recording, "-(123) @20ms |")
 
 
+def test_a_block_of_another_producer_waits_behind_the_events_that_wait() -> None:
+    marbles = Marbles()
+    first = marbles.cold("-a|", a=b"data: 1\n\ndata: 2\n\n")
+    second = marbles.cold("-b|", b=b"data: 3\n\n")
+
+    recording = marbles.run(
+        reactivex.merge(first, second).pipe(ops.decode_sse(), rx_ops.map(lambda event: event.data)), takes=2
+    )
+
+    # The second producer is known to the consumer, and can be paused by it, only from its first item on.
+    assert_marbles(recording, "-1-(23)|")
+
+
 def test_a_dispose_while_events_wait_forgets_them() -> None:
     marbles = Marbles()
     source = marbles.cold("-a--|", a=b"data: 1\n\ndata: 2\n\n")

@@ -172,6 +172,17 @@ def test_a_full_queue_with_nobody_to_pause_fails_the_stream_and_keeps_what_there
     assert isinstance(store.ending.error, BufferOverflowError)
 
 
+def test_after_an_overflow_nothing_more_is_passed_or_stored() -> None:
+    """A source that emits all it has while it is subscribed to cannot be stopped."""
+    marbles = Marbles()
+    store = Store()
+
+    recording = marbles.run(reactivex.of(*range(10)).pipe(ops.tee_to(store, buffer_size=2)))
+
+    assert_marbles(recording, "(ab#)", a=0, b=1, error=BufferOverflowError)
+    assert store.items == [0, 1]
+
+
 @pytest.mark.parametrize("where", ["open", "write", "close"])
 def test_a_failing_sink_fails_the_stream(where: str) -> None:
     marbles = Marbles()

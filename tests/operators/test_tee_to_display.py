@@ -183,6 +183,36 @@ def test_a_terminal_that_blocks_does_not_keep_the_program_from_ending() -> None:
     drained.join()
 
 
+async def test_a_display_whose_stream_was_left_shows_what_came_until_then() -> None:
+    screen = io.StringIO()
+    before = asyncio.all_tasks()
+    subscription = reactivex.concat(reactivex.of("Hello"), reactivex.never()).pipe(ops.tee_to_display(screen)).subscribe()
+
+    subscription.dispose()
+    await asyncio.wait(asyncio.all_tasks() - before)
+
+    assert screen.getvalue() == "Hello\n"
+
+
+async def test_a_display_that_blocks_is_given_up_when_its_stream_was_left() -> None:
+    reading, screen = blocked_pipe()
+    threads = set(threading.enumerate())
+    before = asyncio.all_tasks()
+    subscription = reactivex.concat(reactivex.of("Hello"), reactivex.never()).pipe(ops.tee_to_display(screen)).subscribe()
+    await asyncio.sleep(0)
+
+    subscription.dispose()
+    (writer,) = asyncio.all_tasks() - before
+    writer.cancel()
+    await asyncio.wait({writer})
+    (display,) = set(threading.enumerate()) - threads
+    seen = asyncio.create_task(asyncio.to_thread(drain, reading))
+    await asyncio.to_thread(display.join)
+    screen.close()
+
+    assert (await seen).lstrip(b".") == b"Hello\n"
+
+
 async def test_the_console_is_a_sink_like_others() -> None:
     screen = io.StringIO()
 

@@ -86,6 +86,23 @@ async def test_an_iterable_that_makes_iterators_serves_many() -> None:
     assert iterable.closed == 2
 
 
+async def test_an_iterable_with_nothing_to_close() -> None:
+    class Two:
+        def __init__(self) -> None:
+            self.left = 2
+
+        def __aiter__(self) -> Two:
+            return self
+
+        async def __anext__(self) -> int:
+            if not self.left:
+                raise StopAsyncIteration
+            self.left -= 1
+            return self.left
+
+    assert await from_async_iterable(Two()).pipe(rx_ops.to_list()) == [1, 0]
+
+
 async def test_an_error_of_the_iterable_goes_on() -> None:
     async def failing() -> AsyncIterator[int]:
         yield 1

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -140,6 +141,17 @@ async def test_dispose_from_another_thread() -> None:
         await request.peer_left.wait()
 
 
+def test_dispose_from_another_thread_when_the_loop_is_closed() -> None:
+    async def main() -> abc.DisposableBase:
+        return from_sse("http://127.0.0.1:9/").subscribe(on_error=lambda _: None)
+
+    subscription = asyncio.run(main())
+
+    thread = threading.Thread(target=subscription.dispose)
+    thread.start()
+    thread.join()
+
+
 async def test_nothing_is_emitted_after_a_dispose_in_the_middle_of_a_read() -> None:
     async with ScriptedServer([b"data: 1\n\ndata: 2\n\ndata: 3\n\n", script.stall()]) as server:
         received: list[str] = []
@@ -229,7 +241,7 @@ async def test_an_error_status(headers: dict[str, str], retry_after: float | Non
     answer = script.status(429, {"error": {"message": "slow down"}}, headers=headers | {"x-request-id": "r-1"})
     async with ScriptedServer(answer) as server:
         with pytest.raises(APIStatusError, match=r"429.*slow down") as caught:
-            await collect(from_sse(server.url))
+            await collect(from_sse(server.url, headers={"X-Own": "1"}))
 
     assert caught.value.status == 429
     assert json.loads(caught.value.body) == {"error": {"message": "slow down"}}
@@ -294,9 +306,11 @@ async def test_a_connection_that_is_closed_before_the_answer() -> None:
             await collect(from_sse(server.url))
 
 
-@pytest.mark.parametrize("url", ["/relative", "ftp://host/path", "http://"])
+@pytest.mark.parametrize(
+    "url", ["/relative", "ftp://host/path", "http://", "http://host:99999/", "http://[::1/", "http://\udc80/", "http://xn--/"]
+)
 async def test_what_is_no_http_url(url: str) -> None:
-    with pytest.raises(APIConnectionError):
+    with pytest.raises(APIConnectionError, match="none that can be requested"):
         await collect(from_sse(url))
 
 
@@ -406,6 +420,13 @@ async def test_redirects_that_ask_for_another_page_become_get(status: int) -> No
 
     assert server.requests[1].method == "GET"
     assert server.requests[1].body == b""
+
+
+@pytest.mark.parametrize("location", ["ftp://host/", "http://:80/", "http://[::1/"])
+async def test_redirects_to_what_is_no_http_url(location: str) -> None:
+    async with ScriptedServer(script.redirect(location)) as server:
+        with pytest.raises(APIConnectionError, match="none that can be requested"):
+            await collect(from_sse(server.url))
 
 
 async def test_redirects_without_end() -> None:

@@ -70,6 +70,13 @@ async def test_another_end_is_an_interruption(end: script.StepLike) -> None:
             await from_websocket(server.ws_url, send=("{}",)).pipe(rx_ops.do_action(received.append))
 
     assert caught.value.events == len(received) == 2
+    assert str(caught.value).count("lost") == 1
+
+
+async def test_a_connection_that_is_lost_while_we_send() -> None:
+    async with ScriptedServer(script.Answer([script.reset()], speaks_first=True)) as server:
+        with pytest.raises(StreamInterruptedError, match="lost after 0 frames"):
+            await collect(from_websocket(server.ws_url, send=["x" * 1_000_000] * 50))
 
 
 async def test_the_reason_of_a_close_is_shown() -> None:
@@ -117,7 +124,7 @@ async def test_no_server() -> None:
 
 
 async def test_what_is_no_url() -> None:
-    with pytest.raises(APIConnectionError, match="not a URL"):
+    with pytest.raises(APIConnectionError, match="none that can be requested"):
         await collect(from_websocket("/relative"))
 
 

@@ -1,0 +1,140 @@
+"""Who is compared: coroutine functions from the address of an answer to its text.
+
+Each is written as its documentation says. Those that are not installed are left out (extra ``bench``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import aiohttp
+
+import rxllm
+from rxllm import operators as ops
+from rxllm.typing import Ending, OperatorFunction
+from tests.benchmarks.handwritten import Chunk, hand_written
+from tests.benchmarks.payload import digest
+
+__all__ = ["CONTENDERS", "Discard", "installed", "operators", "run", "warm_up"]
+
+_NEEDS = {"httpx-sse": "httpx_sse", "aiohttp-sse-client2": "aiohttp_sse_client2", "openai": "openai"}
+
+
+class Discard:
+    """A sink that takes everything and keeps nothing."""
+
+    async def open(self) -> Discard:
+        return self
+
+    async def write(self, items: Sequence[object], /) -> None: ...
+
+    async def close(self, ending: Ending, /) -> None: ...
+
+
+def operators() -> tuple[OperatorFunction[Any, Any], ...]:
+    """What the pipeline has between ``from_sse`` and ``accumulate``."""
+    return ops.parse(), ops.timeout_per_chunk(10), ops.tee_to(Discard()), ops.buffer_with_backpressure(256)
+
+
+async def pipeline(url: str) -> str:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        chunks: rxllm.typing.Observable[rxllm.StreamChunk] = rxllm.from_sse(url, json={}, session=session).pipe(
+            *operators()
+        )
+        completion = await chunks.pipe(ops.accumulate())
+    return str(completion.message.content)
+
+
+async def bytes_only(url: str) -> str:
+    """The answer's bytes and nothing else; what they mean is read when the clock has stopped."""
+    blocks: list[bytes] = []
+    async with aiohttp.ClientSession() as session, session.post(url, json={}) as response:
+        async for block in response.content.iter_any():
+            blocks.append(block)  # noqa: PERF401 - as short as it can be said here
+    return _Later(b"".join(blocks))
+
+
+class _Later(str):
+    """A body whose text is not read yet."""
+
+    __slots__ = ("body",)
+
+    def __new__(cls, body: bytes) -> _Later:
+        self = super().__new__(cls)
+        self.body = body
+        return self
+
+    def text(self) -> str:
+        events = [json.loads(event[6:]) for event in self.body.split(b"\n\n")[:-2]]
+        return "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
+
+
+async def httpx_sse(url: str) -> str:
+    httpx: Any = importlib.import_module("httpx")
+    library: Any = importlib.import_module("httpx_sse")
+    pieces: list[str] = []
+    async with httpx.AsyncClient() as client, library.aconnect_sse(client, "POST", url, json={}) as source:
+        async for event in source.aiter_sse():
+            if event.data == "[DONE]":
+                break
+            _append(pieces, event.data)
+    return "".join(pieces)
+
+
+async def aiohttp_sse_client2(url: str) -> str:
+    library: Any = importlib.import_module("aiohttp_sse_client2.client")
+    pieces: list[str] = []
+    async with library.EventSource(url, option={"method": "POST"}, json={}) as source:
+        async for event in source:
+            if event.data == "[DONE]":
+                break
+            _append(pieces, event.data)
+    return "".join(pieces)
+
+
+async def openai(url: str) -> str:
+    library: Any = importlib.import_module("openai")
+    pieces: list[str] = []
+    async with library.AsyncOpenAI(base_url=url.removesuffix("/chat/completions"), api_key="none") as client:
+        stream = await client.chat.completions.create(
+            model="gpt-4o-mini", messages=[{"role": "user", "content": "Hello"}], stream=True
+        )
+        async for chunk in stream:
+            pieces += [choice.delta.content for choice in chunk.choices if choice.delta.content]
+    return "".join(pieces)
+
+
+def _append(pieces: list[str], data: str) -> None:
+    chunk = Chunk.model_validate_json(data)
+    pieces += [choice.delta.content for choice in chunk.choices if choice.delta.content]
+
+
+CONTENDERS: dict[str, Callable[[str], Awaitable[str]]] = {
+    "bytes only": bytes_only,
+    "hand-written loop": hand_written,
+    "rxllm pipeline": pipeline,
+    "httpx-sse": httpx_sse,
+    "aiohttp-sse-client2": aiohttp_sse_client2,
+    "openai": openai,
+}
+
+
+def installed() -> list[str]:
+    """The names of those that can run here."""
+    return [name for name in CONTENDERS if name not in _NEEDS or importlib.util.find_spec(_NEEDS[name])]
+
+
+async def run(name: str, url: str) -> dict[str, Any]:
+    """One answer: seconds of CPU and of wall time, and what it was."""
+    contender = CONTENDERS[name]
+    wall, cpu = time.perf_counter(), time.process_time()
+    answer = await contender(url)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    text = answer.text() if isinstance(answer, _Later) else answer
+    return {"cpu": cpu, "wall": wall, "digest": digest(text)}

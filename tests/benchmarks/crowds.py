@@ -1,0 +1,92 @@
+"""Many streams at once, each at the pace of a model: what a chunk costs, how late it comes, what a stream occupies."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+from reactivex import operators as rx_ops
+
+import rxllm
+from rxllm import operators as ops
+from tests.benchmarks.contenders import operators
+from tests.benchmarks.handwritten import read
+
+__all__ = ["crowd"]
+
+
+class _Lateness:
+    """How late the chunks of one stream come, against a schedule that its first chunk names."""
+
+    def __init__(self, period: float, seconds: list[float]) -> None:
+        self._period = period
+        self._seconds = seconds
+        self._due: float | None = None
+
+    def note(self, chunk: Any) -> None:
+        content = chunk.choices[0].delta.content if chunk.choices else None
+        if not content:
+            return
+        if self._due is None:
+            self._due = float(content)
+        else:
+            self._due += self._period
+        self._seconds.append(time.monotonic() - self._due)
+
+
+async def _hand_written(session: aiohttp.ClientSession, url: str, lateness: _Lateness) -> None:
+    await read(session, url, [], lateness.note)
+
+
+async def _pipeline(session: aiohttp.ClientSession, url: str, lateness: _Lateness) -> None:
+    chunks: Any = rxllm.from_sse(url, json={}, session=session).pipe(*operators())
+    # What notes the lateness is one operator more than the other side pays for.
+    await chunks.pipe(rx_ops.do_action(lateness.note), ops.accumulate())
+
+
+_CROWDS: dict[str, Callable[[aiohttp.ClientSession, str, _Lateness], Awaitable[None]]] = {
+    "hand-written loop": _hand_written,
+    "rxllm pipeline": _pipeline,
+}
+
+
+async def crowd(who: str, origin: str, streams: int, count: int, rate: float) -> dict[str, float]:
+    """So many streams of ``count`` chunks at ``rate`` a second.
+
+    Returns:
+        Microseconds of CPU per chunk, lateness in milliseconds (p50, p99), kilobytes per stream, seconds in all, and
+        how many chunks came.
+    """
+    url = f"{origin}/paced/{count}/{rate}/chat/completions"
+    late: list[float] = []
+    before = _peak_kilobytes()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        cpu, wall = time.process_time(), time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for number in range(streams):
+                group.create_task(_CROWDS[who](session, url, _Lateness(1 / rate, late)))
+                # Arrivals are spread over a period, as those of strangers are.
+                if number % max(1, streams // 50) == 0:
+                    await asyncio.sleep(0.02)
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    # The list of times is the measurement's own: 8 bytes and a float of 24 each.
+    occupied = max(0.0, _peak_kilobytes() - before - len(late) * 32 / 1024)
+    late.sort()
+    return {
+        "cpu": cpu / len(late) * 1e6,
+        "p50": late[len(late) // 2] * 1000,
+        "p99": late[len(late) * 99 // 100] * 1000,
+        "memory": occupied / streams,
+        "wall": wall,
+        "chunks": len(late),
+    }
+
+
+def _peak_kilobytes() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024 if sys.platform == "darwin" else peak

@@ -1,0 +1,67 @@
+"""Processes that are measured, and the one that answers them.
+
+Each contender runs in a process of its own that stays for all of its runs, so that contenders can take turns and
+none pays for another's memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Generator
+from typing import Any, Self
+
+__all__ = ["Worker", "serving"]
+
+
+class Worker:
+    """A process that runs coroutine functions of this package, one at a time: the other end is ``worker.py``."""
+
+    def __init__(self) -> None:
+        self._process = _start("tests.benchmarks.worker")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _end(self._process)
+
+    def run(self, function: str, **arguments: Any) -> Any:
+        """Run ``module.function`` there and return what it returned.
+
+        Raises:
+            RuntimeError: It failed; what it said is on standard error.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([function, arguments]) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{function} failed")
+        return json.loads(answer)
+
+
+@contextlib.contextmanager
+def serving() -> Generator[str]:
+    """A server in a process of its own; gives its origin."""
+    process = _start("tests.benchmarks.server")
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        _end(process)
+
+
+def _start(module: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Close its standard input, which ends it, and wait for that."""
+    with process:
+        pass

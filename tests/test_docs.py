@@ -1,0 +1,82 @@
+"""What the documentation says holds: its code runs and prints what it says, and what it names exists."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from rxllm import exceptions
+from rxllm.testing import ScriptedServer
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+ANSWER = "Rivers carry salt to the sea."
+
+# Fences by language. What is none of these is neither run nor rendered by anything, and is a slip.
+LANGUAGES = {"python", "sh", "text", "{eval-rst}", "{toctree}"}
+
+# A python block, and what it prints: the text block that follows, if nothing but a sentence stands between them.
+BLOCK = re.compile(r"^```python\n(.*?)^```\n+(?:[^\n`#|]+:\n\n)?(?:^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
+TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+
+
+def examples() -> list[tuple[Path, str, str]]:
+    return [(page, code, printed) for page in PAGES for code, printed in BLOCK.findall(page.read_text("utf-8"))]
+
+
+def identify(value: object) -> str:
+    return value.stem if isinstance(value, Path) else ""
+
+
+@pytest.mark.parametrize(("page", "code", "printed"), examples(), ids=identify)
+async def test_the_code_prints_what_it_says(page: Path, code: str, printed: str, tmp_path: Path) -> None:
+    async with ScriptedServer(ANSWER, repeat=True) as server:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "-c", code),
+            cwd=tmp_path,
+            env={**os.environ, "OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "", "PYTHONIOENCODING": "utf-8"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output = (await process.communicate())[0].decode().replace("\r\n", "\n")
+
+    assert output == printed, page
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identify)
+def test_every_block_has_a_language_that_is_checked(page: Path) -> None:
+    fences = re.findall(r"^ *```(.*)$", page.read_text("utf-8"), re.MULTILINE)
+
+    assert len(fences) % 2 == 0
+    assert set(fences[::2]) <= LANGUAGES
+    assert set(fences[1::2]) <= {""}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identify)
+def test_tests_that_are_named_exist(page: Path) -> None:
+    for file, test in TEST.findall(page.read_text("utf-8")):
+        code = (ROOT / file).read_text("utf-8")
+        assert not test or re.search(rf"^(async )?def {test}\(", code, re.MULTILINE), (file, test)
+
+
+def test_every_block_of_python_is_run() -> None:
+    blocks = sum(page.read_text("utf-8").count("```python\n") for page in PAGES)
+
+    assert blocks
+    assert len(examples()) == blocks
+
+
+def test_every_error_is_in_the_table_of_errors() -> None:
+    page = (ROOT / "docs" / "guides" / "errors.md").read_text("utf-8")
+    table = "\n".join(line for line in page.splitlines() if line.startswith("|"))
+    named = set(re.findall(r"`(\w+Error)`", table)) - {"CancelledError"}
+    errors = {name for name in exceptions.__all__ if name.endswith("Error")}
+
+    # The two that are only there to be caught.
+    assert named == errors - {"RxllmError", "APIError"}
