@@ -13,6 +13,9 @@
     ├── DecodeError                    bytes or JSON that the protocol does not allow (ValueError)
     ├── LimitExceededError             more than a size, depth or count limit admits (ValueError)
     ├── ToolCallError                  fragments of a tool call that fit nowhere (ValueError)
+    ├── ToolExecutionError             a tool call that could not be carried out
+    ├── RepairError                    something had to be put right, and strict=True (ValueError)
+    ├── StructuredOutputError          an answer in JSON that breaks its schema (ValueError)
     ├── ChunkTimeoutError              silence for too long (TimeoutError)
     ├── BufferOverflowError            a full buffer with nobody to pause
     ├── RecordingError                 a recording that is missing or not readable
@@ -25,7 +28,7 @@ No message contains a header, a query string or a key.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 __all__ = [
     "APIConnectionError",
@@ -40,9 +43,13 @@ __all__ = [
     "MissingExtraError",
     "NoRunningLoopError",
     "RecordingError",
+    "RepairError",
     "RxllmError",
     "StreamInterruptedError",
+    "StructuredOutputError",
     "ToolCallError",
+    "ToolExecutionError",
+    "ToolFailure",
     "TruncatedStreamError",
     "excerpt",
 ]
@@ -185,8 +192,8 @@ class DecodeError(RxllmError, ValueError):
     """What arrived is not what the protocol or dialect allows.
 
     Attributes:
-        dialect: The name of the dialect or wire format.
-        position: Which event of the stream this was, counted from 0.
+        dialect: The name of the dialect or wire format; ``"json"`` for the JSON that a model wrote.
+        position: Which event of the stream this was, counted from 0; of ``"json"``, which character of the text.
         text: The start of the offending text.
     """
 
@@ -225,6 +232,57 @@ class ToolCallError(RxllmError, ValueError):
         self.choice = choice
         self.call_id = call_id
         self.text = text
+
+
+class RepairError(RxllmError, ValueError):
+    """Something in the stream had to be put right, and ``strict=True`` forbids that.
+
+    Attributes:
+        kind: What was wrong: a word from the table of kinds of ``rxllm.Repair``.
+        position: In which item of the stream, counted from 0.
+        before: What was sent.
+        after: What it would have been taken for.
+    """
+
+    def __init__(self, message: str, *, kind: str, position: int, before: object, after: object) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.position = position
+        self.before = before
+        self.after = after
+
+
+class StructuredOutputError(RxllmError, ValueError):
+    """An answer in JSON is not what its schema says, or there is none. The ``ValidationError`` is the cause.
+
+    Attributes:
+        path: Where in the JSON: names of members and numbers of elements, from the outside.
+    """
+
+    def __init__(self, message: str, *, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+ToolFailure: TypeAlias = Literal["unknown_tool", "invalid_arguments", "duplicate", "timeout", "failed"]
+"""Why a tool call was not carried out: see ``ToolExecutionError``."""
+
+
+class ToolExecutionError(RxllmError):
+    """A tool call could not be carried out. What the tool raised is the ``__cause__``.
+
+    Attributes:
+        kind: ``"unknown_tool"``, ``"invalid_arguments"``, ``"duplicate"`` if a call with the same identifier was
+            carried out already, ``"timeout"``, or ``"failed"`` if the tool raised or returned what is no JSON.
+        name: The name of the tool, as the model wrote it.
+        call_id: The identifier of the call.
+    """
+
+    def __init__(self, message: str, *, kind: ToolFailure, name: str, call_id: str) -> None:
+        super().__init__(message)
+        self.kind: ToolFailure = kind
+        self.name = name
+        self.call_id = call_id
 
 
 class ChunkTimeoutError(RxllmError, TimeoutError):

@@ -19,7 +19,7 @@ from pydantic_core import from_json
 
 from rxllm.exceptions import LimitExceededError
 
-__all__ = ["MAX_DEPTH", "is_list", "is_object", "loads", "loads_slowly"]
+__all__ = ["MAX_DEPTH", "is_list", "is_object", "loads", "loads_slowly", "without_lone_surrogates"]
 
 MAX_DEPTH = 200
 """How deep a value may be nested; the compiled parser has the same bound."""
@@ -63,13 +63,13 @@ def loads_slowly(text: str | bytes) -> Any:
 
 def _scrub(value: Any, depth: int) -> Any:
     if isinstance(value, str):
-        return _without_lone_surrogates(value)
+        return without_lone_surrogates(value)
     if depth == 0 and (is_list(value) or is_object(value)):
         raise _too_deep()
     if is_list(value):
         return [_scrub(element, depth - 1) for element in value]
     if is_object(value):
-        return {_without_lone_surrogates(name): _scrub(member, depth - 1) for name, member in value.items()}
+        return {without_lone_surrogates(name): _scrub(member, depth - 1) for name, member in value.items()}
     return value
 
 
@@ -77,5 +77,6 @@ def _too_deep() -> LimitExceededError:
     return LimitExceededError(f"JSON is nested deeper than {MAX_DEPTH} levels", limit="max_depth", maximum=MAX_DEPTH)
 
 
-def _without_lone_surrogates(text: str) -> str:
+def without_lone_surrogates(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate, and one character for each pair."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

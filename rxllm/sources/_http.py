@@ -124,12 +124,11 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     """
     try:
         parsed = URL(urljoin(base, str(url)))
-        requestable = parsed.scheme in _ORIGIN_SCHEMES and bool(parsed.host)
-    except ValueError:  # the text of which is the URL, with the query
-        requestable = False
-    if not requestable:
-        raise APIConnectionError("the URL is none that can be requested")
-    return parsed
+        if parsed.scheme in _ORIGIN_SCHEMES and parsed.host:
+            return parsed
+    except ValueError:
+        pass  # its text is the URL, with the query
+    raise APIConnectionError("the URL is none that can be requested")
 
 
 def origin_of(url: URL) -> URL:

@@ -98,7 +98,9 @@ def from_sse(
 
     async def produce(emitter: Emitter[ServerSentEvent]) -> None:
         async with use_session(session) as client:
-            response = await open_response(client, method, parse_url(url), headers=request_headers, body=body, **options)
+            response = await open_response(
+                client, method, parse_url(url), headers=request_headers, body=body, **options
+            )
             async with response:
                 if check_content_type:
                     await require_event_stream(response, request_headers)

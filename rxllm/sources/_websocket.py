@@ -90,10 +90,13 @@ def from_websocket(
 
     async def produce(emitter: Emitter[str]) -> None:
         target = parse_url(url)
-        async with use_session(session) as client, _guarded(client, target) as guarded:
-            async with await _connect(guarded, target, request_headers, options) as socket:
-                await _send(socket, send, target)
-                await _emit_frames(socket, emitter, target, max_frame_bytes)
+        async with (
+            use_session(session) as client,
+            _guarded(client, target) as guarded,
+            await _connect(guarded, target, request_headers, options) as socket,
+        ):
+            await _send(socket, send, target)
+            await _emit_frames(socket, emitter, target, max_frame_bytes)
 
     return task_source(produce)
 

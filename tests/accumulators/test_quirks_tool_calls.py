@@ -245,7 +245,9 @@ def test_rows_in_snapshots() -> None:
         for chunk in chunks(*deltas):
             accumulator.process_chunk(chunk)
             snapshots.append((accumulator.snapshot(), accumulator.partial().model_dump(exclude={"complete"})))
-        assert [snapshot.model_dump(exclude={"complete"}) for snapshot, _ in snapshots] == [then for _, then in snapshots]
+        assert [snapshot.model_dump(exclude={"complete"}) for snapshot, _ in snapshots] == [
+            then for _, then in snapshots
+        ]
 
 
 GLUED = '{"a":1}{"a":2}'

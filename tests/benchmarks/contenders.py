@@ -5,13 +5,12 @@ Each is written as its documentation says. Those that are not installed are left
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import importlib.util
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 
@@ -21,7 +20,7 @@ from rxllm.typing import Ending, OperatorFunction
 from tests.benchmarks.handwritten import Chunk, hand_written
 from tests.benchmarks.payload import digest
 
-__all__ = ["CONTENDERS", "Discard", "installed", "operators", "run", "warm_up"]
+__all__ = ["CONTENDERS", "Discard", "installed", "operators", "run"]
 
 _NEEDS = {"httpx-sse": "httpx_sse", "aiohttp-sse-client2": "aiohttp_sse_client2", "openai": "openai"}
 

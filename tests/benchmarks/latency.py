@@ -18,7 +18,7 @@ from rxllm import operators as ops
 from tests.benchmarks.contenders import operators
 from tests.benchmarks.handwritten import Chunk
 
-__all__ = ["first_chunk", "leaving", "reuse"]
+__all__ = ["first_chunk", "first_chunk_of_socket", "leaving", "reuse"]
 
 
 async def first_chunk(who: str, url: str, count: int) -> list[float]:
@@ -32,28 +32,22 @@ async def first_chunk(who: str, url: str, count: int) -> list[float]:
     return figures[1:]
 
 
-async def _raw_socket(session: aiohttp.ClientSession, url: str) -> float:
-    del session
+async def first_chunk_of_socket(url: str, count: int) -> list[float]:
+    """The same without HTTP: for the bytes of the first chunk."""
     host, _, path = url.removeprefix("http://").partition("/")
+    request = f"POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\n{{}}".encode()
     name, _, port = host.partition(":")
-    # aiohttp keeps its connection, too: connecting is not what is compared.
-    reader, writer = await _connection(name, int(port))
-    writer.write(f"POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
-    await reader.readuntil(b'"content":" the"')
-    seen = time.perf_counter()
-    await reader.readuntil(b"[DONE]")
-    await reader.readuntil(b"0\r\n\r\n")
-    return seen
-
-
-_connections: dict[asyncio.AbstractEventLoop, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
-
-
-async def _connection(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    loop = asyncio.get_running_loop()
-    if loop not in _connections:
-        _connections[loop] = await asyncio.open_connection(host, port)
-    return _connections[loop]
+    figures: list[float] = []
+    reader, writer = await asyncio.open_connection(name, int(port))
+    for _ in range(count + 1):
+        began = time.perf_counter()
+        writer.write(request)
+        await reader.readuntil(b'"content":" the"')
+        figures.append((time.perf_counter() - began) * 1000)
+        await reader.readuntil(b"0\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    return figures[1:]
 
 
 async def _hand_written(session: aiohttp.ClientSession, url: str) -> float:
@@ -87,7 +81,6 @@ async def _pipeline(session: aiohttp.ClientSession, url: str) -> float:
 
 
 _FIRST: dict[str, Callable[[aiohttp.ClientSession, str], Awaitable[float]]] = {
-    "raw socket": _raw_socket,
     "hand-written loop": _hand_written,
     "rxllm pipeline": _pipeline,
 }

@@ -55,9 +55,7 @@ def events_of_tool_call(size: int, fragment: int = 3) -> tuple[bytes, ...]:
     return (
         event(chunk({"role": "assistant", "content": None, "tool_calls": [first]})),
         *(
-            event(
-                chunk({"tool_calls": [{"index": 0, "function": {"arguments": arguments[start : start + fragment]}}]})
-            )
+            event(chunk({"tool_calls": [{"index": 0, "function": {"arguments": arguments[start : start + fragment]}}]}))
             for start in range(0, len(arguments), fragment)
         ),
         *_end(size, "tool_calls"),

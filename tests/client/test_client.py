@@ -27,7 +27,7 @@ def request(**fields: Any) -> ChatRequest:
     return ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **fields})
 
 
-async def content(client: LLMClient, **fields: Any) -> str | None:
+async def content(client: LLMClient, **fields: Any) -> object:
     completion = await client.chat_stream(request(**fields)).pipe(ops.accumulate())
     return completion.message.content
 
@@ -155,7 +155,13 @@ async def test_a_session_of_ones_own_is_used_and_left_open() -> None:
 
 
 async def test_another_dialect_with_options() -> None:
-    answer = [script.text("Hel"), b"data: no JSON\n\n", script.text("lo"), script.finish(), script.done()]
+    answer: list[script.StepLike] = [
+        script.text("Hel"),
+        b"data: no JSON\n\n",
+        script.text("lo"),
+        script.finish(),
+        script.done(),
+    ]
     async with ScriptedServer(answer) as server:
         client = LLMClient(base_url=server.base_url, dialect=OpenAIChat(skip_malformed=True))
         assert await content(client) == "Hello"
@@ -168,8 +174,8 @@ async def test_an_untrusted_certificate_is_refused_and_a_context_of_ones_own_acc
         with pytest.raises(APIConnectionError):
             await content(LLMClient(base_url=server.base_url))
         assert await content(LLMClient(base_url=server.base_url, ssl=client_tls)) == "Hello"
-        completion = await LLMClient(base_url=server.base_url, ssl=client_tls).websocket_stream(request()).pipe(
-            ops.accumulate()
+        completion = (
+            await LLMClient(base_url=server.base_url, ssl=client_tls).websocket_stream(request()).pipe(ops.accumulate())
         )
         assert completion.message.content == "Hello"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from reactivex import compose
 from reactivex import operators as rx_ops
 
 import rxllm
@@ -54,7 +55,7 @@ class Case:
     letters: dict[str, Any]
     many: str = "-a-b-c-|"
     failed: str = "-a-#"
-    results: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict[str, Any])
     empty: str = "-|"
     empty_error: Any = None
 
@@ -65,21 +66,30 @@ class Case:
 
 TEXT = {"a": text_chunk("Hel"), "b": text_chunk("lo"), "c": finish_chunk()}
 WORDS = {"a": "Hel", "b": "lo", "c": "!"}
-CONTENT = rx_ops.map(lambda completion: completion.message.content)
+
+
+def content_of(completion: rxllm.ChatCompletion) -> Any:
+    return completion.message.content
+
+
+def name_of(call: rxllm.ToolCall) -> str:
+    return call.function.name
+
+
+CONTENT = rx_ops.map(content_of)
+NAME = rx_ops.map(name_of)
 
 CASES = {
-    "accumulate": Case(
-        lambda: lambda source: source.pipe(ops.accumulate(), CONTENT), TEXT, "-------(x|)", "---#", {"x": "Hello"}
-    ),
+    "accumulate": Case(lambda: compose(ops.accumulate(), CONTENT), TEXT, "-------(x|)", "---#", {"x": "Hello"}),
     "accumulate_snapshots": Case(
-        lambda: lambda source: source.pipe(ops.accumulate_snapshots(), CONTENT),
+        lambda: compose(ops.accumulate_snapshots(), CONTENT),
         TEXT,
         "-x-y-y-|",
         "-x-#",
         {"x": "Hel", "y": "Hello"},
     ),
     "accumulate_tool_calls": Case(
-        lambda: lambda source: source.pipe(ops.accumulate_tool_calls(), rx_ops.map(lambda call: call.function.name)),
+        lambda: compose(ops.accumulate_tool_calls(), NAME),
         {"a": tool_chunk("{", id="1", name="f"), "b": tool_chunk("}"), "c": finish_chunk("tool_calls")},
         "-----x-|",
         "---#",
@@ -182,9 +192,8 @@ def test_a_consumer_that_pauses_gets_the_same_later(case: Case) -> None:
 
     recording = marbles.run(source.pipe(case.operator()), pauses="--[----------]", takes=1)
 
-    values = [event.value for event in recording.events if hasattr(event, "value")]
     expected = [case.expected[symbol] for symbol in case.many if symbol.isalpha()]
-    assert values == expected
+    assert recording.items == expected
     assert isinstance(recording.events[-1], Completed)
 
 
@@ -203,15 +212,14 @@ def test_an_operator_that_holds_a_pause_releases_it_when_it_is_disposed(case: Ca
     """Another branch over the same producer goes on when this one leaves while it holds a pause."""
     marbles = Marbles()
     shared = marbles.hot("-a-b-c-|", case.letters, flow_controlled=True)
-    never_ready = shared.pipe(case.operator(), ops.map_async(lambda _: never()))
+    never_ready = shared.pipe(case.operator(), ops.map_async(never))
 
     marbles.subscribe(never_ready, subscribed="^---!")
     other = marbles.subscribe(shared)
     marbles.play()
 
-    values = [event.value for event in other.events if hasattr(event, "value")]
-    assert values == [case.letters[letter] for letter in "abc"]
+    assert other.items == [case.letters[letter] for letter in "abc"]
 
 
-async def never() -> None:
+async def never(_: object) -> None:
     await asyncio.get_running_loop().create_future()

@@ -61,9 +61,7 @@ def test_unordered_results_come_as_they_are_ready() -> None:
     marbles = Marbles()
     source = marbles.cold("-abc---|")
 
-    recording = marbles.run(
-        source.pipe(ops.map_async(lasting(a=5, b=1, c=1), max_concurrency=3, ordered=False))
-    )
+    recording = marbles.run(source.pipe(ops.map_async(lasting(a=5, b=1, c=1), max_concurrency=3, ordered=False)))
 
     assert_marbles(recording, "---BC-A|")
 
@@ -88,7 +86,9 @@ def test_an_error_of_the_source_waits_for_the_results() -> None:
     marbles = Marbles()
     source = marbles.cold("-a#", error=ConnectionError)
 
-    assert_marbles(marbles.run(source.pipe(ops.map_async(thirty, max_concurrency=2))), "----(A#)", error=ConnectionError)
+    assert_marbles(
+        marbles.run(source.pipe(ops.map_async(thirty, max_concurrency=2))), "----(A#)", error=ConnectionError
+    )
 
 
 async def failing(item: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import reactivex
@@ -19,10 +19,24 @@ from rxllm.exceptions import (
     ToolCallError,
     TruncatedStreamError,
 )
-from rxllm.testing import Marbles, assert_marbles, assert_pauses, assert_subscriptions, finish_chunk, text_chunk, tool_chunk
+from rxllm.testing import (
+    Marbles,
+    assert_marbles,
+    assert_pauses,
+    assert_subscriptions,
+    finish_chunk,
+    text_chunk,
+    tool_chunk,
+)
 
 # A frame is 10 ms.
 
+
+def data_of(event: rxllm.ServerSentEvent) -> str:
+    return event.data
+
+
+DATA = rx_ops.map(data_of)
 TEXT = {"a": text_chunk("Hel"), "b": text_chunk("lo"), "f": finish_chunk()}
 FRAMES = {letter: chunk.model_dump_json(exclude_unset=True) for letter, chunk in TEXT.items()}
 
@@ -61,16 +75,12 @@ def test_parse_fails_at_a_malformed_event_after_what_came_before_it() -> None:
 
 def test_parse_emits_what_an_event_holds_before_the_error_in_it() -> None:
     both = '{"choices":[{"index":0,"delta":{"content":"Hel"}}],"error":{"message":"overloaded"}}'
-    received: list[str | None] = []
+    received: list[rxllm.StreamChunk] = []
 
     with pytest.raises(APIStreamError):
-        rxllm.run(
-            reactivex.of(both).pipe(
-                ops.parse(), rx_ops.do_action(lambda chunk: received.append(chunk.choices[0].delta.content))
-            )
-        )
+        rxllm.run(reactivex.of(both).pipe(ops.parse(), rx_ops.do_action(received.append)))
 
-    assert received == ["Hel"]
+    assert [chunk.choices[0].delta.content for chunk in received] == ["Hel"]
 
 
 def test_parse_takes_a_dialect_with_options() -> None:
@@ -91,7 +101,7 @@ def test_the_events_of_a_block_wait_while_the_consumer_pauses_and_the_end_behind
     marbles = Marbles()
     source = marbles.cold("-a|", a=b"data: 1\n\ndata: 2\n\ndata: 3\n\n")
 
-    recording = marbles.run(source.pipe(ops.decode_sse(), rx_ops.map(lambda event: event.data)), takes=2)
+    recording = marbles.run(source.pipe(ops.decode_sse(), DATA), takes=2)
 
     assert_marbles(recording, "-1-2-3-|")
     assert_pauses(source, "-[-(][) @50ms (][) @70ms ]")
@@ -101,7 +111,7 @@ def test_the_events_of_a_block_from_a_producer_that_cannot_be_paused_are_emitted
     marbles = Marbles()
     source = marbles.hot("-a|", a=b"data: 1\n\ndata: 2\n\ndata: 3\n\n")
 
-    recording = marbles.run(source.pipe(ops.decode_sse(), rx_ops.map(lambda event: event.data)), takes=2)
+    recording = marbles.run(source.pipe(ops.decode_sse(), DATA), takes=2)
 
     assert_marbles(recording, "-(123) @20ms |")
 
@@ -111,9 +121,7 @@ def test_a_block_of_another_producer_waits_behind_the_events_that_wait() -> None
     first = marbles.cold("-a|", a=b"data: 1\n\ndata: 2\n\n")
     second = marbles.cold("-b|", b=b"data: 3\n\n")
 
-    recording = marbles.run(
-        reactivex.merge(first, second).pipe(ops.decode_sse(), rx_ops.map(lambda event: event.data)), takes=2
-    )
+    recording = marbles.run(reactivex.merge(first, second).pipe(ops.decode_sse(), DATA), takes=2)
 
     # The second producer is known to the consumer, and can be paused by it, only from its first item on.
     assert_marbles(recording, "-1-(23)|")
@@ -123,9 +131,7 @@ def test_a_dispose_while_events_wait_forgets_them() -> None:
     marbles = Marbles()
     source = marbles.cold("-a--|", a=b"data: 1\n\ndata: 2\n\n")
 
-    recording = marbles.run(
-        source.pipe(ops.decode_sse(), rx_ops.map(lambda event: event.data)), pauses="-[--------]", subscribed="^--!"
-    )
+    recording = marbles.run(source.pipe(ops.decode_sse(), DATA), pauses="-[--------]", subscribed="^--!")
 
     assert_marbles(recording, "-1")
 
@@ -134,9 +140,7 @@ def test_an_event_over_the_limit_fails_after_the_events_before_it() -> None:
     marbles = Marbles()
     source = marbles.cold("-a-b-|", a=b"data: 1\n\ndata: " + b"x" * 100, b=b"data: 2\n\n")
 
-    recording = marbles.run(
-        source.pipe(ops.decode_sse(max_event_bytes=50), rx_ops.map(lambda event: event.data)), takes=1
-    )
+    recording = marbles.run(source.pipe(ops.decode_sse(max_event_bytes=50), DATA), takes=1)
 
     assert_marbles(recording, "-(1#)", error=LimitExceededError)
 
@@ -165,7 +169,13 @@ CALL = {
     "c": tool_chunk("{}", index=1, id="2", name="time"),
     "f": finish_chunk("tool_calls"),
 }
-NAMES = rx_ops.map(lambda call: call.function.name[0])
+
+
+def initial_of(call: rxllm.ToolCall) -> str:
+    return call.function.name[0]
+
+
+NAMES = rx_ops.map(initial_of)
 
 
 def test_calls_come_when_their_choice_has_finished_and_wait_for_the_consumer() -> None:
@@ -198,8 +208,7 @@ def test_a_cut_stream_leaves_incomplete_calls_on_the_error() -> None:
     recording = marbles.run(marbles.cold("-a#", CALL, error=error).pipe(ops.accumulate_tool_calls(), NAMES))
 
     assert_marbles(recording, "--#", error=TruncatedStreamError)
-    assert isinstance(error.partial, list)
-    (call,) = error.partial
+    (call,) = cast("list[object]", error.partial)
     assert isinstance(call, rxllm.IncompleteToolCall)
 
 
@@ -269,7 +278,11 @@ def test_the_inner_of_two_folds_says_what_had_arrived() -> None:
     error = ConnectionError("lost")
     marbles = Marbles()
 
-    marbles.run(marbles.chunks("-a-#", error=error).pipe(ops.accumulate_snapshots(), rx_ops.map(lambda _: text_chunk("x")), ops.accumulate()))
+    marbles.run(
+        marbles.chunks("-a-#", error=error).pipe(
+            ops.accumulate_snapshots(), rx_ops.map(lambda _: text_chunk("x")), ops.accumulate()
+        )
+    )
 
     assert error.partial.message.content == "a"  # type: ignore[attr-defined]
 
@@ -278,7 +291,7 @@ def test_a_snapshot_does_not_change_any_more() -> None:
     marbles = Marbles()
     recording = marbles.run(marbles.chunks("-a-b-c|").pipe(ops.accumulate_snapshots()))
 
-    snapshots = [event.value for event in recording.events[:-1]]  # type: ignore[union-attr]
+    snapshots = recording.items
     assert [snapshot.message.content for snapshot in snapshots] == ["a", "ab", "abc", "abc"]
     assert [snapshot.complete for snapshot in snapshots] == [False, False, False, True]
 

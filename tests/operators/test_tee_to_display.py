@@ -186,7 +186,9 @@ def test_a_terminal_that_blocks_does_not_keep_the_program_from_ending() -> None:
 async def test_a_display_whose_stream_was_left_shows_what_came_until_then() -> None:
     screen = io.StringIO()
     before = asyncio.all_tasks()
-    subscription = reactivex.concat(reactivex.of("Hello"), reactivex.never()).pipe(ops.tee_to_display(screen)).subscribe()
+    subscription = (
+        reactivex.concat(reactivex.of("Hello"), reactivex.never()).pipe(ops.tee_to_display(screen)).subscribe()
+    )
 
     subscription.dispose()
     await asyncio.wait(asyncio.all_tasks() - before)
@@ -198,7 +200,9 @@ async def test_a_display_that_blocks_is_given_up_when_its_stream_was_left() -> N
     reading, screen = blocked_pipe()
     threads = set(threading.enumerate())
     before = asyncio.all_tasks()
-    subscription = reactivex.concat(reactivex.of("Hello"), reactivex.never()).pipe(ops.tee_to_display(screen)).subscribe()
+    subscription = (
+        reactivex.concat(reactivex.of("Hello"), reactivex.never()).pipe(ops.tee_to_display(screen)).subscribe()
+    )
     await asyncio.sleep(0)
 
     subscription.dispose()

@@ -11,6 +11,7 @@ from reactivex.testing import TestScheduler
 
 from rxllm import operators as ops
 from rxllm.exceptions import ChunkTimeoutError, NoRunningLoopError
+from rxllm.flow import FlowControl
 from rxllm.testing import Marbles, VirtualTimeLoop, assert_marbles, assert_subscriptions, run_virtual
 
 # A frame is 10 ms.
@@ -86,9 +87,7 @@ def test_silence_before_and_after_a_pause_adds_up() -> None:
     marbles = Marbles()
 
     # 20 ms of silence, 100 ms of pause, 30 ms of silence.
-    recording = marbles.run(
-        marbles.cold("-a-").pipe(ops.timeout_per_chunk(0.05)), pauses="--- [ 100ms ]"
-    )
+    recording = marbles.run(marbles.cold("-a-").pipe(ops.timeout_per_chunk(0.05)), pauses="--- [ 100ms ]")
 
     error = ChunkTimeoutError("gap", 0.05, 1)
     assert_marbles(recording, "-a @170ms #", error=error)
@@ -181,15 +180,14 @@ def test_the_error_is_a_timeout_error_that_says_which_limit_it_was() -> None:
     assert str(ChunkTimeoutError("first", 60, 0)) == "waited 60 s for the first chunk"
 
 
-@pytest.mark.parametrize("limits", [{"seconds": 0}, {"seconds": -1}, {"seconds": 1, "first": 0}, {"seconds": float("nan")}])
-def test_limits_are_positive(limits: dict[str, float]) -> None:
+@pytest.mark.parametrize(("seconds", "first"), [(0, None), (-1, None), (1, 0), (float("nan"), None)])
+def test_limits_are_positive(seconds: float, first: float | None) -> None:
     with pytest.raises(ValueError, match="positive"):
-        ops.timeout_per_chunk(**limits)
+        ops.timeout_per_chunk(seconds, first=first)
 
 
 def test_a_timer_set_within_an_emission_is_no_emission() -> None:
     """A flow copied into a timer would be paused in vain."""
-    from rxllm.flow import FlowControl
 
     async def main() -> None:
         seen: list[FlowControl | None] = []
@@ -199,9 +197,10 @@ def test_a_timer_set_within_an_emission_is_no_emission() -> None:
             seen.append(FlowControl.current())
             failed.set_result(None)
 
-        FlowControl().deliver(
-            lambda _: reactivex.never().pipe(ops.timeout_per_chunk(1)).subscribe(on_error=on_error), None
-        )
+        def subscribe(_: object) -> None:
+            reactivex.never().pipe(ops.timeout_per_chunk(1)).subscribe(on_error=on_error)
+
+        FlowControl().deliver(subscribe, None)
         await failed
         assert seen == [None]
 

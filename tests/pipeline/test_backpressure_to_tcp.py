@@ -80,7 +80,7 @@ async def test_a_consumer_that_takes_one_chunk_and_waits(chain: Callable[[Text],
             numbers = numbers_of([await anext(iteration)])
             await stand_still(server, before)
             async for item in iteration:
-                numbers.append(int(item[:10]))  # noqa: PERF401 - one at a time is the point
+                numbers.append(int(item[:10]))
 
     assert numbers == list(range(CHUNKS))
 

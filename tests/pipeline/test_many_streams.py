@@ -96,7 +96,7 @@ async def test_the_whole_pipeline_over_both_transports(fragment: int | None) -> 
 
 
 async def test_comments_are_no_progress_for_the_time_out() -> None:
-    pings = [script.keep_alive(), script.delay(0.01)] * 500
+    pings: list[script.StepLike] = [script.keep_alive(), script.delay(0.01)] * 500
     async with ScriptedServer([script.text("Hello"), *pings]) as server:
         with pytest.raises(rxllm.ChunkTimeoutError) as caught:
             await rxllm.from_sse(server.url).pipe(ops.parse(), ops.timeout_per_chunk(0.1, first=60), rx_ops.to_list())

@@ -307,7 +307,8 @@ async def test_a_connection_that_is_closed_before_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["/relative", "ftp://host/path", "http://", "http://host:99999/", "http://[::1/", "http://\udc80/", "http://xn--/"]
+    "url",
+    ["/relative", "ftp://host/path", "http://", "http://host:99999/", "http://[::1/", "http://\udc80/", "http://xn--/"],
 )
 async def test_what_is_no_http_url(url: str) -> None:
     with pytest.raises(APIConnectionError, match="none that can be requested"):

@@ -1,0 +1,373 @@
+r"""JSON read while it grows.
+
+Rules:
+
+1. Each character is looked at once, whatever the fragmentation, and by compiled code: what is done in Python is
+   done once a fragment or a token.
+2. The grammar is that of RFC 8259, plus ``NaN``, ``Infinity`` and ``-Infinity``. An escaped surrogate pair that a
+   fragment boundary separates is one character; a lone surrogate is U+FFFD (section 8.2 leaves that open). Of
+   duplicate names the last counts (section 4 leaves that open). The value is the same as that of
+   ``FunctionCall.parsed``.
+3. What cannot be JSON any more is a ``DecodeError`` at once, with the position of the character.
+4. A string is there as far as it has come. A number or a word is there when something follows it.
+5. What is open cannot change but at its end, so a state of the whole is the innermost open container, how long it
+   was, and those around it. Taking one costs nothing; reading one copies what was open then.
+
+Unlike ``JSONScan``, which finds the end of what may be no JSON, this judges.
+
+>>> fold = JSONFold()
+>>> for fragment in ('{"city": "Pa', 'ris", "days": [1', ', 2]}'):
+...     changes = fold.feed(fragment)
+...     print(fold.snapshot().read(), fold.depth, fold.closed)
+{'city': 'Pa'} 1 False
+{'city': 'Paris', 'days': []} 2 False
+{'city': 'Paris', 'days': [1, 2]} 0 True
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+from rxllm.accumulators._text import Text
+from rxllm.exceptions import EXCERPT_LENGTH, DecodeError, LimitExceededError, excerpt
+from rxllm.models import JSONChange
+from rxllm.models._json import MAX_DEPTH, loads, without_lone_surrogates
+from rxllm.models._progress import JSONKeys
+
+__all__ = ["MAX_CHARACTERS", "JSONFold", "JSONSnapshot"]
+
+MAX_CHARACTERS = 256 * 1024 * 1024
+"""How long a text may be by default."""
+
+_MAX_SCALAR = 4300
+"""How long a number may be, in characters: what ``int`` reads by default."""
+
+# Possessive, so that a megabyte of escapes needs no megabytes to go back.
+_STRING = re.compile(r'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
+_CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
+_TOKEN = re.compile(r'[ \t\n\r]*+([{}\[\],:"]|[-+.0-9A-Za-z]++)?')
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_STRUCTURE = frozenset('{}[],:"')
+_DECODER = json.JSONDecoder()
+_ABSENT = object()
+
+_State: TypeAlias = "dict[str, Callable[[JSONFold, list[JSONChange]], None]]"
+"""What may follow, and what it means."""
+
+
+class _Members:
+    """The members of an object: in the order in which they came, and as what they come to."""
+
+    __slots__ = ("last", "pairs")
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[str, Any]] = []
+        self.last: dict[str, Any] = {}
+
+    def read(self, count: int) -> dict[str, Any]:
+        """The object of the first ``count`` members."""
+        # Unless a name came twice, copying is much faster than making the object anew.
+        return self.last.copy() if count == len(self.pairs) else dict(self.pairs[:count])
+
+
+class _Level(NamedTuple):
+    """An open container as it was at one time.
+
+    Attributes:
+        outer: The container that it is in, which does not change while it is open.
+        path: Where it is.
+        node: What it holds, as it goes on growing.
+        size: How much that was.
+        key: The name or number of the value under way.
+    """
+
+    outer: _Level | None
+    path: JSONKeys
+    node: list[Any] | _Members
+    size: int
+    key: str | int
+
+
+class JSONSnapshot(NamedTuple):
+    """A growing value as it was at one time.
+
+    Attributes:
+        level: The innermost container that was open.
+        text: The string that was under way.
+        length: How many fragments of it there were.
+        value: The whole, if it was complete.
+        closed: Whether it was.
+    """
+
+    level: _Level | None
+    text: Text | None
+    length: int
+    value: Any
+    closed: bool
+
+    def read(self, default: Any = None) -> Any:
+        """The value as far as it had come.
+
+        Args:
+            default: What to return if nothing had come.
+        """
+        if self.closed:
+            return self.value
+        value = _ABSENT if self.text is None else self.text.read(self.length)
+        level = self.level
+        while level is not None:
+            value = _copy(level, value)
+            level = level.outer
+        return default if value is _ABSENT else value
+
+
+class JSONFold:
+    """The fold of one JSON text.
+
+    Args:
+        object_only: Whether the text is to be an object: anything else is an error at its first character.
+        max_depth: How deep it may be nested.
+        max_characters: How long it may be.
+
+    Attributes:
+        depth: How many containers are open.
+        closed: Whether the value is complete.
+        length: How many characters of the text have been read.
+    """
+
+    __slots__ = (
+        *("_high", "_is_key", "_level", "_max_characters", "_max_depth", "_path", "_rest", "_state", "_string"),
+        *("_value", "closed", "depth", "length"),
+    )
+
+    def __init__(
+        self, *, object_only: bool = False, max_depth: int = MAX_DEPTH, max_characters: int = MAX_CHARACTERS
+    ) -> None:
+        self._max_depth = max_depth
+        self._max_characters = max_characters
+        self._state: _State = self._OBJECT if object_only else self._VALUE
+        self._level: _Level | None = None
+        self._value: Any = None
+        # The string under way, and the high surrogate at its end that waits for the low one.
+        self._string: Text | None = None
+        self._is_key = False
+        self._path: JSONKeys = ()
+        self._high = ""
+        # What a fragment ended with that means nothing without the next one: an escape or a scalar.
+        self._rest = ""
+        self.depth = 0
+        self.closed = False
+        self.length = 0
+
+    def feed(self, fragment: str) -> list[JSONChange]:
+        """Go on with the next fragment.
+
+        Args:
+            fragment: What the text gained.
+
+        Returns:
+            What the value gained.
+
+        Raises:
+            DecodeError: The text is no JSON.
+            LimitExceededError: It is too deep or too long, or a number in it is.
+        """
+        changes: list[JSONChange] = []
+        if self._rest:
+            fragment, self._rest = self._rest + fragment, ""
+        at, end = 0, len(fragment)
+        if self.length + end > self._max_characters:
+            raise _too_much(
+                f"JSON text is longer than {self._max_characters} characters", "max_characters", self._max_characters
+            )
+        while at < end:
+            at = (self._token if self._string is None else self._in_string)(fragment, at, changes)
+        self.length += end - len(self._rest)
+        return changes
+
+    def finish(self) -> list[JSONChange]:
+        """Take note that the text has ended, which completes a number or word that is all of it.
+
+        Returns:
+            What the value gained.
+
+        Raises:
+            DecodeError: The text has ended, but the value has not.
+        """
+        changes = self.feed(" ") if self._rest and self._string is None else []
+        if not self.closed:
+            raise self._error("the text ended before the value did", self._rest, 0)
+        return changes
+
+    def snapshot(self) -> JSONSnapshot:
+        """The value as it is now."""
+        text = None if self._is_key else self._string
+        return JSONSnapshot(self._level, text, 0 if text is None else len(text), self._value, self.closed)
+
+    def _token(self, fragment: str, at: int, changes: list[JSONChange]) -> int:
+        """Go on outside of strings, behind the next token; returns where to go on."""
+        match = _TOKEN.match(fragment, at)
+        end = match.end() if match else at
+        token = match[1] if match else None
+        if token is None:
+            if end < len(fragment):
+                raise self._error("unexpected character", fragment, end)
+            return end
+        act = self._state.get(token)
+        if act is not None:
+            act(self, changes)
+        elif token in _STRUCTURE or (self._state is not self._VALUE and self._state is not self._FIRST_ELEMENT):
+            raise self._error("unexpected character", fragment, end - len(token))
+        elif len(token) > _MAX_SCALAR:
+            raise _too_much(f"a number is longer than {_MAX_SCALAR} characters", "max_number_length", _MAX_SCALAR)
+        elif end == len(fragment):
+            self._rest = token
+        else:
+            self._scalar(fragment, token, end, changes)
+        return end
+
+    def _scalar(self, fragment: str, token: str, end: int, changes: list[JSONChange]) -> None:
+        try:
+            value = loads(token)
+        except ValueError:
+            raise self._error("neither a number nor a word of JSON", fragment, end - len(token)) from None
+        self._complete(value, changes)
+
+    def _in_string(self, fragment: str, at: int, changes: list[JSONChange]) -> int:
+        """Go on inside a string, to its end or that of the fragment; returns where to go on."""
+        match = _STRING.match(fragment, at)
+        end = match.end() if match else at
+        stop = fragment[end : end + 1]
+        self._grow(fragment[at:end], changes, ends=stop == '"')
+        if stop == '"':
+            self._end_string(changes)
+            return end + 1
+        if stop == "\\" and _CUT_ESCAPE.fullmatch(fragment, end):
+            self._rest = fragment[end:]
+            return len(fragment)
+        if stop:
+            what = "no escape of JSON" if stop == "\\" else "a control character in a string"
+            raise self._error(what, fragment, end)
+        return end
+
+    def _grow(self, piece: str, changes: list[JSONChange], *, ends: bool) -> None:
+        """Add a piece to the string under way."""
+        if "\\" in piece:
+            piece = str(_DECODER.raw_decode(f'"{piece}"')[0])
+        if self._high:
+            piece, self._high = self._high + piece, ""
+        if not piece.isascii() and _SURROGATE.search(piece):
+            if not ends and "\ud800" <= piece[-1] <= "\udbff":
+                piece, self._high = piece[:-1], piece[-1]
+            piece = without_lone_surrogates(piece)
+        if piece and self._string is not None:
+            self._string.fragments.append(piece)
+            if not self._is_key:
+                changes.append(JSONChange(self._path, piece))
+
+    def _end_string(self, changes: list[JSONChange]) -> None:
+        text = "" if self._string is None else self._string.read()
+        self._string = None
+        if self._is_key:
+            self._is_key = False
+            self._level = self._level and self._level._replace(key=text)
+            self._state = self._COLON
+        else:
+            self._complete(text, changes)
+
+    def _begin_string(self, _: list[JSONChange]) -> None:
+        self._string = Text()
+        self._path = self._path_here()
+
+    def _begin_key(self, _: list[JSONChange]) -> None:
+        self._string = Text()
+        self._is_key = True
+
+    def _begin_array(self, _: list[JSONChange]) -> None:
+        self._begin([], 0, self._FIRST_ELEMENT)
+
+    def _begin_object(self, _: list[JSONChange]) -> None:
+        self._begin(_Members(), "", self._FIRST_KEY)
+
+    def _begin(self, node: list[Any] | _Members, key: str | int, state: _State) -> None:
+        if self.depth >= self._max_depth:
+            raise _too_much(f"JSON is nested deeper than {self._max_depth} levels", "max_depth", self._max_depth)
+        self._level = _Level(self._level, self._path_here(), node, 0, key)
+        self.depth += 1
+        self._state = state
+
+    def _end(self, changes: list[JSONChange]) -> None:
+        level = self._level
+        if level is not None:
+            self._level = level.outer
+            self.depth -= 1
+            self._complete(level.node if isinstance(level.node, list) else level.node.last, changes)
+
+    def _expect_key(self, _: list[JSONChange]) -> None:
+        self._state = self._KEY
+
+    def _expect_value(self, _: list[JSONChange]) -> None:
+        self._state = self._VALUE
+
+    def _complete(self, value: Any, changes: list[JSONChange]) -> None:
+        """Put a value into the container that it is in."""
+        level = self._level
+        changes.append(JSONChange(self._path_here(), "", value, complete=True))
+        if level is None:
+            self._value = value
+            self.closed = True
+            self._state = self._NOTHING
+            return
+        outer, path, node, count, key = level
+        count += 1
+        if isinstance(node, list):
+            node.append(value)
+            self._level = _Level(outer, path, node, count, count)
+            self._state = self._AFTER_ELEMENT
+        else:
+            node.pairs.append((str(key), value))
+            node.last[str(key)] = value
+            self._level = _Level(outer, path, node, count, "")
+            self._state = self._AFTER_MEMBER
+
+    def _path_here(self) -> JSONKeys:
+        level = self._level
+        return () if level is None else (*level.path, level.key)
+
+    def _error(self, what: str, fragment: str, at: int) -> DecodeError:
+        position = self.length + at
+        return DecodeError(
+            f"{what} at character {position} of JSON: {excerpt(fragment[at:])}",
+            dialect="json",
+            position=position,
+            text=fragment[at : at + EXCERPT_LENGTH],
+        )
+
+    # The states of the grammar: which token may come, and what is done then. They stand behind what they name.
+    _OBJECT: ClassVar[_State] = {"{": _begin_object}
+    _VALUE: ClassVar[_State] = {**_OBJECT, "[": _begin_array, '"': _begin_string}
+    _FIRST_ELEMENT: ClassVar[_State] = {**_VALUE, "]": _end}
+    _AFTER_ELEMENT: ClassVar[_State] = {",": _expect_value, "]": _end}
+    _KEY: ClassVar[_State] = {'"': _begin_key}
+    _FIRST_KEY: ClassVar[_State] = {**_KEY, "}": _end}
+    _COLON: ClassVar[_State] = {":": _expect_value}
+    _AFTER_MEMBER: ClassVar[_State] = {",": _expect_key, "}": _end}
+    _NOTHING: ClassVar[_State] = {}
+
+
+def _copy(level: _Level, value: Any) -> list[Any] | dict[str, Any]:
+    """A container as it was, with the value that was under way in it."""
+    if isinstance(level.node, list):
+        elements = level.node[: level.size]
+        return elements if value is _ABSENT else [*elements, value]
+    members = level.node.read(level.size)
+    if value is not _ABSENT:
+        members[str(level.key)] = value
+    return members
+
+
+def _too_much(message: str, limit: str, maximum: int) -> LimitExceededError:
+    return LimitExceededError(message, limit=limit, maximum=maximum)

@@ -1,0 +1,114 @@
+"""What happens in a conversation with tools, as it happens.
+
+Events are told apart by their class or by ``type``, and are JSON for whoever is to see them, a browser for example:
+``TypeAdapter(ChatEvent)`` reads them back.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rxllm.models._completion import ChatCompletion
+from rxllm.models._message import Message, ToolCall
+from rxllm.models._tool_result import ToolResult
+
+__all__ = [
+    "ChatCompleted",
+    "ChatEvent",
+    "ReasoningDelta",
+    "RoundCompleted",
+    "TextDelta",
+    "ToolCallEvent",
+    "ToolResultEvent",
+]
+
+
+class _Event(BaseModel):
+    """Something that happened in a round: one request, its answer, and the tools that this one called.
+
+    Attributes:
+        round: Which round, counted from 1.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    round: int
+
+
+class TextDelta(_Event):
+    """The answer gained text.
+
+    Attributes:
+        text: What it gained; never empty.
+    """
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ReasoningDelta(_Event):
+    """The reasoning gained text.
+
+    Attributes:
+        text: What it gained; never empty.
+    """
+
+    type: Literal["reasoning"] = "reasoning"
+    text: str
+
+
+class ToolCallEvent(_Event):
+    """A call is finished and is about to be run.
+
+    Attributes:
+        call: The call.
+    """
+
+    type: Literal["tool_call"] = "tool_call"
+    call: ToolCall
+
+
+class ToolResultEvent(_Event):
+    """A call was run, or failed.
+
+    Attributes:
+        result: What it came to.
+    """
+
+    type: Literal["tool_result"] = "tool_result"
+    result: ToolResult
+
+
+class RoundCompleted(_Event):
+    """An answer is whole, and the calls in it were run.
+
+    Attributes:
+        completion: The answer.
+        messages: What this round added to the conversation: the answer, and the results of its calls in their order.
+    """
+
+    type: Literal["round"] = "round"
+    completion: ChatCompletion
+    messages: tuple[Message, ...]
+
+
+class ChatCompleted(_Event):
+    """The model answered without calling a tool: the last event.
+
+    Attributes:
+        completion: That answer.
+        messages: What all rounds added to the conversation, to be appended to the messages of the request.
+    """
+
+    type: Literal["completed"] = "completed"
+    completion: ChatCompletion
+    messages: tuple[Message, ...]
+
+
+ChatEvent: TypeAlias = Annotated[
+    TextDelta | ReasoningDelta | ToolCallEvent | ToolResultEvent | RoundCompleted | ChatCompleted,
+    Field(discriminator="type"),
+]
+"""What ``LLMClient.chat_with_tools`` emits."""

@@ -1,0 +1,143 @@
+"""What is known of JSON and of calls while they grow.
+
+Nothing here can be executed: a ``ToolCallProgress`` has no ``ToolCall`` in it, however whole its arguments look.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from rxllm.models._message import IncompleteToolCall
+
+__all__ = ["JSONChange", "JSONKeys", "JSONPathMatch", "ToolCallProgress"]
+
+JSONKeys: TypeAlias = tuple[str | int, ...]
+"""Where a value is in a JSON text: names of members and numbers of elements, from the outside."""
+
+
+class JSONChange(NamedTuple):
+    """One thing that a growing JSON text gained: a piece of a string, or a value that is complete now.
+
+    The pieces of a string, put end to end, are its value; that comes after them, and so does a value after those
+    that it is made of.
+
+    Attributes:
+        path: Which value; ``()`` is the whole text.
+        delta: What a string gained, escapes decoded; ``""`` if ``complete``.
+        value: The value, if ``complete``. It belongs to the fold: not to be changed.
+        complete: Whether this is a complete value.
+    """
+
+    path: JSONKeys
+    delta: str = ""
+    value: Any = None
+    complete: bool = False
+
+
+class JSONPathMatch(NamedTuple):
+    """What a value under a path gained: see ``JSONChange``.
+
+    Attributes:
+        pattern: Which of the paths asked for.
+        path: Where the value is, ``("edits", 0, "text")`` for ``edits[*].text``.
+        delta: What a string gained, escapes decoded; ``""`` if ``complete``.
+        value: The value, if ``complete``; not to be changed.
+        complete: Whether this is a complete value.
+        choice: The index of the choice.
+        call: The index of the tool call; ``None`` in the content.
+        name: The name of the function; ``None`` in the content, and as long as it has not arrived.
+    """
+
+    pattern: str
+    path: JSONKeys
+    delta: str
+    value: Any
+    complete: bool
+    choice: int
+    call: int | None = None
+    name: str | None = None
+
+
+class _CallState(Protocol):
+    """A call as it was at one time."""
+
+    @property
+    def choice(self) -> int: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+    def incomplete(self) -> IncompleteToolCall: ...
+
+
+class _Value(Protocol):
+    """A growing value as it was at one time."""
+
+    @property
+    def closed(self) -> bool: ...
+
+    def read(self, default: Any = None) -> Any: ...
+
+
+class ToolCallProgress:
+    """A tool call as far as it had come with one fragment. It does not change any more.
+
+    Attributes:
+        changes: What its arguments gained with this fragment, in order.
+    """
+
+    __slots__ = ("_state", "_value", "changes")
+
+    def __init__(self, state: _CallState, value: _Value, changes: tuple[JSONChange, ...]) -> None:
+        self._state = state
+        self._value = value
+        self.changes = changes
+
+    @property
+    def choice(self) -> int:
+        """The index of the choice."""
+        return self._state.choice
+
+    @property
+    def index(self) -> int:
+        """The index of the call among those of its choice, as the server gave it or as it was made up."""
+        return self._state.number
+
+    @property
+    def id(self) -> str | None:
+        """The identifier of the call, if that has arrived."""
+        return self._state.id or None
+
+    @property
+    def name(self) -> str | None:
+        """The name of the function, if that has arrived."""
+        return self._state.name or None
+
+    @property
+    def arguments(self) -> Any:
+        """The arguments so far, an object; of a custom tool, its input so far, a string.
+
+        A string under way is there as far as it has come; a number or word is not until it is complete. Put together
+        when it is read, which costs the size of the containers that are open and of the string under way. Values
+        that are complete are shared between all progress of a call: not to be changed.
+        """
+        return self._value.read({})
+
+    @property
+    def closed(self) -> bool:
+        """Whether the arguments have structurally ended; that does not make the call executable."""
+        return self._value.closed
+
+    @property
+    def call(self) -> IncompleteToolCall:
+        """The call so far, with the text of its arguments and what else a provider sent."""
+        return self._state.incomplete()
+
+    def __repr__(self) -> str:
+        return (
+            f"ToolCallProgress(choice={self.choice}, index={self.index}, id={self.id!r}, name={self.name!r}, "
+            f"arguments={self.arguments!r})"
+        )
