@@ -18,7 +18,7 @@ from __future__ import annotations
 from loguru import logger
 
 from rxllm import operators, sinks
-from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator
+from rxllm.accumulators import JSONFold, StreamAccumulator, ToolCallAccumulator
 from rxllm.bridges import Iteration, iterate, run
 from rxllm.client import LLMClient
 from rxllm.exceptions import (
@@ -34,14 +34,19 @@ from rxllm.exceptions import (
     MissingExtraError,
     NoRunningLoopError,
     RecordingError,
+    RepairError,
     RxllmError,
     StreamInterruptedError,
+    StructuredOutputError,
     ToolCallError,
+    ToolExecutionError,
     TruncatedStreamError,
 )
 from rxllm.flow import FlowControl, Pauses
 from rxllm.models import (
+    ChatCompleted,
     ChatCompletion,
+    ChatEvent,
     ChatRequest,
     CompletionChoice,
     Delta,
@@ -49,17 +54,27 @@ from rxllm.models import (
     FunctionCall,
     FunctionCallDelta,
     IncompleteToolCall,
+    JSONChange,
+    JSONPathMatch,
     Message,
+    ReasoningDelta,
     Repair,
     Role,
+    RoundCompleted,
     StreamChoice,
     StreamChunk,
+    TextDelta,
     ToolCall,
     ToolCallDelta,
+    ToolCallEvent,
+    ToolCallProgress,
+    ToolResult,
+    ToolResultEvent,
     Usage,
 )
 from rxllm.sources import from_async_iterable, from_recording, from_sse, from_websocket, list_recordings
 from rxllm.stores import RecordingInfo
+from rxllm.tools import ToolRegistry
 from rxllm.typing import Ending, OperatorFunction, Sink, SinkStream
 from rxllm.wire import ServerSentEvent
 
@@ -70,7 +85,9 @@ __all__ = [
     "APIStatusError",
     "APIStreamError",
     "BufferOverflowError",
+    "ChatCompleted",
     "ChatCompletion",
+    "ChatEvent",
     "ChatRequest",
     "ChunkTimeoutError",
     "CompletionChoice",
@@ -83,6 +100,9 @@ __all__ = [
     "FunctionCallDelta",
     "IncompleteToolCall",
     "Iteration",
+    "JSONChange",
+    "JSONFold",
+    "JSONPathMatch",
     "LLMClient",
     "LimitExceededError",
     "Message",
@@ -90,10 +110,13 @@ __all__ = [
     "NoRunningLoopError",
     "OperatorFunction",
     "Pauses",
+    "ReasoningDelta",
     "RecordingError",
     "RecordingInfo",
     "Repair",
+    "RepairError",
     "Role",
+    "RoundCompleted",
     "RxllmError",
     "ServerSentEvent",
     "Sink",
@@ -102,10 +125,18 @@ __all__ = [
     "StreamChoice",
     "StreamChunk",
     "StreamInterruptedError",
+    "StructuredOutputError",
+    "TextDelta",
     "ToolCall",
     "ToolCallAccumulator",
     "ToolCallDelta",
     "ToolCallError",
+    "ToolCallEvent",
+    "ToolCallProgress",
+    "ToolExecutionError",
+    "ToolRegistry",
+    "ToolResult",
+    "ToolResultEvent",
     "TruncatedStreamError",
     "Usage",
     "from_async_iterable",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -77,6 +78,7 @@ def iterate(observable: Observable[T], *, buffer_size: int = 64) -> Iteration[T]
     Raises:
         ValueError: ``buffer_size`` is less than 1.
         BufferOverflowError: From the iteration: the buffer is full and the producer cannot be paused.
+        RuntimeError: From the iteration: a second task asks for an item while one waits.
 
     Example:
         >>> import asyncio, reactivex
@@ -100,7 +102,7 @@ class _Mailbox(abc.ObserverBase[T]):
         self._pauses = Pauses()
         self._subscription = SingleAssignmentDisposable()
         self._waiter: asyncio.Future[None] | None = None
-        self._started = False
+        self._thread = 0
         self._ended = False
         self._error: Exception | None = None
 
@@ -133,12 +135,17 @@ class _Mailbox(abc.ObserverBase[T]):
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None:
-            wake(self._waiter)
+        waiter = self._waiter
+        if waiter is None:
+            return
+        if threading.get_ident() == self._thread:
+            wake(waiter)
+        else:  # observables that are not ours may emit in threads
+            waiter.get_loop().call_soon_threadsafe(wake, waiter)
 
     def start(self) -> None:
-        if not self._started:
-            self._started = True
+        if not self._thread:
+            self._thread = threading.get_ident()
             self._subscription.disposable = self._observable.subscribe(self)
 
     def close(self, error: Exception | None) -> None:
@@ -152,6 +159,8 @@ class _Mailbox(abc.ObserverBase[T]):
         self._items.clear()
 
     async def take(self) -> T:
+        if self._waiter is not None:
+            raise RuntimeError("an iteration has one consumer: share() the observable and iterate over each branch")
         while not self._items:
             if self._ended:
                 if self._error is None:
@@ -159,18 +168,23 @@ class _Mailbox(abc.ObserverBase[T]):
                 # Once raised it is over, as in a generator.
                 error, self._error = self._error, None
                 raise error
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            except asyncio.CancelledError:
-                self.close(StreamInterruptedError("the task that iterated was cancelled"))
-                raise
-            finally:
-                self._waiter = None
+            await self._item_or_end()
         item = self._items.popleft()
         if self._pauses and len(self._items) <= self._size // 2:
             self._pauses.release()
         return item
+
+    async def _item_or_end(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            # What came from another thread before the waiter was seen there has woken nobody.
+            if not self._items and not self._ended:
+                await self._waiter
+        except asyncio.CancelledError:
+            self.close(StreamInterruptedError("the task that iterated was cancelled"))
+            raise
+        finally:
+            self._waiter = None
 
 
 class Iteration(AsyncIterator[T], Generic[T]):

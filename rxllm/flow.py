@@ -17,6 +17,7 @@ operator below it, ours or not.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -24,9 +25,11 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TypeVar
 
+from reactivex.disposable import Disposable
+
 from rxllm.exceptions import NoRunningLoopError
 
-__all__ = ["FlowControl", "Pauses", "running_loop", "wake"]
+__all__ = ["FlowControl", "Pauses", "disposable_in", "running_loop", "wake"]
 
 T = TypeVar("T")
 
@@ -39,15 +42,30 @@ class FlowControl:
     Args:
         clock: The clock that paused time is measured with, in seconds; by default that of the running loop, or
             ``time.monotonic`` where none runs.
+
+    Attributes:
+        paused: Whether anyone holds a pause; only to be looked at.
     """
 
-    __slots__ = ("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_paused_before", "_serial", "_thread")
+    __slots__ = (
+        "_callbacks",
+        "_clock",
+        "_holders",
+        "_loop",
+        "_paused_at",
+        "_paused_before",
+        "_serial",
+        "_thread",
+        "paused",
+    )
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
         # Each pause has a serial number: a resume that was handed over from another thread must not end
         # a pause that the same holder took in the meantime.
         self._holders: dict[object, int] = {}
         self._serial = 0
+        # Looked at twice for each item: a property of the holders takes 30 ns longer.
+        self.paused = False
         self._paused_at = 0.0
         self._paused_before = 0.0
         self._callbacks: list[Callable[[], None]] = []
@@ -64,11 +82,6 @@ class FlowControl:
         return _current.get()
 
     @property
-    def paused(self) -> bool:
-        """Whether anyone holds a pause."""
-        return bool(self._holders)
-
-    @property
     def holders(self) -> tuple[object, ...]:
         """Who holds a pause, in the order in which they took it."""
         return tuple(self._holders)
@@ -83,6 +96,7 @@ class FlowControl:
         """Stop the producer until ``holder`` resumes it; pausing twice is pausing once."""
         if not self._holders:
             self._paused_at = self._clock()
+            self.paused = True
         self._serial += 1
         self._holders[holder] = self._serial
 
@@ -101,10 +115,13 @@ class FlowControl:
             return
         del self._holders[holder]
         if not self._holders:
+            self.paused = False
             self._paused_before += self._clock() - self._paused_at
             callbacks, self._callbacks = self._callbacks, []
-            for callback in callbacks:
-                callback()
+            # First come, first called; one that raises must not keep the others, or a producer waits for ever.
+            with contextlib.ExitStack() as stack:
+                for callback in reversed(callbacks):
+                    stack.callback(callback)
 
     def when_resumed(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back once, when the last pause ends; at once if there is none.
@@ -197,3 +214,18 @@ def wake(waiter: asyncio.Future[None]) -> None:
     """Let whoever awaits a future go on, unless it has been woken or has given up."""
     if not waiter.done():
         waiter.set_result(None)
+
+
+def disposable_in(loop: asyncio.AbstractEventLoop, dispose: Callable[[], None]) -> Disposable:
+    """A disposable for what lives in a loop: it may be disposed from any thread, and when the loop is gone."""
+    thread = threading.get_ident()
+
+    def dispose_in_loop() -> None:
+        if loop.is_closed():
+            return
+        if threading.get_ident() == thread:
+            dispose()
+        else:
+            loop.call_soon_threadsafe(dispose)
+
+    return Disposable(dispose_in_loop)

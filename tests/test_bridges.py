@@ -130,6 +130,24 @@ def test_a_buffer_has_room_for_one(size: int) -> None:
         rxllm.iterate(reactivex.just(1), buffer_size=size)
 
 
+async def test_an_observable_that_emits_in_a_thread_wakes_the_loop() -> None:
+    assert [item async for item in rxllm.iterate(reactivex.timer(0.01))] == [0]
+
+
+async def test_a_second_consumer_is_told_so() -> None:
+    subject: Subject[int] = Subject()
+    iteration = rxllm.iterate(subject)
+    waiting = asyncio.ensure_future(anext(iteration))
+    await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="one consumer"):
+        await anext(iteration)
+    subject.on_next(1)
+
+    assert await waiting == 1
+    await iteration.aclose()
+
+
 async def test_break_closes_the_connection() -> None:
     async with stalled_server() as server:
         async for _ in rxllm.iterate(rxllm.from_sse(server.url)):

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from rxllm.accumulators._json_fold import JSONFold, JSONSnapshot
+from rxllm.accumulators._json_path_accumulator import JSONPathAccumulator
 from rxllm.accumulators._stream import StreamAccumulator
+from rxllm.accumulators._structured import StructuredAccumulator
+from rxllm.accumulators._tagged_text import Parted, TaggedText
 from rxllm.accumulators._tool_call_accumulator import ToolCallAccumulator
+from rxllm.accumulators._tool_call_progress import ToolCallProgressAccumulator
 
-__all__ = ["JSONFold", "JSONSnapshot", "StreamAccumulator", "ToolCallAccumulator"]
+__all__ = [
+    "JSONFold",
+    "JSONPathAccumulator",
+    "JSONSnapshot",
+    "Parted",
+    "StreamAccumulator",
+    "StructuredAccumulator",
+    "TaggedText",
+    "ToolCallAccumulator",
+    "ToolCallProgressAccumulator",
+]

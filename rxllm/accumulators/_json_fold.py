@@ -29,7 +29,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
 
 from rxllm.accumulators._text import Text
 from rxllm.exceptions import EXCERPT_LENGTH, DecodeError, LimitExceededError, excerpt
@@ -135,7 +135,7 @@ class JSONFold:
     Attributes:
         depth: How many containers are open.
         closed: Whether the value is complete.
-        length: How many characters of the text have been read.
+        length: How many characters of the text have been read, up to the end of the value if more may follow it.
     """
 
     __slots__ = (
@@ -162,11 +162,12 @@ class JSONFold:
         self.closed = False
         self.length = 0
 
-    def feed(self, fragment: str) -> list[JSONChange]:
+    def feed(self, fragment: str, *, more_may_follow: bool = False) -> list[JSONChange]:
         """Go on with the next fragment.
 
         Args:
             fragment: What the text gained.
+            more_may_follow: Whether what comes after the end of the value is no matter; else only white space may.
 
         Returns:
             What the value gained.
@@ -183,21 +184,32 @@ class JSONFold:
             raise _too_much(
                 f"JSON text is longer than {self._max_characters} characters", "max_characters", self._max_characters
             )
-        while at < end:
+        while at < end and not (more_may_follow and self.closed):
             at = (self._token if self._string is None else self._in_string)(fragment, at, changes)
-        self.length += end - len(self._rest)
+        self.length += at - len(self._rest)
         return changes
 
-    def finish(self) -> list[JSONChange]:
+    def flush(self) -> list[JSONChange]:
         """Take note that the text has ended, which completes a number or word that is all of it.
 
         Returns:
             What the value gained.
 
         Raises:
+            DecodeError: It is neither.
+        """
+        return self.feed(" ") if self._rest and self._string is None and not self.depth else []
+
+    def finish(self) -> list[JSONChange]:
+        """Take note that the text has ended, which is an error if the value has not.
+
+        Returns:
+            What the value gained: see ``flush``.
+
+        Raises:
             DecodeError: The text has ended, but the value has not.
         """
-        changes = self.feed(" ") if self._rest and self._string is None else []
+        changes = self.flush()
         if not self.closed:
             raise self._error("the text ended before the value did", self._rest, 0)
         return changes
@@ -233,7 +245,7 @@ class JSONFold:
         try:
             value = loads(token)
         except ValueError:
-            raise self._error("neither a number nor a word of JSON", fragment, end - len(token)) from None
+            raise self._error("neither a number nor a word", fragment, end - len(token)) from None
         self._complete(value, changes)
 
     def _in_string(self, fragment: str, at: int, changes: list[JSONChange]) -> int:
@@ -249,7 +261,7 @@ class JSONFold:
             self._rest = fragment[end:]
             return len(fragment)
         if stop:
-            what = "no escape of JSON" if stop == "\\" else "a control character in a string"
+            what = "no escape" if stop == "\\" else "a control character in a string"
             raise self._error(what, fragment, end)
         return end
 
@@ -300,11 +312,11 @@ class JSONFold:
         self._state = state
 
     def _end(self, changes: list[JSONChange]) -> None:
-        level = self._level
-        if level is not None:
-            self._level = level.outer
-            self.depth -= 1
-            self._complete(level.node if isinstance(level.node, list) else level.node.last, changes)
+        # Only inside a container is its end expected.
+        level = cast("_Level", self._level)
+        self._level = level.outer
+        self.depth -= 1
+        self._complete(level.node if isinstance(level.node, list) else level.node.last, changes)
 
     def _expect_key(self, _: list[JSONChange]) -> None:
         self._state = self._KEY
@@ -362,7 +374,9 @@ def _copy(level: _Level, value: Any) -> list[Any] | dict[str, Any]:
     """A container as it was, with the value that was under way in it."""
     if isinstance(level.node, list):
         elements = level.node[: level.size]
-        return elements if value is _ABSENT else [*elements, value]
+        if value is not _ABSENT:
+            elements.append(value)
+        return elements
     members = level.node.read(level.size)
     if value is not _ABSENT:
         members[str(level.key)] = value

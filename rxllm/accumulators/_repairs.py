@@ -1,35 +1,22 @@
-"""The list of what was put right.
+"""The list of what was put right: the kinds are those of ``rxllm.Repair``.
 
-Kinds:
+Each kind is listed once for each thing it concerns, and there are at most a thousand. A callback gets the same ones,
+each as soon as it is known: those of a finished call when the call is read. In strict mode the first is an error.
 
-==========================  ==================================================================================
-``index-made-up``           a tool call fragment had no index
-``index-reused``            a new call came at an index that was in use
-``id-repeated``             a call's identifier came again after its first fragment
-``id-changed``              a call's identifier changed on the way; the first one stays
-``id-reused``               a new call had the identifier of another one
-``id-made-up``              a call had no identifier when it was finished
-``name-repeated``           a function's name came again
-``name-joined``             a function's name came in pieces
-``name-changed``            a function's name changed after its arguments had begun; the first one stays
-``blank-ignored``           an identifier or name was blank, which means absent
-``arguments-serialized``    arguments came as an object instead of JSON text
-``arguments-empty``         a call had no arguments when it was finished; they are ``{}``
-``empty-fragment-ignored``  a fragment said nothing and belonged to no call
-``usage-replaced``          usage came more than once; the last counts and nothing is added up
-``finish-reason-replaced``  the reason for the end changed; the last counts
-==========================  ==================================================================================
-
-Each kind is listed once for each thing it concerns, and there are at most a thousand.
+The dialect reports what concerns events and not chunks, to a callback of its own (``OpenAIChat.on_repair``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from rxllm.exceptions import RepairError, excerpt
 from rxllm.models import Repair
 
-__all__ = ["RepairLog"]
+__all__ = ["OnRepair", "RepairLog"]
+
+OnRepair = Callable[[Repair], None]
 
 _MAX_REPAIRS = 1000
 
@@ -39,18 +26,32 @@ class RepairLog:
 
     Args:
         position: In which item of the stream the fold is.
+        strict: Whether a repair is an error.
+        on_repair: Called with each repair.
 
     Attributes:
         position: In which item of the stream the fold is, counted from 0; -1 before the first.
         repairs: The repairs, oldest first.
     """
 
-    __slots__ = ("_reported", "position", "repairs")
+    __slots__ = ("_announced", "_on_repair", "_reported", "_strict", "position", "repairs")
 
-    def __init__(self, position: int = -1) -> None:
+    def __init__(self, position: int = -1, *, strict: bool = False, on_repair: OnRepair | None = None) -> None:
         self.position = position
         self.repairs: list[Repair] = []
+        self._strict = strict
+        self._on_repair = on_repair
         self._reported: set[tuple[str, object]] = set()
+        self._announced: set[tuple[str, object]] = set()
+
+    def for_reading(self) -> RepairLog:
+        """A log of what is put right when the answer is read, which changes this one in nothing.
+
+        However often it is read, the callback gets each repair once.
+        """
+        log = RepairLog(self.position, strict=self._strict, on_repair=self._on_repair)
+        log._announced = self._announced
+        return log
 
     def add(self, kind: str, subject: object, before: Any, after: Any) -> None:
         """Note a repair.
@@ -60,8 +61,25 @@ class RepairLog:
             subject: What it concerns: of each kind there is one report for each subject.
             before: What was sent.
             after: What it was taken for.
+
+        Raises:
+            RepairError: Repairs are errors.
+            Exception: What the callback raises.
         """
-        if (kind, subject) in self._reported or len(self.repairs) >= _MAX_REPAIRS:
+        key = (kind, subject)
+        if self._strict:
+            raise RepairError(
+                f"{kind} in item {self.position} of the stream: {excerpt(str(before))}",
+                kind=kind,
+                position=self.position,
+                before=before,
+                after=after,
+            )
+        if key in self._reported or len(self.repairs) >= _MAX_REPAIRS:
             return
-        self._reported.add((kind, subject))
-        self.repairs.append(Repair(kind, self.position, before, after))
+        repair = Repair(kind, self.position, before, after)
+        self._reported.add(key)
+        self.repairs.append(repair)
+        if self._on_repair is not None and key not in self._announced:
+            self._announced.add(key)
+            self._on_repair(repair)

@@ -39,9 +39,9 @@ class StreamState(NamedTuple):
     position: int
 
     def completion(self, *, ended: bool = False, strict: bool = False) -> ChatCompletion:
-        """The completion: see ``ChoiceState.build``."""
+        """The completion: see ``ChoiceState.build``. Only if ``strict``, repairs are announced and may be errors."""
         # What is put right now goes on a log of its own: reading changes nothing.
-        log = RepairLog(self.position)
+        log = self.log.for_reading() if strict else RepairLog(self.position)
         choices = [choice.build(log, ended=ended, strict=strict) for choice in self.choices]
         repairs = (*self.log.repairs[: self.repairs], *log.repairs)
         return ChatCompletion.model_validate(

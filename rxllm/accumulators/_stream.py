@@ -15,10 +15,10 @@ from __future__ import annotations
 from typing import Any
 
 from rxllm.accumulators._choice import ChoiceFold, keep_last
-from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._snapshot import Snapshot, StreamState
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS
-from rxllm.exceptions import LimitExceededError, ToolCallError
+from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
 from rxllm.models import ChatCompletion, Message, StreamChoice, StreamChunk, Usage
 
 __all__ = ["StreamAccumulator"]
@@ -35,6 +35,8 @@ class StreamAccumulator:
         max_tool_calls: How many tool calls a choice may have.
         max_choices: How many choices there may be.
         max_characters: How much text there may be in all, arguments and reasoning included.
+        strict: Whether to raise a ``RepairError`` instead of putting something right.
+        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
 
     Example:
         >>> from rxllm.models import StreamChunk
@@ -56,11 +58,13 @@ class StreamAccumulator:
         max_tool_calls: int = MAX_TOOL_CALLS,
         max_choices: int = _MAX_CHOICES,
         max_characters: int = _MAX_CHARACTERS,
+        strict: bool = False,
+        on_repair: OnRepair | None = None,
     ) -> None:
         self._max_tool_calls = max_tool_calls
         self._max_choices = max_choices
         self._max_characters = max_characters
-        self._log = RepairLog()
+        self._log = RepairLog(strict=strict, on_repair=on_repair)
         self._head: dict[str, Any] = {}
         self._wanted: tuple[str, ...] = _HEAD
         self._choices: dict[int, ChoiceFold] = {}
@@ -76,6 +80,7 @@ class StreamAccumulator:
 
         Raises:
             ToolCallError: A fragment of a tool call fits nowhere.
+            RepairError: ``strict``, and something had to be put right.
             LimitExceededError: There are more calls, choices or characters than the limits admit.
         """
         self._log.position += 1
@@ -109,10 +114,11 @@ class StreamAccumulator:
         Raises:
             ToolCallError: A finished call has no name, or more than one value for arguments. ``partial`` holds the
                 completion with that call as an incomplete one.
+            RepairError: ``strict``, and a finished call has no identifier or arguments; with ``partial``, too.
         """
         try:
             return self._state(complete=ended or self._all_finished()).completion(ended=ended, strict=True)
-        except ToolCallError as error:
+        except (RepairError, ToolCallError) as error:
             error.partial = self.partial()
             raise
 

@@ -2,7 +2,7 @@ r"""Text in which a part stands between tags, taken apart while it grows.
 
 Rules:
 
-1. ``<tag>`` begins such a part and ``</tag>`` ends it; both are exactly these characters. Within a part ``<tag>`` is text,
+1. ``<tag>`` begins such a part and ``</tag>`` ends it, exactly these characters. Within a part ``<tag>`` is text,
    outside ``</tag>`` is.
 2. A part that is never closed goes on to the end.
 3. The end of a fragment that may be the beginning of the next tag is held back, and nothing else: at most the tag but

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, GrowingCall, ToolCallFold
-from rxllm.exceptions import ToolCallError
+from rxllm.exceptions import RepairError, ToolCallError
 from rxllm.models import FinishReason, IncompleteToolCall, StreamChoice, StreamChunk, ToolCall
 
 __all__ = ["ToolCallAccumulator"]
@@ -28,17 +28,26 @@ class ToolCallAccumulator:
     Args:
         eager: Whether not to wait for the end of the choice: see the rules of this module.
         max_tool_calls: How many calls a choice may have.
+        strict: Whether to raise a ``RepairError`` instead of putting something right.
+        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
     """
 
     __slots__ = ("_eager", "_error", "_failed", "_folds", "_log", "_max_tool_calls")
 
-    def __init__(self, *, eager: bool = False, max_tool_calls: int = MAX_TOOL_CALLS) -> None:
+    def __init__(
+        self,
+        *,
+        eager: bool = False,
+        max_tool_calls: int = MAX_TOOL_CALLS,
+        strict: bool = False,
+        on_repair: OnRepair | None = None,
+    ) -> None:
         self._eager = eager
         self._max_tool_calls = max_tool_calls
-        self._log = RepairLog()
+        self._log = RepairLog(strict=strict, on_repair=on_repair)
         self._folds: dict[int, ToolCallFold] = {}
         self._failed: set[int] = set()
-        self._error: ToolCallError | None = None
+        self._error: RepairError | ToolCallError | None = None
 
     def process_chunk(self, chunk: StreamChunk) -> list[ToolCall]:
         """Take the next chunk.
@@ -53,6 +62,7 @@ class ToolCallAccumulator:
             ToolCallError: A fragment fits nowhere, or comes for a call that was given away; or a finished call has
                 no name or arguments that are no JSON object. If calls before that one were good, those are returned
                 and the error is raised by the next ``process_chunk`` or ``finish``.
+            RepairError: ``strict``, and something had to be put right; for a finished call as above.
             LimitExceededError: There are too many calls.
         """
         self._raise_pending()
@@ -128,7 +138,7 @@ class ToolCallAccumulator:
         for each in growing:
             try:
                 calls.append(_executable(each, self._log))
-            except ToolCallError as error:
+            except (RepairError, ToolCallError) as error:
                 self._error = error
                 break
         return growing[: len(calls)], calls

@@ -14,9 +14,13 @@ from reactivex import Observable
 from yarl import URL
 
 from rxllm import operators as ops
+from rxllm.client._chat_with_tools import chat_with_tools
 from rxllm.dialects import Dialect, get_dialect
-from rxllm.models import ChatRequest, StreamChunk
+from rxllm.models import ChatEvent, ChatRequest, StreamChunk
 from rxllm.sources import SessionLike, Ssl, from_sse, from_websocket
+from rxllm.sources._http import environment_proxy, open_session
+from rxllm.tools import OnToolError, ToolRegistry
+from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
 
 __all__ = ["LLMClient"]
@@ -68,6 +72,8 @@ class LLMClient:
         self._headers = dict(headers or {})
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None
+        if proxy is None and session is None:
+            proxy = environment_proxy(self._base_url)
         self._connection: dict[str, Any] = {"ssl": ssl, "proxy": proxy}
         self._timeout = timeout
         self._max_event_bytes = max_event_bytes
@@ -78,7 +84,7 @@ class LLMClient:
 
     async def __aenter__(self) -> Self:
         if self._session is None:
-            self._own_session = aiohttp.ClientSession(trust_env=True)
+            self._own_session = open_session()
         return self
 
     async def __aexit__(
@@ -135,6 +141,70 @@ class LLMClient:
             max_frame_bytes=self._max_event_bytes,
             **self._connection,
         ).pipe(ops.parse(self._dialect))
+
+    def chat_with_tools(
+        self,
+        request: ChatRequest,
+        registry: ToolRegistry,
+        *,
+        max_rounds: int = 10,
+        max_concurrency: int = 8,
+        timeout: float | None = None,
+        on_error: OnToolError = "send",
+        ordered: bool = True,
+        through: OperatorFunction[StreamChunk, StreamChunk] | None = None,
+    ) -> Observable[ChatEvent]:
+        """Ask for an answer, run the tools that the model calls, send their results back, until it calls no more.
+
+        Cold: each subscription is a conversation of its own. A round is one request and what is done about its answer.
+        Its events are ``TextDelta`` and ``ReasoningDelta`` as they arrive; when the answer is whole, a
+        ``ToolCallEvent`` for each call, a ``ToolResultEvent`` for each result, and ``RoundCompleted``. The last
+        event is ``ChatCompleted``. All of it is paused while a consumer below holds a pause.
+
+        Each request after the first carries all that was said before, results included. A ``tool_choice`` that forces a
+        call (``"required"``, the name of a tool) holds for the first round only: then the model is free. A call
+        is run once, and only when its answer is whole and was not cut by its length. Dispose closes the connection and
+        cancels the tools that run; a function in a thread ends unheeded. Calls in the older protocol
+        (``function_call``) are not run.
+
+        Args:
+            request: The first request. Its ``tools`` are sent besides those of the registry; of two with one name
+                the request's wording counts. A call of one that is not in the registry is answered with an error.
+            registry: The tools.
+            max_rounds: How many requests are sent at most, at least 1.
+            max_concurrency: As in ``operators.run_tools``, like all but the last.
+            timeout: How many seconds a tool may take; any number if ``None``.
+            on_error: Whether the model is told of a tool that failed, or the conversation fails.
+            ordered: Whether results come in the order of the calls, or as they are ready.
+            through: What the chunks of each answer go through first, as ``operators.timeout_per_chunk(10)`` or
+                ``operators.split_reasoning()``; several are put together by ``reactivex.compose``.
+
+        Returns:
+            The events of the conversation.
+
+        Raises:
+            LimitExceededError: As ``on_error``, like all but the last: the model calls tools in the last round still.
+            TruncatedStreamError: An answer with calls in it was cut.
+            ToolExecutionError: A tool failed, and ``on_error="raise"``.
+            Exception: What ``chat_stream`` and ``through`` raise, in whichever round. The events of the rounds
+                before have been emitted; ``error.partial`` is what there is of the present answer, a
+                ``ChatCompletion``.
+            ValueError: At once: an argument is not one of those, or the request asks for several answers (``n``).
+        """
+
+        def ask(request: ChatRequest) -> Observable[StreamChunk]:
+            chunks = self.chat_stream(request)
+            return chunks if through is None else through(chunks)
+
+        return chat_with_tools(
+            ask,
+            request,
+            registry,
+            ops.run_tools(
+                registry, max_concurrency=max_concurrency, timeout=timeout, on_error=on_error, ordered=ordered
+            ),
+            max_rounds=max_rounds,
+        )
 
     def _url(self) -> URL:
         # Some servers want a version in the query.

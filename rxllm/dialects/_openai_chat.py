@@ -32,6 +32,7 @@ from rxllm.exceptions import (
 )
 from rxllm.models import ChatRequest, Repair, StreamChoice, StreamChunk, Usage
 from rxllm.models._json import loads
+from rxllm.wire._event import ServerSentEvent
 
 __all__ = ["OpenAIChat"]
 
@@ -114,7 +115,12 @@ class OpenAIChatDecoder:
         if self.done:
             return _NOTHING
         self._position += 1
-        name, data = ("message", event) if isinstance(event, str | bytes) else (event.event, event.data)
+        name = "message"
+        data: str | bytes
+        if isinstance(event, ServerSentEvent):
+            data, name, _, _ = event
+        else:
+            data = event
         # The first character tells a chunk from nearly all that is none: whatever is rare comes after.
         if name != "message" or data[:1] not in _OBJECT_START:
             return self._decode_other(name, data if isinstance(data, str) else data.decode(errors="replace"))
@@ -138,14 +144,15 @@ class OpenAIChatDecoder:
 
     def _accept(self, data: str | bytes, chunk: StreamChunk) -> Iterable[StreamChunk]:
         """Take a chunk that the validator took: all of its fields are optional, so it may still be none."""
-        extra = chunk.__pydantic_extra__ or _NO_FIELDS
-        if not _TELLING.isdisjoint(extra) and is_error(extra):
-            return self._fail(data, chunk)
         choices = chunk.choices
-        if not choices and not _is_chunk(chunk, extra):
-            return self._decode_no_chunk(data, chunk, extra)
-        if chunk.usage is None and "x_groq" in extra:
-            chunk.usage = _usage_in(extra["x_groq"])
+        if chunk.__pydantic_extra__ or not choices:
+            extra = chunk.__pydantic_extra__ or _NO_FIELDS
+            if not _TELLING.isdisjoint(extra) and is_error(extra):
+                return self._fail(data, chunk)
+            if not choices and not _is_chunk(chunk, extra):
+                return self._decode_no_chunk(data, chunk, extra)
+            if chunk.usage is None and "x_groq" in extra:
+                chunk.usage = _usage_in(extra["x_groq"])
         if len(choices) > 1:
             _number(choices)
         for choice in choices:

@@ -10,6 +10,31 @@ __all__ = ["Repair"]
 class Repair(NamedTuple):
     """One thing that a server sent wrong and that was read as it was meant.
 
+    Repairs are on ``ChatCompletion.repairs``, and go to the ``on_repair`` of the folds and operators that take one;
+    with ``strict=True`` the first is a ``RepairError`` instead. Kinds:
+
+    ==========================  ==================================================================================
+    ``index-made-up``           a tool call fragment had no index
+    ``index-reused``            a new call came at an index that was in use
+    ``id-repeated``             a call's identifier came again after its first fragment
+    ``id-changed``              a call's identifier changed on the way; the first one stays
+    ``id-reused``               a new call had the identifier of another one
+    ``id-made-up``              a call had no identifier when it was finished
+    ``name-repeated``           a function's name came again
+    ``name-joined``             a function's name came in pieces
+    ``name-changed``            a function's name changed after its arguments had begun; the first one stays
+    ``blank-ignored``           an identifier or name was blank, which means absent
+    ``arguments-serialized``    arguments came as an object instead of JSON text
+    ``arguments-empty``         a call had no arguments when it was finished; they are ``{}``
+    ``empty-fragment-ignored``  a fragment said nothing and belonged to no call
+    ``usage-replaced``          usage came more than once; the last counts and nothing is added up
+    ``finish-reason-replaced``  the reason for the end changed; the last counts
+    ``comment-as-data``         a comment of the event stream came as data; it is ignored (dialect)
+    ``field-name-in-data``      data began with ``data:`` once more (dialect)
+    ==========================  ==================================================================================
+
+    Those of the dialect go to ``on_repair`` of ``rxllm.dialects.OpenAIChat``; there they count events, not chunks.
+
     Attributes:
         kind: What was wrong, one of a fixed set of words.
         position: In which item of the stream, counted from 0.

@@ -11,11 +11,16 @@ from rxllm.operators._accumulate_tool_calls import accumulate_tool_calls
 from rxllm.operators._buffer_with_backpressure import buffer_with_backpressure
 from rxllm.operators._content import content
 from rxllm.operators._decode_sse import decode_sse
+from rxllm.operators._json_path import json_path
 from rxllm.operators._map_async import map_async
 from rxllm.operators._parse import parse
+from rxllm.operators._parse_structured import parse_structured
+from rxllm.operators._run_tools import run_tools
+from rxllm.operators._split_reasoning import split_reasoning
 from rxllm.operators._tee_to import tee_to
 from rxllm.operators._tee_to_display import tee_to_display
 from rxllm.operators._timeout_per_chunk import timeout_per_chunk
+from rxllm.operators._tool_call_progress import tool_call_progress
 
 __all__ = [
     "accumulate",
@@ -24,9 +29,14 @@ __all__ = [
     "buffer_with_backpressure",
     "content",
     "decode_sse",
+    "json_path",
     "map_async",
     "parse",
+    "parse_structured",
+    "run_tools",
+    "split_reasoning",
     "tee_to",
     "tee_to_display",
     "timeout_per_chunk",
+    "tool_call_progress",
 ]

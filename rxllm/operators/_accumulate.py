@@ -7,13 +7,15 @@ from collections.abc import Callable
 from reactivex import Observable, abc
 
 from rxllm.accumulators import StreamAccumulator
-from rxllm.models import ChatCompletion, StreamChunk
+from rxllm.models import ChatCompletion, Repair, StreamChunk
 from rxllm.typing import OperatorFunction
 
 __all__ = ["accumulate"]
 
 
-def accumulate() -> OperatorFunction[StreamChunk, ChatCompletion]:
+def accumulate(
+    *, strict: bool = False, on_repair: Callable[[Repair], None] | None = None
+) -> OperatorFunction[StreamChunk, ChatCompletion]:
     """Put the chunks together to one completion, emitted at the end.
 
     ::
@@ -28,11 +30,16 @@ def accumulate() -> OperatorFunction[StreamChunk, ChatCompletion]:
     gives no completion. On error, what had arrived is on ``error.partial``, a ``ChatCompletion`` whose unfinished tool
     calls are ``IncompleteToolCall``; on dispose it is forgotten.
 
+    Args:
+        strict: Whether to fail with a ``RepairError`` instead of putting something right.
+        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
+
     Returns:
         An operator from ``StreamChunk`` to ``ChatCompletion``.
 
     Raises:
         ToolCallError: As ``on_error``: a fragment of a tool call fits nowhere.
+        RepairError: As ``on_error``: ``strict``, and something had to be put right.
         LimitExceededError: As ``on_error``: more calls or choices than the limits of ``StreamAccumulator`` admit.
 
     Example:
@@ -50,7 +57,7 @@ def accumulate() -> OperatorFunction[StreamChunk, ChatCompletion]:
         def subscribe(
             observer: abc.ObserverBase[ChatCompletion], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            accumulator = StreamAccumulator()
+            accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
             empty = True
 
             def on_next(chunk: StreamChunk) -> None:
@@ -84,5 +91,10 @@ def accumulate() -> OperatorFunction[StreamChunk, ChatCompletion]:
 
 def attach_partial(error: Exception, partial: Callable[[], object]) -> None:
     """Put what was accumulated on an error of whatever class, unless an operator upstream has done so."""
-    if getattr(error, "partial", None) is None:
+    if getattr(error, "partial", None) is not None:
+        return
+    try:
         vars(error)["partial"] = partial()
+    except Exception as failure:
+        # The error that ended the stream counts, and has to arrive.
+        error.add_note(f"what had arrived cannot be shown: {failure!r}")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reactivex import Observable, abc
 
 from rxllm.accumulators import StreamAccumulator
-from rxllm.models import ChatCompletion, StreamChunk
+from rxllm.models import ChatCompletion, Repair, StreamChunk
 from rxllm.operators._accumulate import attach_partial
 from rxllm.typing import OperatorFunction
 
 __all__ = ["accumulate_snapshots"]
 
 
-def accumulate_snapshots() -> OperatorFunction[StreamChunk, ChatCompletion]:
+def accumulate_snapshots(
+    *, strict: bool = False, on_repair: Callable[[Repair], None] | None = None
+) -> OperatorFunction[StreamChunk, ChatCompletion]:
     """Emit the completion so far with each chunk, for live views.
 
     ::
@@ -28,11 +32,16 @@ def accumulate_snapshots() -> OperatorFunction[StreamChunk, ChatCompletion]:
     ``accumulate`` gives: if no chunk said that the choices have finished, it comes with the end. On error, what had
     arrived is on ``error.partial``, too.
 
+    Args:
+        strict: Whether to fail with a ``RepairError`` instead of putting something right.
+        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
+
     Returns:
         An operator from ``StreamChunk`` to ``ChatCompletion``.
 
     Raises:
         ToolCallError: As ``on_error``: a fragment of a tool call fits nowhere.
+        RepairError: As ``on_error``: ``strict``, and something had to be put right.
         LimitExceededError: As ``on_error``: more calls or choices than the limits of ``StreamAccumulator`` admit.
 
     Example:
@@ -50,7 +59,7 @@ def accumulate_snapshots() -> OperatorFunction[StreamChunk, ChatCompletion]:
         def subscribe(
             observer: abc.ObserverBase[ChatCompletion], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            accumulator = StreamAccumulator()
+            accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
             latest: ChatCompletion | None = None
 
             def on_next(chunk: StreamChunk) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxllm.accumulators import ToolCallAccumulator
-from rxllm.models import StreamChunk, ToolCall
+from rxllm.models import Repair, StreamChunk, ToolCall
 from rxllm.operators._accumulate import attach_partial
 from rxllm.operators._emission import FanOut
 from rxllm.typing import OperatorFunction
@@ -14,7 +16,9 @@ from rxllm.typing import OperatorFunction
 __all__ = ["accumulate_tool_calls"]
 
 
-def accumulate_tool_calls(*, eager: bool = False) -> OperatorFunction[StreamChunk, ToolCall]:
+def accumulate_tool_calls(
+    *, eager: bool = False, strict: bool = False, on_repair: Callable[[Repair], None] | None = None
+) -> OperatorFunction[StreamChunk, ToolCall]:
     """Emit the tool calls of an answer when they may be executed.
 
     ::
@@ -33,12 +37,15 @@ def accumulate_tool_calls(*, eager: bool = False) -> OperatorFunction[StreamChun
     Args:
         eager: Emit a call as soon as its arguments have closed structurally and the next call of its choice has begun.
             A fragment that then still comes for it is an error.
+        strict: Whether to fail with a ``RepairError`` instead of putting something right.
+        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
 
     Returns:
         An operator from ``StreamChunk`` to ``ToolCall``, whose arguments are known to be a JSON object.
 
     Raises:
         ToolCallError: As ``on_error``: a fragment fits nowhere, or arguments are no JSON object.
+        RepairError: As ``on_error``: ``strict``, and something had to be put right.
         LimitExceededError: As ``on_error``: more calls than the limit of ``ToolCallAccumulator`` admits.
 
     Example:
@@ -57,7 +64,7 @@ def accumulate_tool_calls(*, eager: bool = False) -> OperatorFunction[StreamChun
         def subscribe(
             observer: abc.ObserverBase[ToolCall], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            accumulator = ToolCallAccumulator(eager=eager)
+            accumulator = ToolCallAccumulator(eager=eager, strict=strict, on_repair=on_repair)
             calls = FanOut(observer)
 
             def on_next(chunk: StreamChunk) -> None:

@@ -83,9 +83,10 @@ class _Buffer(Generic[T]):
     def on_next(self, item: T) -> None:
         if self._ended:
             return
-        if self._outlet.open and not self._backlog:
+        if not self._backlog.items and self._outlet.open:
             self._outlet.emit(item)
-            self._drain()  # what came in the meantime, from within the emission
+            if self._backlog.items or self._ended:  # from within the emission
+                self._drain()
             return
         try:
             self._backlog.push(item)

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from reactivex import abc
-from reactivex.disposable import Disposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
-from rxllm.flow import FlowControl, running_loop
+from rxllm.flow import FlowControl, disposable_in, running_loop
 
 __all__ = ["Clock", "clock_of"]
 
@@ -40,7 +39,7 @@ class _LoopClock:
         self._context.run(FlowControl.leave)
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> abc.DisposableBase:
-        return Disposable(self._loop.call_later(seconds, action, context=self._context).cancel)
+        return disposable_in(self._loop, self._loop.call_later(seconds, action, context=self._context).cancel)
 
 
 class _SchedulerClock:

@@ -10,12 +10,12 @@ Both keep the end behind the items, and emit serially: an item that arrives whil
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from reactivex import abc
 
-from rxllm.flow import FlowControl
+from rxllm.flow import FlowControl, Pauses
 from rxllm.operators._clock import clock_of
 
 __all__ = ["FanOut", "Outlet"]
@@ -26,28 +26,53 @@ T = TypeVar("T")
 class FanOut(Generic[T]):
     """Emits the several items that one item became.
 
-    Nothing can be held where no producer can be paused: then all are emitted at once.
+    Nothing can be held where no producer can be paused: then all are emitted at once. While items wait for one producer
+    to be resumed, another that delivers is paused here, too (``merge`` has several above it).
     """
 
-    __slots__ = ("_emitting", "_ended", "_error", "_observer", "_rest", "_withdraw")
+    __slots__ = ("_emitting", "_ended", "_error", "_observer", "_pauses", "_rest", "_withdraw")
 
     def __init__(self, observer: abc.ObserverBase[T]) -> None:
         self._observer = observer
         self._rest: deque[tuple[FlowControl | None, T]] = deque()
+        self._pauses = Pauses()
         self._ended = False
         self._error: Exception | None = None
         self._emitting = False
         self._withdraw: Callable[[], None] | None = None
 
-    def emit(self, items: Iterable[T]) -> None:
-        """Emit the items, behind those that still wait."""
+    def emit(self, items: Sequence[T]) -> None:
+        """Emit the items, behind those that still wait; after the end, none."""
+        if self._ended:
+            return
+        if len(items) == 1 and not (self._emitting or self._rest):
+            self._emit_single(items[0])
+            return
         flow = FlowControl.current()
-        self._rest.extend((flow, item) for item in items)
+        for item in items:
+            self._rest.append((flow, item))
         if self._withdraw is None:
+            self._drain()
+        else:
+            self._pauses.hold()
+
+    def _emit_single(self, item: T) -> None:
+        """Emit the only item, as nearly all are: it is no excess, and the producer's flow control is the current one.
+
+        Without queue and context variable an item costs 0.5 µs less than by way of ``_drain``.
+        """
+        self._emitting = True
+        try:
+            self._observer.on_next(item)
+        finally:
+            self._emitting = False
+        if self._rest or self._ended:  # from within the emission
             self._drain()
 
     def end(self, error: Exception | None = None) -> None:
-        """Complete or fail, behind the items that wait."""
+        """Complete or fail, behind the items that wait; the first end counts."""
+        if self._ended:
+            return
         self._ended = True
         self._error = error
         if not self._rest and not self._emitting:
@@ -56,7 +81,7 @@ class FanOut(Generic[T]):
     def dispose(self) -> None:
         """Forget what waits."""
         self._rest.clear()
-        self._ended = False
+        self._pauses.release()
         if self._withdraw is not None:
             self._withdraw()
             self._withdraw = None
@@ -66,21 +91,29 @@ class FanOut(Generic[T]):
             return
         self._emitting = True
         self._withdraw = None
+        self._pauses.release()
         try:
             while self._rest:
                 flow = self._rest[0][0]
                 if flow is not None and flow.paused:
                     self._withdraw = flow.when_resumed(self._drain)
                     return
-                item = self._rest.popleft()[1]
-                if flow is None:
-                    self._observer.on_next(item)
-                else:
-                    flow.deliver(self._observer.on_next, item)
+                self._emit(flow, self._rest.popleft()[1])
         finally:
             self._emitting = False
         if self._ended:
             self._notify()
+
+    def _emit(self, flow: FlowControl | None, item: T) -> None:
+        try:
+            if flow is None:
+                self._observer.on_next(item)
+            else:
+                flow.deliver(self._observer.on_next, item)
+        except Exception as error:
+            # As a source does: whoever resumed is not to blame, and whoever waits for the stream has to learn of it.
+            self._rest.clear()
+            self._observer.on_error(error)
 
     def _notify(self) -> None:
         if self._error is None:
@@ -129,6 +162,9 @@ class Outlet(Generic[T]):
         self.emitting = True
         try:
             self.flow.deliver(self._observer.on_next, item)
+        except Exception as error:
+            # As a source does: whoever resumed is not to blame, and whoever waits for the stream has to learn of it.
+            self._observer.on_error(error)
         finally:
             self.emitting = False
 

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar, cast
 
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, Disposable
+from reactivex.disposable import CompositeDisposable
 
 from rxllm.exceptions import BufferOverflowError
-from rxllm.flow import FlowControl, Pauses, running_loop
+from rxllm.flow import FlowControl, Pauses, disposable_in, running_loop
 from rxllm.operators._emission import Outlet
 from rxllm.typing import OperatorFunction
 
@@ -75,7 +75,8 @@ def map_async(
         def subscribe(observer: abc.ObserverBase[B], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
             work = _Work(observer, mapper, max_concurrency, ordered, scheduler)
             return CompositeDisposable(
-                source.subscribe(work.on_next, work.end, work.end, scheduler=scheduler), Disposable(work.dispose)
+                source.subscribe(work.on_next, work.end, work.end, scheduler=scheduler),
+                disposable_in(work.loop, work.dispose),
             )
 
         return Observable(subscribe)
@@ -98,7 +99,7 @@ class _Work(Generic[A, B]):
         self._mapper = mapper
         self._places = places
         self._ordered = ordered
-        self._loop = running_loop("map_async")
+        self.loop = running_loop("map_async")
         # The mapper is no part of the emission that brought the item: it must not pause that producer.
         self._context = contextvars.copy_context()
         self._context.run(FlowControl.leave)
@@ -106,6 +107,7 @@ class _Work(Generic[A, B]):
         self._pauses = Pauses()
         self._waiting: deque[A] = deque()
         self._tasks: deque[asyncio.Task[B]] = deque()
+        self._ready = 0  # unordered: how many of the tasks, from the first on, are known to be done
         self._ended = False
         self._error: Exception | None = None
 
@@ -145,7 +147,8 @@ class _Work(Generic[A, B]):
 
     def _start(self) -> None:
         while self._waiting and len(self._tasks) < self._places:
-            task = self._loop.create_task(self._run(self._waiting.popleft()), context=self._context)
+            # A context for each task: what a mapper sets in its own is not seen by the others.
+            task = self.loop.create_task(self._run(self._waiting.popleft()), context=self._context.copy())
             self._tasks.append(task)
             task.add_done_callback(self._done, context=self._context)
 
@@ -153,16 +156,25 @@ class _Work(Generic[A, B]):
         return await self._mapper(item)
 
     def _done(self, task: asyncio.Task[B]) -> None:
+        if task not in self._tasks:
+            _retrieve(task)  # disposed in the same turn of the loop
+            return
         if not self._ordered:
             # Whatever is ready goes to the front, in the order of becoming ready.
             self._tasks.remove(task)
-            ready = sum(1 for other in self._tasks if other.done())
-            self._tasks.insert(ready, task)
+            self._tasks.insert(self._ready, task)
+            self._ready += 1
         self._emit_results()
 
+    @property
+    def _has_result(self) -> bool:
+        """Whether the first task is done; unordered, only if it is there because it is done."""
+        return bool(self._tasks) and (self._tasks[0].done() if self._ordered else self._ready > 0)
+
     def _emit_results(self) -> None:
-        while self._tasks and self._tasks[0].done() and self._outlet.open:
+        while self._has_result and self._outlet.open:
             task = self._tasks.popleft()
+            self._ready -= not self._ordered
             if (error := _failure(task)) is not None:
                 self.dispose()
                 # Anything worse than an Exception has ended the loop before it came here.

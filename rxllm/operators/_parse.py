@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxllm.dialects import Dialect, get_dialect
+from rxllm.dialects import Dialect, StreamDecoder, WireItem, get_dialect
 from rxllm.models import StreamChunk
 from rxllm.operators._emission import FanOut
 from rxllm.typing import OperatorFunction
@@ -63,13 +65,9 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
             rest = FanOut(observer)
 
             def on_next(event: ServerSentEvent | str | bytes) -> None:
-                chunks: list[StreamChunk] = []
-                error: Exception | None = None
-                try:
-                    chunks.extend(decoder.decode(event))
-                except Exception as failure:
-                    error = failure
-                rest.emit(chunks)
+                chunks, error = decode_all(decoder, event)
+                if chunks:
+                    rest.emit(chunks)
                 if decoder.done or error is not None:
                     rest.end(error)
 
@@ -88,3 +86,16 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         return Observable(subscribe)
 
     return parse_
+
+
+def decode_all(decoder: StreamDecoder, event: WireItem) -> tuple[Sequence[StreamChunk], Exception | None]:
+    """The chunks of an event, and the error that comes behind them."""
+    collected: list[StreamChunk] = []
+    try:
+        chunks = decoder.decode(event)
+        if isinstance(chunks, tuple):  # is whole and fails no more: nearly always
+            return chunks, None
+        collected.extend(chunks)
+    except Exception as error:
+        return collected, error
+    return collected, None

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
 from loguru import logger
 from reactivex import Observable, abc
-from reactivex.disposable import Disposable, SingleAssignmentDisposable
+from reactivex.disposable import SingleAssignmentDisposable
 
 from rxllm.exceptions import BufferOverflowError, StreamInterruptedError
-from rxllm.flow import FlowControl, running_loop
+from rxllm.flow import FlowControl, disposable_in, running_loop
 from rxllm.operators._backlog import Backlog
 from rxllm.typing import Ending, OperatorFunction, Overflow, Sink, SinkStream
 
@@ -22,6 +21,9 @@ __all__ = ["OnSinkError", "tee_to"]
 T = TypeVar("T")
 
 OnSinkError: TypeAlias = Literal["raise", "detach"]
+
+# How long a sink may take to store what is left when the program ends.
+_PATIENCE_SECONDS = 5.0
 
 # The event loop itself keeps only weak references to tasks, and a writer outlives its subscription.
 _writing: set[asyncio.Task[None]] = set()
@@ -98,7 +100,7 @@ def tee_to(
             tee = _Tee[T](observer, Backlog[T](buffer_size, overflow), detach=on_error == "detach")
             tee.start(sink)
             tee.upstream.disposable = source.subscribe(tee.on_next, tee.on_error, tee.on_completed, scheduler=scheduler)
-            return Disposable(tee.dispose)
+            return disposable_in(tee.loop, tee.dispose)
 
         return Observable(subscribe)
 
@@ -116,12 +118,15 @@ class _Tee(Generic[T]):
         self._detached = False
         self._ending: Ending | None = None
         self._wanted = asyncio.Event()
+        self.loop = running_loop("tee_to")
+        self._cancellations = 0
+        self._patience = asyncio.timeout(None)
 
     def start(self, sink: Sink[T]) -> None:
         context = contextvars.copy_context()
         # The sink is no part of the emission in which somebody subscribed.
         context.run(FlowControl.leave)
-        task = running_loop("tee_to").create_task(self._run(sink), context=context)
+        task = self.loop.create_task(self._run(sink), context=context)
         _writing.add(task)
         task.add_done_callback(_writing.discard)
 
@@ -129,13 +134,14 @@ class _Tee(Generic[T]):
         if self._ending is not None:
             return
         if not self._detached:
+            if not self._backlog.items:
+                self._wanted.set()
             try:
                 self._backlog.push(item)
             except BufferOverflowError as error:
                 self.upstream.dispose()
                 self.on_error(error)
                 return
-            self._wanted.set()
         self._observer.on_next(item)
 
     def on_error(self, error: Exception) -> None:
@@ -157,11 +163,12 @@ class _Tee(Generic[T]):
     async def _run(self, sink: Sink[T]) -> None:
         """Write until the end, and pass the end on."""
         try:
-            failure = await self._write(sink)
-            if failure is not None:
-                await self._settle(failure)
+            async with self._patience:
+                failure = await self._write(sink)
+                if failure is not None:
+                    await self._settle(failure)
         except asyncio.CancelledError:
-            # By somebody else, while the sink opened or closed: whoever waits has to learn of it.
+            # Before the sink was done: whoever waits has to learn of it.
             self._ending = Ending("cancelled")
             raise
         finally:
@@ -223,12 +230,13 @@ class _Tee(Generic[T]):
                 await self._item_or_end()
                 continue
             batch = self._backlog.take_all()
-            # Cancelled: the program ends. A sink may have finished its batch all the same; what is left follows.
-            with contextlib.suppress(asyncio.CancelledError):
+            try:
                 await stream.write(batch)
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                self.dispose()
+            except asyncio.CancelledError:
+                if not self._program_ends():
+                    raise RuntimeError("the sink was cancelled by somebody else") from None
+            else:
+                self._program_ends()  # and the sink has finished its batch all the same
             self._backlog.out = 0
             self._backlog.relax()
 
@@ -237,5 +245,20 @@ class _Tee(Generic[T]):
         try:
             await self._wanted.wait()
         except asyncio.CancelledError:
-            # The program ends. What came until now is stored before this task ends, too.
-            self.dispose()
+            self._program_ends()
+
+    def _program_ends(self) -> bool:
+        """Whether this task has been cancelled, as all are when a program ends.
+
+        What came until now is stored before this task ends, too; but a sink that hangs must not keep the program.
+        """
+        task = asyncio.current_task(self.loop)
+        cancellations = task.cancelling() if task else 0
+        if cancellations == self._cancellations:
+            return False
+        self._cancellations = cancellations
+        if self._patience.when() is not None:
+            raise asyncio.CancelledError  # a second time: patience is over
+        self._patience.reschedule(self.loop.time() + _PATIENCE_SECONDS)
+        self.dispose()
+        return True

@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import urljoin
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
@@ -36,11 +37,15 @@ __all__ = [
     "Ssl",
     "connecting",
     "drop_credentials",
+    "environment_proxy",
     "fail_when_closed",
     "open_response",
+    "open_session",
     "origin_of",
     "parse_url",
+    "request_id",
     "require_event_stream",
+    "retry_after",
     "shown",
     "use_session",
 ]
@@ -90,6 +95,12 @@ class Headers(dict[str, str]):
     def __repr__(self) -> str:
         return repr({name: "…" if _may_carry_credential(name) else value for name, value in self.items()})
 
+    @classmethod
+    def of(cls, usual: Mapping[str, str], given: Mapping[str, str]) -> Headers:
+        """The given headers, and the usual ones of other names; case does not matter in them (RFC 9110, section 5.1)."""
+        names = {name.lower() for name in given}
+        return cls({name: value for name, value in usual.items() if name.lower() not in names} | dict(given))
+
     def scrub(self, text: str) -> str:
         """Blot out of a server's text what we sent as a credential: some echo it."""
         for name, value in self.items():
@@ -112,8 +123,22 @@ async def use_session(session: SessionLike | None) -> AsyncGenerator[aiohttp.Cli
     if given is not None:
         yield given
     else:
-        async with aiohttp.ClientSession(trust_env=True) as own:
+        async with open_session() as own:
             yield own
+
+
+def open_session() -> aiohttp.ClientSession:
+    """A session of our own.
+
+    It takes any number of connections, for a stream holds one for as long as it lasts. It does not trust the environment:
+    of that, aiohttp would take credentials (``~/.netrc``), too.
+    """
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+
+
+def environment_proxy(url: URL) -> str | None:
+    """The proxy that the environment names for this URL (``HTTPS_PROXY``, ``NO_PROXY``, …)."""
+    return None if proxy_bypass(url.host or "") else getproxies().get(_ORIGIN_SCHEMES.get(url.scheme, ""))
 
 
 def parse_url(url: StrOrURL, *, base: str = "") -> URL:
@@ -141,9 +166,16 @@ def connecting(url: URL) -> Generator[None]:
     """Translate what goes wrong before there is an answer."""
     try:
         yield
-    except (aiohttp.ClientError, OSError) as error:
+    except aiohttp.ClientResponseError as error:
+        # It holds the request with its headers, and its text is the URL with the query.
+        reason = excerpt(error.message)
+    except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+        # A ValueError is about a header, a RuntimeError about a closed session.
         reason = str(error) or type(error).__name__
         raise APIConnectionError(f"no answer from {shown(url)}: {reason}") from error
+    else:
+        return
+    raise APIConnectionError(f"no answer from {shown(url)}: {reason}")
 
 
 def drop_credentials(origin: URL) -> aiohttp.ClientMiddlewareType:
@@ -203,8 +235,8 @@ async def _raise_for_status(response: aiohttp.ClientResponse, headers: Headers) 
         f"{message} from {shown(response.url)}: {excerpt(body)}",
         status=response.status,
         body=body,
-        request_id=_request_id(response.headers),
-        retry_after=_retry_after(response.headers),
+        request_id=request_id(response.headers),
+        retry_after=retry_after(response.headers),
     )
 
 
@@ -241,7 +273,7 @@ async def require_event_stream(response: aiohttp.ClientResponse, headers: Header
         status=response.status,
         content_type=response.content_type,
         body=body,
-        request_id=_request_id(response.headers),
+        request_id=request_id(response.headers),
     )
 
 
@@ -256,11 +288,11 @@ async def _error_body(response: aiohttp.ClientResponse, headers: Headers) -> str
     return headers.scrub(body.decode(errors="replace"))
 
 
-def _request_id(headers: Mapping[str, str]) -> str | None:
+def request_id(headers: Mapping[str, str]) -> str | None:
     return next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds: ``Retry-After`` is a number or a date (RFC 9110, section 10.2.3); some send milliseconds apart."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         with contextlib.suppress(KeyError, ValueError):

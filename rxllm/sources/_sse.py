@@ -20,6 +20,7 @@ from rxllm.sources._http import (
     Headers,
     SessionLike,
     Ssl,
+    environment_proxy,
     fail_when_closed,
     open_response,
     parse_url,
@@ -61,10 +62,9 @@ def from_sse(
         method: The HTTP method.
         headers: Added to ``Accept`` and ``Content-Type``. A redirect to another origin drops them.
         session: An ``aiohttp.ClientSession`` of your own (proxies, TLS, cookies, limits), or a function that returns
-            one when the request is sent; it is not closed. Without it each subscription has its own, which
-            reads the proxy settings of the environment.
+            one when the request is sent; it is not closed. Without it each subscription has its own.
         ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
-        proxy: The URL of a proxy.
+        proxy: The URL of a proxy; without ``session`` the proxy settings of the environment are read.
         timeout: aiohttp's time-outs. By default 30 s to connect and none for the rest: silence in the stream is
             what ``operators.timeout_per_chunk`` watches.
         max_event_bytes: The most bytes that one event may have.
@@ -84,22 +84,24 @@ def from_sse(
         LimitExceededError: An event is larger than ``max_event_bytes``.
         NoRunningLoopError: No event loop runs in this thread.
     """
-    request_headers = Headers({"Accept": "text/event-stream", "Cache-Control": "no-store"})
+    usual = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
     body = None
     if json is not None:
-        request_headers["Content-Type"] = "application/json"
-        body = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
-    request_headers.update(headers or {})
+        usual["Content-Type"] = "application/json"
+        # What cannot be encoded, half a surrogate pair, becomes a question mark.
+        body = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    request_headers = Headers.of(usual, headers or {})
     options: dict[str, Any] = {
         "ssl": ssl,
-        "proxy": proxy,
         "timeout": timeout or aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
     }
 
     async def produce(emitter: Emitter[ServerSentEvent]) -> None:
+        target = parse_url(url)
+        used_proxy = proxy or (environment_proxy(target) if session is None else None)
         async with use_session(session) as client:
             response = await open_response(
-                client, method, parse_url(url), headers=request_headers, body=body, **options
+                client, method, target, headers=request_headers, body=body, proxy=used_proxy, **options
             )
             async with response:
                 if check_content_type:

@@ -13,21 +13,21 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 from reactivex import Observable, abc
-from reactivex.disposable import Disposable
 
 from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import FlowControl, running_loop
+from rxllm.flow import FlowControl, disposable_in, running_loop
 
 __all__ = ["Emitter", "task_source"]
 
 T = TypeVar("T")
 
-ITEMS_PER_TURN = 128
+# What waits for a task below, such as the writer of tee_to, waits until the loop gets a turn. With 128 chunks alive
+# at a time the garbage collector and the caches of the processor took 2.1 of the 11.4 µs of a chunk.
+ITEMS_PER_TURN = 32
 
 # The event loop itself keeps only weak references to tasks.
 _running: set[asyncio.Task[None]] = set()
@@ -57,6 +57,9 @@ class Emitter(Generic[T]):
 
     async def emit(self, items: Iterable[T]) -> None:
         """Emit the items, one at a time, pausing between them when somebody asks for it."""
+        if self._disposed:
+            # The cancellation was swallowed by what we read from. Nobody listens: it ends here.
+            raise asyncio.CancelledError
         for item in items:
             if self._flow.paused:
                 await self._flow.wait_resumed()
@@ -85,16 +88,12 @@ def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Observable[
         task = loop.create_task(_drive(produce, emitter, observer, flow))
         _running.add(task)
         task.add_done_callback(_running.discard)
-        thread = threading.get_ident()
 
         def dispose() -> None:
             emitter.dispose()
-            if threading.get_ident() == thread:
-                task.cancel()
-            elif not loop.is_closed():
-                loop.call_soon_threadsafe(task.cancel)
+            task.cancel()
 
-        return Disposable(dispose)
+        return disposable_in(loop, dispose)
 
     return Observable(subscribe)
 
@@ -116,6 +115,8 @@ async def _drive(
         observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=emitter.count))
         raise
     except Exception as error:  # noqa: BLE001 - rule 5
+        # The end waits behind a pause, too: a retry would read on without end.
+        await emitter.ready()
         flow.leave()
         observer.on_error(error)
     else:

@@ -12,7 +12,14 @@ from aiohttp.typedefs import StrOrURL
 from reactivex import Observable
 from yarl import URL
 
-from rxllm.exceptions import APIStatusError, DecodeError, LimitExceededError, StreamInterruptedError, excerpt
+from rxllm.exceptions import (
+    APIConnectionError,
+    APIStatusError,
+    DecodeError,
+    LimitExceededError,
+    StreamInterruptedError,
+    excerpt,
+)
 from rxllm.sources._http import (
     CONNECT_SECONDS,
     Headers,
@@ -20,8 +27,11 @@ from rxllm.sources._http import (
     Ssl,
     connecting,
     drop_credentials,
+    environment_proxy,
     origin_of,
     parse_url,
+    request_id,
+    retry_after,
     shown,
     use_session,
 )
@@ -58,10 +68,11 @@ def from_websocket(
         url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same).
         send: What to send after connecting, a text frame each: strings as they are, anything else as JSON.
         headers: Headers of the opening handshake. A redirect to another origin drops them.
-        session: An ``aiohttp.ClientSession`` whose connector, cookies and headers are used, or a function that
-            returns one when the connection is made; it is not closed.
+        session: An ``aiohttp.ClientSession`` whose connector, cookies, headers and ``trust_env`` are used, or a
+            function that returns one when the connection is made; it is not closed. Its proxy and its middlewares are
+            not used: give ``proxy`` here.
         ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
-        proxy: The URL of a proxy.
+        proxy: The URL of a proxy; without ``session`` the proxy settings of the environment are read.
         protocols: The subprotocols offered.
         heartbeat: Seconds between pings; a pong that does not come interrupts the stream. ``None`` for none.
         max_frame_bytes: The most bytes that one message may have.
@@ -80,7 +91,6 @@ def from_websocket(
     request_headers = Headers(headers or {})
     options: dict[str, Any] = {
         "ssl": ssl,
-        "proxy": proxy,
         "protocols": protocols,
         "heartbeat": heartbeat,
         "max_msg_size": max_frame_bytes,
@@ -90,10 +100,11 @@ def from_websocket(
 
     async def produce(emitter: Emitter[str]) -> None:
         target = parse_url(url)
+        used_proxy = proxy or (environment_proxy(target) if session is None else None)
         async with (
             use_session(session) as client,
             _guarded(client, target) as guarded,
-            await _connect(guarded, target, request_headers, options) as socket,
+            await _connect(guarded, target, request_headers, options | {"proxy": used_proxy}) as socket,
         ):
             await _send(socket, send, target)
             await _emit_frames(socket, emitter, target, max_frame_bytes)
@@ -107,6 +118,8 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
 
     ``ws_connect`` follows redirects and takes no middleware of its own.
     """
+    if session.closed:
+        raise APIConnectionError(f"no answer from {shown(url)}: the session is closed")
     async with aiohttp.ClientSession(
         connector=session.connector,
         connector_owner=False,
@@ -123,16 +136,19 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
 async def _connect(
     session: aiohttp.ClientSession, url: URL, headers: Headers, options: dict[str, Any]
 ) -> aiohttp.ClientWebSocketResponse:
-    try:
-        with connecting(url):
+    with connecting(url):
+        try:
             return cast(aiohttp.ClientWebSocketResponse, await session.ws_connect(url, headers=headers, **options))
-    except Exception as error:
-        refusal = error.__cause__
-        if not isinstance(refusal, aiohttp.WSServerHandshakeError):
-            raise
-        # The refusal holds the request with its headers, which a traceback may show.
-        status, reason = refusal.status, headers.scrub(refusal.message)
-    raise APIStatusError(f"{status} from {shown(url)}: {excerpt(reason)}", status=status, body=reason)
+        except aiohttp.WSServerHandshakeError as error:
+            # It holds the request with its headers, which a traceback may show.
+            refusal = error.status, headers.scrub(error.message), error.headers or {}
+    status, reason, answered = refusal
+    raise APIStatusError(
+        f"{status} from {shown(url)}: {excerpt(reason)}",
+        status=status,
+        request_id=request_id(answered),
+        retry_after=retry_after(answered),
+    )
 
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[Any], url: URL) -> None:

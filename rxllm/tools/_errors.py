@@ -27,7 +27,9 @@ _CREDENTIALS = (
     (re.compile(r"\b(bearer|basic)\s+[^\s'\",]+", re.IGNORECASE), r"\1 ***"),
     # Names such as api_key, X-API-Key, AccessToken, and what is said to be their value.
     (
-        re.compile(r"((?:key|token|secret|passw(?:or)?d|pwd|authorization)['\"]?\s*[=:]\s*)['\"]?[^\s'\",;&]+", re.IGNORECASE),
+        re.compile(
+            r"((?:key|token|secret|passw(?:or)?d|pwd|authorization)['\"]?\s*[=:]\s*)['\"]?[^\s'\",;&]+", re.IGNORECASE
+        ),
         r"\1***",
     ),
     # Keys by the form that providers gave them.
@@ -47,7 +49,8 @@ def describe_error(error: Exception) -> str:
     Returns:
         At most 500 characters and the name of the class.
     """
-    message = _bounded(_without_credentials(str(error)))
+    # The start, whose length bounds the search; more than is told, so that no half of a credential stands at its end.
+    message = _bounded(_without_credentials(str(error)[: 10 * _MAX_LENGTH]))
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

@@ -87,7 +87,7 @@ class ToolRegistry:
 
     @overload
     def tool(
-        self, *, name: str | None = None, description: str | None = None, strict: bool | None = None
+        self, /, *, name: str | None = None, description: str | None = None, strict: bool | None = None
     ) -> Callable[[Function], Function]: ...
 
     def tool(
@@ -114,24 +114,34 @@ class ToolRegistry:
             TypeError: It cannot be a tool: see ``ToolRegistry``.
             ValueError: The name is used already, or is no name for a tool.
         """
-        if function is None:
-            return lambda function: self._add(function, name, description, strict)
-        return self._add(function, name, description, strict)
+        options: dict[str, Any] = {
+            "name": name,
+            "description": description,
+            "strict": self._strict if strict is None else strict,
+        }
 
-    def _add(self, function: Function, name: str | None, description: str | None, strict: bool | None) -> Function:  # noqa: FBT001 - passed on
-        tool = Tool(
-            function, name=name, description=description, strict=self._strict if strict is None else strict
-        )
+        def add(function: Function) -> Function:
+            self._add(Tool(function, **options))
+            return function
+
+        return add if function is None else add(function)
+
+    def _add(self, tool: Tool) -> None:
         if tool.name in self._tools:
             raise ValueError(f"there is a tool {tool.name!r} already: give another name")
         self._tools[tool.name] = tool
-        return function
 
     def schemas(self) -> list[dict[str, Any]]:
         """The tools as ``ChatRequest.tools`` has them, in the order in which they were added."""
         return [tool.schema() for tool in self._tools.values()]
 
-    async def run(self, call: ToolCall, *, timeout: float | None = None, on_error: OnToolError = "send") -> ToolResult:
+    async def run(
+        self,
+        call: ToolCall,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - running out of time has a result, too
+        on_error: OnToolError = "send",
+    ) -> ToolResult:
         """Run a call.
 
         Args:
@@ -154,11 +164,11 @@ class ToolRegistry:
             return ToolResult(call=call, content=str(error), error=error.kind, exception=error.__cause__)
         return ToolResult(call=call, content=content, value=value)
 
-    async def _run(self, call: ToolCall, timeout: float | None) -> tuple[Any, str]:
+    async def _run(self, call: ToolCall, seconds: float | None) -> tuple[Any, str]:
         """What the function returned, and that as the model is told it."""
         tool = self._find(call)
         arguments = _validated(tool, call)
-        limit = asyncio.timeout(timeout)
+        limit = asyncio.timeout(seconds)
         try:
             async with limit:
                 value = await tool(arguments)
@@ -170,7 +180,7 @@ class ToolRegistry:
             raise _error(call, "failed", f"{tool.name!r} was cancelled") from error
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
-                raise _error(call, "timeout", f"{tool.name!r} took longer than {timeout:g} s") from error
+                raise _error(call, "timeout", f"{tool.name!r} took longer than {seconds:g} s") from error
             raise _error(call, "failed", f"{tool.name!r} failed: {self._describe_error(error)}") from error
 
     def _find(self, call: ToolCall) -> Tool:

@@ -12,9 +12,9 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic.json_schema import CoreSchemaOrField, GenerateJsonSchema, JsonSchemaWarningKind
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 __all__ = ["ParametersSchema", "strict_schema"]
 
@@ -24,9 +24,10 @@ _NOT_STRICT = frozenset({"default", "discriminator", "title"})
 class ParametersSchema(GenerateJsonSchema):
     """Generates schemas without titles for parameters and fields; a default that is no JSON is left out silently."""
 
-    ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {"skipped-choice", "non-serializable-default"}
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        """None."""
 
-    def field_title_should_be_set(self, schema: CoreSchemaOrField) -> bool:
+    def field_title_should_be_set(self, schema: object) -> bool:
         """Never."""
         del schema
         return False

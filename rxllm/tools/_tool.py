@@ -68,7 +68,12 @@ class Tool:
             self._parameters = self._validator.json_schema(schema_generator=ParametersSchema)
             if strict:
                 self._parameters = strict_schema(self._parameters)
-        except (PydanticUserError, NameError) as error:
+        except NameError as error:
+            raise TypeError(
+                f"the tool {self.name!r} has an annotation that is no use: {error}. As text, annotations are read with "
+                "the names of the function's module, not those of a function around it"
+            ) from error
+        except PydanticUserError as error:
             raise TypeError(f"the tool {self.name!r} has an annotation that is no use: {error}") from error
         except TypeError as error:
             raise TypeError(f"the tool {self.name!r}: {error}") from error
@@ -111,8 +116,8 @@ def _outcome(function: Callable[[], Any]) -> tuple[Any, Exception | None]:
         return None, error
 
 
-def _collector(name: str, function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """A function with the parameters of another one that returns the arguments it was given."""
+def _collector(name: str, function: Callable[..., Any]) -> Any:
+    """A function with the parameters of another one that returns the arguments it was given: a type for pydantic."""
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
     for parameter in signature.parameters.values():
@@ -126,5 +131,5 @@ def _collector(name: str, function: Callable[..., Any]) -> Callable[..., dict[st
 
     collect.__name__ = name
     collect.__annotations__ = hints
-    collect.__signature__ = signature  # type: ignore[attr-defined]
+    vars(collect)["__signature__"] = signature
     return collect

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rxllm.accumulators import JSONFold
 from rxllm.exceptions import DecodeError, LimitExceededError
 from rxllm.models import JSONChange
-from rxllm.models._json import loads
+from rxllm.models._json import is_list, is_object, loads
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -43,10 +43,12 @@ def completed(changes: list[JSONChange]) -> dict[tuple[str | int, ...], Any]:
 def values_of(value: Any, path: tuple[str | int, ...] = ()) -> dict[tuple[str | int, ...], Any]:
     """All values in a value, by path."""
     result = {path: value}
-    if isinstance(value, dict | list):
-        items: Any = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, member in items:
-            result.update(values_of(member, (*path, key)))
+    if is_object(value):
+        for name, member in value.items():
+            result.update(values_of(member, (*path, name)))
+    elif is_list(value):
+        for number, element in enumerate(value):
+            result.update(values_of(element, (*path, number)))
     return result
 
 
@@ -87,7 +89,7 @@ def check_deltas(changes: list[JSONChange]) -> None:
     assert texts == {}
 
 
-@given(st.text(st.sampled_from('{}[]",: \\u0d8a1e-.tnfN\x00\U0001f600\ud800')), st.lists(st.integers(1, 4)))
+@given(st.text(st.sampled_from('{}[]",: \\u0d8a1e-.tnfN\x00\U0001f600')), st.lists(st.integers(1, 4)))
 @example('"\\ud83d\\ude00"', [])
 @example('"\\ud83dx"', [])
 @example('{"a":1,"a":[2]}', [])
@@ -146,8 +148,8 @@ def test_a_name_under_way_is_not_shown(value: Any) -> None:
         ("[1,]", 3, "unexpected character"),
         ("{x", 1, "unexpected character"),
         ("[;", 1, "unexpected character"),
-        ('["\\x"]', 2, "no escape of JSON"),
-        ('["\\u12g4"]', 2, "no escape of JSON"),
+        ('["\\x"]', 2, "no escape"),
+        ('["\\u12g4"]', 2, "no escape"),
         ('["a\nb"]', 3, "a control character in a string"),
         ("[nope]", 1, "neither a number nor a word"),
         ("[01]", 1, "neither a number nor a word"),
@@ -233,6 +235,10 @@ def test_surrogates_wherever_they_are_cut(escapes: str, text: str) -> None:
         assert growing.snapshot().read() == {text: text} == loads(whole)
         check_deltas(changes)
     check_deltas(fold(*whole)[1])
+
+
+def test_surrogates_that_are_not_escaped() -> None:
+    assert fold('["\ud83d', '\ude00","\ude00"]')[0].snapshot().read() == ["\U0001f600", "\ufffd"]
 
 
 def test_numbers_that_json_does_not_have() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiohttp
+from reactivex import Observable
 
 import rxllm
 from rxllm import operators as ops
@@ -43,35 +44,15 @@ def operators() -> tuple[OperatorFunction[Any, Any], ...]:
 
 async def pipeline(url: str) -> str:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        chunks: rxllm.typing.Observable[rxllm.StreamChunk] = rxllm.from_sse(url, json={}, session=session).pipe(
-            *operators()
-        )
+        chunks: Observable[rxllm.StreamChunk] = rxllm.from_sse(url, json={}, session=session).pipe(*operators())
         completion = await chunks.pipe(ops.accumulate())
     return str(completion.message.content)
 
 
-async def bytes_only(url: str) -> str:
-    """The answer's bytes and nothing else; what they mean is read when the clock has stopped."""
-    blocks: list[bytes] = []
+async def bytes_only(url: str) -> bytes:
+    """The answer's bytes and nothing else; what they say is read when the clock has stopped."""
     async with aiohttp.ClientSession() as session, session.post(url, json={}) as response:
-        async for block in response.content.iter_any():
-            blocks.append(block)  # noqa: PERF401 - as short as it can be said here
-    return _Later(b"".join(blocks))
-
-
-class _Later(str):
-    """A body whose text is not read yet."""
-
-    __slots__ = ("body",)
-
-    def __new__(cls, body: bytes) -> _Later:
-        self = super().__new__(cls)
-        self.body = body
-        return self
-
-    def text(self) -> str:
-        events = [json.loads(event[6:]) for event in self.body.split(b"\n\n")[:-2]]
-        return "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
+        return b"".join([block async for block in response.content.iter_any()])
 
 
 async def httpx_sse(url: str) -> str:
@@ -114,7 +95,7 @@ def _append(pieces: list[str], data: str) -> None:
     pieces += [choice.delta.content for choice in chunk.choices if choice.delta.content]
 
 
-CONTENDERS: dict[str, Callable[[str], Awaitable[str]]] = {
+CONTENDERS: dict[str, Callable[[str], Awaitable[str | bytes]]] = {
     "bytes only": bytes_only,
     "hand-written loop": hand_written,
     "rxllm pipeline": pipeline,
@@ -135,5 +116,10 @@ async def run(name: str, url: str) -> dict[str, Any]:
     wall, cpu = time.perf_counter(), time.process_time()
     answer = await contender(url)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    text = answer.text() if isinstance(answer, _Later) else answer
+    text = _text_of(answer) if isinstance(answer, bytes) else answer
     return {"cpu": cpu, "wall": wall, "digest": digest(text)}
+
+
+def _text_of(body: bytes) -> str:
+    events = [json.loads(event.removeprefix(b"data: ")) for event in body.split(b"\n\n")[:-2]]
+    return "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])

@@ -6,7 +6,7 @@ import asyncio
 import resource
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -49,7 +49,7 @@ async def _pipeline(session: aiohttp.ClientSession, url: str, lateness: _Latenes
     await chunks.pipe(rx_ops.do_action(lateness.note), ops.accumulate())
 
 
-_CROWDS: dict[str, Callable[[aiohttp.ClientSession, str, _Lateness], Awaitable[None]]] = {
+_CROWDS: dict[str, Callable[[aiohttp.ClientSession, str, _Lateness], Coroutine[Any, Any, None]]] = {
     "hand-written loop": _hand_written,
     "rxllm pipeline": _pipeline,
 }

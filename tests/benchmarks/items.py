@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle, islice
@@ -27,15 +28,11 @@ _DISTINCT = 64
 _BLOCK = 64 * 1024
 
 
-class Quiet:
-    """A text file that takes everything."""
+class Quiet(io.StringIO):
+    """A text file that takes everything and keeps nothing."""
 
-    encoding = "utf-8"
-
-    def write(self, text: str) -> int:
+    def write(self, text: str, /) -> int:
         return len(text)
-
-    def flush(self) -> None: ...
 
 
 async def _identity(item: Any) -> Any:
@@ -52,10 +49,6 @@ def _data(count: int) -> list[str]:
 
 def _chunks(count: int) -> list[StreamChunk]:
     return [StreamChunk.from_wire(data) for data in _data(count)]
-
-
-def _tool_chunks() -> list[StreamChunk]:
-    return [StreamChunk.from_wire(each[6:-2]) for each in events_of_tool_call(3 * _DISTINCT)[1:-3]]
 
 
 def _cases() -> dict[str, tuple[Callable[[], OperatorFunction[Any, Any]], Sequence[Any]]]:

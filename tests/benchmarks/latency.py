@@ -106,14 +106,21 @@ def _answer(session: aiohttp.ClientSession, url: str) -> Any:
 
 
 async def _break(session: aiohttp.ClientSession, url: str) -> float:
+    left = 0.0
     async for _ in rxllm.iterate(_answer(session, url)):
+        left = time.monotonic()
         break
-    return time.monotonic()
+    return left
 
 
 async def _dispose(session: aiohttp.ClientSession, url: str) -> float:
     came = asyncio.Event()
-    subscription = _answer(session, url).subscribe(lambda _: came.set())
+
+    def note(chunk: rxllm.StreamChunk) -> None:
+        del chunk
+        came.set()
+
+    subscription = _answer(session, url).subscribe(note)
     await came.wait()
     left = time.monotonic()
     subscription.dispose()

@@ -37,7 +37,7 @@ class Size(NamedTuple):
 
 
 FULL = Size(
-    runs=9, chunks=20_000, items=20_000, requests=100, crowds=(500, 2000), paced_chunks=250, arguments=(25, 100, 400)
+    runs=7, chunks=20_000, items=20_000, requests=100, crowds=(500, 2000), paced_chunks=250, arguments=(25, 100, 400)
 )
 QUICK = Size(runs=1, chunks=500, items=640, requests=5, crowds=(20,), paced_chunks=10, arguments=(1, 4))
 

@@ -180,6 +180,16 @@ async def test_an_untrusted_certificate_is_refused_and_a_context_of_ones_own_acc
         assert completion.message.content == "Hello"
 
 
+async def test_more_streams_at_once_than_aiohttp_allows_by_default() -> None:
+    answers = asyncio.Event()
+    script_of_each = [script.text("Hello"), script.wait_for(answers), script.finish(), script.done()]
+    async with ScriptedServer(script_of_each, repeat=True) as server, LLMClient(base_url=server.base_url) as client:
+        streams = [asyncio.create_task(content(client)) for _ in range(150)]
+        await server.wait_for_request(149)
+        answers.set()
+        assert await asyncio.gather(*streams) == ["Hello"] * 150
+
+
 async def test_a_proxy_gets_the_request() -> None:
     async with ScriptedServer("Hello") as proxy:
         client = LLMClient(base_url="http://llm.invalid/v1", proxy=proxy.origin)

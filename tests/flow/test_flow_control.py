@@ -112,6 +112,20 @@ def test_a_withdrawn_callback_does_not_come() -> None:
     assert calls == []
 
 
+def test_a_callback_that_raises_does_not_keep_the_others() -> None:
+    flow = FlowControl()
+    calls: list[str] = []
+    flow.pause("a")
+    flow.when_resumed(lambda: calls.append("first"))
+    flow.when_resumed(lambda: print(1 // 0))
+    flow.when_resumed(lambda: calls.append("third"))
+
+    with pytest.raises(ZeroDivisionError):
+        flow.resume("a")
+
+    assert calls == ["first", "third"]
+
+
 def test_paused_time_is_counted_over_all_holders_and_up_to_now() -> None:
     clock = ManualClock()
     flow = FlowControl(clock=clock)

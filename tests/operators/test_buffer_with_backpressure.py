@@ -154,15 +154,15 @@ def test_drop_oldest_keeps_the_newest() -> None:
     assert errors == []
 
 
-def test_conflate_merges_strings() -> None:
+def test_conflate_does_not_merge_strings_which_may_be_frames() -> None:
     subject: Subject[str] = Subject()
-    received, errors, flow = run_paused(subject, 2, "conflate")
+    received, errors, flow = run_paused(subject, 4, "conflate")
 
     for item in "abcd":
         subject.on_next(item)
     flow.resume("consumer")
 
-    assert received == ["first", "abcd"]
+    assert received == ["first", "a", "b", "c", "d"]
     assert errors == []
 
 
@@ -182,6 +182,8 @@ def test_conflate_merges_text_deltas_of_one_choice_and_nothing_else() -> None:
         chunk(choices=[choice("Hel")], obfuscation="yy", created=1),
         chunk(choices=[choice("lo")], created=2),
         chunk(choices=[choice("other", index=1)]),
+        chunk(choices=[{"index": 1, "delta": {"role": "critic", "content": "x"}}]),
+        chunk(id="c-2", choices=[{"index": 1, "delta": {"content": "x"}}]),
         chunk(choices=[choice("with", logprobs={"content": []})]),
         chunk(choices=[choice("!")]),
         chunk(choices=[choice("!")], usage={"total_tokens": 3}),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rxllm import operators
+from rxllm import ToolRegistry, operators
 from rxllm.testing import check_marbles
 from rxllm.typing import Ending
 
@@ -36,6 +36,7 @@ async def upper(text: str) -> str:
 
 NAMES: dict[str, Callable[[], dict[str, Any]]] = {
     "map_async": lambda: {"upper": upper},
+    "run_tools": lambda: {"registry": ToolRegistry([upper])},
     "tee_to": lambda: {"sink": Collector()},
     "tee_to_display": lambda: {"file": io.StringIO()},
 }

@@ -47,6 +47,14 @@ async def identity(item: Any) -> Any:
     return item
 
 
+async def shout(text: str) -> str:
+    return text.upper()
+
+
+def told(result: rxllm.ToolResult) -> str:
+    return result.content
+
+
 @dataclass
 class Case:
     """An operator, what it is fed with, and what it makes of ``-a-b-c-|``, ``-a-#`` and ``-|``."""
@@ -110,6 +118,17 @@ CASES = {
         empty="-#",
         empty_error=TruncatedStreamError,
     ),
+    "run_tools": Case(
+        lambda: compose(ops.run_tools(rxllm.ToolRegistry([shout])), rx_ops.map(told)),
+        {
+            letter: rxllm.ToolCall.model_validate(
+                {"id": letter, "function": {"name": "shout", "arguments": f'{{"text": "{word}"}}'}}
+            )
+            for letter, word in WORDS.items()
+        },
+        results={"a": "HEL", "b": "LO", "c": "!"},
+    ),
+    "split_reasoning": Case(ops.split_reasoning, TEXT),
     "tee_to": Case(lambda: ops.tee_to(Discard()), WORDS),
     "timeout_per_chunk": Case(lambda: ops.timeout_per_chunk(60), WORDS),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 import pytest
 import reactivex
@@ -64,6 +65,33 @@ def test_unordered_results_come_as_they_are_ready() -> None:
     recording = marbles.run(source.pipe(ops.map_async(lasting(a=5, b=1, c=1), max_concurrency=3, ordered=False)))
 
     assert_marbles(recording, "---BC-A|")
+
+
+def test_unordered_results_of_one_turn_of_the_loop_come_as_they_were_ready() -> None:
+    let_go: list[asyncio.Future[None]] = []
+
+    async def mapper(item: str) -> str:
+        if item == "a":
+            let_go.append(asyncio.get_running_loop().create_future())
+            await let_go[0]
+        else:
+            let_go[0].set_result(None)
+        return item.upper()
+
+    marbles = Marbles()
+    source = marbles.cold("-(ab)-|")
+
+    recording = marbles.run(source.pipe(ops.map_async(mapper, max_concurrency=2, ordered=False)))
+
+    assert_marbles(recording, "-(BA)-|")
+
+
+def test_unordered_a_take_below_forgets_what_else_is_ready() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-(ab)-|")
+    operator = ops.map_async(lasting(a=1, b=1), max_concurrency=2, ordered=False)
+
+    assert_marbles(marbles.run(source.pipe(operator, rx_ops.take(1)), takes=1), "--(A|)")
 
 
 def test_a_result_that_waits_for_its_turn_keeps_its_place() -> None:
@@ -205,6 +233,46 @@ def test_the_mapper_is_no_part_of_the_emission_that_brought_the_item() -> None:
     marbles = Marbles()
 
     assert_marbles(marbles.run(marbles.cold("-a|").pipe(ops.map_async(current))), "-N|", N="None")
+
+
+def test_what_a_mapper_sets_in_its_context_is_not_seen_by_the_others() -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="")
+
+    async def remember(item: str) -> str:
+        before = variable.get()
+        variable.set(item)
+        return before + item
+
+    marbles = Marbles()
+
+    assert_marbles(marbles.run(marbles.cold("-ab|").pipe(ops.map_async(remember))), "-ab|")
+
+
+def test_tasks_that_end_in_the_turn_of_a_dispose_are_nobodys() -> None:
+    async def at_once(item: str) -> str:
+        if item == "d":
+            raise ZeroDivisionError
+        return item
+
+    marbles = Marbles()
+    source = marbles.cold("-(abcd)|")
+
+    recording = marbles.run(source.pipe(ops.map_async(at_once, max_concurrency=4, ordered=False), rx_ops.take(1)))
+
+    assert_marbles(recording, "-(a|)")
+
+
+async def test_an_observer_that_throws_ends_the_stream_with_its_exception() -> None:
+    failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+
+    def on_next(_: str) -> None:
+        raise ZeroDivisionError
+
+    reactivex.concat(reactivex.of("a"), reactivex.never()).pipe(ops.map_async(thirty)).subscribe(
+        on_next, failed.set_result
+    )
+
+    assert isinstance(await failed, ZeroDivisionError)
 
 
 def test_a_take_below_cancels_the_rest() -> None:

@@ -19,6 +19,7 @@ from rxllm.exceptions import (
     ToolCallError,
     TruncatedStreamError,
 )
+from rxllm.flow import FlowControl
 from rxllm.testing import (
     Marbles,
     assert_marbles,
@@ -125,6 +126,48 @@ def test_a_block_of_another_producer_waits_behind_the_events_that_wait() -> None
 
     # The second producer is known to the consumer, and can be paused by it, only from its first item on.
     assert_marbles(recording, "-1-(23)|")
+
+
+def test_while_events_wait_every_producer_that_delivers_is_paused() -> None:
+    marbles = Marbles()
+    first = marbles.cold("-a|", a=b"data: 1\n\ndata: 2\n\n")
+    second = marbles.cold("--b-c-d-e-f|", dict.fromkeys("bcdef", b"data: 3\n\n"))
+
+    recording = marbles.run(reactivex.merge(first, second).pipe(ops.decode_sse(), DATA), pauses="-[ 500ms ]")
+
+    assert recording.items == ["1", "2", "3", "3", "3", "3", "3"]
+    assert len(second.pauses) == 1
+
+
+def test_an_error_that_waits_is_not_forgotten_over_what_comes_behind_it() -> None:
+    """What ``delay`` still holds comes although the producer is paused."""
+    marbles = Marbles()
+    source = marbles.cold("-abxa|", FRAMES, x="no JSON")
+    delayed = source.pipe(rx_ops.delay(0.05, marbles.scheduler))
+
+    recording = marbles.run(delayed.pipe(ops.parse()), takes=2)
+
+    assert_marbles(recording, "------ab#", TEXT, error=DecodeError)
+
+
+def test_an_observer_that_throws_when_it_is_given_what_waits_ends_the_stream() -> None:
+    flows: list[FlowControl] = []
+    errors: list[Exception] = []
+
+    def on_next(event: rxllm.ServerSentEvent) -> None:
+        if event.data == "2":
+            raise ZeroDivisionError
+        flow = FlowControl.current()
+        assert flow is not None
+        flows.append(flow)
+        flow.pause("test")
+
+    subject: Subject[bytes] = Subject()
+    subject.pipe(ops.decode_sse()).subscribe(on_next, errors.append)
+    FlowControl().deliver(subject.on_next, b"data: 1\n\ndata: 2\n\ndata: 3\n\n")
+    flows[0].resume("test")
+
+    assert [type(error) for error in errors] == [ZeroDivisionError]
 
 
 def test_a_dispose_while_events_wait_forgets_them() -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import reactivex
 from loguru import logger
-from reactivex import Observable
+from reactivex import Observable, abc
 from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import BufferOverflowError, NoRunningLoopError, StreamInterruptedError
 from rxllm.flow import FlowControl
-from rxllm.testing import Marbles, assert_marbles, assert_pauses, assert_subscriptions
+from rxllm.testing import Marbles, assert_marbles, assert_pauses, assert_subscriptions, run_virtual
 from rxllm.typing import Ending
 
 # A frame is 10 ms.
@@ -153,11 +153,11 @@ def test_when_all_there_is_room_for_is_being_written_the_newest_is_dropped_eithe
 def test_conflating_keeps_the_text() -> None:
     marbles = Marbles()
     store = Store(write=0.1)
-    source = marbles.cold("-abcdef-|")
+    source = marbles.chunks("-abcdef-|")
 
     marbles.run(source.pipe(ops.tee_to(store, buffer_size=3, overflow="conflate")))
 
-    assert store.items == ["a", "bcdef"]
+    assert [chunk.choices[0].delta.content for chunk in store.items] == ["a", "bcdef"]
     assert_pauses(source, "")
 
 
@@ -348,6 +348,58 @@ async def test_a_writer_that_is_cancelled_by_somebody_else_ends_the_stream(where
     assert isinstance(await failed, StreamInterruptedError)
     if where in {"write", "between"}:
         assert sink.ending == Ending("cancelled")
+
+
+def test_a_sink_that_is_cancelled_from_within_fails_instead_of_losing_a_batch() -> None:
+    class Closed(Store):
+        async def write(self, items: Sequence[Any], /) -> None:
+            await super().write(items)
+            raise asyncio.CancelledError
+
+    marbles = Marbles()
+    store = Closed()
+
+    recording = marbles.run(marbles.cold("-a-b|").pipe(ops.tee_to(store)))
+
+    assert_marbles(recording, "-(a#)", error=RuntimeError)
+    assert store.ending is not None
+    assert store.ending.kind == "failed"
+
+
+@pytest.mark.parametrize("where", ["write", "close"])
+def test_a_sink_that_hangs_does_not_keep_a_program_from_ending(where: str) -> None:
+    async def numbers() -> AsyncIterator[int]:
+        while True:
+            yield 1
+            await asyncio.sleep(0.001)
+
+    async def main() -> None:
+        sink = Interruptible(where)
+        rxllm.from_async_iterable(numbers).pipe(ops.tee_to(sink)).subscribe(on_error=lambda _: None)
+        await asyncio.sleep(1)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+
+    run_virtual(main())
+
+
+async def test_dispose_from_another_thread() -> None:
+    store = Store()
+    before = asyncio.all_tasks()
+    subscription = reactivex.concat(reactivex.of(1), reactivex.never()).pipe(ops.tee_to(store)).subscribe()
+
+    await asyncio.to_thread(subscription.dispose)
+    await asyncio.wait(asyncio.all_tasks() - before)
+
+    assert store.ending == Ending("cancelled")
+
+
+def test_dispose_when_the_loop_is_closed() -> None:
+    async def main() -> abc.DisposableBase:
+        return reactivex.never().pipe(ops.tee_to(Store())).subscribe(on_error=lambda _: None)
+
+    asyncio.run(main()).dispose()
 
 
 def test_outside_a_loop_it_says_what_to_do() -> None:

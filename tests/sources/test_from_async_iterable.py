@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -140,6 +141,44 @@ async def test_dispose_closes_the_iterator() -> None:
 
     subscription.dispose()
     await left.wait()
+
+
+async def test_an_iterator_that_swallows_its_cancellation_ends_all_the_same() -> None:
+    left = asyncio.Event()
+
+    async def stubborn() -> AsyncIterator[int]:
+        number = 0
+        try:
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.001)
+                yield (number := number + 1)
+        finally:
+            left.set()
+
+    arrived = asyncio.Event()
+    subscription = from_async_iterable(stubborn).subscribe(lambda _: arrived.set())
+    await arrived.wait()
+
+    subscription.dispose()
+    await left.wait()
+
+
+async def test_an_error_waits_behind_a_pause_so_that_a_retry_does_not_read_on() -> None:
+    attempts = 0
+
+    async def failing() -> AsyncIterator[int]:
+        nonlocal attempts
+        attempts += 1
+        yield attempts
+        raise ConnectionError
+
+    async with rxllm.iterate(from_async_iterable(failing).pipe(rx_ops.retry()), buffer_size=1) as iteration:
+        assert await anext(iteration) == 1
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    assert attempts == 2
 
 
 async def test_a_paused_source_does_not_advance_the_iterator() -> None:

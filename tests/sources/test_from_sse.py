@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import pathlib
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -428,6 +429,54 @@ async def test_redirects_to_what_is_no_http_url(location: str) -> None:
     async with ScriptedServer(script.redirect(location)) as server:
         with pytest.raises(APIConnectionError, match="none that can be requested"):
             await collect(from_sse(server.url))
+
+
+async def test_an_answer_that_cannot_be_read_shows_neither_query_nor_headers() -> None:
+    head = b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 20_000 + b"\r\n\r\n"
+    async with ScriptedServer(script.Answer([head], framing="none")) as server:
+        source = from_sse(f"{server.url}?key={KEY}", headers={"Authorization": f"Bearer {KEY}"})
+        with pytest.raises(APIConnectionError, match="no answer") as caught:
+            await collect(source)
+
+    assert KEY not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+async def test_headers_of_ones_own_replace_the_usual_ones_whatever_their_case() -> None:
+    async with ScriptedServer("Hello") as server:
+        await collect(from_sse(server.url, json={}, headers={"accept": "*/*", "content-type": "application/x-own"}))
+
+    assert server.requests[0].headers["accept"] == "*/*"
+    assert server.requests[0].headers["content-type"] == "application/x-own"
+
+
+async def test_half_a_surrogate_pair_in_a_request_is_sent_as_a_question_mark() -> None:
+    async with ScriptedServer("Hello") as server:
+        await collect(from_sse(server.url, json={"text": "\ud83d!"}))
+
+    assert server.requests[0].json == {"text": "?!"}
+
+
+async def test_a_closed_session() -> None:
+    async with aiohttp.ClientSession() as session:
+        pass
+    with pytest.raises(APIConnectionError, match="closed"):
+        await collect(from_sse("http://127.0.0.1:9/", session=session))
+
+
+async def test_the_proxy_of_the_environment_is_used_and_its_credentials_are_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with ScriptedServer("Hello", repeat=True) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.origin)
+        await collect(from_sse("http://llm.invalid/"))
+        await collect(from_sse("http://llm.invalid/", headers={"Authorization": f"Bearer {KEY}"}))
+
+    assert "authorization" not in proxy.requests[0].headers
+    assert proxy.requests[1].headers["authorization"] == f"Bearer {KEY}"
 
 
 async def test_redirects_without_end() -> None:

@@ -173,6 +173,23 @@ async def test_a_pause_reaches_the_server() -> None:
     assert received == 40_000_000 // 4096 + 2
 
 
+async def test_a_closed_session() -> None:
+    async with aiohttp.ClientSession() as session:
+        pass
+    with pytest.raises(APIConnectionError, match="closed"):
+        await collect(from_websocket("ws://127.0.0.1:9/", session=session))
+
+
+async def test_a_refusal_says_when_to_try_again() -> None:
+    answer = script.status(429, "", headers={"retry-after": "3", "x-request-id": "r-1"})
+    async with ScriptedServer(answer) as server:
+        with pytest.raises(APIStatusError) as caught:
+            await collect(from_websocket(server.ws_url))
+
+    assert caught.value.retry_after == 3
+    assert caught.value.request_id == "r-1"
+
+
 async def test_a_session_of_ones_own_is_used_and_left_open() -> None:
     async with (
         ScriptedServer("Hello", repeat=True) as server,

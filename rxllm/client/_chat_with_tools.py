@@ -1,0 +1,231 @@
+"""The loop between a model and the tools that it calls.
+
+Rules:
+
+1. One request at a time; the tools of an answer run when that answer is whole, and the next request goes out when they
+   are done.
+2. A call is run only if its answer ended because the model had finished: of an answer that was cut by its length, by a
+   filter or by an error, no call is run, and the conversation fails.
+3. The loop ends with the first answer without calls. In the last round that is allowed no call is run: nobody would
+   learn of the result.
+4. What makes a model call a tool holds for the first round only; with it in every one there would be no end.
+5. A consumer that pauses pauses everything above: the loop, the tools, the socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
+
+from reactivex import Observable
+
+from rxllm.accumulators import StreamAccumulator
+from rxllm.bridges import iterate
+from rxllm.exceptions import LimitExceededError, TruncatedStreamError
+from rxllm.flow import FlowControl
+from rxllm.models import (
+    ChatCompleted,
+    ChatCompletion,
+    ChatEvent,
+    ChatRequest,
+    FinishReason,
+    Message,
+    ReasoningDelta,
+    RoundCompleted,
+    StreamChunk,
+    TextDelta,
+    ToolCall,
+    ToolCallEvent,
+    ToolResult,
+    ToolResultEvent,
+)
+from rxllm.operators._accumulate import attach_partial
+from rxllm.sources import from_async_iterable
+from rxllm.sources._task import Emitter, task_source
+from rxllm.tools import ToolRegistry
+from rxllm.typing import OperatorFunction
+
+__all__ = ["chat_with_tools"]
+
+Ask: TypeAlias = Callable[[ChatRequest], Observable[StreamChunk]]
+RunTools: TypeAlias = OperatorFunction[ToolCall, ToolResult]
+
+_CUT = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.ERROR})
+_NOT_FORCED = ("auto", "none", None)
+
+
+def chat_with_tools(
+    ask: Ask,
+    request: ChatRequest,
+    registry: ToolRegistry,
+    run_tools: RunTools,
+    *,
+    max_rounds: int,
+) -> Observable[ChatEvent]:
+    """The conversation that begins with a request, as its events.
+
+    Args:
+        ask: Gives the answer to a request.
+        request: The first request.
+        registry: What is said of the tools in the requests.
+        run_tools: Runs the calls of an answer.
+        max_rounds: How many requests are sent at most.
+
+    Returns:
+        The events; see ``LLMClient.chat_with_tools``.
+
+    Raises:
+        ValueError: ``max_rounds`` is less than 1, or the request asks for several answers in parallel.
+    """
+    if max_rounds < 1:
+        raise ValueError(f"max_rounds must be at least 1, not {max_rounds}")
+    if (request.n or 1) > 1:
+        raise ValueError(f"a conversation goes on with one answer, not with n={request.n}")
+    first = request.model_copy(update={"messages": [*request.messages], **_tools(request, registry)})
+
+    async def produce(emitter: Emitter[ChatEvent]) -> None:
+        conversation = _Conversation(first, ask, run_tools, max_rounds, _Out(emitter))
+        while await conversation.hold_round():
+            pass
+
+    return task_source(produce)
+
+
+@dataclass
+class _Conversation:
+    """The conversation so far.
+
+    Attributes:
+        request: The first request.
+        ask: Gives the answer to a request.
+        run_tools: Runs the calls of an answer.
+        max_rounds: How many requests are sent at most.
+        out: Where events go.
+        round: Which round comes next, counted from 1.
+        messages: What was added to the messages of the request.
+    """
+
+    request: ChatRequest
+    ask: Ask
+    run_tools: RunTools
+    max_rounds: int
+    out: _Out
+    round: int = 1
+    messages: list[Message] = field(default_factory=list[Message])
+
+    async def hold_round(self) -> bool:
+        """Send a request, emit what is answered, and run the calls in the answer; returns whether to go on."""
+        answer = StreamAccumulator()
+        try:
+            await self._listen(answer)
+            completion = answer.completion(ended=True)
+            calls = _calls(completion)
+            results = await self._run(calls) if calls else []
+        except Exception as error:
+            attach_partial(error, answer.partial)
+            raise
+        added = (completion.message, *(result.message() for result in results))
+        self.messages += added
+        events: list[ChatEvent] = [RoundCompleted(round=self.round, completion=completion, messages=added)]
+        if not calls:
+            events.append(ChatCompleted(round=self.round, completion=completion, messages=tuple(self.messages)))
+        await self.out.emit(events)
+        self.round += 1
+        return bool(calls)
+
+    def _next_request(self) -> ChatRequest:
+        if self.round == 1:
+            return self.request
+        update: dict[str, Any] = {"messages": [*self.request.messages, *self.messages]}
+        if self.request.tool_choice not in _NOT_FORCED:
+            update["tool_choice"] = _no_longer_forced(self.request.tool_choice)
+        return self.request.model_copy(update=update)
+
+    async def _listen(self, answer: StreamAccumulator) -> None:
+        async with iterate(self.ask(self._next_request())) as chunks:
+            async for chunk in chunks:
+                answer.process_chunk(chunk)
+                await self.out.emit(_deltas(chunk, self.round))
+
+    async def _run(self, calls: list[ToolCall]) -> list[ToolResult]:
+        """Run the calls; returns their results in the order of the calls."""
+        if self.round == self.max_rounds:
+            raise LimitExceededError(
+                f"the model still calls tools in round {self.round}, the last one allowed: these calls are not run",
+                limit="max_rounds",
+                maximum=self.max_rounds,
+            )
+        await self.out.emit(ToolCallEvent(round=self.round, call=call) for call in calls)
+
+        async def pending() -> AsyncIterator[ToolCall]:
+            for call in calls:
+                yield call
+
+        results: list[ToolResult] = []
+        async with iterate(from_async_iterable(pending).pipe(self.run_tools)) as arriving:
+            async for result in arriving:
+                results.append(result)
+                await self.out.emit((ToolResultEvent(round=self.round, result=result),))
+        # By identity: several calls may have one identifier.
+        places = {id(call): place for place, call in enumerate(calls)}
+        return sorted(results, key=lambda result: places[id(result.call)])
+
+
+class _Out:
+    """Where events go: their flow control is the current one while they are emitted, and at no other time.
+
+    Otherwise what a round subscribes to, and what that emits at once, would pause the loop that is to take it.
+    """
+
+    def __init__(self, emitter: Emitter[ChatEvent]) -> None:
+        self._emitter = emitter
+        # A source's task has one from its beginning.
+        self._flow = cast(FlowControl, FlowControl.current())
+        FlowControl.leave()
+
+    async def emit(self, events: Iterable[ChatEvent]) -> None:
+        self._flow.enter()
+        await self._emitter.emit(events)
+        FlowControl.leave()
+
+
+def _tools(request: ChatRequest, registry: ToolRegistry) -> dict[str, Any]:
+    """The tools of the request and those of the registry that it does not name; the request's own wording counts."""
+    own = request.tools or []
+    named = {tool["function"].get("name") for tool in own if "function" in tool}
+    tools = [*own, *(tool for tool in registry.schemas() if tool["function"]["name"] not in named)]
+    return {"tools": tools} if tools else {}
+
+
+def _no_longer_forced(tool_choice: str | dict[str, Any] | None) -> str | dict[str, Any]:
+    """The model may call tools and need not; of a list of allowed ones the list stays."""
+    if isinstance(tool_choice, dict) and "allowed_tools" in tool_choice:
+        return {**tool_choice, "allowed_tools": {**tool_choice["allowed_tools"], "mode": "auto"}}
+    return "auto"
+
+
+def _deltas(chunk: StreamChunk, number: int) -> Iterator[ChatEvent]:
+    for choice in chunk.choices:
+        if choice.index == 0:
+            if reasoning := choice.delta.reasoning_text:
+                yield ReasoningDelta(round=number, text=reasoning)
+            if choice.delta.content:
+                yield TextDelta(round=number, text=choice.delta.content)
+
+
+def _calls(completion: ChatCompletion) -> list[ToolCall]:
+    """The calls in an answer.
+
+    Raises:
+        TruncatedStreamError: The answer was cut with calls in it.
+    """
+    choice = next((choice for choice in completion.choices if choice.index == 0), None)
+    if choice is None:
+        return []
+    calls = choice.message.tool_calls
+    if choice.finish_reason in _CUT and (calls or choice.incomplete_tool_calls):
+        raise TruncatedStreamError(
+            f"the answer with its tool calls was cut ({choice.finish_reason}): none of them is run", unfinished=(0,)
+        )
+    return calls

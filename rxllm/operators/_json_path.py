@@ -1,0 +1,105 @@
+"""``json_path``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable
+
+from rxllm.accumulators import JSONPathAccumulator
+from rxllm.models import JSONPathMatch, StreamChunk
+from rxllm.operators._emission import FanOut
+from rxllm.typing import OperatorFunction
+
+__all__ = ["json_path"]
+
+
+def json_path(
+    *paths: str, of: Literal["arguments", "content"] = "arguments", text_around: bool = False
+) -> OperatorFunction[StreamChunk, JSONPathMatch]:
+    r"""Emit what grows under paths into the JSON of arguments or content.
+
+    ::
+
+        source  --a-b---c---|
+                json_path("edits[*].text") | rx_ops.map(lambda match: match.value if match.complete else match.delta)
+        result  --x-(yz)----|
+
+        a=tool_chunk('{"edits":[{"text":"Hel', id="1", name="edit") b=tool_chunk('lo"}]}') c=finish_chunk("tool_calls")
+        x="Hel" y="lo" z="Hello"
+
+    A string gives its pieces as they come, escapes decoded, and then its value; any other value comes when it is
+    complete. One scan serves all paths. Emits at once; while a consumer below holds a pause, what one chunk gave waits
+    here. Whether the answer is whole is not judged: a value that never ends is never complete. Errors pass through.
+
+    Args:
+        paths: What to look for, a subset of JSONPath (RFC 9535): names, numbers of elements and ``*``, as in
+            ``edits[*].text``, ``$['edits'][0].line`` or ``$`` for all of it.
+        of: Whether to look into the arguments of tool calls, whatever their function (the item names it), or into the
+            content. Choices and calls are kept apart.
+        text_around: Whether there may be text around the JSON in the content: it begins at the first ``{``, or ``[``
+            if the first path begins with an element, and what comes after its end is ignored.
+
+    Returns:
+        An operator from ``StreamChunk`` to ``JSONPathMatch``.
+
+    Raises:
+        ValueError: At once: a path is none, or there is none.
+        DecodeError: As ``on_error``: the content is no JSON.
+        ToolCallError: As ``on_error``: a fragment fits nowhere, or arguments cannot become a JSON object any more.
+        LimitExceededError: As ``on_error``: the JSON is nested too deep or too long, or there are too many calls.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from reactivex import operators as rx_ops
+        >>> from rxllm import operators as ops
+        >>> texts = '{"items":[{"name":"sa', 'lt"},{"name":"oil"}]}'
+        >>> chunks = [rxllm.StreamChunk.from_wire({"choices": [{"delta": {"content": text}}]}) for text in texts]
+        >>> names = reactivex.of(*chunks).pipe(
+        ...     ops.json_path("items[*].name", of="content"), rx_ops.filter(lambda match: match.complete)
+        ... )
+        >>> [(match.path, match.value) for match in rxllm.run(names.pipe(rx_ops.to_list()))]
+        [(('items', 0, 'name'), 'salt'), (('items', 1, 'name'), 'oil')]
+
+    See also:
+        ``tool_call_progress``, ``parse_structured``
+    """
+    JSONPathAccumulator(paths, of=of, text_around=text_around)
+
+    def json_path_(source: Observable[StreamChunk]) -> Observable[JSONPathMatch]:
+        def subscribe(
+            observer: abc.ObserverBase[JSONPathMatch], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            accumulator = JSONPathAccumulator(paths, of=of, text_around=text_around)
+            matches = FanOut(observer)
+
+            def take(found: Iterator[JSONPathMatch]) -> bool:
+                """Emit what is found, up to an error; returns whether there was none."""
+                ready: list[JSONPathMatch] = []
+                failure: Exception | None = None
+                try:
+                    ready.extend(found)
+                except Exception as error:
+                    failure = error
+                if ready:
+                    matches.emit(ready)
+                if failure is not None:
+                    matches.end(failure)
+                return failure is None
+
+            def on_next(chunk: StreamChunk) -> None:
+                take(accumulator.process_chunk(chunk))
+
+            def on_completed() -> None:
+                if take(accumulator.finish()):
+                    matches.end()
+
+            return CompositeDisposable(
+                source.subscribe(on_next, matches.end, on_completed, scheduler=scheduler), Disposable(matches.dispose)
+            )
+
+        return Observable(subscribe)
+
+    return json_path_

@@ -1,0 +1,108 @@
+"""``parse_structured``."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import BaseModel
+from reactivex import Observable, abc
+
+from rxllm.accumulators import StructuredAccumulator
+from rxllm.models import StreamChunk
+from rxllm.operators._accumulate import attach_partial
+from rxllm.typing import OperatorFunction
+
+__all__ = ["parse_structured"]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = False) -> OperatorFunction[StreamChunk, M]:
+    r"""Read an answer in JSON as a pydantic model, field by field as they complete.
+
+    ::
+
+        source  --a-b-c-d---|
+                parse_structured(Usage) | rx_ops.map(lambda usage: usage.model_fields_set)
+        result  ----x-y-----|
+
+        a=text_chunk('{"prompt_tokens": 1') b=text_chunk('2, "completion_tokens":') c=text_chunk(" 3}")
+        d=finish_chunk("stop") x={"prompt_tokens"} y={"prompt_tokens", "completion_tokens"}
+
+    An item for each chunk that completes a field, also one of a nested model, or an element of a list. It is an
+    instance of the model with what is complete, each value validated; a field that is not there yet has its default,
+    or raises ``AttributeError``: ``model_fields_set`` says which are there. The last item has been validated in full. A
+    value that breaks the schema fails as soon as it is complete. Fields and models with validators that see the input
+    first (``mode="before"``, ``"wrap"``, ``"plain"``) are validated when they are complete as a whole. Time is linear
+    in the answer; lists that are open are copied for each item. Emits at once. On error, the last item is on
+    ``error.partial`` as well, if there was one; on dispose it is forgotten.
+
+    Args:
+        model: The model, a subclass of ``pydantic.BaseModel``.
+        choice: The index of the choice.
+        text_around: Whether there may be text around the JSON, as prose or a fence: it begins at the first ``{``, and
+            what comes after its end is ignored.
+
+    Returns:
+        An operator from ``StreamChunk`` to the model.
+
+    Raises:
+        StructuredOutputError: As ``on_error``: a value breaks the schema, or there is no JSON.
+        DecodeError: As ``on_error``: the answer is no JSON, or ended before the JSON did.
+        LimitExceededError: As ``on_error``: the JSON is nested too deep or too long.
+
+    Example:
+        >>> import pydantic, reactivex, rxllm
+        >>> from rxllm import operators as ops
+        >>> class City(pydantic.BaseModel):
+        ...     name: str
+        ...     population: int
+        >>> texts = '{"name": "Par', 'is", "popul', 'ation": 2100000}'
+        >>> chunks = [rxllm.StreamChunk.from_wire({"choices": [{"delta": {"content": text}}]}) for text in texts]
+        >>> rxllm.run(reactivex.of(*chunks).pipe(ops.parse_structured(City)))
+        City(name='Paris', population=2100000)
+
+    See also:
+        ``json_path``, ``accumulate``
+    """
+
+    def parse_structured_(source: Observable[StreamChunk]) -> Observable[M]:
+        def subscribe(observer: abc.ObserverBase[M], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+            accumulator = StructuredAccumulator(model, text_around=text_around)
+            empty = True
+
+            def on_next(chunk: StreamChunk) -> None:
+                nonlocal empty
+                empty = False
+                try:
+                    snapshot = accumulator.feed(_content(chunk, choice))
+                except Exception as error:
+                    on_error(error)
+                    return
+                if snapshot is not None:
+                    observer.on_next(snapshot)
+
+            def on_error(error: Exception) -> None:
+                attach_partial(error, lambda: accumulator.latest)
+                observer.on_error(error)
+
+            def on_completed() -> None:
+                try:
+                    last = None if empty else accumulator.finish()
+                except Exception as error:
+                    on_error(error)
+                    return
+                if last is not None:
+                    observer.on_next(last)
+                observer.on_completed()
+
+            return source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+
+        return Observable(subscribe)
+
+    return parse_structured_
+
+
+def _content(chunk: StreamChunk, choice: int) -> str:
+    """The text that a choice gained."""
+    return "".join(each.delta.content or "" for each in chunk.choices if each.index == choice)

@@ -1,0 +1,103 @@
+"""``run_tools``."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from reactivex import Observable, abc
+
+from rxllm.exceptions import ToolExecutionError, excerpt
+from rxllm.models import ToolCall, ToolResult
+from rxllm.operators._map_async import map_async
+from rxllm.tools import OnToolError, ToolRegistry
+from rxllm.typing import OperatorFunction
+
+__all__ = ["run_tools"]
+
+
+def run_tools(
+    registry: ToolRegistry,
+    *,
+    max_concurrency: int = 8,
+    timeout: float | None = None,
+    on_error: OnToolError = "send",
+    ordered: bool = True,
+) -> OperatorFunction[ToolCall, ToolResult]:
+    """Run the tools that the model calls, so many at a time, and emit what each call came to.
+
+    ::
+
+        source  --a-b-----|
+                run_tools(registry) | rx_ops.map(lambda result: result.content)
+        result  --x-y-----|
+
+        a=ToolCall(id="1", function=FunctionCall(name="upper", arguments='{"text": "hel"}'))
+        b=ToolCall(id="2", function=FunctionCall(name="lower", arguments='{"text": "LO"}'))
+        x="HEL" y="there is no tool 'lower'; there are: upper"
+
+    A call occupies one of ``max_concurrency`` places from its arrival until its result was taken by the consumer; while
+    none is free the producer is paused. What is not carried out has a result, too, which tells the model why: no such
+    tool, invalid arguments, an exception, too long. Of several calls with one identifier only the first is run. The end
+    waits for the results, an error as well. On dispose all coroutines that run are cancelled; a function in a thread
+    cannot be stopped and ends unheeded. Time is that of the running loop, where the tools live.
+
+    Args:
+        registry: The tools.
+        max_concurrency: How many run at a time, at least 1.
+        timeout: How many seconds a tool may take, waiting for a thread included; any number if ``None``.
+        on_error: ``"send"`` makes a result of a call that is not carried out, ``"raise"`` fails.
+        ordered: Whether results come in the order of the calls, or as they are ready.
+
+    Returns:
+        An operator from ``ToolCall`` to ``ToolResult``, whose ``message()`` goes into the next request.
+
+    Raises:
+        ToolExecutionError: As ``on_error``, like all but the last: a call was not carried out, and
+            ``on_error="raise"``.
+        BufferOverflowError: No place is free, and nobody can be paused: see ``map_async``.
+        NoRunningLoopError: No event loop runs in this thread.
+        ValueError: At once: ``max_concurrency``, ``timeout`` or ``on_error`` is not one of those.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm import operators as ops
+        >>> def add(a: int, b: int) -> int:
+        ...     return a + b
+        >>> call = rxllm.ToolCall(id="1", function=rxllm.FunctionCall(name="add", arguments='{"a": 1, "b": 2}'))
+        >>> rxllm.run(reactivex.of(call).pipe(ops.run_tools(rxllm.ToolRegistry([add])))).content
+        '3'
+
+    See also:
+        ``accumulate_tool_calls``, ``map_async``, ``rxllm.ToolRegistry``, ``rxllm.LLMClient.chat_with_tools``
+    """
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout must be a positive number of seconds, not {timeout}")
+    if on_error not in get_args(OnToolError):
+        raise ValueError(f"on_error must be one of {', '.join(get_args(OnToolError))}, not {on_error!r}")
+    map_async(registry.run, max_concurrency=max_concurrency)  # a wrong argument is reported where it stands
+
+    def run_tools_(source: Observable[ToolCall]) -> Observable[ToolResult]:
+        def subscribe(
+            observer: abc.ObserverBase[ToolResult], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            started: set[str] = set()
+
+            async def run(call: ToolCall) -> ToolResult:
+                if call.id in started:
+                    return _duplicate(call, on_error)
+                started.add(call.id)
+                return await registry.run(call, timeout=timeout, on_error=on_error)
+
+            results = source.pipe(map_async(run, max_concurrency=max_concurrency, ordered=ordered))
+            return results.subscribe(observer, scheduler=scheduler)
+
+        return Observable(subscribe)
+
+    return run_tools_
+
+
+def _duplicate(call: ToolCall, on_error: OnToolError) -> ToolResult:
+    message = f"not run: there was a call with the identifier {excerpt(call.id)} before"
+    if on_error == "raise":
+        raise ToolExecutionError(message, kind="duplicate", name=call.function.name, call_id=call.id)
+    return ToolResult(call=call, content=message, error="duplicate")

@@ -1,0 +1,92 @@
+"""``tool_call_progress``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable
+
+from rxllm.accumulators import ToolCallProgressAccumulator
+from rxllm.models import Repair, StreamChunk, ToolCallProgress
+from rxllm.operators._accumulate import attach_partial
+from rxllm.operators._emission import FanOut
+from rxllm.typing import OperatorFunction
+
+__all__ = ["tool_call_progress"]
+
+
+def tool_call_progress(
+    *, strict: bool = False, on_repair: Callable[[Repair], None] | None = None
+) -> OperatorFunction[StreamChunk, ToolCallProgress]:
+    r"""Emit each tool call as it grows, with its arguments so far, for live views.
+
+    ::
+
+        source  --a-b-c---|
+                tool_call_progress() | rx_ops.map(lambda progress: progress.arguments)
+        result  --x-y-----|
+
+        a=tool_chunk(index=0, id="1", name="get_weather", arguments='{"city":"Pa')
+        b=tool_chunk(index=0, arguments='ris"}') c=finish_chunk("tool_calls") x={"city": "Pa"} y={"city": "Paris"}
+
+    One item for each fragment of a call, at once; it says what changed and does not change any more. Linear in the
+    arguments: what is there of them is scanned once, and put together only when ``arguments`` is read. Nothing here is
+    a ``ToolCall``: whether a call is finished, and may be executed, ``accumulate_tool_calls`` says. Several fragments
+    in one chunk wait while a consumer below holds a pause. On error, the calls so far are on ``error.partial``, a list of
+    ``IncompleteToolCall``; on dispose they are forgotten.
+
+    Args:
+        strict: Whether to fail with a ``RepairError`` instead of putting something right.
+        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
+
+    Returns:
+        An operator from ``StreamChunk`` to ``ToolCallProgress``.
+
+    Raises:
+        ToolCallError: As ``on_error``: a fragment fits nowhere, or arguments cannot become a JSON object any more.
+        RepairError: As ``on_error``: ``strict``, and something had to be put right.
+        LimitExceededError: As ``on_error``: too many calls, or arguments that are nested too deep or too long.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm import operators as ops
+        >>> call = '{"index":0,"id":"1","function":{"name":"say","arguments":"{\\"text\\":\\"Hel"}}'
+        >>> frames = '{"choices":[{"index":0,"delta":{"tool_calls":[' + call + "]}}]}", "[DONE]"
+        >>> progress = rxllm.run(reactivex.of(*frames).pipe(ops.parse(), ops.tool_call_progress()))
+        >>> progress.name, progress.arguments, progress.changes[0].delta
+        ('say', {'text': 'Hel'}, 'Hel')
+
+    See also:
+        ``accumulate_tool_calls``, ``json_path``
+    """
+
+    def tool_call_progress_(source: Observable[StreamChunk]) -> Observable[ToolCallProgress]:
+        def subscribe(
+            observer: abc.ObserverBase[ToolCallProgress], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            accumulator = ToolCallProgressAccumulator(strict=strict, on_repair=on_repair)
+            progress = FanOut(observer)
+
+            def on_next(chunk: StreamChunk) -> None:
+                gained: list[ToolCallProgress] = []
+                try:
+                    gained.extend(accumulator.process_chunk(chunk))
+                except Exception as error:
+                    progress.emit(gained)
+                    on_error(error)
+                    return
+                if gained:
+                    progress.emit(gained)
+
+            def on_error(error: Exception) -> None:
+                attach_partial(error, accumulator.incomplete)
+                progress.end(error)
+
+            return CompositeDisposable(
+                source.subscribe(on_next, on_error, progress.end, scheduler=scheduler), Disposable(progress.dispose)
+            )
+
+        return Observable(subscribe)
+
+    return tool_call_progress_

@@ -1,0 +1,130 @@
+"""Each repair is on the completion, goes to the callback once, and is an error in strict mode."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator
+from rxllm.exceptions import RepairError
+from rxllm.models import ChatCompletion, Repair, StreamChunk
+
+Wire = dict[str, Any]
+
+
+def tc(arguments: Any = None, *, name: str | None = None, **fields: Any) -> Wire:
+    function = {"name": name} if name is not None else {}
+    if arguments is not None:
+        function["arguments"] = arguments
+    return {"choices": [{"index": 0, "delta": {"tool_calls": [{**fields, "function": function}]}}]}
+
+
+def end(reason: str = "tool_calls") -> Wire:
+    return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+
+
+START = tc("{", id="a", name="f", index=0)
+
+KINDS: dict[str, list[Wire]] = {
+    "index-made-up": [tc("{}", id="a", name="f"), end()],
+    "index-reused": [START, tc("}", index=0), tc("{}", id="b", name="f", index=0), end()],
+    "id-repeated": [START, tc("}", id="a", index=0), end()],
+    "id-changed": [START, tc("}", id="z", index=0), end()],
+    "id-reused": [tc("{}", id="a", name="f", index=0), tc("{}", id="a", name="f", index=1), end()],
+    "id-made-up": [tc("{}", name="f", index=0), end()],
+    "name-repeated": [START, tc("}", name="f", index=0), end()],
+    "name-joined": [tc(id="a", name="f", index=0), tc("{}", name="g", index=0), end()],
+    "name-changed": [START, tc("}", name="g", index=0), end()],
+    "blank-ignored": [START, tc("}", id="", index=0), end()],
+    "arguments-serialized": [tc({"x": 1}, id="a", name="f", index=0), end()],
+    "arguments-empty": [tc(id="a", name="f", index=0), end()],
+    "empty-fragment-ignored": [tc("", index=7), end()],
+    "usage-replaced": [end(), *({"choices": [], "usage": {"total_tokens": count}} for count in (1, 2))],
+    "finish-reason-replaced": [end(), end("stop")],
+}
+
+# What is no affair of single calls.
+OF_THE_ANSWER = {"usage-replaced", "finish-reason-replaced"}
+AT_THE_END = {"arguments-empty", "id-made-up"}
+
+
+def chunks(kind: str) -> list[StreamChunk]:
+    return [StreamChunk.from_wire(json.dumps(each)) for each in KINDS[kind]]
+
+
+def test_every_kind_is_documented_and_here() -> None:
+    documented = set(re.findall(r"^ *``([a-z-]+)`` ", Repair.__doc__ or "", re.MULTILINE))
+    assert documented == {*KINDS, "comment-as-data", "field-name-in-data"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_the_completion_and_to_the_callback(kind: str) -> None:
+    reported: list[Repair] = []
+    accumulator = StreamAccumulator(on_repair=reported.append)
+    for chunk in chunks(kind):
+        accumulator.process_chunk(chunk)
+        _ = accumulator.snapshot().content
+        accumulator.partial()
+    assert [repair.kind for repair in reported] == ([] if kind in AT_THE_END else [kind])
+    repairs = accumulator.completion().repairs
+    assert [repair.kind for repair in repairs] == [kind]
+    assert accumulator.completion().repairs == tuple(reported) == repairs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_strict_mode_it_is_an_error(kind: str) -> None:
+    accumulator = StreamAccumulator(strict=True)
+    with pytest.raises(RepairError, match=f"^{kind} in item \\d of the stream") as caught:
+        for chunk in chunks(kind):
+            accumulator.process_chunk(chunk)
+        accumulator.completion()
+    plain = StreamAccumulator()
+    for chunk in chunks(kind):
+        plain.process_chunk(chunk)
+    error = caught.value
+    assert Repair(error.kind, error.position, error.before, error.after) in plain.completion().repairs
+    if kind in AT_THE_END:
+        assert isinstance(error.partial, ChatCompletion)
+        assert [call.name for call in error.partial.choices[0].incomplete_tool_calls] == []
+
+
+@pytest.mark.parametrize("kind", KINDS.keys() - OF_THE_ANSWER)
+def test_over_the_calls_alone(kind: str) -> None:
+    reported: list[Repair] = []
+    accumulator = ToolCallAccumulator(on_repair=reported.append)
+    for chunk in chunks(kind):
+        accumulator.process_chunk(chunk)
+    accumulator.finish()
+    assert [repair.kind for repair in reported] == [kind]
+    strict = ToolCallAccumulator(strict=True)
+    with pytest.raises(RepairError, match=f"^{kind} "):
+        for chunk in chunks(kind):
+            strict.process_chunk(chunk)
+
+
+def test_in_strict_mode_good_calls_come_before_the_error() -> None:
+    accumulator = ToolCallAccumulator(strict=True)
+    wire = [tc("{}", id="a", name="f", index=0), tc("{}", name="f", index=1), end()]
+    calls = [call for each in wire for call in accumulator.process_chunk(StreamChunk.from_wire(each))]
+    assert [call.id for call in calls] == ["a"]
+    with pytest.raises(RepairError, match="id-made-up"):
+        accumulator.finish()
+    assert [call.index for call in accumulator.incomplete()] == [1]
+
+
+def test_what_the_callback_raises_comes_out() -> None:
+    def refuse(repair: Repair) -> None:
+        raise LookupError(repair.kind)
+
+    with pytest.raises(LookupError, match="index-made-up"):
+        StreamAccumulator(on_repair=refuse).process_chunk(chunks("index-made-up")[0])
+
+
+def test_a_strict_stream_without_anything_wrong() -> None:
+    accumulator = StreamAccumulator(strict=True)
+    for wire in (START, tc("}", index=0), end()):
+        accumulator.process_chunk(StreamChunk.from_wire(wire))
+    assert accumulator.completion().repairs == ()

@@ -1,0 +1,247 @@
+"""``split_reasoning``: inline reasoning goes where reasoning is read, and nothing else changes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import reactivex
+from hypothesis import given
+from hypothesis import strategies as st
+from reactivex import operators as rx_ops
+
+import rxllm
+from rxllm import StreamChunk
+from rxllm import operators as ops
+from rxllm.exceptions import TruncatedStreamError
+from rxllm.testing import Marbles, ScriptedServer, assert_marbles, finish_chunk, script, text_chunk
+
+
+def deltas_of(chunk: StreamChunk) -> list[dict[str, Any]]:
+    return [choice.delta.model_dump(exclude_none=True) for choice in chunk.choices]
+
+
+DELTAS = rx_ops.map(deltas_of)
+
+
+def chunk(*choices: dict[str, Any], **fields: Any) -> StreamChunk:
+    return StreamChunk.from_wire({"choices": list(choices), **fields})
+
+
+def split(*chunks: StreamChunk, **options: Any) -> list[StreamChunk]:
+    result: list[StreamChunk] = []
+    reactivex.of(*chunks).pipe(ops.split_reasoning(**options)).subscribe(result.append)
+    return result
+
+
+def cut(text: str, places: set[int]) -> list[str]:
+    return [text[start:end] for start, end in pairwise(sorted({0, *places, len(text)}))]
+
+
+ANSWER = "<think>Is 1 < 2? </thin> is no tag.</think>\n\nYes: 1 <th 2.<"
+
+
+@given(st.sets(st.integers(1, len(ANSWER) - 1)), st.sampled_from(["stop", None]))
+def test_every_split_accumulates_to_the_same(places: set[int], reason: str | None) -> None:
+    chunks = [text_chunk(fragment) for fragment in cut(ANSWER, places)]
+    source = reactivex.of(*chunks, *([finish_chunk(reason)] if reason else []))
+
+    message = rxllm.run(source.pipe(ops.split_reasoning(), ops.accumulate())).message
+
+    assert message.reasoning_text == "Is 1 < 2? </thin> is no tag."
+    assert message.content == "\n\nYes: 1 <th 2.<"
+
+
+def test_one_chunk_out_for_each_chunk_in_at_the_same_time() -> None:
+    marbles = Marbles()
+    source = marbles.cold(
+        "-a-b-c-d|", a=text_chunk("<th"), b=text_chunk("ink>H"), c=text_chunk("m</think>Y<"), d=finish_chunk()
+    )
+
+    assert_marbles(
+        marbles.run(source.pipe(ops.split_reasoning(), DELTAS)),
+        "-w-x-y-z|",
+        w=[{}],
+        x=[{"reasoning_content": "H"}],
+        y=[{"content": "Y", "reasoning_content": "m"}],
+        z=[{"content": "<"}],
+    )
+
+
+def test_chunks_without_tags_are_passed_on_as_they_are() -> None:
+    chunks = [
+        chunk({"delta": {"role": "assistant", "content": None}}),
+        text_chunk("Hi > "),
+        finish_chunk(),
+        chunk(usage={"total_tokens": 1}),
+    ]
+
+    result = split(*chunks)
+
+    assert all(new is old for new, old in zip(result, chunks, strict=True))
+
+
+def test_all_else_in_a_chunk_stays() -> None:
+    whole: dict[str, Any] = {
+        "id": "1",
+        "model": "m",
+        "usage": {"total_tokens": 3},
+        "vendor": {"a": 1},
+        "choices": [
+            {
+                "index": 1,
+                "delta": {
+                    "role": "assistant",
+                    "content": "<think>Hm.",
+                    "tool_calls": [{"index": 0, "id": "x"}],
+                    "more": 2,
+                },
+                "logprobs": {"content": []},
+                "finish_reason": "length",
+                "extra": 3,
+            }
+        ],
+    }
+
+    (result,) = split(StreamChunk.from_wire(whole))
+
+    whole["choices"][0]["delta"] |= {"content": None, "reasoning_content": "Hm."}
+    assert result.model_dump(exclude_unset=True) == StreamChunk.from_wire(whole).model_dump(exclude_unset=True)
+
+
+def test_the_given_chunks_are_not_changed() -> None:
+    given_chunk = text_chunk("<think>Hm.</think>Yes")
+    split(given_chunk)
+    assert given_chunk == text_chunk("<think>Hm.</think>Yes")
+
+
+def test_reasoning_that_the_server_sent_apart_is_not_lost() -> None:
+    chunks = [
+        chunk({"delta": {field: "First. ", "content": "<think>Then."}}) for field in ("reasoning", "reasoning_content")
+    ]
+    assert [split(each)[0].choices[0].delta.reasoning_text for each in chunks] == ["First. Then."] * 2
+
+
+def test_choices_are_kept_apart() -> None:
+    chunks = [
+        chunk({"index": 0, "delta": {"content": "<think>a"}}, {"index": 1, "delta": {"content": "b<thi"}}),
+        chunk({"index": 1, "delta": {"content": "nk>c</"}}, {"index": 0, "delta": {"content": "</think>d"}}),
+    ]
+
+    deltas = [
+        [(choice.index, choice.delta.content, choice.delta.reasoning_text) for choice in each.choices]
+        for each in split(*chunks)
+    ]
+
+    assert deltas == [
+        [(0, None, "a"), (1, "b", None)],
+        [(1, None, "c"), (0, "d", None)],
+        [(1, None, "</")],
+    ]
+
+
+@pytest.mark.parametrize("reason", ["stop", None])
+def test_reasoning_that_is_never_closed_goes_to_the_end(reason: str | None) -> None:
+    chunks = [text_chunk("<think>Hm"), text_chunk(". </thi"), *([finish_chunk(reason)] if reason else [])]
+    assert "".join(each.choices[0].delta.reasoning_text or "" for each in split(*chunks)) == "Hm. </thi"
+
+
+def test_several_parts() -> None:
+    message = rxllm.run(
+        reactivex.of(text_chunk("<think>a</think>b<think>c</think>d")).pipe(ops.split_reasoning(), ops.accumulate())
+    ).message
+    assert (message.reasoning_text, message.content) == ("ac", "bd")
+
+
+def test_an_answer_that_begins_with_reasoning() -> None:
+    chunks = [chunk({"delta": {"role": "assistant", "content": ""}}), text_chunk("Hm.</thi"), text_chunk("nk>Yes.")]
+
+    result = split(*chunks, begins_inside=True)
+
+    assert result[0] is chunks[0]
+    assert [(each.choices[0].delta.content, each.choices[0].delta.reasoning_text) for each in result[1:]] == [
+        (None, "Hm."),
+        ("Yes.", None),
+    ]
+
+
+def test_another_tag() -> None:
+    (result,) = split(text_chunk("<think><Reason>a</Reason>"), tag="Reason")
+    assert (result.choices[0].delta.content, result.choices[0].delta.reasoning_text) == ("<think>", "a")
+
+
+def test_before_an_error_comes_what_was_held() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a#", {"a": text_chunk("1 <")}, error=ConnectionError)
+
+    recording = marbles.run(source.pipe(ops.split_reasoning(), DELTAS))
+
+    assert_marbles(recording, "-x(y#)", error=ConnectionError, x=[{"content": "1 "}], y=[{"content": "<"}])
+
+
+async def take(item: StreamChunk) -> str:
+    return item.choices[0].delta.content or ""
+
+
+def test_what_was_held_waits_for_a_consumer_that_pauses_and_the_end_behind_it() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a|", a=text_chunk("1 <"))
+
+    recording = marbles.run(source.pipe(ops.split_reasoning(), DELTAS), takes=4)
+
+    assert_marbles(recording, "-x---(y|)", x=[{"content": "1 "}], y=[{"content": "<"}])
+
+
+def test_it_does_not_overflow_who_is_busy() -> None:
+    """An error in the same emission as the last item: whoever took that item has no place yet for what was held."""
+    marbles = Marbles()
+    frames = marbles.cold("-a-", a='{"choices":[{"delta":{"content":"1 <"}}]}')
+    broken = frames.pipe(ops.parse(), rx_ops.merge(marbles.cold("-#", error=ConnectionError)))
+
+    recording = marbles.run(broken.pipe(ops.split_reasoning(), ops.map_async(take)))
+
+    assert_marbles(recording, "-(xy#)", error=ConnectionError, x="1 ", y="<")
+
+
+def test_disposing_while_something_waits_forgets_it() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a|", a=text_chunk("1 <"))
+
+    recording = marbles.run(source.pipe(ops.split_reasoning(), DELTAS), takes=4, subscribed="^--!")
+
+    assert_marbles(recording, "-x", x=[{"content": "1 "}])
+
+
+async def test_over_a_real_connection_byte_by_byte() -> None:
+    answer = [*map(script.text, ("<", "think>\n", "Hm 🙂.</th", "ink", ">\n\nYes."))]
+    async with (
+        ScriptedServer([*answer, script.finish(), script.usage(), script.done()], fragment=1) as server,
+        rxllm.LLMClient(base_url=server.base_url) as client,
+    ):
+        request = rxllm.ChatRequest(model="m", messages=[])
+        completion = await client.chat_stream(request).pipe(ops.split_reasoning(), ops.accumulate())
+
+    assert completion.message.reasoning_text == "\nHm 🙂."
+    assert completion.message.content == "\n\nYes."
+    assert completion.choices[0].finish_reason == "stop"
+    assert completion.usage is not None
+
+
+async def test_of_a_connection_that_is_cut_nothing_is_lost() -> None:
+    async with (
+        ScriptedServer([script.text("<think>Hm. </th"), script.cut()]) as server,
+        rxllm.LLMClient(base_url=server.base_url) as client,
+    ):
+        stream = client.chat_stream(rxllm.ChatRequest(model="m", messages=[]))
+        with pytest.raises((TruncatedStreamError, rxllm.StreamInterruptedError)) as caught:
+            await stream.pipe(ops.split_reasoning(), ops.accumulate())
+
+    assert isinstance(caught.value.partial, rxllm.ChatCompletion)
+    assert caught.value.partial.message.reasoning_text == "Hm. </th"
+
+
+@pytest.mark.parametrize("tag", ["", "<think>", "a b"])
+def test_a_tag_is_a_name(tag: str) -> None:
+    with pytest.raises(ValueError, match="no name of a tag"):
+        ops.split_reasoning(tag)
