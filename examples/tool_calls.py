@@ -5,85 +5,102 @@ from __future__ import annotations
 import asyncio
 import sys
 from itertools import chain
+from typing import Annotated, Literal
 
 from _endpoint import MODEL, connect
+from pydantic import Field
+from reactivex import Observable
 from reactivex import operators as rx_ops
 
-from rxllm import ChatCompletion, ChatRequest, LLMClient, Message, Role, StreamAccumulator, StreamChunk, ToolCall
+import rxllm
+from rxllm import (
+    ChatCompleted,
+    ChatEvent,
+    ChatRequest,
+    Message,
+    Role,
+    StreamChunk,
+    TextDelta,
+    ToolCallEvent,
+    ToolRegistry,
+    ToolResultEvent,
+)
 from rxllm import operators as ops
+from rxllm.accumulators import ToolCallProgressAccumulator
 from rxllm.testing import script
 
 QUESTION = "What is the weather in Paris and in Tokyo?"
-CITY = {"type": "object", "properties": {"city": {"type": "string"}, "unit": {"type": "string"}}, "required": ["city"]}
-TOOLS = [
-    {"type": "function", "function": {"name": "get_weather", "description": "The weather now", "parameters": CITY}}
-]
 WEATHER = {"Paris": "18 degrees, rain", "Tokyo": "27 degrees, sun"}
+TOOLS = ToolRegistry()
 
 # What the scripted server sends: two calls, their fragments in turn, and after the results an answer.
 PARIS = script.tool_call("get_weather", {"city": "Paris", "unit": "celsius"}, id="call_paris", index=0)
 TOKYO = script.tool_call("get_weather", {"city": "Tokyo", "unit": "celsius"}, id="call_tokyo", index=1)
 CALLS = script.answer(*script.words("I look it up."), chain.from_iterable(zip(PARIS, TOKYO, strict=True)))
-ANSWER = "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27."
+ANSWER = script.answer(*script.words("In Paris it rains at 18 degrees. In Tokyo the sun shines at 27."))
+
+
+@TOOLS.tool
+async def get_weather(
+    city: Annotated[str, Field(description="The name of the city")], unit: Literal["celsius", "fahrenheit"] = "celsius"
+) -> str:
+    """The weather now."""
+    await asyncio.sleep(0.3)  # the weather service thinks
+    return WEATHER.get(city, f"15 degrees {unit}, clouds")
 
 
 class ArgumentsView:
     """Shows the calls as far as they have come: in place on a terminal, else a line a change."""
 
     def __init__(self) -> None:
-        self._accumulator = StreamAccumulator()
-        self._shown: list[str] = []
+        self._calls = ToolCallProgressAccumulator()
+        self._lines: dict[int, str] = {}
 
     def update(self, chunk: StreamChunk) -> None:
         """Take a chunk and show what it changed."""
-        self._accumulator.process_chunk(chunk)
-        if chunk.choices and chunk.choices[0].delta.tool_calls:
-            # A call that is not finished has another type than one that is: it can be shown, not run.
-            unfinished = self._accumulator.snapshot().choices[0].incomplete_tool_calls
-            self._show([f"  {call.id}: {call.name} {call.arguments!r}" for call in unfinished])
+        for call in self._calls.process_chunk(chunk):
+            # Nothing that could be run: a call is a ToolCall when its answer is whole, and not before.
+            self._show(call.index, f"  {call.id}: {call.name} {call.arguments or ''}")
 
-    def _show(self, lines: list[str]) -> None:
-        if not self._shown:
+    def _show(self, index: int, line: str) -> None:
+        if self._lines.get(index) == line:
+            return
+        if not self._lines:
             print()
         elif sys.stdout.isatty():
-            print(f"\x1b[{len(self._shown)}F", end="")
-            self._shown.clear()
-        for line in lines:
-            if line not in self._shown:
-                print(line)
-        self._shown = lines
+            print(f"\x1b[{len(self._lines)}F", end="")
+        self._lines[index] = line
+        for shown in self._lines.values() if sys.stdout.isatty() else [line]:
+            print(f"{shown}\x1b[K" if sys.stdout.isatty() else shown)
 
 
-async def run_tool(call: ToolCall) -> Message:
-    """Run a call; its result as a message for the model."""
-    city = call.function.parsed.get("city")
-    print(f"  {call.id}: asking about {city!r}")
-    await asyncio.sleep(0.3)  # the weather service thinks
-    result = WEATHER.get(str(city), "15 degrees, clouds")
-    print(f"  {call.id}: {result}")
-    return Message(role=Role.TOOL, tool_call_id=call.id, content=result)
+def watched(chunks: Observable[StreamChunk]) -> Observable[StreamChunk]:
+    """The chunks of one answer, and a view of the calls in it."""
+    return chunks.pipe(ops.timeout_per_chunk(10, first=60), rx_ops.do_action(ArgumentsView().update))
 
 
-async def ask(client: LLMClient, messages: list[Message]) -> ChatCompletion:
-    """Send the conversation, and show the text and the arguments of the answer as they come."""
-    request = ChatRequest(model=MODEL, messages=[*messages], tools=TOOLS, max_tokens=200)
-    return await client.chat_stream(request).pipe(
-        ops.timeout_per_chunk(10, first=60),
-        ops.tee_to_display(end=""),
-        rx_ops.do_action(ArgumentsView().update),
-        ops.accumulate(),
-    )
+def show(event: ChatEvent) -> None:
+    """Show what happens in the conversation."""
+    match event:
+        case TextDelta():
+            print(event.text, end="", flush=True)
+        case ToolCallEvent():
+            print(f"  {event.call.id}: asking about {event.call.function.parsed.get('city')!r}")
+        case ToolResultEvent():
+            print(f"  {event.result.call.id}: {event.result.content}")
+        case ChatCompleted():
+            print(f"\n{1 + len(event.messages)} messages in all")
+        case _:
+            pass
 
 
 async def main() -> None:
     """Go on until the model wants no more tools."""
     print(QUESTION)
-    messages = [Message(role=Role.USER, content=QUESTION)]
+    request = ChatRequest(model=MODEL, messages=[Message(role=Role.USER, content=QUESTION)], max_tokens=200)
     async with connect(CALLS, ANSWER, delay_per_chunk=0.05) as client:
-        # A stream that breaks off raises, so what is in ``tool_calls`` has arrived whole.
-        while calls := (answer := await ask(client, messages)).message.tool_calls:
-            messages += [answer.message, *await asyncio.gather(*map(run_tool, calls))]
-    print(f"\n{len(messages) + 1} messages in all")
+        async for event in rxllm.iterate(client.chat_with_tools(request, TOOLS, through=watched)):
+            show(event)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from typing import TypeVar
 
@@ -29,7 +29,7 @@ from reactivex.disposable import Disposable
 
 from rxllm.exceptions import NoRunningLoopError
 
-__all__ = ["FlowControl", "Pauses", "disposable_in", "running_loop", "wake"]
+__all__ = ["FlowControl", "Pauses", "disposable_in", "outside_of_emissions", "running_loop", "wake"]
 
 T = TypeVar("T")
 
@@ -208,6 +208,13 @@ def running_loop(what: str) -> asyncio.AbstractEventLoop:
             f"{what} needs a running event loop: await the pipeline, iterate it with rxllm.iterate(), "
             "or, from synchronous code, use rxllm.run()"
         ) from None
+
+
+def outside_of_emissions() -> Context:
+    """A copy of the present context in which nobody is current: for what is no part of the emission under way."""
+    context = copy_context()
+    context.run(FlowControl.leave)
+    return context
 
 
 def wake(waiter: asyncio.Future[None]) -> None:

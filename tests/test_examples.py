@@ -36,9 +36,15 @@ PROMISED = {
         "251 chunks came, 251 are stored, at most 8 waited",
         "everything it sent is stored, in order: True",
     ],
+    "structured_output": [
+        "ingredients: ['250 g flour', '500 ml milk']\n",
+        "step 1: Fry thin pancakes in a hot pan, a ladle each.\n",
+        "valid: 2 steps, 50 minutes in all",
+        "chunk 7 breaks the schema: servings",
+    ],
     "tool_calls": [
-        """call_paris: get_weather '{"city": "Paris'\n""",
-        """call_tokyo: get_weather '{"city": "Tokyo", "unit": "celsius"}'\n""",
+        "call_paris: get_weather {'city': 'Paris', 'unit': 'cel'}\n",
+        "call_tokyo: get_weather {'city': 'Tokyo', 'unit': 'celsius'}\n",
         "call_paris: 18 degrees, rain",
         "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27.",
     ],

@@ -234,9 +234,10 @@ class ChoiceFold:
         self._state = None
         delta = choice.delta
         size = 0
-        if delta.content:
-            self._content.fragments.append(delta.content)
-            size = len(delta.content)
+        text = delta.content
+        if text:
+            self._content.fragments.append(text)
+            size = len(text)
         # Nearly all deltas are text and nothing else.
         if len(delta.__pydantic_fields_set__) > 1 or not size:
             size += self._process_rest(delta)

@@ -10,7 +10,8 @@ from typing import Any, Self
 import aiohttp
 from aiohttp.typedefs import StrOrURL
 from pydantic import SecretStr
-from reactivex import Observable
+from reactivex import Observable, throw
+from reactivex import operators as rx_ops
 from yarl import URL
 
 from rxllm import operators as ops
@@ -18,6 +19,7 @@ from rxllm.client._chat_with_tools import chat_with_tools
 from rxllm.dialects import Dialect, get_dialect
 from rxllm.models import ChatEvent, ChatRequest, StreamChunk
 from rxllm.sources import SessionLike, Ssl, from_sse, from_websocket
+from rxllm.sources._credentials import Secrets, shown
 from rxllm.sources._http import environment_proxy, open_session
 from rxllm.tools import OnToolError, ToolRegistry
 from rxllm.typing import OperatorFunction
@@ -79,10 +81,11 @@ class LLMClient:
         self._max_event_bytes = max_event_bytes
 
     def __repr__(self) -> str:
-        shown = self._base_url.with_user(None).with_query(None)
-        return f"LLMClient(base_url={str(shown)!r}, dialect={self._dialect.name!r})"
+        return f"LLMClient(base_url={shown(self._base_url)!r}, dialect={self._dialect.name!r})"
 
     async def __aenter__(self) -> Self:
+        if self._own_session is not None:
+            raise RuntimeError("this client is in use as a context manager already")
         if self._session is None:
             self._own_session = open_session()
         return self
@@ -116,7 +119,7 @@ class LLMClient:
             timeout=self._timeout,
             max_event_bytes=self._max_event_bytes,
             **self._connection,
-        ).pipe(ops.parse(self._dialect))
+        ).pipe(ops.parse(self._dialect), self._without_credentials())
 
     def websocket_stream(self, request: ChatRequest) -> Observable[StreamChunk]:
         """Ask for an answer over a WebSocket: the request is the first frame, each chunk a text frame.
@@ -140,7 +143,7 @@ class LLMClient:
             session=self._current_session,
             max_frame_bytes=self._max_event_bytes,
             **self._connection,
-        ).pipe(ops.parse(self._dialect))
+        ).pipe(ops.parse(self._dialect), self._without_credentials())
 
     def chat_with_tools(
         self,
@@ -216,3 +219,12 @@ class LLMClient:
     def _request_headers(self) -> dict[str, str]:
         key = self._api_key.get_secret_value()
         return ({"Authorization": f"Bearer {key}"} if key else {}) | self._headers
+
+    def _without_credentials(self) -> OperatorFunction[StreamChunk, StreamChunk]:
+        """Blot out of an error in the stream what the server echoes of our credentials."""
+        secrets = Secrets(self._request_headers(), self._base_url.query)
+
+        def scrubbed(error: Exception, _: Observable[StreamChunk]) -> Observable[StreamChunk]:
+            return throw(secrets.scrub_error(error))
+
+        return rx_ops.catch(scrubbed)

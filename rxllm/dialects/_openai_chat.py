@@ -22,6 +22,7 @@ from loguru import logger
 
 from rxllm.dialects._base import WireItem
 from rxllm.dialects._stream_error import error_from, is_error
+from rxllm.dialects._surrogates import SurrogateHalves
 from rxllm.exceptions import (
     EXCERPT_LENGTH,
     APIStreamError,
@@ -99,7 +100,7 @@ class OpenAIChatDecoder:
         repairs: What was put right in the framing, the first thousand.
     """
 
-    __slots__ = ("_dialect", "_finished", "_position", "_seen", "_texts", "done", "repairs")
+    __slots__ = ("_dialect", "_finished", "_halves", "_position", "_seen", "_texts", "done", "repairs")
 
     def __init__(self, dialect: OpenAIChat) -> None:
         self.done = False
@@ -109,6 +110,7 @@ class OpenAIChatDecoder:
         self._seen: set[int] = set()
         self._finished: set[int] = set()
         self._texts: dict[tuple[int, str], str] = {}
+        self._halves = SurrogateHalves()
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
@@ -124,6 +126,8 @@ class OpenAIChatDecoder:
         # The first character tells a chunk from nearly all that is none: whatever is rare comes after.
         if name != "message" or data[:1] not in _OBJECT_START:
             return self._decode_other(name, data if isinstance(data, str) else data.decode(errors="replace"))
+        if self._halves:
+            return self._decode_leniently(data)
         try:
             chunk = _validate(data)
         except ValueError:
@@ -166,8 +170,9 @@ class OpenAIChatDecoder:
         return (chunk,)
 
     def _decode_leniently(self, data: str | bytes) -> Iterable[StreamChunk]:
+        text = data if isinstance(data, str) else data.decode(errors="replace")
         try:
-            chunk = StreamChunk.from_wire(data)
+            chunk = StreamChunk.from_wire(self._halves.loads(text) if self._halves.concern(text) else data)
         except LimitExceededError:
             raise
         except ValueError as error:

@@ -56,5 +56,7 @@ class FinishReason(StrEnum):
 OpenRole: TypeAlias = Annotated[Role | str, Field(union_mode="left_to_right")]
 """A ``Role`` where the word is one, else the string as it came."""
 
-OpenFinishReason: TypeAlias = Annotated[FinishReason | str, Field(union_mode="left_to_right")]
-"""A ``FinishReason`` where the word is one, else the string as it came."""
+OpenFinishReason: TypeAlias = Annotated[
+    FinishReason | Annotated[str, Field(coerce_numbers_to_str=False)], Field(union_mode="left_to_right")
+]
+"""A ``FinishReason`` where the word is one, else the string as it came. A number is looked at again: 0 is no end."""

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from rxllm.models._base import OpenFinishReason, OpenRole, WireModel
-from rxllm.models._lenient import parse_leniently, thinking_of
+from rxllm.models._lenient import MAX_ELEMENTS, parse_leniently
+from rxllm.models._reasoning import find_reasoning
 from rxllm.models._usage import Usage
 
 __all__ = ["Delta", "FunctionCallDelta", "StreamChoice", "StreamChunk", "ToolCallDelta"]
@@ -65,7 +66,7 @@ class Delta(WireModel):
     role: OpenRole | None = None
     content: str | None = None
     refusal: str | None = None
-    tool_calls: list[ToolCallDelta] | None = None
+    tool_calls: Annotated[list[ToolCallDelta], Field(fail_fast=True, max_length=MAX_ELEMENTS)] | None = None
     function_call: FunctionCallDelta | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -74,10 +75,10 @@ class Delta(WireModel):
     def reasoning_text(self) -> str | None:
         """The fragment of reasoning, wherever the server put it.
 
-        ``reasoning_content`` wins over ``reasoning``, which wins over content parts of type ``thinking``.
-        ``None`` if there is none in this delta.
+        The first of these that has a text: ``reasoning_content``, ``reasoning``, ``reasoning_text``, ``thinking``,
+        content parts of type ``thinking``, ``reasoning_details``. ``None`` if there is none in this delta.
         """
-        return self.reasoning_content or self.reasoning or thinking_of(self.model_extra)
+        return find_reasoning(self.reasoning_content, self.reasoning, self.__pydantic_extra__)[1] or None
 
 
 class StreamChoice(WireModel):
@@ -114,7 +115,9 @@ class StreamChunk(WireModel):
     object: str | None = None
     created: Annotated[int | float, Field(union_mode="left_to_right")] | None = None
     model: str | None = None
-    choices: list[StreamChoice] = Field(default_factory=list[StreamChoice])
+    choices: Annotated[list[StreamChoice], Field(fail_fast=True, max_length=MAX_ELEMENTS)] = Field(
+        default_factory=list[StreamChoice]
+    )
     usage: Usage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
@@ -124,8 +127,8 @@ class StreamChunk(WireModel):
         r"""Read a chunk as servers really send it.
 
         The compiled validator gets the text first. Only if that refuses it, the JSON is read again and put
-        right: ``choices`` or ``delta`` that are ``null``, content in parts, arguments that are no string, a
-        lone surrogate in a string (replaced by U+FFFD). Metadata of a type that cannot be right is set aside
+        right: ``choices`` or ``delta`` that are ``null`` or, for an empty object, ``[]`` or ``""``; content or
+        reasoning in parts, arguments that are no string, a lone surrogate in a string (replaced by U+FFFD). Metadata of a type that cannot be right is set aside
         as ``<name>_original``. ``NaN`` and ``Infinity`` are read as floats; of duplicate keys the last counts.
 
         Args:
@@ -135,7 +138,8 @@ class StreamChunk(WireModel):
             The chunk.
 
         Raises:
-            ValueError: The text is no JSON, is nested deeper than 200 levels, or is no chunk.
+            ValueError: The text is no JSON, is nested deeper than 200 levels, or is no chunk; or it has more than
+                10,000 choices or calls in one list.
 
         >>> chunk = StreamChunk.from_wire('{"choices": [{"delta": {"content": [{"type": "text", "text": "Hi"}]}}]}')
         >>> chunk.choices[0].delta.content

@@ -19,7 +19,16 @@ from pydantic_core import from_json
 
 from rxllm.exceptions import LimitExceededError
 
-__all__ = ["MAX_DEPTH", "is_list", "is_object", "loads", "loads_slowly", "without_lone_surrogates"]
+__all__ = [
+    "MAX_DEPTH",
+    "is_list",
+    "is_object",
+    "loads",
+    "loads_slowly",
+    "loads_unscrubbed",
+    "scrub",
+    "without_lone_surrogates",
+]
 
 MAX_DEPTH = 200
 """How deep a value may be nested; the compiled parser has the same bound."""
@@ -55,10 +64,29 @@ def loads_slowly(text: str | bytes) -> Any:
         LimitExceededError: It is nested too deep.
         ValueError: It is no JSON.
     """
+    return scrub(loads_unscrubbed(text))
+
+
+def loads_unscrubbed(text: str | bytes) -> Any:
+    """Read a JSON text, lone surrogates and all: to be scrubbed, which also sees to the depth.
+
+    Raises:
+        LimitExceededError: It is nested much too deep.
+        ValueError: It is no JSON.
+    """
     try:
-        return _scrub(json.loads(text), MAX_DEPTH)
+        return json.loads(text)
     except RecursionError:
         raise _too_deep() from None
+
+
+def scrub(value: Any) -> Any:
+    """A JSON value with U+FFFD for each lone surrogate in it.
+
+    Raises:
+        LimitExceededError: It is nested too deep.
+    """
+    return _scrub(value, MAX_DEPTH)
 
 
 def _scrub(value: Any, depth: int) -> Any:

@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, Field
 from rxllm.exceptions import ToolCallError, excerpt
 from rxllm.models._base import Model, OpenRole, Role
 from rxllm.models._json import loads
-from rxllm.models._lenient import thinking_of
+from rxllm.models._lenient import is_set_aside
+from rxllm.models._reasoning import JOINED, find_reasoning
 
 __all__ = ["FunctionCall", "IncompleteToolCall", "Message", "ToolCall"]
 
@@ -125,8 +126,12 @@ class Message(Model):
 
     @property
     def reasoning_text(self) -> str | None:
-        """The reasoning, wherever the server put it: see ``Delta.reasoning_text``."""
-        return self.reasoning_content or self.reasoning or thinking_of(self.model_extra)
+        """The reasoning, wherever the server put it: see ``Delta.reasoning_text``.
+
+        If the deltas of a stream put it in different places, all of it in order is the extra field
+        ``reasoning_joined``, which comes first.
+        """
+        return find_reasoning(self.reasoning_content, self.reasoning, self.__pydantic_extra__)[1] or None
 
     def to_wire(self) -> dict[str, Any]:
         """The message as servers take it: no nulls and no empty lists, which strict ones refuse.
@@ -134,9 +139,11 @@ class Message(Model):
         Returns:
             Role, content (absent if there are only calls), calls, and the fields that a provider added.
             Spoken answers are referred to by their identifier, as the protocol has it; content parts that
-            arrived in a stream are sent as the text they were joined to.
+            arrived in a stream are sent as the text they were joined to. Originals of what was put right
+            (``…_original``) stay here.
         """
-        fields = self.model_dump(mode="json", exclude={"content_parts", "annotations"}, exclude_none=True)
+        dump = self.model_dump(mode="json", exclude={"content_parts", "annotations", JOINED}, exclude_none=True)
+        fields = _without_originals(dump)
         if not self.tool_calls:
             del fields["tool_calls"]
         for call in fields.get("tool_calls", ()):
@@ -149,3 +156,16 @@ class Message(Model):
         elif not self.content:
             fields.pop("content", None)
         return fields
+
+
+def _without_originals(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a message, without what was set aside in it and its calls."""
+    kept = _kept(fields)
+    if "function_call" in kept:
+        kept["function_call"] = _kept(kept["function_call"])
+    kept["tool_calls"] = [{**_kept(call), "function": _kept(call["function"])} for call in kept["tool_calls"]]
+    return kept
+
+
+def _kept(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if not is_set_aside(name)}

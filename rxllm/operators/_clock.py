@@ -6,14 +6,13 @@ Never a thread timer, which is what reactivex falls back to.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import Callable
 from typing import Protocol
 
 from reactivex import abc
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
-from rxllm.flow import FlowControl, disposable_in, running_loop
+from rxllm.flow import disposable_in, outside_of_emissions, running_loop
 
 __all__ = ["Clock", "clock_of"]
 
@@ -35,8 +34,7 @@ class _LoopClock:
         self._loop = loop
         self.now = loop.time
         # A timer is no emission of whoever happened to be delivering when it was set.
-        self._context = contextvars.copy_context()
-        self._context.run(FlowControl.leave)
+        self._context = outside_of_emissions()
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> abc.DisposableBase:
         return disposable_in(self._loop, self._loop.call_later(seconds, action, context=self._context).cancel)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar, cast
@@ -12,7 +11,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable
 
 from rxllm.exceptions import BufferOverflowError
-from rxllm.flow import FlowControl, Pauses, disposable_in, running_loop
+from rxllm.flow import Pauses, disposable_in, outside_of_emissions, running_loop
 from rxllm.operators._emission import Outlet
 from rxllm.typing import OperatorFunction
 
@@ -101,8 +100,7 @@ class _Work(Generic[A, B]):
         self._ordered = ordered
         self.loop = running_loop("map_async")
         # The mapper is no part of the emission that brought the item: it must not pause that producer.
-        self._context = contextvars.copy_context()
-        self._context.run(FlowControl.leave)
+        self._context = outside_of_emissions()
         self._outlet = Outlet(observer, self._emit_results, scheduler)
         self._pauses = Pauses()
         self._waiting: deque[A] = deque()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
@@ -12,7 +11,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
 from rxllm.exceptions import BufferOverflowError, StreamInterruptedError
-from rxllm.flow import FlowControl, disposable_in, running_loop
+from rxllm.flow import disposable_in, outside_of_emissions, running_loop
 from rxllm.operators._backlog import Backlog
 from rxllm.typing import Ending, OperatorFunction, Overflow, Sink, SinkStream
 
@@ -123,10 +122,8 @@ class _Tee(Generic[T]):
         self._patience = asyncio.timeout(None)
 
     def start(self, sink: Sink[T]) -> None:
-        context = contextvars.copy_context()
         # The sink is no part of the emission in which somebody subscribed.
-        context.run(FlowControl.leave)
-        task = self.loop.create_task(self._run(sink), context=context)
+        task = self.loop.create_task(self._run(sink), context=outside_of_emissions())
         _writing.add(task)
         task.add_done_callback(_writing.discard)
 

@@ -15,9 +15,9 @@ from reactivex import Observable
 
 from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import wake
+from rxllm.sources._credentials import Headers, Secrets, shown
 from rxllm.sources._http import (
     CONNECT_SECONDS,
-    Headers,
     SessionLike,
     Ssl,
     environment_proxy,
@@ -25,7 +25,6 @@ from rxllm.sources._http import (
     open_response,
     parse_url,
     require_event_stream,
-    shown,
     use_session,
 )
 from rxllm.sources._task import Emitter, task_source
@@ -100,12 +99,13 @@ def from_sse(
         target = parse_url(url)
         used_proxy = proxy or (environment_proxy(target) if session is None else None)
         async with use_session(session) as client:
+            secrets = Secrets(client.headers, request_headers, target.query)
             response = await open_response(
-                client, method, target, headers=request_headers, body=body, proxy=used_proxy, **options
+                client, method, target, headers=request_headers, secrets=secrets, body=body, proxy=used_proxy, **options
             )
             async with response:
                 if check_content_type:
-                    await require_event_stream(response, request_headers)
+                    await require_event_stream(response, secrets)
                 await _emit_events(response, SSEDecoder(max_event_bytes=max_event_bytes), emitter, end_marker)
 
     return task_source(produce)
@@ -133,8 +133,11 @@ async def _emit_events(
             return
         events = decoder.feed(block)
         if events and events[-1].data == end_marker:
+            await emitter.emit(events[:-1])
             await _await_end_of_body(content)
-        await emitter.emit(events)
+            await emitter.emit(events[-1:])
+        else:
+            await emitter.emit(events)
 
 
 async def _await_end_of_body(content: aiohttp.StreamReader) -> None:

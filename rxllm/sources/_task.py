@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from reactivex import Observable, abc
 
 from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import FlowControl, disposable_in, running_loop
+from rxllm.flow import FlowControl, disposable_in, outside_of_emissions, running_loop
 
 __all__ = ["Emitter", "task_source"]
 
@@ -57,9 +57,7 @@ class Emitter(Generic[T]):
 
     async def emit(self, items: Iterable[T]) -> None:
         """Emit the items, one at a time, pausing between them when somebody asks for it."""
-        if self._disposed:
-            # The cancellation was swallowed by what we read from. Nobody listens: it ends here.
-            raise asyncio.CancelledError
+        self._end_if_disposed()
         for item in items:
             if self._flow.paused:
                 await self._flow.wait_resumed()
@@ -71,6 +69,11 @@ class Emitter(Generic[T]):
             if self._disposed or self._turn >= ITEMS_PER_TURN:
                 self._turn = 0
                 await asyncio.sleep(0)
+
+    def _end_if_disposed(self) -> None:
+        # The cancellation was swallowed by what we read from. Nobody listens: it ends here.
+        if self._disposed:
+            raise asyncio.CancelledError
 
     def dispose(self) -> None:
         """Emit nothing more; the task has been cancelled."""
@@ -87,7 +90,15 @@ def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Observable[
         emitter = Emitter(observer, flow)
         task = loop.create_task(_drive(produce, emitter, observer, flow))
         _running.add(task)
-        task.add_done_callback(_running.discard)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            _running.discard(task)
+            if task.cancelled():
+                # Disposed: nobody listens, and this reaches no one. Cancelled by somebody else, even before its first
+                # step: whoever waits for the stream has to learn that it will not go on.
+                observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=emitter.count))
+
+        task.add_done_callback(ended, context=outside_of_emissions())
 
         def dispose() -> None:
             emitter.dispose()
@@ -108,12 +119,6 @@ async def _drive(
     try:
         await produce(emitter)
         await emitter.ready()
-    except asyncio.CancelledError:
-        # Disposed: nobody listens, and this reaches no one. Cancelled by somebody else: whoever waits for
-        # the stream has to learn that it will not go on.
-        flow.leave()
-        observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=emitter.count))
-        raise
     except Exception as error:  # noqa: BLE001 - rule 5
         # The end waits behind a pause, too: a retry would read on without end.
         await emitter.ready()

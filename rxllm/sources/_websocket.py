@@ -20,19 +20,16 @@ from rxllm.exceptions import (
     StreamInterruptedError,
     excerpt,
 )
+from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._http import (
     CONNECT_SECONDS,
-    Headers,
     SessionLike,
     Ssl,
     connecting,
-    drop_credentials,
     environment_proxy,
-    origin_of,
     parse_url,
     request_id,
     retry_after,
-    shown,
     use_session,
 )
 from rxllm.sources._task import Emitter, task_source
@@ -141,8 +138,9 @@ async def _connect(
             return cast(aiohttp.ClientWebSocketResponse, await session.ws_connect(url, headers=headers, **options))
         except aiohttp.WSServerHandshakeError as error:
             # It holds the request with its headers, which a traceback may show.
-            refusal = error.status, headers.scrub(error.message), error.headers or {}
-    status, reason, answered = refusal
+            status = error.status
+            reason = Secrets(session.headers, headers, url.query).scrub(error.message)
+            answered: Mapping[str, str] = error.headers or {}
     raise APIStatusError(
         f"{status} from {shown(url)}: {excerpt(reason)}",
         status=status,

@@ -1,4 +1,4 @@
-"""Errors of files and databases become ``RecordingError`` where they leave a store."""
+"""Errors of files, of databases and of what is in them become ``RecordingError`` where they leave a store."""
 
 from __future__ import annotations
 
@@ -23,3 +23,6 @@ def as_recording_errors(path: Path) -> Generator[None]:
         raise RecordingError(f"{path}: {error.strerror or error}") from error
     except sqlite3.Error as error:
         raise RecordingError(f"{path}: {error}") from error
+    except ValueError as error:
+        # What is there was read, and is of other types than it should be.
+        raise RecordingError(f"{path}: not a recording of rxllm, or damaged: {error}") from error

@@ -30,9 +30,13 @@ def loads(text: str | bytes) -> Any:
     """Read a JSON text.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is no JSON, or nested too deeply.
     """
     try:
         return from_json(text)
     except ValueError:
+        pass
+    try:
         return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

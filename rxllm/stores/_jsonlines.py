@@ -9,37 +9,40 @@ Rules:
        {"stream":"5f0c","record":"end","seconds":0.5,"items":1,"ending":"completed","error":null,"completion":null}
 
 2. A file is only ever appended to, whole lines at a time, so several processes may write to one.
-3. A line that is not whole is the work of a process that was killed. Readers skip it; a writer starts on a new line.
-4. A file that begins with something else is refused, and left as it is.
+3. A line that is not whole is the work of a process that was killed, or of a full disk. Readers skip it; a writer looks
+   at the last byte before each batch, and starts on a new line.
+4. A batch that could only be written in part is the last of its stream: no other is taken. The ending says how many
+   items count, and readers pass over those beyond. Of a stream that was cut, a beginning of the last batch may count.
+5. Where two streams have one identifier, the one that began last counts. Two at once in one process are refused.
+6. Readers see a file as it was when they began to read, up to the end of the last whole line.
+7. A file that begins with something else is refused, and left as it is. Lines that a process was killed in may come
+   before the first record.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, TypeAlias, cast
 
-from rxllm.exceptions import RecordingError
+from rxllm.exceptions import RecordingError, excerpt
 from rxllm.stores._errors import as_recording_errors
 from rxllm.stores._json import dumps, loads
-from rxllm.stores._records import EndRecord, ErrorRecord, ItemRecord, RecordingInfo
+from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked_end, checked_info, checked_item
 
 __all__ = ["JSONLinesReader", "JSONLinesWriter"]
 
 VERSION = 1
 
-Record: TypeAlias = Mapping[str, Any]
+Fields: TypeAlias = Mapping[str, Any]
+
+# A line that was read: the information of a beginning, an item or an ending.
+Record: TypeAlias = RecordingInfo | ItemRecord | EndRecord
 
 _START = b'{"stream":'
-
-_FIELDS = {
-    "begin": {"version", "began"},
-    "item": {"position", "seconds", "kind", "value"},
-    "end": {"seconds", "items", "ending", "error", "completion"},
-}
 
 # What a reader holds at a time, whichever is reached first.
 _BATCH_ITEMS = 256
@@ -62,35 +65,54 @@ class JSONLinesWriter:
             # Unbuffered, so that a batch is one write; "+" to look at the first and the last byte.
             self._file = self._path.open("a+b", buffering=0)
         try:
-            _require_recordings(self._path, self._file)
-            self._torn = _is_torn(self._file)
+            with as_recording_errors(self._path):
+                _require_recordings(self._file)
         except BaseException:
             self._file.close()
             raise
+        # The streams that are being written, and whether they take items.
+        self._open: dict[str, bool] = {}
 
     def begin(self, stream: str, began: datetime) -> None:
-        """Begin a stream."""
+        """Begin a stream.
+
+        Raises:
+            RecordingError: A stream of that name is being written.
+        """
+        if stream in self._open:
+            raise RecordingError(f"{self._path}: a stream {stream!r} is being written")
         self._write({"stream": stream, "record": "begin", "version": VERSION, "began": began.isoformat()})
+        self._open[stream] = True
 
     def append(self, stream: str, items: Sequence[ItemRecord]) -> None:
-        """Store items."""
+        """Store items.
+
+        Raises:
+            RecordingError: The file cannot be written, or could not when the items before were stored.
+        """
+        if not self._open[stream]:
+            raise RecordingError(f"{self._path}: items before these could not be stored")
         # Spelled out: asdict() would copy each value deeply.
-        self._write(
-            *(
-                {
-                    "stream": stream,
-                    "record": "item",
-                    "position": item.position,
-                    "seconds": round(item.seconds, 6),
-                    "kind": item.kind,
-                    "value": item.value,
-                }
-                for item in items
-            )
-        )
+        records = [
+            {
+                "stream": stream,
+                "record": "item",
+                "position": item.position,
+                "seconds": round(item.seconds, 6),
+                "kind": item.kind,
+                "value": item.value,
+            }
+            for item in items
+        ]
+        try:
+            self._write(*records)
+        except RecordingError:
+            self._open[stream] = False
+            raise
 
     def end(self, stream: str, end: EndRecord) -> None:
         """Store the ending."""
+        del self._open[stream]
         self._write(
             {
                 "stream": stream,
@@ -110,15 +132,12 @@ class JSONLinesWriter:
         """Close the file."""
         self._file.close()
 
-    def _write(self, *records: Record) -> None:
+    def _write(self, *records: Fields) -> None:
         lines = b"".join(dumps(record) + b"\n" for record in records)
-        rest = memoryview(b"\n" + lines if self._torn else lines)
-        # Until all is written the last line is torn, and stays so if the disk is full.
-        self._torn = True
         with as_recording_errors(self._path):
+            rest = memoryview(b"\n" + lines if _is_torn(self._file) else lines)
             while rest:
                 rest = rest[self._file.write(rest) :]
-        self._torn = False
 
 
 class JSONLinesReader:
@@ -131,34 +150,31 @@ class JSONLinesReader:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         with as_recording_errors(self._path), self._path.open("rb") as file:
-            _require_recordings(self._path, file)
+            _require_recordings(file)
 
     def recordings(self) -> list[RecordingInfo]:
         """All streams, in the order in which they began."""
-        found: dict[str, RecordingInfo] = {}
-        for record, _ in self._records():
-            stream = record["stream"]
-            if record["record"] == "begin":
-                found[stream] = RecordingInfo(stream, datetime.fromisoformat(record["began"]), 0, None)
-            elif (info := found.get(stream)) is not None:
-                ending = record["ending"] if record["record"] == "end" else None
-                items = record["items"] if ending else record["position"] + 1
-                found[stream] = RecordingInfo(stream, info.began, items, ending)
-        return list(found.values())
+        return [extent.info for extent in self._extents().values()]
 
     def read(self, stream: str) -> Iterator[Sequence[ItemRecord] | EndRecord]:
         """The items of a stream in batches, and its ending, if there is one."""
+        extent = self._extents().get(stream)
+        if extent is None:
+            return
         batch: list[ItemRecord] = []
         size = 0
-        for record, length in self._records():
-            if record["stream"] != stream or record["record"] == "begin":
+        for name, record, place in self._records(extent.start, extent.stop):
+            if name != stream:
                 continue
-            if record["record"] == "end":
+            if isinstance(record, EndRecord):
                 yield batch
-                yield _end(record)
+                yield record
                 return
-            batch.append(ItemRecord(record["position"], record["seconds"], record["kind"], record["value"]))
-            size += length
+            # The beginning is no item; those beyond the number in the ending are what a failed batch left.
+            if isinstance(record, RecordingInfo) or record.position >= extent.info.items:
+                continue
+            batch.append(record)
+            size += len(place)
             if len(batch) == _BATCH_ITEMS or size > _BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
@@ -167,54 +183,94 @@ class JSONLinesReader:
     def close(self) -> None:
         """Nothing is kept open between two reads."""
 
-    def _records(self) -> Iterator[tuple[Record, int]]:
-        """The records and the lengths of their lines, in bytes."""
+    def _extents(self) -> dict[str, _Extent]:
+        """Where in the file the streams are."""
+        extents: dict[str, _Extent] = {}
+        for stream, record, place in self._records():
+            if isinstance(record, RecordingInfo):
+                # One that began earlier under the same identifier does not count any more.
+                extents.pop(stream, None)
+                extents[stream] = _Extent(record, place.start, place.stop)
+            elif (extent := extents.get(stream)) is not None and extent.info.ending is None:
+                extent.extend(record, place.stop)
+        return extents
+
+    def _records(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[str, Record, range]]:
+        """The records between two places in the file: the names of their streams, what they say, where they are."""
         with as_recording_errors(self._path), self._path.open("rb") as file:
+            file.seek(start)
             for line in file:
-                record = _record(line)
-                if record is None:
-                    continue
-                if not _is_ours(record):
-                    raise RecordingError(f"{self._path}: not a recording of rxllm")
-                if record["record"] == "begin" and record["version"] != VERSION:
-                    found = f"version {record['version']!r} of the format"
-                    raise RecordingError(f"{self._path}: {found}; this version of rxllm reads {VERSION}")
-                yield record, len(line)
+                if start == stop or not line.endswith(b"\n"):
+                    # Beyond it is what was written since; a line without an end is being written, or was torn.
+                    return
+                place = range(start, start + len(line))
+                start = place.stop
+                if (fields := _fields(line)) is not None:
+                    yield fields["stream"], _record(fields), place
 
 
-def _record(line: bytes) -> Record | None:
-    """A line as a record; ``None`` for what a killed process left."""
+@dataclass(slots=True)
+class _Extent:
+    """Where a stream is in the file, as far as was read."""
+
+    info: RecordingInfo
+    start: int
+    stop: int
+
+    def extend(self, record: ItemRecord | EndRecord, stop: int) -> None:
+        """Take in one more record, which stops there."""
+        self.stop = stop
+        if isinstance(record, EndRecord):
+            self.info = replace(self.info, items=record.items, ending=record.kind)
+        else:
+            self.info = replace(self.info, items=record.position + 1)
+
+
+def _fields(line: bytes) -> Fields | None:
+    """What is in a line; ``None`` for what a killed process left."""
     if not line.startswith(_START):
         return None
     try:
-        record: Record = loads(line)
+        # What begins as such a line does, is an object or no JSON.
+        return cast("Fields", loads(line))
     except ValueError:
         return None
-    return record
 
 
-def _is_ours(record: Record) -> bool:
-    fields = _FIELDS.get(str(record.get("record")))
-    return fields is not None and fields <= record.keys()
+def _record(fields: Fields) -> Record:
+    """A line as a record.
+
+    Raises:
+        ValueError: It is none of ours.
+    """
+    match fields:
+        case {"stream": str(), "record": "item"}:
+            return checked_item(fields)
+        case {"stream": str(), "record": "end", "ending": ending}:
+            return checked_end({**fields, "kind": ending})
+        case {"stream": str(stream), "record": "begin", "version": version}:
+            if version != VERSION:
+                raise ValueError(f"version {version!r} of the format; this version of rxllm reads {VERSION}")
+            return checked_info({"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
+        case _:
+            raise ValueError("a line of something else")
 
 
-def _end(record: Record) -> EndRecord:
-    error = record["error"]
-    return EndRecord(
-        seconds=record["seconds"],
-        items=record["items"],
-        kind=record["ending"],
-        error=None if error is None else ErrorRecord(**error),
-        completion=record["completion"],
-    )
+def _require_recordings(file: IO[bytes]) -> None:
+    """Refuse a file that does not begin with a record of ours, or with what a killed process may have left of one.
 
-
-def _require_recordings(path: Path, file: IO[bytes]) -> None:
+    Raises:
+        ValueError: It begins with something else.
+    """
     file.seek(0)
-    # A process that was killed in its first line may have left less than that.
-    start = file.readline(len(_START)).removesuffix(b"\n")
-    if not _START.startswith(start):
-        raise RecordingError(f"{path}: not a recording of rxllm")
+    while start := file.readline(len(_START)):
+        if start == _START:
+            fields = _fields(start + file.readline())
+            if fields is not None:
+                _record(fields)
+                return
+        elif not _START.startswith(start.removesuffix(b"\n")):
+            raise ValueError(f"it begins with {excerpt(start)}")
 
 
 def _is_torn(file: IO[bytes]) -> bool:

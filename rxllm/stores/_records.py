@@ -5,27 +5,30 @@ Rules:
 1. A recording is a sequence of items, numbered from 0, and an ending. Without an ending it was cut: the process was
    killed, or is still writing.
 2. An item comes back equal to what it was, extra fields included, or is refused when it is written.
-3. Writing a batch happens whole or not at all, as far as a reader can see. The numbers show when something is missing.
+3. A batch that failed is not there for readers of a stream that has ended. The numbers show when something is missing.
 4. Readers and writers block, and belong to one thread.
 
 How items come back: a ``StreamChunk`` and the other models of ``rxllm.models``, a ``ServerSentEvent``, ``str``,
-``bytes`` and JSON values as themselves; other pydantic models and dataclasses as the ``dict`` that their JSON stands
-for.
+``bytes`` and JSON values as themselves. These change: a class derived from a model of ours comes back as that model,
+other pydantic models and dataclasses as the ``dict`` that their JSON stands for (also in ``before`` and ``after`` of a
+repair), and a ``ToolResult`` without what its ``model_dump`` leaves out. All else is refused: tuples, sets, dates, iterators, keys that are no strings.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
 
 from rxllm import exceptions, models
 from rxllm.exceptions import RecordingError, RxllmError
 from rxllm.models import StreamChunk
+from rxllm.stores._plain import dump, plain
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
 
@@ -37,11 +40,19 @@ __all__ = [
     "Reader",
     "RecordingInfo",
     "Writer",
+    "checked_end",
+    "checked_info",
+    "checked_item",
     "decode_error",
     "decode_item",
     "encode_error",
     "encode_item",
 ]
+
+T = TypeVar("T")
+
+Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count: TypeAlias = Annotated[int, Field(ge=0)]
 
 EndingKind: TypeAlias = Literal["completed", "failed", "cancelled"]
 
@@ -67,8 +78,8 @@ class ItemRecord:
         value: The item as a JSON value.
     """
 
-    position: int
-    seconds: float
+    position: Count
+    seconds: Seconds
     kind: str
     value: Any
 
@@ -100,8 +111,8 @@ class EndRecord:
         completion: What the chunks amount to, as a JSON value: the answer, or what there is of it.
     """
 
-    seconds: float
-    items: int
+    seconds: Seconds
+    items: Count
     kind: EndingKind
     error: ErrorRecord | None = None
     completion: Any = None
@@ -120,8 +131,41 @@ class RecordingInfo:
 
     stream: str
     began: datetime
-    items: int
+    items: Count
     ending: EndingKind | None
+
+
+_ITEM = TypeAdapter(ItemRecord)
+_END = TypeAdapter(EndRecord)
+_INFO = TypeAdapter(RecordingInfo)
+_EVENT = TypeAdapter(ServerSentEvent)
+
+
+def checked_item(fields: Any) -> ItemRecord:
+    """Make the record of an item that was read.
+
+    Raises:
+        ValueError: The fields are of other types.
+    """
+    return _checked(_ITEM, fields)
+
+
+def checked_end(fields: Any) -> EndRecord:
+    """Make the record of an ending that was read.
+
+    Raises:
+        ValueError: The fields are of other types.
+    """
+    return _checked(_END, fields)
+
+
+def checked_info(fields: Any) -> RecordingInfo:
+    """Make a line of a listing of what was read.
+
+    Raises:
+        ValueError: The fields are of other types.
+    """
+    return _checked(_INFO, fields)
 
 
 class Writer(Protocol):
@@ -131,7 +175,10 @@ class Writer(Protocol):
         """Begin a stream, under an identifier that no other has."""
 
     def append(self, stream: str, items: Sequence[ItemRecord]) -> None:
-        """Store items: all of them, or none if it raises."""
+        """Store items: all of them, or none if it raises.
+
+        A store may refuse all items after those that it could not store; the ending it takes.
+        """
 
     def end(self, stream: str, end: EndRecord) -> None:
         """Store the ending; returning means that it and all before it would survive a loss of power."""
@@ -159,22 +206,18 @@ def encode_item(item: object) -> tuple[str, Any]:
     """Make a JSON value of an item.
 
     Args:
-        item: Any item; what is neither ours nor JSON is tried as JSON.
+        item: Any item; which ones come back as what, is said at the top of this module.
 
     Returns:
         The kind and the value.
+
+    Raises:
+        TypeError: It would come back as something else.
     """
-    if isinstance(item, BaseModel):
-        kind = next((kind for each in type(item).__mro__ if (kind := _KINDS.get(each))), None)
-        return ("json", item.model_dump(mode="json")) if kind is None else (kind, item.model_dump(exclude_unset=True))
-    if isinstance(item, ServerSentEvent):
-        defaults = ServerSentEvent._field_defaults
-        return "sse", {name: value for name, value in item._asdict().items() if value != defaults.get(name, ...)}
-    if isinstance(item, str):
-        return "text", item
-    if isinstance(item, bytes):
-        return "bytes", base64.b64encode(item).decode()
-    return "json", item
+    try:
+        return _encode(item)
+    except RecursionError as error:
+        raise TypeError(f"a {type(item).__name__} is nested too deeply to be recorded") from error
 
 
 def decode_item(kind: str, value: Any) -> Any:
@@ -188,12 +231,14 @@ def decode_item(kind: str, value: Any) -> Any:
     if model is not None:
         return model.model_validate(value)
     if kind == "sse":
-        return ServerSentEvent(**value)
-    if kind == "bytes":
-        return base64.b64decode(value)
-    if kind in {"text", "json"}:
+        return _checked(_EVENT, value)
+    if kind == "json":
         return value
-    raise RecordingError(f"items of kind {kind!r} are unknown to this version of rxllm")
+    if kind not in {"text", "bytes"}:
+        raise RecordingError(f"items of kind {kind!r} are unknown to this version of rxllm")
+    if not isinstance(value, str):
+        raise ValueError(f"a string was due, not {type(value).__name__}")  # noqa: TRY004 - the file is wrong, no caller
+    return value if kind == "text" else base64.b64decode(value, validate=True)
 
 
 def encode_error(ending: Ending) -> ErrorRecord | None:
@@ -203,7 +248,7 @@ def encode_error(ending: Ending) -> ErrorRecord | None:
         return None
     cls = type(error)
     name = cls.__name__ if _ERRORS.get(cls.__name__) is cls else f"{cls.__module__}.{cls.__qualname__}"
-    attributes = {name: value for name, value in vars(error).items() if not name.startswith("_") and _is_plain(value)}
+    attributes = {name: _attribute(value) for name, value in vars(error).items() if _is_attribute(cls, name)}
     return ErrorRecord(name, str(error), attributes)
 
 
@@ -217,11 +262,44 @@ def decode_error(record: ErrorRecord) -> RxllmError:
     error = cls.__new__(cls, record.message)
     super(RxllmError, error).__init__(record.message)
     for name, value in record.attributes.items():
-        setattr(error, name, tuple(cast("list[object]", value)) if isinstance(value, list) else value)
+        if _is_attribute(cls, name):
+            setattr(error, name, tuple(cast("list[object]", value)) if isinstance(value, list) else value)
     return error
 
 
-def _is_plain(value: object) -> bool:
-    if isinstance(value, tuple):
-        return all(isinstance(each, str | int | float) for each in cast("tuple[object, ...]", value))
-    return value is None or isinstance(value, str | int | float)
+def _encode(item: object) -> tuple[str, Any]:
+    if isinstance(item, BaseModel):
+        kind = next((kind for each in type(item).__mro__ if (kind := _KINDS.get(each))), None)
+        return ("json", item.model_dump(mode="json")) if kind is None else (kind, dump(item))
+    if isinstance(item, ServerSentEvent):
+        defaults = ServerSentEvent._field_defaults
+        return "sse", {name: value for name, value in item._asdict().items() if value != defaults.get(name, ...)}
+    if isinstance(item, str):
+        return "text", item
+    if isinstance(item, bytes):
+        return "bytes", base64.b64encode(item).decode()
+    if is_dataclass(item) and not isinstance(item, type):
+        return "json", to_jsonable_python(item)
+    return "json", plain(item)
+
+
+def _checked(adapter: TypeAdapter[T], fields: Any) -> T:
+    try:
+        return adapter.validate_python(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _is_attribute(cls: type[Exception], name: str) -> bool:
+    """Whether a name is one that the constructor of an error sets, and no part of how exceptions work."""
+    return not name.startswith("_") and not hasattr(cls, name)
+
+
+def _attribute(value: object) -> Any:
+    """A plain value, so that whoever reads the attribute finds one: ``None`` for what has no JSON."""
+    try:
+        # In errors, sequences are tuples.
+        return [plain(each) for each in cast("tuple[object, ...]", value)] if isinstance(value, tuple) else plain(value)
+    except (TypeError, RecursionError):
+        return None

@@ -8,7 +8,8 @@ Rules:
 3. The ending is committed with ``synchronous = FULL``, which waits for the disk, and the log before it with it.
    Batches are committed with ``NORMAL``, which does not: a loss of power may take the last batches of a stream that
    has not ended, and never damages the file.
-4. ``PRAGMA application_id`` says that a database is ours, ``PRAGMA user_version`` which schema it has. Any other
+4. What is finished can be read where nothing can be written, from a medium or by a user that is read-only.
+5. ``PRAGMA application_id`` says that a database is ours, ``PRAGMA user_version`` which schema it has. Any other
    database is refused, and left as it is.
 
 The answer is a query away::
@@ -31,7 +32,7 @@ from typing import Any, Literal
 from rxllm.exceptions import RecordingError
 from rxllm.stores._errors import as_recording_errors
 from rxllm.stores._json import dumps, loads
-from rxllm.stores._records import EndRecord, ErrorRecord, ItemRecord, RecordingInfo
+from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked_end, checked_info, checked_item
 
 __all__ = ["SQLITE_MAGIC", "SQLiteReader", "SQLiteWriter"]
 
@@ -159,14 +160,15 @@ class SQLiteReader:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         with as_recording_errors(self._path):
-            # Not read-only: the log that a killed process left has to be recovered.
-            self._connection = _connect(self._path, "rw")
             try:
-                self._connection.execute("PRAGMA query_only = ON")
-                _require_ours(self._path, self._connection)
-            except BaseException:
-                self._connection.close()
-                raise
+                # Not read-only: the log that a killed process left has to be recovered.
+                self._connection = _open_to_read(self._path, "rw")
+            except sqlite3.OperationalError as error:
+                if not _is_out_of_reach(error) or _log_of(self._path).exists():
+                    raise
+                # A log cannot be made here, and there is none: nobody writes, so none is needed either
+                # (SQLite, "Write-Ahead Logging", section 5 "Read-Only Databases").
+                self._connection = _open_to_read(self._path, "ro&immutable=1")
 
     def recordings(self) -> list[RecordingInfo]:
         """All streams, in the order in which they began."""
@@ -177,9 +179,7 @@ class SQLiteReader:
         """
         with as_recording_errors(self._path):
             rows = self._connection.execute(query).fetchall()
-        return [
-            RecordingInfo(stream, datetime.fromisoformat(began), items, ending) for stream, began, items, ending in rows
-        ]
+            return [checked_info(dict(zip(("stream", "began", "items", "ending"), row, strict=True))) for row in rows]
 
     def read(self, stream: str) -> Iterator[Sequence[ItemRecord] | EndRecord]:
         """The items of a stream in batches, and its ending, if there is one.
@@ -189,9 +189,10 @@ class SQLiteReader:
         position = 0
         while True:
             with as_recording_errors(self._path), _transaction(self._connection, "DEFERRED"):
-                # The ending first, in the same snapshot as the items: none can come between them.
-                end = self._end(stream)
                 batch = self._batch(stream, position)
+                # In the same snapshot: no item can come between the last one and the ending. And only once, since
+                # the completion is about as large as all items together.
+                end = None if batch else self._end(stream)
             if batch:
                 yield batch
                 position = batch[-1].position + 1
@@ -211,9 +212,10 @@ class SQLiteReader:
         """
         batch: list[ItemRecord] = []
         size = 0
-        for row in self._connection.execute(query, (stream, position, _BATCH_ITEMS)):
-            batch.append(ItemRecord(row[0], row[1], row[2], loads(row[3])))
-            size += len(row[3])
+        for number, seconds, kind, value in self._connection.execute(query, (stream, position, _BATCH_ITEMS)):
+            text = _text(value)
+            batch.append(checked_item({"position": number, "seconds": seconds, "kind": kind, "value": loads(text)}))
+            size += len(text)
             if size > _BATCH_CHARACTERS:
                 break
         return batch
@@ -227,18 +229,48 @@ class SQLiteReader:
         if row is None:
             return None
         seconds, items, kind, error, completion = row
-        return EndRecord(
-            seconds=seconds,
-            items=items,
-            kind=kind,
-            error=None if error is None else ErrorRecord(**loads(error)),
-            completion=None if completion is None else loads(completion),
+        return checked_end(
+            {
+                "seconds": seconds,
+                "items": items,
+                "kind": kind,
+                "error": None if error is None else loads(_text(error)),
+                "completion": None if completion is None else loads(_text(completion)),
+            }
         )
 
 
-def _connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
+def _connect(path: Path, mode: Literal["rw", "rwc", "ro&immutable=1"]) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+
+
+def _open_to_read(path: Path, mode: Literal["rw", "ro&immutable=1"]) -> sqlite3.Connection:
+    connection = _connect(path, mode)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        _require_ours(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_out_of_reach(error: sqlite3.OperationalError) -> bool:
+    """Whether the file, or its place, is read-only for this process."""
+    # The low byte is the kind of error, the others say more (SQLite, "Result and Error Codes").
+    return error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _text(value: object) -> str:
+    """A value of a column of texts; SQLite itself takes anything there."""
+    if not isinstance(value, str):
+        raise ValueError(f"a text was due, not {type(value).__name__}")  # noqa: TRY004 - the file is wrong, no caller
+    return value
 
 
 @contextmanager
@@ -269,7 +301,7 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
             # SQLite does not always wait by itself here: not while another connection is about to write.
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                 raise
             time.sleep(_RETRY_SECONDS)
         else:

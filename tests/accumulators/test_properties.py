@@ -9,8 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator
+from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator, ToolCallProgressAccumulator
+from rxllm.dialects import get_dialect
 from rxllm.models import ChatCompletion, StreamChunk, ToolCall
+from rxllm.models._json import is_list, is_object
+from rxllm.wire import SSEDecoder
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 VALUES = st.recursive(
@@ -180,3 +183,43 @@ def test_each_call_is_given_away_once(stream: tuple[list[Choice], list[StreamChu
         assert sorted(seen(calls)) == expected
         assert accumulator.finish() == []
         assert accumulator.incomplete() == []
+
+
+@given(streams(), st.data())
+def test_any_prefix_of_the_bytes_gives_a_prefix_and_no_call_too_early(
+    stream: tuple[list[Choice], list[StreamChunk]], data: st.DataObject
+) -> None:
+    answer, chunks = stream
+    wire = "".join(f"data: {chunk.model_dump_json(exclude_unset=True)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    events, decoder = SSEDecoder(), get_dialect("openai-chat").decoder()
+    accumulator, calls, progress = StreamAccumulator(), ToolCallAccumulator(), ToolCallProgressAccumulator()
+    finished: set[int] = set()
+    given_away: list[ToolCall] = []
+    for event in events.feed(wire.encode()[: data.draw(st.integers(0, len(wire.encode())))]):
+        for chunk in decoder.decode(event):
+            accumulator.process_chunk(chunk)
+            given_away += calls.process_chunk(chunk)
+            finished |= {choice.index for choice in chunk.choices if choice.finish_reason}
+            for state in progress.process_chunk(chunk):
+                whole = {call.id: call for call in answer[state.choice].calls}[state.id or ""]
+                assert whole.arguments.startswith(state.call.arguments)
+                check_part(state.arguments, json.loads(whole.arguments))
+    check_prefix(answer, accumulator.partial(), finished)
+    assert {call.id for call in given_away} == {
+        call.id for choice in answer if choice.index in finished for call in choice.calls
+    }
+
+
+def check_part(part: Any, whole: Any) -> None:
+    """A growing value is the start of the whole one, at each depth."""
+    assert type(part) is type(whole)
+    if is_object(part):
+        for name, member in part.items():
+            check_part(member, whole[name])
+    elif is_list(part):
+        for element, same in zip(part, whole, strict=False):
+            check_part(element, same)
+    elif isinstance(part, str):
+        assert whole.startswith(part)
+    else:
+        assert part == whole

@@ -103,6 +103,26 @@ async def test_the_key_is_shown_nowhere(key: str | SecretStr) -> None:
     assert KEY not in f"{client!r} {vars(client)} {caught.value!r} {vars(caught.value)}"
 
 
+@pytest.mark.parametrize("method", [LLMClient.chat_stream, LLMClient.websocket_stream], ids=["SSE", "WebSocket"])
+async def test_an_error_in_the_stream_that_echoes_the_key_does_not_show_it(
+    method: Callable[[LLMClient, ChatRequest], Observable[rxllm.StreamChunk]],
+) -> None:
+    async with ScriptedServer([script.error(f"Incorrect API key provided: {KEY}", code=KEY)]) as server:
+        with pytest.raises(rxllm.APIStreamError, match="Incorrect API key provided: …") as caught:
+            await method(LLMClient(base_url=server.base_url, api_key=KEY), request())
+
+    assert KEY not in f"{caught.value!r} {vars(caught.value)}"
+
+
+async def test_a_client_is_entered_once_at_a_time() -> None:
+    async with LLMClient() as client:
+        with pytest.raises(RuntimeError, match="already"):
+            async with client:
+                pass
+    async with client:
+        pass
+
+
 async def test_as_a_context_manager_streams_share_connections() -> None:
     async with ScriptedServer("Hello", repeat=True) as server, LLMClient(base_url=server.base_url) as client:
         for _ in range(3):
@@ -182,7 +202,12 @@ async def test_an_untrusted_certificate_is_refused_and_a_context_of_ones_own_acc
 
 async def test_more_streams_at_once_than_aiohttp_allows_by_default() -> None:
     answers = asyncio.Event()
-    script_of_each = [script.text("Hello"), script.wait_for(answers), script.finish(), script.done()]
+    script_of_each: list[script.StepLike] = [
+        script.text("Hello"),
+        script.wait_for(answers),
+        script.finish(),
+        script.done(),
+    ]
     async with ScriptedServer(script_of_each, repeat=True) as server, LLMClient(base_url=server.base_url) as client:
         streams = [asyncio.create_task(content(client)) for _ in range(150)]
         await server.wait_for_request(149)

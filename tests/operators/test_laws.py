@@ -84,8 +84,23 @@ def name_of(call: rxllm.ToolCall) -> str:
     return call.function.name
 
 
+def value_of(match: rxllm.JSONPathMatch) -> Any:
+    return match.value
+
+
+def fields_of(usage: rxllm.Usage) -> set[str]:
+    return usage.model_fields_set
+
+
+def arguments_of(progress: rxllm.ToolCallProgress) -> Any:
+    return progress.arguments
+
+
 CONTENT = rx_ops.map(content_of)
 NAME = rx_ops.map(name_of)
+VALUE = rx_ops.map(value_of)
+FIELDS = rx_ops.map(fields_of)
+ARGUMENTS = rx_ops.map(arguments_of)
 
 CASES = {
     "accumulate": Case(lambda: compose(ops.accumulate(), CONTENT), TEXT, "-------(x|)", "---#", {"x": "Hello"}),
@@ -110,6 +125,11 @@ CASES = {
         {"a": b"data: 1\n\n", "b": b"data: 2\n\nda", "c": b"ta: 3\n\n"},
         results={name: rxllm.ServerSentEvent(data) for name, data in (("a", "1"), ("b", "2"), ("c", "3"))},
     ),
+    "json_path": Case(
+        lambda: compose(ops.json_path("[*]", of="content"), VALUE),
+        {"a": text_chunk("[1,"), "b": text_chunk("2,"), "c": text_chunk("3]")},
+        results={"a": 1, "b": 2, "c": 3},
+    ),
     "map_async": Case(lambda: ops.map_async(identity), WORDS),
     "parse": Case(
         ops.parse,
@@ -117,6 +137,19 @@ CASES = {
         results=TEXT,
         empty="-#",
         empty_error=TruncatedStreamError,
+    ),
+    "parse_structured": Case(
+        lambda: compose(ops.parse_structured(rxllm.Usage), FIELDS),
+        {
+            "a": text_chunk('{"prompt_tokens":1,'),
+            "b": text_chunk('"completion_tokens":2,'),
+            "c": text_chunk('"total_tokens":3}'),
+        },
+        results={
+            "a": {"prompt_tokens"},
+            "b": {"prompt_tokens", "completion_tokens"},
+            "c": {"prompt_tokens", "completion_tokens", "total_tokens"},
+        },
     ),
     "run_tools": Case(
         lambda: compose(ops.run_tools(rxllm.ToolRegistry([shout])), rx_ops.map(told)),
@@ -131,6 +164,11 @@ CASES = {
     "split_reasoning": Case(ops.split_reasoning, TEXT),
     "tee_to": Case(lambda: ops.tee_to(Discard()), WORDS),
     "timeout_per_chunk": Case(lambda: ops.timeout_per_chunk(60), WORDS),
+    "tool_call_progress": Case(
+        lambda: compose(ops.tool_call_progress(), ARGUMENTS),
+        {"a": tool_chunk('{"x":"', id="1", name="f"), "b": tool_chunk("y"), "c": tool_chunk('z"}')},
+        results={"a": {"x": ""}, "b": {"x": "y"}, "c": {"x": "yz"}},
+    ),
 }
 
 every_operator = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())

@@ -8,6 +8,7 @@ import io
 import json
 import pathlib
 import threading
+import traceback
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from reactivex.disposable import SerialDisposable
 
 from rxllm.exceptions import (
     APIConnectionError,
+    APIError,
     APIResponseError,
     APIStatusError,
     LimitExceededError,
@@ -235,6 +237,8 @@ async def test_what_arrived_together_with_the_loss_is_emitted_before_it() -> Non
         ({"retry-after-ms": "1500", "retry-after": "3"}, 1.5),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "nan"}, None),
         ({}, None),
     ],
 )
@@ -364,6 +368,16 @@ async def test_the_task_being_cancelled_by_somebody_else_ends_the_stream() -> No
         assert isinstance(await failed, StreamInterruptedError)
 
 
+async def test_the_task_being_cancelled_before_its_first_step_ends_the_stream() -> None:
+    before = asyncio.all_tasks()
+    failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    from_sse("http://127.0.0.1:9/").subscribe(on_error=failed.set_result)
+    (task,) = asyncio.all_tasks() - before
+
+    task.cancel()
+    assert isinstance(await failed, StreamInterruptedError)
+
+
 async def test_a_source_that_always_has_data_gives_the_loop_its_turns() -> None:
     turns = 0
     counting = True
@@ -431,6 +445,53 @@ async def test_redirects_to_what_is_no_http_url(location: str) -> None:
             await collect(from_sse(server.url))
 
 
+async def test_credentials_that_an_answer_echoes_are_blotted_out_wherever_they_stand() -> None:
+    head = f"HTTP/1.1 401 bad {KEY}\r\nContent-Type: text/{KEY}\r\nConnection: close\r\n\r\n".encode()
+    cut = b"x" * (16 * 1024 - 12) + KEY.encode()
+    answers = [script.Answer([head + body], framing="none") for body in (KEY.encode(), cut)]
+    wrong_type = script.Answer([b"hi"], content_type=f"text/{KEY}")
+    async with (
+        ScriptedServer(*answers, wrong_type) as server,
+        aiohttp.ClientSession(headers={"api-key": KEY}) as session,
+    ):
+        for _ in range(3):
+            with pytest.raises(APIError) as caught:
+                await collect(from_sse(f"{server.url}?key={KEY}", session=session))
+            assert KEY[:10] not in f"{caught.value!r} {vars(caught.value)}"
+
+
+async def test_dispose_while_the_body_of_an_error_is_read() -> None:
+    answer = script.Answer([b"wait", script.stall()], status=500, content_type="text/plain")
+    async with ScriptedServer(answer) as server:
+        subscription = from_sse(server.url).subscribe()
+        request = await server.wait_for_request()
+        while not request.bytes_written:
+            await asyncio.sleep(0)
+
+        subscription.dispose()
+        await request.peer_left.wait()
+
+
+async def test_a_large_request() -> None:
+    async with ScriptedServer(script.redirect("/elsewhere"), "Hello") as server:
+        await collect(from_sse(server.url, json={"text": "x" * 3_000_000}))
+
+    assert len(server.requests[1].json["text"]) == 3_000_000
+
+
+async def test_what_comes_with_the_end_marker_does_not_wait_for_the_end_of_the_body() -> None:
+    received: list[str] = []
+    before_the_end: list[list[str]] = []
+    async with ScriptedServer([b"data: 1\n\ndata: [DONE]\n\n", script.stall()]) as server:
+        subscription = from_sse(server.url).subscribe(lambda event: received.append(event.data))
+        while not received:
+            await asyncio.sleep(0)
+        before_the_end.append(list(received))
+        subscription.dispose()
+
+    assert before_the_end == [["1"]]
+
+
 async def test_an_answer_that_cannot_be_read_shows_neither_query_nor_headers() -> None:
     head = b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 20_000 + b"\r\n\r\n"
     async with ScriptedServer(script.Answer([head], framing="none")) as server:
@@ -439,6 +500,7 @@ async def test_an_answer_that_cannot_be_read_shows_neither_query_nor_headers() -
             await collect(source)
 
     assert KEY not in f"{caught.value!r} {caught.value.__cause__!r}"
+    assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_headers_of_ones_own_replace_the_usual_ones_whatever_their_case() -> None:

@@ -1,0 +1,118 @@
+"""An answer in JSON is read while it arrives: text as it grows, fields as they complete, all of it validated.
+
+Then one that breaks its schema: that is known as soon as the value is complete, not at the end of the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import reactivex
+from _endpoint import MODEL, connect
+from pydantic import BaseModel, ConfigDict
+from reactivex import Observable
+from reactivex import operators as rx_ops
+
+import rxllm
+from rxllm import ChatRequest, JSONPathMatch, LLMClient, Message, Role, StreamChunk
+from rxllm import operators as ops
+from rxllm.testing import script
+
+QUESTION = "How do I make pancakes? Answer in JSON."
+
+
+class Step(BaseModel):
+    """What to do."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str
+    minutes: int
+
+
+class Recipe(BaseModel):
+    """How to make a dish."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str
+    servings: int
+    ingredients: list[str]
+    steps: list[Step]
+
+
+FORM = {"type": "json_schema", "json_schema": {"name": "recipe", "schema": Recipe.model_json_schema(), "strict": True}}
+
+# What the scripted server sends.
+RECIPE = """{
+  "title": "Pancakes", "servings": 4, "ingredients": ["250 g flour", "500 ml milk", "3 eggs"],
+  "steps": [
+    {"text": "Whisk flour, milk and eggs, and let the batter rest.", "minutes": 30},
+    {"text": "Fry thin pancakes in a hot pan, a ladle each.", "minutes": 20}
+  ]
+}"""
+ANSWER = script.answer(*script.words(RECIPE))
+BROKEN = script.answer(*script.words(RECIPE.replace('"servings": 4', '"servings": "a few"')))
+
+
+def watch(chunks: Observable[StreamChunk]) -> Observable[JSONPathMatch | Recipe]:
+    """Two readings of one answer, side by side: the text of the steps as it grows, and the recipe so far."""
+    steps = ops.json_path("steps[*].text", of="content")
+    return reactivex.merge(chunks.pipe(steps), chunks.pipe(ops.parse_structured(Recipe)))
+
+
+class View:
+    """Shows what arrived: a line a field and element, the steps word by word."""
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+
+    def show(self, item: JSONPathMatch | Recipe) -> None:
+        """Show a piece of a step, or the fields that are new or longer."""
+        if isinstance(item, Recipe):
+            # A field that has not arrived is not there yet; those that are have been validated.
+            for name in sorted(item.model_fields_set - {"steps"}):
+                line = f"  {name}: {getattr(item, name)}"
+                if line not in self._shown:
+                    self._shown.add(line)
+                    print(line)
+        elif item.complete:
+            print()
+        else:
+            if str(item.path) not in self._shown:
+                self._shown.add(str(item.path))
+                print(f"  step {item.path[1]}: ", end="")
+            print(item.delta, end="", flush=True)
+
+
+async def ask(client: LLMClient) -> Recipe | None:
+    """Ask for a recipe and watch it arrive; ``None`` if what arrives is none."""
+    request = ChatRequest(
+        model=MODEL, messages=[Message(role=Role.USER, content=QUESTION)], response_format=FORM, max_tokens=400
+    )
+    arrived: list[StreamChunk] = []
+    view = View()
+    recipe: Recipe | None = None
+    chunks = client.chat_stream(request).pipe(ops.timeout_per_chunk(10, first=60), rx_ops.do_action(arrived.append))
+    try:
+        async for item in rxllm.iterate(chunks.pipe(rx_ops.publish(watch))):
+            view.show(item)
+            recipe = item if isinstance(item, Recipe) else recipe
+    except rxllm.StructuredOutputError as error:
+        print(f"  chunk {len(arrived)} breaks the schema: {error}")
+        return None
+    return recipe
+
+
+async def main() -> None:
+    """Ask twice."""
+    async with connect(ANSWER, BROKEN, delay_per_chunk=0.04) as client:
+        for question in ("Pancakes, please.", "And once more."):
+            print(question)
+            recipe = await ask(client)
+            if recipe is not None:
+                print(f"valid: {len(recipe.steps)} steps, {sum(step.minutes for step in recipe.steps)} minutes in all")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,92 @@
+r"""Characters that a server cut in two.
+
+A server that cuts text by UTF-16 code units sends an emoji as ``"\ud83d"`` in one chunk and ``"\ude00"`` in the next.
+Each is a lone surrogate, which no text may contain. Rules:
+
+1. A high surrogate at the end of a text waits for the next piece of the same text.
+2. If that does not begin with a low one, or the choice finishes, it is U+FFFD, as lone surrogates are everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rxllm.models._json import is_list, is_object, loads_unscrubbed, scrub
+
+__all__ = ["SurrogateHalves"]
+
+_TEXT_FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
+
+_Place = tuple[int, str, int]
+"""Of which choice, which text, and of which tool call."""
+
+
+class SurrogateHalves:
+    """The halves that wait."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: dict[_Place, str] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def concern(self, text: str) -> bool:
+        """Whether an event may hold a half, or the one that is waited for."""
+        return bool(self._waiting) or "\\ud" in text.lower()
+
+    def loads(self, text: str) -> Any:
+        """Read an event, with the halves put together.
+
+        Raises:
+            LimitExceededError: It is nested too deep.
+            ValueError: It is no JSON.
+        """
+        value = loads_unscrubbed(text)
+        if is_object(value):
+            for choice in _objects(value.get("choices")):
+                self._join(choice)
+        return scrub(value)
+
+    def _join(self, choice: dict[str, Any]) -> None:
+        index = _number(choice.get("index"))
+        for delta in _objects([choice.get("delta")]):
+            for place, owner, name in _texts(index, delta):
+                text = self._waiting.pop(place, "") + owner[name]
+                if "\ud800" <= text[-1:] <= "\udbff" and not choice.get("finish_reason"):
+                    self._waiting[place] = text[-1]
+                    text = text[:-1]
+                owner[name] = text
+            if choice.get("finish_reason"):
+                self._release(index, delta)
+
+    def _release(self, choice: int, delta: dict[str, Any]) -> None:
+        """Give up waiting for the texts of a choice that has finished."""
+        for place in [place for place in self._waiting if place[0] == choice]:
+            half = self._waiting.pop(place)
+            if place[1] in _TEXT_FIELDS:
+                delta[place[1]] = half
+            else:
+                fragment = {"index": place[2], "function": {"arguments": half}}
+                delta["tool_calls"] = [*_objects(delta.get("tool_calls")), fragment]
+
+
+def _texts(choice: int, delta: dict[str, Any]) -> Iterator[tuple[_Place, dict[str, Any], str]]:
+    """The texts in a delta: which they are, in what, and by what name."""
+    for name in _TEXT_FIELDS:
+        if isinstance(delta.get(name), str):
+            yield (choice, name, 0), delta, name
+    for call in _objects(delta.get("tool_calls")):
+        for function in _objects([call.get("function")]):
+            if isinstance(function.get("arguments"), str):
+                yield (choice, "arguments", _number(call.get("index"))), function, "arguments"
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if is_list(value) else []
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,116 @@
+"""What may be a secret, and where it must not go.
+
+Any header but those of the protocol may carry a credential, and any part of a query. A redirect to another origin takes
+none of them along; a message shows none, and neither does what a server echoes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import aiohttp
+from yarl import URL
+
+__all__ = ["Headers", "Secrets", "drop_credentials", "origin_of", "shown"]
+
+E = TypeVar("E", bound=Exception)
+
+# A WebSocket begins with a request over HTTP.
+ORIGIN_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+# Shorter values are words, not keys.
+_SHORTEST_SECRET = 8
+_PROTOCOL_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+
+
+def _may_carry_credential(name: str) -> bool:
+    lowered = name.lower()
+    return lowered not in _PROTOCOL_HEADERS and not lowered.startswith("sec-websocket-")
+
+
+class Headers(dict[str, str]):
+    """Request headers whose ``repr`` shows no value that may be a secret: tracebacks may print local variables."""
+
+    def __repr__(self) -> str:
+        return repr({name: "…" if _may_carry_credential(name) else value for name, value in self.items()})
+
+    @classmethod
+    def of(cls, usual: Mapping[str, str], given: Mapping[str, str]) -> Headers:
+        """The given headers, and the usual ones of other names: case does not matter (RFC 9110, section 5.1)."""
+        names = {name.lower() for name in given}
+        return cls({name: value for name, value in usual.items() if name.lower() not in names} | dict(given))
+
+
+class Secrets:
+    """What was sent and may be a credential; blots it out of what a server says, for some echo it.
+
+    Args:
+        *sent: Headers and queries.
+    """
+
+    def __init__(self, *sent: Mapping[str, str]) -> None:
+        values = [value for fields in sent for name, value in fields.items() if _may_carry_credential(name)]
+        # Behind the scheme of an authorisation stands the key itself.
+        words = {word for value in values for word in (value, value.rpartition(" ")[2])}
+        self._words = sorted((word for word in words if len(word) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+    def __repr__(self) -> str:
+        return f"Secrets({len(self._words)} of them)"
+
+    def scrub(self, text: str) -> str:
+        """The text without them, and without the beginning of one at its end, where a long text was cut."""
+        for word in self._words:
+            text = text.replace(word, "…")
+            lengths = range(len(word) - 1, _SHORTEST_SECRET - 1, -1)
+            cut = next((length for length in lengths if text.endswith(word[:length])), 0)
+            if cut:
+                text = f"{text[:-cut]}…"
+        return text
+
+    def scrub_error(self, error: E) -> E:
+        """The same error without them in its message and its attributes."""
+        error.args = tuple(self.scrub(value) if isinstance(value, str) else value for value in error.args)
+        for name, value in list(vars(error).items()):
+            if isinstance(value, str):
+                setattr(error, name, self.scrub(value))
+        return error
+
+
+def shown(url: URL) -> str:
+    """The URL for a message: without user, password, query and fragment, which may hold a key."""
+    return str(url.with_user(None).with_query(None).with_fragment(None))
+
+
+def origin_of(url: URL) -> URL:
+    """Scheme, host and port; a WebSocket has the origin of its handshake."""
+    return url.origin().with_scheme(ORIGIN_SCHEMES[url.scheme])
+
+
+def drop_credentials(origin: URL) -> aiohttp.ClientMiddlewareType:
+    """Make a middleware that strips every header that may be a credential from requests to another origin.
+
+    It sees the finished request, so that headers, cookies and authorisation of the session are covered too.
+    """
+
+    async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if origin_of(request.url) != origin:
+            for name in [name for name in request.headers if _may_carry_credential(name)]:
+                del request.headers[name]
+        return await handler(request)
+
+    return middleware

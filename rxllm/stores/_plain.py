@@ -1,0 +1,89 @@
+"""Models and values as JSON that gives them back exactly, or a refusal.
+
+``model_dump`` is not used for the models of this library. It leaves out what was put into a default, such as the delta
+that a server did not send and an operator filled in, because nothing was assigned; and it passes on whatever stands in
+an extra field, of which JSON would make something else.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple, cast, get_args
+
+from pydantic import BaseModel
+
+from rxllm.models import Repair
+
+__all__ = ["dump", "plain"]
+
+
+class _Shape(NamedTuple):
+    """The fields of a model that are special."""
+
+    nested: frozenset[str]
+    left_out: frozenset[str]
+
+
+def plain(value: object) -> Any:
+    """Copy a value that JSON has: ``None``, numbers, strings, lists, and dicts with strings as keys.
+
+    Raises:
+        TypeError: It is, or contains, something else, of which JSON would give back another value or none.
+    """
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list):
+        return [plain(each) for each in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {_key(key): plain(each) for key, each in cast("dict[object, object]", value).items()}
+    raise TypeError(f"a {type(value).__name__} cannot be recorded: JSON would not give it back")
+
+
+def dump(model: BaseModel) -> dict[str, Any]:
+    """Make a JSON value of a model: the fields that were set, the defaults that are no longer empty, and the extras.
+
+    Raises:
+        TypeError: Some field has no JSON.
+    """
+    shape = _shape(type(model))
+    given = model.model_fields_set
+    dumped: dict[str, Any] = {}
+    for name, value in model.__dict__.items():
+        if name in shape.left_out:
+            continue
+        if name in given:
+            dumped[name] = _nested(value) if name in shape.nested else plain(value)
+        elif isinstance(value, BaseModel | list | dict) and (filled := _nested(cast("object", value))):
+            dumped[name] = filled
+    for name, value in (model.model_extra or {}).items():
+        dumped[name] = plain(value)
+    return dumped
+
+
+def _nested(value: object) -> Any:
+    if isinstance(value, BaseModel):
+        return dump(value)
+    if isinstance(value, list | tuple):
+        return [_nested(each) for each in cast("list[object]", value)]
+    return plain(value)
+
+
+def _key(key: object) -> str:
+    if isinstance(key, str):
+        return key
+    raise TypeError(f"a {type(key).__name__} as a key cannot be recorded: JSON has strings only")
+
+
+@cache
+def _shape(model: type[BaseModel]) -> _Shape:
+    fields = model.model_fields.items()
+    nested = frozenset(name for name, field in fields if _holds_models(field.annotation))
+    # Repairs are not part of the answer as servers know it, but of what happened.
+    left_out = frozenset(name for name, field in fields if field.exclude and name != "repairs")
+    return _Shape(nested, left_out)
+
+
+def _holds_models(annotation: object) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel | Repair):
+        return True
+    return any(_holds_models(each) for each in get_args(annotation))

@@ -1,0 +1,144 @@
+"""What no server should send: each gives a typed error or a documented result, in linear time."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator, ToolCallProgressAccumulator
+from rxllm.dialects import get_dialect
+from rxllm.exceptions import LimitExceededError, ToolCallError
+from rxllm.models import StreamChunk
+from rxllm.testing import finish_chunk, tool_chunk
+
+
+def decoded(*deltas: str) -> list[StreamChunk]:
+    """The chunks of choice 0, as the dialect reads them."""
+    decoder = get_dialect("openai-chat").decoder()
+    events = [f'{{"choices":[{{"index":0,"delta":{delta}}}]}}' for delta in deltas]
+    return [chunk for event in events for chunk in decoder.decode(event)]
+
+
+def with_arguments(*texts: str) -> list[StreamChunk]:
+    first, *rest = texts
+    return [tool_chunk(first, id="a", name="f"), *map(tool_chunk, rest), finish_chunk("tool_calls")]
+
+
+def parsed(*texts: str) -> Any:
+    """The arguments of one call, which all folds agree on."""
+    chunks = with_arguments(*texts)
+    whole, calls, progress = StreamAccumulator(), ToolCallAccumulator(), ToolCallProgressAccumulator()
+    emitted: list[Any] = []
+    states: list[Any] = []
+    for chunk in chunks:
+        whole.process_chunk(chunk)
+        emitted += calls.process_chunk(chunk)
+        states += progress.process_chunk(chunk)
+    value = whole.message().tool_calls[0].function.parsed
+    assert repr(value) == repr(emitted[0].function.parsed) == repr(states[-1].arguments)
+    return value
+
+
+def test_a_depth_bomb_in_arguments_is_no_call() -> None:
+    bomb = '{"a":' * 100_000
+    chunks = with_arguments(*(bomb[start : start + 1000] for start in range(0, len(bomb), 1000)))
+    whole, calls = StreamAccumulator(), ToolCallAccumulator()
+    with pytest.raises(ToolCallError, match="no JSON object"):
+        for chunk in chunks:
+            whole.process_chunk(chunk)
+            calls.process_chunk(chunk)
+    call = whole.message().tool_calls[0]
+    assert call.function.arguments == bomb
+    with pytest.raises(ToolCallError, match="no JSON object"):
+        _ = call.function.parsed
+
+
+def test_a_depth_bomb_in_a_chunk_is_refused() -> None:
+    with pytest.raises(LimitExceededError, match="deeper than 200"):
+        decoded('{"content":' + "[" * 100_000 + "]" * 100_000 + "}")
+
+
+@pytest.mark.parametrize("in_one_chunk", [True, False])
+def test_a_million_tool_calls_end_at_the_limit(*, in_one_chunk: bool) -> None:
+    fragments = ({"index": index, "id": str(index), "function": {"name": "f"}} for index in range(1_000_000))
+    for accumulator in (StreamAccumulator(), ToolCallAccumulator(), ToolCallProgressAccumulator()):
+        with pytest.raises(LimitExceededError, match="more than 1024 tool calls"):
+            if in_one_chunk:
+                calls = [{"index": index, "function": {"name": "f"}} for index in range(100_000)]
+                chunk = StreamChunk.from_wire(json.dumps({"choices": [{"delta": {"tool_calls": calls}}]}))
+                _ = list(accumulator.process_chunk(chunk) or ())
+            for fragment in fragments:
+                chunk = StreamChunk.from_wire({"choices": [{"delta": {"tool_calls": [fragment]}}]})
+                _ = list(accumulator.process_chunk(chunk) or ())
+
+
+def test_an_index_of_four_billion_is_a_call_like_any_other() -> None:
+    (chunk,) = decoded('{"tool_calls":[{"index":4000000000,"id":"a","function":{"name":"f","arguments":"{}"}}]}')
+    accumulator = ToolCallAccumulator()
+    assert accumulator.process_chunk(chunk) == []
+    assert [call.id for call in accumulator.process_chunk(finish_chunk())] == ["a"]
+
+
+def test_fifty_megabytes_of_arguments_are_a_call() -> None:
+    text = "x" * 100_000
+    value = parsed('{"a":"', *[text] * 500, '"}')
+    assert value == {"a": text * 500}
+
+
+def test_more_than_the_limit_of_characters_is_an_error() -> None:
+    accumulator = StreamAccumulator()
+    piece = tool_chunk("x" * 16_000_000)
+    accumulator.process_chunk(tool_chunk('{"a":"', id="a", name="f"))
+    with pytest.raises(LimitExceededError, match="longer than 268435456 characters"):
+        for _ in range(20):
+            accumulator.process_chunk(piece)
+
+
+def test_a_string_that_never_closes_is_no_call() -> None:
+    accumulator = ToolCallAccumulator()
+    with pytest.raises(ToolCallError, match="no JSON object"):
+        for chunk in with_arguments('{"a":"', *["b" * 100] * 10_000):
+            accumulator.process_chunk(chunk)
+
+
+def test_numbers_that_json_does_not_have_are_floats() -> None:
+    value = parsed('{"a":Na', 'N,"b":-Infinity}')
+    assert math.isnan(value["a"])
+    assert value["b"] == -math.inf
+
+
+def test_of_duplicate_keys_the_last_counts() -> None:
+    assert parsed('{"a":1,"b":2,', '"a":3}') == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("escapes", "text"),
+    [("\\ud83d\\ude00", "\U0001f600"), ("\\ud83d", "\ufffd"), ("\\ude00\\ud83d", "\ufffd\ufffd")],
+)
+def test_escaped_surrogates_in_arguments(escapes: str, text: str) -> None:
+    whole = f'{{"a":"{escapes}"}}'
+    for cut in range(1, len(whole)):
+        assert parsed(whole[:cut], whole[cut:]) == {"a": text}
+
+
+@pytest.mark.parametrize("escape", ["\\u12", "\\uzzzz", "\\x41"])
+def test_invalid_escapes_are_no_json(escape: str) -> None:
+    for accumulator in (ToolCallAccumulator(), ToolCallProgressAccumulator()):
+        with pytest.raises(ToolCallError, match="no JSON object"):
+            for chunk in with_arguments('{"a":"' + escape, '"}'):
+                _ = list(accumulator.process_chunk(chunk))
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "true", "42", '"text"'])
+def test_json_that_is_no_object_is_shown_and_not_executed(text: str) -> None:
+    accumulator = ToolCallAccumulator()
+    with pytest.raises(ToolCallError, match="no JSON object") as caught:
+        for chunk in with_arguments(text):
+            accumulator.process_chunk(chunk)
+    assert caught.value.text == text
+    with pytest.raises(ToolCallError, match="no JSON object"):
+        for chunk in with_arguments(text):
+            list(ToolCallProgressAccumulator().process_chunk(chunk))

@@ -1,0 +1,155 @@
+"""``tool_call_progress``, ``json_path`` and ``parse_structured`` in pipelines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import reactivex
+from pydantic import BaseModel, RootModel
+from reactivex import operators as rx_ops
+
+import rxllm
+from rxllm import operators as ops
+from rxllm.exceptions import DecodeError, RepairError, RxllmError, StructuredOutputError, ToolCallError
+from rxllm.models import Delta, FunctionCallDelta, Repair, StreamChoice, StreamChunk, ToolCallDelta
+from rxllm.testing import Marbles, assert_marbles, finish_chunk, text_chunk, tool_chunk
+
+
+class City(BaseModel):
+    name: str
+    population: int = 0
+
+
+def name_of(city: City) -> str:
+    return city.name
+
+
+def value_of(match: rxllm.JSONPathMatch) -> Any:
+    return match.value
+
+
+def arguments_of(progress: rxllm.ToolCallProgress) -> Any:
+    return progress.arguments
+
+
+NAME = rx_ops.map(name_of)
+VALUE = rx_ops.map(value_of)
+ARGUMENTS = rx_ops.map(arguments_of)
+
+TWO_CALLS = StreamChunk(
+    choices=[
+        StreamChoice(
+            delta=Delta(
+                tool_calls=[
+                    ToolCallDelta(index=index, id=str(index), function=FunctionCallDelta(name="f", arguments=text))
+                    for index, text in enumerate(['{"a":1}', "[1]"])
+                ]
+            )
+        )
+    ]
+)
+
+
+def test_several_calls_in_a_chunk_wait_while_the_consumer_pauses_and_the_end_behind_them(marbles: Marbles) -> None:
+    chunk = TWO_CALLS.model_copy(deep=True)
+    fragments = chunk.choices[0].delta.tool_calls or []
+    fragments[1] = ToolCallDelta(index=1, id="1", function=FunctionCallDelta(name="f", arguments='{"a":2}'))
+    source = marbles.cold("-a|", {"a": chunk})
+    arguments = source.pipe(ops.tool_call_progress(), ARGUMENTS)
+    recording = marbles.run(arguments, pauses="-[--]", takes=1)
+    assert_marbles(recording, "-x--y|", {"x": {"a": 1}, "y": {"a": 2}})
+
+
+def test_what_a_chunk_holds_before_the_error_in_it_is_emitted(marbles: Marbles) -> None:
+    source = marbles.cold("-a-|", {"a": TWO_CALLS})
+    progress = source.pipe(ops.tool_call_progress(), ARGUMENTS)
+    assert_marbles(marbles.run(progress), "-(x#)", {"x": {"a": 1}}, error=ToolCallError)
+    other = Marbles()
+    matches = other.cold("-a-|", {"a": TWO_CALLS}).pipe(ops.json_path("a"), VALUE)
+    assert_marbles(other.run(matches), "-(x#)", {"x": 1}, error=ToolCallError)
+
+
+def test_the_calls_so_far_are_on_the_error() -> None:
+    lost = reactivex.concat(
+        reactivex.of(tool_chunk('{"a":', id="1", name="f")), reactivex.throw(ConnectionError("lost"))
+    )
+    for source in (lost, reactivex.of(TWO_CALLS)):
+        error = _fail(source.pipe(ops.tool_call_progress()))
+        partial: Any = vars(error)["partial"]
+        assert all(isinstance(call, rxllm.IncompleteToolCall) for call in partial)
+        assert partial[0].arguments[:5] == '{"a":'
+
+
+def test_repairs_of_the_operators() -> None:
+    wire = [tool_chunk("{}", id="1", name="f", index=None), finish_chunk("tool_calls")]
+    operators: list[Any] = [
+        ops.accumulate,
+        ops.accumulate_snapshots,
+        ops.accumulate_tool_calls,
+        ops.tool_call_progress,
+    ]
+    for operator in operators:
+        repairs: list[Repair] = []
+        rxllm.run(reactivex.of(*wire).pipe(operator(on_repair=repairs.append)))
+        assert [repair.kind for repair in repairs] == ["index-made-up"]
+        error = _fail(reactivex.of(*wire).pipe(operator(strict=True)))
+        assert isinstance(error, RepairError)
+        assert error.kind == "index-made-up"
+
+
+def test_a_path_that_is_none_fails_at_once() -> None:
+    with pytest.raises(ValueError, match="no path"):
+        ops.json_path("a..b")
+    with pytest.raises(ValueError, match="no path"):
+        ops.json_path()
+
+
+def test_content_that_is_a_number_comes_with_the_end(marbles: Marbles) -> None:
+    source = marbles.cold("-a-|", {"a": text_chunk("42")})
+    matches = source.pipe(ops.json_path("$", of="content"), VALUE)
+    assert_marbles(marbles.run(matches), "---(x|)", {"x": 42})
+    assert isinstance(_fail(reactivex.of(text_chunk("nope")).pipe(ops.json_path("$", of="content"))), DecodeError)
+
+
+def test_the_structure_of_another_choice() -> None:
+    chunks = [text_chunk("Well,", choice=0), text_chunk('{"name":"Paris"}', choice=1), finish_chunk()]
+    assert rxllm.run(reactivex.of(*chunks).pipe(ops.parse_structured(City, choice=1))) == City(name="Paris")
+
+
+def test_an_answer_that_breaks_the_schema_fails_in_the_middle_with_what_had_come(marbles: Marbles) -> None:
+    letters = {"a": text_chunk('{"name":"Paris",'), "b": text_chunk('"population":"many"'), "c": text_chunk("}")}
+    source = marbles.cold("-a-b-c-|", letters)
+    names = source.pipe(ops.parse_structured(City), NAME)
+    assert_marbles(marbles.run(names), "-x-#", {"x": "Paris"}, error=StructuredOutputError)
+    error = _fail(reactivex.of(*letters.values()).pipe(ops.parse_structured(City)))
+    assert isinstance(error, StructuredOutputError)
+    assert error.path == ("population",)
+    assert error.partial == City(name="Paris")
+
+
+def test_an_answer_that_ends_before_its_json_is_an_error() -> None:
+    error = _fail(reactivex.of(text_chunk('{"name":"Paris"'), finish_chunk("length")).pipe(ops.parse_structured(City)))
+    assert isinstance(error, DecodeError)
+    assert isinstance(error.partial, City)
+    error = _fail(reactivex.of(finish_chunk()).pipe(ops.parse_structured(City)))
+    assert isinstance(error, StructuredOutputError)
+
+
+def test_a_fence_around_the_json() -> None:
+    chunks = [text_chunk('```json\n{"name":"Par'), text_chunk('is"}\n```')]
+    assert rxllm.run(reactivex.of(*chunks).pipe(ops.parse_structured(City, text_around=True))) == City(name="Paris")
+
+
+def test_an_answer_that_is_a_number() -> None:
+    counted = rxllm.run(reactivex.of(text_chunk("4"), text_chunk("2")).pipe(ops.parse_structured(RootModel[int])))
+    assert counted.root == 42
+
+
+def _fail(observable: reactivex.Observable[Any]) -> Exception:
+    """The error that a pipeline fails with."""
+    failures: list[Exception] = []
+    observable.subscribe(on_error=failures.append)
+    (failure,) = failures
+    assert isinstance(failure, RxllmError | ConnectionError)
+    return failure
