@@ -2,11 +2,14 @@
 
 Rules:
 
-1. Text is kept in fragments, lists that a provider sends piece by piece are put end to end, and of everything else
-   the last value that is not null counts. Numbers are never added up.
+1. Text is kept in fragments, lists that a provider sends piece by piece are put end to end (those named below, no
+   others), and of everything else the last value that is not null counts. Numbers are never added up.
 2. A role is sticky; a reason for the end that is blank is none, and of several the last counts.
 3. A state names everything by how far it had grown, so it costs what changed and never changes itself.
 4. A field of a provider that has the name of one of ours is kept as ``<name>_original``.
+5. Reasoning stays in the field that it came in. If that changes on the way, all of it, in the order in which it came,
+   is ``reasoning_joined`` of the message besides.
+6. All that is kept is counted, and an object has so many fields at most.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators._size import size_of
 from rxllm.accumulators._text import Text
-from rxllm.accumulators._tool_calls import CallState, ToolCallFold
+from rxllm.accumulators._tool_calls import CallState, ToolCallFold, check_fields
 from rxllm.exceptions import ToolCallError
 from rxllm.models import (
     CompletionChoice,
@@ -34,13 +38,19 @@ from rxllm.models import (
 )
 from rxllm.models._json import is_list, is_object
 from rxllm.models._lenient import set_aside
+from rxllm.models._reasoning import JOINED, find_reasoning
 
 __all__ = ["ChoiceFold", "ChoiceState", "keep_last", "without_names_of"]
 
 _TEXTS = ("reasoning_content", "reasoning", "refusal")
 _EXTRA_TEXTS = frozenset({"reasoning_text", "thinking"})
 _AUDIO_TEXTS = frozenset({"data", "transcript"})
-_LISTS = frozenset({"annotations", "content_parts", "images", "reasoning_details"})
+_LISTS = frozenset(
+    {
+        *("annotations", "content_parts", "executed_tools", "images", "reasoning_details"),
+        *(set_aside("reasoning"), set_aside("reasoning_content")),
+    }
+)
 _CHOICE_LISTS = frozenset({"token_ids"})
 
 
@@ -111,6 +121,7 @@ class ChoiceState(NamedTuple):
     audio: _GrownState
     logprobs: _GrownState
     extra: _GrownState
+    reasoning: _TextState | None
 
     def build(self, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
         """The choice as a model.
@@ -155,7 +166,11 @@ class ChoiceState(NamedTuple):
 
     def _message(self, calls: list[ToolCall], function: FunctionCall | None) -> Message:
         grown = self.message.read()
-        own = {name: grown.pop(name) for name in (*_TEXTS, "annotations") if name in grown}
+        own = {name: grown.pop(name) for name in _TEXTS if name in grown}
+        if is_list(grown.get("annotations", ())) or grown.get("annotations", ()) is None:
+            own["annotations"] = grown.pop("annotations")
+        if self.reasoning is not None:
+            own[JOINED] = self.reasoning.read()
         fields = {
             **without_names_of(Message, grown),
             **own,
@@ -180,8 +195,8 @@ class ChoiceFold:
     """
 
     __slots__ = (
-        *("_audio", "_calls", "_content", "_extra", "_function", "_index", "_log", "_logprobs", "_message"),
-        *("_role", "_state", "finish_reason"),
+        *("_audio", "_calls", "_content", "_extra", "_function", "_index", "_log", "_logprobs", "_message", "_mixed"),
+        *("_role", "_spelling", "_state", "finish_reason"),
     )
 
     def __init__(self, index: int, log: RepairLog, max_tool_calls: int) -> None:
@@ -194,6 +209,9 @@ class ChoiceFold:
         self._audio = _Grown()
         self._logprobs = _Grown()
         self._extra = _Grown()
+        # In which field the reasoning comes, and all of it once that has changed.
+        self._spelling = ""
+        self._mixed: Text | None = None
         self._role: Role | str | None = None
         self._state: ChoiceState | None = None
         self.finish_reason: FinishReason | str | None = None
@@ -215,6 +233,7 @@ class ChoiceFold:
                 self._audio.state(),
                 self._logprobs.state(),
                 self._extra.state(),
+                None if self._mixed is None else _TextState(self._mixed, len(self._mixed)),
             )
         return self._state
 
@@ -244,9 +263,9 @@ class ChoiceFold:
         if choice.finish_reason:
             self._finish(choice.finish_reason)
         if choice.logprobs:
-            _put_end_to_end(self._logprobs, choice.logprobs, choice.logprobs)
+            size += _put_end_to_end(self._logprobs, choice.logprobs, choice.logprobs)
         if choice.__pydantic_extra__:
-            _put_end_to_end(self._extra, choice.__pydantic_extra__, _CHOICE_LISTS)
+            size += _put_end_to_end(self._extra, choice.__pydantic_extra__, _CHOICE_LISTS)
         return size
 
     def _finish(self, reason: FinishReason | str) -> None:
@@ -258,19 +277,40 @@ class ChoiceFold:
         size = 0
         if delta.role and not self._role:
             self._role = delta.role
+        if delta.reasoning_content or delta.reasoning or delta.__pydantic_extra__:
+            size += self._note_reasoning(delta)
         for name in _TEXTS:
             text: str | None = getattr(delta, name)
             if text:
                 size += self._message.add_text(name, text)
-        for fragment in delta.tool_calls or ():
-            call = self._calls.add(fragment)
-            if call is not None and call.text.fragments and fragment.function:
-                size += len(call.text.fragments[-1])
+        if delta.tool_calls:
+            before = self._calls.characters
+            for fragment in delta.tool_calls:
+                self._calls.add(fragment)
+            size += self._calls.characters - before
         if delta.function_call is not None:
             size += self._process_function_call(delta.function_call)
         if delta.__pydantic_extra__:
             size += self._process_extra(delta.__pydantic_extra__)
         return size
+
+    def _note_reasoning(self, delta: Delta) -> int:
+        """Keep the reasoning in order if it changes its field; returns how many characters that adds."""
+        spelling, text = find_reasoning(delta.reasoning_content, delta.reasoning, delta.__pydantic_extra__)
+        if not text:
+            return 0
+        added = 0
+        if self._mixed is None:
+            if self._spelling in ("", spelling):
+                self._spelling = spelling
+                return 0
+            grown = self._message.state().read()
+            so_far = find_reasoning(grown.get("reasoning_content"), grown.get("reasoning"), grown)[1]
+            self._mixed = Text()
+            self._mixed.fragments.append(so_far)
+            added = len(so_far)
+        self._mixed.fragments.append(text)
+        return added + len(text)
 
     def _process_function_call(self, fragment: FunctionCallDelta) -> int:
         name, text = self._function or ("", Text())
@@ -290,8 +330,7 @@ class ChoiceFold:
                 size += self._message.add_text(name, value)
             else:
                 plain[name] = value
-        _put_end_to_end(self._message, plain, _LISTS)
-        return size
+        return size + _put_end_to_end(self._message, plain, _LISTS)
 
     def _process_audio(self, audio: Mapping[str, Any]) -> int:
         size = 0
@@ -299,14 +338,21 @@ class ChoiceFold:
             if name in _AUDIO_TEXTS and isinstance(value, str):
                 size += self._audio.add_text(name, value)
             else:
-                keep_last(self._audio.plain, name, value)
+                size += keep_last(self._audio.plain, name, value)
+        check_fields(len(self._audio.plain))
         return size
 
 
-def keep_last(kept: dict[str, Any], name: str, value: Any) -> None:
-    """Keep the last value that is not null."""
-    if value is not None or name not in kept:
+def keep_last(kept: dict[str, Any], name: str, value: Any) -> int:
+    """Keep the last value that is not null; returns how many characters more that are."""
+    if name not in kept:
         kept[name] = value
+        return len(name) + size_of(value)
+    if value is None:
+        return 0
+    before = kept[name]
+    kept[name] = value
+    return 0 if value == before else size_of(value) - size_of(before)
 
 
 def without_names_of(model: type[BaseModel], fields: dict[str, Any]) -> dict[str, Any]:
@@ -314,10 +360,21 @@ def without_names_of(model: type[BaseModel], fields: dict[str, Any]) -> dict[str
     return {set_aside(name) if name in model.model_fields else name: value for name, value in fields.items()}
 
 
-def _put_end_to_end(grown: _Grown, fields: Mapping[str, Any], lists: Iterable[str]) -> None:
-    """Extend the lists among the fields that are named, and keep the last of the others."""
+def _put_end_to_end(grown: _Grown, fields: Mapping[str, Any], lists: Iterable[str]) -> int:
+    """Extend the lists among the fields that are named, and keep the last of the others.
+
+    Returns:
+        How many characters that adds.
+
+    Raises:
+        LimitExceededError: There are too many fields.
+    """
+    size = 0
     for name, value in fields.items():
         if is_list(value) and name in lists:
             grown.lists.setdefault(name, []).extend(value)
+            size += size_of(value)
         else:
-            keep_last(grown.plain, name, value)
+            size += keep_last(grown.plain, name, value)
+    check_fields(len(grown.plain) + len(grown.lists))
+    return size

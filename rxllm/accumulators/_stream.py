@@ -17,9 +17,9 @@ from typing import Any
 from rxllm.accumulators._choice import ChoiceFold, keep_last
 from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._snapshot import Snapshot, StreamState
-from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS
+from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, check_fields
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
-from rxllm.models import ChatCompletion, Message, StreamChoice, StreamChunk, Usage
+from rxllm.models import ChatCompletion, FinishReason, Message, StreamChoice, StreamChunk, Usage
 
 __all__ = ["StreamAccumulator"]
 
@@ -34,7 +34,8 @@ class StreamAccumulator:
     Args:
         max_tool_calls: How many tool calls a choice may have.
         max_choices: How many choices there may be.
-        max_characters: How much text there may be in all, arguments and reasoning included.
+        max_characters: How much text there may be in all: arguments, reasoning, and what else a provider sent, in
+            which a number counts as one.
         strict: Whether to raise a ``RepairError`` instead of putting something right.
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
 
@@ -81,12 +82,17 @@ class StreamAccumulator:
         Raises:
             ToolCallError: A fragment of a tool call fits nowhere.
             RepairError: ``strict``, and something had to be put right.
-            LimitExceededError: There are more calls, choices or characters than the limits admit.
+            LimitExceededError: There are more calls, choices or characters than the limits admit, or more than a
+                thousand unknown fields in one object.
         """
         self._log.position += 1
         for choice in chunk.choices:
             fold = self._choices.get(choice.index) or self._begin(choice)
             self._characters += fold.process(choice)
+        if chunk.__pydantic_extra__:
+            for name, value in chunk.__pydantic_extra__.items():
+                self._characters += keep_last(self._extra, name, value)
+            check_fields(len(self._extra))
         if self._characters > self._max_characters:
             raise LimitExceededError(
                 f"the answer is longer than {self._max_characters} characters",
@@ -97,9 +103,6 @@ class StreamAccumulator:
             self._take_head(chunk)
         if chunk.usage is not None and chunk.usage.__pydantic_fields_set__:
             self._take_usage(chunk)
-        if chunk.__pydantic_extra__:
-            for name, value in chunk.__pydantic_extra__.items():
-                keep_last(self._extra, name, value)
 
     def completion(self, *, ended: bool = False) -> ChatCompletion:
         """What has come, as the answer.
@@ -109,7 +112,7 @@ class StreamAccumulator:
                 choice without a ``finish_reason`` count nonetheless. By default they are incomplete.
 
         Returns:
-            The completion. It is ``complete`` if the stream has ended or every choice has.
+            The completion. It is ``complete`` if the stream has ended or every choice has, none of them in an error.
 
         Raises:
             ToolCallError: A finished call has no name, or more than one value for arguments. ``partial`` holds the
@@ -117,7 +120,7 @@ class StreamAccumulator:
             RepairError: ``strict``, and a finished call has no identifier or arguments; with ``partial``, too.
         """
         try:
-            return self._state(complete=ended or self._all_finished()).completion(ended=ended, strict=True)
+            return self._state(complete=self._is_complete(ended=ended)).completion(ended=ended, strict=True)
         except (RepairError, ToolCallError) as error:
             error.partial = self.partial()
             raise
@@ -141,10 +144,11 @@ class StreamAccumulator:
             The same as ``partial()``, but ``complete`` once every choice has finished; at the cost of what changed
             since the last snapshot: it is put together when it is read, as it was when it was taken.
         """
-        return Snapshot.of(self._state(complete=self._all_finished()))
+        return Snapshot.of(self._state(complete=self._is_complete()))
 
-    def _all_finished(self) -> bool:
-        return bool(self._choices) and all(fold.finish_reason for fold in self._choices.values())
+    def _is_complete(self, *, ended: bool = False) -> bool:
+        reasons = [fold.finish_reason for fold in self._choices.values()]
+        return FinishReason.ERROR not in reasons and (ended or (bool(reasons) and all(reasons)))
 
     def _state(self, *, complete: bool = False) -> StreamState:
         return StreamState(
@@ -176,6 +180,14 @@ class StreamAccumulator:
                 self._head.setdefault(name, value)
 
     def _take_usage(self, chunk: StreamChunk) -> None:
-        if self._usage is not None and self._usage != chunk.usage:
-            self._log.add("usage-replaced", None, self._usage, chunk.usage)
+        if _counts_something(self._usage):
+            if not _counts_something(chunk.usage):
+                return
+            if self._usage != chunk.usage:
+                self._log.add("usage-replaced", None, self._usage, chunk.usage)
         self._usage = chunk.usage
+
+
+def _counts_something(usage: Usage | None) -> bool:
+    """Whether a usage has a value that is not null."""
+    return usage is not None and any(value is not None for _, value in usage)

@@ -62,18 +62,22 @@ class ToolCallAccumulator:
             ToolCallError: A fragment fits nowhere, or comes for a call that was given away; or a finished call has
                 no name or arguments that are no JSON object. If calls before that one were good, those are returned
                 and the error is raised by the next ``process_chunk`` or ``finish``.
-            RepairError: ``strict``, and something had to be put right; for a finished call as above.
+            RepairError: ``strict``, and something had to be put right; as above.
             LimitExceededError: There are too many calls.
         """
         self._raise_pending()
         self._log.position += 1
         ready: list[GrowingCall] = []
-        for choice in chunk.choices:
-            if choice.delta.tool_calls:
-                ready += self._add(choice)
-            if choice.finish_reason:
-                ready += self._end(choice)
-        return self._emit(ready) if ready else []
+        try:
+            for choice in chunk.choices:
+                if choice.delta.tool_calls:
+                    ready += self._add(choice)
+                if choice.finish_reason:
+                    ready += self._end(choice)
+        except (RepairError, ToolCallError) as error:
+            # Choices before that one may have ended.
+            self._error = error
+        return self._emit(ready) if ready or self._error else []
 
     def finish(self) -> list[ToolCall]:
         """Take note that the stream ended in good order, so that all calls are finished.

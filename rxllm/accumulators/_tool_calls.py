@@ -8,10 +8,13 @@ Servers number the calls of a choice wrongly, twice or not at all. A fragment is
 3. A new identifier together with a name starts a call, even at an index in use; unless the call there still lacks
    both, or lacks the identifier and has the same name: then it is that call's.
 4. An index without an identifier continues the call that is open there, unless that call's arguments have
-   structurally closed and a name arrives: that starts a new one.
+   structurally closed and a name arrives: that starts a new one. If it is the same name without arguments, only the
+   arguments that follow tell: until then it is a repetition.
 5. With neither, the fragment goes to the only call whose arguments are structurally open. If there are several,
    that is an ambiguity, and an error. A name that is not the open call's starts a call if no arguments are under way.
-6. Names and identifiers are sticky. A name that goes on before the arguments have begun came in pieces.
+6. Names and identifiers are sticky. A name that goes on before the arguments have begun came in pieces, unless both
+   came in one chunk: then they are two calls.
+7. What a call may have is bounded: so many different fields besides the known ones.
 
 Nothing is allocated by index. Structural closure is tracked by a scan that sees each character once, and only when
 the question comes up.
@@ -26,16 +29,19 @@ from pydantic_core import to_json
 
 from rxllm.accumulators._json_scan import JSONScan
 from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators._size import size_of
 from rxllm.accumulators._text import Text
 from rxllm.exceptions import LimitExceededError, ToolCallError, excerpt
 from rxllm.models import FunctionCall, IncompleteToolCall, ToolCall, ToolCallDelta
 from rxllm.models._json import is_object
 
-__all__ = ["MAX_TOOL_CALLS", "CallState", "GrowingCall", "ToolCallFold"]
+__all__ = ["MAX_FIELDS", "MAX_TOOL_CALLS", "CallState", "GrowingCall", "ToolCallFold", "check_fields"]
 
 MAX_TOOL_CALLS = 1024
 """How many calls a choice may have by default."""
 
+MAX_FIELDS = 1000
+"""How many fields that no model names one object may have, so that copying them is no matter."""
 
 _DECODER = json.JSONDecoder()
 
@@ -128,12 +134,13 @@ class GrowingCall:
     Attributes:
         emitted: Whether the call was given away as finished; nothing may come for it any more.
         began: In which item of the stream it began.
+        named_again: Whether its name came once more, alone, after its arguments had closed.
         index: ``number`` of its ``CallState``, which describes the others.
     """
 
     __slots__ = (
         *("_scan", "_scanned", "_state", "began", "choice", "emitted", "extra", "function_extra"),
-        *("id", "index", "name", "serial", "text", "type"),
+        *("id", "index", "name", "named_again", "serial", "text", "type"),
     )
 
     def __init__(self, choice: int, serial: int, index: int, began: int) -> None:
@@ -148,6 +155,7 @@ class GrowingCall:
         self.extra: dict[str, Any] = {}
         self.function_extra: dict[str, Any] = {}
         self.emitted = False
+        self.named_again = False
         self._scan = JSONScan()
         self._scanned = 0
         self._state: CallState | None = None
@@ -186,9 +194,10 @@ class GrowingCall:
         self.text.fragments.append(arguments)
         self._state = None
 
-    def describe(self, call_id: str, name: str, fragment: ToolCallDelta, log: RepairLog) -> None:
-        """Add what a fragment says of the call besides its arguments."""
+    def describe(self, call_id: str, name: str, fragment: ToolCallDelta, log: RepairLog) -> int:
+        """Add what a fragment says of the call besides its arguments; returns how many characters that were."""
         self._state = None
+        before = (self.id, self.name, self.extra, self.function_extra)
         if call_id:
             self._identify(call_id, log)
         if name:
@@ -198,6 +207,8 @@ class GrowingCall:
         self.extra = _keep_first(self.extra, fragment.__pydantic_extra__)
         if fragment.function is not None:
             self.function_extra = _keep_first(self.function_extra, fragment.function.__pydantic_extra__)
+        after = (self.id, self.name, self.extra, self.function_extra)
+        return sum(size_of(new) - size_of(old) for new, old in zip(after, before, strict=True) if new is not old)
 
     def _identify(self, call_id: str, log: RepairLog) -> None:
         if not self.id:
@@ -243,15 +254,17 @@ class ToolCallFold:
 
     Attributes:
         calls: The calls, in the order in which they began.
+        characters: How much text they have, with all that was sent of them.
     """
 
     __slots__ = (
         *("_by_id", "_by_index", "_choice", "_log", "_max_tool_calls", "_next_index", "_open", "_ranks", "_states"),
-        *("_touched", "calls"),
+        *("_touched", "calls", "characters"),
     )
 
     def __init__(self, choice: int, log: RepairLog, max_tool_calls: int) -> None:
         self.calls: list[GrowingCall] = []
+        self.characters = 0
         self._choice = choice
         self._log = log
         self._max_tool_calls = max_tool_calls
@@ -294,11 +307,12 @@ class ToolCallFold:
             or fragment.__pydantic_extra__
             or (function and function.__pydantic_extra__)
         ):
-            call.describe(call_id, name, fragment, self._log)
+            self.characters += call.describe(call_id, name, fragment, self._log)
             if call_id:
                 self._by_id.setdefault(call_id, call)
         if arguments:
             call.append(arguments)
+            self.characters += len(arguments)
         return call
 
     def states(self) -> tuple[CallState, ...]:
@@ -345,7 +359,24 @@ class ToolCallFold:
         if there is None:
             # Some servers end a list of calls with an empty element.
             return self._begin(index) if call_id or name or arguments.strip() else None
-        return self._begin(index) if _is_another(there, call_id, name, arguments) else there
+        if _is_another(there, call_id, name, arguments) or self._is_beside(there, call_id, name):
+            return self._begin(index, "" if name else _name_to_come(there))
+        return self._noted(there, name, arguments)
+
+    def _is_beside(self, there: GrowingCall, call_id: str, name: str) -> bool:
+        """Whether a name is another than that of a call without arguments, and came in the same chunk."""
+        return (
+            there.began == self._log.position
+            and not (call_id or there.id or there.text.fragments)
+            and bool(name and there.name)
+            and name != there.name
+        )
+
+    def _noted(self, call: GrowingCall, name: str, arguments: str) -> GrowingCall:
+        """Note that a name was repeated after the arguments had closed: arguments that follow are another call's."""
+        if name and name == call.name and not arguments.strip() and call.closed:
+            call.named_again = True
+        return call
 
     def _place_by_id(self, known: GrowingCall, index: int | None, name: str, arguments: str) -> GrowingCall:
         if index is None or index == known.index:
@@ -371,6 +402,8 @@ class ToolCallFold:
                 return None
             if call_id or not self.calls:
                 return self._begin(None)
+            if again := _name_to_come(self.calls[-1]):
+                return self._begin(None, again)
         raise ToolCallError(
             f"a fragment of a tool call has no index and no identifier that is known, and {len(self._open)} calls are "
             f"open: {excerpt(arguments or name or call_id)}",
@@ -384,7 +417,9 @@ class ToolCallFold:
         if self._open or arguments.strip() or not self.calls:
             return None
         last = self.calls[-1]
-        return last if last.name == name and last.began != self._log.position else None
+        if last.name != name or last.began == self._log.position:
+            return None
+        return self._noted(last, name, arguments)
 
     def _is_other_name(self, call: GrowingCall, name: str) -> bool:
         """Whether a name without index cannot be meant for a call: the call has another, or is as new as the name."""
@@ -392,7 +427,8 @@ class ToolCallFold:
             return False
         return bool(call.name) and (call.name != name or call.began == self._log.position)
 
-    def _begin(self, index: int | None) -> GrowingCall:
+    def _begin(self, index: int | None, name: str = "") -> GrowingCall:
+        """Begin a call, whose name may have come already."""
         if len(self.calls) >= self._max_tool_calls:
             raise LimitExceededError(
                 f"choice {self._choice} has more than {self._max_tool_calls} tool calls",
@@ -406,6 +442,7 @@ class ToolCallFold:
         elif index in self._by_index:
             self._log.add("index-reused", (self._choice, serial), index, None)
         call = GrowingCall(self._choice, serial, index, self._log.position)
+        call.name = name
         self._next_index = max(self._next_index, index + 1)
         self._by_index[index] = call
         self.calls.append(call)
@@ -425,6 +462,8 @@ def _with_custom_as_function(fragment: ToolCallDelta) -> ToolCallDelta:
 
 def _is_another(there: GrowingCall, call_id: str, name: str, arguments: str) -> bool:
     """Whether a fragment, its identifier unknown, is of another call than the one at its index."""
+    if there.named_again and arguments.strip():
+        return True
     if call_id and name:
         if there.id or there.name not in ("", name):
             return True
@@ -437,6 +476,11 @@ def _is_another(there: GrowingCall, call_id: str, name: str, arguments: str) -> 
     if call_id:
         return bool(there.id) and bool(arguments.strip()) and there.closed
     return False
+
+
+def _name_to_come(call: GrowingCall) -> str:
+    """The name of the call after this one, if it came as a repetition of this one's."""
+    return call.name if call.named_again else ""
 
 
 def _conflicts(call: GrowingCall, name: str) -> bool:
@@ -457,4 +501,19 @@ def _is_glued(arguments: str) -> bool:
 def _keep_first(kept: dict[str, Any], more: dict[str, Any] | None) -> dict[str, Any]:
     """Add what is new. A new dictionary: states hold on to the old one."""
     new = {name: value for name, value in (more or {}).items() if value is not None and name not in kept}
-    return {**kept, **new} if new else kept
+    if not new:
+        return kept
+    check_fields(len(kept) + len(new))
+    return {**kept, **new}
+
+
+def check_fields(count: int) -> None:
+    """See that an object has not too many fields.
+
+    Raises:
+        LimitExceededError: It has.
+    """
+    if count > MAX_FIELDS:
+        raise LimitExceededError(
+            f"an object has more than {MAX_FIELDS} fields that are unknown", limit="MAX_FIELDS", maximum=MAX_FIELDS
+        )

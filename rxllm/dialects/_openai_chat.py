@@ -7,21 +7,24 @@ Rules:
 2. ``[DONE]`` ends the stream. Whatever follows is ignored.
 3. A stream that ends without it is whole if every choice that was seen has a ``finish_reason``, and at least one
    was seen. Otherwise it is truncated.
-4. An error together with choices is both: first the chunk, then the error.
+4. An error together with choices, or in one of them, is both: first the chunk, then the error.
 5. Events that carry nothing (empty data, pings, comments that a proxy turned into data) give no chunk.
+6. A whole message in the place of a delta is one, unless deltas of the choice said it already: then it is an extra.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from types import MappingProxyType
 from typing import Any, cast
 
 from loguru import logger
 
 from rxllm.dialects._base import WireItem
-from rxllm.dialects._stream_error import error_from, is_error
+from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error
 from rxllm.dialects._surrogates import SurrogateHalves
 from rxllm.exceptions import (
     EXCERPT_LENGTH,
@@ -31,7 +34,7 @@ from rxllm.exceptions import (
     TruncatedStreamError,
     excerpt,
 )
-from rxllm.models import ChatRequest, Repair, StreamChoice, StreamChunk, Usage
+from rxllm.models import ChatRequest, Delta, Repair, StreamChoice, StreamChunk, Usage
 from rxllm.models._json import loads
 from rxllm.wire._event import ServerSentEvent
 
@@ -47,6 +50,7 @@ _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 _TEXT_FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
 _NOTHING: tuple[StreamChunk, ...] = ()
 _MAX_REPAIRS = 1000
+_FIELD_NAMES = re.compile(r"(?:data:\s*+)++")
 
 _validate = StreamChunk.__pydantic_validator__.validate_json
 
@@ -100,7 +104,7 @@ class OpenAIChatDecoder:
         repairs: What was put right in the framing, the first thousand.
     """
 
-    __slots__ = ("_dialect", "_finished", "_halves", "_position", "_seen", "_texts", "done", "repairs")
+    __slots__ = ("_begun", "_dialect", "_finished", "_halves", "_position", "_seen", "_texts", "done", "repairs")
 
     def __init__(self, dialect: OpenAIChat) -> None:
         self.done = False
@@ -109,6 +113,8 @@ class OpenAIChatDecoder:
         self._position = -1
         self._seen: set[int] = set()
         self._finished: set[int] = set()
+        # The choices that a delta of the server's own has said something of.
+        self._begun: set[int] = set()
         self._texts: dict[tuple[int, str], str] = {}
         self._halves = SurrogateHalves()
 
@@ -159,15 +165,45 @@ class OpenAIChatDecoder:
                 chunk.usage = _usage_in(extra["x_groq"])
         if len(choices) > 1:
             _number(choices)
+        error: APIStreamError | None = None
         for choice in choices:
+            if choice.index not in self._begun and _says_something(choice.delta):
+                self._begun.add(choice.index)
             if choice.__pydantic_extra__:
-                _take_from_extras(chunk, choice, choice.__pydantic_extra__)
+                try:
+                    error = self._take_from_extras(chunk, choice, choice.__pydantic_extra__) or error
+                except ValueError as problem:
+                    return self._refuse(data, "it is malformed", problem)
+        for choice in choices:
             self._seen.add(choice.index)
             if choice.finish_reason:
                 self._finished.add(choice.index)
             if self._dialect.cumulative_text:
                 self._keep_what_is_new(choice)
-        return (chunk,)
+        return (chunk,) if error is None else _then_raise(chunk, error)
+
+    def _take_from_extras(
+        self, chunk: StreamChunk, choice: StreamChoice, extra: dict[str, Any]
+    ) -> APIStreamError | None:
+        """Read what some servers put into a choice: the usage, an error, or a whole message instead of a delta.
+
+        Returns:
+            The error, if there is one.
+
+        Raises:
+            ValueError: The message is none.
+        """
+        if chunk.usage is None and "usage" in extra:
+            chunk.usage = _usage_in(extra)
+        if (
+            isinstance(extra.get("message"), dict)
+            and "delta" not in choice.model_fields_set
+            and choice.index not in self._begun
+        ):
+            whole = StreamChunk.from_wire({"choices": [{"delta": extra["message"]}]})
+            del extra["message"]
+            choice.delta = whole.choices[0].delta
+        return error_from({"error": extra["error"]}, self._position) if extra.get("error") else None
 
     def _decode_leniently(self, data: str | bytes) -> Iterable[StreamChunk]:
         text = data if isinstance(data, str) else data.decode(errors="replace")
@@ -184,8 +220,10 @@ class OpenAIChatDecoder:
         text = data.strip()
         if name == "error":
             raise error_from(_value_of(text), self._position)
-        if not text or name in _KEEP_ALIVES:
+        if not text:
             return _NOTHING
+        if name in _KEEP_ALIVES:
+            return self._decode_keep_alive(text)
         if text == _DONE:
             self.done = True
             return _NOTHING
@@ -194,19 +232,29 @@ class OpenAIChatDecoder:
         if text[0] == ":":
             self._report("comment-as-data", text, None)
             return _NOTHING
-        if text.startswith("data:"):
-            inner = text.removeprefix("data:")
+        if field_names := _FIELD_NAMES.match(text):
+            # All of them at once, so that this calls itself but once.
+            inner = text[field_names.end() :]
             self._report("field-name-in-data", text, inner)
             return self._decode_other(name, inner)
         return self._refuse(text, "it is no JSON object")
+
+    def _decode_keep_alive(self, text: str) -> Iterable[StreamChunk]:
+        """Decode the data of an event that is named like a ping: nothing, unless something of an answer is in it."""
+        try:
+            chunk = StreamChunk.from_wire(text)
+        except ValueError:
+            return _NOTHING
+        return self._accept(text, chunk) if chunk.choices or chunk.usage else _NOTHING
 
     def _decode_no_chunk(
         self, data: str | bytes, chunk: StreamChunk, extra: Mapping[str, Any]
     ) -> Iterable[StreamChunk]:
         """Decode an object that has nothing of a chunk: a ping, an error in words of its own, or neither."""
-        if extra.get("type") in _KEEP_ALIVES:
+        kind = extra.get("type")
+        if isinstance(kind, str) and kind in _KEEP_ALIVES:
             return _NOTHING
-        if chunk.object == "error" or "message" in extra:
+        if chunk.object == "error" or has_words_of_error(extra):
             return self._fail(data, None)
         return self._refuse(data, "it has nothing of a chunk")
 
@@ -260,23 +308,31 @@ def _is_chunk(chunk: StreamChunk, extra: Mapping[str, Any]) -> bool:
     """Whether an object without choices is a chunk nonetheless: of usage, of filter results, a placeholder."""
     if "choices" in chunk.model_fields_set or chunk.usage is not None:
         return chunk.object != "error"
-    return chunk.object != "error" and "message" not in extra and not _CHUNK_FIELDS.isdisjoint(chunk.model_fields_set)
+    if chunk.object == "error" or has_words_of_error(extra):
+        return False
+    return not _CHUNK_FIELDS.isdisjoint(chunk.model_fields_set)
 
 
 def _number(choices: Sequence[StreamChoice]) -> None:
-    """Give choices without an index the one of their place."""
+    """Give choices without an index the one of their place, or the first that is free if another choice has that."""
+    taken = {choice.index for choice in choices if "index" in choice.model_fields_set}
+    free = (index for index in count() if index not in taken)
     for place, choice in enumerate(choices):
         if "index" not in choice.model_fields_set:
-            choice.index = place
+            choice.index = next(free) if place in taken else place
+            taken.add(choice.index)
 
 
-def _take_from_extras(chunk: StreamChunk, choice: StreamChoice, extra: dict[str, Any]) -> None:
-    """Read what some servers put into a choice: the usage, or a whole message instead of a delta."""
-    if chunk.usage is None and "usage" in extra:
-        chunk.usage = _usage_in(extra)
-    if "message" in extra and "delta" not in choice.model_fields_set and isinstance(extra["message"], dict):
-        whole = StreamChunk.from_wire({"choices": [{"delta": extra.pop("message")}]})
-        choice.delta = whole.choices[0].delta
+def _says_something(delta: Delta) -> bool:
+    """Whether a delta has text or calls."""
+    return bool(
+        delta.content
+        or delta.tool_calls
+        or delta.reasoning_content
+        or delta.reasoning
+        or delta.refusal
+        or delta.function_call
+    )
 
 
 def _usage_in(fields: Any) -> Usage | None:

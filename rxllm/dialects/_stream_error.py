@@ -1,8 +1,8 @@
 """Error objects in the middle of a stream, as servers word them.
 
 There is no standard. What is read here: ``{"error": {"type", "code", "message"}}``, ``{"error": "text"}``,
-``{"type": "error", …}``, ``{"object": "error", …}``, the same fields at the top level, and plain text in an event
-named ``error``.
+``{"type": "error", …}``, ``{"object": "error", …}``, the same fields at the top level or in a choice,
+``{"detail": …}``, ``{"error_code": …, "error_msg": …}``, and plain text in an event named ``error``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from rxllm.exceptions import APIStreamError, excerpt
 
-__all__ = ["error_from", "is_error"]
+__all__ = ["error_from", "has_words_of_error", "is_error"]
 
 _RETRYABLE = frozenset(
     {
@@ -29,12 +29,23 @@ _PERMANENT = frozenset({"insufficientquota", "billinghardlimitreached", "quotaex
 """Kinds that come with the status of a rate limit and yet do not pass by waiting."""
 
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
-_SERVER_FAULT = 500
+_STATUS_LENGTH = 3
+_SERVER_FAULTS = range(500, 600)
+"""Statuses of HTTP (RFC 9110, section 15.6). Larger numbers are codes of an application, and say nothing."""
+
+_MESSAGES = ("message", "error_message", "error_msg", "detail", "msg")
+_CODES = ("code", "error_code", "status_code", "status")
+_WORDS = ("message", "detail", "error_code", "error_msg", "error_message")
 
 
 def is_error(fields: Mapping[str, Any]) -> bool:
     """Whether an object says of itself that it is an error."""
     return bool(fields.get("error")) or fields.get("type") == "error" or fields.get("object") == "error"
+
+
+def has_words_of_error(fields: Mapping[str, Any]) -> bool:
+    """Whether an object that is nothing else has fields that only an error has."""
+    return any(fields.get(name) is not None for name in _WORDS)
 
 
 def error_from(value: Any, position: int) -> APIStreamError:
@@ -52,8 +63,8 @@ def error_from(value: Any, position: int) -> APIStreamError:
     inner = outer.get("error") or outer
     fields: Mapping[str, Any] = cast("Mapping[str, Any]", inner) if isinstance(inner, Mapping) else {"message": inner}
     kind = _text(_first(fields, outer, "type", "error_type", ignore="error"))
-    code = _code(_first(fields, outer, "code", "error_code", "status_code", "status"))
-    message = _text(_first(fields, outer, "message", "error_message", "detail", "msg"))
+    code = _code(_first(fields, outer, *_CODES))
+    message = _text(_first(fields, outer, *_MESSAGES))
     return APIStreamError(
         message or f"the server reported an error: {shown}",
         type=kind,
@@ -85,8 +96,15 @@ def _is_retryable(*signs: str | int | None) -> bool:
     words = {_word(sign) for sign in signs if isinstance(sign, str)}
     if words & _PERMANENT:
         return False
-    numbers = [int(sign) for sign in signs if isinstance(sign, int) or (isinstance(sign, str) and sign.isdecimal())]
-    return bool(words & _RETRYABLE) or any(number in _RETRYABLE_STATUS or number >= _SERVER_FAULT for number in numbers)
+    statuses = {_status(sign) for sign in signs}
+    return bool(words & _RETRYABLE) or any(each in _RETRYABLE_STATUS or each in _SERVER_FAULTS for each in statuses)
+
+
+def _status(sign: str | int | None) -> int | None:
+    """A number as one; of text only if it is short enough for a status, since it may have any length."""
+    if isinstance(sign, str):
+        return int(sign) if sign.isdecimal() and len(sign) <= _STATUS_LENGTH else None
+    return sign
 
 
 def _word(text: str) -> str:

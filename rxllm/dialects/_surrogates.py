@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rxllm.models._json import is_list, is_object, loads_unscrubbed, scrub
+from rxllm.models._json import is_list, loads_unscrubbed, scrub
 
 __all__ = ["SurrogateHalves"]
 
@@ -38,16 +38,15 @@ class SurrogateHalves:
         return bool(self._waiting) or "\\ud" in text.lower()
 
     def loads(self, text: str) -> Any:
-        """Read an event, with the halves put together.
+        """Read an event that is an object, with the halves put together.
 
         Raises:
             LimitExceededError: It is nested too deep.
             ValueError: It is no JSON.
         """
         value = loads_unscrubbed(text)
-        if is_object(value):
-            for choice in _objects(value.get("choices")):
-                self._join(choice)
+        for choice in _objects(value.get("choices")):
+            self._join(choice)
         return scrub(value)
 
     def _join(self, choice: dict[str, Any]) -> None:

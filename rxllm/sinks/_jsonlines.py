@@ -23,8 +23,8 @@ class JSONLinesSink(StoreSink):
         path: The file; made if there is none.
         fsync: Whether the end waits for the disk. Without it, a loss of power may take the last seconds, but
             nothing else does.
-        stream_id: Names each new stream, to be found again under that name; by default a random identifier. No two
-            streams in a file may have the same.
+        stream_id: Names each new stream, to be found again under that name; by default a random identifier. Where
+            two streams in a file have the same, the one that began last counts; two at once are a ``RecordingError``.
 
     Example:
         >>> import pathlib, reactivex, rxllm, tempfile

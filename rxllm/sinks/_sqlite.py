@@ -17,7 +17,8 @@ class SQLiteSink(StoreSink):
 
     Several streams, sinks and processes may write into one file at once. Each batch is a transaction; when the end of
     the stream goes on downstream, everything is on the disk. After ``kill -9`` the file opens and holds all but the
-    batch under way. Beside the items it holds what they amount to: the final message, or what there is of it.
+    batch under way. Beside the items it holds what they amount to: the final message, or what there is of it. What is
+    finished can be read where nothing can be written, too.
 
     Args:
         path: The file; made if there is none.

@@ -11,8 +11,9 @@ Rules:
 2. A file is only ever appended to, whole lines at a time, so several processes may write to one.
 3. A line that is not whole is the work of a process that was killed, or of a full disk. Readers skip it; a writer looks
    at the last byte before each batch, and starts on a new line.
-4. A batch that could only be written in part is the last of its stream: no other is taken. The ending says how many
-   items count, and readers pass over those beyond. Of a stream that was cut, a beginning of the last batch may count.
+4. A batch that could only be written in part is the last of its stream: no other is taken. The ending, which is no
+   "completed" then, says how many items count, and readers pass over those beyond. Where there is no ending, the
+   beginning of a batch counts.
 5. Where two streams have one identifier, the one that began last counts. Two at once in one process are refused.
 6. Readers see a file as it was when they began to read, up to the end of the last whole line.
 7. A file that begins with something else is refused, and left as it is. Lines that a process was killed in may come
@@ -38,6 +39,9 @@ __all__ = ["JSONLinesReader", "JSONLinesWriter"]
 VERSION = 1
 
 Fields: TypeAlias = Mapping[str, Any]
+
+# What of a file changes when it is written to, or replaced.
+_State: TypeAlias = tuple[int, int, int]
 
 # A line that was read: the information of a beginning, an item or an ending.
 Record: TypeAlias = RecordingInfo | ItemRecord | EndRecord
@@ -151,6 +155,8 @@ class JSONLinesReader:
         self._path = Path(path)
         with as_recording_errors(self._path), self._path.open("rb") as file:
             _require_recordings(file)
+        # Where the streams are, and in which state of the file: who lists them mostly reads one of them next.
+        self._seen: tuple[_State, dict[str, _Extent]] | None = None
 
     def recordings(self) -> list[RecordingInfo]:
         """All streams, in the order in which they began."""
@@ -170,8 +176,7 @@ class JSONLinesReader:
                 yield batch
                 yield record
                 return
-            # The beginning is no item; those beyond the number in the ending are what a failed batch left.
-            if isinstance(record, RecordingInfo) or record.position >= extent.info.items:
+            if isinstance(record, RecordingInfo) or not extent.counts(record):
                 continue
             batch.append(record)
             size += len(place)
@@ -185,6 +190,14 @@ class JSONLinesReader:
 
     def _extents(self) -> dict[str, _Extent]:
         """Where in the file the streams are."""
+        with as_recording_errors(self._path):
+            file = self._path.stat()
+        state = (file.st_ino, file.st_size, file.st_mtime_ns)
+        if self._seen is None or self._seen[0] != state:
+            self._seen = (state, self._find())
+        return self._seen[1]
+
+    def _find(self) -> dict[str, _Extent]:
         extents: dict[str, _Extent] = {}
         for stream, record, place in self._records():
             if isinstance(record, RecordingInfo):
@@ -216,6 +229,10 @@ class _Extent:
     info: RecordingInfo
     start: int
     stop: int
+
+    def counts(self, item: ItemRecord) -> bool:
+        """Whether an item was not left by a batch that failed."""
+        return self.info.ending in {None, "completed"} or item.position < self.info.items
 
     def extend(self, record: ItemRecord | EndRecord, stop: int) -> None:
         """Take in one more record, which stops there."""

@@ -7,7 +7,9 @@ an extra field, of which JSON would make something else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast, get_args
 
 from pydantic import BaseModel
@@ -15,6 +17,10 @@ from pydantic import BaseModel
 from rxllm.models import Repair
 
 __all__ = ["dump", "plain"]
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
 
 class _Shape(NamedTuple):
@@ -30,7 +36,8 @@ def plain(value: object) -> Any:
     Raises:
         TypeError: It is, or contains, something else, of which JSON would give back another value or none.
     """
-    if value is None or isinstance(value, str | int | float):
+    # The exact types first: these lines run for each field of each chunk.
+    if type(value) in _SCALARS or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, list):
         return [plain(each) for each in cast("list[object]", value)]
@@ -49,13 +56,16 @@ def dump(model: BaseModel) -> dict[str, Any]:
     given = model.model_fields_set
     dumped: dict[str, Any] = {}
     for name, value in model.__dict__.items():
-        if name in shape.left_out:
+        if type(value) in _SCALARS:
+            if name in given and name not in shape.left_out:
+                dumped[name] = value
+        elif name in shape.left_out:
             continue
-        if name in given:
+        elif name in given:
             dumped[name] = _nested(value) if name in shape.nested else plain(value)
-        elif isinstance(value, BaseModel | list | dict) and (filled := _nested(cast("object", value))):
+        elif isinstance(value, (BaseModel, list, dict)) and (filled := _nested(cast("object", value))):
             dumped[name] = filled
-    for name, value in (model.model_extra or {}).items():
+    for name, value in (model.model_extra or _NO_FIELDS).items():
         dumped[name] = plain(value)
     return dumped
 

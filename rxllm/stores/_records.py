@@ -9,9 +9,10 @@ Rules:
 4. Readers and writers block, and belong to one thread.
 
 How items come back: a ``StreamChunk`` and the other models of ``rxllm.models``, a ``ServerSentEvent``, ``str``,
-``bytes`` and JSON values as themselves. These change: a class derived from a model of ours comes back as that model,
-other pydantic models and dataclasses as the ``dict`` that their JSON stands for (also in ``before`` and ``after`` of a
-repair), and a ``ToolResult`` without what its ``model_dump`` leaves out. All else is refused: tuples, sets, dates, iterators, keys that are no strings.
+``bytes`` and JSON values as themselves. These change: a class derived from a model of ours comes back as that model;
+other pydantic models and dataclasses as the ``dict`` that their JSON stands for, also in ``before`` and ``after`` of a
+repair; a ``ToolResult`` without what its ``model_dump`` leaves out. All else is refused: tuples, sets, dates,
+iterators, keys that are no strings.
 """
 
 from __future__ import annotations

@@ -263,7 +263,9 @@ def _is_out_of_reach(error: sqlite3.OperationalError) -> bool:
 
 
 def _log_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
+    # It lies beside the file, not beside a link to it.
+    file = path.resolve()
+    return file.with_name(f"{file.name}-wal")
 
 
 def _text(value: object) -> str:

@@ -35,7 +35,7 @@ def corpus() -> list[Any]:
     return cases
 
 
-def decode(wire: bytes, size: int) -> tuple[list[StreamChunk], RxllmError | None]:
+def decode(wire: bytes, size: int) -> tuple[list[StreamChunk], RxllmError | None, bool]:
     events = SSEDecoder()
     decoder = get_dialect("openai-chat").decoder()
     chunks: list[StreamChunk] = []
@@ -45,8 +45,8 @@ def decode(wire: bytes, size: int) -> tuple[list[StreamChunk], RxllmError | None
                 chunks.extend(decoder.decode(event))
         decoder.close()
     except RxllmError as error:
-        return chunks, error
-    return chunks, None
+        return chunks, error, decoder.done
+    return chunks, None, decoder.done
 
 
 def accumulate(chunks: list[StreamChunk], *, ended: bool) -> ChatCompletion:
@@ -77,19 +77,21 @@ def expected(choice: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("case", "wire"), corpus())
 def test_stream(case: dict[str, Any], wire: bytes) -> None:
-    chunks, error = decode(wire, len(wire))
+    chunks, error, done = decode(wire, len(wire))
     completion = accumulate(chunks, ended=error is None)
     want = case["expected"]
     assert [described(choice) for choice in completion.choices] == [expected(choice) for choice in want["choices"]]
     assert (completion.usage and completion.usage.model_dump(exclude_unset=True)) == want["usage"]
     for name, value in want["meta"].items():
-        real = next((each for chunk in chunks if (each := chunk.model_dump().get(name))), value)
+        real = value or next((each for chunk in chunks if (each := chunk.model_dump().get(name))), value)
         assert completion.model_dump()[name] == ("chat.completion" if name == "object" else real)
-    check_end(case, error)
+    check_end(case, error, done=done)
 
 
-def check_end(case: dict[str, Any], error: RxllmError | None) -> None:
+def check_end(case: dict[str, Any], error: RxllmError | None, *, done: bool) -> None:
     want = case["expected"]
+    # What follows an error is not looked at.
+    assert done == (want["sse"]["done_sentinel"] and not isinstance(error, APIStreamError))
     if want["error"] is not None:
         assert isinstance(error, APIStreamError)
         assert {"message": str(error), "type": error.type, "code": error.code}.items() <= want["error"].items()
@@ -97,6 +99,14 @@ def check_end(case: dict[str, Any], error: RxllmError | None) -> None:
         assert isinstance(error, TruncatedStreamError)
     else:
         assert error is None
+
+
+@pytest.mark.parametrize(("case", "wire"), corpus())
+def test_events_are_counted(case: dict[str, Any], wire: bytes) -> None:
+    want = case["expected"]["sse"]
+    events = SSEDecoder().feed(wire)
+    assert len(events) == want["events"]
+    assert any(event.data == "[DONE]" for event in events) == want["done_sentinel"]
 
 
 def emit(accumulator: ToolCallAccumulator, chunks: list[StreamChunk]) -> Iterator[ToolCall]:
@@ -108,7 +118,7 @@ def emit(accumulator: ToolCallAccumulator, chunks: list[StreamChunk]) -> Iterato
 @pytest.mark.parametrize("eager", [False, True])
 @pytest.mark.parametrize(("case", "wire"), corpus())
 def test_stream_of_calls(case: dict[str, Any], wire: bytes, *, eager: bool) -> None:
-    chunks, _ = decode(wire, 100)
+    chunks, _, _ = decode(wire, 100)
     calls = [call for choice in case["expected"]["choices"] for call in choice["tool_calls"]]
     whole = [call for call in calls if call["arguments_json"] is not None]
     emitted: list[ToolCall] = []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,3 +19,27 @@ def test_each_length_reads_the_same_whatever_was_read_before(fragments: list[str
     assert text.read() == "".join(fragments)
     text.fragments.append("more")
     assert text.read() == "".join(fragments) + "more"
+
+
+class Interrupted(list[str]):
+    """Fragments, the reading of which is interrupted by another reader."""
+
+    text: Text
+    result = ""
+
+    def __getitem__(self, index: Any) -> Any:
+        if not self.result:
+            self.result = "under way"
+            self.result = self.text.read(3)
+        return super().__getitem__(index)
+
+
+def test_two_threads_read_at_once() -> None:
+    text = Text()
+    fragments = text.fragments = Interrupted(["a", "b", "c"])
+    fragments.text, fragments.result = text, "not yet"
+    assert text.read(1) == "a"
+    fragments.result = ""
+    assert text.read(2) == "ab"
+    assert fragments.result == "abc"
+    assert text.read() == "abc"

@@ -125,7 +125,7 @@ def test_a_field_name_in_the_data_is_reported() -> None:
     decoder = OpenAIChat().decoder()
     for _ in range(1500):
         assert len(list(decoder.decode('data: {"choices": []}'))) == 1
-    assert decoder.repairs[0] == Repair("field-name-in-data", 0, "'data: {\"choices\": []}'", "' {\"choices\": []}'")
+    assert decoder.repairs[0] == Repair("field-name-in-data", 0, "'data: {\"choices\": []}'", "'{\"choices\": []}'")
     assert len(decoder.repairs) == 1000
 
 

@@ -35,7 +35,7 @@ def code_units(text: str) -> list[str]:
     return [chr(int.from_bytes(encoded[at : at + 2], "big")) for at in range(0, len(encoded), 2)]
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"])), st.booleans())
+@given(text=st.text(st.characters(exclude_categories=["Cs"])), as_bytes=st.booleans())
 def test_text_cut_by_code_units(text: str, *, as_bytes: bool) -> None:
     units = code_units(text)
     for name in ("content", "reasoning_content", "refusal"):
@@ -83,6 +83,7 @@ def test_a_half_without_the_other_is_replaced() -> None:
     "event",
     [
         '{"choices":[{"index":0,"delta":null},{"delta":{"content":"b","tool_calls":[{"function":null}]}}]}',
+        '{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":{}}}]}}]}',
         '{"choices":null,"usage":{"total_tokens":1}}',
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -83,6 +84,18 @@ def test_words_that_nobody_listed_are_kept() -> None:
         ({"delta": {"tool_calls": {"index": 1}}}, {"delta": {"tool_calls": [{"index": 1}]}}),
         ({"logprobs": []}, {"logprobs_original": []}),
         ({"finish_reason": ""}, {"finish_reason": ""}),
+        ({"finish_reason": False}, {"finish_reason_original": False}),
+        ({"finish_reason": 0}, {"finish_reason_original": 0}),
+        ({"finish_reason": 2}, {"finish_reason": "2"}),
+        ({"delta": []}, {}),
+        ({"delta": ""}, {}),
+        ({"delta": {"function_call": []}}, {"delta": {}}),
+        ({"delta": {"tool_calls": [{"id": "a", "function": []}]}}, {"delta": {"tool_calls": [{"id": "a"}]}}),
+        ({"delta": {"reasoning": []}}, {"delta": {"reasoning": None, "reasoning_original": []}}),
+        (
+            {"delta": {"tool_calls": [{"index": "a"}, {"index": "b"}]}},
+            {"delta": {"tool_calls": [{"index_original": "a"}, {"index_original": "b"}]}},
+        ),
         ({"delta": {"content": 5}}, {"delta": {"content": "5"}}),
         ({"delta": {"content": False}}, {"delta": {"content_original": False}}),
         ({"delta": {"content": []}}, {"delta": {"content": None, "content_parts": []}}),
@@ -164,6 +177,10 @@ def test_a_chunk_as_servers_send_it(chunk: dict[str, Any], expected: dict[str, A
         '{"choices": [{"delta": {"tool_calls": [5]}}]}',
         '{"choices": [{"delta": {"tool_calls": [{"function": {"name": []}}]}}]}',
         '{"choices": [{"finish_reason": {}}]}',
+        '{"choices": [{"finish_reason": true}]}',
+        '{"choices": {"0": {"delta": {"content": "a"}}}}',
+        '{"choices": [' + "{}," * 10_000 + "null, {}]}",
+        '{"choices": [' + '{"index": "x"},' * 200 + "{}]}",
         '{"id": "a}',
         '{"x": ' + "9" * 5000 + "}",
     ],
@@ -217,7 +234,15 @@ def test_duplicate_keys() -> None:
         ({"reasoning": "a", "x": 1}, "a"),
         ({"reasoning": "a", "reasoning_content": "b"}, "b"),
         ({"reasoning": "a", "reasoning_content": ""}, "a"),
-        ({"reasoning": {"text": "a"}}, None),
+        ({"reasoning": {"text": "a"}}, "a"),
+        ({"reasoning": {"x": "a"}}, None),
+        ({"reasoning_content": [{"type": "text", "text": "a"}, "b", 5]}, "ab"),
+        ({"reasoning_text": "a"}, "a"),
+        ({"reasoning_text": "a", "reasoning": "b"}, "b"),
+        ({"thinking": "a"}, "a"),
+        ({"thinking": 5}, None),
+        ({"reasoning_details": [{"type": "reasoning.text", "text": "a"}, {"summary": "b"}, {"data": "x"}]}, "ab"),
+        ({"content": [{"type": ["thinking"], "text": "a"}]}, None),
         ({"content": [{"type": "thinking", "thinking": "a"}, {"type": "text", "text": "b"}, "c", 5]}, "a"),
         ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}, {"text": "b"}]}]}, "ab"),
         ({"content": [{"type": "reasoning", "text": "a"}]}, "a"),
@@ -226,6 +251,18 @@ def test_duplicate_keys() -> None:
 )
 def test_row_22_reasoning_is_read_from_one_place(fields: dict[str, Any], expected: str | None) -> None:
     assert delta(**fields).reasoning_text == expected
+
+
+@pytest.mark.parametrize("text", ['{"choices":[%s]}', '{"choices":[{"delta":{"tool_calls":[%s]}}]}'])
+def test_one_event_of_many_mistakes_costs_little(text: str) -> None:
+    event = text % ("5," * 200_000 + "5")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="none"):
+            StreamChunk.from_wire(event)
+        assert tracemalloc.get_traced_memory()[1] < 50 * len(event)
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_subclass_reads_itself() -> None:

@@ -73,6 +73,25 @@ def test_a_message_of_a_server_that_answers_at_once() -> None:
             {"role": "assistant", "function_call": {"name": "w", "arguments": "{}"}},
         ),
         (Message(audio={"id": "i", "data": "AA"}), {"role": "assistant", "audio": {"id": "i"}}),
+        (
+            Message.model_validate(
+                {
+                    "content": "a",
+                    "role_original": False,
+                    "reasoning_joined": "b",
+                    "function_call": {"name": "w", "x": 1, "arguments_original": []},
+                    "tool_calls": [
+                        {"id": "a", "index_original": "?", "function": {"name": "w", "arguments_original": []}}
+                    ],
+                }
+            ),
+            {
+                "role": "assistant",
+                "content": "a",
+                "function_call": {"name": "w", "arguments": "{}", "x": 1},
+                "tool_calls": [{"id": "a", "type": "function", "function": {"name": "w", "arguments": "{}"}}],
+            },
+        ),
         (Message(audio={"data": "AA"}), {"role": "assistant", "audio": {"data": "AA"}}),
     ],
 )

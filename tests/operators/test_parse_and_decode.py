@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -11,7 +12,8 @@ from reactivex.subject import Subject
 
 import rxllm
 from rxllm import operators as ops
-from rxllm.dialects import OpenAIChat
+from rxllm.dialects import OpenAIChat, WireItem
+from rxllm.dialects._openai_chat import OpenAIChatDecoder
 from rxllm.exceptions import (
     APIStreamError,
     DecodeError,
@@ -54,6 +56,38 @@ def test_parse_completes_with_the_source_if_every_choice_has_finished() -> None:
     marbles = Marbles()
 
     assert_marbles(marbles.run(marbles.cold("-a-f|", FRAMES).pipe(ops.parse())), "-a-f|", TEXT)
+
+
+class LazyDecoder(OpenAIChatDecoder):
+    def decode(self, event: WireItem) -> Iterator[rxllm.StreamChunk]:
+        yield from super().decode(event)
+
+
+class LazyDialect(OpenAIChat):
+    def decoder(self) -> LazyDecoder:
+        return LazyDecoder(self)
+
+
+def test_parse_takes_chunks_that_a_dialect_makes_one_by_one() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a-f-d-b-|", FRAMES, d="[DONE]")
+
+    assert_marbles(marbles.run(source.pipe(ops.parse(LazyDialect()))), "-a-f-|", TEXT)
+
+
+def test_parse_lets_an_event_that_comes_from_within_the_emission_wait() -> None:
+    source: Subject[Any] = Subject()
+    seen: list[str | None] = []
+
+    def on_next(chunk: rxllm.StreamChunk) -> None:
+        if not seen:
+            source.on_next(FRAMES["b"])
+        seen.append(chunk.choices[0].delta.content)
+
+    source.pipe(ops.parse()).subscribe(on_next)
+    source.on_next(FRAMES["a"])
+
+    assert seen == ["Hel", "lo"]
 
 
 def test_parse_tells_a_cut_from_an_end() -> None:

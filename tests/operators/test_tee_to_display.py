@@ -190,8 +190,10 @@ async def test_a_display_whose_stream_was_left_shows_what_came_until_then() -> N
         reactivex.concat(reactivex.of("Hello"), reactivex.never()).pipe(ops.tee_to_display(screen)).subscribe()
     )
 
+    (writer,) = asyncio.all_tasks() - before
+
     subscription.dispose()
-    await asyncio.wait(asyncio.all_tasks() - before)
+    await asyncio.wait({writer})
 
     assert screen.getvalue() == "Hello\n"
 

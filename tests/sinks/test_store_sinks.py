@@ -19,7 +19,7 @@ from reactivex import Observable
 from reactivex import operators as rx_ops
 
 from rxllm import operators as ops
-from rxllm.exceptions import ChunkTimeoutError, RecordingError, StreamInterruptedError
+from rxllm.exceptions import BufferOverflowError, ChunkTimeoutError, RecordingError, StreamInterruptedError
 from rxllm.models import ChatCompletion, StreamChunk
 from rxllm.sinks import JSONLinesSink, SQLiteSink, StoreSink
 from rxllm.sources._recording import from_recording, list_recordings
@@ -171,10 +171,10 @@ async def test_seconds_are_those_since_the_beginning(make_sink: MakeSink, path: 
 async def test_a_batch_that_cannot_be_stored_ends_the_recording(make_sink: MakeSink, path: Path) -> None:
     stream = await make_sink(path).open()
     await stream.write(["a"])
-    with pytest.raises(TypeError, match="not JSON serializable"):
+    with pytest.raises(TypeError, match="cannot be recorded"):
         await stream.write(["b", object()])
     # Whoever goes on all the same must not get a recording with a hole in it.
-    with pytest.raises(TypeError, match="not JSON serializable"):
+    with pytest.raises(TypeError, match="cannot be recorded"):
         await stream.write(["c"])
     await stream.close(Ending("completed"))
     end = ending_of(path)
@@ -207,6 +207,19 @@ async def test_a_name_that_is_taken(path: Path) -> None:
     await record(sink, ["a"], Ending("completed"))
     with pytest.raises(RecordingError, match="UNIQUE"):
         await sink.open()
+
+
+async def test_two_lines_streams_of_one_name_at_once(path: Path) -> None:
+    sink = JSONLinesSink(path, stream_id=lambda: "same")
+    stream = await sink.open()
+    with pytest.raises(RecordingError, match="'same' is being written"):
+        await sink.open()
+    await stream.write(["a"])
+    await stream.close(Ending("completed"))
+    # The next one of the name counts.
+    await record(sink, ["b", "c"], Ending("completed"))
+    assert await replayed(path, "same") == ["b", "c"]
+    assert [info.items for info in list_recordings(path)] == [2]
 
 
 class Gate:
@@ -283,6 +296,32 @@ async def test_a_failed_stream_is_recorded_and_fails_again(make_sink: MakeSink, 
     assert str(again.value) == str(live.value)
     assert (again.value.phase, again.value.seconds, again.value.chunks) == ("gap", 2.5, 2)
     assert again.value.partial == live.value.partial
+
+
+async def test_a_recording_that_lacks_dropped_items_fails_when_it_is_played(make_sink: MakeSink, path: Path) -> None:
+    # All items come at once, before the sink has opened its store.
+    tee = ops.tee_to(make_sink(path), buffer_size=2, overflow="drop_oldest")
+    assert await reactivex.from_iterable(chunks() * 2).pipe(tee, rx_ops.to_list()) == chunks() * 2
+    end = ending_of(path)
+    assert end is not None
+    assert (end.kind, end.items) == ("failed", 2)
+    assert end.error is not None
+    assert (end.error.type, end.error.attributes) == ("BufferOverflowError", {"size": 2})
+    items: list[Any] = []
+    with pytest.raises(BufferOverflowError, match="4 items were dropped") as failure:
+        await from_recording(path).pipe(rx_ops.do_action(items.append))
+    assert failure.value.size == 2
+    assert items == chunks()[1:]
+
+
+async def test_what_an_operator_filled_in_is_played_again(make_sink: MakeSink, path: Path) -> None:
+    def sign(chunk: StreamChunk) -> StreamChunk:
+        chunk.choices[0].delta.content = "signed"
+        return chunk
+
+    wire = StreamChunk.from_wire({"choices": [{"index": 0, "finish_reason": "stop"}]})
+    await reactivex.of(wire).pipe(rx_ops.map(sign), ops.tee_to(make_sink(path)))
+    assert (await from_recording(path).pipe(ops.accumulate())).content == "signed"
 
 
 # kill -9 -------------------------------------------------------------------------------------------------------------

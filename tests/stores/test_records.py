@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import decimal
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,16 +17,30 @@ from rxllm import exceptions
 from rxllm.exceptions import (
     APIStatusError,
     APIStreamError,
+    BufferOverflowError,
     ChunkTimeoutError,
     LimitExceededError,
     MissingExtraError,
     RecordingError,
+    RepairError,
     RxllmError,
     StreamInterruptedError,
     TruncatedStreamError,
 )
-from rxllm.models import ChatCompletion, StreamChunk
-from rxllm.stores import decode_error, decode_item, encode_error, encode_item
+from rxllm.models import (
+    ChatCompleted,
+    ChatCompletion,
+    CompletionChoice,
+    Delta,
+    Message,
+    Repair,
+    StreamChoice,
+    StreamChunk,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from rxllm.stores import ErrorRecord, decode_error, decode_item, encode_error, encode_item
 from rxllm.stores._json import dumps, loads
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
@@ -32,6 +49,25 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
+)
+# What Python has beyond JSON: as an item, or deep in one, it must be refused.
+foreign_values = st.sampled_from(
+    [
+        (1, "a"),
+        {1, 2},
+        {1: "a"},
+        {None: 1},
+        {True: 1},
+        b"a",
+        bytearray(b"a"),
+        datetime.now(UTC),
+        decimal.Decimal("1.10"),
+    ]
+)
+any_values = st.recursive(
+    json_values | foreign_values,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.integers(), inner, max_size=3),
+    max_leaves=4,
 )
 # Names of providers' fields, none of which is ours or pydantic's.
 extras = st.dictionaries(st.text(min_size=1).map(lambda name: f"x{name}"), json_values, max_size=3)
@@ -60,6 +96,84 @@ def test_items_come_back_as_they_were(item: object) -> None:
     # By repr, since a NaN does not equal itself.
     assert repr(back) == repr(item)
     assert type(back) is type(item)
+
+
+@given(any_values)
+def test_what_would_come_back_as_something_else_is_refused(value: object) -> None:
+    for item in (value, StreamChunk.model_construct(choices=[], vendor=value)):
+        try:
+            back = through(item)
+        except TypeError as error:
+            assert "cannot be recorded" in str(error)  # noqa: PT017 - refused or equal, both are right
+        else:
+            assert repr(back) == repr(item)
+
+
+@pytest.mark.parametrize("value", [{1: "a"}, {"a": [(1,)]}, {"deep": {"b": b"x"}}, {2}, datetime.now(UTC), range(3)])
+def test_what_json_has_not_is_refused_wherever_it_is(value: object) -> None:
+    chunk = StreamChunk.from_wire({"choices": [{"delta": {"content": "x"}}]})
+    chunk.choices[0].delta.vendor = value  # type: ignore[attr-defined]
+    for item in (value, [value], chunk):
+        with pytest.raises(TypeError, match="cannot be recorded"):
+            encode_item(item)
+
+
+def test_a_model_where_none_belongs_is_refused() -> None:
+    with pytest.raises(TypeError, match="a Usage cannot be recorded"):
+        encode_item(StreamChunk.model_construct(choices=[], vendor=Usage()))
+    with pytest.raises(TypeError, match="a Usage cannot be recorded"):
+        encode_item(Message(annotations=[Usage()]))
+
+
+def test_an_iterator_is_refused_and_left_as_it_is() -> None:
+    items: Iterator[int] = iter([1, 2])
+    with pytest.raises(TypeError, match="list_iterator cannot be recorded"):
+        encode_item(items)
+    assert list(items) == [1, 2]
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    circle: list[object] = []
+    circle.append(circle)
+    with pytest.raises(TypeError, match="a list is nested too deeply"):
+        encode_item(circle)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        loads("[" * 100_000)
+
+
+def test_defaults_that_were_filled_in_are_recorded() -> None:
+    chunk = StreamChunk.from_wire({"choices": [{"index": 0, "finish_reason": "stop"}, {"index": 1}]})
+    chunk.choices[0].delta.content = "added"
+    assert encode_item(chunk)[1] == {
+        "choices": [{"index": 0, "finish_reason": "stop", "delta": {"content": "added"}}, {"index": 1}]
+    }
+    assert through(chunk) == chunk
+    empty = StreamChunk()
+    assert encode_item(empty) == ("chunk", {})
+    empty.choices.append(StreamChoice(delta=Delta(content="x")))
+    assert through(empty) == empty
+
+
+def test_repairs_are_recorded() -> None:
+    repairs = (Repair("arguments-serialized", 3, {"a": [1]}, '{"a":[1]}'), Repair("index-made-up", 4, None, 0))
+    completion = ChatCompletion(choices=[CompletionChoice(message=Message(content="x"))], repairs=repairs)
+    assert through(completion).repairs == repairs
+    assert through(completion) == completion
+    # Of a model in one of them, its JSON.
+    replaced = Repair("usage-replaced", 5, Usage(total_tokens=1), Usage(total_tokens=2))
+    (back,) = through(ChatCompletion(repairs=(replaced,))).repairs
+    assert back == Repair("usage-replaced", 5, {"total_tokens": 1}, {"total_tokens": 2})
+
+
+def test_events_of_a_conversation_come_back() -> None:
+    event = ChatCompleted(round=2, completion=ChatCompletion(), messages=(Message(content="a"), Message(content="b")))
+    assert through(event) == event
+
+
+def test_a_result_comes_back_without_what_its_dump_leaves_out() -> None:
+    call = ToolCall.model_validate({"id": "a", "function": {"name": "f"}})
+    result = ToolResult(call=call, content="5", value=5, exception=ValueError("no JSON"))
+    assert through(result) == ToolResult(call=call, content="5")
 
 
 def test_only_fields_that_were_set_are_recorded() -> None:
@@ -104,11 +218,22 @@ def test_foreign_models_and_dataclasses_come_back_as_their_json() -> None:
 
     assert through(Foreign(answer=42)) == {"answer": 42}
     assert through(Plain(answer=42)) == {"answer": 42}
+    with pytest.raises(TypeError, match="a type cannot be recorded"):
+        encode_item(Plain)
 
 
 def test_what_json_cannot_say_is_refused() -> None:
-    with pytest.raises(TypeError, match="not JSON serializable"):
+    with pytest.raises(TypeError, match="a object cannot be recorded"):
         through(object())
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("text", 5), ("bytes", 5), ("bytes", "a"), ("bytes", "a\nb="), ("sse", {"data": 5}), ("sse", "x"), ("chunk", 5)],
+)
+def test_a_value_that_is_not_of_its_kind(kind: str, value: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the words are those of three libraries
+        decode_item(kind, value)
 
 
 def test_an_unknown_kind_is_refused() -> None:
@@ -131,6 +256,8 @@ ERRORS = [
     ChunkTimeoutError("gap", 0.5, 3),
     LimitExceededError("large", limit="max_event_bytes", maximum=5),
     MissingExtraError("install it", extra="rxllm[rich]"),
+    RepairError("no", kind="arguments-serialized", position=3, before={"a": [1]}, after='{"a":[1]}'),
+    BufferOverflowError("3 items were dropped", size=256),
 ]
 
 
@@ -152,6 +279,8 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "ToolCallError": {"choice": 0},
     "BufferOverflowError": {"size": 1},
     "MissingExtraError": {"extra": "x"},
+    "RepairError": {"kind": "x", "position": 1, "before": None, "after": {"a": 1}},
+    "ToolExecutionError": {"kind": "failed", "name": "f", "call_id": "a"},
 }
 
 
@@ -164,6 +293,21 @@ def test_each_error_of_ours_can_come_back(name: str) -> None:
     back = error_through(error)
     assert type(back) is cls
     assert (str(back), vars(back)) == (str(error), vars(error))
+
+
+def test_an_attribute_that_has_no_json_is_there_all_the_same() -> None:
+    circle: list[object] = []
+    circle.append(circle)
+    back = error_through(RepairError("no", kind="x", position=1, before=Usage(), after=circle))
+    assert isinstance(back, RepairError)
+    assert (back.kind, back.position, back.before, back.after) == ("x", 1, None, None)
+
+
+def test_how_exceptions_work_cannot_be_recorded() -> None:
+    names = ["args", "__class__", "__cause__", "with_traceback", "partial", "_odd"]
+    back = decode_error(ErrorRecord("StreamInterruptedError", "cut", {"events": 2, **dict.fromkeys(names, 5)}))
+    assert vars(back) == {"events": 2}
+    assert (back.args, back.partial) == (("cut",), None)
 
 
 def test_other_errors_come_back_by_name() -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import resource
+import signal
 import sqlite3
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +31,7 @@ from rxllm.stores import (
     Writer,
     open_reader,
 )
+from rxllm.stores._json import loads
 
 BEGAN = datetime(2025, 1, 31, 12, 0, 0, 5, tzinfo=UTC)
 END = EndRecord(seconds=1.5, items=2, kind="completed")
@@ -211,7 +216,22 @@ def test_waiting_for_the_file_has_an_end(tmp_path: Path, monkeypatch: pytest.Mon
 # What is no recording ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", [b"hello\n", b'{"other": 1}\n', b"\x00\x01", b"SQLite format 2\0"])
+FOREIGN = [
+    b"hello\n",
+    b'{"other": 1}\n',
+    b"\x00\x01",
+    b"SQLite format 2\0",
+    # What begins as a torn line of ours does, but goes on in another way.
+    b'{\n  "name": "my-app"\n}\n',
+    b"\nshopping list\n",
+    b'{\n{"st\n\n{"name": 1}\n',
+    b'{"stream":true,"model":"gpt"}\n',
+    b'{"stream":true,\n "model":"gpt"}\n',
+    b'{"stream":"a","record":"hat"}',
+]
+
+
+@pytest.mark.parametrize("content", FOREIGN)
 @pytest.mark.parametrize("end", [JSONLinesWriter, SQLiteWriter, open_reader])
 def test_foreign_files_are_refused_and_left_alone(
     content: bytes, end: Callable[[Path], Writer | Reader], tmp_path: Path
@@ -274,12 +294,86 @@ def test_lines_of_another_version_are_refused(tmp_path: Path) -> None:
         listed(JSONLines(path))
 
 
-@pytest.mark.parametrize("line", ['{"stream":"a"}', '{"stream":"a","record":"hat"}', '{"stream":"a","record":"item"}'])
-def test_lines_of_something_else_are_refused(line: str, tmp_path: Path) -> None:
+BEGIN = '{"stream":"a","record":"begin","version":1,"began":"2025-01-31T12:00:00+00:00"}'
+ODD_LINES = [
+    '{"stream":"a"}',
+    '{"stream":"a","record":"hat"}',
+    '{"stream":"a","record":["begin"]}',
+    '{"stream":"a","record":"item"}',
+    '{"stream":["a"],"record":"begin","version":1,"began":"2025-01-31T12:00:00+00:00"}',
+    '{"stream":"a","record":"begin","version":1}',
+    '{"stream":"a","record":"begin","version":1,"began":[5]}',
+    '{"stream":"a","record":"begin","version":1,"began":"yesterday"}',
+    '{"stream":"a","record":"item","position":"x","seconds":0,"kind":"text","value":1}',
+    '{"stream":"a","record":"item","position":-1,"seconds":0,"kind":"text","value":1}',
+    '{"stream":"a","record":"item","position":0,"seconds":NaN,"kind":"text","value":1}',
+    '{"stream":"a","record":"item","position":0,"seconds":0,"kind":5,"value":1}',
+    '{"stream":"a","record":"end","seconds":0,"items":0,"ending":"failed","error":{"type":5}}',
+    '{"stream":"a","record":"end","seconds":0,"items":0,"ending":"failed","error":[1]}',
+    '{"stream":"a","record":"end","seconds":0,"items":0,"ending":"odd","error":null}',
+    '{"stream":"a","record":"end","seconds":0,"items":[0],"ending":"failed","error":null}',
+]
+
+
+@pytest.mark.parametrize("before", ["", BEGIN + "\n"])
+@pytest.mark.parametrize("line", ODD_LINES)
+def test_lines_of_something_else_are_refused(before: str, line: str, tmp_path: Path) -> None:
     path = tmp_path / "other.jsonl"
-    path.write_text(line + "\n")
+    path.write_text(f"{before}{line}\n")
     with pytest.raises(RecordingError, match="not a recording"):
         listed(JSONLines(path))
+    with pytest.raises(RecordingError, match="not a recording"):
+        read(JSONLines(path), "a")
+
+
+def test_fields_of_a_newer_version_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "newer.jsonl"
+    error = '{"type":"KeyError","message":"x","new":1}'
+    end = f'{{"stream":"a","record":"end","seconds":0,"items":0,"ending":"failed","error":{error},"new":1}}'
+    path.write_text(f"{BEGIN}\n{end}\n")
+    assert read(JSONLines(path), "a")[1] == EndRecord(0, 0, "failed", ErrorRecord("KeyError", "x"))
+
+
+def test_what_comes_behind_an_ending_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "behind.jsonl"
+    write(JSONLines(path), "a", [[item(0)]], FAILED)
+    content = path.read_bytes()
+    path.write_bytes(content + content.splitlines(keepends=True)[1].replace(b'"position":0', b'"position":1'))
+    assert [(info.items, info.ending) for info in listed(JSONLines(path))] == [(1, "failed")]
+    assert read(JSONLines(path), "a") == ([item(0)], FAILED)
+
+
+ODD_ROWS = [
+    "UPDATE streams SET began = 'yesterday'",
+    "UPDATE streams SET stream = x'ff'",
+    "UPDATE streams SET ending = 'odd'",
+    "UPDATE streams SET items = 'x'",
+]
+ODD_CONTENT = [
+    "UPDATE chunks SET value = '{'",
+    "UPDATE chunks SET value = x'ff'",
+    "UPDATE chunks SET value = CAST(x'ff' AS TEXT)",
+    "UPDATE chunks SET seconds = 'late'",
+    "UPDATE chunks SET kind = x'ff'",
+    "UPDATE streams SET seconds = 'late'",
+    "UPDATE streams SET error = '['",
+    "UPDATE streams SET error = '[1]'",
+    "UPDATE streams SET error = 5",
+    "UPDATE completions SET completion = '['",
+]
+
+
+@pytest.mark.parametrize("change", [*ODD_ROWS, *ODD_CONTENT])
+def test_rows_of_something_else_are_refused(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.db"
+    write(SQLite(path), "a", [[item(0)]], FAILED)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(change)
+    with pytest.raises(RecordingError, match=r"odd\.db: "):
+        if change in ODD_ROWS:
+            listed(SQLite(path))
+        else:
+            read(SQLite(path), "a")
 
 
 # What a killed process leaves ----------------------------------------------------------------------------------------
@@ -314,6 +408,168 @@ def test_an_item_without_its_beginning_is_not_listed(tmp_path: Path) -> None:
     write(JSONLines(path), "a", [[item(0)]], END)
     path.write_bytes(path.read_bytes().split(b"\n", 1)[1])
     assert listed(JSONLines(path)) == []
+
+
+def test_a_line_that_another_process_left_torn_swallows_none_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "torn.jsonl"
+    with closing(JSONLinesWriter(path)) as writer:
+        writer.begin("b", BEGAN)
+        for position in range(2):
+            with path.open("ab") as killed:
+                killed.write(b'{"stream":"a","record":"item","pos')
+            writer.append("b", [item(position)])
+        writer.end("b", END)
+    assert read(JSONLines(path), "b") == ([item(0), item(1)], END)
+
+
+def test_a_line_that_is_being_written_is_not_there_yet(tmp_path: Path) -> None:
+    path = tmp_path / "live.jsonl"
+    write(JSONLines(path), "a", [[item(0)], [item(1)]], None)
+    content = path.read_bytes()
+    for torn in (content[:-1], content[:-2]):
+        path.write_bytes(torn)
+        assert [info.items for info in listed(JSONLines(path))] == [1]
+        with closing(JSONLinesReader(path)) as reader:
+            batches = reader.read("a")
+            path.write_bytes(content)
+            # As it is when reading begins: neither half a line, nor one behind it.
+            assert [len(batch) for batch in batches if not isinstance(batch, EndRecord)] == [2]
+
+
+def test_a_file_is_read_as_it_was_when_reading_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rxllm.stores._jsonlines._BATCH_ITEMS", 1)
+    path = tmp_path / "live.jsonl"
+    with closing(JSONLinesWriter(path)) as writer, closing(JSONLinesReader(path)) as reader:
+        writer.begin("a", BEGAN)
+        writer.append("a", [item(0), item(1)])
+        batches = reader.read("a")
+        assert next(batches) == [item(0)]
+        writer.append("a", [item(2)])
+        writer.end("a", END)
+        assert list(batches) == [[item(1)], []]
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[int], None]]:
+    """Files may grow up to a number of bytes, as on a disk that gets full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("size", [2000, 2030, 2060, 2090])
+def test_lines_of_a_batch_that_failed_are_not_read(size: int, full_disk: Callable[[int], None], tmp_path: Path) -> None:
+    path = tmp_path / "full.jsonl"
+    end = EndRecord(0.5, 1, "failed", ErrorRecord("RecordingError", "full"))
+    with closing(JSONLinesWriter(path)) as writer:
+        writer.begin("a", BEGAN)
+        writer.append("a", [item(0)])
+        full_disk(size)
+        with pytest.raises(RecordingError, match="too large"):
+            writer.append("a", [item(position) for position in range(1, 50)])
+        full_disk(1_000_000)
+        # There is a gap now, or a part of the batch, which nothing can follow.
+        with pytest.raises(RecordingError, match="items before these could not be stored"):
+            writer.append("a", [item(1)])
+        writer.end("a", end)
+    assert path.read_bytes().count(b'"record":"item"') > 2
+    assert [info.items for info in listed(JSONLines(path))] == [1]
+    assert read(JSONLines(path), "a") == ([item(0)], end)
+
+
+def test_the_last_of_two_streams_of_one_name_counts(tmp_path: Path) -> None:
+    path = tmp_path / "twice.jsonl"
+    write(JSONLines(path), "a", [[item(0, "old")]], FAILED)
+    write(JSONLines(path), "b", [], None)
+    write(JSONLines(path), "a", [[item(0, "new"), item(1, "er")]], END)
+    assert [(info.stream, info.items) for info in listed(JSONLines(path))] == [("b", 0), ("a", 2)]
+    assert read(JSONLines(path), "a") == ([item(0, "new"), item(1, "er")], END)
+    # Also if it was cut: what there was before is another stream.
+    write(JSONLines(path), "a", [[item(0, "newest")]], None)
+    assert read(JSONLines(path), "a") == ([item(0, "newest")], None)
+
+
+def test_a_completed_stream_with_more_items_than_its_ending_says_is_shown_as_it_is(store: Format) -> None:
+    write(store, "a", [[item(position) for position in range(3)]], END)
+    assert len(read(store, "a")[0]) == 3
+
+
+# Cost and place ------------------------------------------------------------------------------------------------------
+
+
+def test_the_completion_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+
+    def counting(text: str) -> Any:
+        texts.append(text)
+        return loads(text)
+
+    monkeypatch.setattr("rxllm.stores._sqlite.loads", counting)
+    store = SQLite(tmp_path / "long.db")
+    completion = {"choices": [{"message": {"content": "whole"}}]}
+    write(store, "a", [[item(position) for position in range(1500)]], EndRecord(1, 1500, "completed", None, completion))
+    assert len(read(store, "a")[0]) == 1500
+    assert len([text for text in texts if "whole" in text]) == 1
+
+
+class Place:
+    """A folder that becomes one where this process can read, and can no longer write."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._user = os.geteuid()
+        path.chmod(0o755)
+
+    def lock(self) -> None:
+        for file in self.path.iterdir():
+            file.chmod(0o444)
+        self.path.chmod(0o555)
+        if self._user == 0:
+            # Nothing is read-only to root.
+            os.seteuid(65534)
+
+    def unlock(self) -> None:
+        os.seteuid(self._user)
+        self.path.chmod(0o755)
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    # Not tmp_path, into which only its owner may look.
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder))
+        yield place
+        place.unlock()
+
+
+@pytest.mark.parametrize("made", [JSONLines, SQLite])
+def test_what_is_finished_can_be_read_where_nothing_can_be_written(
+    made: type[JSONLines | SQLite], place: Place
+) -> None:
+    store = made(place.path / "recording")
+    write(store, "a", [[item(0)]], FAILED)
+    place.lock()
+    assert [info.stream for info in listed(store)] == ["a"]
+    assert read(store, "a") == ([item(0)], FAILED)
+    with pytest.raises(RecordingError, match="recording: "):
+        store.writer()
+
+
+def test_a_log_that_cannot_be_recovered_is_not_passed_over(place: Place) -> None:
+    path = place.path / "killed.db"
+    with closing(SQLiteWriter(path)) as writer:
+        writer.begin("a", BEGAN)
+        files = {file.name: file.read_bytes() for file in place.path.iterdir() if not file.name.endswith("-shm")}
+    assert sorted(files) == ["killed.db", "killed.db-wal"]
+    for name, content in files.items():
+        (place.path / name).write_bytes(content)
+    (place.path / "link.db").symlink_to(path)
+    place.lock()
+    for name in ("killed.db", "link.db"):
+        with pytest.raises(RecordingError, match=name):
+            SQLiteReader(place.path / name)
 
 
 # What people see in the files ----------------------------------------------------------------------------------------
