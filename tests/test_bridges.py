@@ -14,6 +14,7 @@ from reactivex.subject import Subject
 
 import rxllm
 from rxllm.exceptions import BufferOverflowError, NoRunningLoopError, StreamInterruptedError
+from rxllm.flow import FlowControl
 from rxllm.testing import ScriptedServer, script
 
 
@@ -61,6 +62,20 @@ async def test_nothing_is_subscribed_before_the_first_step() -> None:
     rxllm.iterate(reactivex.defer(subscribe))
 
     assert subscribed == []
+
+
+async def test_the_producer_is_resumed_when_half_of_the_room_is_free() -> None:
+    flow = FlowControl()
+    subject: Subject[int] = Subject()
+    async with rxllm.iterate(subject, buffer_size=4) as iteration:
+        for number in range(4):
+            flow.deliver(subject.on_next, number)
+        paused = [flow.paused]
+        for _ in range(4):
+            await anext(iteration)
+            paused.append(flow.paused)
+
+    assert paused == [True, True, False, False, False]
 
 
 async def test_an_error_comes_after_the_items_and_then_it_is_over() -> None:

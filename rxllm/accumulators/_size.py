@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from rxllm.models._json import is_list
+
 __all__ = ["size_of"]
 
 
@@ -15,9 +17,9 @@ def size_of(value: object) -> int:
     """
     if isinstance(value, str):
         return len(value)
-    if isinstance(value, list):
-        return sum(map(size_of, cast("list[Any]", value)))
+    if is_list(value):
+        return sum(size_of(each) for each in value)
     if isinstance(value, dict):
         members = cast("dict[str, Any]", value)
-        return sum(map(len, members)) + sum(map(size_of, members.values()))
+        return sum(len(name) + size_of(member) for name, member in members.items())
     return 1

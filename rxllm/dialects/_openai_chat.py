@@ -163,17 +163,22 @@ class OpenAIChatDecoder:
                 return self._decode_no_chunk(data, chunk, extra)
             if chunk.usage is None and "x_groq" in extra:
                 chunk.usage = _usage_in(extra["x_groq"])
+        return self._accept_choices(data, chunk, choices)
+
+    def _accept_choices(
+        self, data: str | bytes, chunk: StreamChunk, choices: Sequence[StreamChoice]
+    ) -> Iterable[StreamChunk]:
         if len(choices) > 1:
             _number(choices)
         error: APIStreamError | None = None
-        for choice in choices:
-            if choice.index not in self._begun and _says_something(choice.delta):
-                self._begun.add(choice.index)
-            if choice.__pydantic_extra__:
-                try:
+        try:
+            for choice in choices:
+                if choice.index not in self._begun and _says_something(choice.delta):
+                    self._begun.add(choice.index)
+                if choice.__pydantic_extra__:
                     error = self._take_from_extras(chunk, choice, choice.__pydantic_extra__) or error
-                except ValueError as problem:
-                    return self._refuse(data, "it is malformed", problem)
+        except ValueError as problem:
+            return self._refuse(data, "it is malformed", problem)
         for choice in choices:
             self._seen.add(choice.index)
             if choice.finish_reason:
@@ -220,9 +225,7 @@ class OpenAIChatDecoder:
         text = data.strip()
         if name == "error":
             raise error_from(_value_of(text), self._position)
-        if not text:
-            return _NOTHING
-        if name in _KEEP_ALIVES:
+        if not text or name in _KEEP_ALIVES:
             return self._decode_keep_alive(text)
         if text == _DONE:
             self.done = True

@@ -126,10 +126,11 @@ class StreamChunk(WireModel):
     def from_wire(cls, data: str | bytes | Mapping[str, Any]) -> Self:
         r"""Read a chunk as servers really send it.
 
-        The compiled validator gets the text first. Only if that refuses it, the JSON is read again and put
-        right: ``choices`` or ``delta`` that are ``null`` or, for an empty object, ``[]`` or ``""``; content or
-        reasoning in parts, arguments that are no string, a lone surrogate in a string (replaced by U+FFFD). Metadata of a type that cannot be right is set aside
-        as ``<name>_original``. ``NaN`` and ``Infinity`` are read as floats; of duplicate keys the last counts.
+        The compiled validator gets the text first. Only if that refuses it, the JSON is read again and put right:
+        ``choices`` or ``delta`` that are ``null`` or, for an empty object, ``[]`` or ``""``; content or reasoning in
+        parts, arguments that are no string, a lone surrogate in a string (replaced by U+FFFD). Metadata of a type
+        that cannot be right is set aside as ``<name>_original``. ``NaN`` and ``Infinity`` are read as floats; of
+        duplicate keys the last counts.
 
         Args:
             data: The JSON text of one event, or the object it stands for.

@@ -68,9 +68,10 @@ def test_pieces_of_lists_that_are_put_end_to_end() -> None:
 
 
 def test_a_usage_of_nothing_but_nulls_replaces_no_real_one() -> None:
-    nothing, real = {"total_tokens": None}, {"total_tokens": 6}
+    nothing: dict[str, Any] = {"choices": [], "usage": {"total_tokens": None}}
+    real: dict[str, Any] = {"choices": [], "usage": {"total_tokens": 6}}
     for order in ((nothing, real), (real, nothing)):
-        completion = accumulate(*({"choices": [], "usage": usage} for usage in order)).completion()
+        completion = accumulate(*order).completion()
         assert completion.usage is not None
         assert completion.usage.total_tokens == 6
         assert completion.repairs == ()

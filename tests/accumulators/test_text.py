@@ -31,7 +31,8 @@ class Interrupted(list[str]):
         if not self.result:
             self.result = "under way"
             self.result = self.text.read(3)
-        return super().__getitem__(index)
+        place: int = index
+        return super().__getitem__(place)
 
 
 def test_two_threads_read_at_once() -> None:

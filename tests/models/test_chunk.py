@@ -66,73 +66,73 @@ def test_words_that_nobody_listed_are_kept() -> None:
     assert (known.choices[0].delta.role, known.choices[0].finish_reason) == (Role.TOOL, FinishReason.STOP)
 
 
-@pytest.mark.parametrize(
-    ("choice", "expected"),
-    [
-        ({}, {}),
-        ({"delta": None}, {}),
-        ({"index": None, "delta": {}}, {"delta": {}}),
-        ({"index": "one", "delta": {}}, {"delta": {}, "index_original": "one"}),
-        ({"content_filter_results": {}, "delta": None}, {"content_filter_results": {}}),
-        ({"delta": {"role": ""}}, {"delta": {"role": ""}}),
-        ({"delta": {"role": False}}, {"delta": {"role_original": False}}),
-        ({"delta": {"refusal": False}}, {"delta": {"refusal_original": False}}),
-        ({"delta": {"tool_calls": None}}, {"delta": {"tool_calls": None}}),
-        ({"delta": {"refusal": False, "tool_calls": None}}, {"delta": {"refusal_original": False, "tool_calls": []}}),
-        ({"delta": {"tool_calls": ""}}, {"delta": {"tool_calls": []}}),
-        ({"delta": {"tool_calls": [None, {"index": 1}]}}, {"delta": {"tool_calls": [{"index": 1}]}}),
-        ({"delta": {"tool_calls": {"index": 1}}}, {"delta": {"tool_calls": [{"index": 1}]}}),
-        ({"logprobs": []}, {"logprobs_original": []}),
-        ({"finish_reason": ""}, {"finish_reason": ""}),
-        ({"finish_reason": False}, {"finish_reason_original": False}),
-        ({"finish_reason": 0}, {"finish_reason_original": 0}),
-        ({"finish_reason": 2}, {"finish_reason": "2"}),
-        ({"delta": []}, {}),
-        ({"delta": ""}, {}),
-        ({"delta": {"function_call": []}}, {"delta": {}}),
-        ({"delta": {"tool_calls": [{"id": "a", "function": []}]}}, {"delta": {"tool_calls": [{"id": "a"}]}}),
-        ({"delta": {"reasoning": []}}, {"delta": {"reasoning": None, "reasoning_original": []}}),
-        (
-            {"delta": {"tool_calls": [{"index": "a"}, {"index": "b"}]}},
-            {"delta": {"tool_calls": [{"index_original": "a"}, {"index_original": "b"}]}},
-        ),
-        ({"delta": {"content": 5}}, {"delta": {"content": "5"}}),
-        ({"delta": {"content": False}}, {"delta": {"content_original": False}}),
-        ({"delta": {"content": []}}, {"delta": {"content": None, "content_parts": []}}),
-        (
-            {"delta": {"content": {"type": "text", "text": "a"}}},
-            {"delta": {"content": "a", "content_parts": [{"type": "text", "text": "a"}]}},
-        ),
-        (
-            {"delta": {"content": ["a", {"text": "b"}, {"type": "image"}, 5, {"type": "thinking", "thinking": "c"}]}},
-            {
-                "delta": {
-                    "content": "ab",
-                    "content_parts": ["a", {"text": "b"}, {"type": "image"}, 5, {"type": "thinking", "thinking": "c"}],
-                }
-            },
-        ),
-        (
-            {"delta": {"tool_calls": [{"id": 7, "function": {"arguments": {"a": 1}}}]}},
-            {"delta": {"tool_calls": [{"id": "7", "function": {"arguments": {"a": 1}}}]}},
-        ),
-        (
-            {"delta": {"tool_calls": [{"function": {"arguments": [1]}}, {"function": None}]}},
-            {
-                "delta": {
-                    "tool_calls": [
-                        {"function": {"arguments": "[1]", "arguments_original": [1]}},
-                        {"function": None},
-                    ]
-                }
-            },
-        ),
-        (
-            {"delta": {"function_call": {"arguments": True}}},
-            {"delta": {"function_call": {"arguments": "true", "arguments_original": True}}},
-        ),
-    ],
-)
+CHOICES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({"delta": None}, {}),
+    ({"index": None, "delta": {}}, {"delta": {}}),
+    ({"index": "one", "delta": {}}, {"delta": {}, "index_original": "one"}),
+    ({"content_filter_results": {}, "delta": None}, {"content_filter_results": {}}),
+    ({"delta": {"role": ""}}, {"delta": {"role": ""}}),
+    ({"delta": {"role": False}}, {"delta": {"role_original": False}}),
+    ({"delta": {"refusal": False}}, {"delta": {"refusal_original": False}}),
+    ({"delta": {"tool_calls": None}}, {"delta": {"tool_calls": None}}),
+    ({"delta": {"refusal": False, "tool_calls": None}}, {"delta": {"refusal_original": False, "tool_calls": []}}),
+    ({"delta": {"tool_calls": ""}}, {"delta": {"tool_calls": []}}),
+    ({"delta": {"tool_calls": [None, {"index": 1}]}}, {"delta": {"tool_calls": [{"index": 1}]}}),
+    ({"delta": {"tool_calls": {"index": 1}}}, {"delta": {"tool_calls": [{"index": 1}]}}),
+    ({"logprobs": []}, {"logprobs_original": []}),
+    ({"finish_reason": ""}, {"finish_reason": ""}),
+    ({"finish_reason": False}, {"finish_reason_original": False}),
+    ({"finish_reason": 0}, {"finish_reason_original": 0}),
+    ({"finish_reason": 2}, {"finish_reason": "2"}),
+    ({"delta": []}, {}),
+    ({"delta": ""}, {}),
+    ({"delta": {"function_call": []}}, {"delta": {}}),
+    ({"delta": {"tool_calls": [{"id": "a", "function": []}]}}, {"delta": {"tool_calls": [{"id": "a"}]}}),
+    ({"delta": {"reasoning": []}}, {"delta": {"reasoning": None, "reasoning_original": []}}),
+    (
+        {"delta": {"tool_calls": [{"index": "a"}, {"index": "b"}]}},
+        {"delta": {"tool_calls": [{"index_original": "a"}, {"index_original": "b"}]}},
+    ),
+    ({"delta": {"content": 5}}, {"delta": {"content": "5"}}),
+    ({"delta": {"content": False}}, {"delta": {"content_original": False}}),
+    ({"delta": {"content": []}}, {"delta": {"content": None, "content_parts": []}}),
+    (
+        {"delta": {"content": {"type": "text", "text": "a"}}},
+        {"delta": {"content": "a", "content_parts": [{"type": "text", "text": "a"}]}},
+    ),
+    (
+        {"delta": {"content": ["a", {"text": "b"}, {"type": "image"}, 5, {"type": "thinking", "thinking": "c"}]}},
+        {
+            "delta": {
+                "content": "ab",
+                "content_parts": ["a", {"text": "b"}, {"type": "image"}, 5, {"type": "thinking", "thinking": "c"}],
+            }
+        },
+    ),
+    (
+        {"delta": {"tool_calls": [{"id": 7, "function": {"arguments": {"a": 1}}}]}},
+        {"delta": {"tool_calls": [{"id": "7", "function": {"arguments": {"a": 1}}}]}},
+    ),
+    (
+        {"delta": {"tool_calls": [{"function": {"arguments": [1]}}, {"function": None}]}},
+        {
+            "delta": {
+                "tool_calls": [
+                    {"function": {"arguments": "[1]", "arguments_original": [1]}},
+                    {"function": None},
+                ]
+            }
+        },
+    ),
+    (
+        {"delta": {"function_call": {"arguments": True}}},
+        {"delta": {"function_call": {"arguments": "true", "arguments_original": True}}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("choice", "expected"), CHOICES)
 def test_a_choice_as_servers_send_it(choice: dict[str, Any], expected: dict[str, Any]) -> None:
     for data in (json.dumps({"choices": [choice]}), {"choices": [choice]}):
         chunk = StreamChunk.from_wire(data)
@@ -258,7 +258,7 @@ def test_one_event_of_many_mistakes_costs_little(text: str) -> None:
     event = text % ("5," * 200_000 + "5")
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match="none"):
+        with pytest.raises(ValueError, match="more than 10000"):
             StreamChunk.from_wire(event)
         assert tracemalloc.get_traced_memory()[1] < 50 * len(event)
     finally:

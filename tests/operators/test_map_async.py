@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 import reactivex
+from reactivex import Observable
 from reactivex import operators as rx_ops
 
 from rxllm import operators as ops
@@ -273,6 +274,19 @@ async def test_an_observer_that_throws_ends_the_stream_with_its_exception() -> N
     )
 
     assert isinstance(await failed, ZeroDivisionError)
+
+
+def test_neither_is_it_part_of_the_emission_in_which_somebody_subscribed() -> None:
+    async def current(_: str) -> str:
+        return str(FlowControl.current())
+
+    marbles = Marbles()
+    inner = reactivex.of("x").pipe(ops.map_async(current))
+
+    def observe(_: str) -> Observable[str]:
+        return inner
+
+    assert_marbles(marbles.run(marbles.cold("-a|").pipe(rx_ops.flat_map(observe))), "-N|", N="None")
 
 
 def test_a_take_below_cancels_the_rest() -> None:

@@ -184,6 +184,36 @@ def test_an_error_that_waits_is_not_forgotten_over_what_comes_behind_it() -> Non
     assert_marbles(recording, "------ab#", TEXT, error=DecodeError)
 
 
+def test_what_waited_is_an_emission_of_its_producer_too() -> None:
+    flow = FlowControl()
+    seen: list[FlowControl | None] = []
+
+    def on_next(_: rxllm.ServerSentEvent) -> None:
+        seen.append(FlowControl.current())
+        flow.pause("test")
+
+    subject: Subject[bytes] = Subject()
+    subject.pipe(ops.decode_sse()).subscribe(on_next)
+    flow.deliver(subject.on_next, b"data: 1\n\ndata: 2\n\n")
+    flow.resume("test")
+    flow.resume("test")
+
+    assert seen == [flow, flow]
+
+
+def test_a_producer_that_waits_for_us_is_released_when_we_are_disposed() -> None:
+    marbles = Marbles()
+    first = marbles.hot("-a---|", a=b"data: 1\n\ndata: 2\n\n", flow_controlled=True)
+    second = marbles.hot("--b-c|", b=b"data: 3\n\n", c=b"data: 4\n\n", flow_controlled=True)
+
+    marbles.subscribe(reactivex.merge(first, second).pipe(ops.decode_sse()), pauses="-[ 500ms ]", subscribed="^--!")
+    other = marbles.subscribe(second)
+    marbles.play()
+
+    assert other.items == [b"data: 3\n\n", b"data: 4\n\n"]
+    assert other.completed
+
+
 def test_an_observer_that_throws_when_it_is_given_what_waits_ends_the_stream() -> None:
     flows: list[FlowControl] = []
     errors: list[Exception] = []

@@ -93,6 +93,14 @@ def test_silence_before_and_after_a_pause_adds_up() -> None:
     assert_marbles(recording, "-a @170ms #", error=error)
 
 
+def test_a_pause_before_the_last_chunk_does_not_count_for_the_silence_after_it() -> None:
+    marbles = Marbles()
+
+    recording = marbles.run(marbles.cold("-a-b").pipe(ops.timeout_per_chunk(0.05)), pauses="-- [ 300ms ]")
+
+    assert_marbles(recording, "-a @330ms b @380ms #", error=ChunkTimeoutError("gap", 0.05, 2))
+
+
 def test_another_source_takes_over() -> None:
     marbles = Marbles()
     source = marbles.cold("-a--------b")

@@ -10,6 +10,7 @@ import pytest
 from reactivex import operators as rx_ops
 
 import rxllm
+from rxllm.flow import FlowControl
 from rxllm.sources import from_async_iterable
 
 
@@ -141,6 +142,37 @@ async def test_dispose_closes_the_iterator() -> None:
 
     subscription.dispose()
     await left.wait()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_end_is_no_emission_and_waits_behind_a_pause(fails: bool) -> None:
+    async def one() -> AsyncIterator[int]:
+        yield 1
+        if fails:
+            raise ConnectionError
+
+    flows: list[FlowControl | None] = []
+    ended = asyncio.Event()
+
+    def on_next(_: int) -> None:
+        flow = FlowControl.current()
+        assert flow is not None
+        flow.pause("test")
+        flows.append(flow)
+
+    def on_end(*_: object) -> None:
+        flows.append(FlowControl.current())
+        ended.set()
+
+    from_async_iterable(one).subscribe(on_next, on_end, on_end)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(flows) == 1
+    assert flows[0] is not None
+    flows[0].resume("test")
+    await ended.wait()
+
+    assert flows[1] is None
 
 
 async def test_an_iterator_that_swallows_its_cancellation_ends_all_the_same() -> None:

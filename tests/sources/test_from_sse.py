@@ -87,6 +87,15 @@ async def test_a_hundred_requests_in_a_row_use_one_connection() -> None:
     assert server.connections == 1
 
 
+async def test_a_body_that_ends_a_moment_after_the_end_marker_leaves_the_connection_reusable() -> None:
+    late_end = [script.text("Hello"), script.done(), script.delay(0.01)]
+    async with ScriptedServer(late_end, repeat=True) as server, aiohttp.ClientSession() as session:
+        for _ in range(3):
+            await from_sse(server.url, session=session).pipe(rx_ops.take_while(lambda event: event.data != "[DONE]"))
+
+    assert server.connections == 1
+
+
 async def test_without_an_end_marker_leaving_at_the_marker_closes_the_connection() -> None:
     ended = [*script.answer("Hello"), script.stall()]
     async with ScriptedServer(ended) as server:
