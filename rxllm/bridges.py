@@ -110,7 +110,8 @@ class _Mailbox(abc.ObserverBase[T]):
         if self._ended:
             return
         self._items.append(value)
-        if len(self._items) >= self._size and not self._pauses.hold() and len(self._items) > self._size:
+        excess = len(self._items) - self._size
+        if excess >= 0 and not self._pauses.hold(excess) and excess > 0:
             self._items.pop()
             self.close(
                 BufferOverflowError(

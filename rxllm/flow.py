@@ -36,6 +36,10 @@ T = TypeVar("T")
 _current: ContextVar[FlowControl | None] = ContextVar("rxllm.flow", default=None)
 
 
+MOST_EXCESS = 10_000
+"""How many items in excess a lossless operator takes before it fails: see ``Pauses.hold``."""
+
+
 class FlowControl:
     """What a producer's consumers hold to stop it for a while.
 
@@ -179,10 +183,16 @@ class Pauses:
     def __bool__(self) -> bool:
         return bool(self._flows)
 
-    def hold(self) -> bool:
-        """Pause the producer that is delivering; ``False`` if there is none."""
+    def hold(self, excess: int = 0) -> bool:
+        """Pause the producer that is delivering; ``False`` if there is none, or if it goes on all the same.
+
+        Args:
+            excess: How many items more than there is room for have come although their producers are paused. Some
+                were under way (``delay``); beyond ``MOST_EXCESS`` it is a timer that was set within an emission, and
+                counts as part of it, but cannot be paused.
+        """
         flow = FlowControl.current()
-        if flow is None:
+        if flow is None or excess > MOST_EXCESS:
             return False
         self._flows.add(flow)
         flow.pause(self)

@@ -113,7 +113,8 @@ class _Work(Generic[A, B]):
         if self._ended:
             return
         taken = len(self._tasks) + len(self._waiting) + 1
-        if taken >= self._places and not self._pauses.hold() and taken > self._places:
+        excess = taken - self._places
+        if excess >= 0 and not self._pauses.hold(excess) and excess > 0:
             self.end(
                 BufferOverflowError(
                     f"{self._places} items are in work and there is no producer to pause: "

@@ -58,7 +58,8 @@ def tee_to(
     The sink writes from a queue of its own, in batches of what has gathered. When ``buffer_size`` items wait or are
     being written, ``overflow`` decides, as in ``buffer_with_backpressure``: by default the producer is paused.
     Completion goes on only when the sink has stored everything; so does an error. On dispose nothing more is emitted,
-    but what came until then is still stored, and marked as cancelled.
+    but what came until then is still stored, and marked as cancelled. A sink whose ``write`` never returns pauses the
+    stream for ever, and no time-out sees that, for paused time does not count: give such a sink one of its own.
 
     Args:
         sink: Where the copies go: one of ``rxllm.sinks``, or anything with its two methods.

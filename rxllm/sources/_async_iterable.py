@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeGuard, TypeVar, cast
 
 from reactivex import Observable
 
@@ -59,7 +61,9 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> O
     async def produce(emitter: Emitter[T]) -> None:
         iterable = await open_iterable()
         iterator = aiter(iterable)
-        try:
+        async with AsyncExitStack() as stack:
+            for resource in {id(each): each for each in (iterable, iterator)}.values():
+                await stack.enter_async_context(_Closing(resource))
             while True:
                 await emitter.ready()
                 try:
@@ -67,10 +71,6 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> O
                 except StopAsyncIteration:
                     return
                 await emitter.emit((item,))
-        finally:
-            await _close(iterator)
-            if iterable is not iterator:
-                await _close(iterable)
 
     return task_source(produce)
 
@@ -79,10 +79,28 @@ def _is_iterable(value: object) -> TypeGuard[AsyncIterable[Any]]:
     return isinstance(value, AsyncIterable)
 
 
-async def _close(resource: object) -> None:
-    """Close what has a way to be closed: generators have ``aclose``, the streams of SDKs ``close``."""
-    close = getattr(resource, "aclose", None) or getattr(resource, "close", None)
-    if close is not None:
-        result = close()
-        if inspect.isawaitable(result):
-            await result
+class _Closing:
+    """Closes, on leaving, what has a way to be closed: generators have ``aclose``, the streams of SDKs ``close``."""
+
+    def __init__(self, resource: object) -> None:
+        self._close = getattr(resource, "aclose", None) or getattr(resource, "close", None) or _nothing
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            result = self._close()
+            if inspect.isawaitable(result):
+                await result
+        except Exception as failure:
+            if error is None:
+                raise
+            # What the stream itself failed with has precedence.
+            error.add_note(f"closing it failed, too: {failure!r}")
+
+
+def _nothing() -> None:
+    """There is no way to close it."""

@@ -15,8 +15,8 @@ import email.utils
 import io
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urljoin
 from urllib.request import getproxies, proxy_bypass
 
@@ -35,9 +35,10 @@ from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_cr
 
 __all__ = [
     "CONNECT_SECONDS",
+    "MAX_ERROR_BYTES",
     "SessionLike",
     "Ssl",
-    "connecting",
+    "answer_of",
     "environment_proxy",
     "fail_when_closed",
     "open_response",
@@ -45,9 +46,12 @@ __all__ = [
     "parse_url",
     "request_id",
     "require_event_stream",
+    "require_events",
     "retry_after",
     "use_session",
 ]
+
+T = TypeVar("T")
 
 SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]
 """A session, or a function that returns one, or ``None``, when the request is sent; it is not closed by us."""
@@ -106,18 +110,22 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     raise APIConnectionError("the URL is none that can be requested")
 
 
-@contextlib.contextmanager
-def connecting(url: URL) -> Generator[None]:
-    """Translate what goes wrong before there is an answer."""
+async def answer_of(url: URL, request: Awaitable[T]) -> T:
+    """Await the answer to a request, and translate what goes wrong before there is one.
+
+    Raises:
+        APIConnectionError: There is none.
+    """
     try:
-        yield
+        return await request
     except aiohttp.ClientResponseError as error:
-        # It holds the request with its headers, and its text is the URL with the query: a traceback must not show it.
-        raise APIConnectionError(f"no answer from {shown(url)}: {excerpt(error.message)}") from None
+        reason = excerpt(error.message)
     except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
         # A ValueError is about a header, a RuntimeError about a closed session.
         reason = str(error) or type(error).__name__
         raise APIConnectionError(f"no answer from {shown(url)}: {reason}") from error
+    # Outside the handler: that error holds the request with its headers and query, and must not be this one's context.
+    raise APIConnectionError(f"no answer from {shown(url)}: {reason}")
 
 
 async def open_response(
@@ -140,10 +148,10 @@ async def open_response(
     for _ in range(MAX_REDIRECTS + 1):
         if origin_of(target) != origin_of(url):
             options["middlewares"] = (drop_credentials(origin_of(url)),)
-        with connecting(target):
-            response = await session.request(
-                method, target, headers=headers, data=_payload(body), allow_redirects=False, **options
-            )
+        response = await answer_of(
+            target,
+            session.request(method, target, headers=headers, data=_payload(body), allow_redirects=False, **options),
+        )
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or location is None:
             return await _raise_for_status(response, secrets)
@@ -211,9 +219,27 @@ async def require_event_stream(response: aiohttp.ClientResponse, secrets: Secret
     )
 
 
+def require_events(response: aiohttp.ClientResponse, start: bytes, events: int) -> None:
+    """Check, at the end of a body of which no media type said what it is, that it was an event stream.
+
+    Raises:
+        APIResponseError: There was something in it, and no event.
+    """
+    if events or not start.strip() or "Content-Type" in response.headers or start.startswith(b":"):
+        return
+    raise APIResponseError(
+        f"{shown(response.url)} answered {response.status} with no event stream: {excerpt(start)}",
+        status=response.status,
+        content_type="",
+        body=start.decode(errors="replace"),
+        request_id=request_id(response.headers),
+    )
+
+
 async def _error_body(response: aiohttp.ClientResponse) -> str:
     """The start of a body that nobody asked for; what is missing of it is no error of its own."""
     body = bytearray()
+    fail_when_closed(response)
     try:
         async with asyncio.timeout(ERROR_BODY_SECONDS):
             while len(body) < MAX_ERROR_BYTES and (block := await response.content.read(MAX_ERROR_BYTES - len(body))):

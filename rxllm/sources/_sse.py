@@ -18,6 +18,7 @@ from rxllm.flow import wake
 from rxllm.sources._credentials import Headers, Secrets, shown
 from rxllm.sources._http import (
     CONNECT_SECONDS,
+    MAX_ERROR_BYTES,
     SessionLike,
     Ssl,
     environment_proxy,
@@ -25,6 +26,7 @@ from rxllm.sources._http import (
     open_response,
     parse_url,
     require_event_stream,
+    require_events,
     use_session,
 )
 from rxllm.sources._task import Emitter, task_source
@@ -64,8 +66,8 @@ def from_sse(
             one when the request is sent; it is not closed. Without it each subscription has its own.
         ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
         proxy: The URL of a proxy; without ``session`` the proxy settings of the environment are read.
-        timeout: aiohttp's time-outs. By default 30 s to connect and none for the rest: silence in the stream is
-            what ``operators.timeout_per_chunk`` watches.
+        timeout: aiohttp's time-outs. By default 30 s to get a connection and none for the rest: silence in the stream
+            is what ``operators.timeout_per_chunk`` watches.
         max_event_bytes: The most bytes that one event may have.
         end_marker: The data of the event that says that nothing follows. The source waits up to 0.1 s for the end of
             the body before it passes that event on, so that a consumer who leaves on seeing it leaves the connection
@@ -83,6 +85,7 @@ def from_sse(
         LimitExceededError: An event is larger than ``max_event_bytes``.
         NoRunningLoopError: No event loop runs in this thread.
     """
+    SSEDecoder(max_event_bytes=max_event_bytes)  # a wrong argument is reported where it stands
     usual = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
     body = None
     if json is not None:
@@ -92,7 +95,7 @@ def from_sse(
     request_headers = Headers.of(usual, headers or {})
     options: dict[str, Any] = {
         "ssl": ssl,
-        "timeout": timeout or aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        "timeout": timeout or aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
     }
 
     async def produce(emitter: Emitter[ServerSentEvent]) -> None:
@@ -119,6 +122,7 @@ async def _emit_events(
 ) -> None:
     fail_when_closed(response)
     content = response.content
+    start = b""
     while True:
         await emitter.ready()
         try:
@@ -128,9 +132,11 @@ async def _emit_events(
             await emitter.emit(decoder.feed(content._read_nowait(-1)))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             raise _interrupted(response, emitter, error) from error
         if not block:
+            require_events(response, start, emitter.count)
             if discarded := decoder.close():
                 logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
             return
+        start = start or block[:MAX_ERROR_BYTES]
         events = decoder.feed(block)
         if events and events[-1].data == end_marker:
             await emitter.emit(events[:-1])

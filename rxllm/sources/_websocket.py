@@ -14,6 +14,7 @@ from yarl import URL
 
 from rxllm.exceptions import (
     APIConnectionError,
+    APIResponseError,
     APIStatusError,
     DecodeError,
     LimitExceededError,
@@ -25,7 +26,7 @@ from rxllm.sources._http import (
     CONNECT_SECONDS,
     SessionLike,
     Ssl,
-    connecting,
+    answer_of,
     environment_proxy,
     parse_url,
     request_id,
@@ -71,7 +72,8 @@ def from_websocket(
         ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
         proxy: The URL of a proxy; without ``session`` the proxy settings of the environment are read.
         protocols: The subprotocols offered.
-        heartbeat: Seconds between pings; a pong that does not come interrupts the stream. ``None`` for none.
+        heartbeat: Seconds between pings; a pong that does not come interrupts the stream. ``None`` for none. While a
+            consumer holds a pause no pong is read, so a pause that is longer than this interrupts it, too.
         max_frame_bytes: The most bytes that one message may have.
 
     Returns:
@@ -80,12 +82,14 @@ def from_websocket(
     Raises:
         APIConnectionError: As ``on_error``, like all of these: no connection came about.
         APIStatusError: The handshake was refused.
+        APIResponseError: The handshake was answered as if it were an ordinary request.
         StreamInterruptedError: The connection was lost, or closed with another code than 1000.
         DecodeError: A binary frame, or one that breaks the protocol.
         LimitExceededError: A message is larger than ``max_frame_bytes``.
         NoRunningLoopError: No event loop runs in this thread.
     """
     request_headers = Headers(headers or {})
+    frames = [frame if isinstance(frame, str) else json.dumps(frame) for frame in send]
     options: dict[str, Any] = {
         "ssl": ssl,
         "protocols": protocols,
@@ -103,7 +107,7 @@ def from_websocket(
             _guarded(client, target) as guarded,
             await _connect(guarded, target, request_headers, options | {"proxy": used_proxy}) as socket,
         ):
-            await _send(socket, send, target)
+            await _send(socket, frames, target)
             await _emit_frames(socket, emitter, target, max_frame_bytes)
 
     return task_source(produce)
@@ -124,7 +128,7 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
         headers=session.headers,
         auth=session.auth,
         trust_env=session.trust_env,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
         middlewares=(drop_credentials(origin_of(url)),),
     ) as guarded:
         yield guarded
@@ -133,26 +137,30 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
 async def _connect(
     session: aiohttp.ClientSession, url: URL, headers: Headers, options: dict[str, Any]
 ) -> aiohttp.ClientWebSocketResponse:
-    with connecting(url):
+    async def shake_hands() -> aiohttp.ClientWebSocketResponse:
         try:
             return cast(aiohttp.ClientWebSocketResponse, await session.ws_connect(url, headers=headers, **options))
         except aiohttp.WSServerHandshakeError as error:
-            # It holds the request with its headers, which a traceback may show.
             status = error.status
-            reason = Secrets(session.headers, headers, url.query).scrub(error.message)
             answered: Mapping[str, str] = error.headers or {}
-    raise APIStatusError(
-        f"{status} from {shown(url)}: {excerpt(reason)}",
-        status=status,
-        request_id=request_id(answered),
-        retry_after=retry_after(answered),
-    )
+            reason = Secrets(session.headers, headers, url.query).scrub(error.message)
+        # Outside the handler: the refusal holds the request with its headers, and must not be this one's context.
+        raise _refused(f"{status} from {shown(url)}: {excerpt(reason)}", status, answered)
+
+    return await answer_of(url, shake_hands())
 
 
-async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[Any], url: URL) -> None:
+def _refused(message: str, status: int, headers: Mapping[str, str]) -> APIStatusError | APIResponseError:
+    if status < 300:  # noqa: PLR2004 - the class of success
+        content_type = headers.get("Content-Type", "")
+        return APIResponseError(message, status=status, content_type=content_type, request_id=request_id(headers))
+    return APIStatusError(message, status=status, request_id=request_id(headers), retry_after=retry_after(headers))
+
+
+async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], url: URL) -> None:
     try:
         for frame in frames:
-            await socket.send_str(frame if isinstance(frame, str) else json.dumps(frame))
+            await socket.send_str(frame)
     except (aiohttp.ClientError, OSError) as error:
         raise _interrupted(url, 0, str(error) or type(error).__name__) from error
 

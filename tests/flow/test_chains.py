@@ -14,8 +14,10 @@ from reactivex import operators as rx_ops
 from reactivex.disposable import SerialDisposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
+import rxllm
 from rxllm import operators as ops
-from rxllm.flow import Pauses
+from rxllm.exceptions import BufferOverflowError
+from rxllm.flow import MOST_EXCESS, Pauses
 from rxllm.sources import from_async_iterable
 from rxllm.typing import OperatorFunction
 
@@ -176,6 +178,38 @@ async def test_delay_holds_what_is_under_way_and_loses_nothing() -> None:
     await consumer.consume(numbers(500).pipe(rx_ops.delay(0.001, AsyncIOScheduler(asyncio.get_running_loop()))))
 
     assert consumer.received == list(range(500))
+
+
+def burst(_: int) -> Observable[int]:
+    """What a timer emits that counts as part of the emission in which it was set, and cannot be paused."""
+    return reactivex.of(*range(MOST_EXCESS + 20))
+
+
+async def test_iterating_over_what_cannot_be_paused_fails_instead_of_growing_without_end() -> None:
+    with pytest.raises(BufferOverflowError):
+        async for _ in rxllm.iterate(numbers(1).pipe(rx_ops.flat_map(burst)), buffer_size=4):
+            pass
+
+
+async def test_a_buffer_behind_what_cannot_be_paused_fails_instead_of_growing_without_end() -> None:
+    received: list[int] = []
+    failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    pauses = Pauses()
+
+    def on_next(number: int) -> None:
+        received.append(number)
+        if number == 0:
+            pauses.hold()
+
+    stream = numbers(1).pipe(rx_ops.flat_map(burst), ops.buffer_with_backpressure(4))
+    subscription = stream.subscribe(on_next, failed.set_result)
+    while not received:
+        await asyncio.sleep(0)
+    pauses.release()
+
+    assert isinstance(await failed, BufferOverflowError)
+    assert received == list(range(1 + 4 + MOST_EXCESS))
+    subscription.dispose()
 
 
 async def test_two_branches_of_share_run_at_the_pace_of_the_slower() -> None:

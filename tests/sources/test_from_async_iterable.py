@@ -125,6 +125,36 @@ async def test_an_error_of_the_factory_goes_on() -> None:
         await from_async_iterable(failing)
 
 
+class Unclosable:
+    """What a connection that is gone looks like: closing it fails, too."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self._fails = fails
+
+    def __aiter__(self) -> Unclosable:
+        return self
+
+    async def __anext__(self) -> int:
+        if self._fails:
+            raise ConnectionError("the real reason")
+        raise StopAsyncIteration
+
+    async def close(self) -> None:
+        raise RuntimeError("closing failed")
+
+
+async def test_an_error_of_the_iterable_is_not_hidden_by_one_of_closing_it() -> None:
+    with pytest.raises(ConnectionError, match="the real reason") as caught:
+        await from_async_iterable(Unclosable(fails=True))
+
+    assert caught.value.__notes__ == ["closing it failed, too: RuntimeError('closing failed')"]
+
+
+async def test_an_error_of_closing_goes_on() -> None:
+    with pytest.raises(RuntimeError, match="closing failed"):
+        await from_async_iterable(Unclosable(fails=False))
+
+
 async def test_dispose_closes_the_iterator() -> None:
     entered = asyncio.Event()
     left = asyncio.Event()

@@ -37,12 +37,12 @@ from rxllm.wire import ServerSentEvent
 KEY = "sk-a-secret-that-is-long"
 
 
-async def collect(source: Observable[ServerSentEvent]) -> list[ServerSentEvent]:
-    return await source.pipe(rx_ops.to_list())
-
-
 def goes_on(event: ServerSentEvent) -> bool:
     return event.data != "[DONE]"
+
+
+async def collect(source: Observable[ServerSentEvent]) -> list[ServerSentEvent]:
+    return await source.pipe(rx_ops.to_list())
 
 
 async def test_events_arrive_in_order_and_the_end_of_the_body_completes() -> None:
@@ -88,10 +88,10 @@ async def test_a_hundred_requests_in_a_row_use_one_connection() -> None:
 
 
 async def test_a_body_that_ends_a_moment_after_the_end_marker_leaves_the_connection_reusable() -> None:
-    late_end = [script.text("Hello"), script.done(), script.delay(0.01)]
+    late_end: list[script.StepLike] = [script.text("Hello"), script.done(), script.delay(0.01)]
     async with ScriptedServer(late_end, repeat=True) as server, aiohttp.ClientSession() as session:
         for _ in range(3):
-            await from_sse(server.url, session=session).pipe(rx_ops.take_while(lambda event: event.data != "[DONE]"))
+            await from_sse(server.url, session=session).pipe(rx_ops.take_while(goes_on))
 
     assert server.connections == 1
 
@@ -307,6 +307,39 @@ async def test_an_answer_without_a_media_type_is_read() -> None:
         assert await collect(from_sse(server.url)) == [ServerSentEvent("1")]
 
 
+@pytest.mark.parametrize("body", [b'{"error": {"message": "no such model"}}', b"<html>no such model</html>\n\n"])
+async def test_a_body_that_is_no_event_stream_and_does_not_say_so(body: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+    async with ScriptedServer(script.Answer([head + body], framing="none")) as server:
+        with pytest.raises(APIResponseError, match="no such model"):
+            await collect(from_sse(server.url))
+
+
+async def test_a_body_of_nothing_but_comments_is_an_event_stream_without_events() -> None:
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+    async with ScriptedServer(script.Answer([head + b": ping\n\n"], framing="none")) as server:
+        assert await collect(from_sse(server.url)) == []
+
+
+def test_a_limit_that_is_none_is_reported_at_once() -> None:
+    with pytest.raises(ValueError, match="max_event_bytes"):
+        from_sse("http://127.0.0.1:9/", max_event_bytes=0)
+
+
+async def test_a_session_that_is_closed_while_the_body_of_an_error_is_read() -> None:
+    answer = script.Answer([b"wait", script.stall()], status=500, content_type="text/plain")
+    async with ScriptedServer(answer) as server:
+        async with aiohttp.ClientSession() as session:
+            failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+            from_sse(server.url, session=session).subscribe(on_error=failed.set_result)
+            request = await server.wait_for_request()
+            while not request.bytes_written:
+                await asyncio.sleep(0)
+            for _ in range(100):  # turns in which the client reads the head
+                await asyncio.sleep(0)
+        assert isinstance(await failed, APIStatusError)
+
+
 async def test_no_server() -> None:
     async with ScriptedServer() as server:
         url = server.url
@@ -508,7 +541,7 @@ async def test_an_answer_that_cannot_be_read_shows_neither_query_nor_headers() -
         with pytest.raises(APIConnectionError, match="no answer") as caught:
             await collect(source)
 
-    assert KEY not in f"{caught.value!r} {caught.value.__cause__!r}"
+    assert KEY not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
     assert KEY not in "".join(traceback.format_exception(caught.value))
 
 

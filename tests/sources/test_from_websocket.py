@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncGenerator
 
 import aiohttp
 import pytest
@@ -12,6 +14,7 @@ from reactivex import operators as rx_ops
 
 from rxllm.exceptions import (
     APIConnectionError,
+    APIResponseError,
     APIStatusError,
     DecodeError,
     LimitExceededError,
@@ -28,6 +31,21 @@ def frame(opcode: int, payload: bytes) -> script.Raw:
     """An unmasked frame of a server (RFC 6455, section 5.2)."""
     assert len(payload) < 126
     return script.raw(bytes([0x80 | opcode, len(payload)]) + payload)
+
+
+@contextlib.asynccontextmanager
+async def raw_server(answer: bytes) -> AsyncGenerator[str]:
+    """A server that answers a handshake with these bytes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
 async def collect(source: Observable[str]) -> list[str]:
@@ -114,6 +132,22 @@ async def test_a_refused_handshake() -> None:
 
     assert caught.value.status == 401
     assert KEY not in f"{caught.value!r} {vars(caught.value)}"
+
+
+async def test_a_handshake_that_is_answered_as_an_ordinary_request() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"
+    async with raw_server(head) as url:
+        with pytest.raises(APIResponseError, match="200") as caught:
+            await collect(from_websocket(url, headers={"Authorization": f"Bearer {KEY}"}))
+
+    assert caught.value.status == 200
+    assert caught.value.content_type == "text/html"
+    assert KEY not in f"{caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+def test_what_cannot_be_sent_is_reported_at_once() -> None:
+    with pytest.raises(TypeError):
+        from_websocket("ws://127.0.0.1:9/", send=(object(),))
 
 
 async def test_no_server() -> None:
