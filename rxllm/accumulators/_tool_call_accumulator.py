@@ -7,7 +7,8 @@ Rules:
    begun; never on the arguments alone.
 3. A fragment that arrives for a call that was given away is an error.
 4. A choice that ended in an error ended none of its calls.
-5. Calls that are good are given away before an error about another one is raised.
+5. In a choice that was cut (by a limit of length or a filter), arguments that have not closed are an error.
+6. Calls that are good are given away before an error about another one is raised.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from collections.abc import Sequence
 
 from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, GrowingCall, ToolCallFold
-from rxllm.exceptions import RepairError, ToolCallError
+from rxllm.exceptions import RepairError, ToolCallError, excerpt
 from rxllm.models import FinishReason, IncompleteToolCall, StreamChoice, StreamChunk, ToolCall
 
 __all__ = ["ToolCallAccumulator"]
+
+_CUTS = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
 
 
 class ToolCallAccumulator:
@@ -32,7 +35,7 @@ class ToolCallAccumulator:
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
     """
 
-    __slots__ = ("_eager", "_error", "_failed", "_folds", "_log", "_max_tool_calls")
+    __slots__ = ("_cut", "_eager", "_error", "_failed", "_folds", "_log", "_max_tool_calls")
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class ToolCallAccumulator:
         self._log = RepairLog(strict=strict, on_repair=on_repair)
         self._folds: dict[int, ToolCallFold] = {}
         self._failed: set[int] = set()
+        self._cut: set[int] = set()
         self._error: RepairError | ToolCallError | None = None
 
     def process_chunk(self, chunk: StreamChunk) -> list[ToolCall]:
@@ -118,6 +122,8 @@ class ToolCallAccumulator:
         if choice.finish_reason == FinishReason.ERROR:
             self._failed.add(choice.index)
             return []
+        if choice.finish_reason in _CUTS:
+            self._cut.add(choice.index)
         fold = self._folds.get(choice.index)
         return [] if fold is None else _left(fold)
 
@@ -141,7 +147,7 @@ class ToolCallAccumulator:
         calls: list[ToolCall] = []
         for each in growing:
             try:
-                calls.append(_executable(each, self._log))
+                calls.append(_executable(each, self._log, cut=each.choice in self._cut))
             except (RepairError, ToolCallError) as error:
                 self._error = error
                 break
@@ -152,7 +158,16 @@ def _left(fold: ToolCallFold) -> list[GrowingCall]:
     return [call for call in fold.ordered() if not call.emitted]
 
 
-def _executable(growing: GrowingCall, log: RepairLog) -> ToolCall:
+def _executable(growing: GrowingCall, log: RepairLog, *, cut: bool) -> ToolCall:
+    if cut and not growing.closed:
+        # Open arguments are found out below. Those that had not begun would pass for none.
+        call = growing.state.incomplete()
+        raise ToolCallError(
+            f"the answer was cut before the arguments of {call.name!r} were whole",
+            choice=growing.choice,
+            call_id=call.id,
+            text=excerpt(call.arguments),
+        )
     call = growing.state.tool_call(log)
     try:
         # The input of a custom tool is any text; all other arguments are JSON objects.

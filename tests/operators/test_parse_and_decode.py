@@ -319,6 +319,18 @@ def test_a_cut_stream_leaves_incomplete_calls_on_the_error() -> None:
     assert isinstance(call, rxllm.IncompleteToolCall)
 
 
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_a_call_whose_arguments_a_limit_cut_off_is_not_given_away(reason: str) -> None:
+    marbles = Marbles()
+    cut = CALL | {"x": tool_chunk("", index=2, id="3", name="delete_all"), "f": finish_chunk(reason)}
+    source = marbles.cold("-abcxf|", cut)
+
+    recording = marbles.run(source.pipe(ops.accumulate_tool_calls(), NAMES))
+
+    # The two that are whole, and then the error instead of a call without arguments.
+    assert_marbles(recording, "-----(wt) @60ms #", error=ToolCallError)
+
+
 def test_calls_that_no_finish_reason_ended_come_with_the_end() -> None:
     marbles = Marbles()
 
