@@ -161,12 +161,12 @@ def _left(fold: ToolCallFold) -> list[GrowingCall]:
 def _executable(growing: GrowingCall, log: RepairLog, *, cut: bool) -> ToolCall:
     if cut and not growing.closed:
         # Open arguments are found out below. Those that had not begun would pass for none.
-        call = growing.state.incomplete()
+        begun = growing.state.incomplete()
         raise ToolCallError(
-            f"the answer was cut before the arguments of {call.name!r} were whole",
+            f"the answer was cut before the arguments of {begun.name!r} were whole",
             choice=growing.choice,
-            call_id=call.id,
-            text=excerpt(call.arguments),
+            call_id=begun.id,
+            text=excerpt(begun.arguments),
         )
     call = growing.state.tool_call(log)
     try:
