@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import reactivex
@@ -147,6 +148,26 @@ def test_a_buffer_has_room_for_one(size: int) -> None:
 
 async def test_an_observable_that_emits_in_a_thread_wakes_the_loop() -> None:
     assert [item async for item in rxllm.iterate(reactivex.timer(0.01))] == [0]
+
+
+def test_an_item_that_comes_from_a_thread_just_before_somebody_waits_is_seen() -> None:
+    subject: Subject[int] = Subject()
+    at_the_worst_moment: list[int] = [7]
+
+    class MeddlingLoop(asyncio.SelectorEventLoop):
+        """Lets an item come between the look at what waits and the wait for more."""
+
+        def create_future(self) -> asyncio.Future[Any]:
+            if subject.observers and at_the_worst_moment:
+                subject.on_next(at_the_worst_moment.pop())
+            return super().create_future()
+
+    async def main() -> int:
+        async with rxllm.iterate(subject) as iteration:
+            return await anext(iteration)
+
+    with asyncio.Runner(loop_factory=MeddlingLoop) as runner:
+        assert runner.run(main()) == 7
 
 
 async def test_a_second_consumer_is_told_so() -> None:

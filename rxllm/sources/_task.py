@@ -93,10 +93,9 @@ def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Observable[
 
         def ended(task: asyncio.Task[None]) -> None:
             _running.discard(task)
-            if task.cancelled():
-                # Disposed: nobody listens, and this reaches no one. Cancelled by somebody else, even before its first
-                # step: whoever waits for the stream has to learn that it will not go on.
-                observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=emitter.count))
+            # Ended or disposed: nobody listens, and this reaches no one. Cancelled by somebody else, even before its
+            # first step: whoever waits for the stream has to learn that it will not go on.
+            observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=emitter.count))
 
         task.add_done_callback(ended, context=outside_of_emissions())
 

@@ -122,7 +122,7 @@ def test_stream_of_calls(case: dict[str, Any], wire: bytes, *, eager: bool) -> N
     calls = [call for choice in case["expected"]["choices"] for call in choice["tool_calls"]]
     whole = [call for call in calls if call["arguments_json"] is not None]
     emitted: list[ToolCall] = []
-    with nullcontext() if whole == calls else pytest.raises(ToolCallError, match="no JSON object"):
+    with nullcontext() if whole == calls else pytest.raises(ToolCallError, match=r"no JSON object|was cut before"):
         for call in emit(ToolCallAccumulator(eager=eager), chunks):
             emitted.append(call)  # noqa: PERF402  # what came before the error counts
     assert [(call.id, call.function.parsed) for call in emitted] == [

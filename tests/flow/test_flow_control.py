@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from rxllm.exceptions import NoRunningLoopError
-from rxllm.flow import FlowControl, Pauses, running_loop
+from rxllm.flow import FlowControl, Pauses, disposable_in, running_loop
 
 
 def divide_by_zero() -> None:
@@ -243,6 +243,16 @@ async def test_a_task_that_entered_is_current_in_all_it_calls_until_it_leaves() 
 
     assert await asyncio.create_task(produce()) == [flow, flow, None]
     assert FlowControl.current() is None
+
+
+def test_nothing_is_left_to_dispose_when_the_loop_is_closed() -> None:
+    calls: list[str] = []
+    loop = asyncio.new_event_loop()
+    loop.close()
+
+    disposable_in(loop, lambda: calls.append("disposed")).dispose()
+
+    assert calls == []
 
 
 def test_no_running_loop_is_an_error_that_says_what_to_do() -> None:

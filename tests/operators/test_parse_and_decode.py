@@ -22,6 +22,7 @@ from rxllm.exceptions import (
     TruncatedStreamError,
 )
 from rxllm.flow import FlowControl
+from rxllm.operators._accumulate import attach_partial
 from rxllm.testing import (
     Marbles,
     assert_marbles,
@@ -285,6 +286,43 @@ def initial_of(call: rxllm.ToolCall) -> str:
 NAMES = rx_ops.map(initial_of)
 
 
+def test_an_item_from_within_the_emission_of_a_single_one_comes_behind_it() -> None:
+    subject: Subject[bytes] = Subject()
+    received: list[tuple[str, str]] = []
+
+    def on_next(event: rxllm.ServerSentEvent) -> None:
+        received.append(("begin", event.data))
+        if event.data == "1":
+            subject.on_next(b"data: 2\n\n")
+        received.append(("end", event.data))
+
+    subject.pipe(ops.decode_sse()).subscribe(on_next)
+    subject.on_next(b"data: 1\n\n")
+
+    assert received == [("begin", "1"), ("end", "1"), ("begin", "2"), ("end", "2")]
+
+
+def test_what_comes_behind_an_error_that_waits_is_ignored() -> None:
+    flow = FlowControl()
+    received: list[str] = []
+    errors: list[Exception] = []
+
+    def on_next(event: rxllm.ServerSentEvent) -> None:
+        received.append(event.data)
+        flow.pause("test")
+
+    subject: Subject[bytes] = Subject()
+    subject.pipe(ops.decode_sse(max_event_bytes=20)).subscribe(on_next, errors.append)
+    flow.deliver(subject.on_next, b"data: 1\n\ndata: 2\n\ndata: " + b"x" * 20)
+    flow.deliver(subject.on_next, b"data: 3\n\n")
+    assert errors == []
+    flow.resume("test")
+
+    assert received == ["1", "2"]
+    assert isinstance(errors[0], LimitExceededError)
+    flow.resume("test")
+
+
 def test_calls_come_when_their_choice_has_finished_and_wait_for_the_consumer() -> None:
     marbles = Marbles()
     source = marbles.cold("-abcf-|", CALL)
@@ -391,6 +429,17 @@ def test_arguments_that_are_no_object_fail_the_accumulation_with_what_had_arrive
     error = getattr(recording.events[-1], "error", None)
     assert isinstance(error, ToolCallError)
     assert isinstance(error.partial, rxllm.ChatCompletion)
+
+
+def test_what_cannot_be_shown_does_not_hide_the_error() -> None:
+    def broken() -> object:
+        raise ZeroDivisionError
+
+    error = ConnectionError("lost")
+    attach_partial(error, broken)
+
+    assert getattr(error, "partial", None) is None
+    assert error.__notes__ == ["what had arrived cannot be shown: ZeroDivisionError()"]
 
 
 def test_the_inner_of_two_folds_says_what_had_arrived() -> None:

@@ -11,6 +11,7 @@ import reactivex
 from loguru import logger
 from reactivex import Observable, abc
 from reactivex import operators as rx_ops
+from reactivex.disposable import Disposable
 
 import rxllm
 from rxllm import operators as ops
@@ -179,7 +180,12 @@ def test_after_an_overflow_nothing_more_is_passed_or_stored() -> None:
     marbles = Marbles()
     store = Store()
 
-    recording = marbles.run(reactivex.of(*range(10)).pipe(ops.tee_to(store, buffer_size=2)))
+    def emit_all(observer: abc.ObserverBase[int], _: abc.SchedulerBase | None) -> abc.DisposableBase:
+        for number in range(10):
+            observer.on_next(number)
+        return Disposable()
+
+    recording = marbles.run(reactivex.create(emit_all).pipe(ops.tee_to(store, buffer_size=2)))
 
     assert_marbles(recording, "(ab#)", a=0, b=1, error=BufferOverflowError)
     assert store.items == [0, 1]

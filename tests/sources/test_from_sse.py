@@ -31,6 +31,7 @@ from rxllm.exceptions import (
 )
 from rxllm.flow import FlowControl
 from rxllm.sources import from_sse
+from rxllm.sources._credentials import Headers, Secrets
 from rxllm.testing import ScriptedServer, script
 from rxllm.wire import ServerSentEvent
 
@@ -512,6 +513,11 @@ async def test_dispose_while_the_body_of_an_error_is_read() -> None:
 
         subscription.dispose()
         await request.peer_left.wait()
+
+
+def test_a_traceback_that_shows_variables_shows_no_key() -> None:
+    assert repr(Headers({"Authorization": KEY, "Accept": "*/*"})) == "{'Authorization': '…', 'Accept': '*/*'}"
+    assert KEY not in repr(Secrets({"Authorization": KEY}))
 
 
 async def test_a_large_request() -> None:
