@@ -73,7 +73,7 @@ class Backlog(Generic[T]):
             self.items.append(item)
             return
         if self._overflow in {"pause", "conflate"}:
-            if excess >= 0 and not self._pauses.hold(excess) and excess > 0:
+            if not self._pauses.hold(excess) and excess > 0:
                 raise BufferOverflowError(
                     f"{self.size} items wait and there is no producer to pause: the source is no rxllm source, "
                     "or an operator with a timer or thread of its own stands between",

@@ -110,7 +110,7 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     raise APIConnectionError("the URL is none that can be requested")
 
 
-async def answer_of(url: URL, request: Awaitable[T]) -> T:
+async def answer_of(url: URL, secrets: Secrets, request: Awaitable[T]) -> T:
     """Await the answer to a request, and translate what goes wrong before there is one.
 
     Raises:
@@ -119,7 +119,7 @@ async def answer_of(url: URL, request: Awaitable[T]) -> T:
     try:
         return await request
     except aiohttp.ClientResponseError as error:
-        reason = excerpt(error.message)
+        reason = excerpt(secrets.scrub(error.message))
     except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
         # A ValueError is about a header, a RuntimeError about a closed session.
         reason = str(error) or type(error).__name__
@@ -150,6 +150,7 @@ async def open_response(
             options["middlewares"] = (drop_credentials(origin_of(url)),)
         response = await answer_of(
             target,
+            secrets,
             session.request(method, target, headers=headers, data=_payload(body), allow_redirects=False, **options),
         )
         location = response.headers.get("Location")
@@ -219,19 +220,20 @@ async def require_event_stream(response: aiohttp.ClientResponse, secrets: Secret
     )
 
 
-def require_events(response: aiohttp.ClientResponse, start: bytes, events: int) -> None:
-    """Check, at the end of a body of which no media type said what it is, that it was an event stream.
+def require_events(response: aiohttp.ClientResponse, secrets: Secrets, start: bytes) -> None:
+    """Check, at the end of a body without events of which no media type said what it is, that it was an event stream.
 
     Raises:
-        APIResponseError: There was something in it, and no event.
+        APIResponseError: There was something in it.
     """
-    if events or not start.strip() or "Content-Type" in response.headers or start.startswith(b":"):
+    if not start.strip() or "Content-Type" in response.headers or start.startswith(b":"):
         return
+    body = secrets.scrub(start.decode(errors="replace"))
     raise APIResponseError(
-        f"{shown(response.url)} answered {response.status} with no event stream: {excerpt(start)}",
+        f"{shown(response.url)} answered {response.status} with no event stream: {excerpt(body)}",
         status=response.status,
         content_type="",
-        body=start.decode(errors="replace"),
+        body=body,
         request_id=request_id(response.headers),
     )
 

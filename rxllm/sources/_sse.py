@@ -109,7 +109,9 @@ def from_sse(
             async with response:
                 if check_content_type:
                     await require_event_stream(response, secrets)
-                await _emit_events(response, SSEDecoder(max_event_bytes=max_event_bytes), emitter, end_marker)
+                start = await _emit_events(response, SSEDecoder(max_event_bytes=max_event_bytes), emitter, end_marker)
+                if check_content_type and not emitter.count:
+                    require_events(response, secrets, start)
 
     return task_source(produce)
 
@@ -119,7 +121,8 @@ async def _emit_events(
     decoder: SSEDecoder,
     emitter: Emitter[ServerSentEvent],
     end_marker: str | None,
-) -> None:
+) -> bytes:
+    """Emit until the body ends; the start of the body is returned."""
     fail_when_closed(response)
     content = response.content
     start = b""
@@ -132,10 +135,9 @@ async def _emit_events(
             await emitter.emit(decoder.feed(content._read_nowait(-1)))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             raise _interrupted(response, emitter, error) from error
         if not block:
-            require_events(response, start, emitter.count)
             if discarded := decoder.close():
                 logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
-            return
+            return start
         start = start or block[:MAX_ERROR_BYTES]
         events = decoder.feed(block)
         if events and events[-1].data == end_marker:

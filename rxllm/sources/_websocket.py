@@ -137,17 +137,19 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
 async def _connect(
     session: aiohttp.ClientSession, url: URL, headers: Headers, options: dict[str, Any]
 ) -> aiohttp.ClientWebSocketResponse:
+    secrets = Secrets(session.headers, headers, url.query)
+
     async def shake_hands() -> aiohttp.ClientWebSocketResponse:
         try:
             return cast(aiohttp.ClientWebSocketResponse, await session.ws_connect(url, headers=headers, **options))
         except aiohttp.WSServerHandshakeError as error:
             status = error.status
             answered: Mapping[str, str] = error.headers or {}
-            reason = Secrets(session.headers, headers, url.query).scrub(error.message)
+            reason = secrets.scrub(error.message)
         # Outside the handler: the refusal holds the request with its headers, and must not be this one's context.
         raise _refused(f"{status} from {shown(url)}: {excerpt(reason)}", status, answered)
 
-    return await answer_of(url, shake_hands())
+    return await answer_of(url, secrets, shake_hands())
 
 
 def _refused(message: str, status: int, headers: Mapping[str, str]) -> APIStatusError | APIResponseError:

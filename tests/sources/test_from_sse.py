@@ -492,12 +492,14 @@ async def test_credentials_that_an_answer_echoes_are_blotted_out_wherever_they_s
     head = f"HTTP/1.1 401 bad {KEY}\r\nContent-Type: text/{KEY}\r\nConnection: close\r\n\r\n".encode()
     cut = b"x" * (16 * 1024 - 12) + KEY.encode()
     answers = [script.Answer([head + body], framing="none") for body in (KEY.encode(), cut)]
+    no_type = script.Answer([f"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nbad {KEY}".encode()], framing="none")
+    unreadable = script.Answer([f"{KEY}\r\n\r\n".encode()], framing="none")
     wrong_type = script.Answer([b"hi"], content_type=f"text/{KEY}")
     async with (
-        ScriptedServer(*answers, wrong_type) as server,
+        ScriptedServer(*answers, no_type, unreadable, wrong_type) as server,
         aiohttp.ClientSession(headers={"api-key": KEY}) as session,
     ):
-        for _ in range(3):
+        for _ in range(5):
             with pytest.raises(APIError) as caught:
                 await collect(from_sse(f"{server.url}?key={KEY}", session=session))
             assert KEY[:10] not in f"{caught.value!r} {vars(caught.value)}"
