@@ -15,68 +15,142 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from loguru import logger
 
-from rxllm import operators, sinks
-from rxllm.accumulators import JSONFold, StreamAccumulator, ToolCallAccumulator
-from rxllm.bridges import Iteration, iterate, run
-from rxllm.client import LLMClient
-from rxllm.exceptions import (
-    APIConnectionError,
-    APIError,
-    APIResponseError,
-    APIStatusError,
-    APIStreamError,
-    BufferOverflowError,
-    ChunkTimeoutError,
-    DecodeError,
-    LimitExceededError,
-    MissingExtraError,
-    NoRunningLoopError,
-    RecordingError,
-    RepairError,
-    RxllmError,
-    StreamInterruptedError,
-    StructuredOutputError,
-    ToolCallError,
-    ToolExecutionError,
-    TruncatedStreamError,
-)
-from rxllm.flow import FlowControl, Pauses
-from rxllm.models import (
-    ChatCompleted,
-    ChatCompletion,
-    ChatEvent,
-    ChatRequest,
-    CompletionChoice,
-    Delta,
-    FinishReason,
-    FunctionCall,
-    FunctionCallDelta,
-    IncompleteToolCall,
-    JSONChange,
-    JSONPathMatch,
-    Message,
-    ReasoningDelta,
-    Repair,
-    Role,
-    RoundCompleted,
-    StreamChoice,
-    StreamChunk,
-    TextDelta,
-    ToolCall,
-    ToolCallDelta,
-    ToolCallEvent,
-    ToolCallProgress,
-    ToolResult,
-    ToolResultEvent,
-    Usage,
-)
-from rxllm.sources import from_async_iterable, from_recording, from_sse, from_websocket, list_recordings
-from rxllm.stores import RecordingInfo
-from rxllm.tools import ToolRegistry
-from rxllm.typing import Ending, OperatorFunction, Sink, SinkStream
-from rxllm.wire import ServerSentEvent
+from rxllm._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from rxllm import operators, sinks
+    from rxllm.accumulators import JSONFold, StreamAccumulator, ToolCallAccumulator
+    from rxllm.bridges import Iteration, iterate, run
+    from rxllm.client import LLMClient
+    from rxllm.exceptions import (
+        APIConnectionError,
+        APIError,
+        APIResponseError,
+        APIStatusError,
+        APIStreamError,
+        BufferOverflowError,
+        ChunkTimeoutError,
+        DecodeError,
+        LimitExceededError,
+        MissingExtraError,
+        NoRunningLoopError,
+        RecordingError,
+        RepairError,
+        RxllmError,
+        StreamInterruptedError,
+        StructuredOutputError,
+        ToolCallError,
+        ToolExecutionError,
+        TruncatedStreamError,
+    )
+    from rxllm.flow import FlowControl, Pauses
+    from rxllm.models import (
+        ChatCompleted,
+        ChatCompletion,
+        ChatEvent,
+        ChatRequest,
+        CompletionChoice,
+        Delta,
+        FinishReason,
+        FunctionCall,
+        FunctionCallDelta,
+        IncompleteToolCall,
+        JSONChange,
+        JSONPathMatch,
+        Message,
+        ReasoningDelta,
+        Repair,
+        Role,
+        RoundCompleted,
+        StreamChoice,
+        StreamChunk,
+        TextDelta,
+        ToolCall,
+        ToolCallDelta,
+        ToolCallEvent,
+        ToolCallProgress,
+        ToolResult,
+        ToolResultEvent,
+        Usage,
+    )
+    from rxllm.sources import from_async_iterable, from_recording, from_sse, from_websocket, list_recordings
+    from rxllm.stores import RecordingInfo
+    from rxllm.tools import ToolRegistry
+    from rxllm.typing import Ending, OperatorFunction, Sink, SinkStream
+    from rxllm.wire import ServerSentEvent
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            ".accumulators": ("JSONFold", "StreamAccumulator", "ToolCallAccumulator"),
+            ".bridges": ("Iteration", "iterate", "run"),
+            ".client": ("LLMClient",),
+            ".exceptions": (
+                "APIConnectionError",
+                "APIError",
+                "APIResponseError",
+                "APIStatusError",
+                "APIStreamError",
+                "BufferOverflowError",
+                "ChunkTimeoutError",
+                "DecodeError",
+                "LimitExceededError",
+                "MissingExtraError",
+                "NoRunningLoopError",
+                "RecordingError",
+                "RepairError",
+                "RxllmError",
+                "StreamInterruptedError",
+                "StructuredOutputError",
+                "ToolCallError",
+                "ToolExecutionError",
+                "TruncatedStreamError",
+            ),
+            ".flow": ("FlowControl", "Pauses"),
+            ".models": (
+                "ChatCompleted",
+                "ChatCompletion",
+                "ChatEvent",
+                "ChatRequest",
+                "CompletionChoice",
+                "Delta",
+                "FinishReason",
+                "FunctionCall",
+                "FunctionCallDelta",
+                "IncompleteToolCall",
+                "JSONChange",
+                "JSONPathMatch",
+                "Message",
+                "ReasoningDelta",
+                "Repair",
+                "Role",
+                "RoundCompleted",
+                "StreamChoice",
+                "StreamChunk",
+                "TextDelta",
+                "ToolCall",
+                "ToolCallDelta",
+                "ToolCallEvent",
+                "ToolCallProgress",
+                "ToolResult",
+                "ToolResultEvent",
+                "Usage",
+            ),
+            ".sources": ("from_async_iterable", "from_recording", "from_sse", "from_websocket", "list_recordings"),
+            ".stores": ("RecordingInfo",),
+            ".tools": ("ToolRegistry",),
+            ".typing": ("Ending", "OperatorFunction", "Sink", "SinkStream"),
+            ".wire": ("ServerSentEvent",),
+        },
+        modules=(
+            *("accumulators", "bridges", "client", "dialects", "exceptions", "flow", "models", "operators"),
+            *("sinks", "sources", "stores", "tools", "typing", "wire"),
+        ),
+    )
 
 __all__ = [
     "APIConnectionError",

@@ -99,7 +99,7 @@ class _Mailbox(abc.ObserverBase[T]):
         self._observable = observable
         self._size = size
         self._items: deque[T] = deque()
-        self._pauses = Pauses()
+        self._pauses = Pauses("iterate")
         self._subscription = SingleAssignmentDisposable()
         self._waiter: asyncio.Future[None] | None = None
         self._thread = 0

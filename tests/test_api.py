@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -22,13 +23,13 @@ MODELS = (
 )
 
 PARAMETERS = {
-    "from_sse": ("url", "json", "method", "headers", "session"),
-    "from_websocket": ("url", "send", "headers", "session"),
+    "from_sse": ("url", "json", "method", "headers", "session", "record"),
+    "from_websocket": ("url", "send", "headers", "session", "record"),
     "from_async_iterable": ("factory_or_iterable",),
     "from_recording": ("path",),
     "iterate": ("observable", "buffer_size"),
     "run": ("observable",),
-    "LLMClient": ("base_url", "api_key"),
+    "LLMClient": ("base_url", "api_key", "record"),
     "LLMClient.chat_stream": ("self", "request"),
     "LLMClient.websocket_stream": ("self", "request"),
     "LLMClient.chat_with_tools": ("self", "request", "registry", "max_rounds"),
@@ -117,7 +118,9 @@ def test_every_operator_documents_itself(name: str) -> None:
     operator: Callable[..., Any] = getattr(operators, name)
     doc = inspect.getdoc(operator) or ""
     head, _, rest = doc.partition("\n\n::\n\n")
+    # A line that ends with two colons introduces a further diagram.
     sections = {line[:-1] for line in rest.splitlines() if line.endswith(":") and not line.startswith(" ")}
+    sections = {section for section in sections if not section.endswith(":")}
 
     assert head.count("\n") == 0, "one sentence first"
     assert head.endswith(".")
@@ -147,22 +150,86 @@ def watch(event, arguments):
         acts.append((event, arguments))
 
 sys.addaudithook(watch)
-import rxllm
+{}
 import threading
 
 print(acts, threading.active_count(), *sorted(sys.modules), sep="\\n")
 """
 
 
-def test_importing_does_nothing_and_imports_nothing_optional() -> None:
-    output = subprocess.run(
-        [sys.executable, "-B", "-W", "error", "-c", OBSERVED_IMPORT], check=True, capture_output=True, text=True
-    )
+EVERYTHING = "from rxllm import *\nfrom rxllm.operators import *\nfrom rxllm.sinks import *"
 
+
+def observed(statements: str) -> tuple[str, set[str]]:
+    """What importing does, and the modules that are there then."""
+    output = subprocess.run(
+        [sys.executable, "-B", "-W", "error", "-c", OBSERVED_IMPORT.replace("{}", statements)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     acts, threads, *modules = output.stdout.splitlines()
     assert output.stderr == ""
-    assert acts == "[]"
     assert threads == "1"
-    assert "rxllm.operators" in modules
+    return acts, set(modules)
+
+
+def test_importing_does_nothing_and_imports_nothing_optional() -> None:
+    acts, modules = observed(EVERYTHING)
+
+    assert acts == "[]"
+    assert "rxllm.operators._accumulate" in modules
     # What tests, types and further stores need is for those who use them.
-    assert not {"rxllm.testing", "pytest", "hypothesis", "coverage", "rich", "redis", "xllamacpp"} & set(modules)
+    assert not {"rxllm.testing", "pytest", "hypothesis", "coverage", "rich", "redis", "xllamacpp"} & modules
+
+
+@pytest.mark.parametrize(
+    ("statements", "needless"),
+    [
+        ("import rxllm", {"rxllm.operators", "aiohttp", "pydantic", "reactivex", "sqlite3"}),
+        ("from rxllm import StreamChunk, StreamAccumulator", {"aiohttp", "reactivex", "sqlite3"}),
+        ("from rxllm import LLMClient", {"rxllm.tools._registry", "rxllm.sources._websocket", "sqlite3"}),
+        ("import rxllm.operators as ops; ops.parse, ops.accumulate", {"aiohttp", "rxllm.operators._json_path"}),
+    ],
+)
+def test_an_application_imports_what_it_uses(statements: str, needless: set[str]) -> None:
+    acts, modules = observed(statements)
+
+    assert acts == "[]"
+    assert not needless & modules
+
+
+LAZY_PACKAGES = [package for package in packages() if "__getattr__" in vars(package)]
+
+
+@pytest.mark.parametrize("package", LAZY_PACKAGES, ids=lambda package: package.__name__)
+def test_type_checkers_see_what_there_is(package: ModuleType) -> None:
+    tree = ast.parse(inspect.getsource(package))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    imports = {
+        alias.name: node.module
+        for node in (*tree.body, *block.body)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name in package.__all__
+    }
+
+    assert imports.keys() == set(package.__all__)
+    for name, module in imports.items():
+        assert getattr(package, name) is getattr(importlib.import_module(str(module)), name)
+
+
+@pytest.mark.parametrize("package", LAZY_PACKAGES, ids=lambda package: package.__name__)
+def test_a_package_lists_what_it_has_and_nothing_else(package: ModuleType) -> None:
+    assert set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'misspelled'"):
+        _ = package.misspelled
+
+
+@pytest.mark.parametrize("name", ["models", "exceptions", "typing", "wire"])
+def test_modules_of_the_library_need_no_import_of_their_own(name: str) -> None:
+    statement = f"import rxllm; print(rxllm.{name}.__name__)"
+
+    output = subprocess.run([sys.executable, "-c", statement], check=True, capture_output=True, text=True)
+
+    assert output.stdout == f"rxllm.{name}\n"

@@ -18,10 +18,12 @@ PAGES = sorted((ROOT / "docs").rglob("*.md"))
 ANSWER = "Rivers carry salt to the sea."
 
 # Fences by language. What is none of these is neither run nor rendered by anything, and is a slip.
-LANGUAGES = {"python", "sh", "text", "{eval-rst}", "{toctree}"}
+LANGUAGES = {"python", "sh", "text", "{eval-rst}", "{include}", "{marbles}", "{toctree}"}
 
 # A python block, and what it prints: the text block that follows, if nothing but a sentence stands between them.
 BLOCK = re.compile(r"^```python\n(.*?)^```\n+(?:[^\n`#|]+:\n\n)?(?:^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
+# A block that begins so is a file beside those that come after it on its page, which can import it.
+FILE = re.compile(r"# (\w+\.py)\n")
 TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 
 
@@ -33,8 +35,15 @@ def identify(value: object) -> str:
     return value.stem if isinstance(value, Path) else ""
 
 
+def write_files(page: Path, folder: Path) -> None:
+    for code, _ in BLOCK.findall(page.read_text("utf-8")):
+        if name := FILE.match(code):
+            (folder / name[1]).write_text(code, "utf-8")
+
+
 @pytest.mark.parametrize(("page", "code", "printed"), examples(), ids=identify)
 async def test_the_code_prints_what_it_says(page: Path, code: str, printed: str, tmp_path: Path) -> None:
+    write_files(page, tmp_path)
     async with ScriptedServer(ANSWER, repeat=True) as server:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-W", "error", "-c", code),
@@ -51,7 +60,7 @@ async def test_the_code_prints_what_it_says(page: Path, code: str, printed: str,
 
 @pytest.mark.parametrize("page", PAGES, ids=identify)
 def test_every_block_has_a_language_that_is_checked(page: Path) -> None:
-    fences = re.findall(r"^ *```(.*)$", page.read_text("utf-8"), re.MULTILINE)
+    fences = re.findall(r"^ *```(\S*).*$", page.read_text("utf-8"), re.MULTILINE)
 
     assert len(fences) % 2 == 0
     assert set(fences[::2]) <= LANGUAGES

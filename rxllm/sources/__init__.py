@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from rxllm.sources._async_iterable import from_async_iterable
-from rxllm.sources._http import SessionLike, Ssl
-from rxllm.sources._recording import from_recording, list_recordings
-from rxllm.sources._sse import from_sse
-from rxllm.sources._websocket import from_websocket
+from typing import TYPE_CHECKING
+
+from rxllm._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from rxllm.sources._async_iterable import from_async_iterable
+    from rxllm.sources._http import SessionLike, Ssl
+    from rxllm.sources._recording import from_recording, list_recordings
+    from rxllm.sources._sse import from_sse
+    from rxllm.sources._websocket import from_websocket
+    from rxllm.sources._wire_recorder import RecordTo, WireRecorder
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "._async_iterable": ("from_async_iterable",),
+            "._http": ("SessionLike", "Ssl"),
+            "._recording": ("from_recording", "list_recordings"),
+            "._sse": ("from_sse",),
+            "._websocket": ("from_websocket",),
+            "._wire_recorder": ("RecordTo", "WireRecorder"),
+        },
+    )
 
 __all__ = [
+    "RecordTo",
     "SessionLike",
     "Ssl",
+    "WireRecorder",
     "from_async_iterable",
     "from_recording",
     "from_sse",

@@ -12,7 +12,7 @@ from typing import TypeVar
 import aiohttp
 from yarl import URL
 
-__all__ = ["Headers", "Secrets", "drop_credentials", "origin_of", "shown"]
+__all__ = ["SHORTEST_SECRET", "Headers", "Secrets", "drop_credentials", "origin_of", "shown"]
 
 E = TypeVar("E", bound=Exception)
 
@@ -20,7 +20,7 @@ E = TypeVar("E", bound=Exception)
 ORIGIN_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 # Shorter values are words, not keys.
-_SHORTEST_SECRET = 8
+SHORTEST_SECRET = 8
 _PROTOCOL_HEADERS = frozenset(
     {
         "accept",
@@ -61,22 +61,25 @@ class Secrets:
 
     Args:
         *sent: Headers and queries.
+
+    Attributes:
+        words: What is blotted out, the longest first.
     """
 
     def __init__(self, *sent: Mapping[str, str]) -> None:
         values = [value for fields in sent for name, value in fields.items() if _may_carry_credential(name)]
         # Behind the scheme of an authorisation stands the key itself.
         words = {word for value in values for word in (value, value.rpartition(" ")[2])}
-        self._words = sorted((word for word in words if len(word) >= _SHORTEST_SECRET), key=len, reverse=True)
+        self.words = sorted((word for word in words if len(word) >= SHORTEST_SECRET), key=len, reverse=True)
 
     def __repr__(self) -> str:
-        return f"Secrets({len(self._words)} of them)"
+        return f"Secrets({len(self.words)} of them)"
 
     def scrub(self, text: str) -> str:
         """The text without them, and without the beginning of one at its end, where a long text was cut."""
-        for word in self._words:
+        for word in self.words:
             text = text.replace(word, "…")
-            lengths = range(len(word) - 1, _SHORTEST_SECRET - 1, -1)
+            lengths = range(len(word) - 1, SHORTEST_SECRET - 1, -1)
             cut = next((length for length in lengths if text.endswith(word[:length])), 0)
             if cut:
                 text = f"{text[:-cut]}…"

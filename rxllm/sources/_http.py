@@ -136,9 +136,12 @@ async def open_response(
     headers: Headers,
     secrets: Secrets,
     body: bytes | None,
+    answered: Callable[[aiohttp.ClientResponse], None] | None = None,
     **options: Any,
 ) -> aiohttp.ClientResponse:
     """Send a request and follow redirects; the caller closes the response.
+
+    ``answered`` sees the last answer, before anything of its body is read.
 
     Raises:
         APIConnectionError: No answer, or too many redirects.
@@ -155,6 +158,8 @@ async def open_response(
         )
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or location is None:
+            if answered is not None:
+                answered(response)
             return await _raise_for_status(response, secrets)
         response.release()
         target = parse_url(location, base=str(target))

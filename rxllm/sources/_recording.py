@@ -23,7 +23,7 @@ from rxllm.stores import (
     open_reader,
 )
 
-__all__ = ["Timing", "from_recording", "list_recordings"]
+__all__ = ["Pace", "Timing", "from_recording", "list_recordings"]
 
 Timing: TypeAlias = Literal["none", "recorded"]
 
@@ -99,7 +99,7 @@ def from_recording(
 
     def subscribe(observer: abc.ObserverBase[Any], scheduler_: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         async def produce(emitter: Emitter[Any]) -> None:
-            pace = _Pace(clock_of(scheduler, scheduler_), speed) if timing == "recorded" else None
+            pace = Pace(clock_of(scheduler, scheduler_), speed) if timing == "recorded" else None
             await _play(path, stream, pace, emitter)
 
         return task_source(produce).subscribe(observer, scheduler=scheduler_)
@@ -107,7 +107,7 @@ def from_recording(
     return Observable(subscribe)
 
 
-class _Pace:
+class Pace:
     """Waits until it is time, as recorded."""
 
     def __init__(self, clock: Clock, speed: float) -> None:
@@ -134,7 +134,7 @@ class _Pace:
             timer.dispose()
 
 
-async def _play(path: str | os.PathLike[str], stream: str | None, pace: _Pace | None, emitter: Emitter[Any]) -> None:
+async def _play(path: str | os.PathLike[str], stream: str | None, pace: Pace | None, emitter: Emitter[Any]) -> None:
     worker = Worker()
     # What the thread has opened is found here also when the wait for it was cancelled.
     opened: list[Reader] = []
@@ -169,7 +169,7 @@ async def _emit_items(
     path: str | os.PathLike[str],
     worker: Worker,
     records: Iterator[Sequence[ItemRecord] | EndRecord],
-    pace: _Pace | None,
+    pace: Pace | None,
     emitter: Emitter[Any],
 ) -> EndRecord | None:
     """Emit the items, and return the ending."""
@@ -190,7 +190,7 @@ async def _emit_items(
             await emitter.emit((item,))
 
 
-async def _finish(end: EndRecord | None, pace: _Pace | None, emitter: Emitter[Any]) -> None:
+async def _finish(end: EndRecord | None, pace: Pace | None, emitter: Emitter[Any]) -> None:
     """End as the recorded stream did."""
     count = emitter.count
     if end is None:

@@ -30,6 +30,7 @@ from rxllm.sources._http import (
     use_session,
 )
 from rxllm.sources._task import Emitter, task_source
+from rxllm.sources._wire_recorder import RecordTo, recorded
 from rxllm.wire import ServerSentEvent, SSEDecoder
 
 __all__ = ["from_sse"]
@@ -50,6 +51,7 @@ def from_sse(
     max_event_bytes: int = 16 * 1024 * 1024,
     end_marker: str | None = "[DONE]",
     check_content_type: bool = True,
+    record: RecordTo | None = None,
 ) -> Observable[ServerSentEvent]:
     """Request an event stream: each subscription sends one request (WHATWG HTML, section 9.2).
 
@@ -73,6 +75,8 @@ def from_sse(
             the body before it passes that event on, so that a consumer who leaves on seeing it leaves the connection
             reusable. ``None`` for none.
         check_content_type: Whether a media type other than ``text/event-stream`` is an error.
+        record: Where to record each read with its time, for ``rxllm.testing.replay``: a path, or a
+            ``rxllm.sources.WireRecorder``. Each request has a file of its own; none is written over.
 
     Returns:
         The events, in order; completes with the body.
@@ -83,6 +87,7 @@ def from_sse(
         APIResponseError: The answer is no event stream.
         StreamInterruptedError: The connection was lost in the middle of the body.
         LimitExceededError: An event is larger than ``max_event_bytes``.
+        RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
     """
     SSEDecoder(max_event_bytes=max_event_bytes)  # a wrong argument is reported where it stands
@@ -101,17 +106,21 @@ def from_sse(
     async def produce(emitter: Emitter[ServerSentEvent]) -> None:
         target = parse_url(url)
         used_proxy = proxy or (environment_proxy(target) if session is None else None)
-        async with use_session(session) as client:
+        async with (
+            use_session(session) as client,
+            recorded(record, "sse", method, target, session=client, headers=request_headers) as log,
+        ):
             secrets = Secrets(client.headers, request_headers, target.query)
-            response = await open_response(
-                client, method, target, headers=request_headers, secrets=secrets, body=body, proxy=used_proxy, **options
-            )
+            request: dict[str, Any] = {"headers": request_headers, "secrets": secrets, "body": body, **options}
+            response = await open_response(client, method, target, proxy=used_proxy, answered=log.answered, **request)
             async with response:
-                if check_content_type:
-                    await require_event_stream(response, secrets)
-                start = await _emit_events(response, SSEDecoder(max_event_bytes=max_event_bytes), emitter, end_marker)
-                if check_content_type and not emitter.count:
-                    require_events(response, secrets, start)
+                with log.reading(response):
+                    if check_content_type:
+                        await require_event_stream(response, secrets)
+                    decoder = SSEDecoder(max_event_bytes=max_event_bytes)
+                    start = await _emit_events(response, decoder, emitter, end_marker)
+                    if check_content_type and not emitter.count:
+                        require_events(response, secrets, start)
 
     return task_source(produce)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import aiohttp
@@ -34,6 +34,7 @@ from rxllm.sources._http import (
     use_session,
 )
 from rxllm.sources._task import Emitter, task_source
+from rxllm.sources._wire_recorder import RecordTo, recorded
 
 __all__ = ["from_websocket"]
 
@@ -56,6 +57,7 @@ def from_websocket(
     protocols: Sequence[str] = (),
     heartbeat: float | None = None,
     max_frame_bytes: int = 16 * 1024 * 1024,
+    record: RecordTo | None = None,
 ) -> Observable[str]:
     """Connect, send, and emit each text frame (RFC 6455).
 
@@ -75,6 +77,7 @@ def from_websocket(
         heartbeat: Seconds between pings; a pong that does not come interrupts the stream. ``None`` for none. While a
             consumer holds a pause no pong is read, so a pause that is longer than this interrupts it, too.
         max_frame_bytes: The most bytes that one message may have.
+        record: Where to record each frame with its time: see ``from_sse``.
 
     Returns:
         The text frames, in order; completes when the other side closes normally (code 1000, or none).
@@ -86,6 +89,7 @@ def from_websocket(
         StreamInterruptedError: The connection was lost, or closed with another code than 1000.
         DecodeError: A binary frame, or one that breaks the protocol.
         LimitExceededError: A message is larger than ``max_frame_bytes``.
+        RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
     """
     request_headers = Headers(headers or {})
@@ -104,11 +108,12 @@ def from_websocket(
         used_proxy = proxy or (environment_proxy(target) if session is None else None)
         async with (
             use_session(session) as client,
+            recorded(record, "websocket", "GET", target, session=client, headers=request_headers) as log,
             _guarded(client, target) as guarded,
             await _connect(guarded, target, request_headers, options | {"proxy": used_proxy}) as socket,
         ):
             await _send(socket, frames, target)
-            await _emit_frames(socket, emitter, target, max_frame_bytes)
+            await _emit_frames(socket, log.receiving(socket), emitter, target, max_frame_bytes)
 
     return task_source(produce)
 
@@ -168,11 +173,15 @@ async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], 
 
 
 async def _emit_frames(
-    socket: aiohttp.ClientWebSocketResponse, emitter: Emitter[str], url: URL, max_frame_bytes: int
+    socket: aiohttp.ClientWebSocketResponse,
+    receive: Callable[[], Awaitable[aiohttp.WSMessage]],
+    emitter: Emitter[str],
+    url: URL,
+    max_frame_bytes: int,
 ) -> None:
     while True:
         await emitter.ready()
-        message = await socket.receive()
+        message = await receive()
         if message.type is aiohttp.WSMsgType.TEXT:
             await emitter.emit((message.data,))
         elif message.type in _ENDS:

@@ -23,7 +23,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import NamedTuple
 
-__all__ = ["DiagramError", "Mark", "draw", "microseconds", "parse", "span"]
+__all__ = ["DiagramError", "Mark", "columns", "draw", "microseconds", "parse", "span"]
 
 RESERVED = frozenset("-()|#^![]@")
 """The characters that are no items."""
@@ -105,6 +105,21 @@ def parse(diagram: str, frame: int) -> list[Mark]:
             raise DiagramError("a step back in time", diagram, position)
         position = token.end()
     return marks
+
+
+def columns(diagram: str) -> list[int]:
+    """Where the marks of a diagram stand in it, those of ``parse`` in their order.
+
+    >>> columns("-a (b|)")
+    [1, 4, 5]
+    """
+    places: list[int] = []
+    for token in _TOKEN.finditer(diagram):
+        if not token["unit"]:
+            places += [
+                place for place in range(*token.span()) if diagram[place] not in "-()" and not diagram[place].isspace()
+            ]
+    return places
 
 
 def _time(token: re.Match[str]) -> int:

@@ -16,19 +16,28 @@ Rules:
    through, for several with ``|`` between them, or for an observable. Sources are there by their names.
 3. The rest is the legend: letters and Python expressions. The names there, and in the call, are those of the
    operator's module, of ``rxllm``'s models, exceptions and operators (also as ``ops``), of reactivex' operators as
-   ``rx_ops``, of the chunks (``text_chunk``, …), and those given to ``check_marbles``.
+   ``rx_ops``, of the chunks (``text_chunk``, …), and those given to ``check_marbles``. There are also ``upper``, a
+   coroutine function that works on a text for three frames, ``registry`` with that as its only tool, ``sink``, as from
+   ``Marbles.sink``, and ``file``, a text file in memory.
 4. Further rows say how it runs: ``subscribed  ^--!``, ``pauses  --[--]`` and ``takes  2`` tell the consumer what to
-   do, as in ``Marbles.run``; ``frame  1s`` says what a character takes (10 ms otherwise). ``paused  --[--]`` is
-   checked: when the source is paused.
+   do, as in ``Marbles.run``; ``writes  3`` is what ``sink`` takes; ``frame  1s`` is what a character takes (10 ms
+   otherwise).
+5. Further rows are checked: ``paused  --[--]``, when the source is paused; ``stored  --a--(bc|)``, what ``sink`` stored
+   and when; ``waiting  --1-2--0``, how many items wait in the operator from then on: what the sources emitted less what
+   came out (of the sink, if there is a row ``stored``).
 """
 
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
+import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from types import ModuleType
 from typing import Any
 
@@ -39,24 +48,73 @@ from reactivex import operators as rx_ops
 from rxllm import exceptions, models, wire
 from rxllm import operators as ops
 from rxllm.testing import _chunks
-from rxllm.testing._diagrams import parse
-from rxllm.testing._marbles import FRAME, Marbles
-from rxllm.testing._recordings import assert_marbles, assert_pauses
+from rxllm.testing._assertions import assert_marbles, assert_pauses
+from rxllm.testing._diagrams import DiagramError, Mark, draw, parse
+from rxllm.testing._marbles import FRAME, Marbles, MarbleSink, MarbleSource
+from rxllm.testing._recordings import Event, ExpectedError, Item, Recording
+from rxllm.tools import ToolRegistry
 
-__all__ = ["check_marbles"]
+__all__ = ["Diagram", "Run", "check_marbles", "runs_of"]
 
 _ROW = re.compile(r"(\w\w+)\s\s+(\S.*)")
 _LETTER = re.compile(r"(?:^|\s)(\S)=(?!=)")
-_SETTINGS = ("frame", "paused", "pauses", "result", "subscribed", "takes")
+_SETTINGS = ("frame", "paused", "pauses", "result", "stored", "subscribed", "takes", "waiting", "writes")
+
+WORK = 3
+"""Frames that ``upper`` works on a text."""
 
 
 @dataclass(slots=True)
-class _Diagram:
-    """The parts of a diagram, as text."""
+class Diagram:
+    """The parts of a diagram, as text.
 
+    Attributes:
+        text: All of it.
+        rows: What stands behind the words.
+        call: The operator.
+        legend: The letters and what they stand for.
+    """
+
+    text: str = ""
     rows: dict[str, str] = field(default_factory=dict[str, str])
     call: str = ""
     legend: str = ""
+
+
+@dataclass(slots=True)
+class Run:
+    """What became of a diagram.
+
+    Attributes:
+        diagram: The diagram.
+        legend: What its letters stand for.
+        error: What ``#`` stands for.
+        sources: The sources, by their names.
+        recording: What the subscriber got.
+        sink: What stood for ``sink``.
+    """
+
+    diagram: Diagram
+    legend: dict[str, Any]
+    error: ExpectedError | None
+    sources: dict[str, MarbleSource[Any]]
+    recording: Recording[Any]
+    sink: MarbleSink
+
+    @property
+    def waiting(self) -> list[tuple[int, int]]:
+        """How many items wait in the operator, from which time on."""
+        out = self.sink.stored if "stored" in self.diagram.rows else self.recording
+        changes = [(event.time, 1) for source in self.sources.values() for event in _items(source.emissions)]
+        changes += [(event.time, -1) for event in _items(out.events)]
+        depths: list[tuple[int, int]] = []
+        depth = 0
+        for time, group in groupby(sorted(changes), key=itemgetter(0)):
+            change = sum(each for _, each in group)
+            depth += change
+            if change:
+                depths.append((time, depth))
+        return depths
 
 
 def check_marbles(operator: Callable[..., Any], **names: Any) -> None:
@@ -74,41 +132,90 @@ def check_marbles(operator: Callable[..., Any], **names: Any) -> None:
         DiagramError: A row of it is no diagram.
         Exception: What evaluating the call or the legend raises.
     """
-    name = operator.__name__
-    diagrams = list(_diagrams(inspect.getdoc(operator) or ""))
+    try:
+        for run in runs_of(operator, **names):
+            _check(run)
+    except AssertionError as error:
+        raise AssertionError(f"{operator.__name__}: {error}") from error
+    except Exception as error:
+        error.add_note(f"in the marble diagram of {operator.__name__}")
+        raise
+
+
+def runs_of(operator: Callable[..., Any], **names: Any) -> Iterator[Run]:
+    """Execute the diagrams in an operator's docstring, one after the other.
+
+    Args:
+        operator: The function that makes the operator.
+        names: What names in the diagrams stand for that they cannot say themselves.
+
+    Raises:
+        AssertionError: There is no diagram.
+        DiagramError: A row of one is no diagram.
+        Exception: What evaluating the call or the legend raises.
+    """
+    diagrams = list(diagrams_in(inspect.getdoc(operator) or ""))
     if not diagrams:
-        raise AssertionError(f"{name}: there is no marble diagram in the docstring")
+        raise AssertionError("there is no marble diagram in the docstring")
     for diagram in diagrams:
-        try:
-            _check(diagram, {**_namespace(operator), **names})
-        except AssertionError as error:
-            raise AssertionError(f"{name}: {error}") from error
-        except Exception as error:
-            error.add_note(f"in the marble diagram of {name}")
-            raise
+        yield _execute(diagram, _namespace(operator), names)
 
 
-def _check(diagram: _Diagram, namespace: dict[str, Any]) -> None:
+def _execute(diagram: Diagram, namespace: dict[str, Any], names: dict[str, Any]) -> Run:
     rows = diagram.rows
-    legend = {letter: _evaluate(value, namespace) for letter, value in _entries(diagram.legend)}
-    error = legend.pop("#", None)
     frame = parse(f" {rows['frame']} x", 0)[0].time / 1_000_000 if "frame" in rows else FRAME
     marbles = Marbles(frame=frame)
+    sink = marbles.sink(takes=float(rows.get("writes", "0")))
+    namespace = {**namespace, **_stand_ins(frame), "sink": sink, **names}
+    legend = {letter: _evaluate(value, namespace) for letter, value in _entries(diagram.legend)}
+    error = legend.pop("#", None)
     sources = {
         name: (marbles.hot if "^" in row else marbles.cold)(row, legend, error=error)
         for name, row in rows.items()
         if name not in _SETTINGS
     }
-    observable = _observable(diagram.call, {**namespace, **sources})
     recording = marbles.run(
-        observable,
+        _observable(diagram.call, {**namespace, **sources}),
         subscribed=rows.get("subscribed", "^"),
         takes=float(rows.get("takes", "0")),
         pauses=rows.get("pauses", ""),
     )
-    assert_marbles(recording, rows["result"], legend, error=error)
+    return Run(diagram, legend, error, sources, recording, sink)
+
+
+def _stand_ins(frame: float) -> dict[str, Any]:
+    """What diagrams are about and cannot say themselves."""
+
+    async def upper(text: str) -> str:
+        await asyncio.sleep(WORK * frame)
+        return text.upper()
+
+    return {"upper": upper, "registry": ToolRegistry([upper]), "file": io.StringIO()}
+
+
+def _check(run: Run) -> None:
+    rows = run.diagram.rows
+    assert_marbles(run.recording, rows["result"], run.legend, error=run.error)
+    if "stored" in rows:
+        assert_marbles(run.sink.stored, rows["stored"], run.legend, error=run.error)
     if "paused" in rows:
-        assert_pauses(sources["source"], rows["paused"])
+        assert_pauses(run.sources["source"], rows["paused"])
+    if "waiting" in rows:
+        _assert_waiting(run.waiting, rows["waiting"], run.recording.frame)
+
+
+def _assert_waiting(actual: list[tuple[int, int]], expected: str, frame: int) -> None:
+    wanted = parse(expected, frame)
+    for mark in wanted:
+        if not mark.symbol.isdecimal():
+            raise DiagramError(f"{mark.symbol!r} is no number of items", expected, expected.index(mark.symbol))
+    if actual != [(time, int(symbol)) for time, symbol in wanted]:
+        drawn = draw([Mark(time, str(depth)) for time, depth in actual], frame)
+        raise AssertionError(f"what waits differs\nexpected  {expected}\nactual    {drawn}")
+
+
+def _items(events: Sequence[Event[Any]]) -> Iterator[Item[Any]]:
+    return (event for event in events if isinstance(event, Item))
 
 
 def _observable(call: str, namespace: dict[str, Any]) -> Observable[Any]:
@@ -141,7 +248,7 @@ def _namespace(operator: Callable[..., Any]) -> dict[str, Any]:
     return {**public, "reactivex": reactivex, "rx_ops": rx_ops, "ops": ops, **own, operator.__name__: operator}
 
 
-def _diagrams(docstring: str) -> Iterator[_Diagram]:
+def diagrams_in(docstring: str) -> Iterator[Diagram]:
     """The diagrams in a docstring: the indented blocks that have a row ``result``."""
     for block in re.split(r"^(?=\S)", docstring, flags=re.MULTILINE):
         lines = [line for line in block.splitlines() if line.startswith((" ", "\t"))]
@@ -150,11 +257,11 @@ def _diagrams(docstring: str) -> Iterator[_Diagram]:
             yield diagram
 
 
-def _diagram(lines: list[str]) -> _Diagram:
-    diagram = _Diagram()
+def _diagram(lines: list[str]) -> Diagram:
     margin = min((len(line) - len(line.lstrip()) for line in lines), default=0)
-    for line in lines:
-        text = line[margin:].rstrip()
+    texts = [line[margin:].rstrip() for line in lines]
+    diagram = Diagram("\n".join(texts))
+    for text in texts:
         if row := _ROW.fullmatch(text):
             diagram.rows[row[1]] = row[2]
         elif text.startswith(" ") and not diagram.legend:

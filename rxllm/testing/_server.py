@@ -9,17 +9,20 @@ Rules:
 4. Leaving the block ends what is under way and leaves no task, socket or timer behind. It raises what went wrong in
    the server; if the block itself failed, that is added to the failure as a note.
 
-It runs in the event loop of its client, so that events of the two can be awaited in one test.
+With ``async with`` it runs in the event loop of its client, so that events of the two can be awaited in one test. With
+``with`` it has an event loop in a thread of its own, for synchronous clients and those of other loops: then nothing of
+it can be awaited, but what it reports can be read, and ``requests`` are complete once a client has its answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl as tls
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from rxllm.testing._server_connection import Connection
 from rxllm.testing._server_http import RequestHead
@@ -87,6 +90,14 @@ class ScriptedServer:
         self._port = port
         self._ssl = ssl
 
+    def add(self, *scripts: Script) -> None:
+        """Answer further requests with these scripts, in order, after those that there are.
+
+        Args:
+            *scripts: As for the constructor; the other arguments of that hold for these, too.
+        """
+        self._desk.add(scripts)
+
     # Addresses
 
     @property
@@ -137,6 +148,33 @@ class ScriptedServer:
 
     # Life
 
+    def __enter__(self) -> Self:
+        self._own_loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._own_loop.run_forever, name="scripted server", daemon=True)
+        self._thread.start()
+        try:
+            self._run_in_thread(self.__aenter__())
+        except BaseException:
+            self._end_thread()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._run_in_thread(self.__aexit__(kind, error, traceback))
+        finally:
+            self._end_thread()
+
+    def _run_in_thread(self, work: Coroutine[Any, Any, object]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._own_loop).result()
+
+    def _end_thread(self) -> None:
+        self._own_loop.call_soon_threadsafe(self._own_loop.stop)
+        self._thread.join()
+        self._own_loop.close()
+
     async def __aenter__(self) -> Self:
         self._listener = await asyncio.get_running_loop().create_server(
             lambda: Connection(self._desk), self._host, self._port, ssl=self._ssl, backlog=BACKLOG
@@ -176,7 +214,7 @@ class _Desk:
         self.open: set[Connection] = set()
         self.failures: list[BaseException] = []
         self.changed = Signal()
-        self._scripts = scripts
+        self._scripts = list(scripts)
         self._repeat = repeat
         self._usual = usual
         self._next = 0
@@ -221,10 +259,15 @@ class _Desk:
 
     # Requests
 
+    def add(self, scripts: Sequence[Script]) -> None:
+        """Take further scripts."""
+        self._scripts += scripts
+
     def received(self, head: RequestHead, connection: int) -> ReceivedRequest:
         """Register a request."""
         path, _, query = head.target.partition("?")
         request = ReceivedRequest(len(self.requests), connection, head.method, path, query, head.headers)
+        request.received_at = asyncio.get_running_loop().time()
         self.requests.append(request)
         self.changed.fire()
         return request

@@ -14,15 +14,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import zlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
-from itertools import pairwise
 from typing import Any, Protocol
 
-from rxllm.testing._server_http import RequestHead, encode_event, frame_chunk, read_body, read_head, response_head
-from rxllm.testing._server_request import ReceivedRequest
+from rxllm.testing._server_http import RequestHead, frame_chunk, read_body, read_head, response_head
+from rxllm.testing._server_outlet import Encoder, Hangup, Outlet, body_length
+from rxllm.testing._server_request import Leaving, ReceivedRequest
 from rxllm.testing._server_websocket import (
     MessageReader,
     Opcode,
@@ -33,11 +33,13 @@ from rxllm.testing._server_websocket import (
 )
 from rxllm.testing.script import (
     Answer,
+    Chunk,
     Close,
     Comment,
     Cut,
     Delay,
-    Fragment,
+    Event,
+    HalfClose,
     Notify,
     Raw,
     Reset,
@@ -45,13 +47,15 @@ from rxllm.testing.script import (
     Stall,
     WaitFor,
     as_step,
+    keep_alive,
+    sent_by,
 )
 
 __all__ = ["Connection", "Host"]
 
 MAX_HEAD_BYTES = 1 << 20
-MAX_WRITE_BYTES = 1 << 16
 STEPS_A_TURN = 16
+KEEP_ALIVE = keep_alive()
 
 
 class Host(Protocol):
@@ -78,14 +82,6 @@ class Host(Protocol):
     def announced_answer(self) -> Answer | None:
         """The next answer, if it does not depend on the request."""
         ...
-
-
-class _Hangup(Exception):  # noqa: N818 - no error: the script says so
-    """The script ends the connection."""
-
-    def __init__(self, *, reset: bool) -> None:
-        super().__init__()
-        self.reset = reset
 
 
 class Connection(asyncio.StreamReaderProtocol):
@@ -135,18 +131,18 @@ class Connection(asyncio.StreamReaderProtocol):
     def eof_received(self) -> bool:
         """The peer has closed its side."""
         super().eof_received()
-        self._peer_left()
+        self._peer_left("fin")
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, because of the peer or of us."""
         super().connection_lost(exc)
-        self._peer_left()
+        self._peer_left("reset" if exc else "fin")
         self._host.closed(self)
 
-    def _peer_left(self) -> None:
+    def _peer_left(self, by: Leaving) -> None:
         if self._request is not None:
-            self._request.leave(asyncio.get_running_loop().time())
+            self._request.leave(asyncio.get_running_loop().time(), by)
         self.abort()
 
     def abort(self) -> None:
@@ -183,7 +179,7 @@ class Connection(asyncio.StreamReaderProtocol):
         self._request = request
         try:
             await respond
-        except _Hangup as hangup:
+        except Hangup as hangup:
             if hangup.reset:
                 self._reset()
             self._writer.close()
@@ -205,14 +201,14 @@ class Connection(asyncio.StreamReaderProtocol):
     # Answers over HTTP
 
     async def _respond(self, request: ReceivedRequest, answer: Answer) -> None:
-        encode = _Encoder(answer)
+        encode = Encoder(answer)
         headers = {"content-type": answer.content_type, "x-request-id": f"req-{request.number}"}
         match answer.framing:
             case "chunked":
                 headers["transfer-encoding"] = "chunked"
             case "length":
                 answer = replace(answer, steps=tuple(answer.steps))
-                headers["content-length"] = str(_body_length(answer))
+                headers["content-length"] = str(body_length(answer))
             case _:
                 headers["connection"] = "close"
         if answer.gzip:
@@ -222,9 +218,9 @@ class Connection(asyncio.StreamReaderProtocol):
         if answer.framing != "none":
             self._writer.write(response_head(answer.status, headers))
         chunked = answer.framing == "chunked"
-        outlet = _Outlet(self._writer, request, answer, frame=frame_chunk if chunked else bytes)
+        outlet = Outlet(self._writer, request, answer, frame=frame_chunk if chunked else bytes)
         if await self._play(request, answer, lambda step: outlet.send(encode(step))) is not None:
-            raise _Hangup(reset=False)
+            raise Hangup(reset=False)
         await outlet.send(encode.end())
         await outlet.write(frame_chunk(b"") if chunked else b"")
 
@@ -241,7 +237,7 @@ class Connection(asyncio.StreamReaderProtocol):
                     # Either the answer to ours, or the peer leaves: then it waits for its own to be answered.
                     if self._request is not None or request is None:
                         self._writer.write(encode_frame(Opcode.CLOSE, payload))
-                    self._peer_left()
+                    self._peer_left("close frame")
                     return
                 case Opcode.PING:
                     async with self._sending:
@@ -268,11 +264,11 @@ class Connection(asyncio.StreamReaderProtocol):
         await self._answer(request, self._send_frames(request, answer))
 
     async def _send_frames(self, request: ReceivedRequest, answer: Answer) -> None:
-        outlet = _Outlet(self._writer, request, answer, frame=bytes)
+        outlet = Outlet(self._writer, request, answer, frame=bytes)
 
         async def send(step: Sent) -> None:
             async with self._sending:
-                await outlet.send(encode_step(step))
+                await outlet.send(encode_step(step, answer.frame_size))
 
         close = await self._play(request, answer, send) or Close()
         async with self._sending:
@@ -290,10 +286,14 @@ class Connection(asyncio.StreamReaderProtocol):
                 await asyncio.sleep(0)
             step = as_step(item)
             match step:
-                case Delay() | WaitFor() | Notify() | Stall():
+                case Delay() | WaitFor() | Notify():
                     await _wait(step)
+                case Stall():
+                    await _stall(step, partial(send, KEEP_ALIVE))
+                case HalfClose():
+                    await self._half_close()
                 case Cut() | Reset():
-                    raise _Hangup(reset=isinstance(step, Reset))
+                    raise Hangup(reset=isinstance(step, Reset))
                 case Close():
                     return step
                 case Comment() | Raw():
@@ -302,113 +302,33 @@ class Connection(asyncio.StreamReaderProtocol):
                     if answer.delay_per_chunk:
                         await asyncio.sleep(answer.delay_per_chunk)
                     await send(step)
-                    request.chunks_written += 1
+                    request.chunks_written += sum(isinstance(sent, Chunk | Event) for sent in sent_by(step))
         return None
 
+    async def _half_close(self) -> None:
+        if not self._writer.can_write_eof():
+            raise ValueError("TLS has no half-open connection")
+        self._writer.write_eof()
+        await _until_cancelled()
 
-async def _wait(step: Delay | WaitFor | Notify | Stall) -> None:
+
+async def _wait(step: Delay | WaitFor | Notify) -> None:
     match step:
         case Delay(seconds):
             await asyncio.sleep(seconds)
         case WaitFor(event):
             await event.wait()
-        case Notify(event):
-            event.set()
         case _:
-            # A stall: nobody sets it: the peer's leaving cancels the task.
-            await asyncio.Event().wait()
+            step.event.set()
 
 
-class _Encoder:
-    """Turns steps into the content of a body."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._line_end = answer.line_end
-        # 31: the largest window, in gzip's container (zlib manual, deflateInit2).
-        self._compressor = zlib.compressobj(wbits=31) if answer.gzip else None
-
-    def __call__(self, step: Sent) -> bytes:
-        data = encode_event(step, self._line_end)
-        if self._compressor is None:
-            return data
-        return self._compressor.compress(data) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
-
-    def end(self) -> bytes:
-        return b"" if self._compressor is None else self._compressor.flush()
+async def _stall(stall: Stall, keep_alive: Callable[[], Awaitable[None]]) -> None:
+    while stall.keep_alive is not None:
+        await asyncio.sleep(stall.keep_alive)
+        await keep_alive()
+    await _until_cancelled()
 
 
-def _body_length(answer: Answer) -> int:
-    encode = _Encoder(answer)
-    steps = (as_step(item) for item in answer.steps)
-    return sum(len(encode(step)) for step in steps if isinstance(step, Sent)) + len(encode.end())
-
-
-class _Outlet:
-    """Writes a body: cuts it, frames it, counts it."""
-
-    def __init__(
-        self,
-        writer: asyncio.StreamWriter,
-        request: ReceivedRequest,
-        answer: Answer,
-        *,
-        frame: Callable[[bytes], bytes],
-    ) -> None:
-        self._writer = writer
-        self._request = request
-        self._cut_after = answer.cut_after
-        self._cut = _cutter(answer.fragment)
-        self._apart = answer.fragment is not None
-        self._frame = frame
-
-    async def send(self, data: bytes) -> None:
-        """Send content."""
-        for piece in self._cut(data):
-            # An empty chunk would end the body (RFC 9112, section 7.1).
-            if piece:
-                await self.write(self._frame(piece))
-
-    async def write(self, data: bytes) -> None:
-        """Write bytes of the body as they are on the wire."""
-        room = len(data) if self._cut_after is None else self._cut_after - self._request.bytes_written
-        view = memoryview(data)[:room]
-        for start in range(0, len(view), MAX_WRITE_BYTES):
-            part = view[start : start + MAX_WRITE_BYTES]
-            self._writer.write(part)
-            await self._writer.drain()
-            self._request.bytes_written += len(part)
-        if len(view) < len(data):
-            raise _Hangup(reset=False)
-        if self._apart:
-            await _let_peer_read()
-
-
-def _cutter(fragment: Fragment) -> Callable[[bytes], Iterable[bytes]]:
-    match fragment:
-        case None:
-            return lambda data: (data,)
-        case int():
-            return lambda data: (data[start : start + fragment] for start in range(0, len(data), fragment))
-        case Sequence():
-            return _PositionCutter(fragment)
-        case _:
-            return fragment
-
-
-class _PositionCutter:
-    """Cuts at positions counted from the start of the body."""
-
-    def __init__(self, positions: Sequence[int]) -> None:
-        self._positions = sorted(positions)
-        self._offset = 0
-
-    def __call__(self, data: bytes) -> Iterable[bytes]:
-        start, self._offset = self._offset, self._offset + len(data)
-        cuts = [position - start for position in self._positions if start < position < self._offset]
-        return [data[begin:end] for begin, end in pairwise((0, *cuts, len(data)))]
-
-
-async def _let_peer_read() -> None:
-    # In the first turn of the loop the selector finds the peer's socket readable, in the second the peer has read.
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+async def _until_cancelled() -> None:
+    # Nobody sets it: the peer's leaving cancels the task.
+    await asyncio.Event().wait()

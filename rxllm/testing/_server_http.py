@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rxllm.testing.script import Chunk, Comment, Raw, Sent
+from rxllm.testing.script import Burst, Chunk, Comment, Raw, Sent
 
 __all__ = ["RequestHead", "encode_event", "frame_chunk", "read_body", "read_head", "response_head"]
 
@@ -84,6 +84,8 @@ def frame_chunk(data: bytes) -> bytes:
 def encode_event(step: Sent, line_end: str) -> bytes:
     """What a step is in an event stream."""
     match step:
+        case Burst(steps):
+            return b"".join(encode_event(sent, line_end) for sent in steps)
         case Raw(data):
             return data
         case Comment(text):

@@ -6,9 +6,12 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-__all__ = ["ReceivedRequest", "Signal"]
+__all__ = ["Leaving", "ReceivedRequest", "Signal"]
+
+Leaving: TypeAlias = Literal["close frame", "fin", "reset"]
+"""How a peer leaves: with a WebSocket's close frame, by closing the connection, or by resetting it."""
 
 
 class Signal:
@@ -41,12 +44,14 @@ class ReceivedRequest:
         headers: The headers; names in lower case, repeated ones joined by a comma.
         body: The body; over a WebSocket, the first message.
         frames: The messages received over a WebSocket, the first one included.
+        received_at: When it had come, on the event loop's clock in seconds; over a WebSocket, its first message.
         bytes_written: Bytes of the answer's body that the kernel has taken, those of the transfer coding counted.
         chunks_written: Events that the kernel has taken.
         finished: Set when the script came to its end, be it a cut.
         peer_left: Set when the peer closed, reset, or sent a close frame before the script came to its end.
             To close one direction only is to leave.
         peer_left_at: When that was, on the event loop's clock in seconds.
+        peer_left_by: How: ``"fin"``, ``"reset"``, or over a WebSocket ``"close frame"``.
         blocked: Set while the kernel does not take more: its buffers for this connection, here and at the
             peer, are full. A quick writer is blocked now and then; see ``writes_stopped``.
     """
@@ -59,11 +64,13 @@ class ReceivedRequest:
     headers: dict[str, str]
     body: bytes = b""
     frames: list[str | bytes] = field(default_factory=list[str | bytes])
+    received_at: float = 0.0
     bytes_written: int = 0
     chunks_written: int = 0
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     peer_left: asyncio.Event = field(default_factory=asyncio.Event)
     peer_left_at: float | None = None
+    peer_left_by: Leaving | None = None
     blocked: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: Signal = field(default_factory=Signal, repr=False)
 
@@ -110,8 +117,9 @@ class ReceivedRequest:
         self.finished.set()
         self._changed.fire()
 
-    def leave(self, at: float) -> None:
+    def leave(self, at: float, by: Leaving) -> None:
         """Note that the peer left."""
         self.peer_left_at = at
+        self.peer_left_by = by
         self.peer_left.set()
         self._changed.fire()

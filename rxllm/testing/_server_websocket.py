@@ -15,9 +15,9 @@ import json
 from collections.abc import Mapping
 from enum import IntEnum
 
-from rxllm.testing.script import Chunk, Comment, Raw, Sent
+from rxllm.testing.script import Burst, Chunk, Comment, Raw, Sent
 
-__all__ = ["MessageReader", "Opcode", "accept_headers", "encode_close", "encode_frame", "encode_step"]
+__all__ = ["MessageReader", "Opcode", "accept_headers", "encode_close", "encode_frame", "encode_step", "encode_text"]
 
 KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 FINAL = 0x80
@@ -50,9 +50,9 @@ def accept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def encode_frame(opcode: Opcode, payload: bytes = b"") -> bytes:
-    """One whole frame (section 5.2)."""
-    first = FINAL | opcode
+def encode_frame(opcode: Opcode, payload: bytes = b"", *, final: bool = True) -> bytes:
+    """One frame (section 5.2); a message whose frame is not final goes on in the next."""
+    first = FINAL * final | opcode
     length = len(payload)
     if length < 126:  # noqa: PLR2004
         return bytes((first, length)) + payload
@@ -61,22 +61,36 @@ def encode_frame(opcode: Opcode, payload: bytes = b"") -> bytes:
     return bytes((first, 127)) + length.to_bytes(8) + payload
 
 
+def encode_text(text: str, frame_size: int | None = None) -> bytes:
+    """A text message, in frames of at most so many bytes (section 5.4); a frame may end within a character."""
+    payload = text.encode()
+    size = frame_size or max(1, len(payload))
+    pieces = [payload[start : start + size] for start in range(0, len(payload), size)] or [b""]
+    opcodes = [Opcode.TEXT, *[Opcode.CONTINUATION] * (len(pieces) - 1)]
+    return b"".join(
+        encode_frame(opcode, piece, final=number == len(pieces))
+        for number, (opcode, piece) in enumerate(zip(opcodes, pieces, strict=True), 1)
+    )
+
+
 def encode_close(code: int, reason: str = "") -> bytes:
     """A close frame (section 5.5.1)."""
     return encode_frame(Opcode.CLOSE, code.to_bytes(2) + reason.encode())
 
 
-def encode_step(step: Sent) -> bytes:
+def encode_step(step: Sent, frame_size: int | None = None) -> bytes:
     """What a step is over a WebSocket."""
     match step:
+        case Burst(steps):
+            return b"".join(encode_step(sent, frame_size) for sent in steps)
         case Raw(data):
             return data
         case Comment(text):
             return encode_frame(Opcode.PING, text.encode())
         case Chunk(payload):
-            return encode_frame(Opcode.TEXT, json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode())
+            return encode_text(json.dumps(payload, separators=(",", ":"), ensure_ascii=False), frame_size)
         case _:
-            return encode_frame(Opcode.TEXT, step.data.encode())
+            return encode_text(step.data, frame_size)
 
 
 class MessageReader:

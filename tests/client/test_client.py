@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ from rxllm import operators as ops
 from rxllm.dialects import OpenAIChat
 from rxllm.exceptions import APIConnectionError, APIStatusError
 from rxllm.models import ChatRequest
-from rxllm.testing import ScriptedServer, script
+from rxllm.testing import ScriptedServer, TLSContexts, script
 
 KEY = "sk-a-secret-that-is-long"
 
@@ -187,15 +186,13 @@ async def test_another_dialect_with_options() -> None:
         assert await content(client) == "Hello"
 
 
-async def test_an_untrusted_certificate_is_refused_and_a_context_of_ones_own_accepted(
-    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
-) -> None:
-    async with ScriptedServer("Hello", repeat=True, ssl=server_tls) as server:
+async def test_an_untrusted_certificate_is_refused_and_a_context_of_ones_own_accepted(tls: TLSContexts) -> None:
+    async with ScriptedServer("Hello", repeat=True, ssl=tls.server) as server:
         with pytest.raises(APIConnectionError):
             await content(LLMClient(base_url=server.base_url))
-        assert await content(LLMClient(base_url=server.base_url, ssl=client_tls)) == "Hello"
+        assert await content(LLMClient(base_url=server.base_url, ssl=tls.client)) == "Hello"
         completion = (
-            await LLMClient(base_url=server.base_url, ssl=client_tls).websocket_stream(request()).pipe(ops.accumulate())
+            await LLMClient(base_url=server.base_url, ssl=tls.client).websocket_stream(request()).pipe(ops.accumulate())
         )
         assert completion.message.content == "Hello"
 

@@ -199,19 +199,19 @@ def test_a_thread_that_ends_gets_its_chance() -> None:
         threading.Timer(0.01, lambda: None).start()
 
 
-@pytest.mark.leaves_pauses
+@pytest.mark.leak_check(pauses=False)
 def test_a_pause_is_found() -> None:
     message = leak_of_sync(lambda: FlowControl().pause("somebody"))
     assert message == "left behind:\n  a pause held by 'somebody'"
 
 
-@pytest.mark.leaves_pauses
+@pytest.mark.leak_check(pauses=False)
 def test_pauses_may_be_let_pass() -> None:
     with leak_check(pauses=False):
         FlowControl().pause("somebody")
 
 
-@pytest.mark.leaves_pauses
+@pytest.mark.leak_check(pauses=False)
 def test_checks_may_be_nested() -> None:
     pause = FlowControl.pause
 
@@ -242,7 +242,7 @@ async def test_a_failure_of_the_body_is_what_counts() -> None:
     timers.pop().cancel()
 
 
-@pytest.mark.leaves_pauses
+@pytest.mark.leak_check(pauses=False)
 def test_a_long_list_is_cut() -> None:
     def leave() -> None:
         for number in range(30):

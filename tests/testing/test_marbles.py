@@ -396,6 +396,7 @@ def test_a_failure_shows_both_diagrams_and_the_legend() -> None:
         "the marbles differ from 40ms on (a frame is 10ms)",
         "expected  --x-y-|",
         "actual    --x--A|",
+        "              ^",
         "  x = 'Hel'",
         "  y = 'lo'",
         "  A = '!'",
@@ -403,22 +404,24 @@ def test_a_failure_shows_both_diagrams_and_the_legend() -> None:
 
 
 @pytest.mark.parametrize(
-    ("actual", "expected", "time"),
+    ("actual", "expected", "time", "mark"),
     [
-        ("-a-b|", "-a-c|", "30ms"),
-        ("-a-b|", "-a--b|", "30ms"),
-        ("-a-b|", "-a-b", "40ms"),
-        ("-a-b", "-a-b|", "40ms"),
-        ("-a-b", "-a-b#", "40ms"),
-        ("-a|", "-a#", "20ms"),
-        ("-(ab)", "-(ba)", "10ms"),
-        ("", "-a", "10ms"),
+        ("-a-b|", "-a-c|", "30ms", "   ^"),
+        ("-a-b|", "-a--b|", "30ms", "   ^"),
+        ("-a-b|", "-a-b", "40ms", "    ^"),
+        ("-a-b", "-a-b|", "40ms", "    ^"),
+        ("-a-b", "-a-b#", "40ms", "    ^"),
+        ("-a|", "-a#", "20ms", "  ^"),
+        ("-(ab)", "-(ba)", "10ms", "  ^"),
+        ("-a(bc) @30ms d|", "-a(bc)|", "30ms", "      ^"),
+        ("(none)", "-a", "10ms", " ^"),
+        ("5-s 500ms a|", "5-s 500ms b|", "530ms", "          ^"),
     ],
 )
-def test_any_difference_fails(actual: str, expected: str, time: str) -> None:
-    message = failure_of(lambda: assert_marbles(recorded(actual), expected))
+def test_any_difference_fails(actual: str, expected: str, time: str, mark: str) -> None:
+    message = failure_of(lambda: assert_marbles(recorded(actual.replace("(none)", "")), expected))
     assert message[0] == f"the marbles differ from {time} on (a frame is 10ms)"
-    assert message[1:3] == [f"expected  {expected}", f"actual    {actual}"]
+    assert message[1:4] == [f"expected  {expected}", f"actual    {actual}", f"          {mark}"]
 
 
 def chunk_timeout(**attributes: object) -> ChunkTimeoutError:
@@ -451,16 +454,16 @@ def test_errors_are_the_same_by_type_arguments_and_attributes(
         assert_marbles(recording, "-#", error=expected)
     else:
         message = failure_of(lambda: assert_marbles(recording, "-#", error=expected))
-        assert message[1:3] == ["expected  -#", "actual    -#"]
-        assert message[3].startswith(f"  # expected = {expected!r}")
-        assert message[4].startswith(f"  # actual = {actual!r}")
+        assert message[1:4] == ["expected  -#", "actual    -#", "           ^"]
+        assert message[4].startswith(f"  # expected = {expected!r}")
+        assert message[5].startswith(f"  # actual = {actual!r}")
 
 
 def test_a_failure_shows_the_attributes_of_errors() -> None:
     recording = recorded("-#", chunk_timeout(chunks=4))
     message = failure_of(lambda: assert_marbles(recording, "-#", error=ChunkTimeoutError("gap", 10, 3)))
-    assert message[3].endswith(", phase='gap', seconds=10, chunks=3")
-    assert message[4].endswith(", phase='gap', seconds=10, chunks=4")
+    assert message[4].endswith(", phase='gap', seconds=10, chunks=3")
+    assert message[5].endswith(", phase='gap', seconds=10, chunks=4")
 
 
 def test_a_recording_is_drawn_with_letters_for_what_is_no_letter() -> None:
@@ -507,7 +510,57 @@ def test_a_failure_shows_pauses(marbles: Marbles) -> None:
         "the pauses differ (a frame is 10ms)",
         "expected  (none)",
         "actual    -[-]",
+        "           ^",
+        "  -[-] held by the consumer of the run",
     ]
+
+
+def test_a_failure_shows_who_paused_when(marbles: Marbles) -> None:
+    source = marbles.cold("-ab----|")
+    marbles.run(source.pipe(ops.buffer_with_backpressure(1)), takes=3)
+    assert_pauses(source, "--[-]", by="buffer_with_backpressure")
+    assert failure_of(lambda: assert_pauses(source, "--[-]", by="the consumer of the run")) == [
+        "the pauses of the consumer of the run differ (a frame is 10ms)",
+        "expected  --[-]",
+        "actual    (none)",
+        "            ^",
+        "  --[-] held by buffer_with_backpressure",
+    ]
+
+
+def test_the_pauses_of_one_holder(marbles: Marbles) -> None:
+    holders = object(), "sink", "sink", [1]
+    source = marbles.hot("-a----b|", flow_controlled=True)
+
+    def hold(item: str) -> str:
+        flow = FlowControl.current()
+        assert flow is not None
+        for number, holder in enumerate(holders[:2] if item == "a" else holders[:1]):
+            flow.pause(holder)
+            asyncio.get_running_loop().call_later(0.01 * (number + 1), flow.resume, holder)
+        return item
+
+    marbles.run(source.pipe(rx_ops.map(hold)))
+    assert_pauses(source, "-[-]--[]")
+    assert_pauses(source, "-[]---[]", by=holders[0])
+    assert_pauses(source, "-[-]", by="sink")
+    assert_pauses(source, "", by=[1])
+    assert failure_of(lambda: assert_pauses(source, "-[-", by=holders[0])) == [
+        f"the pauses of {holders[0]!r} differ (a frame is 10ms)",
+        "expected  -[",
+        "actual    -[]---[]",
+        "            ^",
+        f"  -[]---[] held by {holders[0]!r}",
+        "  -[-] held by 'sink'",
+    ]
+
+
+def test_holders_of_one_name_are_one(marbles: Marbles) -> None:
+    source = marbles.hot("-a---b---c---|", flow_controlled=True)
+    for pauses in ("-[--]------[-]-[-]", "--[--]-[-]", "-[-]--------["):
+        marbles.subscribe(source, pauses=pauses)
+    marbles.play()
+    assert_pauses(source, "-[---]-[-]-[", by="the consumer of the run")
 
 
 def test_a_pause_of_no_time_is_none(marbles: Marbles) -> None:

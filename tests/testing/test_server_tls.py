@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 
 import aiohttp
 import pytest
 
-from rxllm.testing import ScriptedServer, script
+from rxllm.testing import ScriptedServer, TLSContexts, script
 
 
-@pytest.fixture
-def contexts(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's context, and that of a client that trusts it."""
-    return server_tls, client_tls
-
-
-async def test_an_answer_over_tls_and_a_peer_that_leaves(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    ours, theirs = contexts
-    connector = aiohttp.TCPConnector(ssl=theirs)
+async def test_an_answer_over_tls_and_a_peer_that_leaves(tls: TLSContexts) -> None:
+    connector = aiohttp.TCPConnector(ssl=tls.client)
     async with (
-        ScriptedServer("Hello", [b"abc", script.stall()], ssl=ours) as server,
+        ScriptedServer("Hello", [b"abc", script.stall()], ssl=tls.server) as server,
         aiohttp.ClientSession(connector=connector) as session,
     ):
         assert server.url.startswith("https://")
@@ -34,11 +26,10 @@ async def test_an_answer_over_tls_and_a_peer_that_leaves(contexts: tuple[ssl.SSL
         await server.wait_disconnected()
 
 
-async def test_writes_stop_over_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    ours, theirs = contexts
-    connector = aiohttp.TCPConnector(ssl=theirs)
+async def test_writes_stop_over_tls(tls: TLSContexts) -> None:
+    connector = aiohttp.TCPConnector(ssl=tls.client)
     async with (
-        ScriptedServer(script.flood(24_000_000), ssl=ours) as server,
+        ScriptedServer(script.flood(24_000_000), ssl=tls.server) as server,
         aiohttp.ClientSession(connector=connector) as session,
         session.post(server.url) as response,
     ):
@@ -50,12 +41,11 @@ async def test_writes_stop_over_tls(contexts: tuple[ssl.SSLContext, ssl.SSLConte
 
 
 @pytest.mark.parametrize("end", [script.cut(), script.reset()])
-async def test_a_cut_over_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext], end: script.Step) -> None:
-    ours, theirs = contexts
+async def test_a_cut_over_tls(tls: TLSContexts, end: script.Step) -> None:
     read = asyncio.Event()
-    connector = aiohttp.TCPConnector(ssl=theirs)
+    connector = aiohttp.TCPConnector(ssl=tls.client)
     async with (
-        ScriptedServer([b"abc", script.wait_for(read), end], ssl=ours) as server,
+        ScriptedServer([b"abc", script.wait_for(read), end], ssl=tls.server) as server,
         aiohttp.ClientSession(connector=connector) as session,
         session.post(server.url) as response,
     ):

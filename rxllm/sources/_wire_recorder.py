@@ -1,0 +1,492 @@
+"""Records what a source reads, for a bug report that becomes a test. The format is in ``rxllm.wire``.
+
+Rules:
+
+1. Each request has a file of its own. No file is ever written over: a number is added to the name instead.
+2. What is recorded are the bytes as the source's decoder gets them, whole and unchanged but for rule 3: transfer and
+   content coding are undone. A body that nobody reads is not recorded.
+3. Of the request there is method and URL without query; of the answer's headers, those listed here. What was sent and
+   may be a credential is blotted out with as many asterisks, also where two reads share it, so that all lengths stay.
+4. A read is in the file before anybody sees it, so that what a process was killed on can be read. A read that ends in
+   what may be the beginning of a credential waits for the next one.
+5. The file is opened, written and closed in a thread. Reading goes on when the read before is written: a slow disk
+   slows down the server. When it cannot be written, the stream fails.
+6. A source that does not record pays for a ``None`` a request, and nothing a read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO, Any, TypeAlias, cast
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from rxllm import wire
+from rxllm.exceptions import (
+    APIConnectionError,
+    APIResponseError,
+    APIStatusError,
+    RecordingError,
+    StreamInterruptedError,
+)
+from rxllm.flow import wake
+from rxllm.sources._credentials import SHORTEST_SECRET, Headers, Secrets, shown
+from rxllm.stores._worker import Worker
+
+__all__ = ["NotRecorded", "RecordTo", "WireLog", "WireRecorder", "recorded"]
+
+DEFAULT_MAX_RECORDING_BYTES = 64 * 1024 * 1024
+
+# How the body is to be read, who answered, and what the provider wants to know of a report.
+_HEADERS = (
+    *("content-type", "content-encoding", "content-length", "transfer-encoding", "server", "via", "x-accel-buffering"),
+    *("retry-after", "retry-after-ms"),
+    *("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray"),
+)
+
+# RFC 6455, section 7.4.1: a connection that was lost without a closing frame.
+_NOT_CLOSED = 1006
+_CLOSED = frozenset({aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED})
+
+
+class WireRecorder:
+    """Where a source records what it reads, and how much of it.
+
+    Args:
+        path: The file. Where there is one already, and for each further request, a number is added to the name:
+            ``bug.jsonl``, ``bug-2.jsonl``, ``bug-3.jsonl``.
+        max_bytes: The most bytes of reads in a file. What comes beyond is not recorded, and the file says so; the
+            stream itself goes on.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_RECORDING_BYTES) -> None:
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes must be positive, not {max_bytes}")
+        self.path = Path(path)
+        self.max_bytes = max_bytes
+        self._open: set[asyncio.Future[None]] = set()
+
+    async def wait_closed(self) -> None:
+        """Wait until no file is open.
+
+        A consumer that leaves, as ``operators.parse`` does at the end marker, has left a moment before the last line
+        of the recording is written.
+        """
+        while self._open:
+            await asyncio.wait(tuple(self._open))
+
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        """A file is open while the block runs."""
+        closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._open.add(closed)
+        try:
+            yield
+        finally:
+            self._open.discard(closed)
+            wake(closed)
+
+    def __repr__(self) -> str:
+        return f"WireRecorder({str(self.path)!r}, max_bytes={self.max_bytes})"
+
+
+RecordTo: TypeAlias = str | os.PathLike[str] | WireRecorder
+"""Where to record what is read: a path, or a ``WireRecorder`` with a bound of your own."""
+
+
+class NotRecorded:
+    """What stands for a log where nothing is recorded."""
+
+    answered = None
+
+    def reading(self, response: aiohttp.ClientResponse) -> AbstractContextManager[None]:
+        """Nothing to be noted."""
+        del response
+        return nullcontext()
+
+    def receiving(self, socket: aiohttp.ClientWebSocketResponse) -> Callable[[], Awaitable[aiohttp.WSMessage]]:
+        """How to receive: as ever."""
+        return socket.receive
+
+
+NOT_RECORDED = NotRecorded()
+
+
+def recorded(
+    record: RecordTo | None,
+    transport: wire.WireTransport,
+    method: str,
+    url: URL,
+    *,
+    session: aiohttp.ClientSession,
+    headers: Headers,
+) -> AbstractAsyncContextManager[WireLog | NotRecorded]:
+    """Record one request while the block runs, and how the block ended; nothing without ``record``.
+
+    Raises:
+        RecordingError: On entering: the file cannot be made. On leaving: it cannot be written.
+    """
+    if record is None:
+        return nullcontext(NOT_RECORDED)
+    recorder = record if isinstance(record, WireRecorder) else WireRecorder(record)
+    log = WireLog(recorder.path, transport, _sent_by(session, headers, url), room=recorder.max_bytes)
+    return _logged(recorder, log, method, url)
+
+
+@asynccontextmanager
+async def _logged(recorder: WireRecorder, log: WireLog, method: str, url: URL) -> AsyncGenerator[WireLog]:
+    with recorder.writing():
+        await log.open(method, url)
+        try:
+            yield log
+        except BaseException as error:
+            try:
+                await log.close(error)
+            except RecordingError as failure:
+                # What the stream itself failed with has precedence.
+                error.add_note(f"recording it failed, too: {failure}")
+            raise
+        else:
+            await log.close(None)
+
+
+def _sent_by(session: aiohttp.ClientSession, headers: Headers, url: URL) -> list[Mapping[str, str]]:
+    """All that a request sends and may hold a credential, as far as it is known before it is made."""
+    logins = [(url.user or "", url.password)] if url.password else []
+    if session.auth:
+        # A namedtuple without types.
+        login, password, _ = cast("tuple[str, str, str]", session.auth)
+        logins.append((login, password))
+    return [
+        session.headers,
+        headers,
+        url.query,
+        {f"cookie {name}": morsel.value for name, morsel in session.cookie_jar.filter_cookies(url).items()},
+        {f"password {number}": password for number, (_, password) in enumerate(logins)},
+        # As it stands in the header (RFC 7617, section 2).
+        {f"login {number}": b64encode(":".join(login).encode()).decode() for number, login in enumerate(logins)},
+    ]
+
+
+class WireLog:
+    """The recording of one request, while it is made."""
+
+    def __init__(
+        self, path: Path, transport: wire.WireTransport, sent: Sequence[Mapping[str, str]], *, room: int
+    ) -> None:
+        self._path = path
+        # Bytes that may still be recorded; below 0, more came.
+        self._room = room
+        self._transport: wire.WireTransport = transport
+        self._sent = sent
+        self._secrets = Secrets(*sent)
+        self._blotter = Blotter(self._secrets)
+        self._clock = asyncio.get_running_loop().time
+        self._started = self._clock()
+        self._worker = Worker()
+        # Touched by the thread only.
+        self._file: IO[bytes] | None = None
+        # Noted, and not yet given to the thread.
+        self._lines: list[bytes] = []
+        self._answered = False
+        self._last = 0.0
+        self._end: wire.WireEnd | None = None
+        self._closed: asyncio.Future[Any] | None = None
+
+    # Beginning and end
+
+    async def open(self, method: str, url: URL) -> None:
+        """Make the file and note the request."""
+        began = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._note(wire.WireRequest(self._transport, method, shown(url), began))
+        try:
+            await self._worker.run(self._open_file)
+            await self.flush()
+        except BaseException:
+            await self._worker.stop(self._close_file)
+            raise
+        # The time that the disk took is none of the server's.
+        self._started = self._clock()
+
+    async def close(self, error: BaseException | None) -> None:
+        """Note how it ended, and close the file."""
+        self._note_reads(self._blotter.close())
+        self._note_end(error)
+        lines, self._lines = b"".join(self._lines), []
+
+        def finish() -> None:
+            try:
+                self._write(lines)
+            finally:
+                self._close_file()
+
+        await self._worker.stop(finish)
+
+    def _note_end(self, error: BaseException | None) -> None:
+        if self._room < 0:
+            return
+        if not self._answered and isinstance(error, APIStatusError | APIResponseError):
+            # The handshake of a WebSocket was refused.
+            self._note(wire.WireResponse(self._now(), error.status))
+            self._ended("eof")
+        elif isinstance(error, APIConnectionError | StreamInterruptedError):
+            cause = error.__cause__ or error
+            self._ended("lost", error=type(cause).__name__, reset=_is_reset(cause))
+        name = type(error).__name__ if isinstance(error, Exception) else None
+        end = self._end or wire.WireEnd(self._now(), "left", error=name)
+        # What came together with a loss is read after it.
+        self._note(replace(end, at=max(end.at, self._last)))
+
+    def _ended(self, ending: wire.WireEnding, **details: Any) -> None:
+        """How it ended is what was seen first."""
+        self._end = self._end or wire.WireEnd(self._now(), ending, **details)
+
+    # An answer over HTTP
+
+    def answered(self, response: aiohttp.ClientResponse) -> None:
+        """Note the head of an answer, and from now on what is read of its body."""
+        self._answered = True
+        # The session may have added something: a login of the environment, what a middleware brought.
+        self._secrets = Secrets(*self._sent, response.request_info.headers)
+        self._blotter = Blotter(self._secrets)
+        headers = {name: self._secrets.scrub(response.headers[name]) for name in _HEADERS if name in response.headers}
+        self._note(wire.WireResponse(self._now(), response.status, headers))
+        if response.connection is not None and response.connection.protocol is not None:
+            self._closed = response.connection.protocol.closed
+        tapped: Any = _TappedReader(response.content, self)
+        response.content = tapped
+
+    @contextmanager
+    def reading(self, response: aiohttp.ClientResponse) -> Generator[None]:
+        """Note, on leaving, whether the body had ended.
+
+        A consumer that leaves at the end marker does not read as far as that.
+        """
+        try:
+            yield
+        finally:
+            if response.content.at_eof():
+                self._ended("eof")
+
+    async def reads(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Read, and note what came."""
+        try:
+            data = await read()
+        except (aiohttp.ClientError, OSError) as error:
+            closed = self._closed.exception() if self._closed is not None and self._closed.done() else None
+            self._ended("lost", error=type(error).__name__, reset=_is_reset(closed) or _is_reset(error))
+            await self.flush()
+            raise
+        if data:
+            self.note_read(data)
+        else:
+            self._ended("eof")
+        await self.flush()
+        return data
+
+    def note_read(self, data: bytes) -> None:
+        """Note what was read."""
+        self._note_reads(self._blotter.take(wire.WireRead(self._now(), data)))
+
+    # A WebSocket
+
+    def receiving(self, socket: aiohttp.ClientWebSocketResponse) -> Callable[[], Awaitable[aiohttp.WSMessage]]:
+        """How to receive, so that each frame is noted."""
+        self._answered = True
+        self._note(wire.WireResponse(self._now(), HTTPStatus.SWITCHING_PROTOCOLS))
+
+        async def receive() -> aiohttp.WSMessage:
+            message = await socket.receive()
+            self._note_message(message, socket)
+            await self.flush()
+            return message
+
+        return receive
+
+    def _note_message(self, message: aiohttp.WSMessage, socket: aiohttp.ClientWebSocketResponse) -> None:
+        if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+            self._note_reads([self._blotter.blot(wire.WireRead(self._now(), message.data))])
+        elif message.type in _CLOSED:
+            if socket.close_code == _NOT_CLOSED:
+                # aiohttp does not tell in which way.
+                self._ended("lost")
+            else:
+                self._ended("closed", code=socket.close_code, reason=self._secrets.scrub(str(message.extra or "")))
+
+    # Lines
+
+    def _now(self) -> float:
+        return self._clock() - self._started
+
+    def _note_reads(self, reads: Iterable[wire.WireRead]) -> None:
+        for read in reads:
+            if self._room < 0:
+                return
+            self._room -= len(_bytes_of(read))
+            if self._room < 0:
+                self._note(wire.WireEnd(read.at, "limit"))
+            else:
+                self._last = read.at
+                self._note(read)
+
+    def _note(self, record: wire.WireRecord) -> None:
+        self._lines.append(wire.encode_record(record, self._transport))
+
+    async def flush(self) -> None:
+        """Wait until all that was noted is in the file."""
+        if self._lines:
+            lines, self._lines = b"".join(self._lines), []
+            await self._worker.run(partial(self._write, lines))
+
+    # In the thread
+
+    def _open_file(self) -> None:
+        path = self._path
+        number = 1
+        try:
+            while self._file is None:
+                try:
+                    # Unbuffered: what was written is in the system's hands, whatever becomes of this process.
+                    self._file = path.open("xb", buffering=0)
+                except FileExistsError:
+                    number += 1
+                    path = self._path.with_stem(f"{self._path.stem}-{number}")
+        except OSError as error:
+            raise _recording_error(path, error) from error
+
+    def _write(self, lines: bytes) -> None:
+        rest = memoryview(lines)
+        # A file that could not be written ends with what it holds.
+        while rest and self._file is not None:
+            try:
+                rest = rest[self._file.write(rest) :]
+            except OSError as error:
+                self._close_file()
+                raise _recording_error(self._path, error) from error
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _recording_error(path: Path, error: OSError) -> RecordingError:
+    return RecordingError(f"{path}: {error.strerror or error}")
+
+
+class _TappedReader:
+    """The reader of a body, as far as sources use it, with a log of what it gives out."""
+
+    def __init__(self, content: aiohttp.StreamReader, log: WireLog) -> None:
+        self._content = content
+        self._log = log
+        self.at_eof = content.at_eof
+        self.exception = content.exception
+        self.is_eof = content.is_eof
+        self.on_eof = content.on_eof
+        self.set_exception = content.set_exception
+
+    async def read(self, size: int) -> bytes:
+        return await self._log.reads(partial(self._content.read, size))
+
+    async def readany(self) -> bytes:
+        return await self._log.reads(self._content.readany)
+
+    def _read_nowait(self, size: int) -> bytes:
+        data = self._content._read_nowait(size)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._log.note_read(data)
+        return data
+
+
+class Blotter:
+    """Blots credentials out of reads, byte for byte, also where two of them share one.
+
+    A credential may come in JSON, with escapes, or as part of a URL.
+    """
+
+    def __init__(self, secrets: Secrets) -> None:
+        spellings = (
+            spelling
+            for word in secrets.words
+            for quoted in [json.dumps(word)[1:-1]]
+            for spelling in (word, quoted, quoted.replace("/", r"\/"), quote(word, safe=""))
+        )
+        self._words = sorted({spelling.encode(errors="replace") for spelling in spellings}, key=len, reverse=True)
+        self._held: list[wire.WireRead] = []
+
+    def blot(self, read: wire.WireRead) -> wire.WireRead:
+        """The read without them, on its own."""
+        data = self._blotted(_bytes_of(read))
+        return replace(read, data=data.decode() if isinstance(read.data, str) else data)
+
+    def take(self, read: wire.WireRead) -> list[wire.WireRead]:
+        """Take the next read; returns those that can be passed on."""
+        self._held.append(read)
+        data = self._blotted(b"".join(map(_bytes_of, self._held)))
+        return self._release(data, len(data) - self._begun_at_end_of(data, 1))
+
+    def close(self) -> list[wire.WireRead]:
+        """What was held back, without what looks much like the beginning of one at its end."""
+        data = b"".join(map(_bytes_of, self._held))
+        begun = self._begun_at_end_of(data, SHORTEST_SECRET)
+        return self._release(data[: len(data) - begun] + b"*" * begun, len(data))
+
+    def _release(self, data: bytes, sure: int) -> list[wire.WireRead]:
+        """Give this data to the reads that are held; returns those that end within so many bytes of it."""
+        released: list[wire.WireRead] = []
+        held: list[wire.WireRead] = []
+        end = 0
+        for read in self._held:
+            start, end = end, end + len(read.data)
+            (released if end <= sure else held).append(replace(read, data=data[start:end]))
+        self._held = held
+        return released
+
+    def _blotted(self, data: bytes) -> bytes:
+        for word in self._words:
+            data = data.replace(word, b"*" * len(word))
+        return data
+
+    def _begun_at_end_of(self, data: bytes, shortest: int) -> int:
+        """How many bytes at the end are the beginning of a credential."""
+        return max((_overlap(data, word, shortest) for word in self._words), default=0)
+
+
+def _overlap(data: bytes, word: bytes, shortest: int) -> int:
+    """How many bytes the end of the data and the beginning of a word share; 0 for fewer than the shortest."""
+    tail = data[-(len(word) - 1) :]
+    start = tail.find(word[:shortest])
+    while start >= 0 and not word.startswith(tail[start:]):
+        start = tail.find(word[:shortest], start + 1)
+    return len(tail) - start if start >= 0 else 0
+
+
+def _bytes_of(read: wire.WireRead) -> bytes:
+    return read.data.encode() if isinstance(read.data, str) else read.data
+
+
+def _is_reset(error: BaseException | None) -> bool:
+    """Whether a reset of the connection is at the bottom of an error."""
+    while error is not None:
+        if isinstance(error, ConnectionResetError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

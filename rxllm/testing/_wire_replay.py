@@ -1,0 +1,361 @@
+"""``record`` and ``replay``: what comes over the wire, kept and played again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias, TypeVar
+
+from aiohttp.typedefs import StrOrURL
+from loguru import logger
+from reactivex import Observable, abc
+from reactivex import operators as rx_ops
+from yarl import URL
+
+from rxllm.exceptions import (
+    APIConnectionError,
+    APIError,
+    APIResponseError,
+    APIStatusError,
+    DecodeError,
+    LimitExceededError,
+    RecordingError,
+    StreamInterruptedError,
+    excerpt,
+)
+from rxllm.operators._clock import clock_of
+from rxllm.sources import SessionLike, Ssl, from_sse, from_websocket
+from rxllm.sources._http import MAX_ERROR_BYTES, request_id, retry_after
+from rxllm.sources._recording import Pace, Timing
+from rxllm.sources._task import Emitter, task_source
+from rxllm.testing._wire_recordings import WireRecording, check_timing
+from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, WireResponse
+
+__all__ = ["record", "replay", "replay_reads"]
+
+T = TypeVar("T")
+
+RecordingLike: TypeAlias = WireRecording | str | os.PathLike[str]
+
+# RFC 6455, section 7.4.1: 1000 is a normal closure, 0 and 1005 stand for one that gave no code.
+_GOOD_CLOSES = frozenset({None, 0, 1000, 1005})
+
+
+async def record(
+    url: StrOrURL,
+    path: str | os.PathLike[str],
+    *,
+    json: Any = None,
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
+    session: SessionLike | None = None,
+    ssl: Ssl = True,
+    proxy: StrOrURL | None = None,
+) -> WireRecording:
+    """Make one request, and record all that comes back, whatever it is.
+
+    A request that is refused, and a connection that is lost, are what was to be recorded, and no errors. Cancelling
+    leaves a recording as far as it came. An application that has the bug records itself: see ``record`` of
+    ``rxllm.LLMClient`` and ``rxllm.from_sse``.
+
+    Args:
+        url: Where to send the request. Of ``ws://`` and ``wss://`` the frames of a WebSocket are recorded.
+        path: The file to write. One that exists is replaced.
+        json: The body, anything that ``json.dumps`` takes; over a WebSocket, the first frame.
+        method: The HTTP method.
+        headers: More request headers. They are not in the recording, and what the server echoes of them is blotted out.
+        session: An ``aiohttp.ClientSession`` of your own, or a function that returns one; not closed.
+        ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
+        proxy: The URL of a proxy.
+
+    Returns:
+        What is in the file.
+
+    Raises:
+        RecordingError: The file cannot be written.
+    """
+    await asyncio.to_thread(_remove, Path(path))
+    usual: dict[str, Any] = {"headers": headers, "session": session, "ssl": ssl, "proxy": proxy, "record": path}
+    source: Observable[Any]
+    if URL(str(url)).scheme in {"ws", "wss"}:
+        source = from_websocket(url, send=() if json is None else (json,), **usual)
+    else:
+        source = from_sse(url, json=json, method=method, check_content_type=False, **usual)
+    try:
+        await source.pipe(rx_ops.count())
+    except (APIError, StreamInterruptedError, DecodeError, LimitExceededError) as error:
+        logger.debug("the request that was recorded failed: {}", type(error).__name__)
+    return await asyncio.to_thread(WireRecording.load, path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror or error}") from error
+
+
+def replay(
+    recording: RecordingLike,
+    *,
+    timing: Timing = "recorded",
+    speed: float = 1.0,
+    max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+    check_content_type: bool = True,
+    scheduler: abc.SchedulerBase | None = None,
+) -> Observable[ServerSentEvent | str]:
+    r"""Play a wire recording again, without a network: what ``from_sse`` or ``from_websocket`` made of it.
+
+    Cold, and flow-controlled. In virtual time (``run_virtual``) each read comes at the microsecond at which it came, so
+    that time-outs happen as they did. What it ends with is what the source ended with: the end, or the same error.
+    Where the client had left, nothing more comes, as far as is known: in virtual time whoever still waits then gets a
+    ``VirtualTimeError`` that says so. For the same over a loopback port, see ``WireRecording.answer``.
+
+    Args:
+        recording: The file, read at once, or what was loaded from it.
+        timing: ``"recorded"`` to deliver each read as long after the subscription as it came after the request,
+            ``"none"`` for full speed. What a pause has delayed comes at once, as it would from a server.
+        speed: How many times faster than recorded.
+        max_event_bytes: As in ``from_sse``.
+        check_content_type: As in ``from_sse``.
+        scheduler: Whose time it is; by default that of the subscription, else of the running loop.
+
+    Returns:
+        The events of a recorded body, or the text frames of a recorded WebSocket: what ``operators.parse`` takes.
+
+    Raises:
+        RecordingError: At once: there is no such file, or it is no wire recording. As ``on_error``: there was more than
+            the recording holds.
+        StreamInterruptedError: As ``on_error``, like what follows: the connection was lost; or the recording stops
+            without an end, because its process was killed.
+        APIConnectionError: There was no answer.
+        APIStatusError: The answer had a status of 400 or more.
+        APIResponseError: The answer was no event stream.
+        DecodeError: There was a binary frame.
+        LimitExceededError: An event is larger than ``max_event_bytes``.
+        ValueError: At once: ``timing`` is none of those, or ``speed`` is not positive.
+
+    Example:
+        >>> from rxllm import operators as ops
+        >>> from rxllm.testing import WireRecording, replay, run_virtual
+        >>> from rxllm.wire import WireEnd, WireRead, WireRequest, WireResponse
+        >>> recording = WireRecording(
+        ...     WireRequest("sse", "POST", "https://host/v1", "2025-01-31T12:00:00+00:00"),
+        ...     WireResponse(0.1, 200),
+        ...     (WireRead(0.2, b'data: {"choices": [{"delta": {"content": "Hi"}}]}'), WireRead(70, b"\n\n")),
+        ...     WireEnd(70, "left"),
+        ... )
+        >>> async def main():
+        ...     await replay(recording).pipe(ops.parse(), ops.timeout_per_chunk(10, first=60), ops.accumulate())
+        >>> run_virtual(main())
+        Traceback (most recent call last):
+        rxllm.exceptions.ChunkTimeoutError: waited 60 s for the first chunk
+    """
+    loaded = _loaded(recording)
+
+    def decoder() -> Callable[[bytes | str], Sequence[ServerSentEvent | str]]:
+        _require_success(loaded)
+        if loaded.request.transport == "websocket":
+            return _FrameDecoder().take
+        if check_content_type:
+            _require_event_stream(loaded)
+        events = SSEDecoder(max_event_bytes=max_event_bytes)
+        return lambda data: events.feed(data if isinstance(data, bytes) else data.encode())
+
+    return _source(loaded, decoder, timing, speed, scheduler)
+
+
+def replay_reads(
+    recording: RecordingLike,
+    *,
+    timing: Timing = "recorded",
+    speed: float = 1.0,
+    scheduler: abc.SchedulerBase | None = None,
+) -> Observable[bytes]:
+    """Play the bytes of a wire recording again, read by read, for a decoder of your own.
+
+    Like ``replay`` in everything else; but status and media type are not looked at, so the body of an error comes, too.
+
+    Args:
+        recording: As in ``replay``, like all of these.
+        timing: When each read comes.
+        speed: How many times faster than recorded.
+        scheduler: Whose time it is.
+
+    Returns:
+        The bytes of each read; of a WebSocket, the payload of each frame.
+
+    Raises:
+        RecordingError: As in ``replay``.
+        StreamInterruptedError: As in ``replay``.
+        APIConnectionError: As in ``replay``.
+        ValueError: As in ``replay``.
+
+    Example:
+        >>> import rxllm
+        >>> from rxllm.testing import WireRecording, replay_reads
+        >>> from rxllm.wire import WireEnd, WireRead, WireRequest, WireResponse
+        >>> request = WireRequest("sse", "POST", "https://host/v1", "2025-01-31T12:00:00+00:00")
+        >>> recording = WireRecording(request, WireResponse(0, 200), (WireRead(0, b"data: 1"),), WireEnd(0, "eof"))
+        >>> rxllm.run(replay_reads(recording))
+        b'data: 1'
+    """
+
+    def decoder() -> Callable[[bytes | str], Sequence[bytes]]:
+        return lambda data: (data if isinstance(data, bytes) else data.encode(),)
+
+    return _source(_loaded(recording), decoder, timing, speed, scheduler)
+
+
+def _loaded(recording: RecordingLike) -> WireRecording:
+    return recording if isinstance(recording, WireRecording) else WireRecording.load(recording)
+
+
+def _source(
+    recording: WireRecording,
+    decoder: Callable[[], Callable[[bytes | str], Sequence[T]]],
+    timing: Timing,
+    speed: float,
+    scheduler: abc.SchedulerBase | None,
+) -> Observable[T]:
+    check_timing(timing, speed)
+
+    def subscribe(observer: abc.ObserverBase[T], scheduler_: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        async def produce(emitter: Emitter[T]) -> None:
+            pace = Pace(clock_of(scheduler, scheduler_), speed) if timing == "recorded" else None
+            await _play(recording, decoder, pace, emitter)
+
+        return task_source(produce).subscribe(observer, scheduler=scheduler_)
+
+    return Observable(subscribe)
+
+
+async def _play(
+    recording: WireRecording,
+    decoder: Callable[[], Callable[[bytes | str], Sequence[T]]],
+    pace: Pace | None,
+    emitter: Emitter[T],
+) -> None:
+    async def until(at: float) -> None:
+        if pace is not None:
+            await pace.wait(at)
+
+    last = recording.reads[-1].at if recording.reads else 0.0
+    end = recording.end
+    try:
+        decode = decoder()
+    except APIError:
+        # The source had read to the end before it said so.
+        await until(last if end is None else end.at)
+        raise
+    for each in recording.reads:
+        await until(each.at)
+        await emitter.emit(decode(each.data))
+    if end is not None:
+        await until(end.at)
+    await _finish(recording, emitter.count)
+
+
+async def _finish(recording: WireRecording, events: int) -> None:
+    """End as the recorded request did."""
+    url, end = recording.request.url, recording.end
+    if end is None:
+        raise StreamInterruptedError(
+            f"the recording stops after {len(recording.reads)} reads: its process was killed, or is still writing",
+            events=events,
+        )
+    match end.ending:
+        case "eof":
+            return
+        case "closed" if end.code in _GOOD_CLOSES:
+            return
+        case "closed":
+            reason = f"closed with code {end.code} {excerpt(end.reason)}"
+        case "lost" if recording.response is None:
+            raise APIConnectionError(f"no answer from {url}: {end.error}")
+        case "lost":
+            reason = end.error or "no closing frame"
+        case "limit":
+            raise RecordingError(f"the recording of {url} was cut off after {len(recording.reads)} reads: more came")
+        case _:
+            await _stay_silent()
+    raise StreamInterruptedError(f"the connection to {url} was lost after {events} events: {reason}", events=events)
+
+
+async def _stay_silent() -> NoReturn:
+    """The client had left: of what the server would have said then, nothing is known."""
+    while True:
+        await asyncio.Event().wait()
+
+
+class _FrameDecoder:
+    """Takes the frames of a WebSocket as ``from_websocket`` does."""
+
+    def __init__(self) -> None:
+        self._position = 0
+
+    def take(self, data: bytes | str) -> tuple[str]:
+        if isinstance(data, bytes):
+            raise DecodeError(
+                f"binary frame at position {self._position}, where text was expected: {excerpt(data)}",
+                dialect="websocket",
+                position=self._position,
+                text=excerpt(data),
+            )
+        self._position += 1
+        return (data,)
+
+
+def _require_success(recording: WireRecording) -> None:
+    """Check the status.
+
+    Raises:
+        APIStatusError: It is no success, and of a WebSocket not even an answer to the handshake.
+        APIResponseError: The handshake of a WebSocket was answered as if it were an ordinary request.
+    """
+    response = recording.response
+    if response is None or response.status == HTTPStatus.SWITCHING_PROTOCOLS:
+        return
+    if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+        body = _start_of_body(recording)
+        raise APIStatusError(
+            f"{response.status} from {recording.request.url}: {excerpt(body)}",
+            status=response.status,
+            body=body,
+            request_id=request_id(response.headers),
+            retry_after=retry_after(response.headers),
+        )
+    if recording.request.transport == "websocket":
+        raise _no_stream(recording, response, "no WebSocket")
+
+
+def _require_event_stream(recording: WireRecording) -> None:
+    """Check the media type, and where there is none, what came.
+
+    Raises:
+        APIResponseError: It is no event stream.
+    """
+    response = recording.response
+    if response is None:
+        return
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type and media_type != "text/event-stream":
+        raise _no_stream(recording, response, f"{media_type} instead of text/event-stream")
+
+
+def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> APIResponseError:
+    body = _start_of_body(recording)
+    return APIResponseError(
+        f"{recording.request.url} answered {response.status} with {what}: {excerpt(body)}",
+        status=response.status,
+        content_type=response.headers.get("content-type", ""),
+        body=body,
+        request_id=request_id(response.headers),
+    )
+
+
+def _start_of_body(recording: WireRecording) -> str:
+    return recording.body[:MAX_ERROR_BYTES].decode(errors="replace")

@@ -1,0 +1,114 @@
+"""A case: what a server does, and what is expected of the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from rxllm.testing.conformance._quirks import QUIRKS, Quirk
+from rxllm.testing.conformance._results import CallResult
+from rxllm.testing.script import Answer
+
+__all__ = ["Case", "Expectation", "ExpectedChoice", "Failure", "Leaves", "Redirected", "Whole"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedChoice:
+    """One of the parallel answers, as it has to be. What is ``None`` is not looked at.
+
+    Attributes:
+        index: Which of them.
+        text: The text.
+        reasoning: The reasoning.
+        refusal: The text in which the model declines.
+        tool_calls: The calls, in order. An id of ``None`` is not looked at; arguments are compared as JSON.
+        finish_reason: Why it ended.
+        logprobs: The tokens of which log probabilities came.
+        extra: Further fields that the message has to have.
+    """
+
+    index: int = 0
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    tool_calls: tuple[CallResult, ...] = ()
+    finish_reason: str | None = None
+    logprobs: tuple[str, ...] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The client returns the whole answer.
+
+    Attributes:
+        choices: The parallel answers.
+        usage: Counts of tokens that have to be told.
+        or_failure: An error is right, too: what came has no one meaning.
+    """
+
+    choices: tuple[ExpectedChoice, ...] = (ExpectedChoice(),)
+    usage: Mapping[str, int] = field(default_factory=dict[str, int])
+    or_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The client raises: an answer that is cut is not taken for a whole one, a server's error not for an answer.
+
+    Attributes:
+        shows: What the message of the error, of one of its causes, or of its notes has to contain.
+    """
+
+    shows: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """The client's task is cancelled: it ends as cancelled, and the server sees the connection close.
+
+    Attributes:
+        turns: How many turns of the event loop after the server's last write the task is cancelled; each is a run
+            of its own.
+    """
+
+    turns: tuple[int, ...] = (20,)
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """The client is redirected to another origin: its ``Authorization`` header does not go there."""
+
+
+Expectation: TypeAlias = Whole | Failure | Leaves | Redirected
+"""What a case expects of a client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One thing that a server or the network does, and what a correct client makes of it.
+
+    Attributes:
+        id: The row of the catalogue, and which of its cases: ``"Q6-null"``.
+        title: What happens, in a few words.
+        answers: What the server sends. If there are several, each is a run of its own and all have to go well.
+        expected: What the client has to do.
+        silent: The server goes silent: the client has to have a time-out of its own.
+        may_repeat: The request may be sent again, since nothing was answered or the answer asks for it.
+    """
+
+    id: str
+    title: str
+    answers: tuple[Answer, ...]
+    expected: Expectation
+    silent: bool = False
+    may_repeat: bool = False
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def quirk(self) -> Quirk:
+        """The row of the catalogue that the case stands for."""
+        return QUIRKS[self.id.partition("-")[0]]

@@ -1,0 +1,23 @@
+"""All cases, in the order of the catalogue."""
+
+from __future__ import annotations
+
+from rxllm.testing.conformance._case import Case
+from rxllm.testing.conformance._content_cases import CONTENT_CASES
+from rxllm.testing.conformance._end_cases import END_CASES, ERROR_CASES, NETWORK_CASES
+from rxllm.testing.conformance._framing_cases import FRAMING_CASES, LEAVING_CASES, TIME_CASES
+from rxllm.testing.conformance._tool_call_cases import TOOL_CALL_CASES
+
+__all__ = ["CASES"]
+
+CASES: tuple[Case, ...] = (
+    *TOOL_CALL_CASES,
+    *CONTENT_CASES,
+    *END_CASES,
+    *ERROR_CASES,
+    *FRAMING_CASES,
+    *LEAVING_CASES,
+    *NETWORK_CASES,
+    *TIME_CASES,
+)
+"""Every case there is, in the order of the catalogue."""

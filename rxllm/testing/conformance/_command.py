@@ -1,0 +1,87 @@
+"""The command ``python -m rxllm.testing.conformance``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import cast
+
+from rxllm.testing.conformance._case import Case
+from rxllm.testing.conformance._cases import CASES
+from rxllm.testing.conformance._client import CHUNK_TIMEOUT, rxllm_client
+from rxllm.testing.conformance._run import Client, run_conformance
+from rxllm.testing.conformance._verdict import dumped
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Those of the command line, by default.
+
+    Returns:
+        The exit status: 0 if nothing failed, else 1.
+    """
+    options = _parser().parse_args(arguments)
+    cases = [case for case in CASES if not options.case or {case.id, case.quirk.id} & {*options.case}]
+    if not cases:
+        raise SystemExit("there is no such case; --list shows those that there are")
+    if options.list:
+        _print("\n".join(_listed(case) for case in cases))
+        return 0
+    client, chunk_timeout = (
+        (rxllm_client, CHUNK_TIMEOUT) if options.client is None else (_client(options.client), options.chunk_timeout)
+    )
+    report = asyncio.run(
+        run_conformance(
+            client, cases=cases, name=options.client, time_limit=options.time_limit, chunk_timeout=chunk_timeout
+        )
+    )
+    _print(dumped([report]) if options.json else str(report))
+    return int(bool(report.failures))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rxllm.testing.conformance",
+        description="Runs a client of OpenAI-compatible streams through what servers and networks really do.",
+    )
+    parser.add_argument(
+        "client",
+        nargs="?",
+        metavar="MODULE:FUNCTION",
+        help="a coroutine function from the address of chat completions to the answer; by default rxllm's own client",
+    )
+    parser.add_argument(
+        "--case", action="append", metavar="ID", help="only this case or row, as Q6-null or Q6; may be repeated"
+    )
+    parser.add_argument("--list", action="store_true", help="show the cases and run none")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON instead of Markdown")
+    parser.add_argument("--time-limit", type=float, default=5.0, metavar="SECONDS", help="when a client is hung (5)")
+    parser.add_argument(
+        "--chunk-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="how long the client lets a server be silent, if it has a limit",
+    )
+    return parser
+
+
+def _client(name: str) -> Client:
+    module, _, function = name.partition(":")
+    if not function:
+        raise SystemExit(f"MODULE:FUNCTION is needed, not {name!r}")
+    return cast("Client", getattr(importlib.import_module(module), function))
+
+
+def _listed(case: Case) -> str:
+    return f"{case.id:16} {case.title}"
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text.rstrip()}\n")

@@ -1,0 +1,191 @@
+"""Whole answers: what one request gets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from rxllm.testing.script._named_steps import compact, done, finish, role, steps_of, text, usage
+from rxllm.testing.script._steps import Chunk, Event, Raw, Step, StepLike, sent_by
+
+__all__ = [
+    "Answer",
+    "Flood",
+    "Fragment",
+    "Framing",
+    "answer",
+    "as_answer",
+    "flood",
+    "redirect",
+    "status",
+    "words",
+]
+
+Framing: TypeAlias = Literal["chunked", "length", "close", "none"]
+"""How the end of a body is told (RFC 9112, section 6.3).
+
+``"chunked"`` is chunked transfer coding; ``"length"`` a Content-Length that counts all steps, those behind a cut
+too; ``"close"`` the end of the connection; ``"none"`` sends the steps and nothing else: they bring status line and
+headers themselves.
+"""
+
+Fragment: TypeAlias = int | Sequence[int] | Callable[[bytes], Iterable[bytes]] | None
+"""How a body is cut into writes.
+
+``None`` is a write a step; a number, so many bytes a write; a sequence, the positions in the body where it is cut;
+a function gets what a step sends and returns its pieces.
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP response, or what is sent over one WebSocket.
+
+    Attributes:
+        steps: What happens, in order.
+        status: The HTTP status. Over a WebSocket, anything but 200 is the answer to the handshake.
+        headers: More response headers, or other values for those that are sent anyway.
+        content_type: The media type of the body.
+        framing: How the end of the body is told.
+        line_end: What ends a line of the event stream.
+        gzip: Whether the body is compressed, flushed after each step. Over HTTP only.
+        fragment: How the body is cut into writes; each write is a chunk of the transfer coding. Between two of
+            them a client in the same event loop gets to read, so that it sees the same pieces.
+        delay_per_chunk: Seconds to wait before each event.
+        delay_per_write: Seconds to wait before each write but the first, which makes a drip of small fragments.
+        cut_after: The connection ends after so many bytes of the body, those of the transfer coding counted.
+        frame_size: Over a WebSocket, a message comes in frames of at most so many bytes (RFC 6455, section 5.4);
+            ``None`` is one frame. It takes the place that the transfer coding has in HTTP.
+        speaks_first: Over a WebSocket, do not wait for a first frame of the client.
+    """
+
+    steps: Iterable[StepLike] = ()
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    content_type: str = "text/event-stream"
+    framing: Framing = "chunked"
+    line_end: Literal["\n", "\r", "\r\n"] = "\n"
+    gzip: bool = False
+    fragment: Fragment = None
+    delay_per_chunk: float = 0.0
+    delay_per_write: float = 0.0
+    cut_after: int | None = None
+    frame_size: int | None = None
+    speaks_first: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.fragment, int) and self.fragment < 1:
+            raise ValueError(f"a write has one byte or more, not {self.fragment}")
+        if self.frame_size is not None and self.frame_size < 1:
+            raise ValueError(f"a frame has one byte or more, not {self.frame_size}")
+
+
+def answer(
+    *parts: StepLike | Iterable[StepLike], finish_reason: str | None = None, completion_tokens: int | None = None
+) -> tuple[Step, ...]:
+    """A whole, realistic answer: an opening chunk, the parts, a finish, the usage, ``[DONE]``.
+
+    Args:
+        *parts: Steps, or iterables of them such as ``tool_call`` returns.
+        finish_reason: ``None`` says ``tool_calls`` if there are any, else ``stop``.
+        completion_tokens: ``None`` counts a token a chunk.
+
+    >>> len(answer("Hel", "lo"))
+    6
+    """
+    steps = [step for part in parts for step in steps_of(part)]
+    chunks = [sent for step in steps for sent in sent_by(step) if isinstance(sent, Chunk)]
+    tokens = len(chunks) if completion_tokens is None else completion_tokens
+    reason = finish_reason or ("tool_calls" if any(map(_has_tool_call, chunks)) else "stop")
+    return (role(), *steps, finish(reason), usage(completion_tokens=tokens), done())
+
+
+def words(content: str) -> list[str]:
+    """The text in pieces as a model sends them: each word with the space before it.
+
+    >>> words("It is late.")
+    ['It', ' is', ' late.']
+    """
+    return re.findall(r"\s*\S+|\s+$", content)
+
+
+def status(
+    code: int,
+    body: Mapping[str, Any] | str | bytes = b"",
+    *,
+    headers: Mapping[str, str] | None = None,
+    content_type: str | None = None,
+) -> Answer:
+    """A whole answer that is no event stream.
+
+    Args:
+        code: The HTTP status.
+        body: A mapping is sent as JSON.
+        headers: More response headers.
+        content_type: ``None`` is ``application/json`` for a mapping, else ``text/plain``.
+    """
+    usual = "application/json" if isinstance(body, Mapping) else "text/plain; charset=utf-8"
+    encoded = compact(body) if isinstance(body, Mapping) else body
+    return Answer(
+        steps=(Raw(encoded.encode() if isinstance(encoded, str) else encoded),),
+        status=code,
+        headers=dict(headers or {}),
+        content_type=content_type or usual,
+        framing="length",
+    )
+
+
+def redirect(location: str, *, code: int = 307) -> Answer:
+    """A redirect to another address, of this server or of another one."""
+    return status(code, headers={"location": location})
+
+
+def as_answer(script: Answer | str | bytes | Iterable[StepLike]) -> Answer:
+    """The answer that a plain thing stands for."""
+    match script:
+        case Answer():
+            return script
+        case str():
+            return Answer(answer(*words(script)))
+        case bytes():
+            return Answer((Raw(script),))
+        case _:
+            return Answer(script)
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Very many text chunks, made while they are sent, so that they need no memory.
+
+    Attributes:
+        chunks: How many.
+        size: The length of the text of each in characters, its number included.
+    """
+
+    chunks: int
+    size: int = 4096
+
+    def __iter__(self) -> Iterator[StepLike]:
+        padding = "." * (self.size - 10)
+        # JSON by hand: a flood is there to be fast.
+        head, tail = compact(text("@").payload).split("@")
+        for number in range(self.chunks):
+            yield Event(f"{head}{number:010}{padding}{tail}")
+        yield finish()
+        yield done()
+
+
+def flood(total_bytes: int, *, size: int = 4096) -> Flood:
+    """About so many bytes of text in chunks of ``size``; each text begins with its number, in ten digits.
+
+    >>> sum(1 for _ in flood(200_000, size=1000))
+    202
+    """
+    return Flood(total_bytes // size, size)
+
+
+def _has_tool_call(chunk: Chunk) -> bool:
+    choices: list[dict[str, Any]] = chunk.payload.get("choices") or []
+    return any("tool_calls" in (choice.get("delta") or ()) for choice in choices)

@@ -1,0 +1,147 @@
+"""The steps of a script: what each does, and nothing of how.
+
+A step is frozen, so that one script answers many requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+
+__all__ = [
+    "Burst",
+    "Chunk",
+    "Close",
+    "Comment",
+    "Cut",
+    "Delay",
+    "Event",
+    "HalfClose",
+    "Notify",
+    "Raw",
+    "Reset",
+    "Sent",
+    "Stall",
+    "Step",
+    "StepLike",
+    "WaitFor",
+    "sent_by",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Sends a JSON object: the data of an event, or a text frame."""
+
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Sends an event with any data, or a text frame of it; what is ``None`` is left out."""
+
+    data: str
+    event: str | None = None
+    id: str | None = None
+    retry: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """Sends a comment line, which is no event; over a WebSocket, a ping frame."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Sends bytes of the body as they are; over a WebSocket, bytes of the connection."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Sends several things in one write."""
+
+    steps: tuple[Chunk | Event | Comment | Raw, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Waits for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """Waits until the event is set."""
+
+    event: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Sets the event: the script has come this far."""
+
+    event: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Sends nothing more until the peer leaves, but for keep-alives, if so many seconds between them are given."""
+
+    keep_alive: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Ends the connection (FIN) although the answer is not whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class HalfClose:
+    """Ends the server's direction (FIN) and keeps the other open until the peer leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Resets the connection (RST)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Ends a WebSocket with a close frame (RFC 6455, section 7.4); over HTTP, the same as ``Cut``."""
+
+    code: int = 1000
+    reason: str = ""
+
+
+Sent: TypeAlias = Chunk | Event | Comment | Raw | Burst
+"""A step that sends something."""
+
+Step: TypeAlias = Sent | Delay | WaitFor | Notify | Stall | Cut | HalfClose | Reset | Close
+"""Something that the server does."""
+
+StepLike: TypeAlias = Step | str | bytes | Mapping[str, Any] | BaseModel
+"""A step, or a plain thing that is turned into one."""
+
+
+def sent_by(step: Step) -> tuple[Chunk | Event | Comment | Raw, ...]:
+    """What a step sends, one by one; nothing, if it waits for something or ends the connection.
+
+    >>> sent_by(Burst((Comment("a"), Raw(b"b"))))
+    (Comment(text='a'), Raw(data=b'b'))
+    """
+    match step:
+        case Burst(steps):
+            return steps
+        case Chunk() | Event() | Comment() | Raw():
+            return (step,)
+        case _:
+            return ()

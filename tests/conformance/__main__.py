@@ -1,0 +1,68 @@
+"""Runs the conformance suite over rxllm and its peers, if installed: ``python -m tests.conformance --output docs``.
+
+Writes ``conformance.json`` and, for the pages, ``_generated/conformance.md`` and ``_generated/quirks.md``. Peers that
+are not run keep what the file says of them, so that those that cannot be installed together can be run one by one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+from rxllm.testing import ScriptedServer
+from rxllm.testing.conformance import CASES, CHUNK_TIMEOUT, Report, run_conformance
+from rxllm.testing.script import answer
+from tests.conformance.page import catalogue, page
+from tests.conformance.peers import PEERS, Peer, installed
+
+
+async def measured(peer: Peer) -> Report:
+    """The report of a peer, which has been imported and has warmed up."""
+    async with ScriptedServer(answer("Hello"), repeat=True) as server:
+        await peer.client(server.url)
+    cases = [case for case in CASES if case.quirk.area in peer.areas]
+    return await run_conformance(peer.client, cases=cases, name=peer.name, chunk_timeout=CHUNK_TIMEOUT)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
+    parser.add_argument("--output", type=Path, help="the folder that the results are written to")
+    parser.add_argument("--only", action="append", metavar="NAME", help="only this peer; may be repeated")
+    options = parser.parse_args()
+    # Libraries warn about what servers send; what they make of it is what counts here.
+    warnings.simplefilter("ignore")
+    logging.disable()
+
+    results = _known(options.output)
+    for peer in installed():
+        if not options.only or peer.name in options.only:
+            report = asyncio.run(measured(peer))
+            results[peer.name] = {"versions": peer.versions, "about": peer.about, **report.to_json()}
+            print(f"{peer.name}: {report.count('pass')} pass, {report.count('fail')} fail ({peer.versions})")
+    ordered = [results[peer.name] for peer in PEERS if peer.name in results]
+    if options.output is None:
+        print(page(ordered))
+    else:
+        _write(options.output, ordered)
+
+
+def _known(folder: Path | None) -> dict[str, dict[str, Any]]:
+    if folder is None or not (folder / "conformance.json").exists():
+        return {}
+    return {peer["client"]: peer for peer in json.loads((folder / "conformance.json").read_text("utf-8"))}
+
+
+def _write(folder: Path, results: list[dict[str, Any]]) -> None:
+    (folder / "_generated").mkdir(exist_ok=True)
+    (folder / "_generated" / "conformance.md").write_text(page(results), "utf-8")
+    (folder / "_generated" / "quirks.md").write_text(catalogue(), "utf-8")
+    (folder / "conformance.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

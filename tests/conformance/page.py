@@ -1,0 +1,95 @@
+"""The results as a part of a page: who was run, a matrix, and what went wrong, row by row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rxllm.testing.conformance import CASES, QUIRKS, Quirk, Report, Verdict, matrix
+
+__all__ = ["catalogue", "page", "report_of"]
+
+BY_ID = {case.id: case for case in CASES}
+
+
+def page(peers: list[dict[str, Any]]) -> str:
+    """The Markdown for what the command measured: one mapping a peer, as in the JSON file."""
+    reports = [report_of(peer) for peer in peers]
+    parts = [
+        _versions(peers, reports),
+        _linked(matrix(reports), reports),
+        "### What they do instead",
+        *_details(reports),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def catalogue() -> str:
+    """The rows of the catalogue as a table in Markdown."""
+    rows = (f"| {quirk.id} | {quirk.area} | {quirk.wire} | {quirk.rule} |" for quirk in QUIRKS.values())
+    return "\n".join(["| row | about | on the wire | right |\n|---|---|---|---|", *rows]) + "\n"
+
+
+def report_of(peer: dict[str, Any]) -> Report:
+    """The report that the JSON file has of a peer."""
+    verdicts = (Verdict(BY_ID[each["id"]], each["outcome"], each["reason"]) for each in peer["cases"])
+    return Report(peer["client"], tuple(verdicts))
+
+
+def _versions(peers: list[dict[str, Any]], reports: list[Report]) -> str:
+    head = "| client | versions | how it is written | pass | fail | n/a |\n|---|---|---|---|---|---|"
+    rows = (
+        f"| {peer['client']} | {peer['versions']} | {peer['about']} | {_counts(report)} |"
+        for peer, report in zip(peers, reports, strict=True)
+    )
+    return "\n".join([head, *rows])
+
+
+def _counts(report: Report) -> str:
+    passed, failed = report.count("pass"), report.count("fail")
+    # What a peer was not run for does not apply to it either.
+    return f"{passed} | {failed} | {len(CASES) - passed - failed}"
+
+
+def _linked(table: str, reports: list[Report]) -> str:
+    """The matrix, each row with failures linked to what is said of them."""
+    failed = {verdict.case.quirk.id for report in reports for verdict in report.failures}
+
+    def link(match: re.Match[str]) -> str:
+        row = match[1]
+        return f"| [{row}](#{row.lower()}) |" if row in failed else match[0]
+
+    return re.sub(r"^\| (\w+) \|", link, table, flags=re.MULTILINE)
+
+
+def _details(reports: list[Report]) -> Iterator[str]:
+    by_quirk: dict[Quirk, list[tuple[str, Verdict]]] = {}
+    for report in reports:
+        failed = {verdict.case.id for verdict in report.failures}
+        for verdict in report.failures:
+            if verdict.case.id.removesuffix("-shown") in failed - {verdict.case.id}:
+                # What was not raised shows nothing.
+                continue
+            by_quirk.setdefault(verdict.case.quirk, []).append((report.client, verdict))
+    order = list(QUIRKS)
+    for quirk in sorted(by_quirk, key=lambda quirk: order.index(quirk.id)):
+        yield f"({quirk.id.lower()})=\n**{quirk.id}** {quirk.wire} *Right:* {quirk.rule}"
+        yield "\n".join(_grouped(by_quirk[quirk]))
+
+
+def _grouped(failures: list[tuple[str, Verdict]]) -> Iterator[str]:
+    """A line for each thing that went wrong, with all to whom it happened."""
+    clients: dict[tuple[str, str], list[str]] = {}
+    for client, verdict in failures:
+        clients.setdefault((verdict.case.title, verdict.reason), []).append(client)
+    for (title, reason), names in clients.items():
+        yield f"- {'; '.join(names)}: {title}: {_literal(reason)}"
+
+
+def _literal(text: str) -> str:
+    """Any text as it is: what a server sent and what a library said is no Markdown. Ports and identifiers vary."""
+    stable = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1", text)
+    stable = re.sub(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", "…", stable)
+    fence = "``" if "`" in stable else "`"
+    return f"{fence}{stable}{fence}"

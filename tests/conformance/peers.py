@@ -1,0 +1,187 @@
+"""Who is compared: coroutine functions from the address of chat completions to an answer.
+
+Each is written as its own documentation says, with a read time-out of a second where it has one. What a library leaves
+to its users, which is the fold of the chunks, is the hand-written fold for all of them. Those that are not installed
+are left out (extras ``bench`` and ``peers``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import aiohttp
+
+from rxllm.testing.conformance import CHUNK_TIMEOUT, QUIRKS, CallResult, ChatResult, ChoiceResult, rxllm_client
+from tests.conformance import frameworks
+from tests.conformance.handwritten import Fold, hand_written
+
+__all__ = ["PEERS", "Peer", "installed"]
+
+REQUEST: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "What time is it?"}]}
+KEY = {"Authorization": "Bearer none"}
+
+
+AREAS = tuple(dict.fromkeys(quirk.area for quirk in QUIRKS.values()))
+# What a decoder of events leaves to its users.
+FRAMING = tuple(area for area in AREAS if area not in {"tool calls", "content"})
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One of those that are compared.
+
+    Attributes:
+        name: What the table calls it.
+        packages: What has to be installed; the first one's version is shown.
+        client: The client.
+        about: How it is written, in a sentence.
+        areas: What of the catalogue is its own affair, and not that of who uses it.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    client: Callable[[str], Awaitable[Any]]
+    about: str
+    areas: tuple[str, ...] = AREAS
+
+    @property
+    def versions(self) -> str:
+        """The packages with their versions."""
+        return ", ".join(f"{package} {version(package)}" for package in self.packages)
+
+
+def openai_client(url: str) -> Any:
+    library: Any = importlib.import_module("openai")
+    return library.AsyncOpenAI(base_url=url.removesuffix("/chat/completions"), api_key="none", timeout=CHUNK_TIMEOUT)
+
+
+async def openai_loop(url: str) -> ChatResult:
+    """The loop of the guides: text as it comes, fragments of calls appended by index."""
+    pieces: list[str] = []
+    calls: dict[int, Any] = {}
+    finish_reason: str | None = None
+    async with openai_client(url) as client:
+        async for chunk in await client.chat.completions.create(**REQUEST, stream=True):
+            if not chunk.choices:
+                continue
+            delta = chunk.choices[0].delta
+            pieces.append(delta.content or "")
+            fragments: list[Any] = delta.tool_calls or []
+            for fragment in fragments:
+                if fragment.index not in calls:
+                    calls[fragment.index] = fragment
+                else:
+                    calls[fragment.index].function.arguments += fragment.function.arguments
+            finish_reason = chunk.choices[0].finish_reason or finish_reason
+    made = tuple(CallResult(call.function.name, call.function.arguments, call.id) for call in calls.values())
+    choice = ChoiceResult(text="".join(pieces), tool_calls=made, finish_reason=finish_reason)
+    return ChatResult((choice,), reports=frozenset({"text", "tool_calls", "finish_reason"}))
+
+
+async def openai_stream(url: str) -> Any:
+    async with openai_client(url) as client, client.chat.completions.stream(**REQUEST) as stream:
+        return await stream.get_final_completion()
+
+
+async def httpx_sse(url: str) -> Any:
+    httpx: Any = importlib.import_module("httpx")
+    library: Any = importlib.import_module("httpx_sse")
+    fold = Fold()
+    async with (
+        httpx.AsyncClient(timeout=CHUNK_TIMEOUT) as client,
+        library.aconnect_sse(client, "POST", url, json=REQUEST, headers=KEY) as source,
+    ):
+        source.response.raise_for_status()
+        async for event in source.aiter_sse():
+            if event.data == "[DONE]":
+                break
+            fold.add(event.json())
+    return fold.completion()
+
+
+async def aiohttp_sse_client2(url: str) -> Any:
+    library: Any = importlib.import_module("aiohttp_sse_client2.client")
+    timeout = aiohttp.ClientTimeout(total=None, sock_read=CHUNK_TIMEOUT)
+    # By default it connects again after 5 seconds.
+    options: dict[str, Any] = {"option": {"method": "POST"}, "reconnection_time": timedelta(milliseconds=10)}
+    fold = Fold()
+    async with library.EventSource(url, **options, json=REQUEST, headers=KEY, timeout=timeout) as source:
+        async for event in source:
+            if event.data == "[DONE]":
+                break
+            fold.add(json.loads(event.data))
+    return fold.completion()
+
+
+PEERS = (
+    Peer("rxllm", ("rxllm",), rxllm_client, "`LLMClient.chat_stream`, `timeout_per_chunk(1)`, `accumulate`."),
+    Peer(
+        "openai, loop",
+        ("openai",),
+        openai_loop,
+        "`create(stream=True)`, and the loop of OpenAI's guides: the first choice's text, calls appended by index.",
+    ),
+    Peer(
+        "openai, stream()",
+        ("openai",),
+        openai_stream,
+        "`client.chat.completions.stream()` and `get_final_completion()`.",
+    ),
+    Peer(
+        "langchain-openai",
+        ("langchain-openai", "openai"),
+        frameworks.langchain,
+        "`ChatOpenAI.astream`, and the chunks added up.",
+    ),
+    Peer(
+        "pydantic-ai",
+        ("pydantic-ai-slim", "openai"),
+        frameworks.pydantic_ai,
+        "`direct.model_request_stream`, read to its end, then `get()`.",
+    ),
+    Peer(
+        "litellm",
+        ("litellm", "openai"),
+        frameworks.litellm,
+        "`acompletion(stream=True)` and `stream_chunk_builder`.",
+    ),
+    Peer(
+        "httpx-sse",
+        ("httpx-sse", "httpx"),
+        httpx_sse,
+        "`aconnect_sse`, `raise_for_status`, and the hand-written fold.",
+        FRAMING,
+    ),
+    Peer(
+        "aiohttp-sse-client2",
+        ("aiohttp-sse-client2", "aiohttp"),
+        aiohttp_sse_client2,
+        "`EventSource` with the method POST, and the hand-written fold.",
+        FRAMING,
+    ),
+    Peer(
+        "hand-written",
+        ("aiohttp",),
+        hand_written,
+        "aiohttp, `raise_for_status`, split at the blank line, `json.loads`, and a fold by index.",
+    ),
+)
+
+
+def installed() -> list[Peer]:
+    """Those that can run here."""
+    return [peer for peer in PEERS if all(map(_is_installed, peer.packages))]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
