@@ -32,6 +32,7 @@ from rxllm.exceptions import NoRunningLoopError
 __all__ = ["FlowControl", "Pauses", "disposable_in", "outside_of_emissions", "running_loop", "wake"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _current: ContextVar[FlowControl | None] = ContextVar("rxllm.flow", default=None)
 
@@ -122,6 +123,10 @@ class FlowControl:
             self.paused = False
             self._paused_before += self._clock() - self._paused_at
             callbacks, self._callbacks = self._callbacks, []
+            if len(callbacks) == 1:
+                # The source that waits, nearly always: without the stack 1 µs less.
+                callbacks[0]()
+                return
             # First come, first called; one that raises must not keep the others, or a producer waits for ever.
             with contextlib.ExitStack() as stack:
                 for callback in reversed(callbacks):
@@ -154,11 +159,11 @@ class FlowControl:
             finally:
                 withdraw()
 
-    def deliver(self, on_next: Callable[[T], None], item: T) -> None:
+    def deliver(self, on_next: Callable[[T], R], item: T) -> R:
         """Call ``on_next(item)`` with this one current."""
         token = _current.set(self)
         try:
-            on_next(item)
+            return on_next(item)
         finally:
             _current.reset(token)
 
@@ -173,12 +178,20 @@ class FlowControl:
 
 
 class Pauses:
-    """The pauses of one holder, over however many producers feed it (``merge`` feeds from several)."""
+    """The pauses of one holder, over however many producers feed it (``merge`` feeds from several).
 
-    __slots__ = ("_flows",)
+    Args:
+        name: Who holds them, as diagrams and leak checks tell it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_flows", "_name")
+
+    def __init__(self, name: str = "") -> None:
         self._flows: set[FlowControl] = set()
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name or super().__repr__()
 
     def __bool__(self) -> bool:
         return bool(self._flows)

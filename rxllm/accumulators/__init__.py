@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from rxllm.accumulators._json_fold import JSONFold, JSONSnapshot
-from rxllm.accumulators._json_path_accumulator import JSONPathAccumulator
-from rxllm.accumulators._stream import StreamAccumulator
-from rxllm.accumulators._structured import StructuredAccumulator
-from rxllm.accumulators._tagged_text import Parted, TaggedText
-from rxllm.accumulators._tool_call_accumulator import ToolCallAccumulator
-from rxllm.accumulators._tool_call_progress import ToolCallProgressAccumulator
+from typing import TYPE_CHECKING
+
+from rxllm._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from rxllm.accumulators._json_fold import JSONFold, JSONSnapshot
+    from rxllm.accumulators._json_path_accumulator import JSONPathAccumulator
+    from rxllm.accumulators._stream import StreamAccumulator
+    from rxllm.accumulators._structured import StructuredAccumulator
+    from rxllm.accumulators._tagged_text import Parted, TaggedText
+    from rxllm.accumulators._tool_call_accumulator import ToolCallAccumulator
+    from rxllm.accumulators._tool_call_progress import ToolCallProgressAccumulator
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "._json_fold": ("JSONFold", "JSONSnapshot"),
+            "._json_path_accumulator": ("JSONPathAccumulator",),
+            "._stream": ("StreamAccumulator",),
+            "._structured": ("StructuredAccumulator",),
+            "._tagged_text": ("Parted", "TaggedText"),
+            "._tool_call_accumulator": ("ToolCallAccumulator",),
+            "._tool_call_progress": ("ToolCallProgressAccumulator",),
+        },
+    )
 
 __all__ = [
     "JSONFold",

@@ -8,15 +8,18 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal
 
 from rxllm.accumulators._json_path import JSONPath, PathFilter
 from rxllm.accumulators._json_text import JSONText
 from rxllm.accumulators._tool_call_progress import ToolCallProgressAccumulator
-from rxllm.models import JSONChange, JSONPathMatch, StreamChunk, ToolCallProgress
+from rxllm.models import JSONChange, JSONPathMatch, StreamChunk
 
 __all__ = ["JSONPathAccumulator"]
+
+# The constructor of a NamedTuple is a Python function around this one. Without it a match costs 0.3 µs less.
+_new_match: Callable[[type[JSONPathMatch], tuple[Any, ...]], JSONPathMatch] = vars(tuple)["__new__"]
 
 
 class JSONPathAccumulator:
@@ -63,8 +66,10 @@ class JSONPathAccumulator:
             LimitExceededError: There is too much of something.
         """
         if self._of == "arguments":
-            for progress in self._calls.process_chunk(chunk):
-                yield from self._in_call(progress)
+            for call, changes in self._calls.changes(chunk):
+                for change in changes:
+                    for pattern in self._filter.patterns(change):
+                        yield _new_match(JSONPathMatch, (pattern, *change, call.choice, call.index, call.name or None))
             return
         for choice in chunk.choices:
             if choice.delta.content:
@@ -85,12 +90,7 @@ class JSONPathAccumulator:
         for index, text in self._contents.items():
             yield from self._in_content(index, text.fold.flush())
 
-    def _in_call(self, progress: ToolCallProgress) -> Iterator[JSONPathMatch]:
-        for change in progress.changes:
-            for pattern in self._filter.patterns(change):
-                yield JSONPathMatch(pattern, *change, progress.choice, progress.index, progress.name)
-
     def _in_content(self, choice: int, changes: Iterable[JSONChange]) -> Iterator[JSONPathMatch]:
         for change in changes:
             for pattern in self._filter.patterns(change):
-                yield JSONPathMatch(pattern, *change, choice)
+                yield _new_match(JSONPathMatch, (pattern, *change, choice, None, None))

@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rxllm.accumulators._choice import ChoiceFold, keep_last
@@ -19,13 +20,16 @@ from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._snapshot import Snapshot, StreamState
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, check_fields
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
-from rxllm.models import ChatCompletion, FinishReason, Message, StreamChoice, StreamChunk, Usage
+from rxllm.models import ChatCompletion, Message, StreamChoice, StreamChunk, Usage
+from rxllm.models._unread import Shape, unread
 
 __all__ = ["StreamAccumulator"]
 
 _MAX_CHOICES = 128
 _MAX_CHARACTERS = 256 * 1024 * 1024
 _HEAD = ("id", "created", "model", "service_tier", "system_fingerprint")
+# The constructor of a NamedTuple is a Python function around this one. Without it a snapshot costs 0.3 µs less.
+_new_state: Callable[[type[StreamState], tuple[Any, ...]], StreamState] = vars(tuple)["__new__"]
 
 
 class StreamAccumulator:
@@ -49,8 +53,8 @@ class StreamAccumulator:
     """
 
     __slots__ = (
-        *("_characters", "_choices", "_extra", "_head", "_log", "_max_characters", "_max_choices"),
-        *("_max_tool_calls", "_usage", "_wanted"),
+        *("_characters", "_choices", "_extra", "_extra_is_shared", "_head", "_log", "_max_characters", "_max_choices"),
+        *("_max_tool_calls", "_shape", "_usage", "_wanted"),
     )
 
     def __init__(
@@ -71,7 +75,10 @@ class StreamAccumulator:
         self._choices: dict[int, ChoiceFold] = {}
         self._usage: Usage | None = None
         self._extra: dict[str, Any] = {}
+        # With a state: then it changes no more, and a copy of it is gone on with. So it is with the head.
+        self._extra_is_shared = False
         self._characters = 0
+        self._shape: Shape | None = None
 
     def process_chunk(self, chunk: StreamChunk) -> None:
         """Take the next chunk.
@@ -86,23 +93,44 @@ class StreamAccumulator:
                 thousand unknown fields in one object.
         """
         self._log.position += 1
+        known = unread(chunk)
+        if known is not None:
+            shape, strings = known
+            if shape is self._shape:
+                self._characters += self._choices[shape.choice].add_text(strings[shape.text])
+                if shape.beside:
+                    self._keep_extra({name: strings[place] for name, place in shape.beside})
+                if self._characters > self._max_characters:
+                    raise self._too_long()
+                return
+            # The first of its shape is taken in full; of the others only the text is new.
+            self._shape = shape if shape.is_plain else None
         for choice in chunk.choices:
             fold = self._choices.get(choice.index) or self._begin(choice)
             self._characters += fold.process(choice)
         if chunk.__pydantic_extra__:
-            for name, value in chunk.__pydantic_extra__.items():
-                self._characters += keep_last(self._extra, name, value)
-            check_fields(len(self._extra))
+            self._keep_extra(chunk.__pydantic_extra__)
         if self._characters > self._max_characters:
-            raise LimitExceededError(
-                f"the answer is longer than {self._max_characters} characters",
-                limit="max_characters",
-                maximum=self._max_characters,
-            )
+            raise self._too_long()
         if self._wanted:
             self._take_head(chunk)
         if chunk.usage is not None and chunk.usage.__pydantic_fields_set__:
             self._take_usage(chunk)
+
+    def _keep_extra(self, extra: Mapping[str, Any]) -> None:
+        if self._extra_is_shared:
+            self._extra = self._extra.copy()
+            self._extra_is_shared = False
+        for name, value in extra.items():
+            self._characters += keep_last(self._extra, name, value)
+        check_fields(len(self._extra))
+
+    def _too_long(self) -> LimitExceededError:
+        return LimitExceededError(
+            f"the answer is longer than {self._max_characters} characters",
+            limit="max_characters",
+            maximum=self._max_characters,
+        )
 
     def completion(self, *, ended: bool = False) -> ChatCompletion:
         """What has come, as the answer.
@@ -120,7 +148,7 @@ class StreamAccumulator:
             RepairError: ``strict``, and a finished call has no identifier or arguments; with ``partial``, too.
         """
         try:
-            return self._state(complete=self._is_complete(ended=ended)).completion(ended=ended, strict=True)
+            return self._state().completion(ended=ended, strict=True)
         except (RepairError, ToolCallError) as error:
             error.partial = self.partial()
             raise
@@ -131,7 +159,7 @@ class StreamAccumulator:
         Returns:
             The completion, ``complete`` being false. Calls that are garbled are incomplete ones.
         """
-        return self._state().completion()
+        return self._state().completion(cut=True)
 
     def message(self) -> Message:
         """The message of choice 0 of ``completion()``."""
@@ -144,20 +172,22 @@ class StreamAccumulator:
             The same as ``partial()``, but ``complete`` once every choice has finished; at the cost of what changed
             since the last snapshot: it is put together when it is read, as it was when it was taken.
         """
-        return Snapshot.of(self._state(complete=self._is_complete()))
+        return Snapshot.of(self._state())
 
-    def _is_complete(self, *, ended: bool = False) -> bool:
-        reasons = [fold.finish_reason for fold in self._choices.values()]
-        return FinishReason.ERROR not in reasons and (ended or (bool(reasons) and all(reasons)))
-
-    def _state(self, *, complete: bool = False) -> StreamState:
-        return StreamState(
-            {**self._head, "usage": self._usage, "complete": complete},
-            tuple(self._choices[index].state for index in sorted(self._choices)),
-            self._extra.copy(),
-            self._log,
-            len(self._log.repairs),
-            self._log.position,
+    def _state(self) -> StreamState:
+        self._extra_is_shared = True
+        log = self._log
+        return _new_state(
+            StreamState,
+            (
+                self._head,
+                self._usage,
+                [fold.state for fold in self._choices.values()],
+                self._extra,
+                log,
+                len(log.repairs),
+                log.position,
+            ),
         )
 
     def _begin(self, choice: StreamChoice) -> ChoiceFold:
@@ -174,10 +204,10 @@ class StreamAccumulator:
         for name in self._wanted:
             value: str | float | None = getattr(chunk, name)
             if value:
-                self._head[name] = value
+                self._head = {**self._head, name: value}
                 self._wanted = tuple(each for each in self._wanted if each != name)
-            elif value is not None:
-                self._head.setdefault(name, value)
+            elif value is not None and name not in self._head:
+                self._head = {**self._head, name: value}
 
     def _take_usage(self, chunk: StreamChunk) -> None:
         if _counts_something(self._usage):

@@ -52,40 +52,37 @@ class TaggedText:
 
     Attributes:
         held: The end of the text so far, if it may be the beginning of a tag.
-        plain: Whether what comes next would be passed on as it is, were it not for a ``<`` in it.
+        inside: Whether the text stands between the tags.
     """
 
-    __slots__ = ("_inside", "_tags", "held")
+    __slots__ = ("_tags", "held", "inside")
 
     def __init__(self, tag: str, *, inside: bool = False) -> None:
         if not _TAG.fullmatch(tag):
             raise ValueError(f"{tag!r} is no name of a tag")
         self._tags = (f"<{tag}>", f"</{tag}>")
-        self._inside = inside
+        self.inside = inside
         self.held = ""
-
-    @property
-    def plain(self) -> bool:
-        """Whether the text is outside of the tags, with nothing held back."""
-        return not self._inside and not self.held
 
     def feed(self, fragment: str) -> Parted:
         """Take the next fragment; returns what is certain by now."""
+        if not self.held and "<" not in fragment:
+            return Parted("", fragment) if self.inside else Parted(fragment, "")
         parts: tuple[list[str], list[str]] = ([], [])
         text = self.held + fragment
         at = 0
-        while (found := text.find(self._tags[self._inside], at)) >= 0:
-            parts[self._inside].append(text[at:found])
-            at = found + len(self._tags[self._inside])
-            self._inside = not self._inside
-        self.held = _beginning_of(self._tags[self._inside], text[at:])
-        parts[self._inside].append(text[at : len(text) - len(self.held)])
+        while (found := text.find(self._tags[self.inside], at)) >= 0:
+            parts[self.inside].append(text[at:found])
+            at = found + len(self._tags[self.inside])
+            self.inside = not self.inside
+        self.held = _beginning_of(self._tags[self.inside], text[at:])
+        parts[self.inside].append(text[at : len(text) - len(self.held)])
         return Parted("".join(parts[0]), "".join(parts[1]))
 
     def flush(self) -> Parted:
         """Take note that the text has ended; returns what was held back."""
         held, self.held = self.held, ""
-        return Parted("", held) if self._inside else Parted(held, "")
+        return Parted("", held) if self.inside else Parted(held, "")
 
 
 def _beginning_of(tag: str, text: str) -> str:

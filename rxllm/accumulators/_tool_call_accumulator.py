@@ -19,6 +19,7 @@ from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, GrowingCall, ToolCallFold
 from rxllm.exceptions import RepairError, ToolCallError, excerpt
 from rxllm.models import FinishReason, IncompleteToolCall, StreamChoice, StreamChunk, ToolCall
+from rxllm.models._unread import is_plain_text
 
 __all__ = ["ToolCallAccumulator"]
 
@@ -71,6 +72,8 @@ class ToolCallAccumulator:
         """
         self._raise_pending()
         self._log.position += 1
+        if is_plain_text(chunk):
+            return []
         ready: list[GrowingCall] = []
         try:
             for choice in chunk.choices:

@@ -19,6 +19,7 @@ from rxllm.accumulators._text import Text
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, GrowingCall, ToolCallFold
 from rxllm.exceptions import DecodeError, ToolCallError
 from rxllm.models import IncompleteToolCall, JSONChange, Repair, StreamChunk, ToolCallProgress
+from rxllm.models._unread import is_plain_text
 
 __all__ = ["ToolCallProgressAccumulator"]
 
@@ -42,22 +43,21 @@ class _Input:
 class _Watched:
     """A call, and how much of its arguments has been read."""
 
-    __slots__ = ("_call", "_fold", "_read")
+    __slots__ = ("call", "fold", "read")
 
     def __init__(self, call: GrowingCall) -> None:
-        self._call = call
-        self._fold = _Input() if call.type == "custom" else JSONFold(object_only=True)
-        self._read = 0
+        self.call = call
+        self.fold = _Input() if call.type == "custom" else JSONFold(object_only=True)
+        self.read = 0
 
-    def progress(self) -> ToolCallProgress:
+    def changes(self) -> list[JSONChange]:
         """What the call gained since the last time."""
-        fragments = self._call.text.fragments
-        changes: list[JSONChange] = []
+        fragments = self.call.text.fragments
         # There is one fragment more, or none: this is called for each.
-        if self._read < len(fragments):
-            changes = self._fold.feed(fragments[-1])
-            self._read += 1
-        return ToolCallProgress(self._call.state, self._fold.snapshot(), tuple(changes))
+        if self.read == len(fragments):
+            return []
+        self.read += 1
+        return self.fold.feed(fragments[-1])
 
 
 class ToolCallProgressAccumulator:
@@ -97,7 +97,31 @@ class ToolCallProgressAccumulator:
             RepairError: ``strict``, and something had to be put right.
             LimitExceededError: There are too many calls, or arguments are too deep or too long.
         """
+        for watched, changes in self._advance(chunk):
+            yield ToolCallProgress(watched.call.state, watched.fold.snapshot(), tuple(changes))
+
+    def changes(self, chunk: StreamChunk) -> Iterator[tuple[GrowingCall, list[JSONChange]]]:
+        """Take the next chunk, as ``process_chunk`` does, for those who look at nothing but what changed.
+
+        Yields:
+            The calls that gained something, and what.
+
+        Raises:
+            ToolCallError: As ``process_chunk``, like all of these.
+            RepairError: ``strict``.
+            LimitExceededError: There is too much of something.
+        """
+        for watched, changes in self._advance(chunk):
+            yield watched.call, changes
+
+    def incomplete(self) -> list[IncompleteToolCall]:
+        """What there is of the calls."""
+        return [call.state.incomplete() for _, fold in sorted(self._folds.items()) for call in fold.ordered()]
+
+    def _advance(self, chunk: StreamChunk) -> Iterator[tuple[_Watched, list[JSONChange]]]:
         self._log.position += 1
+        if is_plain_text(chunk):
+            return
         for choice in chunk.choices:
             if choice.delta.tool_calls:
                 fold = self._folds.get(choice.index)
@@ -106,20 +130,14 @@ class ToolCallProgressAccumulator:
                 for fragment in choice.delta.tool_calls:
                     call = fold.add(fragment)
                     if call is not None:
-                        yield self._progress(call)
-
-    def incomplete(self) -> list[IncompleteToolCall]:
-        """What there is of the calls."""
-        return [call.state.incomplete() for _, fold in sorted(self._folds.items()) for call in fold.ordered()]
-
-    def _progress(self, call: GrowingCall) -> ToolCallProgress:
-        watched = self._watched.get(call)
-        if watched is None:
-            watched = self._watched[call] = _Watched(call)
-        try:
-            return watched.progress()
-        except DecodeError as error:
-            raise _no_object(call, error) from error
+                        watched = self._watched.get(call)
+                        if watched is None:
+                            watched = self._watched[call] = _Watched(call)
+                        try:
+                            changes = watched.changes()
+                        except DecodeError as error:
+                            raise _no_object(call, error) from error
+                        yield watched, changes
 
 
 def _no_object(call: GrowingCall, error: Exception) -> ToolCallError:

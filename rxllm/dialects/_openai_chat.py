@@ -26,6 +26,7 @@ from loguru import logger
 from rxllm.dialects._base import WireItem
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error
 from rxllm.dialects._surrogates import SurrogateHalves
+from rxllm.dialects._template import Templates
 from rxllm.exceptions import (
     EXCERPT_LENGTH,
     APIStreamError,
@@ -45,6 +46,7 @@ _DONE = "[DONE]"
 _KEEP_ALIVES = frozenset({"ping", "keepalive", "keep-alive", "heartbeat"})
 _OBJECT_START = ("{", b"{")
 _TELLING = frozenset({"error", "type"})
+_TELLING_FIELDS = frozenset({*_TELLING, "x_groq", "usage", "message"})
 _CHUNK_FIELDS = frozenset({"id", "object", "created", "model", "service_tier", "system_fingerprint"})
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 _TEXT_FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
@@ -104,7 +106,18 @@ class OpenAIChatDecoder:
         repairs: What was put right in the framing, the first thousand.
     """
 
-    __slots__ = ("_begun", "_dialect", "_finished", "_halves", "_position", "_seen", "_texts", "done", "repairs")
+    __slots__ = (
+        "_begun",
+        "_dialect",
+        "_finished",
+        "_halves",
+        "_position",
+        "_seen",
+        "_templates",
+        "_texts",
+        "done",
+        "repairs",
+    )
 
     def __init__(self, dialect: OpenAIChat) -> None:
         self.done = False
@@ -117,6 +130,7 @@ class OpenAIChatDecoder:
         self._begun: set[int] = set()
         self._texts: dict[tuple[int, str], str] = {}
         self._halves = SurrogateHalves()
+        self._templates = Templates()
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
@@ -134,11 +148,16 @@ class OpenAIChatDecoder:
             return self._decode_other(name, data if isinstance(data, str) else data.decode(errors="replace"))
         if self._halves:
             return self._decode_leniently(data)
+        if isinstance(data, str) and (chunk := self._templates.fill(data)) is not None:
+            return (chunk,)
         try:
             chunk = _validate(data)
         except ValueError:
             return self._decode_leniently(data)
-        return self._accept(data, chunk)
+        accepted = self._accept(data, chunk)
+        if isinstance(data, str) and self._says_only_text(chunk):
+            self._templates.learn(data, self._position, _validate)
+        return accepted
 
     def close(self) -> None:
         """Take note that the transport ended in good order: see ``StreamDecoder.close``."""
@@ -164,6 +183,14 @@ class OpenAIChatDecoder:
             if chunk.usage is None and "x_groq" in extra:
                 chunk.usage = _usage_in(extra["x_groq"])
         return self._accept_choices(data, chunk, choices)
+
+    def _says_only_text(self, chunk: StreamChunk) -> bool:
+        """Whether taking another chunk like this, with another text, would change nothing here."""
+        if len(chunk.choices) != 1 or self._dialect.cumulative_text:
+            return False
+        (choice,) = chunk.choices
+        extra = (chunk.__pydantic_extra__ or _NO_FIELDS).keys() | (choice.__pydantic_extra__ or _NO_FIELDS).keys()
+        return not choice.finish_reason and choice.index in self._begun and _TELLING_FIELDS.isdisjoint(extra)
 
     def _accept_choices(
         self, data: str | bytes, chunk: StreamChunk, choices: Sequence[StreamChoice]

@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from rxllm.models._base import FinishReason, Role
-from rxllm.models._chat_event import (
-    ChatCompleted,
-    ChatEvent,
-    ReasoningDelta,
-    RoundCompleted,
-    TextDelta,
-    ToolCallEvent,
-    ToolResultEvent,
-)
-from rxllm.models._chunk import Delta, FunctionCallDelta, StreamChoice, StreamChunk, ToolCallDelta
-from rxllm.models._completion import ChatCompletion, CompletionChoice
-from rxllm.models._message import FunctionCall, IncompleteToolCall, Message, ToolCall
-from rxllm.models._progress import JSONChange, JSONPathMatch, ToolCallProgress
-from rxllm.models._repair import Repair
-from rxllm.models._request import ChatRequest
-from rxllm.models._tool_result import ToolResult
-from rxllm.models._usage import Usage
+from typing import TYPE_CHECKING
+
+from rxllm._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from rxllm.models._base import FinishReason, Role
+    from rxllm.models._chat_event import (
+        ChatCompleted,
+        ChatEvent,
+        ReasoningDelta,
+        RoundCompleted,
+        TextDelta,
+        ToolCallEvent,
+        ToolResultEvent,
+    )
+    from rxllm.models._chunk import Delta, FunctionCallDelta, StreamChoice, StreamChunk, ToolCallDelta
+    from rxllm.models._completion import ChatCompletion, CompletionChoice
+    from rxllm.models._message import FunctionCall, IncompleteToolCall, Message, ToolCall
+    from rxllm.models._progress import JSONChange, JSONPathMatch, ToolCallProgress
+    from rxllm.models._repair import Repair
+    from rxllm.models._request import ChatRequest
+    from rxllm.models._tool_result import ToolResult
+    from rxllm.models._usage import Usage
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "._base": ("FinishReason", "Role"),
+            "._chat_event": (
+                "ChatCompleted",
+                "ChatEvent",
+                "ReasoningDelta",
+                "RoundCompleted",
+                "TextDelta",
+                "ToolCallEvent",
+                "ToolResultEvent",
+            ),
+            "._chunk": ("Delta", "FunctionCallDelta", "StreamChoice", "StreamChunk", "ToolCallDelta"),
+            "._completion": ("ChatCompletion", "CompletionChoice"),
+            "._message": ("FunctionCall", "IncompleteToolCall", "Message", "ToolCall"),
+            "._progress": ("JSONChange", "JSONPathMatch", "ToolCallProgress"),
+            "._repair": ("Repair",),
+            "._request": ("ChatRequest",),
+            "._tool_result": ("ToolResult",),
+            "._usage": ("Usage",),
+        },
+    )
 
 __all__ = [
     "ChatCompleted",

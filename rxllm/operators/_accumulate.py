@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from reactivex import Observable, abc
 
 from rxllm.accumulators import StreamAccumulator
 from rxllm.models import ChatCompletion, Repair, StreamChunk
+from rxllm.operators._stage import Receiver
 from rxllm.typing import OperatorFunction
 
 __all__ = ["accumulate"]
@@ -58,35 +59,45 @@ def accumulate(
             observer: abc.ObserverBase[ChatCompletion], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
-            empty = True
-
-            def on_next(chunk: StreamChunk) -> None:
-                nonlocal empty
-                empty = False
-                try:
-                    accumulator.process_chunk(chunk)
-                except Exception as error:
-                    on_error(error)
-
-            def on_error(error: Exception) -> None:
-                attach_partial(error, accumulator.partial)
-                observer.on_error(error)
-
-            def on_completed() -> None:
-                if not empty:
-                    try:
-                        completion = accumulator.completion(ended=True)
-                    except Exception as error:
-                        on_error(error)
-                        return
-                    observer.on_next(completion)
-                observer.on_completed()
-
-            return source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+            return source.subscribe(_Fold(accumulator, observer), scheduler=scheduler)
 
         return Observable(subscribe)
 
     return accumulate_
+
+
+class _Fold(Receiver[StreamChunk]):
+    def __init__(self, accumulator: StreamAccumulator, observer: abc.ObserverBase[ChatCompletion]) -> None:
+        self._accumulator = accumulator
+        self._observer = observer
+        self._empty = True
+
+    def on_next(self, value: StreamChunk) -> None:
+        self.on_batch((value,))
+
+    def on_batch(self, items: Sequence[StreamChunk]) -> int:
+        self._empty = False
+        process = self._accumulator.process_chunk
+        try:
+            for chunk in items:
+                process(chunk)
+        except Exception as error:
+            self.on_error(error)
+        return len(items)
+
+    def on_error(self, error: Exception) -> None:
+        attach_partial(error, self._accumulator.partial)
+        self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        if not self._empty:
+            try:
+                completion = self._accumulator.completion(ended=True)
+            except Exception as error:
+                self.on_error(error)
+                return
+            self._observer.on_next(completion)
+        self._observer.on_completed()
 
 
 def attach_partial(error: Exception, partial: Callable[[], object]) -> None:

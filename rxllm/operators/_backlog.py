@@ -30,6 +30,7 @@ class Backlog(Generic[T]):
     Args:
         size: How many items wait at most, those that are out being processed included.
         overflow: What happens when one more comes.
+        holder: Who pauses the producers, as diagrams tell it.
 
     Raises:
         ValueError: ``size`` is less than 1 or ``overflow`` is no known word.
@@ -43,7 +44,7 @@ class Backlog(Generic[T]):
 
     __slots__ = ("_conflates", "_overflow", "_pauses", "dropped", "items", "out", "size")
 
-    def __init__(self, size: int, overflow: Overflow) -> None:
+    def __init__(self, size: int, overflow: Overflow, holder: str = "") -> None:
         if size < 1:
             raise ValueError(f"the size of a buffer must be at least 1, not {size}")
         if overflow not in get_args(Overflow):
@@ -53,7 +54,7 @@ class Backlog(Generic[T]):
         self._conflates = overflow == "conflate"
         # Whoever looks for each item whether any waits looks here: len() of a backlog takes three times as long.
         self.items: deque[T | Conflation[T]] = deque()
-        self._pauses = Pauses()
+        self._pauses = Pauses(holder)
         self.out = 0
         self.dropped = 0
 
@@ -82,6 +83,17 @@ class Backlog(Generic[T]):
         elif excess > 0 and not self._make_room():
             return
         self.items.append(item)
+
+    @property
+    def room(self) -> int:
+        """How many items there is room for that can be taken together: none unless nothing but room is asked for."""
+        return self.size - len(self.items) - self.out if self._overflow == "pause" else 0
+
+    def extend(self, items: Sequence[T]) -> None:
+        """Let items wait, no more than there is room for."""
+        self.items.extend(items)
+        if not self.room:
+            self._pauses.hold()
 
     def _make_room(self) -> bool:
         """Drop the oldest item, if there is one to drop; otherwise it is the new one that is dropped."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
@@ -11,6 +11,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxllm.exceptions import BufferOverflowError
 from rxllm.operators._backlog import Backlog
 from rxllm.operators._emission import Outlet
+from rxllm.operators._stage import Receiver, Stage, each
 from rxllm.typing import Overflow
 
 __all__ = ["buffer_with_backpressure"]
@@ -33,6 +34,26 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
     An item is handed on at once while the consumer takes them. While a consumer below holds a pause, items wait; at
     ``size`` the producer is paused, at half of it resumed. The end waits behind the items, an error too. On dispose
     what waits is forgotten and the producer resumed.
+
+    A consumer that takes four frames for an item. ``d`` is the third to wait, so the producer is paused; it goes on
+    when one is left::
+
+        source   --abcde-|
+                 buffer_with_backpressure(3)
+        takes    4
+        paused   -----[----]
+        waiting  ---1232-------1---0
+        result   --a---b---c---d---(e|)
+
+    The same consumer, and deltas that are merged while they wait::
+
+        source   --abcd--e-|
+                 buffer_with_backpressure(3, overflow="conflate")
+        takes    4
+        result   --a---x---(e|)
+
+        a=text_chunk("a") b=text_chunk("b") c=text_chunk("c") d=text_chunk("d") e=text_chunk("e")
+        x=text_chunk("bcd")
 
     Args:
         size: How many items wait at most, at least 1.
@@ -61,18 +82,18 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
 
     def buffer_with_backpressure_(source: Observable[T]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            buffer = _Buffer[T](observer, Backlog[T](size, overflow), scheduler)
+            buffer = _Buffer[T](observer, Backlog[T](size, overflow, "buffer_with_backpressure"), scheduler)
             return CompositeDisposable(
-                source.subscribe(buffer.on_next, buffer.end, buffer.end, scheduler=scheduler),
+                source.subscribe(buffer, scheduler=scheduler),
                 Disposable(buffer.dispose),
             )
 
-        return Observable(subscribe)
+        return Stage(subscribe)
 
     return buffer_with_backpressure_
 
 
-class _Buffer(Generic[T]):
+class _Buffer(Receiver[T]):
     def __init__(self, observer: abc.ObserverBase[T], backlog: Backlog[T], scheduler: abc.SchedulerBase | None) -> None:
         self._observer = observer
         self._backlog = backlog
@@ -80,20 +101,35 @@ class _Buffer(Generic[T]):
         self._ended = False
         self._error: Exception | None = None
 
-    def on_next(self, item: T) -> None:
+    def on_next(self, value: T) -> None:
         if self._ended:
             return
         if not self._backlog.items and self._outlet.open:
-            self._outlet.emit(item)
+            self._outlet.emit(value)
             if self._backlog.items or self._ended:  # from within the emission
                 self._drain()
             return
         try:
-            self._backlog.push(item)
+            self._backlog.push(value)
         except BufferOverflowError as error:
-            self.end(error)
+            self._end(error)
 
-    def end(self, error: Exception | None = None) -> None:
+    def on_batch(self, items: Sequence[T]) -> int:
+        taken = 0
+        if not (self._ended or self._backlog.items) and self._outlet.open:
+            taken = self._outlet.emit_batch(items)
+            if self._backlog.items or self._ended:  # from within the emission
+                self._drain()
+        # The others wait here, as far as there is room.
+        return taken + each(self.on_next, items[taken:], lambda: self._ended)
+
+    def on_error(self, error: Exception) -> None:
+        self._end(error)
+
+    def on_completed(self) -> None:
+        self._end()
+
+    def _end(self, error: Exception | None = None) -> None:
         if self._ended:
             return
         self._ended = True

@@ -57,14 +57,20 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
             rest = FanOut(observer)
 
             def on_next(block: bytes) -> None:
-                events: list[ServerSentEvent] = []
-                error: LimitExceededError | None = None
                 try:
-                    events.extend(decoder.feed(block))
-                except LimitExceededError as exceeded:
-                    error = exceeded
-                rest.emit(events)
-                if error is not None:
+                    events = decoder.feed(block)
+                except LimitExceededError as error:
+                    rest.end(error)
+                    return
+                if events.__class__ is list:
+                    rest.emit(events)
+                    return
+                # Events, and then the error that iterating over them raises.
+                before: list[ServerSentEvent] = []
+                try:
+                    before.extend(events)
+                except LimitExceededError as error:
+                    rest.emit(before)
                     rest.end(error)
 
             return CompositeDisposable(

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from rxllm.models import StreamChunk
+from rxllm.models._unread import UnreadChunk, text_of
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
 
@@ -41,7 +42,8 @@ def printable(text: str) -> str:
 
     C0 controls become their symbols (U+2400 and following), a CR nothing, the rest of them U+FFFD.
     """
-    if text.isprintable():
+    # Line feeds are in most answers, and what is not asked for each character takes a hundredth of the time.
+    if text.replace("\n", "").replace("\t", "").isprintable():
         return text
     return "".join(map(_visible, text))
 
@@ -54,10 +56,13 @@ def _visible(character: str) -> str:
     return chr(_SYMBOLS_OF_CONTROLS + ord(character)) if character < " " else "\ufffd"
 
 
-def text_of(item: StreamChunk | ServerSentEvent | str) -> str:
+def _shown(item: StreamChunk | ServerSentEvent | str) -> str:
     """What there is to read in an item: the text deltas of choice 0, the data of an event, a string."""
-    if isinstance(item, StreamChunk):
-        return "".join(choice.delta.content or "" for choice in item.choices if choice.index == 0)
+    if type(item) is str:
+        return item
+    # To ask of what class an item is reads it, but for this.
+    if type(item) is UnreadChunk or isinstance(item, StreamChunk):
+        return text_of(item)
     return item.data if isinstance(item, ServerSentEvent) else item
 
 
@@ -88,7 +93,7 @@ class _ConsoleStream:
         self._thread.start()
 
     async def write(self, items: Sequence[StreamChunk | ServerSentEvent | str], /) -> None:
-        text = printable("".join(map(text_of, items)))
+        text = printable("".join(map(_shown, items)))
         if text:
             await self._begin(text)
 

@@ -17,6 +17,7 @@ from reactivex import abc
 
 from rxllm.flow import FlowControl, Pauses
 from rxllm.operators._clock import clock_of
+from rxllm.operators._stage import on_batch_of
 
 __all__ = ["FanOut", "Outlet"]
 
@@ -30,12 +31,13 @@ class FanOut(Generic[T]):
     to be resumed, another that delivers is paused here, too (``merge`` has several above it).
     """
 
-    __slots__ = ("_emitting", "_ended", "_error", "_observer", "_pauses", "_rest", "_withdraw")
+    __slots__ = ("_emitting", "_ended", "_error", "_observer", "_on_batch", "_pauses", "_rest", "_withdraw")
 
     def __init__(self, observer: abc.ObserverBase[T]) -> None:
         self._observer = observer
+        self._on_batch = on_batch_of(observer)
         self._rest: deque[tuple[FlowControl | None, T]] = deque()
-        self._pauses = Pauses()
+        self._pauses = Pauses("items of which several came at once")
         self._ended = False
         self._error: Exception | None = None
         self._emitting = False
@@ -45,12 +47,16 @@ class FanOut(Generic[T]):
         """Emit the items, behind those that still wait; after the end, none."""
         if self._ended:
             return
-        if len(items) == 1 and not (self._emitting or self._rest):
+        flow = FlowControl.current()
+        if self._emitting or self._rest:
+            self._rest.extend((flow, item) for item in items)
+        elif len(items) == 1:
             self._emit_single(items[0])
             return
-        flow = FlowControl.current()
-        for item in items:
-            self._rest.append((flow, item))
+        else:
+            taken = 0 if flow is None else self._emit_batch(items)
+            # What came from within the emission waits behind what was there before it.
+            self._rest.extendleft((flow, item) for item in reversed(items[taken:]))
         if self._withdraw is None:
             self._drain()
         else:
@@ -68,6 +74,13 @@ class FanOut(Generic[T]):
             self._emitting = False
         if self._rest or self._ended:  # from within the emission
             self._drain()
+
+    def _emit_batch(self, items: Sequence[T]) -> int:
+        self._emitting = True
+        try:
+            return self._on_batch(items)
+        finally:
+            self._emitting = False
 
     def end(self, error: Exception | None = None) -> None:
         """Complete or fail, behind the items that wait; the first end counts."""
@@ -135,13 +148,14 @@ class Outlet(Generic[T]):
         emitting: Whether an item is being emitted: one that comes from within waits.
     """
 
-    __slots__ = ("_observer", "_refill", "_withdraw", "emitting", "flow")
+    __slots__ = ("_observer", "_on_batch", "_refill", "_withdraw", "emitting", "flow")
 
     def __init__(
         self, observer: abc.ObserverBase[T], refill: Callable[[], None], scheduler: abc.SchedulerBase | None
     ) -> None:
         self.flow = FlowControl(clock=None if scheduler is None else clock_of(scheduler).now)
         self._observer = observer
+        self._on_batch = on_batch_of(observer)
         self._refill = refill
         self.emitting = False
         self._withdraw: Callable[[], None] | None = None
@@ -156,6 +170,17 @@ class Outlet(Generic[T]):
         if self._withdraw is None:
             self._withdraw = self.flow.when_resumed(self._resumed)
         return False
+
+    def emit_batch(self, items: Sequence[T]) -> int:
+        """Emit items from the front; only while ``open``. Returns how many the consumer took."""
+        self.emitting = True
+        try:
+            return self.flow.deliver(self._on_batch, items)
+        except Exception as error:
+            self._observer.on_error(error)
+            return len(items)
+        finally:
+            self.emitting = False
 
     def emit(self, item: T) -> None:
         """Emit one item; only while ``open``."""

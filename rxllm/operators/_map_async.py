@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable
@@ -28,9 +28,10 @@ def map_async(
 
     ::
 
-        source  --a-b-----|
-                map_async(upper)
-        result  --x-y-----|
+        source   --a-b-----|
+                 map_async(upper)
+        waiting  --1-----0
+        result   -----x--y-|
 
         a="hel" b="lo" x="HEL" y="LO"
 
@@ -39,6 +40,15 @@ def map_async(
     has an unbounded queue). The end waits for the results. The first error, of the source or of ``mapper``, comes
     behind the results of the items before it (with ``ordered=False`` an error of ``mapper`` comes at once) and cancels
     the rest. On dispose all that runs is cancelled.
+
+    Two at a time, each of which takes three frames::
+
+        source   --abcd---|
+                 map_async(upper, max_concurrency=2)
+        waiting  --12----10
+        result   -----wx-y(z|)
+
+        a="hel" b="lo, " c="dear" d="!" w="HEL" x="LO, " y="DEAR" z="!"
 
     Args:
         mapper: Called with each item, in order.
@@ -102,17 +112,17 @@ class _Work(Generic[A, B]):
         # The mapper is no part of the emission that brought the item: it must not pause that producer.
         self._context = outside_of_emissions()
         self._outlet = Outlet(observer, self._emit_results, scheduler)
-        self._pauses = Pauses()
+        self._pauses = Pauses("map_async")
         self._waiting: deque[A] = deque()
-        self._tasks: deque[asyncio.Task[B]] = deque()
-        self._ready = 0  # unordered: how many of the tasks, from the first on, are known to be done
+        self._calls: deque[_Call[B]] = deque()
+        self._ready = 0  # unordered: how many of the calls, from the first on, are done
         self._ended = False
         self._error: Exception | None = None
 
     def on_next(self, item: A) -> None:
         if self._ended:
             return
-        taken = len(self._tasks) + len(self._waiting) + 1
+        taken = len(self._calls) + len(self._waiting) + 1
         excess = taken - self._places
         if excess >= 0 and not self._pauses.hold(excess) and excess > 0:
             self.end(
@@ -137,66 +147,86 @@ class _Work(Generic[A, B]):
         self._ended = True
         self._outlet.dispose()
         self._waiting.clear()
-        tasks, self._tasks = self._tasks, deque()
-        for task in tasks:
-            task.remove_done_callback(self._done)
-            task.add_done_callback(_retrieve)
-            task.cancel()
+        calls, self._calls = self._calls, deque()
+        for call in calls:
+            call.task.remove_done_callback(call.ended)
+            call.task.cancel()
         self._pauses.release()
 
     def _start(self) -> None:
-        while self._waiting and len(self._tasks) < self._places:
+        while self._waiting and len(self._calls) < self._places:
+            call = _Call(self.take)
             # A context for each task: what a mapper sets in its own is not seen by the others.
-            task = self.loop.create_task(self._run(self._waiting.popleft()), context=self._context.copy())
-            self._tasks.append(task)
-            task.add_done_callback(self._done, context=self._context)
+            call.task = self.loop.create_task(self._run(call, self._waiting.popleft()), context=self._context.copy())
+            self._calls.append(call)
+            call.task.add_done_callback(call.ended, context=self._context)
 
-    async def _run(self, item: A) -> B:
-        return await self._mapper(item)
+    async def _run(self, call: _Call[B], item: A) -> None:
+        try:
+            call.result = await self._mapper(item)
+        except Exception as error:
+            call.error = error
+        # The callback is for tasks that do not come here. It comes a turn of the loop later: 2 µs in 12.
+        if call.task.remove_done_callback(call.ended):
+            self._context.run(self.take, call)
 
-    def _done(self, task: asyncio.Task[B]) -> None:
-        if task not in self._tasks:
-            _retrieve(task)  # disposed in the same turn of the loop
-            return
+    def take(self, call: _Call[B]) -> None:
+        """A call is done."""
+        if not self._calls:
+            return  # disposed in the same turn of the loop
+        call.done = True
         if not self._ordered:
             # Whatever is ready goes to the front, in the order of becoming ready.
-            self._tasks.remove(task)
-            self._tasks.insert(self._ready, task)
+            self._calls.remove(call)
+            self._calls.insert(self._ready, call)
             self._ready += 1
         self._emit_results()
 
     @property
     def _has_result(self) -> bool:
-        """Whether the first task is done; unordered, only if it is there because it is done."""
-        return bool(self._tasks) and (self._tasks[0].done() if self._ordered else self._ready > 0)
+        """Whether the first call is done; unordered, only if it is there because it is done."""
+        return bool(self._calls) and self._calls[0].done
 
     def _emit_results(self) -> None:
         while self._has_result and self._outlet.open:
-            task = self._tasks.popleft()
+            call = self._calls.popleft()
             self._ready -= not self._ordered
-            if (error := _failure(task)) is not None:
+            if call.error is not None:
                 self.dispose()
-                # Anything worse than an Exception has ended the loop before it came here.
-                self._observer.on_error(cast(Exception, error))
+                self._observer.on_error(call.error)
                 return
-            self._outlet.emit(task.result())
+            self._outlet.emit(call.result)
             self._start()
-            if not self._waiting and len(self._tasks) < self._places:
+            if not self._waiting and len(self._calls) < self._places:
                 self._pauses.release()
-        if self._ended and not self._tasks and not self._waiting and not self._outlet.emitting:
+        if self._ended and not self._calls and not self._waiting and not self._outlet.emitting:
             if self._error is None:
                 self._observer.on_completed()
             else:
                 self._observer.on_error(self._error)
 
 
-def _failure(task: asyncio.Task[B]) -> BaseException | None:
-    if task.cancelled():
-        return RuntimeError("the task of map_async was cancelled by somebody else")
-    return task.exception()
+class _Call(Generic[B]):
+    """An item in work, or its result that waits for its turn.
 
+    Args:
+        take: Called when it is done.
+    """
 
-def _retrieve(task: asyncio.Task[B]) -> None:
-    """Take note of the error of a task that nobody waits for any more, so that asyncio does not complain."""
-    if not task.cancelled():
-        task.exception()
+    __slots__ = ("_take", "done", "error", "result", "task")
+
+    task: asyncio.Task[None]
+    result: B
+
+    def __init__(self, take: Callable[[_Call[B]], None]) -> None:
+        self._take = take
+        self.done = False
+        self.error: Exception | None = None
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """The task has ended without having come to its end."""
+        # What is worse than an Exception has ended the loop, which shall not be told that nobody took note.
+        cause = None if task.cancelled() else task.exception()
+        self.error = RuntimeError("the task of map_async was cancelled by somebody else")
+        self.error.__cause__ = cause
+        self._take(self)

@@ -10,6 +10,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxllm.dialects import Dialect, StreamDecoder, WireItem, get_dialect
 from rxllm.models import StreamChunk
 from rxllm.operators._emission import FanOut
+from rxllm.operators._stage import Receiver, Stage
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
 
@@ -61,31 +62,52 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         def subscribe(
             observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            decoder = chosen.decoder()
-            rest = FanOut(observer)
+            parser = _Parser(chosen.decoder(), FanOut(observer))
+            return CompositeDisposable(source.subscribe(parser, scheduler=scheduler), Disposable(parser.chunks.dispose))
 
-            def on_next(event: ServerSentEvent | str | bytes) -> None:
-                chunks, error = decode_all(decoder, event)
-                if chunks:
-                    rest.emit(chunks)
-                if decoder.done or error is not None:
-                    rest.end(error)
-
-            def on_completed() -> None:
-                error: Exception | None = None
-                try:
-                    decoder.close()
-                except Exception as failure:
-                    error = failure
-                rest.end(error)
-
-            return CompositeDisposable(
-                source.subscribe(on_next, rest.end, on_completed, scheduler=scheduler), Disposable(rest.dispose)
-            )
-
-        return Observable(subscribe)
+        return Stage(subscribe)
 
     return parse_
+
+
+class _Parser(Receiver[WireItem]):
+    def __init__(self, decoder: StreamDecoder, chunks: FanOut[StreamChunk]) -> None:
+        self.chunks = chunks
+        self._decoder = decoder
+
+    def on_next(self, value: WireItem) -> None:
+        chunks, error = decode_all(self._decoder, value)
+        if chunks:
+            self.chunks.emit(chunks)
+        if self._decoder.done or error is not None:
+            self.chunks.end(error)
+
+    def on_batch(self, items: Sequence[WireItem]) -> int:
+        chunks: list[StreamChunk] = []
+        error: Exception | None = None
+        try:
+            for event in items:
+                chunks.extend(self._decoder.decode(event))
+                if self._decoder.done:
+                    break
+        except Exception as failure:
+            error = failure
+        if chunks:
+            self.chunks.emit(chunks)
+        if self._decoder.done or error is not None:
+            self.chunks.end(error)
+        return len(items)
+
+    def on_error(self, error: Exception) -> None:
+        self.chunks.end(error)
+
+    def on_completed(self) -> None:
+        error: Exception | None = None
+        try:
+            self._decoder.close()
+        except Exception as failure:
+            error = failure
+        self.chunks.end(error)
 
 
 def decode_all(decoder: StreamDecoder, event: WireItem) -> tuple[Sequence[StreamChunk], Exception | None]:

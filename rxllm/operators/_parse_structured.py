@@ -9,6 +9,7 @@ from reactivex import Observable, abc
 
 from rxllm.accumulators import StructuredAccumulator
 from rxllm.models import StreamChunk
+from rxllm.models._unread import text_of
 from rxllm.operators._accumulate import attach_partial
 from rxllm.typing import OperatorFunction
 
@@ -75,7 +76,7 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
                 nonlocal empty
                 empty = False
                 try:
-                    snapshot = accumulator.feed(_content(chunk, choice))
+                    snapshot = accumulator.feed(text_of(chunk, choice))
                 except Exception as error:
                     on_error(error)
                     return
@@ -101,8 +102,3 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
         return Observable(subscribe)
 
     return parse_structured_
-
-
-def _content(chunk: StreamChunk, choice: int) -> str:
-    """The text that a choice gained."""
-    return "".join(each.delta.content or "" for each in chunk.choices if each.index == choice)

@@ -29,7 +29,7 @@ def run_tools(
 
         source  --a-b-----|
                 run_tools(registry) | rx_ops.map(lambda result: result.content)
-        result  --x-y-----|
+        result  -----(xy)-|
 
         a=ToolCall(id="1", function=FunctionCall(name="upper", arguments='{"text": "hel"}'))
         b=ToolCall(id="2", function=FunctionCall(name="lower", arguments='{"text": "LO"}'))

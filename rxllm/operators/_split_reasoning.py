@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import is_
 from typing import Any
 
 from reactivex import Observable, abc
@@ -10,6 +11,8 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxllm.accumulators._tagged_text import Parted, TaggedText
 from rxllm.flow import FlowControl
 from rxllm.models import Delta, StreamChoice, StreamChunk
+from rxllm.models._base import replaced
+from rxllm.models._unread import Unread, unread
 from rxllm.operators._emission import FanOut
 from rxllm.typing import OperatorFunction
 
@@ -101,11 +104,24 @@ class _Splitting:
 
     def split(self, chunk: StreamChunk) -> StreamChunk:
         """The chunk with the reasoning in its place; the same object if there is none."""
-        choices = [self._split_choice(choice) for choice in chunk.choices]
-        if all(new is old for new, old in zip(choices, chunk.choices, strict=True)):
+        known = unread(chunk)
+        if known is not None and self._is_outside(known):
+            return chunk
+        before = chunk.choices
+        choices = [self._split_choice(choice) for choice in before]
+        # Of one choice that is the same as of several, without 0.2 µs.
+        if choices[0] is before[0] if len(before) == 1 else all(map(is_, choices, before)):
             return chunk
         self.flow = FlowControl.current()
-        return chunk.model_copy(update={"choices": choices})
+        return replaced(chunk, {"choices": choices})
+
+    def _is_outside(self, known: Unread) -> bool:
+        """Whether all that a chunk holds that nobody has read is text outside of the tags."""
+        shape, strings = known
+        text = self._texts.get(shape.choice)
+        return (
+            shape.is_plain and text is not None and not text.inside and not text.held and "<" not in strings[shape.text]
+        )
 
     def rest(self) -> list[StreamChunk]:
         """What is still held back, in a chunk for each choice."""
@@ -115,21 +131,21 @@ class _Splitting:
         text = self._texts.get(choice.index)
         if text is None:
             text = self._texts[choice.index] = TaggedText(self._tag, inside=self._inside)
-        content = choice.delta.content or ""
-        if text.plain and "<" not in content:
+        delta = choice.delta
+        content = delta.content or ""
+        if not text.inside and not text.held and "<" not in content:
             return choice
         outside, inside = text.feed(content)
-        if choice.finish_reason:
+        if choice.finish_reason and text.held:
             last = text.flush()
             outside += last.outside
             inside += last.inside
         if outside == content and not inside:
             return choice
-        delta = choice.delta
         fields: dict[str, Any] = {"content": outside or None}
         if inside:
             fields["reasoning_content"] = (delta.reasoning_text or "") + inside
-        return choice.model_copy(update={"delta": delta.model_copy(update=fields)})
+        return replaced(choice, {"delta": replaced(delta, fields)})
 
 
 def _chunk(choice: int, part: Parted) -> StreamChunk:

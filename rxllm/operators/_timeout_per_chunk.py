@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar, overload
 
 from reactivex import Observable, abc
@@ -11,6 +11,7 @@ from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposab
 from rxllm.exceptions import ChunkTimeoutError
 from rxllm.flow import FlowControl
 from rxllm.operators._clock import Clock, clock_of
+from rxllm.operators._stage import Receiver, Stage, on_batch_of
 
 __all__ = ["timeout_per_chunk"]
 
@@ -50,6 +51,25 @@ def timeout_per_chunk(
     Measures the silence of the producer, not the slowness of the consumer: time during which the producer is paused
     does not count. One timer a subscription, re-armed when it fires and not at each chunk. On error and on
     dispose the timer is cancelled. Keep-alive comments are no chunks, so put this behind ``parse``.
+
+    A consumer that takes nothing for nine frames is no silence::
+
+        source  --a-b-c-|
+                timeout_per_chunk(0.05)
+        pauses  ---[--------]
+        paused  ---[--------]
+        result  --a---------(bc|)
+
+        a="Hel" b="lo" c="!"
+
+    With ``other``, the source is left, and the time of ``other`` begins::
+
+        source  --a-b---------c-|
+        other   ---d|
+                timeout_per_chunk(0.05, other=other)
+        result  --a-b-------d|
+
+        a="Hel" b="lo" c="late" d="Sorry."
 
     Args:
         seconds: The longest silence between two chunks, and before the first unless ``first`` is given.
@@ -91,26 +111,40 @@ def timeout_per_chunk(
                     upstream.disposable = other.subscribe(observer, scheduler=scheduler_)
 
             silence = _Silence(clock, first_seconds, seconds, expire)
-            on_next = observer.on_next
-
-            def forward(item: T) -> None:
-                silence.broken()
-                on_next(item)
-
-            def on_error(error: Exception) -> None:
-                silence.dispose()
-                observer.on_error(error)
-
-            def on_completed() -> None:
-                silence.dispose()
-                observer.on_completed()
-
-            upstream.disposable = source.subscribe(forward, on_error, on_completed, scheduler=scheduler_)
+            upstream.disposable = source.subscribe(_Watch(silence, observer), scheduler=scheduler_)
             return CompositeDisposable(upstream, Disposable(silence.dispose))
 
-        return Observable(subscribe)
+        return Stage(subscribe)
 
     return timeout_per_chunk_
+
+
+class _Watch(Receiver[T]):
+    """Passes everything on, and notes that it came."""
+
+    def __init__(self, silence: _Silence, observer: abc.ObserverBase[T]) -> None:
+        self._silence = silence
+        self._observer = observer
+        self._on_next = observer.on_next
+        self._on_batch = on_batch_of(observer)
+
+    def on_next(self, value: T) -> None:
+        self._silence.broken(1)
+        self._on_next(value)
+
+    def on_batch(self, items: Sequence[T]) -> int:
+        self._silence.broken(len(items))
+        taken = self._on_batch(items)
+        self._silence.chunks -= len(items) - taken
+        return taken
+
+    def on_error(self, error: Exception) -> None:
+        self._silence.dispose()
+        self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        self._silence.dispose()
+        self._observer.on_completed()
 
 
 class _Silence:
@@ -125,21 +159,22 @@ class _Silence:
         self._first = first
         self._gap = gap
         self._expire = expire
-        self._chunks = 0
+        self.chunks = 0
         self._since = clock.now()
         self._flow: FlowControl | None = None
         self._paused_before = 0.0
         self._timer = SerialDisposable()
         self._timer.disposable = clock.call_later(first, self._check)
 
-    def broken(self) -> None:
-        """A chunk came. The timer stays as it is: it looks for itself when it fires."""
+    def broken(self, count: int) -> None:
+        """So many chunks came at once. The timer stays as it is: it looks for itself when it fires."""
         self._since = self._now()
         self._flow = flow = FlowControl.current()
         if flow is not None:
             self._paused_before = flow.paused_time
-        self._chunks += 1
-        if self._chunks == 1:
+        is_first = not self.chunks
+        self.chunks += count
+        if is_first:
             # The gap may be shorter than what is left of the time for the first chunk.
             self._timer.disposable = self._clock.call_later(self._gap, self._check)
 
@@ -152,10 +187,10 @@ class _Silence:
         if flow is not None and flow.paused:
             self._timer.disposable = Disposable(flow.when_resumed(self._check))
             return
-        limit = self._gap if self._chunks else self._first
+        limit = self._gap if self.chunks else self._first
         paused = 0.0 if flow is None else flow.paused_time - self._paused_before
         left = limit - (self._now() - self._since - paused)
         if left > self._TOLERANCE:
             self._timer.disposable = self._clock.call_later(left, self._check)
         else:
-            self._expire(ChunkTimeoutError("gap" if self._chunks else "first", limit, self._chunks))
+            self._expire(ChunkTimeoutError("gap" if self.chunks else "first", limit, self.chunks))

@@ -4,22 +4,51 @@ Both ends speak of streams, positions and endings (``Writer``, ``Reader``); what
 database or a server, is a store's own affair.
 """
 
-from rxllm.stores._jsonlines import JSONLinesReader, JSONLinesWriter
-from rxllm.stores._open import open_reader
-from rxllm.stores._records import (
-    EndRecord,
-    ErrorRecord,
-    ItemRecord,
-    Reader,
-    RecordingInfo,
-    Writer,
-    decode_error,
-    decode_item,
-    encode_error,
-    encode_item,
-)
-from rxllm.stores._sqlite import SQLiteReader, SQLiteWriter
-from rxllm.stores._worker import Worker
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rxllm._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from rxllm.stores._jsonlines import JSONLinesReader, JSONLinesWriter
+    from rxllm.stores._open import open_reader
+    from rxllm.stores._records import (
+        EndRecord,
+        ErrorRecord,
+        ItemRecord,
+        Reader,
+        RecordingInfo,
+        Writer,
+        decode_error,
+        decode_item,
+        encode_error,
+        encode_item,
+    )
+    from rxllm.stores._sqlite import SQLiteReader, SQLiteWriter
+    from rxllm.stores._worker import Worker
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "._jsonlines": ("JSONLinesReader", "JSONLinesWriter"),
+            "._open": ("open_reader",),
+            "._records": (
+                "EndRecord",
+                "ErrorRecord",
+                "ItemRecord",
+                "Reader",
+                "RecordingInfo",
+                "Writer",
+                "decode_error",
+                "decode_item",
+                "encode_error",
+                "encode_item",
+            ),
+            "._sqlite": ("SQLiteReader", "SQLiteWriter"),
+            "._worker": ("Worker",),
+        },
+    )
 
 __all__ = [
     "EndRecord",

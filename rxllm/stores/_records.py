@@ -59,7 +59,11 @@ EndingKind: TypeAlias = Literal["completed", "failed", "cancelled"]
 
 # By class, the most derived first in each method resolution order; "chunk" is by far the most frequent kind.
 _KINDS: dict[type, str] = {
-    **{model: name for name, model in vars(models).items() if isinstance(model, type) and issubclass(model, BaseModel)},
+    **{
+        model: name
+        for name in models.__all__
+        if isinstance(model := getattr(models, name), type) and issubclass(model, BaseModel)
+    },
     StreamChunk: "chunk",
 }
 _MODELS: dict[str, type[BaseModel]] = {kind: model for model, kind in _KINDS.items()}

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from rxllm.tools._registry import OnToolError, ToolRegistry
+from typing import TYPE_CHECKING
+
+from rxllm._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from rxllm.tools._registry import OnToolError, ToolRegistry
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "._registry": ("OnToolError", "ToolRegistry"),
+        },
+    )
 
 __all__ = ["OnToolError", "ToolRegistry"]

@@ -6,9 +6,10 @@ import asyncio
 import io
 import time
 from collections.abc import Callable, Iterable, Sequence
-from itertools import cycle, islice
-from typing import Any
+from itertools import chain, cycle, islice
+from typing import Any, NamedTuple
 
+from pydantic import BaseModel
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
@@ -26,6 +27,13 @@ __all__ = ["flow_control", "operators", "parts", "tool_calls"]
 # More distinct items than a processor's nearest cache holds would measure the memory.
 _DISTINCT = 64
 _BLOCK = 64 * 1024
+
+
+class Report(BaseModel):
+    """What ``parse_structured`` reads."""
+
+    title: str
+    lines: list[str]
 
 
 class Quiet(io.StringIO):
@@ -51,21 +59,60 @@ def _chunks(count: int) -> list[StreamChunk]:
     return [StreamChunk.from_wire(data) for data in _data(count)]
 
 
-def _cases() -> dict[str, tuple[Callable[[], OperatorFunction[Any, Any]], Sequence[Any]]]:
-    """Each operator, and what it is fed with over and over."""
+class Case(NamedTuple):
+    """An operator, and what it is fed with: some items once, the others over and over."""
+
+    operator: Callable[[], OperatorFunction[Any, Any]]
+    repeated: Sequence[Any]
+    first: Sequence[Any] = ()
+
+    def items(self, count: int) -> Iterable[Any]:
+        return islice(chain(self.first, cycle(self.repeated)), count)
+
+
+def _tool_call() -> tuple[list[StreamChunk], list[StreamChunk]]:
+    """A tool call without end, three characters of its arguments a chunk."""
+    first, *fragments = [StreamChunk.from_wire(each[6:-2]) for each in events_of_tool_call(600)[:-3]]
+    # The text repeats itself every 12 characters; what begins it and ends it does not.
+    begun, repeated = fragments[:8], fragments[8 : 8 + 12 * (_DISTINCT // 12)]
+    return [first, *begun], repeated
+
+
+def _report() -> tuple[list[StreamChunk], list[StreamChunk]]:
+    """A report without end, six characters a chunk and eight chunks a line."""
+    first, line = '{"title":"Words","lines":[', '"some words, here and there a few more of them",'
+    pieces = [line[start : start + 6] for start in range(0, len(line), 6)] * (_DISTINCT // 8)
+    return _pieces([first]), _pieces(pieces)
+
+
+def _pieces(texts: Iterable[str]) -> list[StreamChunk]:
+    return [StreamChunk.from_wire(chunk({"content": text})) for text in texts]
+
+
+def _cases() -> dict[str, Case]:
+    """Each operator. More distinct items than a cache holds would measure the memory."""
     texts = _chunks(_DISTINCT)
+    begun, fragments = _tool_call()
+    title, lines = _report()
     return {
-        "accumulate": (ops.accumulate, texts),
-        "accumulate_snapshots": (ops.accumulate_snapshots, texts),
-        "accumulate_tool_calls": (ops.accumulate_tool_calls, texts),
-        "buffer_with_backpressure": (lambda: ops.buffer_with_backpressure(256), texts),
-        "content": (ops.content, texts),
-        "decode_sse": (ops.decode_sse, [event(data.encode()) for data in _data(_DISTINCT)]),
-        "map_async": (lambda: ops.map_async(_identity), texts),
-        "parse": (ops.parse, _data(_DISTINCT)),
-        "tee_to": (lambda: ops.tee_to(Discard()), texts),
-        "tee_to_display": (lambda: ops.tee_to_display(Quiet()), texts),
-        "timeout_per_chunk": (lambda: ops.timeout_per_chunk(10), texts),
+        "accumulate": Case(ops.accumulate, texts),
+        "accumulate_snapshots": Case(ops.accumulate_snapshots, texts),
+        "accumulate_tool_calls": Case(ops.accumulate_tool_calls, fragments, begun),
+        "accumulate_tool_calls, text": Case(ops.accumulate_tool_calls, texts),
+        "buffer_with_backpressure": Case(lambda: ops.buffer_with_backpressure(256), texts),
+        "content": Case(ops.content, texts),
+        "decode_sse": Case(ops.decode_sse, [event(data.encode()) for data in _data(_DISTINCT)]),
+        "json_path": Case(lambda: ops.json_path("lines[*]", of="content"), lines, title),
+        "map_async": Case(lambda: ops.map_async(_identity), texts),
+        "map_async, 64 at a time": Case(lambda: ops.map_async(_identity, max_concurrency=64), texts),
+        "parse": Case(ops.parse, _data(_DISTINCT)),
+        "parse_structured": Case(lambda: ops.parse_structured(Report), lines, title),
+        "split_reasoning": Case(ops.split_reasoning, texts),
+        "split_reasoning, all reasoning": Case(lambda: ops.split_reasoning(begins_inside=True), texts),
+        "tee_to": Case(lambda: ops.tee_to(Discard()), texts),
+        "tee_to_display": Case(lambda: ops.tee_to_display(Quiet()), texts),
+        "timeout_per_chunk": Case(lambda: ops.timeout_per_chunk(10), texts),
+        "tool_call_progress": Case(ops.tool_call_progress, fragments, begun),
     }
 
 
@@ -74,15 +121,15 @@ async def operators(count: int, runs: int) -> dict[str, list[list[float]]]:
     cases = _cases()
     figures: dict[str, list[list[float]]] = {name: [] for name in cases}
     for _ in range(runs + 1):
-        for name, (operator, items) in cases.items():
-            pair = [await _through(each, items, count) for each in (operator(), rx_ops.map(_same))]
+        for name, case in cases.items():
+            pair = [await _through(each, case, count) for each in (case.operator(), rx_ops.map(_same))]
             figures[name].append(pair)
     return {name: pairs[1:] for name, pairs in figures.items()}
 
 
-async def _through(operator: OperatorFunction[Any, Any], items: Sequence[Any], count: int) -> float:
+async def _through(operator: OperatorFunction[Any, Any], case: Case, count: int) -> float:
     async def produce(emitter: Emitter[Any]) -> None:
-        await emitter.emit(islice(cycle(items), count))
+        await emitter.emit(case.items(count))
 
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     source: Observable[Any] = operator(task_source(produce))

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from tests.benchmarks.contenders import installed
 from tests.benchmarks.figures import Figure, above, figure, ratio
-from tests.benchmarks.imports import DEPENDENCIES, milliseconds
+from tests.benchmarks.imports import CASES, EVERYTHING, FIRST_ANSWER, FOUR, IMPORT, PIPELINE, USED, milliseconds
 from tests.benchmarks.payload import digest, text
 from tests.benchmarks.processes import Worker
 
@@ -146,17 +147,22 @@ def crowds(origin: str, size: Size) -> dict[str, Table]:
 
 
 def imports(origin: str, size: Size) -> dict[str, Table]:
-    """What importing the library costs."""
+    """What importing the library costs, and what its first use brings after it."""
     del origin
-    modules = ("rxllm", ", ".join(DEPENDENCIES), *DEPENDENCIES)
-    figures: dict[str, list[float]] = {each: [] for each in modules}
-    for _ in range(size.runs):
-        for each in modules:
-            figures[each].append(milliseconds(each))
-    rxllm, dependencies = figures["rxllm"], figures[", ".join(DEPENDENCIES)]
+    figures: defaultdict[str, list[float]] = defaultdict(list)
+    with TemporaryDirectory() as bytecode:
+        # The first round compiles.
+        for round_ in range(size.runs + 1):
+            for name, statements in CASES.items():
+                took = milliseconds(statements, bytecode)
+                if round_:
+                    figures[name].append(took)
     return {
         "imports: CPU (ms)": _figures(figures),
-        "imports: times the four dependencies": {"rxllm": ratio(rxllm, dependencies)},
+        "imports: times the four dependencies": {IMPORT: ratio(figures[IMPORT], figures[FOUR])},
+        "imports: times the four dependencies, in use": {
+            name: ratio(figures[name], figures[USED]) for name in (IMPORT, PIPELINE, FIRST_ANSWER, EVERYTHING)
+        },
     }
 
 

@@ -263,6 +263,46 @@ def test_tasks_that_end_in_the_turn_of_a_dispose_are_nobodys() -> None:
     assert_marbles(recording, "-(a|)")
 
 
+def test_a_task_that_is_cancelled_in_the_turn_of_a_dispose_is_nobodys() -> None:
+    async def mapper(item: str) -> str:
+        if item == "a":
+            raise asyncio.CancelledError
+        return item
+
+    marbles = Marbles()
+    source = marbles.cold("-(ab)|")
+
+    recording = marbles.run(
+        source.pipe(ops.map_async(mapper, max_concurrency=2, ordered=False), rx_ops.take(1)), takes=1
+    )
+
+    assert_marbles(recording, "-(b|)")
+
+
+def test_unordered_an_error_comes_in_the_order_of_becoming_ready() -> None:
+    async def mapper(item: str) -> str:
+        if item == "a":
+            raise ZeroDivisionError
+        return item
+
+    marbles = Marbles()
+
+    recording = marbles.run(marbles.cold("-(ab)|").pipe(ops.map_async(mapper, max_concurrency=2, ordered=False)))
+
+    assert_marbles(recording, "-#", error=ZeroDivisionError)
+
+
+def test_a_mapper_that_ends_the_program_ends_it() -> None:
+    async def leaving(item: str) -> str:
+        raise SystemExit(item)
+
+    async def main() -> None:
+        await reactivex.just("goodbye").pipe(ops.map_async(leaving))
+
+    with pytest.raises(SystemExit, match="goodbye"):
+        asyncio.run(main())
+
+
 async def test_an_observer_that_throws_ends_the_stream_with_its_exception() -> None:
     failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 

@@ -1,0 +1,144 @@
+"""Texts that differ from the one before in nothing but a few strings, and need not be parsed again.
+
+Rules:
+
+1. A template is the JSON text of a chunk with holes where string literals stood. A text that is the same outside the
+   holes, and has a JSON string literal in each, is the same chunk with other strings: nothing else in it can differ.
+2. It is learnt from two texts that differ in nothing but literals, and tried on a third before it is used.
+3. Whatever is out of the ordinary gives no chunk here, and is decoded in full.
+
+A chunk by template takes 0.7 µs. Validation takes 2.4 µs, and what follows it another 0.8 µs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from json import decoder
+from typing import cast
+
+from rxllm.models import StreamChunk
+from rxllm.models._unread import Shape, Unread, UnreadChunk, shape_of
+
+__all__ = ["Templates"]
+
+_LITERAL = re.compile(r'"(?:[^"\\]|\\.)*+"')
+# Learning takes as long as decoding fifty chunks saves: a short answer, and the first chunk of any, does without.
+_CHUNKS_BEFORE = 16
+_MAX_LENGTH = 4096
+_MAX_WAIT = 256
+_MAX_HOLES = 2
+
+# What json reads strings with: from behind the quotation mark to behind the closing one; raises at control characters.
+_scan = cast("Callable[[str, int, bool], tuple[str, int]]", vars(decoder)["scanstring"])
+
+
+class Templates:
+    """The template of one stream: of the shape that its chunks have at present.
+
+    Attributes:
+        fill: Gives the chunk of a text, or ``None`` if the text does not fit.
+    """
+
+    __slots__ = ("_previous", "_seen", "_wait", "_waits", "fill")
+
+    def __init__(self) -> None:
+        self.fill: Callable[[str], StreamChunk | None] = _fits_nothing
+        self._previous = ""
+        self._seen = 0
+        self._wait = _CHUNKS_BEFORE
+        self._waits = 1
+
+    def learn(self, text: str, position: int, validate: Callable[[str], StreamChunk]) -> None:
+        """Look at a text that did not fit: together with the one before it may show a new template.
+
+        Args:
+            text: The text of a chunk that says nothing but its text: no end, no error.
+            position: Its position in the stream.
+            validate: Parses and validates in full.
+        """
+        if position - self._seen > 1:
+            self._waits = 1  # those between did fit: this is worth its while
+        self._seen = position
+        if self._wait:
+            self._wait -= 1
+            return
+        if len(text) > _MAX_LENGTH:
+            return
+        previous, self._previous = self._previous, text
+        template = _template_of(previous, text, validate) if previous else None
+        if template is not None:
+            self.fill = template
+        elif previous:
+            # Looking for a template costs as much as decoding: where none is found it becomes rare.
+            self._wait = self._waits = min(2 * self._waits, _MAX_WAIT)
+            self._previous = ""
+
+
+def _fits_nothing(text: str) -> None:
+    """Before anything was learnt."""
+    del text
+
+
+def _template_of(
+    first: str, second: str, validate: Callable[[str], StreamChunk]
+) -> Callable[[str], StreamChunk | None] | None:
+    """The template that two texts have in common, if there is one and it holds for a third, too."""
+    pieces, literals = _LITERAL.split(second), _LITERAL.findall(second)
+    if _LITERAL.split(first) != pieces:
+        return None
+    holes = [
+        place for place, both in enumerate(zip(_LITERAL.findall(first), literals, strict=True)) if len({*both}) > 1
+    ]
+    if not 0 < len(holes) <= _MAX_HOLES:
+        return None
+    between = _between(pieces, literals, holes)
+    # Longer than the text, so that they cannot occur in it.
+    probes = [f"{number}".rjust(len(second), "_") for number in range(len(holes))]
+    probe = "".join(f'{piece}"{string}"' for piece, string in zip(between, probes, strict=False)) + between[-1]
+    try:
+        chunk = validate(probe)
+    except ValueError:
+        return None
+    shape = shape_of(chunk, probes)
+    if shape is None:
+        return None
+    fill = _filler(between, shape)
+    return fill if fill(second) == validate(second) and fill(probe) == chunk else None
+
+
+def _between(pieces: Sequence[str], literals: Sequence[str], holes: Sequence[int]) -> list[str]:
+    """What stands before, between and behind the holes."""
+    between: list[str] = []
+    start = 0
+    for hole in (*holes, len(literals)):
+        kept = [piece + literal for piece, literal in zip(pieces[start:hole], literals[start:hole], strict=True)]
+        between.append("".join([*kept, pieces[hole]]))
+        start = hole + 1
+    return between
+
+
+def _filler(between: Sequence[str], shape: Shape) -> Callable[[str], StreamChunk | None]:
+    # A literal is scanned from behind its quotation mark.
+    head, *rest = [f'{piece}"' for piece in between[:-1]] + [between[-1]]
+    start = len(head)
+
+    def fill(text: str) -> StreamChunk | None:
+        if not text.startswith(head):
+            return None
+        position = start
+        strings: list[str] = []
+        try:
+            for piece in rest:
+                string, position = _scan(text, position, True)  # noqa: FBT003 - takes no names
+                if not text.startswith(piece, position):
+                    return None
+                position += len(piece)
+                if not string.isascii():
+                    string.encode()  # half a surrogate pair is no text, and raises
+                strings.append(string)
+        except ValueError:
+            return None
+        return UnreadChunk.of(Unread(shape, strings)) if position == len(text) else None
+
+    return fill
