@@ -123,14 +123,13 @@ class FlowControl:
             self.paused = False
             self._paused_before += self._clock() - self._paused_at
             callbacks, self._callbacks = self._callbacks, []
-            if len(callbacks) == 1:
-                # The source that waits, nearly always: without the stack 1 µs less.
-                callbacks[0]()
-                return
-            # First come, first called; one that raises must not keep the others, or a producer waits for ever.
-            with contextlib.ExitStack() as stack:
-                for callback in reversed(callbacks):
-                    stack.callback(callback)
+            # Resuming is no emission, wherever it was asked for: a task or timer that was set within one has a copy of
+            # its context, and what goes on here would pause a producer that is not delivering.
+            token = _current.set(None)
+            try:
+                _call_all(callbacks)
+            finally:
+                _current.reset(token)
 
     def when_resumed(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back once, when the last pause ends; at once if there is none.
@@ -175,6 +174,17 @@ class FlowControl:
     def leave() -> None:
         """Have no current one from here on: completion is no emission, and what it starts cannot be paused."""
         _current.set(None)
+
+
+def _call_all(callbacks: list[Callable[[], None]]) -> None:
+    if len(callbacks) == 1:
+        # The source that waits, nearly always: without the stack 1 µs less.
+        callbacks[0]()
+        return
+    # First come, first called; one that raises must not keep the others, or a producer waits for ever.
+    with contextlib.ExitStack() as stack:
+        for callback in reversed(callbacks):
+            stack.callback(callback)
 
 
 class Pauses:

@@ -21,7 +21,7 @@ from rxllm.accumulators._snapshot import Snapshot, StreamState
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, check_fields
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
 from rxllm.models import ChatCompletion, Message, StreamChoice, StreamChunk, Usage
-from rxllm.models._unread import Shape, unread
+from rxllm.models._unread import Shape, UnreadChunk, unread
 
 __all__ = ["StreamAccumulator"]
 
@@ -93,18 +93,12 @@ class StreamAccumulator:
                 thousand unknown fields in one object.
         """
         self._log.position += 1
-        known = unread(chunk)
-        if known is not None:
-            shape, strings = known
-            if shape is self._shape:
-                self._characters += self._choices[shape.choice].add_text(strings[shape.text])
-                if shape.beside:
-                    self._keep_extra({name: strings[place] for name, place in shape.beside})
-                if self._characters > self._max_characters:
-                    raise self._too_long()
+        shape: Shape | None = None
+        if type(chunk) is UnreadChunk:
+            shape = self._take_text(chunk)
+            if shape is not None and shape is self._shape:
                 return
-            # The first of its shape is taken in full; of the others only the text is new.
-            self._shape = shape if shape.is_plain else None
+        self._shape = None
         for choice in chunk.choices:
             fold = self._choices.get(choice.index) or self._begin(choice)
             self._characters += fold.process(choice)
@@ -114,8 +108,26 @@ class StreamAccumulator:
             raise self._too_long()
         if self._wanted:
             self._take_head(chunk)
-        if chunk.usage is not None and chunk.usage.__pydantic_fields_set__:
-            self._take_usage(chunk)
+        if chunk.usage is not None:
+            self._take_usage(chunk.usage)
+        self._shape = shape
+
+    def _take_text(self, chunk: StreamChunk) -> Shape | None:
+        """Take a chunk that nobody has read, if one of its shape was the last; returns that shape, if it is plain.
+
+        The first of its shape is taken in full; of those that follow, until another comes, only the text is new.
+        """
+        known = unread(chunk)
+        if known is None or not known.shape.is_plain:
+            return None
+        shape = known.shape
+        if shape is self._shape:
+            self._characters += self._choices[shape.choice].add_text(known.text)
+            if shape.beside:
+                self._keep_extra(dict(zip(shape.beside, known.beside, strict=True)))
+            if self._characters > self._max_characters:
+                raise self._too_long()
+        return shape
 
     def _keep_extra(self, extra: Mapping[str, Any]) -> None:
         if self._extra_is_shared:
@@ -209,13 +221,15 @@ class StreamAccumulator:
             elif value is not None and name not in self._head:
                 self._head = {**self._head, name: value}
 
-    def _take_usage(self, chunk: StreamChunk) -> None:
+    def _take_usage(self, usage: Usage) -> None:
+        if not usage.__pydantic_fields_set__:
+            return
         if _counts_something(self._usage):
-            if not _counts_something(chunk.usage):
+            if not _counts_something(usage):
                 return
-            if self._usage != chunk.usage:
-                self._log.add("usage-replaced", None, self._usage, chunk.usage)
-        self._usage = chunk.usage
+            if self._usage != usage:
+                self._log.add("usage-replaced", None, self._usage, usage)
+        self._usage = usage
 
 
 def _counts_something(usage: Usage | None) -> bool:

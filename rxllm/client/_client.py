@@ -45,7 +45,7 @@ class LLMClient:
         session: An ``aiohttp.ClientSession`` of your own, or a function that returns one; not closed.
         ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
         proxy: The URL of a proxy.
-        timeout: aiohttp's time-outs: see ``rxllm.from_sse``.
+        timeout: aiohttp's time-outs, for requests over HTTP: see ``rxllm.from_sse``.
         max_event_bytes: The most bytes that one event may have.
         record: Where to record what is read, each request in a file of its own: see ``rxllm.from_sse``.
 

@@ -143,13 +143,16 @@ class OpenAIChatDecoder:
             data, name, _, _ = event
         else:
             data = event
+        # Nearly all chunks of an answer: the sooner it is tried, the less they cost.
+        if name == "message" and isinstance(data, str) and not self._halves:
+            chunk = self._templates.fill(data)
+            if chunk is not None:
+                return (chunk,)
         # The first character tells a chunk from nearly all that is none: whatever is rare comes after.
         if name != "message" or data[:1] not in _OBJECT_START:
             return self._decode_other(name, data if isinstance(data, str) else data.decode(errors="replace"))
         if self._halves:
             return self._decode_leniently(data)
-        if isinstance(data, str) and (chunk := self._templates.fill(data)) is not None:
-            return (chunk,)
         try:
             chunk = _validate(data)
         except ValueError:

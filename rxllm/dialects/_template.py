@@ -20,15 +20,19 @@ from typing import cast
 from rxllm.models import StreamChunk
 from rxllm.models._unread import Shape, Unread, UnreadChunk, shape_of
 
-__all__ = ["Templates"]
+__all__ = ["CHUNKS_BEFORE", "Templates"]
 
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*+"')
 # Learning takes as long as decoding fifty chunks saves: a short answer, and the first chunk of any, does without.
-_CHUNKS_BEFORE = 16
+CHUNKS_BEFORE = 16
 _MAX_LENGTH = 4096
+# Of a text full of literals learning costs a hundred times what decoding does: a chunk of text has some sixty.
+_MAX_QUOTES = 256
 _MAX_WAIT = 256
 _MAX_HOLES = 2
 
+# The constructor of a NamedTuple is a Python function around this one and takes twice as long.
+_new_tuple = cast("Callable[[type[Unread], tuple[Shape, str, str, tuple[str, ...]]], Unread]", vars(tuple)["__new__"])
 # What json reads strings with: from behind the quotation mark to behind the closing one; raises at control characters.
 _scan = cast("Callable[[str, int, bool], tuple[str, int]]", vars(decoder)["scanstring"])
 
@@ -46,7 +50,7 @@ class Templates:
         self.fill: Callable[[str], StreamChunk | None] = _fits_nothing
         self._previous = ""
         self._seen = 0
-        self._wait = _CHUNKS_BEFORE
+        self._wait = CHUNKS_BEFORE
         self._waits = 1
 
     def learn(self, text: str, position: int, validate: Callable[[str], StreamChunk]) -> None:
@@ -57,13 +61,13 @@ class Templates:
             position: Its position in the stream.
             validate: Parses and validates in full.
         """
-        if position - self._seen > 1:
+        if position - self._seen > 1 and self.fill is not _fits_nothing:
             self._waits = 1  # those between did fit: this is worth its while
         self._seen = position
         if self._wait:
             self._wait -= 1
             return
-        if len(text) > _MAX_LENGTH:
+        if len(text) > _MAX_LENGTH or text.count('"') > _MAX_QUOTES:
             return
         previous, self._previous = self._previous, text
         template = _template_of(previous, text, validate) if previous else None
@@ -101,10 +105,7 @@ def _template_of(
     except ValueError:
         return None
     shape = shape_of(chunk, probes)
-    if shape is None:
-        return None
-    fill = _filler(between, shape)
-    return fill if fill(second) == validate(second) and fill(probe) == chunk else None
+    return None if shape is None else _filler(between, shape)
 
 
 def _between(pieces: Sequence[str], literals: Sequence[str], holes: Sequence[int]) -> list[str]:
@@ -121,7 +122,31 @@ def _between(pieces: Sequence[str], literals: Sequence[str], holes: Sequence[int
 def _filler(between: Sequence[str], shape: Shape) -> Callable[[str], StreamChunk | None]:
     # A literal is scanned from behind its quotation mark.
     head, *rest = [f'{piece}"' for piece in between[:-1]] + [between[-1]]
+    return _fill_hole(head, rest[0], shape) if len(rest) == 1 else _fill_holes(head, rest, shape)
+
+
+def _fill_hole(head: str, tail: str, shape: Shape) -> Callable[[str], StreamChunk | None]:
+    """For a single hole: in 0.5 µs, where ``_fill_holes`` takes 0.8."""
     start = len(head)
+
+    def fill(text: str) -> StreamChunk | None:
+        if not text.startswith(head):
+            return None
+        try:
+            string, end = _scan(text, start, True)  # noqa: FBT003 - takes no names
+            if text[end:] != tail:
+                return None
+            if not string.isascii():
+                string.encode()  # half a surrogate pair is no text, and raises
+        except ValueError:
+            return None
+        return UnreadChunk.of(_new_tuple(Unread, (shape, text, string, ())))
+
+    return fill
+
+
+def _fill_holes(head: str, rest: Sequence[str], shape: Shape) -> Callable[[str], StreamChunk | None]:
+    start, place = len(head), shape.text
 
     def fill(text: str) -> StreamChunk | None:
         if not text.startswith(head):
@@ -139,6 +164,8 @@ def _filler(between: Sequence[str], shape: Shape) -> Callable[[str], StreamChunk
                 strings.append(string)
         except ValueError:
             return None
-        return UnreadChunk.of(Unread(shape, strings)) if position == len(text) else None
+        if position != len(text):
+            return None
+        return UnreadChunk.of(_new_tuple(Unread, (shape, text, strings.pop(place), tuple(strings))))
 
     return fill

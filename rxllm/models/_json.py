@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
 from pydantic_core import from_json
 
@@ -21,8 +21,6 @@ from rxllm.exceptions import LimitExceededError
 
 __all__ = [
     "MAX_DEPTH",
-    "copy_json",
-    "is_json",
     "is_list",
     "is_object",
     "loads",
@@ -44,24 +42,6 @@ def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
 def is_list(value: object) -> TypeGuard[list[Any]]:
     """Whether a value is a JSON array."""
     return isinstance(value, list)
-
-
-def is_json(value: object) -> bool:
-    """Whether a value is of the types that a JSON text is read as, through and through."""
-    if isinstance(value, dict):
-        return all(is_json(each) for each in cast("dict[str, object]", value).values())
-    if is_list(value):
-        return all(is_json(each) for each in value)
-    return value is None or isinstance(value, str | int | float)
-
-
-def copy_json(value: Any) -> Any:
-    """A deep copy of a JSON value."""
-    if isinstance(value, dict):
-        return {name: copy_json(each) for name, each in cast("dict[str, Any]", value).items()}
-    if is_list(value):
-        return [copy_json(each) for each in value]
-    return value
 
 
 def loads(text: str | bytes) -> Any:

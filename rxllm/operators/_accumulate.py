@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import length_hint
 
 from reactivex import Observable, abc
 
@@ -69,21 +70,27 @@ def accumulate(
 class _Fold(Receiver[StreamChunk]):
     def __init__(self, accumulator: StreamAccumulator, observer: abc.ObserverBase[ChatCompletion]) -> None:
         self._accumulator = accumulator
+        self._process = accumulator.process_chunk
         self._observer = observer
         self._empty = True
 
     def on_next(self, value: StreamChunk) -> None:
-        self.on_batch((value,))
+        self._empty = False
+        try:
+            self._process(value)
+        except Exception as error:
+            self.on_error(error)
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         self._empty = False
-        process = self._accumulator.process_chunk
+        process = self._process
+        rest = iter(items)
         try:
-            for chunk in items:
+            for chunk in rest:
                 process(chunk)
         except Exception as error:
             self.on_error(error)
-        return len(items)
+        return len(items) - length_hint(rest)
 
     def on_error(self, error: Exception) -> None:
         attach_partial(error, self._accumulator.partial)

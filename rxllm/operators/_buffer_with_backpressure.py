@@ -120,6 +120,8 @@ class _Buffer(Receiver[T]):
             taken = self._outlet.emit_batch(items)
             if self._backlog.items or self._ended:  # from within the emission
                 self._drain()
+        if self._ended:
+            return taken
         # The others wait here, as far as there is room.
         return taken + each(self.on_next, items[taken:], lambda: self._ended)
 
@@ -137,6 +139,8 @@ class _Buffer(Receiver[T]):
         self._drain()
 
     def dispose(self) -> None:
+        # In the middle of a batch, too: whoever has the rest of it is not to think that it arrived.
+        self._ended = True
         self._outlet.dispose()
         self._backlog.clear()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import length_hint
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxllm.dialects import Dialect, StreamDecoder, WireItem, get_dialect
+from rxllm.flow import FlowControl
 from rxllm.models import StreamChunk
 from rxllm.operators._emission import FanOut
 from rxllm.operators._stage import Receiver, Stage
@@ -74,8 +76,14 @@ class _Parser(Receiver[WireItem]):
     def __init__(self, decoder: StreamDecoder, chunks: FanOut[StreamChunk]) -> None:
         self.chunks = chunks
         self._decoder = decoder
+        # What a batch ended with, while that waits behind a pause.
+        self._ended = False
+        self._error: Exception | None = None
 
     def on_next(self, value: WireItem) -> None:
+        if self._ended:
+            self.chunks.end(self._error)
+            return
         chunks, error = decode_all(self._decoder, value)
         if chunks:
             self.chunks.emit(chunks)
@@ -83,19 +91,28 @@ class _Parser(Receiver[WireItem]):
             self.chunks.end(error)
 
     def on_batch(self, items: Sequence[WireItem]) -> int:
+        if self._ended:
+            self.chunks.end(self._error)
+            return len(items)
         chunks: list[StreamChunk] = []
-        error: Exception | None = None
+        rest = iter(items)
         try:
-            for event in items:
+            for event in rest:
                 chunks.extend(self._decoder.decode(event))
                 if self._decoder.done:
                     break
         except Exception as failure:
-            error = failure
+            self._error = failure
         if chunks:
             self.chunks.emit(chunks)
-        if self._decoder.done or error is not None:
-            self.chunks.end(error)
+        if not self._decoder.done and self._error is None:
+            return len(items)
+        self._ended = True
+        flow = FlowControl.current()
+        if flow is not None and flow.paused:
+            # The end waits behind the pause, as it would if it had come singly: it is taken when it comes again.
+            return len(items) - length_hint(rest) - 1
+        self.chunks.end(self._error)
         return len(items)
 
     def on_error(self, error: Exception) -> None:

@@ -117,11 +117,9 @@ class _Splitting:
 
     def _is_outside(self, known: Unread) -> bool:
         """Whether all that a chunk holds that nobody has read is text outside of the tags."""
-        shape, strings = known
-        text = self._texts.get(shape.choice)
-        return (
-            shape.is_plain and text is not None and not text.inside and not text.held and "<" not in strings[shape.text]
-        )
+        text = self._texts.get(known.shape.choice)
+        outside = text is not None and not text.inside and not text.held
+        return known.shape.is_plain and outside and "<" not in known.text
 
     def rest(self) -> list[StreamChunk]:
         """What is still held back, in a chunk for each choice."""

@@ -135,7 +135,7 @@ class _Watch(Receiver[T]):
     def on_batch(self, items: Sequence[T]) -> int:
         self._silence.broken(len(items))
         taken = self._on_batch(items)
-        self._silence.chunks -= len(items) - taken
+        self._silence.broken(taken - len(items))
         return taken
 
     def on_error(self, error: Exception) -> None:
@@ -167,7 +167,11 @@ class _Silence:
         self._timer.disposable = clock.call_later(first, self._check)
 
     def broken(self, count: int) -> None:
-        """So many chunks came at once. The timer stays as it is: it looks for itself when it fires."""
+        """So many chunks came at once. The timer stays as it is: it looks for itself when it fires.
+
+        Of a batch it is told again when it was delivered, with how many were not taken as a negative number: while the
+        consumer was busy with all the others, the producer was not silent.
+        """
         self._since = self._now()
         self._flow = flow = FlowControl.current()
         if flow is not None:

@@ -37,16 +37,34 @@ class Discard:
     async def close(self, ending: Ending, /) -> None: ...
 
 
-def operators() -> tuple[OperatorFunction[Any, Any], ...]:
+def operators(sink: Discard | None = None) -> tuple[OperatorFunction[Any, Any], ...]:
     """What the pipeline has between ``from_sse`` and ``accumulate``."""
-    return ops.parse(), ops.timeout_per_chunk(10), ops.tee_to(Discard()), ops.buffer_with_backpressure(256)
+    sink = sink or Discard()
+    return ops.parse(), ops.timeout_per_chunk(10), ops.tee_to(sink), ops.buffer_with_backpressure(256)
 
 
 async def pipeline(url: str) -> str:
+    return await _pipeline(url, Discard())
+
+
+async def _pipeline(url: str, sink: Discard) -> str:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        chunks: Observable[rxllm.StreamChunk] = rxllm.from_sse(url, json={}, session=session).pipe(*operators())
+        chunks: Observable[rxllm.StreamChunk] = rxllm.from_sse(url, json={}, session=session).pipe(*operators(sink))
         completion = await chunks.pipe(ops.accumulate())
     return str(completion.message.content)
+
+
+class ReadEach(Discard):
+    """A sink that reads every chunk."""
+
+    async def write(self, items: Sequence[Any], /) -> None:
+        for chunk in items:
+            _ = chunk.choices
+
+
+async def pipeline_read(url: str) -> str:
+    """The pipeline with a sink that looks into each chunk, as one does that stores them."""
+    return await _pipeline(url, ReadEach())
 
 
 async def bytes_only(url: str) -> bytes:
@@ -99,6 +117,7 @@ CONTENDERS: dict[str, Callable[[str], Awaitable[str | bytes]]] = {
     "bytes only": bytes_only,
     "hand-written loop": hand_written,
     "rxllm pipeline": pipeline,
+    "rxllm pipeline, each chunk read": pipeline_read,
     "httpx-sse": httpx_sse,
     "aiohttp-sse-client2": aiohttp_sse_client2,
     "openai": openai,

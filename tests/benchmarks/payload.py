@@ -10,7 +10,7 @@ import json
 from functools import cache
 from typing import Any
 
-__all__ = ["BLOCK_BYTES", "CONTENT", "chunk", "digest", "event", "events", "events_of_tool_call", "text"]
+__all__ = ["BLOCK_BYTES", "CONTENT", "chunk", "digest", "event", "events", "events_of_tool_call", "text", "variant"]
 
 BLOCK_BYTES = 64 * 1024
 CONTENT = (" the", " quick", " brown", " fox", ",", " jumps", " over", " größere", " Hunde", ".\n")
@@ -25,10 +25,10 @@ _HEAD = {
 }
 
 
-def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
-    """The JSON text of a chunk with one choice."""
+def chunk(delta: dict[str, Any], finish_reason: str | None = None, **fields: Any) -> bytes:
+    """The JSON text of a chunk with one choice, and with other fields of its own."""
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-    return _json({**_HEAD, "choices": [choice], "usage": None})
+    return _json({**_HEAD, "choices": [choice], "usage": None, **fields})
 
 
 def event(data: bytes) -> bytes:
@@ -45,6 +45,18 @@ def events(count: int) -> tuple[bytes, ...]:
         *(pieces[number % len(pieces)] for number in range(count)),
         *_end(count, "stop"),
     )
+
+
+@cache
+def variant(kind: str, count: int) -> tuple[bytes, ...]:
+    """The same answer otherwise: ``"obfuscated"`` as OpenAI pads it, ``"unlike"`` with a number that always changes."""
+    first, *content = events(count)[: count + 1]
+    for number in range(count):
+        own: dict[str, Any] = (
+            {"obfuscation": "aB3dE5gH7"[number % 9 :]} if kind == "obfuscated" else {"created": 1735689600 + number}
+        )
+        content[number] = event(chunk({"content": CONTENT[number % len(CONTENT)]}, **own))
+    return (first, *content, *events(count)[count + 1 :])
 
 
 @cache

@@ -7,6 +7,8 @@ Prints its port, and ends when its standard input does. Paths are ``/HOW/…/cha
 ====================  ==============================================================================
 ``/blocks/N``         an answer of N content chunks, in writes of 64 KiB
 ``/events/N``         the same, one event a write
+``/obfuscated/N``     in blocks; each chunk has a second string that differs from the one before
+``/unlike/N``         in blocks; each chunk has a number that differs from the one before
 ``/paced/N/RATE``     N content chunks, RATE a second; the text of the first is when it was due, on
                       the monotonic clock that all processes of the machine share
 ``/hang/NAME``        one chunk, and then nothing; when the client leaves, the time is noted
@@ -25,7 +27,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from tests.benchmarks.payload import BLOCK_BYTES, CONTENT, chunk, event, events
+from tests.benchmarks.payload import BLOCK_BYTES, CONTENT, chunk, event, events, variant
 
 __all__ = ["main"]
 
@@ -43,7 +45,7 @@ def writes(how: str, count: int) -> tuple[bytes, ...]:
     """An answer as it is written."""
     if how == "events":
         return tuple(framed(each) for each in events(count))
-    body = b"".join(events(count))
+    body = b"".join(events(count) if how == "blocks" else variant(how, count))
     return tuple(framed(body[start : start + BLOCK_BYTES]) for start in range(0, len(body), BLOCK_BYTES))
 
 
@@ -150,7 +152,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, path: str) -> None:
         match path.strip("/").split("/"):
-            case [("blocks" | "events") as how, count, *_]:
+            case [("blocks" | "events" | "obfuscated" | "unlike") as how, count, *_]:
                 self._task = asyncio.create_task(self._send((_HEAD, *writes(how, int(count)), _END)))
             case ["paced", count, rate, *_]:
                 self._pacer.add(self, int(count), float(rate))

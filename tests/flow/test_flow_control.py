@@ -130,6 +130,17 @@ def test_a_callback_that_raises_does_not_keep_the_others() -> None:
     assert calls == ["first", "third"]
 
 
+def test_what_goes_on_when_resumed_is_no_emission_even_if_it_was_resumed_within_one() -> None:
+    flow, other = FlowControl(), FlowControl()
+    seen: list[FlowControl | None] = []
+    flow.pause("a")
+    flow.when_resumed(lambda: seen.append(FlowControl.current()))
+
+    other.deliver(flow.resume, "a")
+
+    assert seen == [None]
+
+
 def test_paused_time_is_counted_over_all_holders_and_up_to_now() -> None:
     clock = ManualClock()
     flow = FlowControl(clock=clock)

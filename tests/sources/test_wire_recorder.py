@@ -8,7 +8,7 @@ import itertools
 import resource
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -434,7 +434,7 @@ async def test_a_file_that_cannot_be_made_fails_the_stream_before_the_request(tm
 
 
 @contextlib.contextmanager
-def filling_disk() -> Iterator[Callable[[int], None]]:
+def filling_disk() -> Generator[Callable[[int], None]]:
     """Files may grow up to a number of bytes, as on a disk that gets full: those that pytest writes to as well."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
