@@ -16,6 +16,7 @@ extensions = [
     "marble_pictures",
     "myst_parser",
     "public_names",
+    "signatures",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -40,6 +41,8 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 # Attributes are documented with their class, as part of its text.
 napoleon_use_ivar = True
+# A name in the text is a name, however the link to it was made.
+add_function_parentheses = False
 # The pages are written by hand; the tables in them are not.
 autosummary_generate = False
 

@@ -28,7 +28,7 @@ No message contains a header, a query string or a key.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 __all__ = [
     "APIConnectionError",
@@ -80,6 +80,17 @@ class RxllmError(Exception):
     """
 
     partial: object | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it is pickled and copied: without its constructor, which takes other arguments than a message."""
+        return _restored, (type(self), self.args, vars(self))
+
+
+def _restored(kind: type[RxllmError], args: tuple[Any, ...], attributes: dict[str, Any]) -> RxllmError:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(attributes)
+    return error
 
 
 class APIError(RxllmError):
@@ -208,7 +219,7 @@ class LimitExceededError(RxllmError, ValueError):
     """What arrived is larger, deeper or more than a limit admits.
 
     Attributes:
-        limit: The name of the parameter that sets the limit.
+        limit: The name of the limit: of the parameter that sets it, if it is not fixed.
         maximum: Its value.
     """
 

@@ -1,4 +1,4 @@
-"""The client: composition only."""
+"""The client: an answer for a request, as an observable. Composition only."""
 
 from __future__ import annotations
 

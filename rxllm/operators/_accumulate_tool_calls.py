@@ -30,9 +30,11 @@ def accumulate_tool_calls(
         a=tool_chunk(index=0, id="1", name="get_weather", arguments='{"city":')
         b=tool_chunk(index=0, arguments='"Paris"}') c=finish_chunk("tool_calls") x='{"city":"Paris"}'
 
-    A call may be executed when its choice has finished: arguments that merely parse already may still go on. Calls come
-    in the order of their index, all of a choice at once; while a consumer below holds a pause they wait here. A stream
-    that is cut leaves its calls on ``error.partial``, a list of ``IncompleteToolCall``; on dispose they are forgotten.
+    A call may be executed when its choice has finished: arguments that merely parse already may still go on. Any
+    ``finish_reason`` counts: with ``"length"`` a call whose arguments are whole is emitted, one whose arguments are not
+    is an error. Calls come in the order of their index, all of a choice at once; while a consumer below holds a pause
+    they wait here. A stream that is cut leaves its calls on ``error.partial``, a list of ``IncompleteToolCall``; on
+    dispose they are forgotten.
 
     Args:
         eager: Emit a call as soon as its arguments have closed structurally and the next call of its choice has begun.

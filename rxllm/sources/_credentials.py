@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TypeVar
+from urllib.parse import quote, quote_plus
 
 import aiohttp
 from yarl import URL
@@ -37,6 +38,10 @@ _PROTOCOL_HEADERS = frozenset(
     }
 )
 
+# What need not be quoted in a query (RFC 3986, section 3.4) is often quoted all the same.
+_QUERY = "/?:@!$'()*,"
+_UNQUOTED = ("", "/", _QUERY, f"{_QUERY}=")
+
 
 def _may_carry_credential(name: str) -> bool:
     lowered = name.lower()
@@ -56,6 +61,12 @@ class Headers(dict[str, str]):
         return cls({name: value for name, value in usual.items() if name.lower() not in names} | dict(given))
 
 
+def _spellings(word: str) -> tuple[str, ...]:
+    """A word as it is, and as it stands in URLs: some servers echo the one that was asked for, or make one."""
+    quoted = (quote(word, safe=safe, errors="replace") for safe in _UNQUOTED)
+    return word, *quoted, quote_plus(word, errors="replace")
+
+
 class Secrets:
     """What was sent and may be a credential; blots it out of what a server says, for some echo it.
 
@@ -68,9 +79,11 @@ class Secrets:
 
     def __init__(self, *sent: Mapping[str, str]) -> None:
         values = [value for fields in sent for name, value in fields.items() if _may_carry_credential(name)]
+        cookies = [value for fields in sent for name, value in fields.items() if name.lower() == "cookie"]
+        values += [pair.partition("=")[2] for cookie in cookies for pair in cookie.split("; ")]
         # Behind the scheme of an authorisation stands the key itself.
-        words = {word for value in values for word in (value, value.rpartition(" ")[2])}
-        self.words = sorted((word for word in words if len(word) >= SHORTEST_SECRET), key=len, reverse=True)
+        words = {word for value in values for word in (value, value.rpartition(" ")[2]) if len(word) >= SHORTEST_SECRET}
+        self.words = sorted({spelling for word in words for spelling in _spellings(word)}, key=len, reverse=True)
 
     def __repr__(self) -> str:
         return f"Secrets({len(self.words)} of them)"

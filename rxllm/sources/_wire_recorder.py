@@ -34,7 +34,6 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
-from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -419,7 +418,7 @@ class _TappedReader:
 class Blotter:
     """Blots credentials out of reads, byte for byte, also where two of them share one.
 
-    A credential may come in JSON, with escapes, or as part of a URL.
+    A credential may come in JSON, with escapes.
     """
 
     def __init__(self, secrets: Secrets) -> None:
@@ -427,7 +426,7 @@ class Blotter:
             spelling
             for word in secrets.words
             for quoted in [json.dumps(word)[1:-1]]
-            for spelling in (word, quoted, quoted.replace("/", r"\/"), quote(word, safe=""))
+            for spelling in (word, quoted, quoted.replace("/", r"\/"))
         )
         self._words = sorted({spelling.encode(errors="replace") for spelling in spellings}, key=len, reverse=True)
         self._held: list[wire.WireRead] = []

@@ -25,6 +25,7 @@ Rules:
 5. Further rows are checked: ``paused  --[--]``, when the source is paused; ``stored  --a--(bc|)``, what ``sink`` stored
    and when; ``waiting  --1-2--0``, how many items wait in the operator from then on: what the sources emitted less what
    came out (of the sink, if there is a row ``stored``).
+6. Nothing drawn goes unchecked: a block with a row ``source`` has a ``result``, and the call names every other source.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ import asyncio
 import inspect
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -54,7 +56,7 @@ from rxllm.testing._marbles import FRAME, Marbles, MarbleSink, MarbleSource
 from rxllm.testing._recordings import Event, ExpectedError, Item, Recording
 from rxllm.tools import ToolRegistry
 
-__all__ = ["Diagram", "Run", "check_marbles", "runs_of"]
+__all__ = ["Diagram", "Run", "check_marbles", "name_of", "runs_of"]
 
 _ROW = re.compile(r"(\w\w+)\s\s+(\S.*)")
 _LETTER = re.compile(r"(?:^|\s)(\S)=(?!=)")
@@ -136,9 +138,9 @@ def check_marbles(operator: Callable[..., Any], **names: Any) -> None:
         for run in runs_of(operator, **names):
             _check(run)
     except AssertionError as error:
-        raise AssertionError(f"{operator.__name__}: {error}") from error
+        raise AssertionError(f"{name_of(operator)}: {error}") from error
     except Exception as error:
-        error.add_note(f"in the marble diagram of {operator.__name__}")
+        error.add_note(f"in the marble diagram of {name_of(operator)}")
         raise
 
 
@@ -174,6 +176,7 @@ def _execute(diagram: Diagram, namespace: dict[str, Any], names: dict[str, Any])
         for name, row in rows.items()
         if name not in _SETTINGS
     }
+    _require_named(sources, rows, diagram.call)
     recording = marbles.run(
         _observable(diagram.call, {**namespace, **sources}),
         subscribed=rows.get("subscribed", "^"),
@@ -181,6 +184,18 @@ def _execute(diagram: Diagram, namespace: dict[str, Any], names: dict[str, Any])
         pauses=rows.get("pauses", ""),
     )
     return Run(diagram, legend, error, sources, recording, sink)
+
+
+def _require_named(sources: Iterable[str], rows: Mapping[str, str], call: str) -> None:
+    """Refuse a source that nothing is made of: it is a row whose name is misspelt.
+
+    Raises:
+        DiagramError: There is one.
+    """
+    named = {node.id for node in ast.walk(_tree(call)) if isinstance(node, ast.Name)}
+    for name in sources:
+        if name not in {"source", *named}:
+            raise DiagramError(f"{name} is no row, and no source that the call names", rows[name], 0)
 
 
 def _stand_ins(frame: float) -> dict[str, Any]:
@@ -220,12 +235,15 @@ def _items(events: Sequence[Event[Any]]) -> Iterator[Item[Any]]:
 
 def _observable(call: str, namespace: dict[str, Any]) -> Observable[Any]:
     """What the call makes of the sources."""
-    tree = ast.parse(f"({call})", mode="eval").body
-    values = [_evaluate(ast.unparse(part), namespace) for part in _piped(tree)]
+    values = [_evaluate(ast.unparse(part), namespace) for part in _piped(_tree(call))]
     observable: Observable[Any] = values.pop(0) if isinstance(values[0], Observable) else namespace["source"]
     for operator in values:
         observable = operator(observable)
     return observable
+
+
+def _tree(call: str) -> ast.expr:
+    return ast.parse(f"({call})", mode="eval").body
 
 
 def _piped(tree: ast.expr) -> Iterator[ast.expr]:
@@ -244,8 +262,17 @@ def _evaluate(expression: str, namespace: dict[str, Any]) -> Any:
 def _namespace(operator: Callable[..., Any]) -> dict[str, Any]:
     modules: tuple[ModuleType, ...] = (exceptions, models, wire, ops, _chunks)
     public = {name: getattr(module, name) for module in modules for name in module.__all__}
-    own: Mapping[str, Any] = getattr(inspect.unwrap(operator), "__globals__", {})
-    return {**public, "reactivex": reactivex, "rx_ops": rx_ops, "ops": ops, **own, operator.__name__: operator}
+    function = inspect.unwrap(operator)
+    # What is no function, as a class, has none, and is of a module.
+    own: Mapping[str, Any] = getattr(function, "__globals__", None) or vars(sys.modules[function.__module__])
+    # One that is made within another is not there by its name otherwise.
+    itself = {operator.__name__: operator} if hasattr(operator, "__name__") else {}
+    return {**public, "reactivex": reactivex, "rx_ops": rx_ops, "ops": ops, **own, **itself}
+
+
+def name_of(operator: Callable[..., Any]) -> str:
+    """What it is called; an object that can be called, as its class."""
+    return str(getattr(operator, "__name__", type(operator).__name__))
 
 
 def diagrams_in(docstring: str) -> Iterator[Diagram]:
@@ -255,6 +282,8 @@ def diagrams_in(docstring: str) -> Iterator[Diagram]:
         diagram = _diagram(lines)
         if "result" in diagram.rows:
             yield diagram
+        elif "source" in diagram.rows:
+            raise AssertionError(f"there is no marble diagram where there is a source: no row result\n{diagram.text}")
 
 
 def _diagram(lines: list[str]) -> Diagram:
@@ -263,6 +292,8 @@ def _diagram(lines: list[str]) -> Diagram:
     diagram = Diagram("\n".join(texts))
     for text in texts:
         if row := _ROW.fullmatch(text):
+            if row[1] in diagram.rows:
+                raise DiagramError(f"a second row {row[1]}: a second diagram is a block of its own", text, 0)
             diagram.rows[row[1]] = row[2]
         elif text.startswith(" ") and not diagram.legend:
             diagram.call += f"{text.strip()}\n"

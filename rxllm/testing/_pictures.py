@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rxllm.testing._docstrings import Run, runs_of
+from rxllm.testing._docstrings import Run, name_of, runs_of
 from rxllm.testing._marbles import MarbleSource
 from rxllm.testing._recordings import Hold, Letters, Window
 from rxllm.testing._svg import Band, Line, Picture, draw_svg
@@ -40,7 +40,7 @@ def draw_marbles(operator: Callable[..., Any], **names: Any) -> list[str]:
         DiagramError: A row of it is no diagram.
         Exception: What evaluating the call or the legend raises.
     """
-    return [draw_svg(_picture(operator.__name__, run)) for run in runs_of(operator, **names)]
+    return [draw_svg(_picture(name_of(operator), run)) for run in runs_of(operator, **names)]
 
 
 def _picture(name: str, run: Run) -> Picture:

@@ -47,6 +47,9 @@ TURNS = 1_000_000
 """Turns of the loop without time passing after which a run counts as endless."""
 
 
+SHOWN_TIMERS = 10
+"""How many timers an error lists, the next ones first."""
+
 PATIENCE = 5.0
 """Real seconds that a thread gets to answer when nothing else is left to happen."""
 
@@ -200,7 +203,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             raise VirtualTimeError(f"still running after {self._limit:g} s of virtual time\n{self._waiting()}")
 
     def _waiting(self) -> str:
-        return "\n".join(f"  {task!r}" for task in asyncio.all_tasks(self))
+        """The tasks that wait, and the timers that are set; a task that sleeps has one."""
+        scheduled: list[asyncio.TimerHandle] = getattr(self, "_scheduled", [])
+        timers = sorted((timer for timer in scheduled if not timer.cancelled()), key=asyncio.TimerHandle.when)
+        return "\n".join(f"  {each!r}" for each in (*asyncio.all_tasks(self), *timers[:SHOWN_TIMERS]))
 
 
 def running() -> bool:

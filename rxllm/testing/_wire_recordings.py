@@ -110,7 +110,7 @@ class WireRecording:
         A read is a write of its own; what of them arrives together is up to the network. A body that was compressed
         with gzip is again. The end of the body is an end, a lost connection is cut (FIN) or reset (RST) as it was.
         Where the client had left, the server says nothing more until this one does. A recording that stops early,
-        because its process was killed or there was more than it may hold, ends in a cut.
+        because its process was killed, there was more than it may hold, or the client refused what came, ends in a cut.
 
         Args:
             timing: ``"recorded"`` to write each read as long after the request as it had come, ``"none"`` for at once.
@@ -194,7 +194,7 @@ class _Steps:
             case WireEnd(ending="closed", code=code, reason=reason):
                 # No frame can say that there was no code (RFC 6455, section 7.4.1).
                 yield Close(code, reason) if code and code != _NO_CODE else Raw(encode_frame(Opcode.CLOSE))
-            case WireEnd(ending="left"):
+            case WireEnd(ending="left", error=None):
                 yield Stall()
             case WireEnd(reset=True):
                 yield Reset()

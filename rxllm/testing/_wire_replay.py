@@ -128,7 +128,7 @@ def replay(
 
     Raises:
         RecordingError: At once: there is no such file, or it is no wire recording. As ``on_error``: there was more than
-            the recording holds.
+            the recording holds, as a frame that breaks the protocol, or the rest of what the client refused.
         StreamInterruptedError: As ``on_error``, like what follows: the connection was lost; or the recording stops
             without an end, because its process was killed.
         APIConnectionError: There was no answer.
@@ -280,8 +280,10 @@ async def _finish(recording: WireRecording, events: int) -> None:
             reason = end.error or "no closing frame"
         case "limit":
             raise RecordingError(f"the recording of {url} was cut off after {len(recording.reads)} reads: more came")
-        case _:
+        case _ if end.error is None:
             await _stay_silent()
+        case _:
+            raise RecordingError(f"the recording of {url} stops where the client refused what came: {end.error}")
     raise StreamInterruptedError(f"the connection to {url} was lost after {events} events: {reason}", events=events)
 
 

@@ -43,6 +43,10 @@ VERSION = 1
 # More than a thousand years; a float has room for the microseconds.
 _MAX_SECONDS = 2**35
 
+# The escape of Python for half a surrogate pair is that of JSON, too. aiohttp gives a byte of a header that is no UTF-8
+# as such a half.
+_ESCAPED = "backslashreplace"
+
 WireTransport: TypeAlias = Literal["sse", "websocket"]
 """What a recording is of: the body of an HTTP answer, or the frames of a WebSocket."""
 
@@ -145,7 +149,7 @@ def encode_record(record: WireRecord, transport: WireTransport = "sse") -> bytes
             fields = {"record": "read", "at": round(at, 6), **_encode_data(data, transport)}
         case _:
             fields = {"record": "end", "at": round(record.at, 6), "ending": record.ending, **_encode_details(record)}
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode(errors=_ESCAPED) + b"\n"
 
 
 def _encode_data(data: bytes | str, transport: WireTransport) -> dict[str, str]:
@@ -241,4 +245,5 @@ def _seconds(value: Any) -> float:
 def _headers(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in cast("dict[str, Any]", value).values()):
         raise ValueError("headers that are no texts")
-    return cast("dict[str, str]", value)
+    # Whoever writes one by hand may spell names as HTTP allows.
+    return {name.lower(): text for name, text in cast("dict[str, str]", value).items()}

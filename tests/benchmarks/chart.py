@@ -10,7 +10,7 @@ from tests.benchmarks.figures import Figure
 __all__ = ["bars"]
 
 _WIDTH = 760
-_LEFT = 190
+_LEFT = 230
 _RIGHT = 130
 _BAR = 20
 _GAP = 10

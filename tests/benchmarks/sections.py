@@ -52,7 +52,7 @@ def throughput(origin: str, size: Size) -> dict[str, Table]:
     with ExitStack() as stack:
         workers = {name: stack.enter_context(Worker()) for name in names}
         for how in "blocks", "events", "obfuscated", "unlike":
-            # What the others would be told by the last two they know already.
+            # The last two are about what ours does with likeness; to the others they are as blocks.
             contenders = names if how in ("blocks", "events") else _PAIR
             url = f"{origin}/{how}/{size.chunks}/chat/completions"
             cpu: defaultdict[str, list[float]] = defaultdict(list)

@@ -10,8 +10,10 @@ import tempfile
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import aiohttp
 import pytest
@@ -34,7 +36,7 @@ from rxllm.exceptions import (
 from rxllm.sources import WireRecorder, from_sse, from_websocket
 from rxllm.sources._credentials import Secrets
 from rxllm.sources._wire_recorder import Blotter
-from rxllm.testing import ScriptedServer, WireRecording, script
+from rxllm.testing import ReceivedRequest, ScriptedServer, WireRecording, script
 from rxllm.wire import WireEnd, WireRead
 
 KEY = "sk-a-secret-that-is-long"
@@ -311,6 +313,32 @@ async def test_no_credential_is_in_the_file(path: Path) -> None:
     assert not any(secret in text_in(path) for secret in secrets)
     assert recording.response is not None
     assert recording.response.headers["server"] == "…"
+
+
+@pytest.mark.parametrize("echoed", ["/odd key/+=?:@%é/", "a+secret/key==&more", "plain-but-long-enough"])
+@pytest.mark.parametrize("spelt", [quote, quote_plus, partial(quote, safe="")])
+async def test_a_credential_in_the_url_is_not_in_the_file_as_it_stood_there(
+    path: Path, echoed: str, spelt: Callable[[str], str]
+) -> None:
+    def echo(request: ReceivedRequest) -> bytes:
+        return b"data: " + request.query_string.encode() + f" {spelt(echoed)}\n\n".encode()
+
+    async with ScriptedServer(echo, repeat=True) as server:
+        built = URL(server.url).with_query(key=echoed)
+        parsed = f"{server.url}?key={quote(echoed, safe='/=')}"
+        for url in (built, parsed):
+            await collect(from_sse(url, record=WireRecorder(path)))
+
+    for file in path.parent.iterdir():
+        body = WireRecording.load(file).body
+        assert set(body.partition(b"key=")[2]) == {*b"* \n"}, body
+
+
+async def test_a_cookie_of_a_header_is_not_in_the_file(path: Path) -> None:
+    async with ScriptedServer(b"data: a-secret-cookie, b=another-secret\n\n") as server:
+        await collect(from_sse(server.url, headers={"Cookie": "a=a-secret-cookie; b=another-secret"}, record=path))
+
+    assert WireRecording.load(path).body == b"data: " + b"*" * 15 + b", b=" + b"*" * 14 + b"\n\n"
 
 
 async def test_the_login_of_a_session_is_not_in_the_file(path: Path) -> None:

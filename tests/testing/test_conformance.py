@@ -7,6 +7,7 @@ import json
 import runpy
 import subprocess
 import sys
+import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -207,7 +208,8 @@ async def test_an_error_before_the_time_out_is_another_one() -> None:
 
 async def test_a_client_that_raises_where_an_answer_is_due() -> None:
     async def gloomy(url: str) -> str:
-        raise ExceptionGroup("all of it", [LookupError(url and "no")]) from OSError("down")
+        async with posted(url):
+            raise ExceptionGroup("all of it", [LookupError("no")]) from OSError("down")
 
     verdict = await run_case(gloomy, case("Q31"))
 
@@ -217,7 +219,8 @@ async def test_a_client_that_raises_where_an_answer_is_due() -> None:
 
 async def test_an_error_has_to_show_what_came() -> None:
     async def curt(url: str) -> str:
-        raise RuntimeError(f"{len(url) > 0}")
+        async with aiohttp.ClientSession() as session, session.post(url):
+            raise RuntimeError("True")
 
     async def noted(url: str) -> str:
         try:
@@ -238,9 +241,61 @@ async def test_an_error_has_to_show_what_came() -> None:
     assert (await run_case(hiding, each)).outcome == "fail"
 
 
+async def test_an_error_may_be_its_own_cause() -> None:
+    async def circular(url: str) -> str:
+        async with posted(url):
+            error = LookupError("no")
+            raise error from error
+
+    assert (await run_case(circular, case("Q31"))).reason == "it raised LookupError: no"
+
+
+async def test_a_client_that_sends_no_request() -> None:
+    async def idle(url: str) -> str:
+        raise KeyError(url and "model")
+
+    async def made_up(url: str) -> str:
+        return url and "It is late."
+
+    assert (await run_case(idle, case("Q11"))).reason == "it sent no request: it raised KeyError: 'model'"
+    assert (await run_case(idle, case("N5"))).outcome == "fail"
+    assert (await run_case(made_up, case("Q31"))).reason == "it sent no request: it returned"
+
+
+async def test_what_is_no_error_of_a_client_ends_the_run() -> None:
+    class Abort(BaseException):
+        pass
+
+    async def aborting(url: str) -> str:
+        async with posted(url):
+            raise Abort
+
+    with pytest.raises(Abort):
+        await run_case(aborting, case("Q30-text"))
+
+
+async def test_what_is_no_coroutine_function_ends_the_run() -> None:
+    client: Any = str.upper
+    with pytest.raises(TypeError, match=r"this one returned a str\. asyncio\.to_thread"):
+        await run_case(client, case("Q30-text"))
+
+
+async def test_a_synchronous_client_in_a_thread() -> None:
+    def synchronous(url: str) -> str:
+        with urllib.request.urlopen(url, data=b"{}") as response:  # noqa: S310 - the server's own
+            chunks = [json.loads(line.removeprefix(b"data: ")) for line in response if line.strip()]
+        return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
+
+    async def client(url: str) -> str:
+        return await asyncio.to_thread(synchronous, url)
+
+    assert (await run_case(client, case("Q31"))).reason == "the client does not tell: finish_reason"
+
+
 async def test_a_client_that_cancels_itself() -> None:
     async def gone(url: str) -> str:
-        raise asyncio.CancelledError(url)
+        async with posted(url):
+            raise asyncio.CancelledError
 
     verdicts = [await run_case(gone, case(name)) for name in ("Q30-text", "Q60")]
 
@@ -515,7 +570,14 @@ def test_the_command_runs_rxllm_by_default(capsys: pytest.CaptureFixture[str]) -
 def test_the_command_runs_a_client_of_yours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "yours_for_the_command.py").write_text("async def answer(url):\n    return 'It is late.'\n")
+    (tmp_path / "yours_for_the_command.py").write_text("""
+import aiohttp
+
+
+async def answer(url):
+    async with aiohttp.ClientSession() as session, session.post(url):
+        return "It is late."
+""")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
 
     assert main(["yours_for_the_command:answer", "--case", "Q30-nothing", "--json"]) == 1
@@ -524,9 +586,17 @@ def test_the_command_runs_a_client_of_yours(
     assert report["cases"][0]["reason"] == "an error was due; it returned 'It is late.'"
 
 
-@pytest.mark.parametrize("arguments", [["--case", "Q99"], ["yours"]])
-def test_the_command_says_what_is_wrong(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit, match=r"there is no such case|MODULE:FUNCTION is needed"):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--case", "Q99"], "there is no such case"),
+        (["yours"], "MODULE:FUNCTION is needed"),
+        (["no_such_package.client:answer"], "there is no module 'no_such_package.client'"),
+        (["json:answer"], "there is no function 'answer' in 'json'"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments: list[str], message: str) -> None:
+    with pytest.raises(SystemExit, match=message):
         main(arguments)
 
 

@@ -175,6 +175,46 @@ def test_an_operator_without_a_diagram(docstring: str) -> None:
         check_marbles(documented(docstring))
 
 
+def test_a_source_without_a_result() -> None:
+    with pytest.raises(AssertionError, match="operator: there is no marble diagram where there is a source"):
+        check_marbles(documented(TRUE["two diagrams"].replace("result  -b-|", "results  -b-|")))
+
+
+def test_two_diagrams_in_one_block() -> None:
+    with pytest.raises(DiagramError, match="a second row source"):
+        check_marbles(documented(TRUE["two diagrams"].replace("    And another::\n", "")))
+
+
+def test_a_row_whose_name_is_misspelt() -> None:
+    with pytest.raises(DiagramError, match="pausd is no row, and no source that the call names"):
+        check_marbles(documented(TRUE["letters for themselves"].replace("result", "pausd   ---\n        result")))
+
+
+class Repeated:
+    """An operator that is an object.
+
+    ::
+
+        source  -a-|
+                Repeated() | twice_each()
+        result  -x-|
+
+        a="a" x="aaaa"
+    """
+
+    def __call__(self, source: Observable[str]) -> Observable[str]:
+        return source.pipe(rx_ops.map(twice))
+
+
+def twice_each() -> Repeated:
+    return Repeated()
+
+
+@pytest.mark.parametrize("operator", [Repeated, Repeated()], ids=["class", "object"])
+def test_an_operator_that_is_no_function(operator: Callable[..., Any]) -> None:
+    check_marbles(operator)
+
+
 def test_what_is_neither_row_nor_legend() -> None:
     docstring = TRUE["plain"].replace('a="hel"', 'see a="hel"')
     with pytest.raises(ValueError, match="neither a row nor a legend: see"):

@@ -135,6 +135,21 @@ def test_an_endless_run_is_an_error(seconds: float) -> None:
         run_virtual(wait(), limit=60)
 
 
+def test_an_endless_run_names_the_timers_that_are_set() -> None:
+    def ring() -> None:
+        raise AssertionError
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(1_000_000, ring)
+        loop.call_later(2_000_000, print).cancel()
+        await asyncio.Event().wait()
+
+    with pytest.raises(VirtualTimeError, match=r"TimerHandle when=1000000.*ring") as error:
+        run_virtual(main())
+    assert "print" not in str(error.value)
+
+
 def test_a_run_that_goes_round_without_time_passing_is_an_error() -> None:
     def spin() -> None:
         asyncio.get_running_loop().call_soon(spin)

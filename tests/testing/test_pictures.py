@@ -255,7 +255,7 @@ def test_a_source_that_nobody_subscribes_to_and_one_that_never_ends() -> None:
     svg = drawn("""
         source  --a-
         other   --b-|
-                rx_ops.map(str)
+                rx_ops.on_error_resume_next(other)
         result  --a-
     """)
 

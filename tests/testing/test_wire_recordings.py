@@ -375,6 +375,15 @@ def test_who_waits_for_more_than_is_known_is_told() -> None:
         run_virtual(main())
 
 
+@virtual_time
+async def test_what_the_client_refused_is_not_in_the_recording() -> None:
+    refused = replace(TWO, end=WireEnd(0.75, "left", error="DecodeError"))
+
+    with pytest.raises(RecordingError, match="stops where the client refused what came: DecodeError"):
+        await replay(refused)
+    assert asyncio.get_running_loop().time() == 0.75
+
+
 @pytest.mark.parametrize("code", [None, 0, 1000, 1005])
 @virtual_time
 async def test_a_normal_close_completes(code: int | None) -> None:
@@ -549,7 +558,11 @@ async def test_where_the_client_had_left_the_server_is_silent() -> None:
         await server.requests[0].peer_left.wait()
 
 
-@pytest.mark.parametrize("end", [None, WireEnd(0.75, "limit")], ids=["killed", "limit"])
+@pytest.mark.parametrize(
+    "end",
+    [None, WireEnd(0.75, "limit"), WireEnd(0.75, "left", error="DecodeError")],
+    ids=["killed", "limit", "refused"],
+)
 async def test_a_recording_that_stops_early_is_cut(end: WireEnd | None) -> None:
     async with ScriptedServer(replace(TWO, end=end).answer(timing="none")) as server:
         items, kind = await outcome(from_sse(server.url))
@@ -603,6 +616,19 @@ async def test_whatever_comes_back_is_recorded(tmp_path: Path) -> None:
     assert (refused.body, plain.body, cut.body) == (b"broken", b"plain", b"")
     assert [made.end and made.end.ending for made in (refused, plain, cut, gone)] == ["eof", "eof", "lost", "lost"]
     assert gone.response is None
+
+
+async def test_a_header_that_is_no_utf_8_is_recorded_and_served_again(tmp_path: Path) -> None:
+    name = b"caf\xe9".decode(errors="surrogateescape")
+    answer = script.Answer(["hi", script.done()], headers={"x-request-id": name})
+    async with ScriptedServer(answer) as server:
+        made = await record(server.url, tmp_path / "latin.jsonl")
+    async with ScriptedServer(made.answer()) as server:
+        remade = await record(server.url, tmp_path / "again.jsonl")
+
+    for recording in (made, remade):
+        assert recording.response is not None
+        assert recording.response.headers["x-request-id"] == name
 
 
 async def test_a_file_that_cannot_be_replaced_is_a_typed_error(tmp_path: Path) -> None:

@@ -65,6 +65,12 @@ def test_records_come_back_as_they_were(record: WireRecord) -> None:
     assert decode_record(encode_record(record)) == record
 
 
+def test_names_of_headers_may_be_spelt_as_http_allows() -> None:
+    record = decode_record(b'{"record":"response","at":0.1,"status":200,"headers":{"Content-Type":"text/html"}}')
+
+    assert record == WireResponse(0.1, 200, {"content-type": "text/html"})
+
+
 def test_what_is_as_usual_of_an_ending_is_left_out() -> None:
     assert encode_record(WireEnd(1.2083471, "eof")) == b'{"record":"end","at":1.208347,"ending":"eof"}\n'
 

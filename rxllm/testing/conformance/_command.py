@@ -7,6 +7,7 @@ import asyncio
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import cast
 
 from rxllm.testing.conformance._case import Case
@@ -76,7 +77,12 @@ def _client(name: str) -> Client:
     module, _, function = name.partition(":")
     if not function:
         raise SystemExit(f"MODULE:FUNCTION is needed, not {name!r}")
-    return cast("Client", getattr(importlib.import_module(module), function))
+    if find_spec(module.partition(".")[0]) is None:
+        raise SystemExit(f"there is no module {module!r}")
+    client = getattr(importlib.import_module(module), function, None)
+    if not callable(client):
+        raise SystemExit(f"there is no function {function!r} in {module!r}")
+    return cast("Client", client)
 
 
 def _listed(case: Case) -> str:

@@ -49,11 +49,21 @@ def judge_error(expected: Whole | Failure, error: BaseException) -> Finding:
 
 def message_of(error: BaseException) -> str:
     """What is printed of an error: its class and message, its notes, its causes and its members."""
-    parts = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
+    return " | ".join(_messages_of(error, set()))
+
+
+def _messages_of(error: BaseException, seen: set[int]) -> Iterator[str]:
+    # An error may be its own cause, as after ``raise error from error``.
+    if id(error) in seen:
+        return
+    seen.add(id(error))
+    yield from (f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ()))
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     # Of a group.
     members: tuple[BaseException, ...] = getattr(error, "exceptions", ())
-    return " | ".join([*parts, *(message_of(each) for each in (cause, *members) if each is not None)])
+    for each in (cause, *members):
+        if each is not None:
+            yield from _messages_of(each, seen)
 
 
 def shortened(text: str) -> str:

@@ -5,12 +5,15 @@ Rules:
 1. The client gets the address of chat completions and returns or raises. Nothing else is known of it.
 2. A client that does neither is cancelled after a while and has failed; so has one that posts its request a second
    time after it was answered.
-3. Only ``Exception`` is a client's error. What else it raises ends the run, as it would end the program.
+3. A client that sends no request has failed, whatever it returns or raises.
+4. Only ``Exception`` is a client's error. What else it raises ends the run, as it would end the program; so does what
+   is no coroutine function.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -60,7 +63,8 @@ async def run_conformance(
     Args:
         client: A coroutine function: gets the address of chat completions, of a server on a loopback port; sends a
             request (POST) and returns the answer, or raises. See ``read_result`` for what it may return. It
-            runs in this event loop, so that one that blocks it cannot be stopped.
+            runs in this event loop, so that one that blocks it waits for ever: run one that is synchronous in
+            ``asyncio.to_thread``.
         cases: Which cases; all by default.
         name: What the report calls the client; by default, as its function is called.
         time_limit: After how many seconds a client is hung. Correct ones take a few milliseconds a case.
@@ -160,14 +164,20 @@ async def _answered(
             return Finding("fail", "it posted its request again after it had been answered")
         if not task.done():
             return _hung(limits)
-        if task.cancelled():
-            return Finding("fail", "it raised CancelledError, and nobody had cancelled it")
-        error = task.exception()
-        if error is None:
-            return judge_result(expected, task.result())
-        if asyncio.get_running_loop().time() - begun < limits.early:
-            return Finding("fail", f"it did not wait: it raised {shortened(message_of(error))}")
-        return judge_error(expected, error)
+        if not server.requests:
+            return _sent_nothing(task)
+        return _judged(task, expected, early=asyncio.get_running_loop().time() - begun < limits.early)
+
+
+def _judged(task: asyncio.Task[Any], expected: Whole | Failure, *, early: bool) -> Finding:
+    if task.cancelled():
+        return Finding("fail", "it raised CancelledError, and nobody had cancelled it")
+    error = _error_of(task)
+    if error is None:
+        return judge_result(expected, task.result())
+    if early:
+        return Finding("fail", f"it did not wait: it raised {shortened(message_of(error))}")
+    return judge_error(expected, error)
 
 
 async def _left(client: Client, answer: script.Answer, turns: int, limits: _Limits) -> Finding:
@@ -203,6 +213,8 @@ async def _redirected(client: Client, answer: script.Answer, limits: _Limits) ->
         await asyncio.wait({task}, timeout=limits.hung)
         if not task.done():
             return _hung(limits)
+        if not origin.requests:
+            return _sent_nothing(task)
         if not any("authorization" in request.headers for request in origin.requests):
             return Finding("not applicable", "the client sends no Authorization header")
         if any("authorization" in request.headers for request in target.requests):
@@ -213,7 +225,13 @@ async def _redirected(client: Client, answer: script.Answer, limits: _Limits) ->
 @asynccontextmanager
 async def _running(client: Client, url: str) -> AsyncGenerator[asyncio.Task[Any]]:
     """The client's task, which is not left running."""
-    task = asyncio.create_task(_call(client, url))
+    answer = client(url)
+    if not inspect.isawaitable(answer):
+        raise TypeError(
+            f"a client is a coroutine function; this one returned a {type(answer).__name__}. asyncio.to_thread makes "
+            "a coroutine of a call that is synchronous"
+        )
+    task = asyncio.create_task(_awaited(answer))
     try:
         yield task
     finally:
@@ -225,8 +243,8 @@ async def _running(client: Client, url: str) -> AsyncGenerator[asyncio.Task[Any]
             task.exception()
 
 
-async def _call(client: Client, url: str) -> Any:
-    return await client(url)
+async def _awaited(answer: Awaitable[Any]) -> Any:
+    return await answer
 
 
 async def _first(event: Coroutine[Any, Any, object], task: asyncio.Task[Any] | None, seconds: float) -> None:
@@ -239,11 +257,23 @@ async def _first(event: Coroutine[Any, Any, object], task: asyncio.Task[Any] | N
         waiter.cancel()
 
 
+def _error_of(task: asyncio.Task[Any]) -> Exception | None:
+    """What a client that has ended raised, if that is an error of the client."""
+    error = task.exception()
+    if error is None or isinstance(error, Exception):
+        return error
+    raise error
+
+
 def _ending(task: asyncio.Task[Any]) -> str:
     if task.cancelled():
         return "it raised CancelledError"
-    error = task.exception()
+    error = _error_of(task)
     return "it returned" if error is None else f"it raised {shortened(message_of(error))}"
+
+
+def _sent_nothing(task: asyncio.Task[Any]) -> Finding:
+    return Finding("fail", f"it sent no request: {_ending(task)}")
 
 
 def _hung(limits: _Limits) -> Finding:
