@@ -63,8 +63,7 @@ class Headers(dict[str, str]):
 
 def _spellings(word: str) -> tuple[str, ...]:
     """A word as it is, and as it stands in URLs: some servers echo the one that was asked for, or make one."""
-    quoted = (quote(word, safe=safe, errors="replace") for safe in _UNQUOTED)
-    return word, *quoted, quote_plus(word, errors="replace")
+    return word, *(spell(word, safe=safe, errors="replace") for safe in _UNQUOTED for spell in (quote, quote_plus))
 
 
 class Secrets:

@@ -301,7 +301,7 @@ class WireLog:
         await self.flush()
         return data
 
-    def note_read(self, data: bytes) -> None:
+    def note_read(self, data: bytes | str) -> None:
         """Note what was read."""
         self._note_reads(self._blotter.take(wire.WireRead(self._now(), data)))
 
@@ -322,7 +322,7 @@ class WireLog:
 
     def _note_message(self, message: aiohttp.WSMessage, socket: aiohttp.ClientWebSocketResponse) -> None:
         if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
-            self._note_reads([self._blotter.blot(wire.WireRead(self._now(), message.data))])
+            self.note_read(message.data)
         elif message.type in _CLOSED:
             if socket.close_code == _NOT_CLOSED:
                 # aiohttp does not tell in which way.
@@ -431,11 +431,6 @@ class Blotter:
         self._words = sorted({spelling.encode(errors="replace") for spelling in spellings}, key=len, reverse=True)
         self._held: list[wire.WireRead] = []
 
-    def blot(self, read: wire.WireRead) -> wire.WireRead:
-        """The read without them, on its own."""
-        data = self._blotted(_bytes_of(read))
-        return replace(read, data=data.decode() if isinstance(read.data, str) else data)
-
     def take(self, read: wire.WireRead) -> list[wire.WireRead]:
         """Take the next read; returns those that can be passed on."""
         self._held.append(read)
@@ -454,8 +449,11 @@ class Blotter:
         held: list[wire.WireRead] = []
         end = 0
         for read in self._held:
-            start, end = end, end + len(read.data)
-            (released if end <= sure else held).append(replace(read, data=data[start:end]))
+            start, end = end, end + len(_bytes_of(read))
+            piece = data[start:end]
+            # Text frames end with a character, and so do credentials.
+            text_or_bytes = piece.decode() if isinstance(read.data, str) else piece
+            (released if end <= sure else held).append(replace(read, data=text_or_bytes))
         self._held = held
         return released
 

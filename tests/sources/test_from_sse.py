@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -18,6 +19,7 @@ from loguru import logger
 from reactivex import Observable, abc
 from reactivex import operators as rx_ops
 from reactivex.disposable import SerialDisposable
+from yarl import URL
 
 from rxllm.exceptions import (
     APIConnectionError,
@@ -32,7 +34,7 @@ from rxllm.exceptions import (
 from rxllm.flow import FlowControl
 from rxllm.sources import from_sse
 from rxllm.sources._credentials import Headers, Secrets
-from rxllm.testing import ScriptedServer, script
+from rxllm.testing import ReceivedRequest, ScriptedServer, script
 from rxllm.wire import ServerSentEvent
 
 KEY = "sk-a-secret-that-is-long"
@@ -503,6 +505,20 @@ async def test_credentials_that_an_answer_echoes_are_blotted_out_wherever_they_s
             with pytest.raises(APIError) as caught:
                 await collect(from_sse(f"{server.url}?key={KEY}", session=session))
             assert KEY[:10] not in f"{caught.value!r} {vars(caught.value)}"
+
+
+@pytest.mark.parametrize("key", ["a/secret+of=base64", "secret key & more"])
+async def test_a_credential_that_an_answer_echoes_as_it_stood_in_the_url_is_blotted_out(key: str) -> None:
+    def refuse(request: ReceivedRequest) -> script.Answer:
+        return script.status(404, {"error": f"there is no /v1?{request.query}"})
+
+    async with ScriptedServer(refuse) as server:
+        url = URL(server.url).with_query(key=key)
+        for asked in (url, f"{server.url}?key={quote(key, safe='/=')}"):
+            with pytest.raises(APIStatusError) as caught:
+                await collect(from_sse(asked))
+            assert r"?key=\u2026" in str(caught.value)
+            assert "key=…" in caught.value.body
 
 
 async def test_dispose_while_the_body_of_an_error_is_read() -> None:
