@@ -21,7 +21,7 @@ from rxllm.accumulators._snapshot import Snapshot, StreamState
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, check_fields
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
 from rxllm.models import ChatCompletion, Message, StreamChoice, StreamChunk, Usage
-from rxllm.models._unread import Shape, UnreadChunk, unread
+from rxllm.models._unread import Shape, Unread, UnreadChunk, unread
 
 __all__ = ["StreamAccumulator"]
 
@@ -53,8 +53,8 @@ class StreamAccumulator:
     """
 
     __slots__ = (
-        *("_characters", "_choices", "_extra", "_extra_is_shared", "_head", "_log", "_max_characters", "_max_choices"),
-        *("_max_tool_calls", "_shape", "_usage", "_wanted"),
+        *("_beside", "_beside_size", "_characters", "_choices", "_extra", "_extra_is_shared", "_head", "_log"),
+        *("_max_characters", "_max_choices", "_max_tool_calls", "_shape", "_usage", "_wanted"),
     )
 
     def __init__(
@@ -79,6 +79,9 @@ class StreamAccumulator:
         self._extra_is_shared = False
         self._characters = 0
         self._shape: Shape | None = None
+        # The extra fields of the last chunk that was not taken in full, while they are not among the others yet.
+        self._beside: Unread | None = None
+        self._beside_size = 0
 
     def process_chunk(self, chunk: StreamChunk) -> None:
         """Take the next chunk.
@@ -99,6 +102,8 @@ class StreamAccumulator:
             if shape is not None and shape is self._shape:
                 return
         self._shape = None
+        if self._beside is not None:
+            self._settle(self._beside)
         for choice in chunk.choices:
             fold = self._choices.get(choice.index) or self._begin(choice)
             self._characters += fold.process(choice)
@@ -110,7 +115,9 @@ class StreamAccumulator:
             self._take_head(chunk)
         if chunk.usage is not None:
             self._take_usage(chunk.usage)
-        self._shape = shape
+        if shape is not None:
+            self._shape = shape
+            self._beside_size = sum(len(self._extra[name]) for name in shape.beside)
 
     def _take_text(self, chunk: StreamChunk) -> Shape | None:
         """Take a chunk that nobody has read, if one of its shape was the last; returns that shape, if it is plain.
@@ -124,10 +131,20 @@ class StreamAccumulator:
         if shape is self._shape:
             self._characters += self._choices[shape.choice].add_text(known.text)
             if shape.beside:
-                self._keep_extra(dict(zip(shape.beside, known.beside, strict=True)))
+                self._beside = known
+                size = sum(map(len, known.beside))
+                self._characters += size - self._beside_size
+                self._beside_size = size
             if self._characters > self._max_characters:
                 raise self._too_long()
         return shape
+
+    def _settle(self, beside: Unread) -> None:
+        """Keep the extra fields that were put off: they are counted already."""
+        characters = self._characters
+        self._keep_extra(dict(zip(beside.shape.beside, beside.beside, strict=True)))
+        self._characters = characters
+        self._beside = None
 
     def _keep_extra(self, extra: Mapping[str, Any]) -> None:
         if self._extra_is_shared:
@@ -187,6 +204,8 @@ class StreamAccumulator:
         return Snapshot.of(self._state())
 
     def _state(self) -> StreamState:
+        if self._beside is not None:
+            self._settle(self._beside)
         self._extra_is_shared = True
         log = self._log
         return _new_state(
