@@ -7,7 +7,7 @@ Rules:
 2. It is learnt from two texts that differ in nothing but literals, and tried on a third before it is used.
 3. Whatever is out of the ordinary gives no chunk here, and is decoded in full.
 
-A chunk by template takes 0.7 µs. Validation takes 2.4 µs, and what follows it another 0.8 µs.
+A chunk by template takes 0.75 µs. Validation alone takes 2.4 µs.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _filler(between: Sequence[str], shape: Shape) -> Callable[[str], StreamChunk
 
 
 def _fill_hole(head: str, tail: str, shape: Shape) -> Callable[[str], StreamChunk | None]:
-    """For a single hole: in 0.5 µs, where ``_fill_holes`` takes 0.8."""
+    """For a single hole, which is usual: in 0.75 µs, where ``_fill_holes`` takes 0.85."""
     start = len(head)
 
     def fill(text: str) -> StreamChunk | None:

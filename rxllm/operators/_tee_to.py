@@ -131,7 +131,7 @@ class _Tee(Receiver[T]):
         self._detach = detach
         self._detached = False
         self._ending: Ending | None = None
-        # Made for each wait: an asyncio.Event takes 1 µs longer, which is what a chunk alone in its turn pays.
+        # Made for each wait: an asyncio.Event makes one, too, and does more besides for each chunk that comes alone.
         self._waiter: asyncio.Future[None] | None = None
         self.loop = running_loop("tee_to")
         self._cancellations = 0
