@@ -20,16 +20,17 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from typing import TypeVar
 
-from reactivex.disposable import Disposable
+from reactivex import abc
 
 from rxllm.exceptions import NoRunningLoopError
 
-__all__ = ["FlowControl", "Pauses", "disposable_in", "outside_of_emissions", "running_loop", "wake"]
+__all__ = ["FlowControl", "LoopDisposable", "Pauses", "outside_of_emissions", "running_loop", "wake"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,6 +51,8 @@ class FlowControl:
 
     Attributes:
         paused: Whether anyone holds a pause; only to be looked at.
+        alone: Whether the item that is being delivered is the only one: no other follows in the same turn of the loop,
+            as far as its producer knows.
     """
 
     __slots__ = (
@@ -61,6 +64,7 @@ class FlowControl:
         "_paused_before",
         "_serial",
         "_thread",
+        "alone",
         "paused",
     )
 
@@ -71,15 +75,16 @@ class FlowControl:
         self._serial = 0
         # Looked at twice for each item: a property of the holders takes 30 ns longer.
         self.paused = False
+        self.alone = False
         self._paused_at = 0.0
         self._paused_before = 0.0
-        self._callbacks: list[Callable[[], None]] = []
+        self._callbacks: Sequence[Callable[[], None]] = ()
         self._thread = threading.get_ident()
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
             self._loop = None
-        self._clock = clock or (self._loop.time if self._loop is not None else time.monotonic)
+        self._clock = clock
 
     @staticmethod
     def current() -> FlowControl | None:
@@ -94,13 +99,18 @@ class FlowControl:
     @property
     def paused_time(self) -> float:
         """Seconds spent paused since the beginning, the present pause included."""
-        running = self._clock() - self._paused_at if self._holders else 0.0
+        running = self._now() - self._paused_at if self._holders else 0.0
         return self._paused_before + running
+
+    def _now(self) -> float:
+        if self._clock is not None:
+            return self._clock()
+        return time.monotonic() if self._loop is None else self._loop.time()
 
     def pause(self, holder: object) -> None:
         """Stop the producer until ``holder`` resumes it; pausing twice is pausing once."""
         if not self._holders:
-            self._paused_at = self._clock()
+            self._paused_at = self._now()
             self.paused = True
         self._serial += 1
         self._holders[holder] = self._serial
@@ -121,8 +131,8 @@ class FlowControl:
         del self._holders[holder]
         if not self._holders:
             self.paused = False
-            self._paused_before += self._clock() - self._paused_at
-            callbacks, self._callbacks = self._callbacks, []
+            self._paused_before += self._now() - self._paused_at
+            callbacks, self._callbacks = self._callbacks, ()
             # Resuming is no emission, wherever it was asked for: a task or timer that was set within one has a copy of
             # its context, and what goes on here would pause a producer that is not delivering.
             token = _current.set(None)
@@ -140,11 +150,10 @@ class FlowControl:
         if not self._holders:
             callback()
             return lambda: None
-        self._callbacks.append(callback)
+        self._callbacks = [*self._callbacks, callback]
 
         def withdraw() -> None:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
+            self._callbacks = [each for each in self._callbacks if each is not callback]
 
         return withdraw
 
@@ -176,7 +185,7 @@ class FlowControl:
         _current.set(None)
 
 
-def _call_all(callbacks: list[Callable[[], None]]) -> None:
+def _call_all(callbacks: Sequence[Callable[[], None]]) -> None:
     if len(callbacks) == 1:
         # The source that waits, nearly always: without the stack 1 µs less.
         callbacks[0]()
@@ -185,6 +194,9 @@ def _call_all(callbacks: list[Callable[[], None]]) -> None:
     with contextlib.ExitStack() as stack:
         for callback in reversed(callbacks):
             stack.callback(callback)
+
+
+_NO_FLOWS: AbstractSet[FlowControl] = frozenset()
 
 
 class Pauses:
@@ -197,7 +209,7 @@ class Pauses:
     __slots__ = ("_flows", "_name")
 
     def __init__(self, name: str = "") -> None:
-        self._flows: set[FlowControl] = set()
+        self._flows: AbstractSet[FlowControl] = _NO_FLOWS
         self._name = name
 
     def __repr__(self) -> str:
@@ -217,13 +229,14 @@ class Pauses:
         flow = FlowControl.current()
         if flow is None or excess > MOST_EXCESS:
             return False
-        self._flows.add(flow)
+        if flow not in self._flows:
+            self._flows = {*self._flows, flow}
         flow.pause(self)
         return True
 
     def release(self) -> None:
         """Resume all that this one paused."""
-        flows, self._flows = self._flows, set()
+        flows, self._flows = self._flows, _NO_FLOWS
         for flow in flows:
             flow.resume(self)
 
@@ -246,7 +259,8 @@ def running_loop(what: str) -> asyncio.AbstractEventLoop:
 def outside_of_emissions() -> Context:
     """A copy of the present context in which nobody is current: for what is no part of the emission under way."""
     context = copy_context()
-    context.run(FlowControl.leave)
+    if FlowControl.current() is not None:
+        context.run(FlowControl.leave)
     return context
 
 
@@ -256,16 +270,27 @@ def wake(waiter: asyncio.Future[None]) -> None:
         waiter.set_result(None)
 
 
-def disposable_in(loop: asyncio.AbstractEventLoop, dispose: Callable[[], None]) -> Disposable:
-    """A disposable for what lives in a loop: it may be disposed from any thread, and when the loop is gone."""
-    thread = threading.get_ident()
+class LoopDisposable(abc.DisposableBase):
+    """A disposable for what lives in a loop: it may be disposed from any thread, and when the loop is gone.
 
-    def dispose_in_loop() -> None:
-        if loop.is_closed():
+    Args:
+        loop: The loop, which runs in this thread.
+        dispose: Called once, in the loop's thread.
+    """
+
+    __slots__ = ("_dispose", "_loop", "_thread")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, dispose: Callable[[], None]) -> None:
+        self._dispose: Callable[[], None] | None = dispose
+        self._loop = loop
+        self._thread = threading.get_ident()
+
+    def dispose(self) -> None:
+        """Dispose of it, unless that has been done, or the loop is gone."""
+        dispose, self._dispose = self._dispose, None
+        if dispose is None or self._loop.is_closed():
             return
-        if threading.get_ident() == thread:
+        if threading.get_ident() == self._thread:
             dispose()
         else:
-            loop.call_soon_threadsafe(dispose)
-
-    return Disposable(dispose_in_loop)
+            self._loop.call_soon_threadsafe(dispose)

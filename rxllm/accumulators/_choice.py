@@ -15,7 +15,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -36,6 +36,7 @@ from rxllm.models import (
     Role,
     StreamChoice,
     ToolCall,
+    ToolCallDelta,
 )
 from rxllm.models._json import is_list, is_object
 from rxllm.models._lenient import set_aside
@@ -89,7 +90,10 @@ class _Grown:
 
     def add_text(self, name: str, fragment: str) -> int:
         """Append to a text; returns how many characters that were."""
-        self.texts.setdefault(name, Text()).fragments.append(fragment)
+        text = self.texts.get(name)
+        if text is None:
+            text = self.texts[name] = Text()
+        text.fragments.append(fragment)
         return len(fragment)
 
     def state(self) -> _GrownState:
@@ -238,6 +242,10 @@ class ChoiceFold:
             self._rest = self._state_of_rest()
         return _new_state(ChoiceState, (self._rest, self._content, len(self._content.fragments)))
 
+    def length_since(self, state: ChoiceState) -> int | None:
+        """How far the content has grown, if nothing else has since a state was taken."""
+        return len(self._content.fragments) if self._rest is state.rest else None
+
     def _state_of_rest(self) -> _RestState:
         return _RestState(
             self._index,
@@ -265,30 +273,64 @@ class ChoiceFold:
             ToolCallError: A fragment of a tool call fits nowhere.
             LimitExceededError: There are too many calls.
         """
-        delta = choice.delta
+        # The fields of a model are read from where they are: an attribute takes twice as long.
+        fields = choice.__dict__
+        delta: Delta = fields["delta"]
+        given = delta.__dict__
         size = 0
-        text = delta.content
+        text: str | None = given["content"]
         if text:
             self._content.fragments.append(text)
             size = len(text)
-        # Nearly all deltas are text and nothing else.
-        if len(delta.__pydantic_fields_set__) > 1 or not size:
+        # Nearly all deltas are text and nothing else, or calls, or more of the reasoning.
+        if len(delta.__pydantic_fields_set__) > 1:
             size += self._process_rest(delta)
-        if choice.finish_reason:
+        elif not text:
+            if given["tool_calls"]:
+                size = self._add_calls(given["tool_calls"])
+            elif self._mixed is None and (text := given.get(self._spelling)):
+                self._rest = None
+                size = self._message.add_text(self._spelling, text)
+            else:
+                size = self._process_rest(delta)
+        if fields["finish_reason"]:
             self._rest = None
-            self._finish(choice.finish_reason)
-        if choice.logprobs:
+            self._finish(fields["finish_reason"])
+        if fields["logprobs"]:
             self._rest = None
-            size += _put_end_to_end(self._logprobs, choice.logprobs, choice.logprobs)
+            size += _put_end_to_end(self._logprobs, fields["logprobs"], fields["logprobs"])
         if choice.__pydantic_extra__:
             self._rest = None
             size += _put_end_to_end(self._extra, choice.__pydantic_extra__, _CHOICE_LISTS)
         return size
 
-    def add_text(self, text: str) -> int:
-        """Take a piece of the content; returns how many characters that were."""
-        self._content.fragments.append(text)
-        return len(text)
+    def grower(self, field: str) -> Callable[[str], None] | None:
+        """What takes the texts of further deltas that are like the last one but for these.
+
+        Args:
+            field: The field of the delta that is all that grows: ``grows`` of its ``Shape``.
+
+        Returns:
+            A function that takes them as ``process`` would, until that is called again; ``None`` if it depends on them
+            what happens.
+        """
+        if field == "content":
+            return self._content.fragments.append
+        if field == "arguments":
+            call = self._calls.expected
+            return None if call is None else self._into_rest(call.append)
+        text = self._message.texts.get(field)
+        # Reasoning is put together a second time once it has changed its field.
+        if text is None or (field != "refusal" and (self._mixed is not None or field != self._spelling)):
+            return None
+        return self._into_rest(text.fragments.append)
+
+    def _into_rest(self, append: Callable[[str], None]) -> Callable[[str], None]:
+        def grow(text: str) -> None:
+            append(text)
+            self._rest = None
+
+        return grow
 
     def _finish(self, reason: FinishReason | str) -> None:
         if self.finish_reason and reason != self.finish_reason:
@@ -297,27 +339,37 @@ class ChoiceFold:
 
     def _process_rest(self, delta: Delta) -> int:
         size = 0
-        if delta.role and not self._role:
-            self._role = delta.role
+        fields = delta.__dict__
+        extra = delta.__pydantic_extra__
+        if fields["role"] and not self._role:
+            self._role = fields["role"]
             self._rest = None
-        if delta.reasoning_content or delta.reasoning or delta.__pydantic_extra__:
+        if fields["reasoning_content"] or fields["reasoning"] or extra:
             size += self._note_reasoning(delta)
         for name in _TEXTS:
-            text: str | None = getattr(delta, name)
+            text: str | None = fields[name]
             if text:
                 size += self._message.add_text(name, text)
-        if delta.tool_calls:
-            before = self._calls.characters
-            for fragment in delta.tool_calls:
-                self._calls.add(fragment)
-            size += self._calls.characters - before
-        if delta.function_call is not None:
-            size += self._process_function_call(delta.function_call)
-        if delta.__pydantic_extra__:
-            size += self._process_extra(delta.__pydantic_extra__)
+        calls: list[ToolCallDelta] | None = fields["tool_calls"]
+        if calls:
+            size += self._add_calls(calls)
+        function_call: FunctionCallDelta | None = fields["function_call"]
+        if function_call is not None:
+            size += self._process_function_call(function_call)
+        if extra:
+            size += self._process_extra(extra)
         # Some servers send a role, and nulls for all else, with each piece of text.
-        if size or delta.tool_calls or delta.function_call is not None or delta.__pydantic_extra__:
+        if size or calls or function_call is not None or extra:
             self._rest = None
+        return size
+
+    def _add_calls(self, fragments: Sequence[ToolCallDelta]) -> int:
+        self._rest = None
+        calls = self._calls
+        size = 0
+        for fragment in fragments:
+            calls.add(fragment)
+            size += calls.added
         return size
 
     def _note_reasoning(self, delta: Delta) -> int:

@@ -55,6 +55,7 @@ _DECODER = json.JSONDecoder()
 _ABSENT = object()
 # The constructor of a NamedTuple is a Python function around this one and takes twice as long.
 _new_change: Callable[[type[JSONChange], tuple[JSONKeys, str, Any, bool]], JSONChange] = vars(tuple)["__new__"]
+_new_level: Callable[[type[_Level], tuple[Any, ...]], _Level] = vars(tuple)["__new__"]
 _new_snapshot: Callable[[type[JSONSnapshot], tuple[Any, ...]], JSONSnapshot] = vars(tuple)["__new__"]
 
 _State: TypeAlias = "dict[str, Callable[[JSONFold, list[JSONChange]], None]]"
@@ -111,20 +112,27 @@ class JSONSnapshot(NamedTuple):
     value: Any
     closed: bool
 
-    def read(self, default: Any = None) -> Any:
+    def read(self, default: Any = None, length: int | None = None) -> Any:
         """The value as far as it had come.
 
         Args:
             default: What to return if nothing had come.
+            length: How many fragments there were of the string under way, if it went on growing after this.
         """
         if self.closed:
             return self.value
-        value = _ABSENT if self.text is None else self.text.read(self.length)
+        value = _ABSENT if self.text is None else self.text.read(self.length if length is None else length)
         level = self.level
         while level is not None:
             value = _copy(level, value)
             level = level.outer
         return default if value is _ABSENT else value
+
+    def change(self, length: int) -> JSONChange:
+        """What the string under way gained with the last of so many fragments."""
+        level = self.level
+        path = () if level is None else (*level.path, level.key)
+        return JSONChange(path, "" if self.text is None else self.text.fragments[length - 1])
 
 
 class JSONFold:
@@ -139,11 +147,12 @@ class JSONFold:
         depth: How many containers are open.
         closed: Whether the value is complete.
         length: How many characters of the text have been read, up to the end of the value if more may follow it.
+        path: Where the last string is that is a value.
     """
 
     __slots__ = (
-        *("_high", "_is_key", "_level", "_max_characters", "_max_depth", "_path", "_rest", "_state", "_string"),
-        *("_value", "closed", "depth", "length"),
+        *("_high", "_is_key", "_level", "_max_characters", "_max_depth", "_pieces", "_rest", "_state", "_string"),
+        *("_value", "closed", "depth", "length", "path"),
     )
 
     def __init__(
@@ -157,13 +166,37 @@ class JSONFold:
         # The string under way, and the high surrogate at its end that waits for the low one.
         self._string: Text | None = None
         self._is_key = False
-        self._path: JSONKeys = ()
+        # The fragments of that string, if it is a value and the next one may be added as it is.
+        self._pieces: list[str] | None = None
         self._high = ""
         # What a fragment ended with that means nothing without the next one: an escape or a scalar.
         self._rest = ""
         self.depth = 0
         self.closed = False
         self.length = 0
+        self.path: JSONKeys = ()
+
+    def grow(self, fragment: str) -> bool:
+        """Go on with the next fragment, if it is a piece of a string that stands for itself, as nearly all are.
+
+        A test and an append, in 0.12 µs. To make the change and the list that ``feed`` returns takes 0.24 more, and
+        without this way it takes 0.7 in all.
+
+        Returns:
+            Whether it was one, and so the value under ``path`` gained it; else nothing was done, and it is for
+            ``feed``.
+        """
+        pieces = self._pieces
+        # Neither the end of the string nor an escape; nor control characters, which are errors, nor surrogates: none
+        # of these is printable.
+        if pieces is None or not fragment.isprintable() or '"' in fragment or "\\" in fragment or not fragment:
+            return False
+        length = self.length + len(fragment)
+        if length > self._max_characters:
+            return False
+        self.length = length
+        pieces.append(fragment)
+        return True
 
     def feed(self, fragment: str, *, more_may_follow: bool = False) -> list[JSONChange]:
         """Go on with the next fragment.
@@ -179,6 +212,9 @@ class JSONFold:
             DecodeError: The text is no JSON.
             LimitExceededError: It is too deep or too long, or a number in it is.
         """
+        if self.grow(fragment):
+            return [_new_change(JSONChange, (self.path, fragment, None, False))]
+        self._pieces = None
         changes: list[JSONChange] = []
         if self._rest:
             fragment, self._rest = self._rest + fragment, ""
@@ -187,16 +223,11 @@ class JSONFold:
             raise _too_much(
                 f"JSON text is longer than {self._max_characters} characters", "max_characters", self._max_characters
             )
-        if self._string is not None and not self._high and _says_itself(fragment):
-            # Most fragments are a piece of a string and stand for themselves: this way they cost 1.4 µs less.
-            self._string.fragments.append(fragment)
-            if not self._is_key:
-                changes.append(_new_change(JSONChange, (self._path, fragment, None, False)))
-            self.length += end
-            return changes
         while at < end and not (more_may_follow and self.closed):
             at = (self._token if self._string is None else self._in_string)(fragment, at, changes)
         self.length += at - len(self._rest)
+        if self._string is not None and not (self._is_key or self._high or self._rest):
+            self._pieces = self._string.fragments
         return changes
 
     def flush(self) -> list[JSONChange]:
@@ -232,6 +263,11 @@ class JSONFold:
 
     def _token(self, fragment: str, at: int, changes: list[JSONChange]) -> int:
         """Go on outside of strings, behind the next token; returns where to go on."""
+        # Nearly all tokens are a character, with nothing before it: the regular expression would take 0.15 µs for it.
+        act = self._state.get(fragment[at])
+        if act is not None:
+            act(self, changes)
+            return at + 1
         match = _TOKEN.match(fragment, at)
         end = match.end() if match else at
         token = match[1] if match else None
@@ -257,10 +293,22 @@ class JSONFold:
             value = loads(token)
         except ValueError:
             raise self._error("neither a number nor a word", fragment, end - len(token)) from None
-        self._complete(value, changes)
+        self._complete(value, changes, self._path_here())
 
     def _in_string(self, fragment: str, at: int, changes: list[JSONChange]) -> int:
         """Go on inside a string, to its end or that of the fragment; returns where to go on."""
+        # Nearly all pieces up to a quotation mark stand for themselves, and that mark ends the string.
+        end = fragment.find('"', at)
+        piece = fragment[at:] if end < 0 else fragment[at:end]
+        if piece.isprintable() and "\\" not in piece and not self._high:
+            if piece and self._string is not None:
+                self._string.fragments.append(piece)
+                if not self._is_key:
+                    changes.append(_new_change(JSONChange, (self.path, piece, None, False)))
+            if end < 0:
+                return len(fragment)
+            self._end_string(changes)
+            return end + 1
         match = _STRING.match(fragment, at)
         end = match.end() if match else at
         stop = fragment[end : end + 1]
@@ -286,24 +334,30 @@ class JSONFold:
             if not ends and "\ud800" <= piece[-1] <= "\udbff":
                 piece, self._high = piece[:-1], piece[-1]
             piece = without_lone_surrogates(piece)
+        self._append(piece, changes)
+
+    def _append(self, piece: str, changes: list[JSONChange]) -> None:
+        """Add to the string under way what stands for itself."""
         if piece and self._string is not None:
             self._string.fragments.append(piece)
             if not self._is_key:
-                changes.append(_new_change(JSONChange, (self._path, piece, None, False)))
+                changes.append(_new_change(JSONChange, (self.path, piece, None, False)))
 
     def _end_string(self, changes: list[JSONChange]) -> None:
-        text = "" if self._string is None else self._string.read()
+        # Joined without being kept: whoever took a snapshot of it before reads that, if at all.
+        text = "" if self._string is None else "".join(self._string.fragments)
         self._string = None
         if self._is_key:
             self._is_key = False
-            self._level = self._level and self._level._replace(key=text)
+            outer, path, node, size, _ = cast("_Level", self._level)  # only in an object a name is expected
+            self._level = _new_level(_Level, (outer, path, node, size, text))
             self._state = self._COLON
         else:
-            self._complete(text, changes)
+            self._complete(text, changes, self.path)
 
     def _begin_string(self, _: list[JSONChange]) -> None:
         self._string = Text()
-        self._path = self._path_here()
+        self.path = self._path_here()
 
     def _begin_key(self, _: list[JSONChange]) -> None:
         self._string = Text()
@@ -318,7 +372,7 @@ class JSONFold:
     def _begin(self, node: list[Any] | _Members, key: str | int, state: _State) -> None:
         if self.depth >= self._max_depth:
             raise _too_much(f"JSON is nested deeper than {self._max_depth} levels", "max_depth", self._max_depth)
-        self._level = _Level(self._level, self._path_here(), node, 0, key)
+        self._level = _new_level(_Level, (self._level, self._path_here(), node, 0, key))
         self.depth += 1
         self._state = state
 
@@ -327,7 +381,7 @@ class JSONFold:
         level = cast("_Level", self._level)
         self._level = level.outer
         self.depth -= 1
-        self._complete(level.node if isinstance(level.node, list) else level.node.last, changes)
+        self._complete(level.node if isinstance(level.node, list) else level.node.last, changes, level.path)
 
     def _expect_key(self, _: list[JSONChange]) -> None:
         self._state = self._KEY
@@ -335,25 +389,25 @@ class JSONFold:
     def _expect_value(self, _: list[JSONChange]) -> None:
         self._state = self._VALUE
 
-    def _complete(self, value: Any, changes: list[JSONChange]) -> None:
+    def _complete(self, value: Any, changes: list[JSONChange], path: JSONKeys) -> None:
         """Put a value into the container that it is in."""
         level = self._level
-        changes.append(_new_change(JSONChange, (self._path_here(), "", value, True)))
+        changes.append(_new_change(JSONChange, (path, "", value, True)))
         if level is None:
             self._value = value
             self.closed = True
             self._state = self._NOTHING
             return
-        outer, path, node, count, key = level
+        outer, around, node, count, key = level
         count += 1
         if isinstance(node, list):
             node.append(value)
-            self._level = _Level(outer, path, node, count, count)
+            self._level = _new_level(_Level, (outer, around, node, count, count))
             self._state = self._AFTER_ELEMENT
         else:
             node.pairs.append((str(key), value))
             node.last[str(key)] = value
-            self._level = _Level(outer, path, node, count, "")
+            self._level = _new_level(_Level, (outer, around, node, count, ""))
             self._state = self._AFTER_MEMBER
 
     def _path_here(self) -> JSONKeys:
@@ -379,14 +433,6 @@ class JSONFold:
     _COLON: ClassVar[_State] = {":": _expect_value}
     _AFTER_MEMBER: ClassVar[_State] = {",": _expect_key, "}": _end}
     _NOTHING: ClassVar[_State] = {}
-
-
-def _says_itself(fragment: str) -> bool:
-    """Whether a piece of a string, which is not empty, has neither its end nor an escape in it.
-
-    Nor control characters, which are errors, nor surrogates: none of these is printable.
-    """
-    return bool(fragment) and fragment.isprintable() and '"' not in fragment and "\\" not in fragment
 
 
 def _copy(level: _Level, value: Any) -> list[Any] | dict[str, Any]:

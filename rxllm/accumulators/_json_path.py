@@ -12,9 +12,10 @@ True
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any
 
-from rxllm.models import JSONChange
 from rxllm.models._progress import JSONKeys
 
 __all__ = ["JSONPath", "PathFilter"]
@@ -30,28 +31,27 @@ class JSONPath:
         pattern: The path.
 
     Attributes:
+        into_array: Whether it begins with an element.
         pattern: The path as it was given.
 
     Raises:
         ValueError: It is none, or more than is known here.
     """
 
-    __slots__ = ("_steps", "pattern")
+    __slots__ = ("_fixed", "_length", "_pick", "into_array", "pattern")
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
-        self._steps: tuple[str | int | None, ...] = tuple(_steps(pattern))
-
-    @property
-    def into_array(self) -> bool:
-        """Whether it begins with an element."""
-        return bool(self._steps) and not isinstance(self._steps[0], str)
+        steps = _steps(pattern)
+        self.into_array = bool(steps) and not isinstance(steps[0], str)
+        self._length = len(steps)
+        places = [place for place, step in enumerate(steps) if step is not None]
+        self._pick: Callable[[Sequence[Any]], Any] = itemgetter(*places) if places else itemgetter(slice(0))
+        self._fixed = self._pick(tuple(steps))
 
     def matches(self, path: JSONKeys) -> bool:
         """Whether a value is under this path."""
-        return len(path) == len(self._steps) and all(
-            step is None or step == key for step, key in zip(self._steps, path, strict=True)
-        )
+        return len(path) == self._length and self._pick(path) == self._fixed
 
 
 class PathFilter:
@@ -59,22 +59,26 @@ class PathFilter:
 
     Args:
         paths: The paths.
+
+    Attributes:
+        path: Of which value that was asked last.
+        found: What the answer was.
     """
 
-    __slots__ = ("_found", "_path", "_paths")
+    __slots__ = ("_paths", "found", "path")
 
     def __init__(self, paths: Sequence[JSONPath]) -> None:
         self._paths = paths
-        self._path: JSONKeys | None = None
-        self._found: list[str] = []
+        self.path: JSONKeys | None = None
+        self.found: list[str] = []
 
-    def patterns(self, change: JSONChange) -> list[str]:
-        """The paths that a change is under, in the order in which they were given."""
-        # The deltas of a string have one path object: a long string is compared once.
-        if change.path is not self._path:
-            self._path = change.path
-            self._found = [path.pattern for path in self._paths if path.matches(change.path)]
-        return self._found
+    def patterns(self, path: JSONKeys) -> list[str]:
+        """The paths that a value is under, in the order in which they were given."""
+        # The pieces of a string have one path object: a long string is compared once.
+        if path is not self.path:
+            self.path = path
+            self.found = [each.pattern for each in self._paths if each.matches(path)]
+        return self.found
 
 
 def _steps(pattern: str) -> list[str | int | None]:

@@ -8,13 +8,14 @@ access to any attribute, and from then on is one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import BaseModel
 
 from rxllm.accumulators._choice import ChoiceState, without_names_of
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.models import ChatCompletion, FinishReason, Usage
+from rxllm.models._unread import Unread
 
 __all__ = ["Snapshot", "StreamState"]
 
@@ -63,6 +64,20 @@ class StreamState(NamedTuple):
         }
         return ChatCompletion.model_validate({**without_names_of(ChatCompletion, self.extra), **fields})
 
+    def grown(self, length: int, beside: Unread | None, position: int) -> StreamState:
+        """The answer once it had grown, in the content of its only choice.
+
+        Args:
+            length: How far the content had grown.
+            beside: Whose strings are those of the extra fields by then.
+            position: How many chunks there were, less one.
+        """
+        extra = self.extra
+        if beside is not None:
+            extra = {**extra, **dict(zip(beside.shape.beside, beside.beside, strict=True))}
+        (choice,) = self.choices
+        return self._replace(choices=[choice._replace(length=length)], extra=extra, position=position)
+
     def _is_complete(self, *, ended: bool) -> bool:
         reasons = [choice.rest.finish_reason for choice in self.choices]
         return FinishReason.ERROR not in reasons and (ended or (bool(reasons) and all(reasons)))
@@ -75,19 +90,22 @@ class Snapshot(ChatCompletion, defer_build=True):
     ``__dict__`` of its own it would cost 0.25 µs more.
     """
 
-    @classmethod
-    def of(cls, state: StreamState) -> ChatCompletion:
-        """The snapshot of a state."""
-        snapshot = _new(cls)
-        _put_state(snapshot, state)
+    @staticmethod
+    def of(
+        state: StreamState, length: int | None = None, beside: Unread | None = None, position: int = 0
+    ) -> ChatCompletion:
+        """The snapshot of a state, or of one that has grown if a length is given: see ``StreamState.grown``."""
+        snapshot = _new(Snapshot)
+        _put_state(snapshot, (state, length, beside, position))
         return snapshot
 
     def __getattribute__(self, name: str) -> Any:
         """Become a ``ChatCompletion``, and look there."""
-        state = _state_of(self)
+        kept = _state_of(self)
         # A copy has been filled by who copied it.
-        if isinstance(state, StreamState):
-            completion = state.completion()
+        if isinstance(kept, tuple):
+            state, length, beside, position = kept
+            completion = (state if length is None else state.grown(length, beside, position)).completion()
             for slot in _SLOTS:
                 object.__setattr__(self, slot, getattr(completion, slot))
         object.__setattr__(self, "__class__", ChatCompletion)
@@ -95,5 +113,6 @@ class Snapshot(ChatCompletion, defer_build=True):
 
 
 _new: Callable[[type[ChatCompletion]], ChatCompletion] = vars(object)["__new__"]
-_put_state: Callable[[ChatCompletion, StreamState], None] = vars(BaseModel)["__pydantic_private__"].__set__
-_state_of: Callable[[ChatCompletion], object] = vars(BaseModel)["__pydantic_private__"].__get__
+_Kept: TypeAlias = tuple[StreamState, int | None, Unread | None, int]
+_put_state: Callable[[ChatCompletion, _Kept], None] = vars(BaseModel)["__pydantic_private__"].__set__
+_state_of: Callable[[ChatCompletion], _Kept | dict[str, Any] | None] = vars(BaseModel)["__pydantic_private__"].__get__

@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rxllm.accumulators._choice import ChoiceFold, keep_last
+from rxllm.accumulators._choice import ChoiceFold, ChoiceState, keep_last
 from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._snapshot import Snapshot, StreamState
-from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, check_fields
+from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, NOWHERE, check_fields
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
 from rxllm.models import ChatCompletion, Message, StreamChoice, StreamChunk, Usage
-from rxllm.models._unread import Shape, Unread, UnreadChunk, unread
+from rxllm.models._unread import Shape, Unread, UnreadChunk, known_of
 
 __all__ = ["StreamAccumulator"]
 
@@ -53,8 +53,8 @@ class StreamAccumulator:
     """
 
     __slots__ = (
-        *("_beside", "_beside_size", "_characters", "_choices", "_extra", "_extra_is_shared", "_head", "_log"),
-        *("_max_characters", "_max_choices", "_max_tool_calls", "_shape", "_usage", "_wanted"),
+        *("_beside", "_beside_size", "_characters", "_choices", "_extra", "_extra_is_shared", "_head", "_last", "_log"),
+        *("_grow", "_max_characters", "_max_choices", "_max_tool_calls", "_shape", "_usage", "_wanted"),
     )
 
     def __init__(
@@ -78,10 +78,14 @@ class StreamAccumulator:
         # With a state: then it changes no more, and a copy of it is gone on with. So it is with the head.
         self._extra_is_shared = False
         self._characters = 0
+        # What the last chunk has in common with those that nobody need read, and what takes their texts.
         self._shape: Shape | None = None
+        self._grow = NOWHERE
         # The extra fields of the last chunk that was not taken in full, while they are not among the others yet.
         self._beside: Unread | None = None
         self._beside_size = 0
+        # The state of the last snapshot, and its only choice, until more changes than ``StreamState.grown`` says.
+        self._last: tuple[StreamState, ChoiceState, ChoiceFold] | None = None
 
     def process_chunk(self, chunk: StreamChunk) -> None:
         """Take the next chunk.
@@ -96,15 +100,16 @@ class StreamAccumulator:
                 thousand unknown fields in one object.
         """
         self._log.position += 1
-        shape: Shape | None = None
-        if type(chunk) is UnreadChunk:
-            shape = self._take_text(chunk)
-            if shape is not None and shape is self._shape:
-                return
+        known = known_of(chunk) if type(chunk) is UnreadChunk else None
+        if known is not None and known.shape is self._shape:
+            self._take_unread(known)
+            return
         self._shape = None
         if self._beside is not None:
             self._settle(self._beside)
-        for choice in chunk.choices:
+        # The fields of a model are read from where they are: an attribute takes twice as long.
+        fields = chunk.__dict__
+        for choice in fields["choices"]:
             fold = self._choices.get(choice.index) or self._begin(choice)
             self._characters += fold.process(choice)
         if chunk.__pydantic_extra__:
@@ -112,32 +117,35 @@ class StreamAccumulator:
         if self._characters > self._max_characters:
             raise self._too_long()
         if self._wanted:
-            self._take_head(chunk)
-        if chunk.usage is not None:
-            self._take_usage(chunk.usage)
-        if shape is not None:
+            self._take_head(fields)
+        if fields["usage"] is not None:
+            self._take_usage(fields["usage"])
+        if known is not None and known.shape.grows:
+            self._expect(known.shape)
+
+    def _expect(self, shape: Shape) -> None:
+        """Take nothing but the text of the chunks that follow and are like the one that was just taken in full."""
+        grow = self._choices[shape.choice].grower(shape.grows)
+        if grow is not None:
             self._shape = shape
+            self._grow = grow
             self._beside_size = sum(len(self._extra[name]) for name in shape.beside)
 
-    def _take_text(self, chunk: StreamChunk) -> Shape | None:
-        """Take a chunk that nobody has read, if one of its shape was the last; returns that shape, if it is plain.
+    def _take_unread(self, known: Unread) -> None:
+        """Take a chunk that nobody has read, of the shape of the one before.
 
-        The first of its shape is taken in full; of those that follow, until another comes, only the text is new.
+        Above an empty ``map`` a fragment of a call takes 0.4 µs so, and took 8.2 when it had to be read for it.
         """
-        known = unread(chunk)
-        if known is None or not known.shape.is_plain:
-            return None
-        shape = known.shape
-        if shape is self._shape:
-            self._characters += self._choices[shape.choice].add_text(known.text)
-            if shape.beside:
-                self._beside = known
-                size = sum(map(len, known.beside))
-                self._characters += size - self._beside_size
-                self._beside_size = size
-            if self._characters > self._max_characters:
-                raise self._too_long()
-        return shape
+        text = known.text
+        self._grow(text)
+        self._characters += len(text)
+        if known.beside:
+            self._beside = known
+            size = sum(map(len, known.beside))
+            self._characters += size - self._beside_size
+            self._beside_size = size
+        if self._characters > self._max_characters:
+            raise self._too_long()
 
     def _settle(self, beside: Unread) -> None:
         """Keep the extra fields that were put off: they are counted already."""
@@ -147,6 +155,7 @@ class StreamAccumulator:
         self._beside = None
 
     def _keep_extra(self, extra: Mapping[str, Any]) -> None:
+        self._last = None
         if self._extra_is_shared:
             self._extra = self._extra.copy()
             self._extra_is_shared = False
@@ -201,7 +210,19 @@ class StreamAccumulator:
             The same as ``partial()``, but ``complete`` once every choice has finished; at the cost of what changed
             since the last snapshot: it is put together when it is read, as it was when it was taken.
         """
-        return Snapshot.of(self._state())
+        last = self._last
+        if last is not None:
+            # Only content has come, nearly always. To say how far it has grown takes 0.5 µs less than another state.
+            state, choice, fold = last
+            log = self._log
+            length = fold.length_since(choice)
+            if length is not None and len(log.repairs) == state.repairs:
+                return Snapshot.of(state, length, self._beside, log.position)
+        state = self._state()
+        if len(self._choices) == 1:
+            (fold,) = self._choices.values()
+            self._last = (state, state.choices[0], fold)
+        return Snapshot.of(state)
 
     def _state(self) -> StreamState:
         if self._beside is not None:
@@ -228,17 +249,21 @@ class StreamAccumulator:
                 limit="max_choices",
                 maximum=self._max_choices,
             )
+        self._last = None
         fold = self._choices[choice.index] = ChoiceFold(choice.index, self._log, self._max_tool_calls)
         return fold
 
-    def _take_head(self, chunk: StreamChunk) -> None:
+    def _take_head(self, fields: Mapping[str, Any]) -> None:
+        before = self._head
         for name in self._wanted:
-            value: str | float | None = getattr(chunk, name)
+            value: str | float | None = fields[name]
             if value:
                 self._head = {**self._head, name: value}
                 self._wanted = tuple(each for each in self._wanted if each != name)
             elif value is not None and name not in self._head:
                 self._head = {**self._head, name: value}
+        if self._head is not before:
+            self._last = None
 
     def _take_usage(self, usage: Usage) -> None:
         if not usage.__pydantic_fields_set__:
@@ -249,6 +274,7 @@ class StreamAccumulator:
             if self._usage != usage:
                 self._log.add("usage-replaced", None, self._usage, usage)
         self._usage = usage
+        self._last = None
 
 
 def _counts_something(usage: Usage | None) -> bool:

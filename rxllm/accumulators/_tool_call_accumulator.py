@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rxllm.accumulators._repairs import OnRepair, RepairLog
-from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, GrowingCall, ToolCallFold
+from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, NOWHERE, GrowingCall, ToolCallFold
 from rxllm.exceptions import RepairError, ToolCallError, excerpt
-from rxllm.models import FinishReason, IncompleteToolCall, StreamChoice, StreamChunk, ToolCall
-from rxllm.models._unread import is_plain_text
+from rxllm.models import FinishReason, IncompleteToolCall, StreamChoice, StreamChunk, ToolCall, ToolCallDelta
+from rxllm.models._unread import Shape, UnreadChunk, known_of
 
 __all__ = ["ToolCallAccumulator"]
 
@@ -36,7 +36,7 @@ class ToolCallAccumulator:
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
     """
 
-    __slots__ = ("_cut", "_eager", "_error", "_failed", "_folds", "_log", "_max_tool_calls")
+    __slots__ = ("_cut", "_eager", "_error", "_failed", "_folds", "_grow", "_log", "_max_tool_calls", "_shape")
 
     def __init__(
         self,
@@ -53,6 +53,9 @@ class ToolCallAccumulator:
         self._failed: set[int] = set()
         self._cut: set[int] = set()
         self._error: RepairError | ToolCallError | None = None
+        # What the last chunk with a call has in common with those that nobody need read, and what takes their texts.
+        self._shape: Shape | None = None
+        self._grow = NOWHERE
 
     def process_chunk(self, chunk: StreamChunk) -> list[ToolCall]:
         """Take the next chunk.
@@ -70,21 +73,56 @@ class ToolCallAccumulator:
             RepairError: ``strict``, and something had to be put right; as above.
             LimitExceededError: There are too many calls.
         """
-        self._raise_pending()
+        if self._error is not None:
+            self._raise_pending()
         self._log.position += 1
-        if is_plain_text(chunk):
+        known = known_of(chunk) if type(chunk) is UnreadChunk else None
+        if known is None or not known.shape.grows:
+            return self._take(chunk)
+        shape = known.shape
+        if shape is self._shape:
+            self._grow(known.text)
             return []
+        if shape.grows != "arguments":
+            return []  # text is no call and no end
+        ready = self._take(chunk)
+        self._expect(shape)
+        return ready
+
+    def _take(self, chunk: StreamChunk) -> list[ToolCall]:
+        """Take a chunk in full."""
+        self._shape = None
         ready: list[GrowingCall] = []
         try:
             for choice in chunk.choices:
-                if choice.delta.tool_calls:
-                    ready += self._add(choice)
-                if choice.finish_reason:
+                # The fields of a model are read from where they are: an attribute takes twice as long.
+                fields = choice.__dict__
+                fragments: list[ToolCallDelta] | None = fields["delta"].tool_calls
+                if fragments:
+                    fold = self._folds.get(fields["index"]) or self._begin(fields["index"])
+                    if self._eager:
+                        ready += _add_eagerly(fold, fragments)
+                    else:
+                        for fragment in fragments:
+                            fold.add(fragment)
+                if fields["finish_reason"]:
                     ready += self._end(choice)
         except (RepairError, ToolCallError) as error:
             # Choices before that one may have ended.
             self._error = error
-        return self._emit(ready) if ready or self._error else []
+        return self._emit(ready) if ready or self._error is not None else []
+
+    def _expect(self, shape: Shape) -> None:
+        """Take nothing but the arguments of the chunks that follow and are like the one that was just taken in full.
+
+        Above an empty ``map`` a fragment takes 0.3 µs so, and took 7.9 when it had to be read for it.
+        """
+        fold = self._folds[shape.choice]
+        call = fold.expected
+        # Eagerly, all but the last call may be closed by a fragment, and are ready then.
+        if call is not None and (not self._eager or call is fold.calls[-1]):
+            self._shape = shape
+            self._grow = call.append
 
     def finish(self) -> list[ToolCall]:
         """Take note that the stream ended in good order, so that all calls are finished.
@@ -108,18 +146,9 @@ class ToolCallAccumulator:
         """What there is of the calls that were not given away."""
         return [call.state.incomplete() for _, fold in sorted(self._folds.items()) for call in _left(fold)]
 
-    def _add(self, choice: StreamChoice) -> list[GrowingCall]:
-        """Place the fragments of a choice; returns the calls that are ready before its end."""
-        fold = self._folds.get(choice.index)
-        if fold is None:
-            fold = self._folds[choice.index] = ToolCallFold(choice.index, self._log, self._max_tool_calls)
-        touched = fold.calls[-1:]
-        touched += [call for each in choice.delta.tool_calls or () if (call := fold.add(each)) is not None]
-        if not self._eager:
-            return []
-        last = fold.calls[-1] if fold.calls else None
-        # Only what was touched, or was the last one until now, can have become ready.
-        return [call for call in dict.fromkeys(touched) if call is not last and call.closed and not call.emitted]
+    def _begin(self, choice: int) -> ToolCallFold:
+        fold = self._folds[choice] = ToolCallFold(choice, self._log, self._max_tool_calls)
+        return fold
 
     def _end(self, choice: StreamChoice) -> list[GrowingCall]:
         if choice.finish_reason == FinishReason.ERROR:
@@ -155,6 +184,15 @@ class ToolCallAccumulator:
                 self._error = error
                 break
         return growing[: len(calls)], calls
+
+
+def _add_eagerly(fold: ToolCallFold, fragments: Sequence[ToolCallDelta]) -> list[GrowingCall]:
+    """Place the fragments of a choice; returns the calls that are ready before its end."""
+    touched = fold.calls[-1:]
+    touched += [call for each in fragments if (call := fold.add(each)) is not None]
+    last = fold.calls[-1] if fold.calls else None
+    # Only what was touched, or was the last one until now, can have become ready.
+    return [call for call in dict.fromkeys(touched) if call is not last and call.closed and not call.emitted]
 
 
 def _left(fold: ToolCallFold) -> list[GrowingCall]:

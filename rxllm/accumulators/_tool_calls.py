@@ -23,6 +23,7 @@ the question comes up.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -33,16 +34,19 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._size import size_of
 from rxllm.accumulators._text import Text
 from rxllm.exceptions import LimitExceededError, ToolCallError, excerpt
-from rxllm.models import FunctionCall, IncompleteToolCall, ToolCall, ToolCallDelta
+from rxllm.models import FunctionCall, FunctionCallDelta, IncompleteToolCall, ToolCall, ToolCallDelta
 from rxllm.models._json import is_object
 
-__all__ = ["MAX_FIELDS", "MAX_TOOL_CALLS", "CallState", "GrowingCall", "ToolCallFold", "check_fields"]
+__all__ = ["MAX_FIELDS", "MAX_TOOL_CALLS", "NOWHERE", "CallState", "GrowingCall", "ToolCallFold", "check_fields"]
 
 MAX_TOOL_CALLS = 1024
 """How many calls a choice may have by default."""
 
 MAX_FIELDS = 1000
 """How many fields that no model names one object may have, so that copying them is no matter."""
+
+NOWHERE: Callable[[str], None] = deque[str](maxlen=0).append
+"""Where pieces of text go before any are expected."""
 
 _DECODER = json.JSONDecoder()
 # The constructor of a NamedTuple is a Python function around this one. Without it a fragment costs 0.3 µs less.
@@ -97,15 +101,19 @@ class CallState(NamedTuple):
             {**self.extra, "id": self._call_id(log), "type": self.type or "function", "function": function}
         )
 
-    def incomplete(self) -> IncompleteToolCall:
-        """What there is of the call."""
+    def incomplete(self, length: int | None = None) -> IncompleteToolCall:
+        """What there is of the call.
+
+        Args:
+            length: How many fragments of the arguments there were, if more had come than when this was noted.
+        """
         return IncompleteToolCall.model_validate(
             {
                 **self.extra,
                 "index": self.number,
                 "id": self.id or None,
                 "name": self.name or None,
-                "arguments": self.text.read(self.length),
+                "arguments": self.text.read(self.length if length is None else length),
             }
         )
 
@@ -138,12 +146,13 @@ class GrowingCall:
         emitted: Whether the call was given away as finished; nothing may come for it any more.
         began: In which item of the stream it began.
         named_again: Whether its name came once more, alone, after its arguments had closed.
+        noted: The call as ``state`` last said it, if nothing but its arguments has changed since.
         index: ``number`` of its ``CallState``, which describes the others.
     """
 
     __slots__ = (
-        *("_scan", "_scanned", "_state", "began", "choice", "emitted", "extra", "function_extra"),
-        *("id", "index", "name", "named_again", "serial", "text", "type"),
+        *("_scan", "_scanned", "began", "choice", "emitted", "extra", "function_extra", "id", "index", "name"),
+        *("named_again", "noted", "serial", "text", "type"),
     )
 
     def __init__(self, choice: int, serial: int, index: int, began: int) -> None:
@@ -161,7 +170,7 @@ class GrowingCall:
         self.named_again = False
         self._scan = JSONScan()
         self._scanned = 0
-        self._state: CallState | None = None
+        self.noted: CallState | None = None
 
     @property
     def closed(self) -> bool:
@@ -175,8 +184,8 @@ class GrowingCall:
     @property
     def state(self) -> CallState:
         """The call as it is now; the same object until it changes."""
-        if self._state is None:
-            self._state = _new_state(
+        if self.noted is None or self.noted.length != len(self.text.fragments):
+            self.noted = _new_state(
                 CallState,
                 (
                     self.choice,
@@ -191,18 +200,18 @@ class GrowingCall:
                     self.function_extra,
                 ),
             )
-        return self._state
+        return self.noted
 
     def append(self, arguments: str) -> None:
         """Add a fragment of the arguments."""
         if self.emitted and arguments.strip():
             raise self._late("arguments", arguments)
-        self.text.fragments.append(arguments)
-        self._state = None
+        if arguments:
+            self.text.fragments.append(arguments)
 
     def describe(self, call_id: str, name: str, fragment: ToolCallDelta, log: RepairLog) -> int:
         """Add what a fragment says of the call besides its arguments; returns how many characters that were."""
-        self._state = None
+        self.noted = None
         before = (self.id, self.name, self.extra, self.function_extra)
         if call_id:
             self._identify(call_id, log)
@@ -259,18 +268,22 @@ class ToolCallFold:
         max_tool_calls: How many calls there may be.
 
     Attributes:
+        added: How many characters the last fragment added, with all that it said of its call.
         calls: The calls, in the order in which they began.
-        characters: How much text they have, with all that was sent of them.
+        last: The call that the last fragment went to.
+        piece: The arguments of the last fragment.
     """
 
     __slots__ = (
-        *("_by_id", "_by_index", "_choice", "_log", "_max_tool_calls", "_next_index", "_open", "_ranks", "_states"),
-        *("_touched", "calls", "characters"),
+        *("_by_id", "_by_index", "_choice", "_is_news", "_log", "_max_tool_calls", "_next_index", "_open", "_ranks"),
+        *("_states", "_touched", "added", "calls", "last", "piece"),
     )
 
     def __init__(self, choice: int, log: RepairLog, max_tool_calls: int) -> None:
+        self.added = 0
         self.calls: list[GrowingCall] = []
-        self.characters = 0
+        self.last: GrowingCall | None = None
+        self.piece = ""
         self._choice = choice
         self._log = log
         self._max_tool_calls = max_tool_calls
@@ -278,9 +291,12 @@ class ToolCallFold:
         self._by_index: dict[int, GrowingCall] = {}
         self._next_index = 0
         self._open: list[GrowingCall] = []
+        # The calls that changed since their states were asked for, but for the last.
         self._touched: set[GrowingCall] = set()
         self._states: list[CallState] = []
         self._ranks: dict[int, int] = {}
+        # Whether the last fragment had an identifier that was new. When it comes again, that is to be noted.
+        self._is_news = False
 
     def add(self, fragment: ToolCallDelta) -> GrowingCall | None:
         """Place a fragment.
@@ -295,17 +311,46 @@ class ToolCallFold:
             ToolCallError: It fits nowhere, or comes for a call that was given away.
             LimitExceededError: There are too many calls.
         """
+        # Nearly all fragments are a piece of the arguments of the call at their index: this way one takes 0.3 µs, and
+        # by way of all the rules 0.75.
+        fields = fragment.__dict__
+        function: FunctionCallDelta | None = fields["function"]
+        if function is not None and fields["id"] is None and not fields["type"] and function.name is None:
+            call = self._by_index.get(fields["index"])
+            arguments = function.arguments
+            if (
+                call is not None
+                and not call.named_again
+                and not call.emitted
+                and type(arguments) is str
+                and not fragment.__pydantic_extra__
+                and not function.__pydantic_extra__
+            ):
+                if call is not self.last:
+                    self._touch(call)
+                if arguments:
+                    call.text.fragments.append(arguments)
+                self.piece = arguments
+                self.added = len(arguments)
+                self._is_news = False
+                return call
+        return self._add(fragment)
+
+    def _add(self, fragment: ToolCallDelta) -> GrowingCall | None:
+        """Place a fragment of whatever kind: see ``add``."""
         if fragment.function is None and fragment.__pydantic_extra__:
             fragment = _with_custom_as_function(fragment)
         function = fragment.function
         name = "" if function is None else self._unless_blank("name", function.name)
         call_id = self._unless_blank("id", fragment.id)
         arguments = "" if function is None else self.text_of(function.arguments)
+        self.added = 0
+        self._is_news = bool(call_id) and call_id not in self._by_id
         call = self._place(fragment.index, call_id, name, arguments)
+        self._touch(call)
         if call is None:
             self._log.add("empty-fragment-ignored", self._choice, fragment.index, None)
             return None
-        self._touched.add(call)
         if (
             call_id
             or name
@@ -313,13 +358,29 @@ class ToolCallFold:
             or fragment.__pydantic_extra__
             or (function and function.__pydantic_extra__)
         ):
-            self.characters += call.describe(call_id, name, fragment, self._log)
+            self.added = call.describe(call_id, name, fragment, self._log)
             if call_id:
                 self._by_id.setdefault(call_id, call)
-        if arguments:
-            call.append(arguments)
-            self.characters += len(arguments)
+        call.append(arguments)
+        self.piece = arguments
+        self.added += len(arguments)
         return call
+
+    def _touch(self, call: GrowingCall | None) -> None:
+        """Note which call changes: the last one may go on changing without a word, see ``expected``."""
+        if self.last is not None:
+            self._touched.add(self.last)
+        self.last = call
+
+    @property
+    def expected(self) -> GrowingCall | None:
+        """The call that further fragments go to that are like the last one but for its arguments.
+
+        That was one of those whose ``Shape`` grows by arguments. ``add`` would do nothing with such fragments but to
+        append them to the call. ``None`` if it would, if it depends on the arguments to which call they go, or if there
+        is none.
+        """
+        return None if self.last is None or self.last.named_again or self._is_news else self.last
 
     def states(self) -> tuple[CallState, ...]:
         """The calls as they are now, in order of their index; costs what changed since the last time."""
@@ -328,6 +389,8 @@ class ToolCallFold:
             self._states = [call.state for call in ordered]
             self._ranks = {call.serial: rank for rank, call in enumerate(ordered)}
         else:
+            if self.last is not None:
+                self._touched.add(self.last)
             for call in self._touched:
                 self._states[self._ranks[call.serial]] = call.state
         self._touched.clear()

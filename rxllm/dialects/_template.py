@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from json import decoder
 from typing import cast
 
@@ -122,50 +123,41 @@ def _between(pieces: Sequence[str], literals: Sequence[str], holes: Sequence[int
 def _filler(between: Sequence[str], shape: Shape) -> Callable[[str], StreamChunk | None]:
     # A literal is scanned from behind its quotation mark.
     head, *rest = [f'{piece}"' for piece in between[:-1]] + [between[-1]]
-    return _fill_hole(head, rest[0], shape) if len(rest) == 1 else _fill_holes(head, rest, shape)
+    # A stream keeps it, and a partial is fewer objects to the garbage collector than a closure.
+    return partial(_fill_hole, head, rest[0], shape) if len(rest) == 1 else partial(_fill_holes, head, rest, shape)
 
 
-def _fill_hole(head: str, tail: str, shape: Shape) -> Callable[[str], StreamChunk | None]:
+def _fill_hole(head: str, tail: str, shape: Shape, text: str) -> StreamChunk | None:
     """For a single hole, which is usual: in 0.75 µs, where ``_fill_holes`` takes 0.85."""
-    start = len(head)
-
-    def fill(text: str) -> StreamChunk | None:
-        if not text.startswith(head):
+    if not text.startswith(head):
+        return None
+    try:
+        string, end = _scan(text, len(head), True)  # noqa: FBT003 - takes no names
+        if text[end:] != tail:
             return None
-        try:
-            string, end = _scan(text, start, True)  # noqa: FBT003 - takes no names
-            if text[end:] != tail:
+        if not string.isascii():
+            string.encode()  # half a surrogate pair is no text, and raises
+    except ValueError:
+        return None
+    return UnreadChunk.of(_new_tuple(Unread, (shape, text, string, ())))
+
+
+def _fill_holes(head: str, rest: Sequence[str], shape: Shape, text: str) -> StreamChunk | None:
+    if not text.startswith(head):
+        return None
+    position = len(head)
+    strings: list[str] = []
+    try:
+        for piece in rest:
+            string, position = _scan(text, position, True)  # noqa: FBT003 - takes no names
+            if not text.startswith(piece, position):
                 return None
+            position += len(piece)
             if not string.isascii():
                 string.encode()  # half a surrogate pair is no text, and raises
-        except ValueError:
-            return None
-        return UnreadChunk.of(_new_tuple(Unread, (shape, text, string, ())))
-
-    return fill
-
-
-def _fill_holes(head: str, rest: Sequence[str], shape: Shape) -> Callable[[str], StreamChunk | None]:
-    start, place = len(head), shape.text
-
-    def fill(text: str) -> StreamChunk | None:
-        if not text.startswith(head):
-            return None
-        position = start
-        strings: list[str] = []
-        try:
-            for piece in rest:
-                string, position = _scan(text, position, True)  # noqa: FBT003 - takes no names
-                if not text.startswith(piece, position):
-                    return None
-                position += len(piece)
-                if not string.isascii():
-                    string.encode()  # half a surrogate pair is no text, and raises
-                strings.append(string)
-        except ValueError:
-            return None
-        if position != len(text):
-            return None
-        return UnreadChunk.of(_new_tuple(Unread, (shape, text, strings.pop(place), tuple(strings))))
-
-    return fill
+            strings.append(string)
+    except ValueError:
+        return None
+    if position != len(text):
+        return None
+    return UnreadChunk.of(_new_tuple(Unread, (shape, text, strings.pop(shape.text), tuple(strings))))

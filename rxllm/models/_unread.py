@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel
 
-from rxllm.models._chunk import StreamChoice, StreamChunk
+from rxllm.models._chunk import StreamChoice, StreamChunk, ToolCallDelta
 from rxllm.models._json import is_list
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "UnreadChunk",
     "copy_unread",
     "is_plain_text",
+    "known_of",
     "shape_of",
     "text_of",
     "unread",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 _CONTENT = "content"
+_ARGUMENTS = "arguments"
 _TEXTS = (_CONTENT, "reasoning_content", "reasoning", "refusal")
 
 _validate = StreamChunk.__pydantic_validator__.validate_json
@@ -59,12 +61,17 @@ class Shape(NamedTuple):
         is_plain: Whether to take one is to append its text to the content of that choice, once one was taken in full.
         text: Which of the strings is the text: of the content, the reasoning, a call's arguments.
         beside: The extra fields of the chunk that the other strings are, in their order.
+        grows: The field of the delta that is all that grows, and whose piece the text is: ``"content"`` if it is plain,
+            else one of the reasoning or the refusal, or ``"arguments"`` of its only call; ``""`` if more may grow.
+        change: What an operator has put off until the chunk is read, and does to it then.
     """
 
     choice: int
     is_plain: bool
     text: int
     beside: tuple[str, ...]
+    grows: str = ""
+    change: Callable[[StreamChunk], None] | None = None
 
 
 class Unread(NamedTuple):
@@ -91,6 +98,8 @@ class UnreadChunk(StreamChunk, defer_build=True):
         unread = _get_private(self)
         if unread is not None:  # else another thread is just here
             chunk = _validate(unread.json)
+            if unread.shape.change is not None:
+                unread.shape.change(chunk)
             _set_fields(self, chunk.__dict__)
             _set_known(self, chunk.__pydantic_fields_set__)
             _set_extra(self, chunk.__pydantic_extra__)
@@ -105,6 +114,10 @@ class UnreadChunk(StreamChunk, defer_build=True):
         chunk = object.__new__(UnreadChunk)
         _set_private(chunk, unread)
         return chunk
+
+
+known_of = cast("Callable[[StreamChunk], Unread | None]", _get_private)
+"""What an ``UnreadChunk`` is made of: ``unread`` in half the time, for who knows the class already."""
 
 
 def unread(chunk: StreamChunk) -> Unread | None:
@@ -137,13 +150,12 @@ def is_plain_text(chunk: StreamChunk) -> bool:
 
 def text_of(chunk: StreamChunk, choice: int = 0) -> str:
     """The text that a choice gained with a chunk, ``""`` if it gained none; the chunk stays unread if it is."""
-    known = unread(chunk)
-    if known is not None and known.shape.is_plain:
-        return known.text if known.shape.choice == choice else ""
+    if type(chunk) is UnreadChunk and (known := known_of(chunk)) is not None and known.shape.grows:
+        return known.text if known.shape.is_plain and known.shape.choice == choice else ""
     choices = chunk.choices
     # Of one choice that is the same as of several, in a fifth of the time.
-    if len(choices) == 1 and choices[0].index == choice:
-        return choices[0].delta.content or ""
+    if len(choices) == 1 and (only := choices[0]).index == choice:
+        return only.delta.content or ""
     return "".join(each.delta.content or "" for each in choices if each.index == choice)
 
 
@@ -162,8 +174,8 @@ def shape_of(chunk: StreamChunk, strings: Sequence[str]) -> Shape | None:
     name = _field_of(choice, text)
     if name is None:
         return None
-    plain = name == _CONTENT and chunk.usage is None and _is_plain(choice)
-    return Shape(choice.index, plain, place, tuple(found[each] for each in sorted(found)))
+    grows = name if chunk.usage is None and _is_all(name, choice) else ""
+    return Shape(choice.index, grows == _CONTENT, place, tuple(found[each] for each in sorted(found)), grows)
 
 
 def _strings_in(fields: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -177,11 +189,24 @@ def _field_of(choice: StreamChoice, text: str) -> str | None:
             return name
     calls = choice.delta.tool_calls or ()
     functions = [call.function for call in calls if call.function is not None]
-    return "arguments" if any(function.arguments == text for function in functions) else None
+    return _ARGUMENTS if any(function.arguments == text for function in functions) else None
 
 
-def _is_plain(choice: StreamChoice) -> bool:
-    """Whether the content of the delta is all that may grow: of other values the last counts, and it is the same."""
-    others = [value for field, value in choice.delta if field not in {_CONTENT, "role"}]
+def _is_all(name: str, choice: StreamChoice) -> bool:
+    """Whether a field of the delta is all that may grow: of other values the last counts, and it is the same."""
+    calls = choice.delta.tool_calls or ()
+    if name == _ARGUMENTS and not (len(calls) == 1 and _has_its_place(calls[0])):
+        return False
+    own = {name, "role"} if name != _ARGUMENTS else {"tool_calls", "role"}
+    others = [value for field, value in choice.delta if field not in own]
     extra = (choice.__pydantic_extra__ or {}).values()
     return not any((*others, choice.finish_reason, choice.logprobs)) and not any(map(is_list, extra))
+
+
+def _has_its_place(call: ToolCallDelta) -> bool:
+    """Whether a fragment goes to the call that the one before it went to, whatever its arguments are.
+
+    A name may begin another call. Without index and identifier the fragment goes to whichever call is open by then.
+    """
+    name = None if call.function is None else call.function.name
+    return not name and (call.index is not None or bool(call.id and call.id.strip()))

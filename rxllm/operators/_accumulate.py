@@ -60,7 +60,7 @@ def accumulate(
             observer: abc.ObserverBase[ChatCompletion], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
-            return source.subscribe(_Fold(accumulator, observer), scheduler=scheduler)
+            return _Fold(accumulator, observer).follow(source, scheduler)
 
         return Observable(subscribe)
 

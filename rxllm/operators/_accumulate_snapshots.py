@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from reactivex import Observable, abc
 
 from rxllm.accumulators import StreamAccumulator
 from rxllm.models import ChatCompletion, Repair, StreamChunk
 from rxllm.operators._accumulate import attach_partial
+from rxllm.operators._stage import Receiver, Stage, each
 from rxllm.typing import OperatorFunction
 
 __all__ = ["accumulate_snapshots"]
@@ -60,34 +61,47 @@ def accumulate_snapshots(
             observer: abc.ObserverBase[ChatCompletion], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
-            latest: ChatCompletion | None = None
+            return _Snapshots(accumulator, observer).follow(source, scheduler)
 
-            def on_next(chunk: StreamChunk) -> None:
-                nonlocal latest
-                try:
-                    accumulator.process_chunk(chunk)
-                    latest = snapshot = accumulator.snapshot()
-                except Exception as error:
-                    on_error(error)
-                    return
-                observer.on_next(snapshot)
-
-            def on_error(error: Exception) -> None:
-                attach_partial(error, accumulator.partial)
-                observer.on_error(error)
-
-            def on_completed() -> None:
-                try:
-                    completion = accumulator.completion(ended=True)
-                except Exception as error:
-                    on_error(error)
-                    return
-                if latest is not None and not latest.complete:
-                    observer.on_next(completion)
-                observer.on_completed()
-
-            return source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
-
-        return Observable(subscribe)
+        return Stage(subscribe)
 
     return accumulate_snapshots_
+
+
+class _Snapshots(Receiver[StreamChunk]):
+    """One subscription."""
+
+    def __init__(self, accumulator: StreamAccumulator, observer: abc.ObserverBase[ChatCompletion]) -> None:
+        self._accumulator = accumulator
+        self._process = accumulator.process_chunk
+        self._snapshot = accumulator.snapshot
+        self._observer = observer
+        self._on_next = observer.on_next
+        self._latest: ChatCompletion | None = None
+
+    def on_next(self, value: StreamChunk) -> None:
+        try:
+            self._process(value)
+            self._latest = snapshot = self._snapshot()
+        except Exception as error:
+            self.on_error(error)
+            return
+        self._on_next(snapshot)
+
+    def on_batch(self, items: Sequence[StreamChunk]) -> int:
+        # One by one: the fold cannot go back to the chunk at which somebody asked for a pause.
+        return each(self.on_next, items, lambda: self._left)
+
+    def on_error(self, error: Exception) -> None:
+        attach_partial(error, self._accumulator.partial)
+        self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        try:
+            completion = self._accumulator.completion(ended=True)
+        except Exception as error:
+            self.on_error(error)
+            return
+        if self._latest is not None and not self._latest.complete:
+            self._on_next(completion)
+        self._observer.on_completed()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxllm.accumulators import ToolCallAccumulator
 from rxllm.models import Repair, StreamChunk, ToolCall
-from rxllm.operators._accumulate import attach_partial
-from rxllm.operators._emission import FanOut
+from rxllm.operators._fold import Fold
+from rxllm.operators._stage import Stage
 from rxllm.typing import OperatorFunction
 
 __all__ = ["accumulate_tool_calls"]
@@ -67,34 +66,9 @@ def accumulate_tool_calls(
             observer: abc.ObserverBase[ToolCall], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             accumulator = ToolCallAccumulator(eager=eager, strict=strict, on_repair=on_repair)
-            calls = FanOut(observer)
+            fold = Fold(observer, accumulator.process_chunk, finish=accumulator.finish, partial=accumulator.incomplete)
+            return fold.follow(source, scheduler)
 
-            def on_next(chunk: StreamChunk) -> None:
-                try:
-                    ready = accumulator.process_chunk(chunk)
-                except Exception as error:
-                    on_error(error)
-                    return
-                if ready:
-                    calls.emit(ready)
-
-            def on_error(error: Exception) -> None:
-                attach_partial(error, accumulator.incomplete)
-                calls.end(error)
-
-            def on_completed() -> None:
-                try:
-                    ready = accumulator.finish()
-                except Exception as error:
-                    on_error(error)
-                    return
-                calls.emit(ready)
-                calls.end()
-
-            return CompositeDisposable(
-                source.subscribe(on_next, on_error, on_completed, scheduler=scheduler), Disposable(calls.dispose)
-            )
-
-        return Observable(subscribe)
+        return Stage(subscribe)
 
     return accumulate_tool_calls_

@@ -19,9 +19,23 @@ from rxllm.flow import Pauses
 from rxllm.operators._conflation import Conflation, is_conflation
 from rxllm.typing import Overflow
 
-__all__ = ["Backlog"]
+__all__ = ["Backlog", "check_bounds"]
 
 T = TypeVar("T")
+
+_OVERFLOWS = get_args(Overflow)
+
+
+def check_bounds(size: int, overflow: Overflow) -> None:
+    """Check the arguments of a backlog, where they are given.
+
+    Raises:
+        ValueError: ``size`` is less than 1 or ``overflow`` is no known word.
+    """
+    if size < 1:
+        raise ValueError(f"the size of a buffer must be at least 1, not {size}")
+    if overflow not in _OVERFLOWS:
+        raise ValueError(f"overflow must be one of {', '.join(_OVERFLOWS)}, not {overflow!r}")
 
 
 class Backlog(Generic[T]):
@@ -45,10 +59,7 @@ class Backlog(Generic[T]):
     __slots__ = ("_conflates", "_overflow", "_pauses", "dropped", "items", "out", "size")
 
     def __init__(self, size: int, overflow: Overflow, holder: str = "") -> None:
-        if size < 1:
-            raise ValueError(f"the size of a buffer must be at least 1, not {size}")
-        if overflow not in get_args(Overflow):
-            raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}, not {overflow!r}")
+        check_bounds(size, overflow)
         self.size = size
         self._overflow = overflow
         self._conflates = overflow == "conflate"

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxllm.exceptions import BufferOverflowError
-from rxllm.operators._backlog import Backlog
+from rxllm.operators._backlog import Backlog, check_bounds
 from rxllm.operators._emission import Outlet
 from rxllm.operators._stage import Receiver, Stage, each
 from rxllm.typing import Overflow
@@ -78,15 +77,12 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
     See also:
         ``map_async``, ``tee_to``, ``rxllm.FlowControl``
     """
-    Backlog[object](size, overflow)  # a wrong argument is reported where it stands
+    check_bounds(size, overflow)  # a wrong argument is reported where it stands
 
     def buffer_with_backpressure_(source: Observable[T]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            buffer = _Buffer[T](observer, Backlog[T](size, overflow, "buffer_with_backpressure"), scheduler)
-            return CompositeDisposable(
-                source.subscribe(buffer, scheduler=scheduler),
-                Disposable(buffer.dispose),
-            )
+            backlog: Backlog[T] = Backlog(size, overflow, "buffer_with_backpressure")
+            return _Buffer(observer, backlog, scheduler).follow(source, scheduler)
 
         return Stage(subscribe)
 
@@ -139,6 +135,7 @@ class _Buffer(Receiver[T]):
         self._drain()
 
     def dispose(self) -> None:
+        super().dispose()
         # In the middle of a batch, too: whoever has the rest of it is not to think that it arrived.
         self._ended = True
         self._outlet.dispose()

@@ -12,7 +12,7 @@ from typing import Protocol
 from reactivex import abc
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
-from rxllm.flow import disposable_in, outside_of_emissions, running_loop
+from rxllm.flow import LoopDisposable, outside_of_emissions, running_loop
 
 __all__ = ["Clock", "clock_of"]
 
@@ -37,7 +37,7 @@ class _LoopClock:
         self._context = outside_of_emissions()
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> abc.DisposableBase:
-        return disposable_in(self._loop, self._loop.call_later(seconds, action, context=self._context).cancel)
+        return LoopDisposable(self._loop, self._loop.call_later(seconds, action, context=self._context).cancel)
 
 
 class _SchedulerClock:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxllm.accumulators import JSONPathAccumulator
 from rxllm.models import JSONPathMatch, StreamChunk
-from rxllm.operators._emission import FanOut
+from rxllm.operators._fold import Fold
+from rxllm.operators._stage import Stage
 from rxllm.typing import OperatorFunction
 
 __all__ = ["json_path"]
@@ -73,33 +72,8 @@ def json_path(
             observer: abc.ObserverBase[JSONPathMatch], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             accumulator = JSONPathAccumulator(paths, of=of, text_around=text_around)
-            matches = FanOut(observer)
+            return Fold(observer, accumulator.process_chunk, finish=accumulator.finish).follow(source, scheduler)
 
-            def take(found: Iterator[JSONPathMatch]) -> bool:
-                """Emit what is found, up to an error; returns whether there was none."""
-                ready: list[JSONPathMatch] = []
-                failure: Exception | None = None
-                try:
-                    ready.extend(found)
-                except Exception as error:
-                    failure = error
-                if ready:
-                    matches.emit(ready)
-                if failure is not None:
-                    matches.end(failure)
-                return failure is None
-
-            def on_next(chunk: StreamChunk) -> None:
-                take(accumulator.process_chunk(chunk))
-
-            def on_completed() -> None:
-                if take(accumulator.finish()):
-                    matches.end()
-
-            return CompositeDisposable(
-                source.subscribe(on_next, matches.end, on_completed, scheduler=scheduler), Disposable(matches.dispose)
-            )
-
-        return Observable(subscribe)
+        return Stage(subscribe)
 
     return json_path_

@@ -11,7 +11,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable
 
 from rxllm.exceptions import BufferOverflowError
-from rxllm.flow import Pauses, disposable_in, outside_of_emissions, running_loop
+from rxllm.flow import LoopDisposable, Pauses, outside_of_emissions, running_loop
 from rxllm.operators._emission import Outlet
 from rxllm.typing import OperatorFunction
 
@@ -85,7 +85,7 @@ def map_async(
             work = _Work(observer, mapper, max_concurrency, ordered, scheduler)
             return CompositeDisposable(
                 source.subscribe(work.on_next, work.end, work.end, scheduler=scheduler),
-                disposable_in(work.loop, work.dispose),
+                LoopDisposable(work.loop, work.dispose),
             )
 
         return Observable(subscribe)
@@ -122,8 +122,7 @@ class _Work(Generic[A, B]):
     def on_next(self, item: A) -> None:
         if self._ended:
             return
-        taken = len(self._calls) + len(self._waiting) + 1
-        excess = taken - self._places
+        excess = len(self._calls) + len(self._waiting) + 1 - self._places
         if excess >= 0 and not self._pauses.hold(excess) and excess > 0:
             self.end(
                 BufferOverflowError(
@@ -133,8 +132,11 @@ class _Work(Generic[A, B]):
                 )
             )
             return
-        self._waiting.append(item)
-        self._start()
+        if excess > 0:
+            self._waiting.append(item)
+        else:
+            # A place is free, so nothing waits.
+            self._begin(item)
 
     def end(self, error: Exception | None = None) -> None:
         if self._ended:
@@ -147,19 +149,19 @@ class _Work(Generic[A, B]):
         self._ended = True
         self._outlet.dispose()
         self._waiting.clear()
-        calls, self._calls = self._calls, deque()
+        calls = tuple(self._calls)
+        self._calls.clear()
         for call in calls:
-            call.task.remove_done_callback(call.ended)
+            call.task.remove_done_callback(self._task_ended)
             call.task.cancel()
         self._pauses.release()
 
-    def _start(self) -> None:
-        while self._waiting and len(self._calls) < self._places:
-            call = _Call(self.take)
-            # A context for each task: what a mapper sets in its own is not seen by the others.
-            call.task = self.loop.create_task(self._run(call, self._waiting.popleft()), context=self._context.copy())
-            self._calls.append(call)
-            call.task.add_done_callback(call.ended, context=self._context)
+    def _begin(self, item: A) -> None:
+        call: _Call[B] = _Call()
+        # A context for each task: what a mapper sets in its own is not seen by the others.
+        call.task = self.loop.create_task(self._run(call, item), context=self._context.copy())
+        self._calls.append(call)
+        call.task.add_done_callback(self._task_ended, context=self._context)
 
     async def _run(self, call: _Call[B], item: A) -> None:
         try:
@@ -167,13 +169,22 @@ class _Work(Generic[A, B]):
         except Exception as error:
             call.error = error
         # The callback is for tasks that do not come here. It comes a turn of the loop later: 2 µs in 12.
-        if call.task.remove_done_callback(call.ended):
-            self._context.run(self.take, call)
+        if call.task.remove_done_callback(self._task_ended):
+            self._context.run(self._take, call)
 
-    def take(self, call: _Call[B]) -> None:
-        """A call is done."""
-        if not self._calls:
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """A task has ended without having come to its end."""
+        # What is worse than an Exception has ended the loop, which shall not be told that nobody took note.
+        cause = None if task.cancelled() else task.exception()
+        call = next((call for call in self._calls if call.task is task), None)
+        if call is None:
             return  # disposed in the same turn of the loop
+        call.error = RuntimeError("the task of map_async was cancelled by somebody else")
+        call.error.__cause__ = cause
+        self._take(call)
+
+    def _take(self, call: _Call[B]) -> None:
+        """A call is done."""
         call.done = True
         if not self._ordered:
             # Whatever is ready goes to the front, in the order of becoming ready.
@@ -182,24 +193,21 @@ class _Work(Generic[A, B]):
             self._ready += 1
         self._emit_results()
 
-    @property
-    def _has_result(self) -> bool:
-        """Whether the first call is done; unordered, only if it is there because it is done."""
-        return bool(self._calls) and self._calls[0].done
-
     def _emit_results(self) -> None:
-        while self._has_result and self._outlet.open:
-            call = self._calls.popleft()
+        calls, waiting = self._calls, self._waiting
+        while calls and calls[0].done and self._outlet.open:
+            call = calls.popleft()
             self._ready -= not self._ordered
             if call.error is not None:
                 self.dispose()
                 self._observer.on_error(call.error)
                 return
             self._outlet.emit(call.result)
-            self._start()
-            if not self._waiting and len(self._calls) < self._places:
+            while waiting and len(calls) < self._places:
+                self._begin(waiting.popleft())
+            if not waiting and len(calls) < self._places:
                 self._pauses.release()
-        if self._ended and not self._calls and not self._waiting and not self._outlet.emitting:
+        if self._ended and not calls and not waiting and not self._outlet.emitting:
             if self._error is None:
                 self._observer.on_completed()
             else:
@@ -207,26 +215,13 @@ class _Work(Generic[A, B]):
 
 
 class _Call(Generic[B]):
-    """An item in work, or its result that waits for its turn.
+    """An item in work, or its result that waits for its turn."""
 
-    Args:
-        take: Called when it is done.
-    """
-
-    __slots__ = ("_take", "done", "error", "result", "task")
+    __slots__ = ("done", "error", "result", "task")
 
     task: asyncio.Task[None]
     result: B
 
-    def __init__(self, take: Callable[[_Call[B]], None]) -> None:
-        self._take = take
+    def __init__(self) -> None:
         self.done = False
         self.error: Exception | None = None
-
-    def ended(self, task: asyncio.Task[None]) -> None:
-        """The task has ended without having come to its end."""
-        # What is worse than an Exception has ended the loop, which shall not be told that nobody took note.
-        cause = None if task.cancelled() else task.exception()
-        self.error = RuntimeError("the task of map_async was cancelled by somebody else")
-        self.error.__cause__ = cause
-        self._take(self)

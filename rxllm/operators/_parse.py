@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from operator import length_hint
 
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxllm.dialects import Dialect, StreamDecoder, WireItem, get_dialect
 from rxllm.flow import FlowControl
@@ -64,8 +63,7 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         def subscribe(
             observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            parser = _Parser(chosen.decoder(), FanOut(observer))
-            return CompositeDisposable(source.subscribe(parser, scheduler=scheduler), Disposable(parser.chunks.dispose))
+            return _Parser(chosen.decoder(), FanOut(observer)).follow(source, scheduler)
 
         return Stage(subscribe)
 
@@ -74,7 +72,7 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
 
 class _Parser(Receiver[WireItem]):
     def __init__(self, decoder: StreamDecoder, chunks: FanOut[StreamChunk]) -> None:
-        self.chunks = chunks
+        self._chunks = chunks
         self._decoder = decoder
         # What a batch ended with, while that waits behind a pause.
         self._ended = False
@@ -82,17 +80,17 @@ class _Parser(Receiver[WireItem]):
 
     def on_next(self, value: WireItem) -> None:
         if self._ended:
-            self.chunks.end(self._error)
+            self._chunks.end(self._error)
             return
         chunks, error = decode_all(self._decoder, value)
         if chunks:
-            self.chunks.emit(chunks)
+            self._chunks.emit(chunks)
         if self._decoder.done or error is not None:
-            self.chunks.end(error)
+            self._chunks.end(error)
 
     def on_batch(self, items: Sequence[WireItem]) -> int:
         if self._ended:
-            self.chunks.end(self._error)
+            self._chunks.end(self._error)
             return len(items)
         chunks: list[StreamChunk] = []
         rest = iter(items)
@@ -104,7 +102,7 @@ class _Parser(Receiver[WireItem]):
         except Exception as failure:
             self._error = failure
         if chunks:
-            self.chunks.emit(chunks)
+            self._chunks.emit(chunks)
         if not self._decoder.done and self._error is None:
             return len(items)
         self._ended = True
@@ -112,11 +110,11 @@ class _Parser(Receiver[WireItem]):
         if flow is not None and flow.paused:
             # The end waits behind the pause, as it would if it had come singly: it is taken when it comes again.
             return len(items) - length_hint(rest) - 1
-        self.chunks.end(self._error)
+        self._chunks.end(self._error)
         return len(items)
 
     def on_error(self, error: Exception) -> None:
-        self.chunks.end(error)
+        self._chunks.end(error)
 
     def on_completed(self) -> None:
         error: Exception | None = None
@@ -124,7 +122,11 @@ class _Parser(Receiver[WireItem]):
             self._decoder.close()
         except Exception as failure:
             error = failure
-        self.chunks.end(error)
+        self._chunks.end(error)
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._chunks.dispose()
 
 
 def decode_all(decoder: StreamDecoder, event: WireItem) -> tuple[Sequence[StreamChunk], Exception | None]:

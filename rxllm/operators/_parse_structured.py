@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 from reactivex import Observable, abc
 
 from rxllm.accumulators import StructuredAccumulator
+from rxllm.flow import FlowControl
 from rxllm.models import StreamChunk
 from rxllm.models._unread import text_of
 from rxllm.operators._accumulate import attach_partial
+from rxllm.operators._stage import Receiver, Stage
 from rxllm.typing import OperatorFunction
 
 __all__ = ["parse_structured"]
@@ -70,35 +73,52 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
     def parse_structured_(source: Observable[StreamChunk]) -> Observable[M]:
         def subscribe(observer: abc.ObserverBase[M], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
             accumulator = StructuredAccumulator(model, text_around=text_around)
-            empty = True
+            return _Parsing(accumulator, choice, observer).follow(source, scheduler)
 
-            def on_next(chunk: StreamChunk) -> None:
-                nonlocal empty
-                empty = False
-                try:
-                    snapshot = accumulator.feed(text_of(chunk, choice))
-                except Exception as error:
-                    on_error(error)
-                    return
-                if snapshot is not None:
-                    observer.on_next(snapshot)
-
-            def on_error(error: Exception) -> None:
-                attach_partial(error, lambda: accumulator.latest)
-                observer.on_error(error)
-
-            def on_completed() -> None:
-                try:
-                    last = None if empty else accumulator.finish()
-                except Exception as error:
-                    on_error(error)
-                    return
-                if last is not None:
-                    observer.on_next(last)
-                observer.on_completed()
-
-            return source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
-
-        return Observable(subscribe)
+        return Stage(subscribe)
 
     return parse_structured_
+
+
+class _Parsing(Receiver[StreamChunk], Generic[M]):
+    """One subscription. Of most chunks nothing comes, so a batch goes on until something does."""
+
+    def __init__(self, accumulator: StructuredAccumulator[M], choice: int, observer: abc.ObserverBase[M]) -> None:
+        self._accumulator = accumulator
+        self._feed = accumulator.feed
+        self._choice = choice
+        self._observer = observer
+        self._empty = True
+
+    def on_next(self, value: StreamChunk) -> None:
+        self.on_batch((value,))
+
+    def on_batch(self, items: Sequence[StreamChunk]) -> int:
+        self._empty = False
+        feed, choice = self._feed, self._choice
+        flow = FlowControl.current()
+        for count, chunk in enumerate(items, 1):
+            try:
+                snapshot = feed(text_of(chunk, choice))
+            except Exception as error:
+                self.on_error(error)
+                return count
+            if snapshot is not None:
+                self._observer.on_next(snapshot)
+                if self._left or (flow is not None and flow.paused):
+                    return count
+        return len(items)
+
+    def on_error(self, error: Exception) -> None:
+        attach_partial(error, lambda: self._accumulator.latest)
+        self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        try:
+            last = None if self._empty else self._accumulator.finish()
+        except Exception as error:
+            self.on_error(error)
+            return
+        if last is not None:
+            self._observer.on_next(last)
+        self._observer.on_completed()

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from operator import is_
-from typing import Any
+from typing import Any, cast
 
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxllm.accumulators._tagged_text import Parted, TaggedText
 from rxllm.flow import FlowControl
 from rxllm.models import Delta, StreamChoice, StreamChunk
 from rxllm.models._base import replaced
-from rxllm.models._unread import Unread, unread
+from rxllm.models._unread import Shape, Unread, UnreadChunk, unread
 from rxllm.operators._emission import FanOut
+from rxllm.operators._stage import Receiver, Stage, batching
 from rxllm.typing import OperatorFunction
 
 __all__ = ["split_reasoning"]
+
+# The constructor of a NamedTuple is a Python function around this one and takes twice as long.
+_new_tuple = cast("Callable[[type[Unread], tuple[Any, ...]], Unread]", vars(tuple)["__new__"])
 
 
 def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> OperatorFunction[StreamChunk, StreamChunk]:
@@ -65,28 +69,63 @@ def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> Opera
         def subscribe(
             observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            splitting = _Splitting(tag, begins_inside)
-            rest = FanOut(observer)
+            return _Splitter(_Splitting(tag, begins_inside), observer).follow(source, scheduler)
 
-            def on_next(chunk: StreamChunk) -> None:
-                observer.on_next(splitting.split(chunk))
-
-            def end(error: Exception | None = None) -> None:
-                chunks = splitting.rest()
-                if splitting.flow is None:
-                    rest.emit(chunks)
-                else:
-                    # An emission of the producer that the text came from, whom a consumer pauses if it is too much.
-                    splitting.flow.deliver(rest.emit, chunks)
-                rest.end(error)
-
-            return CompositeDisposable(
-                source.subscribe(on_next, end, end, scheduler=scheduler), Disposable(rest.dispose)
-            )
-
-        return Observable(subscribe)
+        return Stage(subscribe)
 
     return split_reasoning_
+
+
+class _Splitter(Receiver[StreamChunk]):
+    """One subscription."""
+
+    def __init__(self, splitting: _Splitting, observer: abc.ObserverBase[StreamChunk]) -> None:
+        # What the end finds held back.
+        self._rest = FanOut(observer)
+        self._splitting = splitting
+        self._split = splitting.split
+        self._on_next = observer.on_next
+        self._observer = batching(observer)
+
+    def on_next(self, value: StreamChunk) -> None:
+        self._on_next(self._split(value))
+
+    def on_batch(self, items: Sequence[StreamChunk]) -> int:
+        """Hand on what changes nothing together, and the others by themselves: none of them twice."""
+        flow = FlowControl.current()
+        taken = 0
+        while taken < len(items):
+            chunks = self._splitting.split_unread(items, taken)
+            if not chunks:
+                self.on_next(items[taken])
+                taken += 1
+            else:
+                count = self._observer.on_batch(chunks)
+                taken += count
+                if count < len(chunks):
+                    break
+            if flow is not None and flow.paused:
+                break
+        return taken
+
+    def on_error(self, error: Exception) -> None:
+        self._end(error)
+
+    def on_completed(self) -> None:
+        self._end(None)
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._rest.dispose()
+
+    def _end(self, error: Exception | None) -> None:
+        chunks, flow = self._splitting.rest(), self._splitting.flow
+        if chunks and flow is not None:
+            # An emission of the producer that the text came from, whom a consumer pauses if it is too much.
+            flow.deliver(self._rest.emit, chunks)
+        elif chunks:
+            self._rest.emit(chunks)
+        self._rest.end(error)
 
 
 class _Splitting:
@@ -101,38 +140,76 @@ class _Splitting:
         self._inside = inside
         self._texts: dict[int, TaggedText] = {}
         self.flow: FlowControl | None = None
+        # Of the last chunk of text that is reasoning and was not read, and what it became.
+        self._shape: Shape | None = None
+        self._shape_of_reasoning: Shape | None = None
 
     def split(self, chunk: StreamChunk) -> StreamChunk:
         """The chunk with the reasoning in its place; the same object if there is none."""
-        known = unread(chunk)
-        if known is not None and self._is_outside(known):
-            return chunk
+        if type(chunk) is UnreadChunk:
+            known = unread(chunk)
+            same = None if known is None else self._split_text(chunk, known)
+            if same is not None:
+                return same
         before = chunk.choices
-        choices = [self._split_choice(choice) for choice in before]
-        # Of one choice that is the same as of several, without 0.2 µs.
-        if choices[0] is before[0] if len(before) == 1 else all(map(is_, choices, before)):
-            return chunk
+        if len(before) == 1:
+            # The same as of several, without 0.2 µs.
+            choice = before[0]
+            changed = self._split_choice(choice)
+            if changed is choice:
+                return chunk
+            choices = [changed]
+        else:
+            choices = [self._split_choice(choice) for choice in before]
+            if all(map(is_, choices, before)):
+                return chunk
         self.flow = FlowControl.current()
         return replaced(chunk, {"choices": choices})
 
-    def _is_outside(self, known: Unread) -> bool:
-        """Whether all that a chunk holds that nobody has read is text outside of the tags."""
-        text = self._texts.get(known.shape.choice)
-        outside = text is not None and not text.inside and not text.held
-        return known.shape.is_plain and outside and "<" not in known.text
+    def split_unread(self, chunks: Sequence[StreamChunk], start: int) -> list[StreamChunk]:
+        """What becomes of chunks, from one on, that hold text without a tag and were not read: they change nothing."""
+        result: list[StreamChunk] = []
+        for place in range(start, len(chunks)):
+            chunk = chunks[place]
+            known = unread(chunk)
+            split = None if known is None else self._split_text(chunk, known)
+            if split is None:
+                break
+            result.append(split)
+        return result
+
+    def _split_text(self, chunk: StreamChunk, known: Unread) -> StreamChunk | None:
+        """What becomes of a chunk that nobody has read, if it holds text without a tag and nothing else.
+
+        Of reasoning another chunk that nobody has read: that takes 0.9 µs, and three new models 3.5.
+        """
+        shape, json, string, beside = known
+        if not shape.is_plain or "<" in string:
+            return None
+        text = self._texts.get(shape.choice) or self._begin(shape.choice)
+        if text.held:
+            return None
+        if not text.inside or not string:
+            return chunk
+        if shape is not self._shape:
+            self._shape = shape
+            self._shape_of_reasoning = shape._replace(is_plain=False, grows="reasoning_content", change=_make_reasoning)
+        return UnreadChunk.of(_new_tuple(Unread, (self._shape_of_reasoning, json, string, beside)))
 
     def rest(self) -> list[StreamChunk]:
         """What is still held back, in a chunk for each choice."""
         return [_chunk(index, text.flush()) for index, text in sorted(self._texts.items()) if text.held]
 
+    def _begin(self, choice: int) -> TaggedText:
+        text = self._texts[choice] = TaggedText(self._tag, inside=self._inside)
+        return text
+
     def _split_choice(self, choice: StreamChoice) -> StreamChoice:
-        text = self._texts.get(choice.index)
-        if text is None:
-            text = self._texts[choice.index] = TaggedText(self._tag, inside=self._inside)
+        text = self._texts.get(choice.index) or self._begin(choice.index)
         delta = choice.delta
         content = delta.content or ""
-        if not text.inside and not text.held and "<" not in content:
-            return choice
+        if not text.held and "<" not in content:
+            return _reasoning(choice, delta, None, content) if text.inside and content else choice
         outside, inside = text.feed(content)
         if choice.finish_reason and text.held:
             last = text.flush()
@@ -140,10 +217,20 @@ class _Splitting:
             inside += last.inside
         if outside == content and not inside:
             return choice
-        fields: dict[str, Any] = {"content": outside or None}
-        if inside:
-            fields["reasoning_content"] = (delta.reasoning_text or "") + inside
-        return replaced(choice, {"delta": replaced(delta, fields)})
+        return _reasoning(choice, delta, outside or None, inside)
+
+
+def _reasoning(choice: StreamChoice, delta: Delta, content: str | None, reasoning: str) -> StreamChoice:
+    fields: dict[str, Any] = {"content": content}
+    if reasoning:
+        fields["reasoning_content"] = (delta.reasoning_text or "") + reasoning
+    return replaced(choice, {"delta": replaced(delta, fields)})
+
+
+def _make_reasoning(chunk: StreamChunk) -> None:
+    """Do to a chunk that holds one text, and that is new, what ``_Splitting.split`` would have done."""
+    delta = chunk.choices[0].delta
+    delta.reasoning_content, delta.content = delta.content, None
 
 
 def _chunk(choice: int, part: Parted) -> StreamChunk:

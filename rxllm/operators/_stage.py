@@ -20,13 +20,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar, cast
 
 from reactivex import Observable, abc
-from reactivex.disposable import Disposable
 from reactivex.observer import AutoDetachObserver
-from reactivex.scheduler import CurrentThreadScheduler
 
 from rxllm.flow import FlowControl
 
-__all__ = ["OnBatch", "Receiver", "Stage", "each", "on_batch_of"]
+__all__ = ["BatchObserver", "OnBatch", "Receiver", "Stage", "batching", "each", "on_batch_of"]
 
 T = TypeVar("T")
 
@@ -34,10 +32,8 @@ OnBatch: TypeAlias = Callable[[Sequence[T]], int]
 """Takes items from the front and returns how many."""
 
 
-class Receiver(abc.ObserverBase[T]):
+class BatchObserver(abc.ObserverBase[T]):
     """An observer that takes batches, too."""
-
-    __slots__ = ()
 
     @abstractmethod
     def on_batch(self, items: Sequence[T]) -> int:
@@ -51,62 +47,132 @@ class Receiver(abc.ObserverBase[T]):
         """
 
 
+class Receiver(BatchObserver[T], abc.DisposableBase):
+    """The observer of one of our operators. It is the subscription of that operator, too."""
+
+    _upstream: abc.DisposableBase | None = None
+    _left = False
+
+    def follow(self, source: Observable[T], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
+        """Subscribe to what is above, while somebody subscribes to what is below; returns what ends both."""
+        if isinstance(source, Stage):
+            upstream = source.connect(self, scheduler)
+        else:
+            upstream = source.subscribe(self, scheduler=scheduler)
+        self._upstream = upstream
+        if self._left:
+            # While it subscribed, or in another thread, which did not see the subscription.
+            Receiver.dispose(self)
+        return self
+
+    def dispose(self) -> None:
+        """Leave what is above; from any thread, any number of times."""
+        self._left = True
+        # What refers to each other is left to the garbage collector, and there are many of these.
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.dispose()
+
+
 class Stage(Observable[T]):
     """An observable whose items a ``Receiver`` gets in batches."""
 
-    def subscribe(
-        self,
-        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
-        on_error: abc.OnError | None = None,
-        on_completed: abc.OnCompleted | None = None,
-        *,
-        scheduler: abc.SchedulerBase | None = None,
-    ) -> abc.DisposableBase:
-        """Subscribe, as to any observable."""
-        if not isinstance(on_next, Receiver):
-            return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
-        link = _Link(cast("Receiver[T]", on_next))
-
-        def connect(_: abc.SchedulerBase | None = None, __: object = None) -> None:
-            try:
-                subscription = self._subscribe_core(link, scheduler)
-            except Exception as error:
-                if not link.fail(error):
-                    raise
-            else:
-                link.subscription = subscription
-
-        trampoline = CurrentThreadScheduler.singleton()
-        if trampoline.schedule_required():
-            trampoline.schedule(connect)
-        else:
-            connect()
-        return Disposable(link.dispose)
+    def connect(self, receiver: Receiver[T], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
+        """Subscribe a receiver, while somebody subscribes to what is below: no trampoline is set up for it."""
+        link = _Link(receiver)
+        try:
+            link.upstream = self._subscribe_core(link, scheduler)
+        except Exception as error:
+            if not link.fail(error):
+                raise
+        if link.is_stopped:
+            link.dispose()
+        return link
 
 
-class _Link(AutoDetachObserver[T]):
-    """What stands between two of our operators: after the end and after dispose it lets nothing through."""
+class _Link(BatchObserver[T], abc.DisposableBase):
+    """What stands between two of our operators: after the end and after dispose it lets nothing through.
+
+    As ``AutoDetachObserver`` does, but with one object instead of six, and without locks: what is disposed twice by two
+    threads at once takes no harm.
+    """
+
+    __slots__ = ("_receiver", "is_stopped", "upstream")
 
     def __init__(self, receiver: Receiver[T]) -> None:
-        super().__init__(receiver.on_next, receiver.on_error, receiver.on_completed)
-        self._on_batch = receiver.on_batch
+        self._receiver = receiver
+        self.is_stopped = False
+        self.upstream: abc.DisposableBase | None = None
+
+    def on_next(self, value: T) -> None:
+        if not self.is_stopped:
+            self._receiver.on_next(value)
 
     def on_batch(self, items: Sequence[T]) -> int:
-        return 0 if self.is_stopped else self._on_batch(items)
+        return 0 if self.is_stopped else self._receiver.on_batch(items)
+
+    def on_error(self, error: Exception) -> None:
+        if self.is_stopped:
+            return
+        self.is_stopped = True
+        try:
+            self._receiver.on_error(error)
+        finally:
+            self.dispose()
+
+    def on_completed(self) -> None:
+        if self.is_stopped:
+            return
+        self.is_stopped = True
+        try:
+            self._receiver.on_completed()
+        finally:
+            self.dispose()
+
+    def fail(self, error: Exception) -> bool:
+        """Pass on what subscribing raised, unless the end has come."""
+        if self.is_stopped:
+            return False
+        self.on_error(error)
+        return True
+
+    def dispose(self) -> None:
+        self.is_stopped = True
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.dispose()
+
+
+class _Singly(BatchObserver[T]):
+    """Takes a batch for an observer that knows of none: what reactivex hands to whoever subscribes for it."""
+
+    __slots__ = ("_observer",)
+
+    def __init__(self, observer: AutoDetachObserver[T]) -> None:
+        self._observer = observer
+
+    def on_next(self, value: T) -> None:
+        self._observer.on_next(value)
+
+    def on_batch(self, items: Sequence[T]) -> int:
+        observer = self._observer
+        return each(observer.on_next, items, lambda: observer.is_stopped)
+
+    def on_error(self, error: Exception) -> None:
+        self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        self._observer.on_completed()
+
+
+def batching(observer: abc.ObserverBase[T]) -> BatchObserver[T]:
+    """The observer, as one that takes batches."""
+    return observer if isinstance(observer, _Link) else _Singly(cast("AutoDetachObserver[T]", observer))
 
 
 def on_batch_of(observer: abc.ObserverBase[T]) -> OnBatch[T]:
     """What takes batches for an observer."""
-    if isinstance(observer, _Link):
-        return observer.on_batch
-
-    # What reactivex hands to whoever subscribes for it.
-    detaching = cast("AutoDetachObserver[T]", observer)
-
-    def on_batch(items: Sequence[T]) -> int:
-        return each(observer.on_next, items, lambda: detaching.is_stopped)
-
-    return on_batch
+    return batching(observer).on_batch
 
 
 def each(on_next: Callable[[T], None], items: Sequence[T], ended: Callable[[], bool]) -> int:

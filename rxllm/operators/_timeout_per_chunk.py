@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar, overload
 
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
+from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
 from rxllm.exceptions import ChunkTimeoutError
 from rxllm.flow import FlowControl
 from rxllm.operators._clock import Clock, clock_of
-from rxllm.operators._stage import Receiver, Stage, on_batch_of
+from rxllm.operators._stage import Receiver, Stage, batching
 
 __all__ = ["timeout_per_chunk"]
 
@@ -100,19 +100,9 @@ def timeout_per_chunk(
 
     def timeout_per_chunk_(source: Observable[T]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler_: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            clock = clock_of(scheduler, scheduler_)
-            upstream = SerialDisposable()
-
-            def expire(error: ChunkTimeoutError) -> None:
-                if other is None:
-                    upstream.dispose()
-                    observer.on_error(error)
-                else:
-                    upstream.disposable = other.subscribe(observer, scheduler=scheduler_)
-
-            silence = _Silence(clock, first_seconds, seconds, expire)
-            upstream.disposable = source.subscribe(_Watch(silence, observer), scheduler=scheduler_)
-            return CompositeDisposable(upstream, Disposable(silence.dispose))
+            watch = _Watch(observer, other, scheduler_)
+            watch.silence = _Silence(clock_of(scheduler, scheduler_), first_seconds, seconds, watch.expire)
+            return watch.follow(source, scheduler_)
 
         return Stage(subscribe)
 
@@ -122,29 +112,47 @@ def timeout_per_chunk(
 class _Watch(Receiver[T]):
     """Passes everything on, and notes that it came."""
 
-    def __init__(self, silence: _Silence, observer: abc.ObserverBase[T]) -> None:
-        self._silence = silence
-        self._observer = observer
-        self._on_next = observer.on_next
-        self._on_batch = on_batch_of(observer)
+    silence: _Silence
+
+    def __init__(
+        self, observer: abc.ObserverBase[T], other: Observable[T] | None, scheduler: abc.SchedulerBase | None
+    ) -> None:
+        self._observer = batching(observer)
+        self._other = other
+        self._scheduler = scheduler
+        self._instead = None if other is None else SingleAssignmentDisposable()
 
     def on_next(self, value: T) -> None:
-        self._silence.broken(1)
-        self._on_next(value)
+        self.silence.broken(1)
+        self._observer.on_next(value)
 
     def on_batch(self, items: Sequence[T]) -> int:
-        self._silence.broken(len(items))
-        taken = self._on_batch(items)
-        self._silence.broken(taken - len(items))
+        self.silence.broken(len(items))
+        taken = self._observer.on_batch(items)
+        self.silence.broken(taken - len(items))
         return taken
 
     def on_error(self, error: Exception) -> None:
-        self._silence.dispose()
+        self.silence.dispose()
         self._observer.on_error(error)
 
     def on_completed(self) -> None:
-        self._silence.dispose()
+        self.silence.dispose()
         self._observer.on_completed()
+
+    def expire(self, error: ChunkTimeoutError) -> None:
+        """Leave the source, which has been silent for too long."""
+        super().dispose()
+        if self._other is None or self._instead is None:
+            self._observer.on_error(error)
+        else:
+            self._instead.disposable = self._other.subscribe(self._observer, scheduler=self._scheduler)
+
+    def dispose(self) -> None:
+        super().dispose()
+        self.silence.dispose()
+        if self._instead is not None:
+            self._instead.dispose()
 
 
 class _Silence:
@@ -163,8 +171,8 @@ class _Silence:
         self._since = clock.now()
         self._flow: FlowControl | None = None
         self._paused_before = 0.0
-        self._timer = SerialDisposable()
-        self._timer.disposable = clock.call_later(first, self._check)
+        self._timer: abc.DisposableBase = clock.call_later(first, self._check)
+        self._over = False
 
     def broken(self, count: int) -> None:
         """So many chunks came at once. The timer stays as it is: it looks for itself when it fires.
@@ -178,23 +186,36 @@ class _Silence:
             self._paused_before = flow.paused_time
         is_first = not self.chunks
         self.chunks += count
-        if is_first:
+        if is_first and self._gap < self._first:
             # The gap may be shorter than what is left of the time for the first chunk.
-            self._timer.disposable = self._clock.call_later(self._gap, self._check)
+            self._timer.dispose()
+            self._set(self._clock.call_later(self._gap, self._check))
 
     def dispose(self) -> None:
         """Cancel the timer."""
+        self._over = True
+        self._expire = _nothing
         self._timer.dispose()
+
+    def _set(self, timer: abc.DisposableBase) -> None:
+        self._timer = timer
+        if self._over:  # in another thread, meanwhile
+            timer.dispose()
 
     def _check(self) -> None:
         flow = self._flow
         if flow is not None and flow.paused:
-            self._timer.disposable = Disposable(flow.when_resumed(self._check))
+            self._set(Disposable(flow.when_resumed(self._check)))
             return
         limit = self._gap if self.chunks else self._first
         paused = 0.0 if flow is None else flow.paused_time - self._paused_before
         left = limit - (self._now() - self._since - paused)
         if left > self._TOLERANCE:
-            self._timer.disposable = self._clock.call_later(left, self._check)
+            self._set(self._clock.call_later(left, self._check))
         else:
             self._expire(ChunkTimeoutError("gap" if self.chunks else "first", limit, self.chunks))
+
+
+def _nothing(error: ChunkTimeoutError) -> None:
+    """After the end."""
+    del error

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxllm.accumulators import ToolCallProgressAccumulator
 from rxllm.models import Repair, StreamChunk, ToolCallProgress
-from rxllm.operators._accumulate import attach_partial
-from rxllm.operators._emission import FanOut
+from rxllm.operators._fold import Fold
+from rxllm.operators._stage import Stage
 from rxllm.typing import OperatorFunction
 
 __all__ = ["tool_call_progress"]
@@ -66,27 +65,9 @@ def tool_call_progress(
             observer: abc.ObserverBase[ToolCallProgress], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             accumulator = ToolCallProgressAccumulator(strict=strict, on_repair=on_repair)
-            progress = FanOut(observer)
+            fold = Fold(observer, accumulator.process_chunk, partial=accumulator.incomplete)
+            return fold.follow(source, scheduler)
 
-            def on_next(chunk: StreamChunk) -> None:
-                gained: list[ToolCallProgress] = []
-                try:
-                    gained.extend(accumulator.process_chunk(chunk))
-                except Exception as error:
-                    progress.emit(gained)
-                    on_error(error)
-                    return
-                if gained:
-                    progress.emit(gained)
-
-            def on_error(error: Exception) -> None:
-                attach_partial(error, accumulator.incomplete)
-                progress.end(error)
-
-            return CompositeDisposable(
-                source.subscribe(on_next, on_error, progress.end, scheduler=scheduler), Disposable(progress.dispose)
-            )
-
-        return Observable(subscribe)
+        return Stage(subscribe)
 
     return tool_call_progress_

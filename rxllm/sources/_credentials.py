@@ -7,6 +7,7 @@ none of them along; a message shows none, and neither does what a server echoes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TypeVar
 from urllib.parse import quote, quote_plus
 
@@ -71,18 +72,21 @@ class Secrets:
 
     Args:
         *sent: Headers and queries.
-
-    Attributes:
-        words: What is blotted out, the longest first.
     """
 
     def __init__(self, *sent: Mapping[str, str]) -> None:
-        values = [value for fields in sent for name, value in fields.items() if _may_carry_credential(name)]
-        cookies = [value for fields in sent for name, value in fields.items() if name.lower() == "cookie"]
+        # As it was when it was sent.
+        self._sent = [pair for fields in sent for pair in fields.items()]
+
+    @cached_property
+    def words(self) -> list[str]:
+        """What is blotted out, the longest first; found when the first error needs it, not for each request."""
+        values = [value for name, value in self._sent if _may_carry_credential(name)]
+        cookies = [value for name, value in self._sent if name.lower() == "cookie"]
         values += [pair.partition("=")[2] for cookie in cookies for pair in cookie.split("; ")]
         # Behind the scheme of an authorisation stands the key itself.
         words = {word for value in values for word in (value, value.rpartition(" ")[2]) if len(word) >= SHORTEST_SECRET}
-        self.words = sorted({spelling for word in words for spelling in _spellings(word)}, key=len, reverse=True)
+        return sorted({spelling for word in words for spelling in _spellings(word)}, key=len, reverse=True)
 
     def __repr__(self) -> str:
         return f"Secrets({len(self.words)} of them)"

@@ -15,7 +15,9 @@ import email.utils
 import io
 import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urljoin
 from urllib.request import getproxies, proxy_bypass
@@ -70,15 +72,10 @@ _BECOMES_GET = frozenset({301, 302, 303})
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray")
 
 
-@contextlib.asynccontextmanager
-async def use_session(session: SessionLike | None) -> AsyncGenerator[aiohttp.ClientSession]:
+def use_session(session: SessionLike | None) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
     """The caller's session, left open, or one of our own for this stream."""
     given = session() if callable(session) else session
-    if given is not None:
-        yield given
-    else:
-        async with open_session() as own:
-            yield own
+    return open_session() if given is None else contextlib.nullcontext(given)
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -197,12 +194,13 @@ def fail_when_closed(response: aiohttp.ClientResponse) -> None:
     if connection is None or connection.protocol is None or (closed := connection.protocol.closed) is None:
         return
 
-    def fail(closed: asyncio.Future[None]) -> None:
-        closed.exception()  # known from elsewhere, if there is one
-        if not content.is_eof() and content.exception() is None:
-            content.set_exception(aiohttp.ClientConnectionError("the connection was closed"))
+    closed.add_done_callback(partial(_fail, content))
 
-    closed.add_done_callback(fail)
+
+def _fail(content: aiohttp.StreamReader, closed: asyncio.Future[None]) -> None:
+    closed.exception()  # known from elsewhere, if there is one
+    if not content.is_eof() and content.exception() is None:
+        content.set_exception(aiohttp.ClientConnectionError("the connection was closed"))
 
 
 async def require_event_stream(response: aiohttp.ClientResponse, secrets: Secrets) -> None:

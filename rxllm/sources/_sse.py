@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -103,26 +104,48 @@ def from_sse(
         "timeout": timeout or aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
     }
 
-    async def produce(emitter: Emitter[ServerSentEvent]) -> None:
-        target = parse_url(url)
-        used_proxy = proxy or (environment_proxy(target) if session is None else None)
+    request = _Request(
+        *(url, method, request_headers, body, session, proxy, options, record),
+        *(max_event_bytes, end_marker, check_content_type),
+    )
+    return task_source(request.produce)
+
+
+@dataclass(slots=True)
+class _Request:
+    """What ``from_sse`` was asked for: one object for the garbage collector, where a closure is one a variable."""
+
+    url: StrOrURL
+    method: str
+    headers: Headers
+    body: bytes | None
+    session: SessionLike | None
+    proxy: StrOrURL | None
+    options: dict[str, Any]
+    record: RecordTo | None
+    max_event_bytes: int
+    end_marker: str | None
+    checks_type: bool
+
+    async def produce(self, emitter: Emitter[ServerSentEvent]) -> None:
+        """Send the request and emit the events of the answer."""
+        url, headers = parse_url(self.url), self.headers
+        proxy = self.proxy or (environment_proxy(url) if self.session is None else None)
         async with (
-            use_session(session) as client,
-            recorded(record, "sse", method, target, session=client, headers=request_headers) as log,
+            use_session(self.session) as client,
+            recorded(self.record, "sse", self.method, url, session=client, headers=headers) as log,
         ):
-            secrets = Secrets(client.headers, request_headers, target.query)
-            request: dict[str, Any] = {"headers": request_headers, "secrets": secrets, "body": body, **options}
-            response = await open_response(client, method, target, proxy=used_proxy, answered=log.answered, **request)
+            secrets = Secrets(client.headers, headers, url.query)
+            request: dict[str, Any] = {"headers": headers, "secrets": secrets, "body": self.body, **self.options}
+            response = await open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
             async with response:
                 with log.reading(response):
-                    if check_content_type:
+                    if self.checks_type:
                         await require_event_stream(response, secrets)
-                    decoder = SSEDecoder(max_event_bytes=max_event_bytes)
-                    start = await _emit_events(response, decoder, emitter, end_marker)
-                    if check_content_type and not emitter.count:
+                    decoder = SSEDecoder(max_event_bytes=self.max_event_bytes)
+                    start = await _emit_events(response, decoder, emitter, self.end_marker)
+                    if self.checks_type and not emitter.count:
                         require_events(response, secrets, start)
-
-    return task_source(produce)
 
 
 async def _emit_events(
@@ -149,16 +172,19 @@ async def _emit_events(
             return start
         start = start or block[:MAX_ERROR_BYTES]
         events = decoder.feed(block)
-        if events and events[-1].data == end_marker:
-            await emitter.emit(events[:-1])
+        marker = events[-1:] if events and events[-1].data == end_marker else None
+        await emitter.emit(events if marker is None else events[:-1])
+        if marker is not None:
             await _await_end_of_body(content)
-            await emitter.emit(events[-1:])
-        else:
-            await emitter.emit(events)
+            await emitter.emit(marker)
+        # What waits while this waits is looked at by every garbage collection.
+        del block, events
 
 
 async def _await_end_of_body(content: aiohttp.StreamReader) -> None:
     """Give the body a moment to end, without reading on: data after the marker is left in the buffer."""
+    if content.is_eof():
+        return
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     content.on_eof(partial(wake, ended))
     await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)

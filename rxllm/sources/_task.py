@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import copy_context
 from typing import Generic, TypeGuard, TypeVar, cast
 
 from reactivex import Observable, abc
 
 from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import FlowControl, disposable_in, outside_of_emissions, running_loop
-from rxllm.operators._stage import Stage, on_batch_of
+from rxllm.flow import FlowControl, LoopDisposable, running_loop
+from rxllm.operators._stage import Stage, batching
 
 __all__ = ["Emitter", "task_source"]
 
@@ -40,66 +41,88 @@ class Emitter(Generic[T]):
 
     Attributes:
         count: How many items have been emitted.
+        flow: What consumers pause.
+        task: The task in which the coroutine runs.
     """
 
-    __slots__ = ("_disposed", "_flow", "_on_batch", "_on_next", "_turn", "count")
+    __slots__ = ("_disposed", "_observer", "_turn", "count", "flow", "task")
+
+    task: asyncio.Task[None] | None
 
     def __init__(self, observer: abc.ObserverBase[T], flow: FlowControl) -> None:
-        self._on_next = observer.on_next
-        self._on_batch = on_batch_of(observer)
-        self._flow = flow
+        self._observer = batching(observer)
         self._turn = 0
         self._disposed = False
         self.count = 0
+        self.flow = flow
 
     async def ready(self) -> None:
         """Wait until nobody holds a pause: before reading on."""
-        if self._flow.paused:
-            await self._flow.wait_resumed()
+        if self.flow.paused:
+            await self.flow.wait_resumed()
             self._turn = 0
 
     async def emit(self, items: Iterable[T]) -> None:
         """Emit the items, one at a time, pausing between them when somebody asks for it."""
-        self._end_if_disposed()
+        if self._disposed:
+            await self._leave()
+        self.flow.alone = isinstance(items, list | tuple) and len(items) == 1
         if _is_batch(items):
             await self._emit_in_batches(items)
             return
         for item in items:
-            if self._flow.paused:
-                await self._flow.wait_resumed()
+            if self.flow.paused:
+                await self.flow.wait_resumed()
                 self._turn = 0
             self.count += 1
-            self._on_next(item)
+            self._observer.on_next(item)
             self._turn += 1
-            # A turn of the loop is also where the cancellation of a dispose from within on_next takes effect.
             if self._disposed or self._turn >= ITEMS_PER_TURN:
-                self._turn = 0
-                await asyncio.sleep(0)
+                await self._give_turn()
 
     async def _emit_in_batches(self, items: list[T]) -> None:
         done = 0
         while done < len(items):
             await self.ready()
-            self._end_if_disposed()
-            batch = items[done : done + ITEMS_PER_TURN - self._turn]
-            taken = self._on_batch(batch)
-            if taken < len(batch) and not self._flow.paused:
+            # The first does not wait for those that came with it to be decoded.
+            batch = items[done : done + min(self.count + 1, ITEMS_PER_TURN - self._turn)]
+            taken = self._observer.on_batch(batch)
+            if taken < len(batch) and not self.flow.paused:
                 taken = len(batch)  # whoever listened does no more, and wants none of them
             self.count += taken
             done += taken
             self._turn += taken
             if self._disposed or self._turn >= ITEMS_PER_TURN:
-                self._turn = 0
-                await asyncio.sleep(0)
+                await self._give_turn()
 
-    def _end_if_disposed(self) -> None:
-        # The cancellation was swallowed by what we read from. Nobody listens: it ends here.
+    async def _give_turn(self) -> None:
         if self._disposed:
-            raise asyncio.CancelledError
+            await self._leave()
+        self._turn = 0
+        await asyncio.sleep(0)
+
+    async def _leave(self) -> None:
+        """End the task: nobody listens."""
+        if self.task is not None and self.task.cancelling():
+            await asyncio.sleep(0)  # the cancellation takes effect here, unless what we read from has swallowed it
+        raise asyncio.CancelledError
 
     def dispose(self) -> None:
-        """Emit nothing more; the task has been cancelled."""
+        """Emit nothing more. Out of an emission of its own the task leaves by itself, without a turn of the loop."""
         self._disposed = True
+        if self.task is not None and asyncio.current_task(self.task.get_loop()) is not self.task:
+            self.task.cancel()
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """Let nobody wait for a task that is gone.
+
+        Ended or disposed, it reaches no one. Cancelled by somebody else, even before its first step: whoever waits for
+        the stream has to learn that it will not go on.
+        """
+        _running.discard(task)
+        # A task that was cancelled keeps the traceback, which keeps this: a circle for the garbage collector.
+        self.task = None
+        self._observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=self.count))
 
 
 def _is_batch(items: Iterable[T]) -> TypeGuard[list[T]]:
@@ -113,34 +136,20 @@ def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Observable[
     def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         del scheduler  # A source of real input and output lives by its event loop.
         loop = running_loop("a source")
-        flow = FlowControl(clock=loop.time)
-        emitter = Emitter(observer, flow)
-        task = loop.create_task(_drive(produce, emitter, observer, flow))
+        emitter = Emitter(observer, FlowControl())
+        context = copy_context()
+        emitter.task = task = loop.create_task(_drive(produce, emitter, observer), context=context)
         _running.add(task)
-
-        def ended(task: asyncio.Task[None]) -> None:
-            _running.discard(task)
-            # Ended or disposed: nobody listens, and this reaches no one. Cancelled by somebody else, even before its
-            # first step: whoever waits for the stream has to learn that it will not go on.
-            observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=emitter.count))
-
-        task.add_done_callback(ended, context=outside_of_emissions())
-
-        def dispose() -> None:
-            emitter.dispose()
-            task.cancel()
-
-        return disposable_in(loop, dispose)
+        task.add_done_callback(emitter.ended, context=context)
+        return LoopDisposable(loop, emitter.dispose)
 
     return Stage(subscribe)
 
 
 async def _drive(
-    produce: Callable[[Emitter[T]], Awaitable[None]],
-    emitter: Emitter[T],
-    observer: abc.ObserverBase[T],
-    flow: FlowControl,
+    produce: Callable[[Emitter[T]], Awaitable[None]], emitter: Emitter[T], observer: abc.ObserverBase[T]
 ) -> None:
+    flow = emitter.flow
     flow.enter()
     try:
         await produce(emitter)
@@ -153,3 +162,5 @@ async def _drive(
     else:
         flow.leave()
         observer.on_completed()
+    finally:
+        flow.leave()

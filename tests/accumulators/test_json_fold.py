@@ -272,3 +272,50 @@ def test_values_come_before_what_is_made_of_them() -> None:
         JSONChange(("b",), value="", complete=True),
         JSONChange((), value={"a": ["x", {}], "b": ""}, complete=True),
     ]
+
+
+# The short way
+
+
+class Thorough(JSONFold):
+    """A fold that never takes the short way."""
+
+    def grow(self, fragment: str) -> bool:
+        del fragment
+        return False
+
+
+LIKE_JSON = st.text(st.sampled_from('{}[]",: \\u0d8a1e-.tnfN\x00\u00a0\ud83d\ude00\U0001f600'), max_size=12)
+AROUND = st.sampled_from(["", '{"a":"', '["', '"', '{"', '{"a":["', '[{"b":"x"},"'])
+
+
+@given(AROUND, st.lists(LIKE_JSON, max_size=8), st.integers(0, 40), st.booleans())
+@example(start='["', fragments=["ab", "\\", 'n"', ',"', "c"], characters=40, more=False)
+@example(start='["', fragments=["ab", 'c" nope', "d"], characters=40, more=False)
+@example(start='["', fragments=["\ud83d", "a", "b"], characters=40, more=False)
+def test_the_short_way_leads_to_the_same(start: str, fragments: list[str], characters: int, more: bool) -> None:
+    def run(growing: JSONFold) -> list[Any]:
+        said: list[Any] = []
+        for fragment in (start, *fragments):
+            try:
+                said.append(growing.feed(fragment, more_may_follow=more))
+            except (DecodeError, LimitExceededError) as error:
+                return [*said, str(error), growing.length]
+            snapshot = growing.snapshot()
+            said.append((snapshot.read(), growing.length, growing.closed, growing.depth))
+        return [repr(each) for each in said]
+
+    assert run(JSONFold(max_characters=characters)) == run(Thorough(max_characters=characters))
+
+
+def test_what_grows_is_told_by_the_number_of_its_pieces() -> None:
+    growing, _ = fold('{"a":["')
+    snapshot = growing.snapshot()
+    assert [growing.grow(piece) for piece in ("b", "d e")] == [True, True]
+    assert not any(growing.grow(piece) for piece in ("", 'c"', "\\", "\n", "\u2028"))
+    assert growing.path == ("a", 0)
+    assert [snapshot.read(length=length) for length in range(3)] == [{"a": [text]} for text in ("", "b", "bd e")]
+    assert snapshot.change(2) == JSONChange(("a", 0), "d e")
+    whole, _ = fold('"')
+    assert whole.grow("x")
+    assert whole.snapshot().change(1) == JSONChange((), "x")

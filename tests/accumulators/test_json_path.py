@@ -130,3 +130,13 @@ def test_what_can_be_no_json_any_more() -> None:
     assert (caught.value.choice, caught.value.call_id, caught.value.text) == (0, "1", "[")
     with pytest.raises(LimitExceededError):
         found([text_chunk("[" * 1000)], "a")
+
+
+def test_what_one_choice_gives_comes_before_the_error_of_another() -> None:
+    chunk = StreamChunk.model_validate(
+        {"choices": [{"index": index, "delta": {"content": text}} for index, text in enumerate(['{"a":1,', "nope,"])]}
+    )
+    matches = iter(JSONPathAccumulator(["a"], of="content").process_chunk(chunk))
+    assert next(matches).value == 1
+    with pytest.raises(DecodeError):
+        next(matches)

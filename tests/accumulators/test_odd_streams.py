@@ -160,3 +160,13 @@ def test_which_call_a_name_begins(deltas: list[list[dict[str, Any]]], expected: 
     accumulator = accumulate(*[chunk(tool_calls=calls) for calls in deltas], chunk("tool_calls"))
     calls = accumulator.message().tool_calls
     assert [(each.function.name, each.function.arguments) for each in calls] == expected
+
+
+def test_a_call_that_is_garbled_behind_a_good_one_is_an_error_of_the_next_chunk() -> None:
+    accumulator = ToolCallAccumulator()
+    functions = [{"name": "w", "arguments": "{}"}, {"arguments": "{}"}]
+    calls = [{"index": index, "id": str(index), "function": each} for index, each in enumerate(functions)]
+    (good,) = accumulator.process_chunk(StreamChunk.from_wire(chunk("tool_calls", tool_calls=calls)))
+    assert good.id == "0"
+    with pytest.raises(ToolCallError, match="no name"):
+        accumulator.process_chunk(StreamChunk.from_wire(chunk(content="x")))

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from rxllm.exceptions import NoRunningLoopError
-from rxllm.flow import FlowControl, Pauses, disposable_in, running_loop
+from rxllm.flow import FlowControl, LoopDisposable, Pauses, running_loop
 
 
 def divide_by_zero() -> None:
@@ -261,7 +261,7 @@ def test_nothing_is_left_to_dispose_when_the_loop_is_closed() -> None:
     loop = asyncio.new_event_loop()
     loop.close()
 
-    disposable_in(loop, lambda: calls.append("disposed")).dispose()
+    LoopDisposable(loop, lambda: calls.append("disposed")).dispose()
 
     assert calls == []
 

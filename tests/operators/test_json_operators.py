@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import reactivex
 from pydantic import BaseModel, RootModel
+from reactivex import abc
 from reactivex import operators as rx_ops
+from reactivex.disposable import Disposable
 
 import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import DecodeError, RepairError, RxllmError, StructuredOutputError, ToolCallError
+from rxllm.flow import FlowControl
 from rxllm.models import Delta, FunctionCallDelta, Repair, StreamChoice, StreamChunk, ToolCallDelta
+from rxllm.operators._stage import Stage, on_batch_of
 from rxllm.testing import Marbles, assert_marbles, finish_chunk, text_chunk, tool_chunk
 
 
@@ -153,3 +158,77 @@ def _fail(observable: reactivex.Observable[Any]) -> Exception:
     (failure,) = failures
     assert isinstance(failure, RxllmError | ConnectionError)
     return failure
+
+
+# Batches
+
+
+def batch_of(*chunks: StreamChunk) -> tuple[Stage[StreamChunk], Callable[[], int]]:
+    """A stage, and what delivers the chunks together, after which it says how many of them were taken."""
+    observers: list[abc.ObserverBase[StreamChunk]] = []
+
+    def subscribe(observer: abc.ObserverBase[StreamChunk], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        observers.append(observer)
+        return Disposable()
+
+    return Stage(subscribe), lambda: on_batch_of(observers[0])(chunks)
+
+
+BEGIN = tool_chunk('{"name":"', id="1", name="f")
+PIECE = tool_chunk("Ada")
+END = tool_chunk('"}')
+TEXTS = [text_chunk(""), text_chunk('{"name":'), text_chunk('"Ada",'), text_chunk('"population":1'), text_chunk("}")]
+BATCHES: list[tuple[Any, list[StreamChunk], int]] = [
+    (ops.tool_call_progress(), [text_chunk("x"), BEGIN, PIECE, END], 2),
+    (ops.json_path("name"), [text_chunk("x"), BEGIN, PIECE, END], 3),
+    (ops.json_path("name", of="content"), TEXTS, 3),
+    (ops.parse_structured(City), TEXTS, 3),
+    (ops.accumulate_tool_calls(), [BEGIN, PIECE, END, finish_chunk("tool_calls"), text_chunk("x")], 4),
+]
+IDS = ["progress", "arguments", "content", "structured", "calls"]
+
+
+@pytest.mark.parametrize(("operator", "chunks", "count"), BATCHES, ids=IDS)
+def test_a_batch_goes_on_until_something_comes_of_it_and_the_consumer_pauses_or_leaves(
+    operator: Any, chunks: list[StreamChunk], count: int
+) -> None:
+    for pauses, expected in ((True, count), (False, len(chunks))):
+        source, deliver = batch_of(*chunks)
+        flow = FlowControl()
+        items: list[Any] = []
+
+        def take(item: Any, flow: FlowControl = flow, items: list[Any] = items, pauses: bool = pauses) -> None:
+            items.append(item)
+            if pauses and len(items) == 1:
+                flow.pause("test")
+
+        source.pipe(operator).subscribe(take)
+        assert flow.deliver(_call, deliver) == expected
+        assert items
+        flow.resume("test")
+    source, deliver = batch_of(*chunks)
+    source.pipe(operator, rx_ops.take(1)).subscribe()
+    assert deliver() == count
+
+
+def _call(function: Callable[[], int]) -> int:
+    return function()
+
+
+@pytest.mark.parametrize(
+    ("operator", "chunks", "count"),
+    [
+        (ops.tool_call_progress(), [BEGIN, tool_chunk('"]'), PIECE], 2),
+        (ops.json_path("name"), [BEGIN, tool_chunk('a"]'), PIECE], 2),
+        (ops.json_path("name", of="content"), [*TEXTS[:3], text_chunk("]"), *TEXTS], 4),
+        (ops.parse_structured(City), [*TEXTS[:3], text_chunk("]"), *TEXTS], 4),
+        (ops.accumulate_tool_calls(), [BEGIN, finish_chunk("tool_calls"), PIECE], 2),
+    ],
+    ids=IDS,
+)
+def test_of_a_batch_with_an_error_in_it_no_more_is_taken(operator: Any, chunks: list[StreamChunk], count: int) -> None:
+    source, deliver = batch_of(*chunks)
+    errors: list[Exception] = []
+    source.pipe(operator).subscribe(on_error=errors.append)
+    assert deliver() == count
+    assert isinstance(errors[0], RxllmError)

@@ -352,6 +352,11 @@ class Taker(Receiver[Any]):
         self.ends.append("completed")
 
 
+def follow(source: Observable[Any], taker: Taker) -> abc.DisposableBase:
+    """Subscribe as an operator does: while somebody subscribes to it."""
+    return Observable[Any](lambda _, scheduler: taker.follow(source, scheduler)).subscribe()
+
+
 async def batches_of(
     source: Observable[Any], *, take: int = 1000, pauses: bool = False
 ) -> tuple[list[list[Any]], list[Any]]:
@@ -364,7 +369,7 @@ async def batches_of(
             asyncio.get_running_loop().call_soon(flow.resume, "taker")
 
     taker = Taker(take, then)
-    subscription = source.subscribe(taker)
+    subscription = follow(source, taker)
     while not taker.ends:
         await asyncio.sleep(0)
     subscription.dispose()
@@ -374,29 +379,30 @@ async def batches_of(
 async def test_a_source_delivers_a_read_at_a_time_and_so_much_a_turn() -> None:
     reads = [[*range(3)], [3], [*range(4, 4 + 2 * ITEMS_PER_TURN)]]
     batches, ends = await batches_of(source_of(reads, batches=True))
-    # What is left of the turn, a whole one, and the rest.
-    assert [len(batch) for batch in batches] == [3, 1, ITEMS_PER_TURN - 4, ITEMS_PER_TURN, 4]
+    # The first alone, at most as many again as have come, what is left of the turn, a whole one, and the rest.
+    assert ITEMS_PER_TURN == 40
+    assert [len(batch) for batch in batches] == [1, 2, 1, 5, 10, 20, 1, 40, 4]
     assert [item for batch in batches for item in batch] == [item for read in reads for item in read]
     assert ends == ["completed"]
 
 
 async def test_what_was_not_taken_comes_again_after_the_pause() -> None:
     batches, ends = await batches_of(source_of([[*range(7)]], batches=True), take=3, pauses=True)
-    assert batches == [[0, 1, 2], [3, 4, 5], [6]]
+    assert batches == [[0], [1, 2], [3, 4, 5], [6]]
     assert ends == ["completed"]
 
 
 async def test_what_was_not_taken_without_a_pause_is_not_wanted() -> None:
     error = ConnectionError("lost")
     batches, ends = await batches_of(source_of([[*range(7)], [7, 8]], batches=True, error=error), take=1)
-    assert batches == [[0], [7]]
+    assert batches == [[0], [1], [3], [7]]
     assert ends == [error]
 
 
 async def test_a_source_that_is_left_delivers_no_other_batch() -> None:
     subscription = SerialDisposable()
     taker = Taker(1, subscription.dispose)
-    subscription.disposable = source_of([[*range(200)], [1]], batches=True).subscribe(taker)
+    subscription.disposable = follow(source_of([[*range(200)], [1]], batches=True), taker)
     for _ in range(5):
         await asyncio.sleep(0)
     assert taker.batches == [[0]]
@@ -440,7 +446,7 @@ def test_after_the_end_nothing_passes() -> None:
         return Disposable()
 
     taker = Taker()
-    Stage(subscribe).subscribe(taker)
+    follow(Stage(subscribe), taker)
     (observer,) = observers
     observer.on_completed()
     assert on_batch_of(observer)([1]) == 0
@@ -458,7 +464,7 @@ def test_a_subscription_that_fails_fails_the_stream() -> None:
         raise error
 
     taker = Taker()
-    Stage(subscribe).subscribe(taker)
+    follow(Stage(subscribe), taker)
     assert taker.ends == [error]
 
 
@@ -469,24 +475,14 @@ def test_a_subscription_that_fails_after_the_end_raises() -> None:
 
     taker = Taker()
     with pytest.raises(ValueError, match="no"):
-        Stage(subscribe).subscribe(taker)
+        follow(Stage(subscribe), taker)
     assert taker.ends == ["completed"]
-
-
-def test_a_subscription_within_another_is_made_at_once() -> None:
-    """The trampoline of the thread runs already: as in ``concat``."""
-    stage, taken = stage_of([1, 2])
-    taker = Taker()
-    outer: Observable[Any] = reactivex.create(lambda _, __: stage.subscribe(taker))
-    outer.subscribe()
-    assert taken == [2]
-    assert taker.batches == [[1, 2]]
 
 
 def test_disposing_disposes_what_the_stage_made() -> None:
     disposed: list[bool] = []
     stage = Stage[Any](lambda _, __: Disposable(lambda: disposed.append(True)))
-    stage.subscribe(Taker()).dispose()
+    follow(stage, Taker()).dispose()
     assert disposed == [True]
 
 

@@ -345,7 +345,7 @@ async def test_a_writer_that_is_cancelled_by_somebody_else_ends_the_stream(where
     failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
     passed = asyncio.Event()
     rxllm.from_async_iterable(one).pipe(ops.tee_to(sink)).subscribe(lambda _: passed.set(), failed.set_result)
-    (writer,) = (task for task in asyncio.all_tasks() - before if "_Tee" in repr(task.get_coro()))
+    (writer,) = (task for task in asyncio.all_tasks() - before if "SinkWriter" in repr(task.get_coro()))
     await (passed.wait() if where == "between" else sink.entered.wait())
     await asyncio.sleep(0)
 

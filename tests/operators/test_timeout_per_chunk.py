@@ -161,7 +161,9 @@ def test_outside_a_loop_and_without_a_scheduler_it_says_what_to_do() -> None:
     assert isinstance(errors[0], NoRunningLoopError)
 
 
-def test_one_timer_a_subscription_whatever_the_number_of_chunks() -> None:
+@pytest.mark.parametrize(("first", "timers"), [(None, 1), (30, 1), (90, 2)])
+def test_one_timer_a_subscription_whatever_the_number_of_chunks(first: float | None, timers: int) -> None:
+    """Only a gap shorter than the time for the first chunk needs another."""
     armed = 0
 
     class CountingLoop(VirtualTimeLoop):
@@ -173,11 +175,11 @@ def test_one_timer_a_subscription_whatever_the_number_of_chunks() -> None:
     async def main() -> int:
         nonlocal armed
         armed = 0
-        return await reactivex.of(*range(10_000)).pipe(ops.timeout_per_chunk(60), rx_ops.count())
+        return await reactivex.of(*range(10_000)).pipe(ops.timeout_per_chunk(60, first=first), rx_ops.count())
 
     with asyncio.Runner(loop_factory=CountingLoop) as runner:
         assert runner.run(main()) == 10_000
-    assert armed == 2
+    assert armed == timers
 
 
 def test_the_error_is_a_timeout_error_that_says_which_limit_it_was() -> None:

@@ -1,0 +1,247 @@
+"""The task that writes to a sink what waits in a backlog.
+
+Rules:
+
+1. The methods of a sink are called one at a time. What comes meanwhile waits, and is written together.
+2. A sink that takes its batches in one step gets an item that comes alone, or a batch, where it comes. Another one,
+   and of items that come singly any, gets what gathers in a turn of the loop.
+3. The sink is told the end after everything is written, and only then does the end go on.
+4. A sink that was cancelled is asked to store what is left, as all tasks are cancelled when a program ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from loguru import logger
+
+from rxllm.exceptions import BufferOverflowError
+from rxllm.flow import outside_of_emissions, running_loop, wake
+from rxllm.operators._backlog import Backlog
+from rxllm.operators._first_step import begin, step
+from rxllm.typing import Ending, Sink, SinkStream
+
+__all__ = ["SinkWriter"]
+
+T = TypeVar("T")
+
+# How long a sink may take to store what is left when the program ends.
+_PATIENCE_SECONDS = 5.0
+
+# The event loop itself keeps only weak references to tasks, and a writer outlives its subscription.
+_writing: set[asyncio.Task[None]] = set()
+
+
+class SinkWriter(Generic[T]):
+    """Writes until the end.
+
+    Args:
+        sink: Where to.
+        backlog: What waits.
+        detach: Whether to go on without a sink that failed.
+        leave: Leaves the source.
+        end: Passes the end on.
+
+    Attributes:
+        ending: How the stream ended, once it has.
+        detached: Whether nothing is written any more.
+    """
+
+    __slots__ = (
+        *("_backlog", "_begun", "_cancellations", "_context", "_detach", "_is_quick", "_leave", "_pass_on"),
+        *("_patience", "_sink", "_stream", "_task", "_thread", "_waiter", "detached", "ending", "loop"),
+    )
+
+    _stream: SinkStream[T]
+    _task: asyncio.Task[None]
+
+    def __init__(
+        self,
+        sink: Sink[T],
+        backlog: Backlog[T],
+        *,
+        detach: bool,
+        leave: Callable[[], None],
+        end: Callable[[Ending], None],
+    ) -> None:
+        self.loop = running_loop("tee_to")
+        self.ending: Ending | None = None
+        self.detached = False
+        self._backlog = backlog
+        self._detach = detach
+        self._leave = leave
+        self._pass_on = end
+        # Whether the last write took one step.
+        self._is_quick = False
+        # What is left of a write that was begun where its items came.
+        self._begun: Awaitable[None] | None = None
+        # Made for each wait: an asyncio.Event makes one, too, and does more besides.
+        self._waiter: asyncio.Future[None] | None = None
+        self._cancellations = 0
+        self._patience: asyncio.TimerHandle | None = None
+        self._thread = threading.get_ident()
+        self._sink = sink
+        # The sink is no part of the emission in which somebody subscribed.
+        self._context = outside_of_emissions()
+
+    def start(self) -> None:
+        """Begin, after the source has: a request is not to wait for a sink to open."""
+        self._task = self.loop.create_task(self._run(), context=self._context)
+        _writing.add(self._task)
+        self._task.add_done_callback(_writing.discard, context=self._context)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether an item would be written where it comes."""
+        return self._is_quick and self._waiter is not None
+
+    def wake(self) -> None:
+        """Write what waits, in a turn of the task; from any thread."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:
+            return  # it comes to that by itself
+        if threading.get_ident() == self._thread:
+            wake(waiter)
+        else:
+            self.loop.call_soon_threadsafe(wake, waiter)
+
+    def write(self) -> None:
+        """Write what waits: here, if the sink is idle and needs one step for it."""
+        if not self.at_once or threading.get_ident() != self._thread:
+            self.wake()
+            return
+        # What comes from within waits.
+        waiter, self._waiter = self._waiter, None
+        while self._is_quick and self._backlog.items:
+            self._begun = begin(self._write_batch, self._task, self._context)
+            self._is_quick = self._begun is None
+            if self._is_quick:
+                self._written()
+        self._waiter = waiter
+        if self._begun is not None or self.ending is not None:
+            self.wake()
+
+    def end(self, ending: Ending) -> None:
+        """Write nothing that comes later; the first end counts."""
+        if self.ending is None:
+            self.ending = ending
+            self.wake()
+
+    def cancel(self) -> None:
+        """Leave the source, and write what came until now."""
+        self._leave()
+        self._backlog.release()
+        self.end(Ending("cancelled"))
+
+    async def _run(self) -> None:
+        """Write until the end, and pass the end on."""
+        try:
+            failure = await self._write_all()
+            if failure is not None:
+                await self._settle(failure)
+        except asyncio.CancelledError:
+            # Before the sink was done: whoever waits has to learn of it.
+            self.ending = Ending("cancelled")
+            raise
+        finally:
+            if self._patience is not None:
+                self._patience.cancel()
+            self.detached = True
+            self._backlog.clear()
+            pass_on, self._pass_on, self._leave = self._pass_on, _nothing, _nothing
+            pass_on(self.ending or Ending("cancelled"))
+
+    async def _settle(self, failure: Exception) -> None:
+        """The sink failed: go on without it, or fail; what the stream itself failed with has precedence."""
+        self.detached = True
+        if self._detach or (self.ending is not None and self.ending.kind == "cancelled"):
+            self._backlog.clear()
+            logger.warning("a sink failed and is detached: {}", type(failure).__name__)
+            while self.ending is None:
+                await self._item_or_end()
+        elif self.ending is not None and self.ending.error is not None:
+            self.ending.error.add_note(f"a sink failed, too: {failure!r}")
+        else:
+            # Before the pause ends: what waits above for that is delivered in the same moment.
+            self._leave()
+            self.ending = Ending("failed", failure)
+
+    async def _write_all(self) -> Exception | None:
+        """Store everything; what the sink failed with is returned."""
+        try:
+            self._stream = await self._sink.open()
+        except Exception as error:  # decided upon by on_error
+            return error
+        failure: Exception | None = None
+        try:
+            await self._write_batches()
+        except Exception as error:  # decided upon by on_error
+            failure = error
+        try:
+            await self._stream.close(self._ending_for_the_sink(failure))
+        except Exception as error:  # decided upon by on_error
+            failure = failure or error
+        return failure
+
+    def _ending_for_the_sink(self, failure: Exception | None) -> Ending:
+        """How the stream ended, seen from the sink: one that did not get every item never had the whole of it."""
+        if self._backlog.dropped and self.ending == Ending("completed"):
+            dropped = self._backlog.dropped
+            return Ending("failed", BufferOverflowError(f"{dropped} items were dropped", size=self._backlog.size))
+        return self.ending or Ending("failed", failure)
+
+    async def _write_batches(self) -> None:
+        while self._begun is not None or self._backlog.items or self.ending is None:
+            if self._begun is None and not self._backlog.items:
+                await self._item_or_end()
+                continue
+            writing = self._begun or step(self._write_batch)
+            self._begun = None
+            self._is_quick = writing is None
+            try:
+                if writing is not None:
+                    await writing
+            except asyncio.CancelledError:
+                if not self._program_ends():
+                    raise RuntimeError("the sink was cancelled by somebody else") from None
+            else:
+                self._program_ends()  # and the sink has finished its batch all the same
+            self._written()
+
+    def _write_batch(self) -> Awaitable[None]:
+        return self._stream.write(self._backlog.take_all())
+
+    def _written(self) -> None:
+        self._backlog.out = 0
+        self._backlog.relax()
+
+    async def _item_or_end(self) -> None:
+        self._waiter = self.loop.create_future()
+        try:
+            await self._waiter
+        except asyncio.CancelledError:
+            self._program_ends()
+        finally:
+            self._waiter = None
+
+    def _program_ends(self) -> bool:
+        """Whether this task has been cancelled, as all are when a program ends.
+
+        What came until now is stored before this task ends, too; but a sink that hangs must not keep the program.
+        """
+        cancellations = self._task.cancelling()
+        if cancellations == self._cancellations:
+            return False
+        self._cancellations = cancellations
+        if self._patience is not None:
+            raise asyncio.CancelledError  # a second time: patience is over
+        self._patience = self.loop.call_later(_PATIENCE_SECONDS, self._task.cancel)
+        self.cancel()
+        return True
+
+
+def _nothing(*_: object) -> None:
+    """After the end; who is not referred to is freed without the garbage collector."""

@@ -1,0 +1,465 @@
+"""Operators take a chunk that nobody has read, or a batch, as they take the chunks read and one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import reactivex
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+from reactivex import Observable, abc
+from reactivex import operators as rx_ops
+from reactivex.disposable import Disposable, SerialDisposable
+
+import rxllm
+from rxllm import FlowControl, StreamAccumulator, StreamChunk
+from rxllm import operators as ops
+from rxllm.models._json import is_list, is_object
+from rxllm.models._unread import Unread, UnreadChunk, shape_of, unread
+from rxllm.operators._conflation import Conflation
+from rxllm.operators._stage import Receiver, Stage
+from rxllm.operators._stage import batching as batching_observer
+from rxllm.sources._task import Emitter, task_source
+
+
+def made(delta: dict[str, Any], *, choice: int = 0, **fields: Any) -> dict[str, Any]:
+    return {"id": "c-1", "model": "m", "choices": [{"index": choice, "delta": delta, "finish_reason": None}], **fields}
+
+
+KINDS: list[dict[str, Any]] = [
+    made({"content": "{0}"}),
+    made({"content": "{0}"}, obfuscation="{1}"),
+    made({"role": "assistant", "content": "{0}", "refusal": None}, created=2, provider={"a": None}),
+    made({"content": "{0}"}, choice=1),
+    made({"content": "{0}"}, id="c-2"),
+    {"choices": [{"index": 0, "delta": {"content": "{0}", "annotations": []}, "seen": 1}]},
+    made({"reasoning_content": "{0}"}),
+    made({"reasoning": "{0}", "content": "x"}),
+    made({"tool_calls": [{"index": 0, "id": "1", "function": {"name": "f", "arguments": "{0}"}}]}),
+]
+SINGLE: list[dict[str, Any]] = [
+    {"choices": [], "usage": {"total_tokens": 1}},
+    made({"content": "<think>Hm", "reasoning": "First. "}),
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+    {"choices": [{"index": 0, "delta": {"content": "a"}}, {"index": 0, "delta": {"content": "b"}}]},
+    {"choices": [{"index": 1, "delta": {"content": "a</think>"}}, {"index": 0, "delta": {"content": "b<"}}]},
+    {"choices": [{"index": 0, "delta": {"content": "x"}, "logprobs": {"content": []}}]},
+    {"choices": [{"index": 0, "delta": {"content": "x", "role": "tool", "thinking": "y"}}], "provider": "p"},
+]
+
+
+def wire_of(value: dict[str, Any], text: str, beside: str) -> str:
+    return json.dumps(value).replace('"{0}"', json.dumps(text)).replace('"{1}"', json.dumps(beside))
+
+
+SHAPES = [
+    shape_of(StreamChunk.from_wire(json.dumps(kind)), [each for each in ("{0}", "{1}") if each in str(kind)])
+    for kind in KINDS
+]
+
+
+def chunk_of(kind: int, text: str, beside: str = "") -> StreamChunk:
+    """A chunk that nobody has read."""
+    shape = SHAPES[kind]
+    assert shape is not None
+    wire = wire_of(KINDS[kind], text, beside)
+    return UnreadChunk.of(Unread(shape, wire, text, [beside] if shape.beside else []))
+
+
+class Piece(BaseModel):
+    """How a chunk is made, so that there can be two of them."""
+
+    kind: int
+    text: str = ""
+    beside: str = ""
+    is_read: bool = False
+
+    def chunk(self, *, early: bool) -> StreamChunk:
+        if self.kind < 0:
+            return StreamChunk.model_validate(SINGLE[self.kind])
+        if early or self.is_read:
+            return StreamChunk.from_wire(wire_of(KINDS[self.kind], self.text, self.beside))
+        return chunk_of(self.kind, self.text, self.beside)
+
+
+TEXTS = st.sampled_from(["", "a", "bc", "<", "<think>", "think>", "x</think>", "</", "<think>y</think>z<"])
+PIECES = st.one_of(
+    st.builds(Piece, kind=st.integers(0, len(KINDS) - 1), text=TEXTS, beside=TEXTS, is_read=st.booleans()),
+    st.builds(Piece, kind=st.integers(0, 2), text=TEXTS, beside=TEXTS),
+    st.builds(Piece, kind=st.integers(-len(SINGLE), -1)),
+)
+SEQUENCES = st.lists(PIECES, max_size=12)
+
+
+def part(value: Any) -> Any:
+    """All that a value consists of, to its last part."""
+    if isinstance(value, BaseModel):
+        fields = [(name, part(each)) for name, each in vars(value).items()]
+        return (value.__class__, fields, value.__pydantic_fields_set__, part(value.__pydantic_extra__))
+    if is_object(value):
+        return [(name, part(each)) for name, each in value.items()]
+    return [part(each) for each in value] if is_list(value) else (type(value), value)
+
+
+def through(
+    operator: Callable[[], Callable[[Observable[Any]], Observable[Any]]], pieces: Sequence[Piece], *, early: bool
+) -> Any:
+    items: list[Any] = []
+    source = reactivex.from_iterable([piece.chunk(early=early) for piece in pieces])
+    source.pipe(operator()).subscribe(items.append, items.append)
+    return [part(item) if isinstance(item, BaseModel) else item for item in items]
+
+
+OPERATORS: dict[str, Callable[[], Callable[[Observable[Any]], Observable[Any]]]] = {
+    "content": ops.content,
+    "split_reasoning": ops.split_reasoning,
+    "split_reasoning, begun": lambda: ops.split_reasoning(begins_inside=True),
+    "split_reasoning, twice": lambda: _composed(ops.split_reasoning("x"), ops.split_reasoning(begins_inside=True)),
+    "split_reasoning and accumulate": lambda: _composed(ops.split_reasoning(), ops.accumulate()),
+    "split_reasoning and snapshots": lambda: _composed(ops.split_reasoning(), ops.accumulate_snapshots()),
+    "accumulate_snapshots": ops.accumulate_snapshots,
+}
+
+# In the others one operator gives what it held back at the end, and the next one, too, in the same moment.
+SINGLE_OPERATORS = {
+    name: OPERATORS[name] for name in ("content", "split_reasoning", "split_reasoning, begun", "accumulate_snapshots")
+}
+
+
+def _composed(
+    first: Callable[[Observable[Any]], Observable[Any]], second: Callable[[Observable[Any]], Observable[Any]]
+) -> Callable[[Observable[Any]], Observable[Any]]:
+    return lambda source: source.pipe(first, second)
+
+
+@pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
+@given(SEQUENCES)
+@example([Piece(kind=0, text="<think>"), Piece(kind=0, text="a"), Piece(kind=1, text="b"), Piece(kind=1, text="")])
+def test_chunks_that_nobody_has_read_give_what_chunks_that_were_read_give(
+    operator: Callable[[], Callable[[Observable[Any]], Observable[Any]]], pieces: list[Piece]
+) -> None:
+    assert through(operator, pieces, early=False) == through(operator, pieces, early=True)
+
+
+# Batches
+
+
+class Consumer:
+    """Notes what comes; pauses and leaves where it is told to."""
+
+    def __init__(self, pause_every: int, leave_at: int) -> None:
+        self.said: list[Any] = []
+        self._pause_every = pause_every
+        self._leave_at = leave_at
+        self._flow: FlowControl | None = None
+
+    async def consume(self, source: Observable[Any]) -> list[Any]:
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        subscription = SerialDisposable()
+
+        def on_next(item: Any) -> None:
+            self.said.append(part(item) if isinstance(item, BaseModel) else item)
+            assert self._flow is None, "delivered while a pause is held"
+            if len(self.said) == self._leave_at:
+                subscription.dispose()
+                end(None)
+            elif self._pause_every and not len(self.said) % self._pause_every:
+                self._flow = FlowControl.current()
+                if self._flow is not None:
+                    self._flow.pause(self)
+                    asyncio.get_running_loop().call_soon(resume)
+
+        def resume() -> None:
+            flow, self._flow = self._flow, None
+            assert flow is not None
+            flow.resume(self)
+
+        def end(error: Exception | None) -> None:
+            self.said.append(repr(error))
+            if not ended.done():
+                ended.set_result(None)
+
+        subscription.disposable = source.subscribe(on_next, end, lambda: end(None))
+        async with asyncio.timeout(10):
+            await ended
+        return self.said
+
+
+def reads_of(reads: Sequence[Sequence[Any]], *, batches: bool) -> Observable[Any]:
+    async def produce(emitter: Emitter[Any]) -> None:
+        for read in reads:
+            if batches:
+                await emitter.emit([*read])
+            else:
+                for item in read:
+                    await emitter.emit((item,))
+
+    return task_source(produce)
+
+
+class Batching(Receiver[Any]):
+    """Passes batches on as batches, as our own operators do, and notes how many came at a time."""
+
+    sizes: list[int]
+
+    def __init__(self, observer: abc.ObserverBase[Any]) -> None:
+        self._observer = batching_observer(observer)
+        self.sizes = []
+
+    def on_next(self, value: Any) -> None:
+        self.sizes.append(1)
+        self._observer.on_next(value)
+
+    def on_batch(self, items: Sequence[Any]) -> int:
+        assert items
+        self.sizes.append(len(items))
+        return self._observer.on_batch(items)
+
+    def on_error(self, error: Exception) -> None:
+        self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        self._observer.on_completed()
+
+
+def batching(into: list[Batching]) -> Callable[[Observable[Any]], Observable[Any]]:
+    def operator(source: Observable[Any]) -> Observable[Any]:
+        def subscribe(
+            observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            into.append(Batching(observer))
+            return into[-1].follow(source, scheduler)
+
+        return Stage(subscribe)
+
+    return operator
+
+
+READS = st.lists(st.lists(PIECES, min_size=2, max_size=6), max_size=3)
+
+
+@pytest.mark.parametrize("operator", SINGLE_OPERATORS.values(), ids=SINGLE_OPERATORS)
+@settings(max_examples=40)
+@given(READS, st.integers(0, 3), st.integers(0, 6), st.booleans())
+def test_batches_give_what_items_give_one_by_one(
+    operator: Callable[[], Callable[[Observable[Any]], Observable[Any]]],
+    reads: list[list[Piece]],
+    pause_every: int,
+    leave_at: int,
+    is_batched_below: bool,
+) -> None:
+    def run(*, batches: bool) -> list[Any]:
+        chunks = [[piece.chunk(early=not batches) for piece in read] for read in reads]
+        below = [batching([])] if is_batched_below else []
+        source = reads_of(chunks, batches=batches).pipe(operator(), *below)
+        return asyncio.run(Consumer(pause_every, leave_at).consume(source))
+
+    assert run(batches=True) == run(batches=False)
+
+
+async def sizes_through(operator: Callable[[Observable[Any]], Observable[Any]], items: Sequence[Any]) -> list[int]:
+    batchings: list[Batching] = []
+
+    def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        del scheduler
+        assert FlowControl().deliver(batching_observer(observer).on_batch, items) == len(items)
+        observer.on_completed()
+        return Disposable()
+
+    await Stage(subscribe).pipe(operator, batching(batchings), rx_ops.count())
+    return batchings[0].sizes
+
+
+async def test_what_came_together_goes_on_together() -> None:
+    chunks = [chunk_of(0, text) for text in ("a", "b", "c<", "d", "e")]
+    assert await sizes_through(ops.content(), chunks) == [5]
+    # The tag that may begin is looked at by itself, and what is behind it.
+    assert await sizes_through(ops.split_reasoning(), chunks) == [2, 1, 1, 1]
+    assert all(unread(chunk) is not None for chunk in chunks[:2])
+    assert await sizes_through(ops.split_reasoning(begins_inside=True), [chunk_of(0, "a"), chunk_of(0, "b")]) == [2]
+
+
+async def test_the_events_of_a_read_go_on_together() -> None:
+    blocks = [b"data: 1\n\ndata: 2\n\n", b"data: 3\n\n", b": ping\n\n", b"data: 4\n\ndata: 5\n\ndata: 6\n\n", b"data"]
+    assert await sizes_through(ops.decode_sse(), blocks) == [2, 1, 3]
+
+
+@given(st.binary(max_size=20).map(lambda noise: b"data: 1\n\ndata: 2\n\n" + noise + b"\n\ndata: 3\n\n"), st.data())
+def test_blocks_in_a_batch_give_what_blocks_give_one_by_one(body: bytes, data: st.DataObject) -> None:
+    at = sorted(data.draw(st.lists(st.integers(0, len(body)), min_size=3, max_size=6)))
+    blocks = [body[start:end] for start, end in zip([0, *at], [*at, len(body)], strict=True)]
+    pause_every, leave_at, limit = (data.draw(st.integers(0, 3)), data.draw(st.integers(0, 4)), data.draw(LIMITS))
+
+    def run(*, batches: bool) -> list[Any]:
+        source = reads_of([blocks], batches=batches).pipe(ops.decode_sse(max_event_bytes=limit))
+        return asyncio.run(Consumer(pause_every, leave_at).consume(source))
+
+    assert run(batches=True) == run(batches=False)
+
+
+LIMITS = st.sampled_from([8, 1000])
+
+# Reasoning that is put in its place when it is read
+
+
+def reasoning(*texts: str) -> list[StreamChunk]:
+    result: list[StreamChunk] = []
+    source = reactivex.of(*(chunk_of(1, text, "pad") for text in texts))
+    source.pipe(ops.split_reasoning(begins_inside=True)).subscribe(result.append)
+    return result
+
+
+def test_reasoning_stays_unread_until_somebody_reads_it() -> None:
+    first, second = reasoning("Hm", ".")
+    assert unread(first) is not None
+    assert unread(second) is not None
+    assert second.choices[0].delta.reasoning_text == "."
+    assert second.choices[0].delta.content is None
+    assert unread(second) is None
+    assert second.choices[0].delta.reasoning_text == "."
+
+
+def test_the_chunk_that_reasoning_came_in_stays_as_it_was() -> None:
+    given_chunk = chunk_of(0, "Hm")
+    found: list[StreamChunk] = []
+    reactivex.of(given_chunk).pipe(ops.split_reasoning(begins_inside=True)).subscribe(found.append)
+    assert found[0].choices[0].delta.reasoning_content == "Hm"
+    assert unread(given_chunk) is not None
+    assert given_chunk.choices[0].delta.content == "Hm"
+
+
+def test_reasoning_is_accumulated_unread() -> None:
+    chunks = reasoning("H", "m", ".")
+    accumulator = StreamAccumulator()
+    for chunk in chunks:
+        accumulator.process_chunk(chunk)
+    assert [unread(chunk) is None for chunk in chunks] == [True, False, False]
+    assert accumulator.message().reasoning_content == "Hm."
+
+
+# Snapshots
+
+
+@given(st.lists(st.tuples(PIECES, st.booleans()), max_size=14))
+@example(
+    [
+        (Piece(kind=1, text="a", beside="1"), True),
+        (Piece(kind=1, text="b", beside="2"), True),
+        (Piece(kind=1, text="c", beside="3"), False),
+        (Piece(kind=-1), True),
+        (Piece(kind=1, text="d", beside="4"), True),
+        (Piece(kind=1, text="e", beside="5"), True),
+    ]
+)
+def test_a_snapshot_is_the_answer_as_it_was(pieces: list[tuple[Piece, bool]]) -> None:
+    accumulator = StreamAccumulator()
+    taken: list[rxllm.ChatCompletion] = []
+    expected: list[dict[str, Any]] = []
+    for piece, is_asked_for in pieces:
+        accumulator.process_chunk(piece.chunk(early=False))
+        if is_asked_for:
+            taken.append(accumulator.snapshot())
+            # Made of the accumulator as it is now, by way of no snapshot.
+            expected.append(accumulator.partial().model_dump(exclude={"complete"}))
+    assert [snapshot.model_dump(exclude={"complete"}) for snapshot in taken] == expected
+
+
+def test_repairs_that_reading_finds_have_the_position_of_the_snapshot() -> None:
+    accumulator = StreamAccumulator()
+    call = made({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]})
+    call["choices"][0]["finish_reason"] = "tool_calls"
+    accumulator.process_chunk(StreamChunk.model_validate(call))
+    snapshots = [accumulator.snapshot()]
+    for _ in range(2):
+        accumulator.process_chunk(StreamChunk.model_validate(made({"content": "x"})))
+        snapshots.append(accumulator.snapshot())
+    positions = [{repair.position for repair in snapshot.repairs} for snapshot in snapshots]
+    assert positions == [{0}, {1}, {2}]
+    assert [snapshot.message.content for snapshot in snapshots] == [None, "x", "xx"]
+
+
+# Text that waits and becomes one
+
+
+def merge(pieces: Sequence[Piece], *, early: bool) -> tuple[list[bool], Any]:
+    first, *others = [piece.chunk(early=early) for piece in pieces]
+    conflation = Conflation(first)
+    added = [conflation.add(chunk) for chunk in others]
+    return added, part(conflation.merged()) if any(added) else None
+
+
+@given(st.lists(PIECES, min_size=2, max_size=12))
+@example([Piece(kind=1), Piece(kind=1, beside="b"), Piece(kind=2, text="c"), Piece(kind=1, text="d", beside="e")])
+def test_chunks_that_nobody_has_read_are_merged_as_others_are(pieces: list[Piece]) -> None:
+    assert merge(pieces, early=False) == merge(pieces, early=True)
+
+
+@given(SEQUENCES)
+def test_merging_loses_nothing_that_is_accumulated(pieces: list[Piece]) -> None:
+    plain, merged = StreamAccumulator(), StreamAccumulator()
+    waiting: list[Conflation[StreamChunk]] = []
+    single: list[StreamChunk] = []
+    for piece in pieces:
+        chunk = piece.chunk(early=False)
+        plain.process_chunk(piece.chunk(early=False))
+        if not waiting or not waiting[-1].add(chunk):
+            waiting.append(Conflation(chunk))
+            single.append(chunk)
+            continue
+        single[-1] = waiting[-1].merged()
+    for chunk in single:
+        merged.process_chunk(chunk)
+    excluded = {"repairs"}  # have positions
+    assert merged.partial().model_dump(exclude=excluded) == plain.partial().model_dump(exclude=excluded)
+
+
+def test_of_chunks_that_differ_in_their_text_only_two_are_read() -> None:
+    chunks = [chunk_of(1, text, text) for text in "abcd"]
+    conflation = Conflation(chunks[0])
+    assert all(conflation.add(chunk) for chunk in chunks[1:])
+    assert [unread(chunk) is None for chunk in chunks] == [True, True, False, False]
+    merged = conflation.merged()
+    assert merged.choices[0].delta.content == "abcd"
+    assert merged.model_extra == {"obfuscation": "d"}
+
+
+def test_what_cannot_be_merged_is_not_read_for_that() -> None:
+    chunk = chunk_of(6, "Hm")
+    assert not Conflation(chunk_of(0, "a")).add(chunk)
+    assert unread(chunk) is not None
+
+
+def test_what_waits_alone_is_not_read() -> None:
+    chunks = [chunk_of(0, "a"), chunk_of(6, "b")]
+    flow = FlowControl()
+    holder = object()
+    holders: list[FlowControl] = []
+    received: list[StreamChunk] = []
+    subject: reactivex.Subject[StreamChunk] = reactivex.Subject()
+
+    def on_next(chunk: StreamChunk) -> None:
+        received.append(chunk)
+        held = FlowControl.current()
+        assert held is not None
+        held.pause(holder)
+        holders.append(held)
+
+    subject.pipe(ops.buffer_with_backpressure(4, overflow="conflate")).subscribe(on_next)
+    for chunk in (chunk_of(0, "first"), *chunks):
+        flow.deliver(subject.on_next, chunk)
+    for _ in range(3):
+        holders[-1].resume(holder)
+    assert [unread(chunk) is not None for chunk in received] == [True, True, True]
+
+
+@pytest.mark.parametrize("text", ["", "a"])
+async def test_content_of_another_choice_is_none(text: str) -> None:
+    chunks = [chunk_of(3, text), chunk_of(0, ""), chunk_of(6, "Hm")]
+    texts = await reactivex.from_iterable(chunks).pipe(ops.content(), rx_ops.to_list())
+    assert texts == []
+    assert all(unread(chunk) is not None for chunk in chunks)
