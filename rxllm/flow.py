@@ -20,17 +20,16 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from reactivex import abc
 
 from rxllm.exceptions import NoRunningLoopError
 
-__all__ = ["FlowControl", "LoopDisposable", "Pauses", "outside_of_emissions", "running_loop", "wake"]
+__all__ = ["FlowControl", "LoopDisposable", "Pauses", "outside_of_emissions", "running_loop", "start_task", "wake"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,8 +50,8 @@ class FlowControl:
 
     Attributes:
         paused: Whether anyone holds a pause; only to be looked at.
-        alone: Whether the item that is being delivered is the only one: no other follows in the same turn of the loop,
-            as far as its producer knows.
+        alone: Whether the item that was delivered last came as the only one: no other follows in the same turn of the
+            loop, as far as its producer knows.
     """
 
     __slots__ = (
@@ -78,7 +77,8 @@ class FlowControl:
         self.alone = False
         self._paused_at = 0.0
         self._paused_before = 0.0
-        self._callbacks: Sequence[Callable[[], None]] = ()
+        # Only ever added to and removed from: threads that dispose take their callbacks back at the same time.
+        self._callbacks: list[Callable[[], None]] = []
         self._thread = threading.get_ident()
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
@@ -132,7 +132,7 @@ class FlowControl:
         if not self._holders:
             self.paused = False
             self._paused_before += self._now() - self._paused_at
-            callbacks, self._callbacks = self._callbacks, ()
+            callbacks, self._callbacks = self._callbacks, []
             # Resuming is no emission, wherever it was asked for: a task or timer that was set within one has a copy of
             # its context, and what goes on here would pause a producer that is not delivering.
             token = _current.set(None)
@@ -150,10 +150,11 @@ class FlowControl:
         if not self._holders:
             callback()
             return lambda: None
-        self._callbacks = [*self._callbacks, callback]
+        self._callbacks.append(callback)
 
         def withdraw() -> None:
-            self._callbacks = [each for each in self._callbacks if each is not callback]
+            with contextlib.suppress(ValueError):  # called back already
+                self._callbacks.remove(callback)
 
         return withdraw
 
@@ -196,9 +197,6 @@ def _call_all(callbacks: Sequence[Callable[[], None]]) -> None:
             stack.callback(callback)
 
 
-_NO_FLOWS: AbstractSet[FlowControl] = frozenset()
-
-
 class Pauses:
     """The pauses of one holder, over however many producers feed it (``merge`` feeds from several).
 
@@ -209,7 +207,7 @@ class Pauses:
     __slots__ = ("_flows", "_name")
 
     def __init__(self, name: str = "") -> None:
-        self._flows: AbstractSet[FlowControl] = _NO_FLOWS
+        self._flows: set[FlowControl] = set()
         self._name = name
 
     def __repr__(self) -> str:
@@ -229,14 +227,13 @@ class Pauses:
         flow = FlowControl.current()
         if flow is None or excess > MOST_EXCESS:
             return False
-        if flow not in self._flows:
-            self._flows = {*self._flows, flow}
+        self._flows.add(flow)
         flow.pause(self)
         return True
 
     def release(self) -> None:
         """Resume all that this one paused."""
-        flows, self._flows = self._flows, _NO_FLOWS
+        flows, self._flows = self._flows, set()
         for flow in flows:
             flow.resume(self)
 
@@ -262,6 +259,17 @@ def outside_of_emissions() -> Context:
     if FlowControl.current() is not None:
         context.run(FlowControl.leave)
     return context
+
+
+def start_task(
+    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None], context: Context
+) -> asyncio.Task[None]:
+    """Start a task that takes its first step in a turn of its own, whatever the loop's task factory is.
+
+    With ``asyncio.eager_task_factory`` (Python 3.12) a task begins, and may end, before whoever makes it has it: a
+    source would emit while somebody still subscribes, when there is nothing yet to dispose of.
+    """
+    return asyncio.Task(work, loop=loop, context=context)
 
 
 def wake(waiter: asyncio.Future[None]) -> None:

@@ -40,6 +40,8 @@ class SinkStream(Protocol[A_contra]):
     async def write(self, items: Sequence[A_contra], /) -> None:
         """Store a batch of items, in order; returning means that it was taken.
 
+        Its first step may be taken within the emission that brought the items.
+
         When the program ends while this runs, it is cancelled. A sink that must not lose the batch finishes it before
         it raises ``CancelledError``, or does not raise; the stores of ``rxllm.sinks`` do so.
         """

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from rxllm.accumulators._json_fold import JSONFold, JSONSnapshot
+    from rxllm.accumulators._json_fold import JSONFold
     from rxllm.accumulators._json_path_accumulator import JSONPathAccumulator
+    from rxllm.accumulators._json_snapshot import JSONSnapshot
     from rxllm.accumulators._stream import StreamAccumulator
     from rxllm.accumulators._structured import StructuredAccumulator
     from rxllm.accumulators._tagged_text import Parted, TaggedText
@@ -18,8 +19,9 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
-            "._json_fold": ("JSONFold", "JSONSnapshot"),
+            "._json_fold": ("JSONFold",),
             "._json_path_accumulator": ("JSONPathAccumulator",),
+            "._json_snapshot": ("JSONSnapshot",),
             "._stream": ("StreamAccumulator",),
             "._structured": ("StructuredAccumulator",),
             "._tagged_text": ("Parted", "TaggedText"),

@@ -3,48 +3,32 @@
 Rules:
 
 1. Text is kept in fragments, lists that a provider sends piece by piece are put end to end (those named below, no
-   others), and of everything else the last value that is not null counts. Numbers are never added up.
+   others), and of everything else the last value that is not null counts: see ``Grown``.
 2. A role is sticky; a reason for the end that is blank is none, and of several the last counts.
 3. A state names everything by how far it had grown, so it costs what changed and never changes itself. What is not
    content is mostly the same from chunk to chunk, and so is its part of the state.
-4. A field of a provider that has the name of one of ours is kept as ``<name>_original``.
-5. Reasoning stays in the field that it came in. If that changes on the way, all of it, in the order in which it came,
+4. Reasoning stays in the field that it came in. If that changes on the way, all of it, in the order in which it came,
    is ``reasoning_joined`` of the message besides.
-6. All that is kept is counted, and an object has so many fields at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from pydantic import BaseModel
-
+from rxllm.accumulators._choice_state import TEXTS, ChoiceState, RestState
+from rxllm.accumulators._grown import Grown, TextState, keep_last, put_end_to_end
 from rxllm.accumulators._repairs import RepairLog
-from rxllm.accumulators._size import size_of
+from rxllm.accumulators._size import check_fields
 from rxllm.accumulators._text import Text
-from rxllm.accumulators._tool_calls import CallState, ToolCallFold, check_fields
-from rxllm.exceptions import ToolCallError
-from rxllm.models import (
-    CompletionChoice,
-    Delta,
-    FinishReason,
-    FunctionCall,
-    FunctionCallDelta,
-    IncompleteToolCall,
-    Message,
-    Role,
-    StreamChoice,
-    ToolCall,
-    ToolCallDelta,
-)
-from rxllm.models._json import is_list, is_object
+from rxllm.accumulators._tool_calls import ToolCallFold
+from rxllm.models import Delta, FinishReason, FunctionCallDelta, Role, StreamChoice, ToolCallDelta
+from rxllm.models._json import is_object
 from rxllm.models._lenient import set_aside
-from rxllm.models._reasoning import JOINED, find_reasoning
+from rxllm.models._reasoning import find_reasoning
 
-__all__ = ["ChoiceFold", "ChoiceState", "keep_last", "without_names_of"]
+__all__ = ["ChoiceFold"]
 
-_TEXTS = ("reasoning_content", "reasoning", "refusal")
 _EXTRA_TEXTS = frozenset({"reasoning_text", "thinking"})
 _AUDIO_TEXTS = frozenset({"data", "transcript"})
 _LISTS = frozenset(
@@ -55,153 +39,7 @@ _LISTS = frozenset(
 )
 _CHOICE_LISTS = frozenset({"token_ids"})
 # The constructor of a NamedTuple is a Python function around this one. Without it a snapshot costs 0.2 µs less.
-_new_state: Callable[[type[ChoiceState], tuple[_RestState, Text, int]], ChoiceState] = vars(tuple)["__new__"]
-
-
-class _ListState(NamedTuple):
-    """A growing list as it was at one time."""
-
-    elements: list[Any]
-    length: int
-
-    def read(self) -> list[Any]:
-        return self.elements[: self.length]
-
-
-class _TextState(NamedTuple):
-    """A growing text as it was at one time."""
-
-    text: Text
-    length: int
-
-    def read(self) -> str:
-        return self.text.read(self.length)
-
-
-class _Grown:
-    """Fields of one object: some grow as texts, some as lists, of the others the last value counts."""
-
-    __slots__ = ("lists", "plain", "texts")
-
-    def __init__(self) -> None:
-        self.texts: dict[str, Text] = {}
-        self.lists: dict[str, list[Any]] = {}
-        self.plain: dict[str, Any] = {}
-
-    def add_text(self, name: str, fragment: str) -> int:
-        """Append to a text; returns how many characters that were."""
-        text = self.texts.get(name)
-        if text is None:
-            text = self.texts[name] = Text()
-        text.fragments.append(fragment)
-        return len(fragment)
-
-    def state(self) -> _GrownState:
-        return _GrownState(
-            {name: _TextState(text, len(text)) for name, text in self.texts.items()},
-            {name: _ListState(elements, len(elements)) for name, elements in self.lists.items()},
-            dict(self.plain),
-        )
-
-
-class _GrownState(NamedTuple):
-    texts: dict[str, _TextState]
-    lists: dict[str, _ListState]
-    plain: dict[str, Any]
-
-    def read(self) -> dict[str, Any]:
-        texts = {name: state.read() for name, state in self.texts.items()}
-        lists = {name: state.read() for name, state in self.lists.items()}
-        return {**self.plain, **texts, **lists}
-
-
-class ChoiceState(NamedTuple):
-    """A choice as it was at one time: how far its content had grown, and the rest of it."""
-
-    rest: _RestState
-    content: Text
-    length: int
-
-    def build(self, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
-        """The choice as a model: see ``_RestState.build``."""
-        return self.rest.build(self.content.read(self.length), log, ended=ended, strict=strict)
-
-
-class _RestState(NamedTuple):
-    """What of a choice is not content, as it was at one time."""
-
-    number: int
-    role: Role | str | None
-    finish_reason: FinishReason | str | None
-    calls: tuple[CallState, ...]
-    function: tuple[str, _TextState] | None
-    message: _GrownState
-    audio: _GrownState
-    logprobs: _GrownState
-    extra: _GrownState
-    reasoning: _TextState | None
-
-    def build(self, content: str, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
-        """The choice as a model.
-
-        Args:
-            content: Its text.
-            log: Where repairs are noted.
-            ended: Whether the stream ended in good order, so that a missing reason for the end means nothing.
-            strict: Whether calls that are garbled are an error; else they are incomplete.
-
-        Raises:
-            ToolCallError: ``strict``, and a call is garbled.
-        """
-        finished = self.finish_reason != FinishReason.ERROR and (ended or bool(self.finish_reason))
-        calls: list[ToolCall] = []
-        incomplete: list[IncompleteToolCall] = []
-        for state in self.calls:
-            try:
-                if finished:
-                    calls.append(state.tool_call(log))
-                    continue
-            except ToolCallError:
-                if strict:
-                    raise
-            incomplete.append(state.incomplete())
-        function = None
-        if self.function is not None:
-            name, arguments = self.function[0], self.function[1].read()
-            if finished and name:
-                function = FunctionCall(name=name, arguments=arguments if arguments.strip() else "{}")
-            else:
-                incomplete.append(IncompleteToolCall(name=name or None, arguments=arguments))
-        return CompletionChoice.model_validate(
-            {
-                **without_names_of(CompletionChoice, self.extra.read()),
-                "index": self.number,
-                "message": self._message(content, calls, function),
-                "finish_reason": self.finish_reason,
-                "logprobs": self.logprobs.read() or None,
-                "incomplete_tool_calls": incomplete,
-            }
-        )
-
-    def _message(self, content: str, calls: list[ToolCall], function: FunctionCall | None) -> Message:
-        grown = self.message.read()
-        own = {name: grown.pop(name) for name in _TEXTS if name in grown}
-        if is_list(grown.get("annotations", ())) or grown.get("annotations", ()) is None:
-            own["annotations"] = grown.pop("annotations")
-        if self.reasoning is not None:
-            own[JOINED] = self.reasoning.read()
-        fields = {
-            **without_names_of(Message, grown),
-            **own,
-            "role": self.role or Role.ASSISTANT,
-            "tool_calls": calls,
-            "function_call": function,
-            "audio": self.audio.read() or None,
-        }
-        # As a server has it that answers at once: null if there is something else instead of text.
-        instead = calls or function or fields["audio"] or fields.get("refusal")
-        fields["content"] = content or (None if instead else "")
-        return Message.model_validate(fields)
+_new_state: Callable[[type[ChoiceState], tuple[RestState, Text, int]], ChoiceState] = vars(tuple)["__new__"]
 
 
 class ChoiceFold:
@@ -224,15 +62,15 @@ class ChoiceFold:
         self._calls = ToolCallFold(index, log, max_tool_calls)
         self._content = Text()
         self._function: tuple[str, Text] | None = None
-        self._message = _Grown()
-        self._audio = _Grown()
-        self._logprobs = _Grown()
-        self._extra = _Grown()
+        self._message = Grown()
+        self._audio = Grown()
+        self._logprobs = Grown()
+        self._extra = Grown()
         # In which field the reasoning comes, and all of it once that has changed.
         self._spelling = ""
         self._mixed: Text | None = None
         self._role: Role | str | None = None
-        self._rest: _RestState | None = None
+        self._rest: RestState | None = None
         self.finish_reason: FinishReason | str | None = None
 
     @property
@@ -246,18 +84,18 @@ class ChoiceFold:
         """How far the content has grown, if nothing else has since a state was taken."""
         return len(self._content.fragments) if self._rest is state.rest else None
 
-    def _state_of_rest(self) -> _RestState:
-        return _RestState(
+    def _state_of_rest(self) -> RestState:
+        return RestState(
             self._index,
             self._role,
             self.finish_reason,
             self._calls.states(),
-            None if self._function is None else (self._function[0], _TextState(text := self._function[1], len(text))),
+            None if self._function is None else (self._function[0], TextState(text := self._function[1], len(text))),
             self._message.state(),
             self._audio.state(),
             self._logprobs.state(),
             self._extra.state(),
-            None if self._mixed is None else _TextState(self._mixed, len(self._mixed)),
+            None if self._mixed is None else TextState(self._mixed, len(self._mixed)),
         )
 
     def process(self, choice: StreamChoice) -> int:
@@ -298,10 +136,10 @@ class ChoiceFold:
             self._finish(fields["finish_reason"])
         if fields["logprobs"]:
             self._rest = None
-            size += _put_end_to_end(self._logprobs, fields["logprobs"], fields["logprobs"])
+            size += put_end_to_end(self._logprobs, fields["logprobs"], fields["logprobs"])
         if choice.__pydantic_extra__:
             self._rest = None
-            size += _put_end_to_end(self._extra, choice.__pydantic_extra__, _CHOICE_LISTS)
+            size += put_end_to_end(self._extra, choice.__pydantic_extra__, _CHOICE_LISTS)
         return size
 
     def grower(self, field: str) -> Callable[[str], None] | None:
@@ -346,7 +184,7 @@ class ChoiceFold:
             self._rest = None
         if fields["reasoning_content"] or fields["reasoning"] or extra:
             size += self._note_reasoning(delta)
-        for name in _TEXTS:
+        for name in TEXTS:
             text: str | None = fields[name]
             if text:
                 size += self._message.add_text(name, text)
@@ -408,7 +246,7 @@ class ChoiceFold:
                 size += self._message.add_text(name, value)
             else:
                 plain[name] = value
-        return size + _put_end_to_end(self._message, plain, _LISTS)
+        return size + put_end_to_end(self._message, plain, _LISTS)
 
     def _process_audio(self, audio: Mapping[str, Any]) -> int:
         size = 0
@@ -419,40 +257,3 @@ class ChoiceFold:
                 size += keep_last(self._audio.plain, name, value)
         check_fields(len(self._audio.plain))
         return size
-
-
-def keep_last(kept: dict[str, Any], name: str, value: Any) -> int:
-    """Keep the last value that is not null; returns how many characters more that are."""
-    if name not in kept:
-        kept[name] = value
-        return len(name) + size_of(value)
-    if value is None:
-        return 0
-    before = kept[name]
-    kept[name] = value
-    return 0 if value == before else size_of(value) - size_of(before)
-
-
-def without_names_of(model: type[BaseModel], fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a provider, those renamed that would be taken for the model's own."""
-    return {set_aside(name) if name in model.model_fields else name: value for name, value in fields.items()}
-
-
-def _put_end_to_end(grown: _Grown, fields: Mapping[str, Any], lists: Iterable[str]) -> int:
-    """Extend the lists among the fields that are named, and keep the last of the others.
-
-    Returns:
-        How many characters that adds.
-
-    Raises:
-        LimitExceededError: There are too many fields.
-    """
-    size = 0
-    for name, value in fields.items():
-        if is_list(value) and name in lists:
-            grown.lists.setdefault(name, []).extend(value)
-            size += size_of(value)
-        else:
-            size += keep_last(grown.plain, name, value)
-    check_fields(len(grown.plain) + len(grown.lists))
-    return size

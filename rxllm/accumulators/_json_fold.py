@@ -10,8 +10,7 @@ Rules:
    ``FunctionCall.parsed``.
 3. What cannot be JSON any more is a ``DecodeError`` at once, with the position of the character.
 4. A string is there as far as it has come. A number or a word is there when something follows it.
-5. What is open cannot change but at its end, so a state of the whole is the innermost open container, how long it
-   was, and those around it. Taking one costs nothing; reading one copies what was open then.
+5. The value as it is now costs nothing to take: see ``_json_snapshot``.
 
 Unlike ``JSONScan``, which finds the end of what may be no JSON, this judges.
 
@@ -29,15 +28,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
+from rxllm.accumulators._json_snapshot import JSONSnapshot, Level, Members, path_in
 from rxllm.accumulators._text import Text
 from rxllm.exceptions import EXCERPT_LENGTH, DecodeError, LimitExceededError, excerpt
 from rxllm.models import JSONChange
 from rxllm.models._json import MAX_DEPTH, loads, without_lone_surrogates
 from rxllm.models._progress import JSONKeys
 
-__all__ = ["MAX_CHARACTERS", "JSONFold", "JSONSnapshot"]
+__all__ = ["MAX_CHARACTERS", "JSONFold"]
 
 MAX_CHARACTERS = 256 * 1024 * 1024
 """How long a text may be by default."""
@@ -52,87 +52,13 @@ _TOKEN = re.compile(r'[ \t\n\r]*+([{}\[\],:"]|[-+.0-9A-Za-z]++)?')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _STRUCTURE = frozenset('{}[],:"')
 _DECODER = json.JSONDecoder()
-_ABSENT = object()
 # The constructor of a NamedTuple is a Python function around this one and takes twice as long.
 _new_change: Callable[[type[JSONChange], tuple[JSONKeys, str, Any, bool]], JSONChange] = vars(tuple)["__new__"]
-_new_level: Callable[[type[_Level], tuple[Any, ...]], _Level] = vars(tuple)["__new__"]
+_new_level: Callable[[type[Level], tuple[Any, ...]], Level] = vars(tuple)["__new__"]
 _new_snapshot: Callable[[type[JSONSnapshot], tuple[Any, ...]], JSONSnapshot] = vars(tuple)["__new__"]
 
 _State: TypeAlias = "dict[str, Callable[[JSONFold, list[JSONChange]], None]]"
 """What may follow, and what it means."""
-
-
-class _Members:
-    """The members of an object: in the order in which they came, and as what they come to."""
-
-    __slots__ = ("last", "pairs")
-
-    def __init__(self) -> None:
-        self.pairs: list[tuple[str, Any]] = []
-        self.last: dict[str, Any] = {}
-
-    def read(self, count: int) -> dict[str, Any]:
-        """The object of the first ``count`` members."""
-        # Unless a name came twice, copying is much faster than making the object anew.
-        return self.last.copy() if count == len(self.pairs) else dict(self.pairs[:count])
-
-
-class _Level(NamedTuple):
-    """An open container as it was at one time.
-
-    Attributes:
-        outer: The container that it is in, which does not change while it is open.
-        path: Where it is.
-        node: What it holds, as it goes on growing.
-        size: How much that was.
-        key: The name or number of the value under way.
-    """
-
-    outer: _Level | None
-    path: JSONKeys
-    node: list[Any] | _Members
-    size: int
-    key: str | int
-
-
-class JSONSnapshot(NamedTuple):
-    """A growing value as it was at one time.
-
-    Attributes:
-        level: The innermost container that was open.
-        text: The string that was under way.
-        length: How many fragments of it there were.
-        value: The whole, if it was complete.
-        closed: Whether it was.
-    """
-
-    level: _Level | None
-    text: Text | None
-    length: int
-    value: Any
-    closed: bool
-
-    def read(self, default: Any = None, length: int | None = None) -> Any:
-        """The value as far as it had come.
-
-        Args:
-            default: What to return if nothing had come.
-            length: How many fragments there were of the string under way, if it went on growing after this.
-        """
-        if self.closed:
-            return self.value
-        value = _ABSENT if self.text is None else self.text.read(self.length if length is None else length)
-        level = self.level
-        while level is not None:
-            value = _copy(level, value)
-            level = level.outer
-        return default if value is _ABSENT else value
-
-    def change(self, length: int) -> JSONChange:
-        """What the string under way gained with the last of so many fragments."""
-        level = self.level
-        path = () if level is None else (*level.path, level.key)
-        return JSONChange(path, "" if self.text is None else self.text.fragments[length - 1])
 
 
 class JSONFold:
@@ -161,7 +87,7 @@ class JSONFold:
         self._max_depth = max_depth
         self._max_characters = max_characters
         self._state: _State = self._OBJECT if object_only else self._VALUE
-        self._level: _Level | None = None
+        self._level: Level | None = None
         self._value: Any = None
         # The string under way, and the high surrogate at its end that waits for the low one.
         self._string: Text | None = None
@@ -293,55 +219,42 @@ class JSONFold:
             value = loads(token)
         except ValueError:
             raise self._error("neither a number nor a word", fragment, end - len(token)) from None
-        self._complete(value, changes, self._path_here())
+        self._complete(value, changes, path_in(self._level))
 
     def _in_string(self, fragment: str, at: int, changes: list[JSONChange]) -> int:
         """Go on inside a string, to its end or that of the fragment; returns where to go on."""
         # Nearly all pieces up to a quotation mark stand for themselves, and that mark ends the string.
-        end = fragment.find('"', at)
+        end, stop = fragment.find('"', at), '"'
         piece = fragment[at:] if end < 0 else fragment[at:end]
-        if piece.isprintable() and "\\" not in piece and not self._high:
-            if piece and self._string is not None:
-                self._string.fragments.append(piece)
-                if not self._is_key:
-                    changes.append(_new_change(JSONChange, (self.path, piece, None, False)))
-            if end < 0:
-                return len(fragment)
-            self._end_string(changes)
-            return end + 1
+        if self._high or "\\" in piece or not piece.isprintable():
+            piece, end, stop = self._decoded(fragment, at)
+        if piece and self._string is not None:
+            self._string.fragments.append(piece)
+            if not self._is_key:
+                changes.append(_new_change(JSONChange, (self.path, piece, None, False)))
+        if end < 0:
+            return len(fragment)
+        if stop != '"':
+            raise self._error("no escape" if stop == "\\" else "a control character in a string", fragment, end)
+        self._end_string(changes)
+        return end + 1
+
+    def _decoded(self, fragment: str, at: int) -> tuple[str, int, str]:
+        """What a piece of a string stands for, where it ends, -1 if the fragment does before it, and at what."""
         match = _STRING.match(fragment, at)
         end = match.end() if match else at
-        stop = fragment[end : end + 1]
-        self._grow(fragment[at:end], changes, ends=stop == '"')
-        if stop == '"':
-            self._end_string(changes)
-            return end + 1
-        if stop == "\\" and _CUT_ESCAPE.fullmatch(fragment, end):
-            self._rest = fragment[end:]
-            return len(fragment)
-        if stop:
-            what = "no escape" if stop == "\\" else "a control character in a string"
-            raise self._error(what, fragment, end)
-        return end
-
-    def _grow(self, piece: str, changes: list[JSONChange], *, ends: bool) -> None:
-        """Add a piece to the string under way."""
+        piece, stop = fragment[at:end], fragment[end : end + 1]
         if "\\" in piece:
             piece = str(_DECODER.raw_decode(f'"{piece}"')[0])
         if self._high:
             piece, self._high = self._high + piece, ""
         if not piece.isascii() and _SURROGATE.search(piece):
-            if not ends and "\ud800" <= piece[-1] <= "\udbff":
+            if stop != '"' and "\ud800" <= piece[-1] <= "\udbff":
                 piece, self._high = piece[:-1], piece[-1]
             piece = without_lone_surrogates(piece)
-        self._append(piece, changes)
-
-    def _append(self, piece: str, changes: list[JSONChange]) -> None:
-        """Add to the string under way what stands for itself."""
-        if piece and self._string is not None:
-            self._string.fragments.append(piece)
-            if not self._is_key:
-                changes.append(_new_change(JSONChange, (self.path, piece, None, False)))
+        if stop == "\\" and _CUT_ESCAPE.fullmatch(fragment, end):
+            self._rest, stop = fragment[end:], ""
+        return piece, end if stop else -1, stop
 
     def _end_string(self, changes: list[JSONChange]) -> None:
         # Joined without being kept: whoever took a snapshot of it before reads that, if at all.
@@ -349,15 +262,15 @@ class JSONFold:
         self._string = None
         if self._is_key:
             self._is_key = False
-            outer, path, node, size, _ = cast("_Level", self._level)  # only in an object a name is expected
-            self._level = _new_level(_Level, (outer, path, node, size, text))
+            outer, path, node, size, _ = cast("Level", self._level)  # only in an object a name is expected
+            self._level = _new_level(Level, (outer, path, node, size, text))
             self._state = self._COLON
         else:
             self._complete(text, changes, self.path)
 
     def _begin_string(self, _: list[JSONChange]) -> None:
         self._string = Text()
-        self.path = self._path_here()
+        self.path = path_in(self._level)
 
     def _begin_key(self, _: list[JSONChange]) -> None:
         self._string = Text()
@@ -367,18 +280,18 @@ class JSONFold:
         self._begin([], 0, self._FIRST_ELEMENT)
 
     def _begin_object(self, _: list[JSONChange]) -> None:
-        self._begin(_Members(), "", self._FIRST_KEY)
+        self._begin(Members(), "", self._FIRST_KEY)
 
-    def _begin(self, node: list[Any] | _Members, key: str | int, state: _State) -> None:
+    def _begin(self, node: list[Any] | Members, key: str | int, state: _State) -> None:
         if self.depth >= self._max_depth:
             raise _too_much(f"JSON is nested deeper than {self._max_depth} levels", "max_depth", self._max_depth)
-        self._level = _new_level(_Level, (self._level, self._path_here(), node, 0, key))
+        self._level = _new_level(Level, (self._level, path_in(self._level), node, 0, key))
         self.depth += 1
         self._state = state
 
     def _end(self, changes: list[JSONChange]) -> None:
         # Only inside a container is its end expected.
-        level = cast("_Level", self._level)
+        level = cast("Level", self._level)
         self._level = level.outer
         self.depth -= 1
         self._complete(level.node if isinstance(level.node, list) else level.node.last, changes, level.path)
@@ -402,17 +315,13 @@ class JSONFold:
         count += 1
         if isinstance(node, list):
             node.append(value)
-            self._level = _new_level(_Level, (outer, around, node, count, count))
+            self._level = _new_level(Level, (outer, around, node, count, count))
             self._state = self._AFTER_ELEMENT
         else:
             node.pairs.append((str(key), value))
             node.last[str(key)] = value
-            self._level = _new_level(_Level, (outer, around, node, count, ""))
+            self._level = _new_level(Level, (outer, around, node, count, ""))
             self._state = self._AFTER_MEMBER
-
-    def _path_here(self) -> JSONKeys:
-        level = self._level
-        return () if level is None else (*level.path, level.key)
 
     def _error(self, what: str, fragment: str, at: int) -> DecodeError:
         position = self.length + at
@@ -433,19 +342,6 @@ class JSONFold:
     _COLON: ClassVar[_State] = {":": _expect_value}
     _AFTER_MEMBER: ClassVar[_State] = {",": _expect_key, "}": _end}
     _NOTHING: ClassVar[_State] = {}
-
-
-def _copy(level: _Level, value: Any) -> list[Any] | dict[str, Any]:
-    """A container as it was, with the value that was under way in it."""
-    if isinstance(level.node, list):
-        elements = level.node[: level.size]
-        if value is not _ABSENT:
-            elements.append(value)
-        return elements
-    members = level.node.read(level.size)
-    if value is not _ABSENT:
-        members[str(level.key)] = value
-    return members
 
 
 def _too_much(message: str, limit: str, maximum: int) -> LimitExceededError:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import BaseModel
 
-from rxllm.accumulators._choice import ChoiceState, without_names_of
+from rxllm.accumulators._choice_state import ChoiceState, without_names_of
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.models import ChatCompletion, FinishReason, Usage
 from rxllm.models._unread import Unread

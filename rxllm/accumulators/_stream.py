@@ -15,10 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rxllm.accumulators._choice import ChoiceFold, ChoiceState, keep_last
+from rxllm.accumulators._choice import ChoiceFold
+from rxllm.accumulators._choice_state import ChoiceState
+from rxllm.accumulators._grown import keep_last
 from rxllm.accumulators._repairs import OnRepair, RepairLog
+from rxllm.accumulators._size import check_fields
 from rxllm.accumulators._snapshot import Snapshot, StreamState
-from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, NOWHERE, check_fields
+from rxllm.accumulators._text import NOWHERE
+from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
 from rxllm.models import ChatCompletion, Message, StreamChoice, StreamChunk, Usage
 from rxllm.models._unread import Shape, Unread, UnreadChunk, known_of

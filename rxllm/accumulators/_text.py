@@ -10,7 +10,13 @@ Rules:
 
 from __future__ import annotations
 
-__all__ = ["Text"]
+from collections import deque
+from collections.abc import Callable
+
+__all__ = ["NOWHERE", "Text"]
+
+NOWHERE: Callable[[str], None] = deque[str](maxlen=0).append
+"""Where pieces of text go before any are expected."""
 
 
 class Text:

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rxllm.accumulators._growing_call import GrowingCall
 from rxllm.accumulators._repairs import OnRepair, RepairLog
-from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, NOWHERE, GrowingCall, ToolCallFold
+from rxllm.accumulators._text import NOWHERE
+from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, ToolCallFold
 from rxllm.exceptions import RepairError, ToolCallError, excerpt
 from rxllm.models import FinishReason, IncompleteToolCall, StreamChoice, StreamChunk, ToolCall, ToolCallDelta
 from rxllm.models._unread import Shape, UnreadChunk, known_of

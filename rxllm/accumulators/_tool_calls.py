@@ -12,251 +12,28 @@ Servers number the calls of a choice wrongly, twice or not at all. A fragment is
    arguments that follow tell: until then it is a repetition.
 5. With neither, the fragment goes to the only call whose arguments are structurally open. If there are several,
    that is an ambiguity, and an error. A name that is not the open call's starts a call if no arguments are under way.
-6. Names and identifiers are sticky. A name that goes on before the arguments have begun came in pieces, unless both
-   came in one chunk: then they are two calls.
-7. What a call may have is bounded: so many different fields besides the known ones.
+6. Two names before any arguments are one that came in pieces, unless both came in one chunk: then they are two calls.
 
-Nothing is allocated by index. Structural closure is tracked by a scan that sees each character once, and only when
-the question comes up.
+Nothing is allocated by index.
 """
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic_core import to_json
 
-from rxllm.accumulators._json_scan import JSONScan
+from rxllm.accumulators._call_state import CallState
+from rxllm.accumulators._growing_call import GrowingCall
 from rxllm.accumulators._repairs import RepairLog
-from rxllm.accumulators._size import size_of
-from rxllm.accumulators._text import Text
 from rxllm.exceptions import LimitExceededError, ToolCallError, excerpt
-from rxllm.models import FunctionCall, FunctionCallDelta, IncompleteToolCall, ToolCall, ToolCallDelta
+from rxllm.models import FunctionCallDelta, ToolCallDelta
 from rxllm.models._json import is_object
 
-__all__ = ["MAX_FIELDS", "MAX_TOOL_CALLS", "NOWHERE", "CallState", "GrowingCall", "ToolCallFold", "check_fields"]
+__all__ = ["MAX_TOOL_CALLS", "ToolCallFold"]
 
 MAX_TOOL_CALLS = 1024
 """How many calls a choice may have by default."""
-
-MAX_FIELDS = 1000
-"""How many fields that no model names one object may have, so that copying them is no matter."""
-
-NOWHERE: Callable[[str], None] = deque[str](maxlen=0).append
-"""Where pieces of text go before any are expected."""
-
-_DECODER = json.JSONDecoder()
-# The constructor of a NamedTuple is a Python function around this one. Without it a fragment costs 0.3 µs less.
-_new_state: Callable[[type[CallState], tuple[Any, ...]], CallState] = vars(tuple)["__new__"]
-
-
-class CallState(NamedTuple):
-    """A call as it was at one time.
-
-    Attributes:
-        choice: The index of the choice.
-        serial: In which order the calls of the choice began.
-        number: The index that the server gave it, or that was made up.
-        id: Its identifier, ``""`` while there is none.
-        name: The name of the function, ``""`` while there is none.
-        type: The kind of tool, ``""`` while it is not said.
-        text: The arguments, as they go on growing.
-        length: How many fragments of them there were.
-        extra: What else a provider sent with the call.
-        function_extra: What else a provider sent with the function.
-    """
-
-    choice: int
-    serial: int
-    number: int
-    id: str
-    name: str
-    type: str
-    text: Text
-    length: int
-    extra: dict[str, Any]
-    function_extra: dict[str, Any]
-
-    def tool_call(self, log: RepairLog) -> ToolCall:
-        """The finished call.
-
-        Raises:
-            ToolCallError: It has no name, or two values glued together for arguments.
-        """
-        arguments = self.text.read(self.length)
-        if not self.name:
-            raise self._error("a tool call has no name", arguments)
-        if self.type == "custom":
-            return self._custom_call(arguments, log)
-        if not arguments.strip():
-            log.add("arguments-empty", self[:2], arguments, "{}")
-            arguments = "{}"
-        elif _is_glued(arguments):
-            raise self._error(f"the arguments of {self.name!r} are more than one value", arguments)
-        function = FunctionCall.model_validate({**self.function_extra, "name": self.name, "arguments": arguments})
-        return ToolCall.model_validate(
-            {**self.extra, "id": self._call_id(log), "type": self.type or "function", "function": function}
-        )
-
-    def incomplete(self, length: int | None = None) -> IncompleteToolCall:
-        """What there is of the call.
-
-        Args:
-            length: How many fragments of the arguments there were, if more had come than when this was noted.
-        """
-        return IncompleteToolCall.model_validate(
-            {
-                **self.extra,
-                "index": self.number,
-                "id": self.id or None,
-                "name": self.name or None,
-                "arguments": self.text.read(self.length if length is None else length),
-            }
-        )
-
-    def _custom_call(self, text: str, log: RepairLog) -> ToolCall:
-        """A call of a custom tool, whose input is any text and not JSON."""
-        function = FunctionCall(name=self.name, arguments=text)
-        custom = {"name": self.name, "input": text}
-        return ToolCall.model_validate(
-            {**self.extra, "id": self._call_id(log), "type": self.type, "function": function, "custom": custom}
-        )
-
-    def _call_id(self, log: RepairLog) -> str:
-        if self.id:
-            return self.id
-        # Something to send the result under. The same stream always gets the same.
-        made_up = f"call_{self.choice}_{self.serial}"
-        log.add("id-made-up", self[:2], None, made_up)
-        return made_up
-
-    def _error(self, message: str, arguments: str) -> ToolCallError:
-        return ToolCallError(
-            f"{message}: {excerpt(arguments)}", choice=self.choice, call_id=self.id or None, text=arguments
-        )
-
-
-class GrowingCall:
-    """A call under way.
-
-    Attributes:
-        emitted: Whether the call was given away as finished; nothing may come for it any more.
-        began: In which item of the stream it began.
-        named_again: Whether its name came once more, alone, after its arguments had closed.
-        noted: The call as ``state`` last said it, if nothing but its arguments has changed since.
-        index: ``number`` of its ``CallState``, which describes the others.
-    """
-
-    __slots__ = (
-        *("_scan", "_scanned", "began", "choice", "emitted", "extra", "function_extra", "id", "index", "name"),
-        *("named_again", "noted", "serial", "text", "type"),
-    )
-
-    def __init__(self, choice: int, serial: int, index: int, began: int) -> None:
-        self.choice = choice
-        self.serial = serial
-        self.index = index
-        self.began = began
-        self.id = ""
-        self.name = ""
-        self.type = ""
-        self.text = Text()
-        self.extra: dict[str, Any] = {}
-        self.function_extra: dict[str, Any] = {}
-        self.emitted = False
-        self.named_again = False
-        self._scan = JSONScan()
-        self._scanned = 0
-        self.noted: CallState | None = None
-
-    @property
-    def closed(self) -> bool:
-        """Whether the arguments have structurally ended."""
-        fragments = self.text.fragments
-        for at in range(self._scanned, len(fragments)):
-            self._scan.feed(fragments[at])
-        self._scanned = len(fragments)
-        return self._scan.closed
-
-    @property
-    def state(self) -> CallState:
-        """The call as it is now; the same object until it changes."""
-        if self.noted is None or self.noted.length != len(self.text.fragments):
-            self.noted = _new_state(
-                CallState,
-                (
-                    self.choice,
-                    self.serial,
-                    self.index,
-                    self.id,
-                    self.name,
-                    self.type,
-                    self.text,
-                    len(self.text.fragments),
-                    self.extra,
-                    self.function_extra,
-                ),
-            )
-        return self.noted
-
-    def append(self, arguments: str) -> None:
-        """Add a fragment of the arguments."""
-        if self.emitted and arguments.strip():
-            raise self._late("arguments", arguments)
-        if arguments:
-            self.text.fragments.append(arguments)
-
-    def describe(self, call_id: str, name: str, fragment: ToolCallDelta, log: RepairLog) -> int:
-        """Add what a fragment says of the call besides its arguments; returns how many characters that were."""
-        self.noted = None
-        before = (self.id, self.name, self.extra, self.function_extra)
-        if call_id:
-            self._identify(call_id, log)
-        if name:
-            self._name(name, log)
-        if fragment.type and not self.type:
-            self.type = fragment.type
-        self.extra = _keep_first(self.extra, fragment.__pydantic_extra__)
-        if fragment.function is not None:
-            self.function_extra = _keep_first(self.function_extra, fragment.function.__pydantic_extra__)
-        after = (self.id, self.name, self.extra, self.function_extra)
-        return sum(size_of(new) - size_of(old) for new, old in zip(after, before, strict=True) if new is not old)
-
-    def _identify(self, call_id: str, log: RepairLog) -> None:
-        if not self.id:
-            if self.emitted:
-                raise self._late("an identifier", call_id)
-            self.id = call_id
-        elif call_id == self.id:
-            log.add("id-repeated", (self.choice, self.serial), call_id, None)
-        else:
-            log.add("id-changed", (self.choice, self.serial), call_id, self.id)
-
-    def _name(self, name: str, log: RepairLog) -> None:
-        subject = (self.choice, self.serial)
-        if not self.name:
-            self.name = name
-        elif name == self.name:
-            log.add("name-repeated", subject, name, None)
-        elif self.emitted:
-            raise self._late("a name", name)
-        elif self.text.fragments:
-            log.add("name-changed", subject, name, self.name)
-        else:
-            joined = name if name.startswith(self.name) else self.name + name
-            log.add("name-joined", subject, name, joined)
-            self.name = joined
-
-    def _late(self, what: str, text: str) -> ToolCallError:
-        return ToolCallError(
-            f"{what} for {self.name!r} came after the call was complete: {excerpt(text)}",
-            choice=self.choice,
-            call_id=self.id or None,
-            text=text,
-        )
 
 
 class ToolCallFold:
@@ -555,34 +332,3 @@ def _name_to_come(call: GrowingCall) -> str:
 def _conflicts(call: GrowingCall, name: str) -> bool:
     """Whether a name is not the one of a call whose arguments are under way."""
     return call.name not in ("", name)
-
-
-def _is_glued(arguments: str) -> bool:
-    """Whether another value begins where the first one ends: two calls in one, and no way to tell them apart."""
-    text = arguments.lstrip()
-    try:
-        _, end = _DECODER.raw_decode(text)
-    except (ValueError, RecursionError):
-        return False
-    return text[end:].lstrip()[:1] in {"{", "[", '"'}
-
-
-def _keep_first(kept: dict[str, Any], more: dict[str, Any] | None) -> dict[str, Any]:
-    """Add what is new. A new dictionary: states hold on to the old one."""
-    new = {name: value for name, value in (more or {}).items() if value is not None and name not in kept}
-    if not new:
-        return kept
-    check_fields(len(kept) + len(new))
-    return {**kept, **new}
-
-
-def check_fields(count: int) -> None:
-    """See that an object has not too many fields.
-
-    Raises:
-        LimitExceededError: It has.
-    """
-    if count > MAX_FIELDS:
-        raise LimitExceededError(
-            f"an object has more than {MAX_FIELDS} fields that are unknown", limit="MAX_FIELDS", maximum=MAX_FIELDS
-        )

@@ -15,10 +15,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from rxllm.accumulators._json_fold import JSONFold, JSONSnapshot
+from rxllm.accumulators._growing_call import GrowingCall
+from rxllm.accumulators._json_fold import JSONFold
+from rxllm.accumulators._json_snapshot import JSONSnapshot
 from rxllm.accumulators._repairs import RepairLog
-from rxllm.accumulators._text import Text
-from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, NOWHERE, GrowingCall, ToolCallFold
+from rxllm.accumulators._text import NOWHERE, Text
+from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, ToolCallFold
 from rxllm.exceptions import DecodeError, ToolCallError
 from rxllm.models import IncompleteToolCall, JSONChange, Repair, StreamChunk, ToolCallDelta
 from rxllm.models._progress import JSONKeys

@@ -26,7 +26,7 @@ from loguru import logger
 from rxllm.dialects._base import WireItem
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error
 from rxllm.dialects._surrogates import SurrogateHalves
-from rxllm.dialects._template import Templates
+from rxllm.dialects._template import REVIEW, Templates
 from rxllm.exceptions import (
     EXCERPT_LENGTH,
     APIStreamError,
@@ -144,23 +144,29 @@ class OpenAIChatDecoder:
         else:
             data = event
         # Nearly all chunks of an answer: the sooner it is tried, the less they cost.
-        if name == "message" and isinstance(data, str) and not self._halves:
+        if name == "message" and not self._halves.waiting and isinstance(data, str):
             chunk = self._templates.fill(data)
             if chunk is not None:
+                if not self._position % REVIEW:
+                    self._templates.review(self._position)
                 return (chunk,)
+        return self._decode_in_full(name, data)
+
+    def _decode_in_full(self, name: str, data: str | bytes) -> Iterable[StreamChunk]:
         # The first character tells a chunk from nearly all that is none: whatever is rare comes after.
         if name != "message" or data[:1] not in _OBJECT_START:
             return self._decode_other(name, data if isinstance(data, str) else data.decode(errors="replace"))
-        if self._halves:
+        if self._halves.waiting:
             return self._decode_leniently(data)
         try:
             chunk = _validate(data)
         except ValueError:
             return self._decode_leniently(data)
-        accepted = self._accept(data, chunk)
-        if isinstance(data, str) and self._says_only_text(chunk):
-            self._templates.learn(data, self._position, _validate)
-        return accepted
+        if self._says_only_text(chunk):
+            if self._position >= self._templates.begin and isinstance(data, str):
+                self._templates.learn(data, self._position, _validate)
+            return (chunk,)
+        return self._accept(data, chunk)
 
     def close(self) -> None:
         """Take note that the transport ended in good order: see ``StreamDecoder.close``."""
@@ -188,12 +194,20 @@ class OpenAIChatDecoder:
         return self._accept_choices(data, chunk, choices)
 
     def _says_only_text(self, chunk: StreamChunk) -> bool:
-        """Whether taking another chunk like this, with another text, would change nothing here."""
-        if len(chunk.choices) != 1 or self._dialect.cumulative_text:
+        """Whether taking a chunk like this, whatever its text, changes nothing here: nearly always.
+
+        To see that takes 0.3 µs. What is asked of other chunks takes 0.5 more.
+        """
+        choices = chunk.choices
+        if len(choices) != 1 or self._dialect.cumulative_text:
             return False
-        (choice,) = chunk.choices
-        extra = (chunk.__pydantic_extra__ or _NO_FIELDS).keys() | (choice.__pydantic_extra__ or _NO_FIELDS).keys()
-        return not choice.finish_reason and choice.index in self._begun and _TELLING_FIELDS.isdisjoint(extra)
+        choice = choices[0]
+        if choice.finish_reason or choice.index not in self._begun or choice.index not in self._seen:
+            return False
+        extra, of_choice = chunk.__pydantic_extra__, choice.__pydantic_extra__
+        return not (extra or of_choice) or (
+            _TELLING_FIELDS.isdisjoint(extra or _NO_FIELDS) and _TELLING_FIELDS.isdisjoint(of_choice or _NO_FIELDS)
+        )
 
     def _accept_choices(
         self, data: str | bytes, chunk: StreamChunk, choices: Sequence[StreamChoice]
@@ -292,25 +306,26 @@ class OpenAIChatDecoder:
         return self._refuse(data, "it has nothing of a chunk")
 
     def _fail(self, data: str | bytes, chunk: StreamChunk | None) -> Iterable[StreamChunk]:
-        error = error_from(loads(data), self._position)
         if chunk is None or not (chunk.choices or chunk.usage):
-            raise error
-        return _then_raise(chunk, error)
+            raise error_from(loads(data), self._position)
+        return _then_raise(chunk, error_from(loads(data), self._position))
 
     def _refuse(self, data: str | bytes, reason: str, cause: Exception | None = None) -> Iterable[StreamChunk]:
+        if not self._dialect.skip_malformed:
+            raise self._malformed(data, reason) from cause
+        logger.warning("skipped event {} of a stream: {}", self._position, reason)
+        if self._dialect.on_malformed is not None:
+            self._dialect.on_malformed(self._malformed(data, reason))
+        return _NOTHING
+
+    def _malformed(self, data: str | bytes, reason: str) -> DecodeError:
         text = data if isinstance(data, str) else data.decode(errors="replace")
-        error = DecodeError(
+        return DecodeError(
             f"event {self._position} is no chunk of {_NAME}, {reason}: {excerpt(text)}",
             dialect=_NAME,
             position=self._position,
             text=text[:EXCERPT_LENGTH],
         )
-        if not self._dialect.skip_malformed:
-            raise error from cause
-        logger.warning("skipped event {} of a stream: {}", self._position, reason)
-        if self._dialect.on_malformed is not None:
-            self._dialect.on_malformed(error)
-        return _NOTHING
 
     def _report(self, kind: str, before: str, after: str | None) -> None:
         repair = Repair(kind, self._position, excerpt(before), None if after is None else excerpt(after))
@@ -383,4 +398,7 @@ def _value_of(text: str) -> Any:
 
 def _then_raise(chunk: StreamChunk, error: APIStreamError) -> Iterator[StreamChunk]:
     yield chunk
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # which keeps this frame in its traceback

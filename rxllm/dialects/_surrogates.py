@@ -23,19 +23,20 @@ _Place = tuple[int, str, int]
 
 
 class SurrogateHalves:
-    """The halves that wait."""
+    """The halves that wait.
 
-    __slots__ = ("_waiting",)
+    Attributes:
+        waiting: Where which half waits; only to be looked at.
+    """
+
+    __slots__ = ("waiting",)
 
     def __init__(self) -> None:
-        self._waiting: dict[_Place, str] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+        self.waiting: dict[_Place, str] = {}
 
     def concern(self, text: str) -> bool:
         """Whether an event may hold a half, or the one that is waited for."""
-        return bool(self._waiting) or "\\ud" in text.lower()
+        return bool(self.waiting) or "\\ud" in text.lower()
 
     def loads(self, text: str) -> Any:
         """Read an event that is an object, with the halves put together.
@@ -53,9 +54,9 @@ class SurrogateHalves:
         index = _number(choice.get("index"))
         for delta in _objects([choice.get("delta")]):
             for place, owner, name in _texts(index, delta):
-                text = self._waiting.pop(place, "") + owner[name]
+                text = self.waiting.pop(place, "") + owner[name]
                 if "\ud800" <= text[-1:] <= "\udbff" and not choice.get("finish_reason"):
-                    self._waiting[place] = text[-1]
+                    self.waiting[place] = text[-1]
                     text = text[:-1]
                 owner[name] = text
             if choice.get("finish_reason"):
@@ -63,8 +64,8 @@ class SurrogateHalves:
 
     def _release(self, choice: int, delta: dict[str, Any]) -> None:
         """Give up waiting for the texts of a choice that has finished."""
-        for place in [place for place in self._waiting if place[0] == choice]:
-            half = self._waiting.pop(place)
+        for place in [place for place in self.waiting if place[0] == choice]:
+            half = self.waiting.pop(place)
             if place[1] in _TEXT_FIELDS:
                 delta[place[1]] = half
             else:

@@ -6,8 +6,10 @@ Rules:
    holes, and has a JSON string literal in each, is the same chunk with other strings: nothing else in it can differ.
 2. It is learnt from two texts that differ in nothing but literals, and tried on a third before it is used.
 3. Whatever is out of the ordinary gives no chunk here, and is decoded in full.
+4. Where most chunks are read after all, chunks are decoded in full for a while.
 
-A chunk by template takes 0.75 µs. Validation alone takes 2.4 µs.
+A chunk by template takes 0.75 µs. Validation alone takes 2.4 µs, and for a chunk that is read it comes on top, with
+what it takes to put it off: 4.8 µs for both.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from json import decoder
 from typing import cast
 
 from rxllm.models import StreamChunk
-from rxllm.models._unread import Shape, Unread, UnreadChunk, shape_of
+from rxllm.models._unread import Reads, Shape, Unread, UnreadChunk, shape_of
 
-__all__ = ["CHUNKS_BEFORE", "Templates"]
+__all__ = ["CHUNKS_BEFORE", "REVIEW", "Templates"]
 
-_LITERAL = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_LITERAL = re.compile(r'("(?:[^"\\]|\\.)*+")')
 # Learning takes as long as decoding fifty chunks saves: a short answer, and the first chunk of any, does without.
 CHUNKS_BEFORE = 16
 _MAX_LENGTH = 4096
@@ -31,6 +33,11 @@ _MAX_LENGTH = 4096
 _MAX_QUOTES = 256
 _MAX_WAIT = 256
 _MAX_HOLES = 2
+# How many events pass from one look at what was read to the next, how far back it looks, and for how many events
+# nothing is learnt if most was.
+REVIEW = 16
+_MEMORY = 1024
+_WHILE = 1024
 
 # The constructor of a NamedTuple is a Python function around this one and takes twice as long.
 _new_tuple = cast("Callable[[type[Unread], tuple[Shape, str, str, tuple[str, ...]]], Unread]", vars(tuple)["__new__"])
@@ -43,16 +50,20 @@ class Templates:
 
     Attributes:
         fill: Gives the chunk of a text, or ``None`` if the text does not fit.
+        begin: The position of the event from which on there is something to learn.
     """
 
-    __slots__ = ("_previous", "_seen", "_wait", "_waits", "fill")
+    __slots__ = ("_previous", "_reads", "_seen", "_since", "_wait", "_waits", "begin", "fill")
 
     def __init__(self) -> None:
         self.fill: Callable[[str], StreamChunk | None] = _fits_nothing
+        self.begin = CHUNKS_BEFORE
         self._previous = ""
         self._seen = 0
-        self._wait = CHUNKS_BEFORE
+        self._wait = 0
         self._waits = 1
+        self._reads: Reads | None = None
+        self._since = 0
 
     def learn(self, text: str, position: int, validate: Callable[[str], StreamChunk]) -> None:
         """Look at a text that did not fit: together with the one before it may show a new template.
@@ -62,6 +73,8 @@ class Templates:
             position: Its position in the stream.
             validate: Parses and validates in full.
         """
+        if position < self.begin:
+            return
         if position - self._seen > 1 and self.fill is not _fits_nothing:
             self._waits = 1  # those between did fit: this is worth its while
         self._seen = position
@@ -73,11 +86,34 @@ class Templates:
         previous, self._previous = self._previous, text
         template = _template_of(previous, text, validate) if previous else None
         if template is not None:
-            self.fill = template
+            between, shape = template
+            self.fill = _filler(between, shape)
+            self.begin, self._since, self._reads = 0, position, shape.reads
         elif previous:
             # Looking for a template costs as much as decoding: where none is found it becomes rare.
-            self._wait = self._waits = min(2 * self._waits, _MAX_WAIT)
+            self._waits = min(2 * self._waits, _MAX_WAIT)
             self._previous = ""
+            if self.fill is _fits_nothing:
+                self.begin = position + self._waits
+            else:
+                # Each that does not fit is to be seen, to tell whether others did.
+                self._wait = self._waits
+
+    def review(self, position: int) -> None:
+        """Look whether it is worth its while, every ``REVIEW`` events: decode in full for a while if most are read.
+
+        A consumer that reads each chunk: 5.6 µs a chunk instead of 6.5.
+        """
+        if self._reads is None:
+            return
+        if 2 * self._reads.count > position - self._since >= REVIEW:
+            self.fill = _fits_nothing
+            self._previous = ""
+            self.begin = position + _WHILE
+            self._reads = None
+        elif position - self._since > _MEMORY:
+            self._since = position
+            self._reads.count = 0
 
 
 def _fits_nothing(text: str) -> None:
@@ -85,16 +121,13 @@ def _fits_nothing(text: str) -> None:
     del text
 
 
-def _template_of(
-    first: str, second: str, validate: Callable[[str], StreamChunk]
-) -> Callable[[str], StreamChunk | None] | None:
-    """The template that two texts have in common, if there is one and it holds for a third, too."""
-    pieces, literals = _LITERAL.split(second), _LITERAL.findall(second)
-    if _LITERAL.split(first) != pieces:
+def _template_of(first: str, second: str, validate: Callable[[str], StreamChunk]) -> tuple[Sequence[str], Shape] | None:
+    """What two texts have in common, and the shape of its chunks, if that holds for a third text, too."""
+    before, parts = _LITERAL.split(first), _LITERAL.split(second)
+    pieces, literals = parts[::2], parts[1::2]
+    if before[::2] != pieces:
         return None
-    holes = [
-        place for place, both in enumerate(zip(_LITERAL.findall(first), literals, strict=True)) if len({*both}) > 1
-    ]
+    holes = [place for place, both in enumerate(zip(before[1::2], literals, strict=True)) if len({*both}) > 1]
     if not 0 < len(holes) <= _MAX_HOLES:
         return None
     between = _between(pieces, literals, holes)
@@ -106,7 +139,7 @@ def _template_of(
     except ValueError:
         return None
     shape = shape_of(chunk, probes)
-    return None if shape is None else _filler(between, shape)
+    return None if shape is None else (between, shape)
 
 
 def _between(pieces: Sequence[str], literals: Sequence[str], holes: Sequence[int]) -> list[str]:

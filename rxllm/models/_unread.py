@@ -53,6 +53,15 @@ _set_private = cast("Callable[[BaseModel, Unread | None], None]", _slots["__pyda
 _get_private = cast("Callable[[BaseModel], Unread | None]", _slots["__pydantic_private__"].__get__)
 
 
+class Reads:
+    """How many chunks of a shape were read after all."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Shape(NamedTuple):
     """What chunks have in common that differ in strings only.
 
@@ -61,6 +70,7 @@ class Shape(NamedTuple):
         is_plain: Whether to take one is to append its text to the content of that choice, once one was taken in full.
         text: Which of the strings is the text: of the content, the reasoning, a call's arguments.
         beside: The extra fields of the chunk that the other strings are, in their order.
+        reads: How many of them were read.
         grows: The field of the delta that is all that grows, and whose piece the text is: ``"content"`` if it is plain,
             else one of the reasoning or the refusal, or ``"arguments"`` of its only call; ``""`` if more may grow.
         change: What an operator has put off until the chunk is read, and does to it then.
@@ -70,6 +80,7 @@ class Shape(NamedTuple):
     is_plain: bool
     text: int
     beside: tuple[str, ...]
+    reads: Reads
     grows: str = ""
     change: Callable[[StreamChunk], None] | None = None
 
@@ -98,8 +109,10 @@ class UnreadChunk(StreamChunk, defer_build=True):
         unread = _get_private(self)
         if unread is not None:  # else another thread is just here
             chunk = _validate(unread.json)
-            if unread.shape.change is not None:
-                unread.shape.change(chunk)
+            shape = unread.shape
+            shape.reads.count += 1
+            if shape.change is not None:
+                shape.change(chunk)
             _set_fields(self, chunk.__dict__)
             _set_known(self, chunk.__pydantic_fields_set__)
             _set_extra(self, chunk.__pydantic_extra__)
@@ -175,7 +188,7 @@ def shape_of(chunk: StreamChunk, strings: Sequence[str]) -> Shape | None:
     if name is None:
         return None
     grows = name if chunk.usage is None and _is_all(name, choice) else ""
-    return Shape(choice.index, grows == _CONTENT, place, tuple(found[each] for each in sorted(found)), grows)
+    return Shape(choice.index, grows == _CONTENT, place, tuple(found[each] for each in sorted(found)), Reads(), grows)
 
 
 def _strings_in(fields: dict[str, Any] | None) -> list[tuple[str, str]]:

@@ -63,14 +63,11 @@ class Backlog(Generic[T]):
         self.size = size
         self._overflow = overflow
         self._conflates = overflow == "conflate"
-        # Whoever looks for each item whether any waits looks here: len() of a backlog takes three times as long.
+        # Looked at for each item; by way of a method it takes three times as long.
         self.items: deque[T | Conflation[T]] = deque()
         self._pauses = Pauses(holder)
         self.out = 0
         self.dropped = 0
-
-    def __len__(self) -> int:
-        return len(self.items)
 
     def push(self, item: T) -> None:
         """Let an item wait.
@@ -134,8 +131,12 @@ class Backlog(Generic[T]):
 
     def take_all(self) -> Sequence[T]:
         """All items that wait, oldest first; they count as waiting until ``out`` is set back."""
-        batch = [self.take() for _ in range(len(self.items))] if self._conflates else cast("list[T]", list(self.items))
-        self.items.clear()
+        if self._conflates:
+            batch = [self.take() for _ in range(len(self.items))]
+        else:
+            batch = cast("list[T]", list(self.items))
+            for _ in batch:  # and not clear(): what another thread adds meanwhile stays
+                self.items.popleft()
         self.out += len(batch)
         return batch
 

@@ -142,10 +142,10 @@ class _Buffer(Receiver[T]):
         self._backlog.clear()
 
     def _drain(self) -> None:
-        while self._backlog and self._outlet.open:
+        while self._backlog.items and self._outlet.open:
             self._outlet.emit(self._backlog.take())
             self._backlog.relax()
-        if self._ended and not self._backlog and not self._outlet.emitting:
+        if self._ended and not self._backlog.items and not self._outlet.emitting:
             if self._error is None:
                 self._observer.on_completed()
             else:

@@ -31,7 +31,7 @@ class FanOut(Generic[T]):
     to be resumed, another that delivers is paused here, too (``merge`` has several above it).
     """
 
-    __slots__ = ("_emitting", "_ended", "_error", "_observer", "_pauses", "_rest", "_withdraw")
+    __slots__ = ("_behind", "_disposed", "_emitting", "_ended", "_error", "_observer", "_pauses", "_rest", "_withdraw")
 
     def __init__(self, observer: abc.ObserverBase[T]) -> None:
         self._observer = batching(observer)
@@ -39,7 +39,10 @@ class FanOut(Generic[T]):
         self._pauses = Pauses("items of which several came at once")
         self._ended = False
         self._error: Exception | None = None
+        # Of the last item that waited when the end came: while that producer is paused the end waits, too.
+        self._behind: FlowControl | None = None
         self._emitting = False
+        self._disposed = False
         self._withdraw: Callable[[], None] | None = None
 
     def emit(self, items: Sequence[T]) -> None:
@@ -62,7 +65,7 @@ class FanOut(Generic[T]):
             self._rest.extend((flow, item) for item in items)
         else:
             taken = 0 if flow is None else self._emit_batch(items)
-            if taken == len(items) and not self._rest and not self._ended:
+            if self._disposed or (taken == len(items) and not self._rest and not self._ended):
                 return
             # What came from within the emission waits behind what was there before it.
             self._rest.extendleft((flow, item) for item in reversed(items[taken:]))
@@ -78,18 +81,29 @@ class FanOut(Generic[T]):
         finally:
             self._emitting = False
 
-    def end(self, error: Exception | None = None) -> None:
-        """Complete or fail, behind the items that wait; the first end counts."""
+    def end(self, error: Exception | None = None, items: Sequence[T] = (), producer: FlowControl | None = None) -> None:
+        """Complete or fail, behind the items that wait; the first end counts.
+
+        Args:
+            error: What to fail with.
+            items: The last items, which only the end has shown to be some.
+            producer: What their consumer pauses.
+        """
         if self._ended:
             return
         self._ended = True
         self._error = error
-        if not self._rest and not self._emitting:
-            self._notify()
+        self._rest.extend((producer, item) for item in items)
+        if self._rest:
+            self._behind = self._rest[-1][0]
+        if self._withdraw is None:
+            self._drain()
 
     def dispose(self) -> None:
         """Forget what waits."""
+        self._disposed = True
         self._rest.clear()
+        self._behind = None
         self._pauses.release()
         if self._withdraw is not None:
             self._withdraw()
@@ -104,14 +118,20 @@ class FanOut(Generic[T]):
         try:
             while self._rest:
                 flow = self._rest[0][0]
-                if flow is not None and flow.paused:
-                    self._withdraw = flow.when_resumed(self._drain)
+                if self._waits(flow):
                     return
                 self._emit(flow, self._rest.popleft()[1])
         finally:
             self._emitting = False
-        if self._ended:
+        if self._ended and not self._waits(self._behind):
             self._notify()
+
+    def _waits(self, flow: FlowControl | None) -> bool:
+        """Whether a producer is paused; then this goes on when it is resumed."""
+        if flow is None or not flow.paused:
+            return False
+        self._withdraw = flow.when_resumed(self._drain)
+        return True
 
     def _emit(self, flow: FlowControl | None, item: T) -> None:
         try:
@@ -125,10 +145,12 @@ class FanOut(Generic[T]):
             self._observer.on_error(error)
 
     def _notify(self) -> None:
-        if self._error is None:
+        # An error keeps its traceback, and that what raised it: a circle for the garbage collector.
+        error, self._error = self._error, None
+        if error is None:
             self._observer.on_completed()
         else:
-            self._observer.on_error(self._error)
+            self._observer.on_error(error)
 
 
 class Outlet(Generic[T]):

@@ -11,7 +11,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable
 
 from rxllm.exceptions import BufferOverflowError
-from rxllm.flow import LoopDisposable, Pauses, outside_of_emissions, running_loop
+from rxllm.flow import LoopDisposable, Pauses, outside_of_emissions, running_loop, start_task
 from rxllm.operators._emission import Outlet
 from rxllm.typing import OperatorFunction
 
@@ -109,8 +109,11 @@ class _Work(Generic[A, B]):
         self._places = places
         self._ordered = ordered
         self.loop = running_loop("map_async")
-        # The mapper is no part of the emission that brought the item: it must not pause that producer.
-        self._context = outside_of_emissions()
+        # The mapper is no part of the emission that brought the item: it must not pause that producer. Each task has a
+        # copy of this: what a mapper sets in its own is not seen by the others. Results are emitted in another context,
+        # which is not copied, as producers that a result lets go on become current in it.
+        self._outside = outside_of_emissions()
+        self._context = self._outside.copy()
         self._outlet = Outlet(observer, self._emit_results, scheduler)
         self._pauses = Pauses("map_async")
         self._waiting: deque[A] = deque()
@@ -158,8 +161,7 @@ class _Work(Generic[A, B]):
 
     def _begin(self, item: A) -> None:
         call: _Call[B] = _Call()
-        # A context for each task: what a mapper sets in its own is not seen by the others.
-        call.task = self.loop.create_task(self._run(call, item), context=self._context.copy())
+        call.task = start_task(self.loop, self._run(call, item), self._outside.copy())
         self._calls.append(call)
         call.task.add_done_callback(self._task_ended, context=self._context)
 

@@ -80,7 +80,7 @@ class _Parser(Receiver[WireItem]):
 
     def on_next(self, value: WireItem) -> None:
         if self._ended:
-            self._chunks.end(self._error)
+            self._end()
             return
         chunks, error = decode_all(self._decoder, value)
         if chunks:
@@ -90,7 +90,7 @@ class _Parser(Receiver[WireItem]):
 
     def on_batch(self, items: Sequence[WireItem]) -> int:
         if self._ended:
-            self._chunks.end(self._error)
+            self._end()
             return len(items)
         chunks: list[StreamChunk] = []
         rest = iter(items)
@@ -110,18 +110,22 @@ class _Parser(Receiver[WireItem]):
         if flow is not None and flow.paused:
             # The end waits behind the pause, as it would if it had come singly: it is taken when it comes again.
             return len(items) - length_hint(rest) - 1
-        self._chunks.end(self._error)
+        self._end()
         return len(items)
 
     def on_error(self, error: Exception) -> None:
         self._chunks.end(error)
 
     def on_completed(self) -> None:
-        error: Exception | None = None
         try:
             self._decoder.close()
         except Exception as failure:
-            error = failure
+            self._error = failure
+        self._end()
+
+    def _end(self) -> None:
+        # Forgotten here, for its traceback keeps this: a circle for the garbage collector.
+        error, self._error = self._error, None
         self._chunks.end(error)
 
     def dispose(self) -> None:

@@ -3,8 +3,8 @@
 Rules:
 
 1. The methods of a sink are called one at a time. What comes meanwhile waits, and is written together.
-2. A sink that takes its batches in one step gets an item that comes alone, or a batch, where it comes. Another one,
-   and of items that come singly any, gets what gathers in a turn of the loop.
+2. A sink that takes its batches in one step gets a batch, or an item that comes alone, where it comes. Any other sink
+   gets what gathers in a turn of the loop, and so does every sink of items that come singly but not alone.
 3. The sink is told the end after everything is written, and only then does the end go on.
 4. A sink that was cancelled is asked to store what is left, as all tasks are cancelled when a program ends.
 """
@@ -19,9 +19,9 @@ from typing import Generic, TypeVar
 from loguru import logger
 
 from rxllm.exceptions import BufferOverflowError
-from rxllm.flow import outside_of_emissions, running_loop, wake
+from rxllm.flow import outside_of_emissions, running_loop, start_task, wake
 from rxllm.operators._backlog import Backlog
-from rxllm.operators._first_step import begin, step
+from rxllm.operators._first_step import Begun, begin, step
 from rxllm.typing import Ending, Sink, SinkStream
 
 __all__ = ["SinkWriter"]
@@ -77,7 +77,7 @@ class SinkWriter(Generic[T]):
         # Whether the last write took one step.
         self._is_quick = False
         # What is left of a write that was begun where its items came.
-        self._begun: Awaitable[None] | None = None
+        self._begun: Begun | None = None
         # Made for each wait: an asyncio.Event makes one, too, and does more besides.
         self._waiter: asyncio.Future[None] | None = None
         self._cancellations = 0
@@ -89,24 +89,24 @@ class SinkWriter(Generic[T]):
 
     def start(self) -> None:
         """Begin, after the source has: a request is not to wait for a sink to open."""
-        self._task = self.loop.create_task(self._run(), context=self._context)
+        self._task = start_task(self.loop, self._run(), self._context)
         _writing.add(self._task)
         self._task.add_done_callback(_writing.discard, context=self._context)
 
     @property
     def at_once(self) -> bool:
-        """Whether an item would be written where it comes."""
+        """Whether the sink is idle, and quick enough to be written to where an item comes."""
         return self._is_quick and self._waiter is not None
 
     def wake(self) -> None:
         """Write what waits, in a turn of the task; from any thread."""
+        if threading.get_ident() != self._thread:
+            # Only in its own thread is it certain whether the task waits: it may be just about to.
+            self.loop.call_soon_threadsafe(self.wake)
+            return
         waiter, self._waiter = self._waiter, None
-        if waiter is None:
-            return  # it comes to that by itself
-        if threading.get_ident() == self._thread:
+        if waiter is not None:  # else it comes to that by itself
             wake(waiter)
-        else:
-            self.loop.call_soon_threadsafe(wake, waiter)
 
     def write(self) -> None:
         """Write what waits: here, if the sink is idle and needs one step for it."""
@@ -115,12 +115,14 @@ class SinkWriter(Generic[T]):
             return
         # What comes from within waits.
         waiter, self._waiter = self._waiter, None
-        while self._is_quick and self._backlog.items:
-            self._begun = begin(self._write_batch, self._task, self._context)
-            self._is_quick = self._begun is None
-            if self._is_quick:
-                self._written()
-        self._waiter = waiter
+        try:
+            while self._is_quick and self._backlog.items:
+                self._begun = begin(self._write_batch, self._task, self._context)
+                self._is_quick = self._begun is None
+                if self._is_quick:
+                    self._written()
+        finally:
+            self._waiter = waiter
         if self._begun is not None or self.ending is not None:
             self.wake()
 
@@ -223,7 +225,9 @@ class SinkWriter(Generic[T]):
         try:
             await self._waiter
         except asyncio.CancelledError:
-            self._program_ends()
+            # What was begun may have asked for that, as a time-out does.
+            if self._begun is None or not self._begun.cancel():
+                self._program_ends()
         finally:
             self._waiter = None
 

@@ -38,7 +38,8 @@ def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> Opera
     A chunk gives a chunk, at once, with all that it had besides: the order, the ends and the usage stay. Choices are
     kept apart. Text that may be the beginning of a tag is held back until that is certain, which is at most the tag
     but for one character; with the end of its choice it comes in that chunk, and at the end of the stream, an error
-    included, in one of its own. What is never closed is reasoning to the end. On dispose what is held is forgotten.
+    included, in one of its own. While a consumer below holds a pause, that one waits, and the end behind it. What is
+    never closed is reasoning to the end. On dispose what is held is forgotten.
     Where one chunk has text before, within and behind the tags, its content is the first and the last of these, joined.
 
     Args:
@@ -119,13 +120,8 @@ class _Splitter(Receiver[StreamChunk]):
         self._rest.dispose()
 
     def _end(self, error: Exception | None) -> None:
-        chunks, flow = self._splitting.rest(), self._splitting.flow
-        if chunks and flow is not None:
-            # An emission of the producer that the text came from, whom a consumer pauses if it is too much.
-            flow.deliver(self._rest.emit, chunks)
-        elif chunks:
-            self._rest.emit(chunks)
-        self._rest.end(error)
+        # Emissions of the producer that the text came from, whom a consumer pauses if they are too much.
+        self._rest.end(error, self._splitting.rest(), self._splitting.flow)
 
 
 class _Splitting:

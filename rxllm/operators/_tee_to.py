@@ -9,7 +9,7 @@ from reactivex import Observable, abc
 
 from rxllm.exceptions import BufferOverflowError, StreamInterruptedError
 from rxllm.flow import FlowControl, LoopDisposable
-from rxllm.models._unread import copy_unread, unread_again, unread_parts
+from rxllm.models._unread import Unread, copy_unread, unread_again, unread_parts
 from rxllm.operators._backlog import Backlog, check_bounds
 from rxllm.operators._sink_writer import SinkWriter
 from rxllm.operators._stage import Receiver, Stage, batching, each
@@ -49,11 +49,13 @@ def tee_to(
 
         a="Hel" b="lo" c="!"
 
-    The sink writes from a queue of its own, in batches of what has gathered. When ``buffer_size`` items wait or are
-    being written, ``overflow`` decides, as in ``buffer_with_backpressure``: by default the producer is paused.
-    Completion goes on only when the sink has stored everything; so does an error. On dispose nothing more is emitted,
-    but what came until then is still stored, and marked as cancelled. A sink whose ``write`` never returns pauses the
-    stream for ever, and no time-out sees that, for paused time does not count: give such a sink one of its own.
+    The sink writes from a queue of its own, in batches of what has gathered. The first step of a ``write`` may be taken
+    within the emission that brought the items, so it must not block. Items are not copied, so nobody is to change them.
+    When ``buffer_size`` items wait or are being written, ``overflow`` decides, as in ``buffer_with_backpressure``: by
+    default the producer is paused. Completion goes on only when the sink has stored everything; so does an error. On
+    dispose nothing more is emitted, but what came until then is still stored, and marked as cancelled. A sink whose
+    ``write`` never returns pauses the stream for ever, and no time-out sees that, for paused time does not count: give
+    such a sink one of its own.
 
     A sink that takes four frames for a batch. ``c`` fills its queue, so the producer is paused until half of that is
     stored::
@@ -146,21 +148,40 @@ class _Tee(Receiver[T]):
                 writer.wake()
 
     def on_batch(self, items: Sequence[T]) -> int:
-        room = self._backlog.room
-        if not room or self.writer.ending is not None or self.writer.detached:
-            return each(self.on_next, items, lambda: self.writer.ending is not None)
-        batch = items[:room]
+        flow = FlowControl.current()
+        done = 0
+        while True:
+            room = self._backlog.room
+            if not room or self.writer.ending is not None or self.writer.detached:
+                return done + each(self.on_next, items[done:], lambda: self.writer.ending is not None)
+            taken = self._take(items[done : done + room])
+            was_paused = flow is not None and flow.paused
+            self.writer.write()
+            done += taken
+            if done == len(items) or not was_paused or flow is None or flow.paused:
+                return done
+            # The pause for which the rest was not taken ended with the write: without one nobody brings it again.
+
+    def _take(self, batch: Sequence[T]) -> int:
+        """Pass on items for which there is room, and let them wait for the sink; returns how many were taken."""
         # What waits is small: a chunk that was read below is a dozen objects. With those of 2,000 streams waiting, the
         # garbage collector took a third of all time.
         parts = None if self.writer.at_once else unread_parts(batch)
         taken = len(batch)
         try:
             taken = self._observer.on_batch(batch)
-        finally:
-            # If an observer below has thrown, all of them had come.
-            self._backlog.extend((batch if parts is None else unread_again(batch, parts))[:taken])
+        except BaseException:
+            self._keep(batch, parts)  # all of them had come
             self.writer.write()
+            raise
+        self._keep(batch[:taken], parts)
         return taken
+
+    def _keep(self, items: Sequence[T], parts: Sequence[Unread | None] | None) -> None:
+        self._backlog.extend(items if parts is None else unread_again(items, parts[: len(items)]))
+        if self.writer.ending is not None:
+            # The consumer has left: a pause would be one for whoever else is fed from above.
+            self._backlog.release()
 
     def on_error(self, error: Exception) -> None:
         self.writer.end(Ending("failed", error))

@@ -159,7 +159,8 @@ async def _emit_events(
     content = response.content
     start = b""
     while True:
-        await emitter.ready()
+        if emitter.flow.paused:
+            await emitter.ready()
         try:
             block = await content.readany()
         except (aiohttp.ClientError, OSError) as error:

@@ -20,7 +20,7 @@ from typing import Generic, TypeGuard, TypeVar, cast
 from reactivex import Observable, abc
 
 from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import FlowControl, LoopDisposable, running_loop
+from rxllm.flow import FlowControl, LoopDisposable, running_loop, start_task
 from rxllm.operators._stage import Stage, batching
 
 __all__ = ["Emitter", "task_source"]
@@ -41,11 +41,12 @@ class Emitter(Generic[T]):
 
     Attributes:
         count: How many items have been emitted.
+        delivering: Whether the task calls its observer, and looks afterwards whether it was disposed.
         flow: What consumers pause.
         task: The task in which the coroutine runs.
     """
 
-    __slots__ = ("_disposed", "_observer", "_turn", "count", "flow", "task")
+    __slots__ = ("_disposed", "_observer", "_turn", "count", "delivering", "flow", "task")
 
     task: asyncio.Task[None] | None
 
@@ -54,6 +55,7 @@ class Emitter(Generic[T]):
         self._turn = 0
         self._disposed = False
         self.count = 0
+        self.delivering = False
         self.flow = flow
 
     async def ready(self) -> None:
@@ -63,22 +65,26 @@ class Emitter(Generic[T]):
             self._turn = 0
 
     async def emit(self, items: Iterable[T]) -> None:
-        """Emit the items, one at a time, pausing between them when somebody asks for it."""
+        """Emit the items in order, pausing between two of them when somebody asks for it."""
         if self._disposed:
             await self._leave()
         self.flow.alone = isinstance(items, list | tuple) and len(items) == 1
-        if _is_batch(items):
-            await self._emit_in_batches(items)
-            return
-        for item in items:
-            if self.flow.paused:
-                await self.flow.wait_resumed()
-                self._turn = 0
-            self.count += 1
-            self._observer.on_next(item)
-            self._turn += 1
-            if self._disposed or self._turn >= ITEMS_PER_TURN:
-                await self._give_turn()
+        self.delivering = True
+        try:
+            if _is_batch(items):
+                await self._emit_in_batches(items)
+                return
+            for item in items:
+                if self.flow.paused:
+                    await self.flow.wait_resumed()
+                    self._turn = 0
+                self.count += 1
+                self._observer.on_next(item)
+                self._turn += 1
+                if self._disposed or self._turn >= ITEMS_PER_TURN:
+                    await self._give_turn()
+        finally:
+            self.delivering = False
 
     async def _emit_in_batches(self, items: list[T]) -> None:
         done = 0
@@ -87,7 +93,7 @@ class Emitter(Generic[T]):
             # The first does not wait for those that came with it to be decoded.
             batch = items[done : done + min(self.count + 1, ITEMS_PER_TURN - self._turn)]
             taken = self._observer.on_batch(batch)
-            if taken < len(batch) and not self.flow.paused:
+            if not taken and not self.flow.paused:
                 taken = len(batch)  # whoever listened does no more, and wants none of them
             self.count += taken
             done += taken
@@ -107,11 +113,21 @@ class Emitter(Generic[T]):
             await asyncio.sleep(0)  # the cancellation takes effect here, unless what we read from has swallowed it
         raise asyncio.CancelledError
 
+    def end(self, error: Exception | None = None) -> None:
+        """Pass the end on, which is no emission."""
+        self.flow.leave()
+        self.delivering = True
+        if error is None:
+            self._observer.on_completed()
+        else:
+            self._observer.on_error(error)
+
     def dispose(self) -> None:
-        """Emit nothing more. Out of an emission of its own the task leaves by itself, without a turn of the loop."""
+        """Emit nothing more. From within an emission of its own the task leaves by itself, in the same turn."""
         self._disposed = True
-        if self.task is not None and asyncio.current_task(self.task.get_loop()) is not self.task:
-            self.task.cancel()
+        task = self.task
+        if task is not None and not (self.delivering and asyncio.current_task(task.get_loop()) is task):
+            task.cancel()
 
     def ended(self, task: asyncio.Task[None]) -> None:
         """Let nobody wait for a task that is gone.
@@ -120,9 +136,11 @@ class Emitter(Generic[T]):
         the stream has to learn that it will not go on.
         """
         _running.discard(task)
-        # A task that was cancelled keeps the traceback, which keeps this: a circle for the garbage collector.
-        self.task = None
         self._observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=self.count))
+        # An error keeps its traceback, which keeps this, and is kept by the task if it was cancelled, or by an operator
+        # that passed it on: a circle for the garbage collector.
+        self.task = None
+        del self._observer
 
 
 def _is_batch(items: Iterable[T]) -> TypeGuard[list[T]]:
@@ -138,7 +156,7 @@ def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Observable[
         loop = running_loop("a source")
         emitter = Emitter(observer, FlowControl())
         context = copy_context()
-        emitter.task = task = loop.create_task(_drive(produce, emitter, observer), context=context)
+        emitter.task = task = start_task(loop, _drive(produce, emitter), context)
         _running.add(task)
         task.add_done_callback(emitter.ended, context=context)
         return LoopDisposable(loop, emitter.dispose)
@@ -146,21 +164,16 @@ def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Observable[
     return Stage(subscribe)
 
 
-async def _drive(
-    produce: Callable[[Emitter[T]], Awaitable[None]], emitter: Emitter[T], observer: abc.ObserverBase[T]
-) -> None:
-    flow = emitter.flow
-    flow.enter()
+async def _drive(produce: Callable[[Emitter[T]], Awaitable[None]], emitter: Emitter[T]) -> None:
+    emitter.flow.enter()
     try:
         await produce(emitter)
         await emitter.ready()
     except Exception as error:  # noqa: BLE001 - rule 5
         # The end waits behind a pause, too: a retry would read on without end.
         await emitter.ready()
-        flow.leave()
-        observer.on_error(error)
+        emitter.end(error)
     else:
-        flow.leave()
-        observer.on_completed()
+        emitter.end()
     finally:
-        flow.leave()
+        emitter.flow.leave()

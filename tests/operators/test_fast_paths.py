@@ -125,11 +125,6 @@ OPERATORS: dict[str, Callable[[], Callable[[Observable[Any]], Observable[Any]]]]
     "accumulate_snapshots": ops.accumulate_snapshots,
 }
 
-# In the others one operator gives what it held back at the end, and the next one, too, in the same moment.
-SINGLE_OPERATORS = {
-    name: OPERATORS[name] for name in ("content", "split_reasoning", "split_reasoning, begun", "accumulate_snapshots")
-}
-
 
 def _composed(
     first: Callable[[Observable[Any]], Observable[Any]], second: Callable[[Observable[Any]], Observable[Any]]
@@ -243,7 +238,7 @@ def batching(into: list[Batching]) -> Callable[[Observable[Any]], Observable[Any
 READS = st.lists(st.lists(PIECES, min_size=2, max_size=6), max_size=3)
 
 
-@pytest.mark.parametrize("operator", SINGLE_OPERATORS.values(), ids=SINGLE_OPERATORS)
+@pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
 @settings(max_examples=40)
 @given(READS, st.integers(0, 3), st.integers(0, 6), st.booleans())
 def test_batches_give_what_items_give_one_by_one(

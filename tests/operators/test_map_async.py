@@ -68,6 +68,16 @@ def test_unordered_results_come_as_they_are_ready() -> None:
     assert_marbles(recording, "---BC-A|")
 
 
+async def test_a_mapper_is_no_part_of_an_emission_that_a_result_has_let_go_on() -> None:
+    async def current(_: str) -> FlowControl | None:
+        return FlowControl.current()
+
+    flows: list[FlowControl | None] = []
+    source = reactivex.from_iterable("abcde").pipe(ops.buffer_with_backpressure(8))
+    await source.pipe(ops.map_async(current), rx_ops.do_action(flows.append))
+    assert flows == [None] * 5
+
+
 def test_unordered_results_of_one_turn_of_the_loop_come_as_they_were_ready() -> None:
     let_go: list[asyncio.Future[None]] = []
 

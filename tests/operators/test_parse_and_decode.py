@@ -317,6 +317,9 @@ def test_what_comes_behind_an_error_that_waits_is_ignored() -> None:
     flow.deliver(subject.on_next, b"data: 3\n\n")
     assert errors == []
     flow.resume("test")
+    assert received == ["1", "2"]
+    assert errors == []
+    flow.resume("test")
 
     assert received == ["1", "2"]
     assert isinstance(errors[0], LimitExceededError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -10,11 +11,14 @@ import reactivex
 from hypothesis import given
 from hypothesis import strategies as st
 from reactivex import operators as rx_ops
+from reactivex.disposable import SerialDisposable
+from reactivex.subject import Subject
 
 import rxllm
 from rxllm import StreamChunk
 from rxllm import operators as ops
 from rxllm.exceptions import TruncatedStreamError
+from rxllm.flow import FlowControl
 from rxllm.testing import Marbles, ScriptedServer, assert_marbles, finish_chunk, script, text_chunk
 
 
@@ -190,7 +194,69 @@ def test_what_was_held_waits_for_a_consumer_that_pauses_and_the_end_behind_it() 
 
     recording = marbles.run(source.pipe(ops.split_reasoning(), DELTAS), takes=4)
 
-    assert_marbles(recording, "-x---(y|)", x=[{"content": "1 "}], y=[{"content": "<"}])
+    assert_marbles(recording, "-x---y---|", x=[{"content": "1 "}], y=[{"content": "<"}])
+
+
+@pytest.mark.parametrize("end", ["|", "#"])
+def test_of_several_choices_one_after_the_other_waits_for_that_consumer(end: str) -> None:
+    marbles = Marbles()
+    both = chunk({"index": 0, "delta": {"content": "<"}}, {"index": 1, "delta": {"content": "<t"}})
+    source = marbles.cold(f"-a{end}", {"a": both}, error=ConnectionError)
+
+    recording = marbles.run(source.pipe(ops.split_reasoning(), DELTAS), takes=2)
+
+    assert_marbles(
+        recording,
+        f"-x-y-z-{end}",
+        error=ConnectionError,
+        x=[{}, {}],
+        y=[{"content": "<"}],
+        z=[{"content": "<t"}],
+    )
+
+
+def test_disposing_while_the_end_waits_forgets_it() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a|", a=text_chunk("<"))
+
+    recording = marbles.run(source.pipe(ops.split_reasoning(), DELTAS), takes=4, subscribed="^------!")
+
+    assert_marbles(recording, "-x---y", x=[{}], y=[{"content": "<"}])
+
+
+def test_who_pauses_and_leaves_with_what_was_held_is_forgotten() -> None:
+    class Flow(FlowControl):
+        def when_resumed(self, callback: Callable[[], None]) -> Callable[[], None]:
+            pytest.fail(f"{callback} waits for a producer that was left")
+
+    flow = Flow()
+    source: Subject[StreamChunk] = Subject()
+    subscription = SerialDisposable()
+    received: list[str | None] = []
+
+    def on_next(item: StreamChunk) -> None:
+        received.append(item.choices[0].delta.content)
+        if received == [None, "<"]:
+            flow.pause("test")
+            subscription.dispose()
+
+    subscription.disposable = source.pipe(ops.split_reasoning()).subscribe(on_next)
+    flow.deliver(source.on_next, text_chunk("<"))
+    source.on_completed()
+
+    assert received == [None, "<"]
+    flow.resume("test")
+
+
+def test_what_was_held_waits_while_its_producer_is_paused() -> None:
+    """The end comes from elsewhere, in the middle of a pause."""
+    marbles = Marbles()
+    source = marbles.cold("-a-", a=text_chunk("1 <"))
+    cut_off = source.pipe(rx_ops.take_until(marbles.cold("--z-", z=0)))
+
+    recording = marbles.run(cut_off.pipe(ops.split_reasoning(), DELTAS), takes=4)
+
+    assert_marbles(recording, "-x---y---|", x=[{"content": "1 "}], y=[{"content": "<"}])
 
 
 def test_it_does_not_overflow_who_is_busy() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -22,6 +23,7 @@ from rxllm import operators as ops
 from rxllm.exceptions import ChunkTimeoutError, RxllmError
 from rxllm.flow import FlowControl
 from rxllm.models import StreamChunk
+from rxllm.models._unread import text_of
 from rxllm.operators._emission import FanOut
 from rxllm.operators._stage import Receiver, Stage, each, on_batch_of
 from rxllm.sources._task import ITEMS_PER_TURN, Emitter, task_source
@@ -226,6 +228,8 @@ OVERFLOWS = ["pause", "pause", "pause", "drop_oldest", "drop_newest", "error"]
 WHOLE = sorted(set(OPERATORS) - set(ENDS))
 STEPS = st.one_of(
     st.tuples(st.just("tee"), SIZES, st.sampled_from(OVERFLOWS)),
+    # Sinks that take one step for a batch, and less than comes at once.
+    st.tuples(st.just("tee"), st.sampled_from([4, 8]), st.just("pause")),
     st.tuples(st.just("buffer"), SIZES, st.sampled_from([*OVERFLOWS, "conflate"])),
     st.tuples(st.sampled_from(WHOLE), st.sampled_from([1, 2, 3, 64, 65]), st.just("")),
 )
@@ -392,10 +396,11 @@ async def test_what_was_not_taken_comes_again_after_the_pause() -> None:
     assert ends == ["completed"]
 
 
-async def test_what_was_not_taken_without_a_pause_is_not_wanted() -> None:
+@pytest.mark.parametrize(("take", "taken"), [(1, [*range(9)]), (0, [])])
+async def test_what_was_not_taken_comes_again_unless_none_was(take: int, taken: list[int]) -> None:
     error = ConnectionError("lost")
-    batches, ends = await batches_of(source_of([[*range(7)], [7, 8]], batches=True, error=error), take=1)
-    assert batches == [[0], [1], [3], [7]]
+    batches, ends = await batches_of(source_of([[*range(7)], [7, 8]], batches=True, error=error), take=take)
+    assert [item for batch in batches for item in batch] == taken
     assert ends == [error]
 
 
@@ -486,6 +491,109 @@ def test_disposing_disposes_what_the_stage_made() -> None:
     assert disposed == [True]
 
 
+def test_disposed_while_it_subscribes_it_leaves_what_it_then_has() -> None:
+    disposed: list[bool] = []
+    taker = Taker()
+
+    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        observer.on_next(1)
+        taker.dispose()
+        assert disposed == []
+        return Disposable(lambda: disposed.append(True))
+
+    for source in (Stage[Any](subscribe), Observable[Any](subscribe)):
+        taker = Taker()
+        disposed.clear()
+        follow(source, taker)
+        assert disposed == [True]
+        taker.dispose()
+        assert taker.batches == [[1]]
+    assert disposed == [True]
+
+
+def test_disposed_in_another_thread_while_it_subscribes_it_leaves_what_it_then_has() -> None:
+    disposed: list[bool] = []
+    taker = Taker()
+
+    def subscribe(_: abc.ObserverBase[Any], __: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        thread = threading.Thread(target=taker.dispose)
+        thread.start()
+        thread.join()
+        return Disposable(lambda: disposed.append(True))
+
+    follow(Stage(subscribe), taker)
+    assert disposed == [True]
+
+
+def test_after_it_was_disposed_nothing_passes() -> None:
+    observers: list[abc.ObserverBase[Any]] = []
+
+    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        observers.append(observer)
+        return Disposable()
+
+    taker = Taker()
+    follow(Stage(subscribe), taker).dispose()
+    (observer,) = observers
+    assert on_batch_of(observer)([1]) == 0
+    observer.on_next(1)
+    observer.on_error(ValueError())
+    observer.on_completed()
+    assert (taker.batches, taker.ends) == ([], [])
+
+
+@pytest.mark.parametrize("end", ["completed", "failed"])
+@pytest.mark.parametrize("when", ["while it is subscribed to", "later"])
+def test_at_the_end_what_is_above_is_left(end: str, when: str) -> None:
+    disposed: list[bool] = []
+    error = ConnectionError("lost")
+    observers: list[abc.ObserverBase[Any]] = []
+
+    def finish() -> None:
+        (observer,) = observers
+        observer.on_completed() if end == "completed" else observer.on_error(error)
+        observer.on_completed()
+        observer.on_error(error)
+
+    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        observers.append(observer)
+        if when != "later":
+            finish()
+        return Disposable(lambda: disposed.append(True))
+
+    taker = Taker()
+    subscription = follow(Stage(subscribe), taker)
+    if when == "later":
+        finish()
+    assert taker.ends == ["completed" if end == "completed" else error]
+    assert disposed == [True]
+    subscription.dispose()
+    assert disposed == [True]
+
+
+@pytest.mark.parametrize("end", ["completed", "lost"])
+def test_an_end_that_the_receiver_cannot_take_leaves_what_is_above_all_the_same(end: str) -> None:
+    class Failing(Taker):
+        def on_error(self, error: Exception) -> None:
+            raise error
+
+        def on_completed(self) -> None:
+            raise LookupError("completed")
+
+    disposed: list[bool] = []
+    observers: list[abc.ObserverBase[Any]] = []
+
+    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        observers.append(observer)
+        return Disposable(lambda: disposed.append(True))
+
+    follow(Stage(subscribe), Failing())
+    (observer,) = observers
+    with pytest.raises(LookupError, match=end):
+        observer.on_completed() if end == "completed" else observer.on_error(LookupError(end))
+    assert disposed == [True]
+
+
 def test_each_stops_at_a_pause_and_at_the_end() -> None:
     flow = FlowControl()
     received: list[int] = []
@@ -568,9 +676,12 @@ async def test_an_end_in_the_middle_of_a_batch_waits_behind_a_pause(above: Any) 
     for last, end in (("[DONE]", "completed"), ("{", "DecodeError")):
         order: list[Any] = []
         ended = asyncio.Event()
-        source = source_of([[content("a"), last, content("late")]], batches=True)
+        # As many again come together as have come before.
+        source = source_of([[content("0")], [content("1")], [content("a"), last, content("late")]], batches=True)
 
-        def on_next(_: StreamChunk, order: list[Any] = order) -> None:
+        def on_next(chunk: StreamChunk, order: list[Any] = order) -> None:
+            if text_of(chunk) != "a":
+                return
             flow = FlowControl.current()
             assert flow is not None
             flow.pause("test")

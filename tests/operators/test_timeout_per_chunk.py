@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 
 import pytest
 import reactivex
 from reactivex import operators as rx_ops
+from reactivex.subject import Subject
 from reactivex.testing import TestScheduler
 
 from rxllm import operators as ops
@@ -180,6 +183,67 @@ def test_one_timer_a_subscription_whatever_the_number_of_chunks(first: float | N
     with asyncio.Runner(loop_factory=CountingLoop) as runner:
         assert runner.run(main()) == 10_000
     assert armed == timers
+
+
+class Timer(reactivex.abc.DisposableBase):
+    """A timer that counts how often it is cancelled."""
+
+    def __init__(self) -> None:
+        self.cancelled = 0
+
+    def dispose(self) -> None:
+        self.cancelled += 1
+
+
+def test_a_timer_that_is_made_while_another_thread_disposes_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler = TestScheduler()
+    source = Subject[int]()
+    timers: list[Timer] = []
+    subscription = source.pipe(ops.timeout_per_chunk(1, first=5, scheduler=scheduler)).subscribe()
+
+    def schedule_late(*_: object, **__: object) -> Timer:
+        thread = threading.Thread(target=subscription.dispose)
+        thread.start()
+        thread.join()
+        timers.append(Timer())
+        return timers[-1]
+
+    monkeypatch.setattr(scheduler, "schedule_relative", schedule_late)
+    source.on_next(1)  # the gap is shorter than what is left of the time for the first chunk
+
+    assert [timer.cancelled for timer in timers] == [1]
+
+
+def test_after_it_was_disposed_a_timer_that_is_under_way_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer of another thread may fire in the moment in which somebody leaves."""
+    scheduler = TestScheduler()
+    fired: list[Callable[..., object]] = []
+    received: list[object] = []
+
+    def subscribed(_: object) -> reactivex.Observable[int]:
+        received.append("other was subscribed to")
+        return reactivex.empty()
+
+    other = reactivex.defer(subscribed)
+
+    def schedule(_: object, action: Callable[..., object], state: object = None) -> Timer:
+        del state
+        fired.append(action)
+        return Timer()
+
+    monkeypatch.setattr(scheduler, "schedule_relative", schedule)
+    subscription = (
+        reactivex.never()
+        .pipe(ops.timeout_per_chunk(5, other=other, scheduler=scheduler))
+        .subscribe(received.append, received.append)
+    )
+    subscription.dispose()
+    scheduler.advance_by(6)
+    for action in fired:
+        action(scheduler, None)
+
+    assert len(fired) == 1
+    assert received == []
 
 
 def test_the_error_is_a_timeout_error_that_says_which_limit_it_was() -> None:

@@ -538,6 +538,32 @@ def test_a_traceback_that_shows_variables_shows_no_key() -> None:
     assert KEY not in repr(Secrets({"Authorization": KEY}))
 
 
+def test_a_secret_is_known_as_it_was_when_it_was_sent() -> None:
+    """What is blotted out is found when an error needs it, and the session may have been given another key by then."""
+    headers, url = {"Authorization": f"Bearer {KEY}", "Cookie": f"a=1; session={KEY[::-1]}"}, {"key": "in-the-query"}
+    secrets = Secrets(headers, url)
+    headers["Authorization"] = "Bearer another-key-that-is-long"
+    del headers["Cookie"], url["key"]
+
+    assert secrets.scrub(f"{KEY} {KEY[::-1]} in-the-query") == "… … …"
+    assert secrets.scrub("another-key-that-is-long") == "another-key-that-is-long"
+
+
+async def test_a_key_that_changes_while_the_answer_comes_is_blotted_out() -> None:
+    async with ScriptedServer() as server, aiohttp.ClientSession(headers={"Authorization": KEY}) as session:
+
+        def refuse(request: ReceivedRequest) -> script.Answer:
+            session.headers["Authorization"] = "another-key"
+            return script.status(401, {"error": f"{request.headers['authorization']} is wrong"})
+
+        server.add(refuse)
+        with pytest.raises(APIStatusError) as caught:
+            await collect(from_sse(server.url, session=session))
+
+    assert KEY not in f"{caught.value!r} {vars(caught.value)}"
+    assert "… is wrong" in caught.value.body
+
+
 async def test_a_large_request() -> None:
     async with ScriptedServer(script.redirect("/elsewhere"), "Hello") as server:
         await collect(from_sse(server.url, json={"text": "x" * 3_000_000}))

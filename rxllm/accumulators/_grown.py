@@ -1,0 +1,109 @@
+"""The fields of one object, as they grow.
+
+Rules:
+
+1. Some fields grow as texts, in fragments, and some as lists, put end to end: whoever adds to them says which. Of all
+   others the last value that is not null counts. Numbers are never added up.
+2. A state names everything by how far it had grown, so it copies neither texts nor lists.
+3. All that is kept is counted, and an object has so many fields at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from rxllm.accumulators._size import check_fields, size_of
+from rxllm.accumulators._text import Text
+from rxllm.models._json import is_list
+
+__all__ = ["Grown", "GrownState", "TextState", "keep_last", "put_end_to_end"]
+
+
+class _ListState(NamedTuple):
+    """A growing list as it was at one time."""
+
+    elements: list[Any]
+    length: int
+
+    def read(self) -> list[Any]:
+        return self.elements[: self.length]
+
+
+class TextState(NamedTuple):
+    """A growing text as it was at one time."""
+
+    text: Text
+    length: int
+
+    def read(self) -> str:
+        return self.text.read(self.length)
+
+
+class Grown:
+    """Fields of one object: some grow as texts, some as lists, of the others the last value counts."""
+
+    __slots__ = ("lists", "plain", "texts")
+
+    def __init__(self) -> None:
+        self.texts: dict[str, Text] = {}
+        self.lists: dict[str, list[Any]] = {}
+        self.plain: dict[str, Any] = {}
+
+    def add_text(self, name: str, fragment: str) -> int:
+        """Append to a text; returns how many characters that were."""
+        text = self.texts.get(name)
+        if text is None:
+            text = self.texts[name] = Text()
+        text.fragments.append(fragment)
+        return len(fragment)
+
+    def state(self) -> GrownState:
+        return GrownState(
+            {name: TextState(text, len(text)) for name, text in self.texts.items()},
+            {name: _ListState(elements, len(elements)) for name, elements in self.lists.items()},
+            dict(self.plain),
+        )
+
+
+class GrownState(NamedTuple):
+    texts: dict[str, TextState]
+    lists: dict[str, _ListState]
+    plain: dict[str, Any]
+
+    def read(self) -> dict[str, Any]:
+        texts = {name: state.read() for name, state in self.texts.items()}
+        lists = {name: state.read() for name, state in self.lists.items()}
+        return {**self.plain, **texts, **lists}
+
+
+def keep_last(kept: dict[str, Any], name: str, value: Any) -> int:
+    """Keep the last value that is not null; returns how many characters more that are."""
+    if name not in kept:
+        kept[name] = value
+        return len(name) + size_of(value)
+    if value is None:
+        return 0
+    before = kept[name]
+    kept[name] = value
+    return 0 if value == before else size_of(value) - size_of(before)
+
+
+def put_end_to_end(grown: Grown, fields: Mapping[str, Any], lists: Iterable[str]) -> int:
+    """Extend the lists among the fields that are named, and keep the last of the others.
+
+    Returns:
+        How many characters that adds.
+
+    Raises:
+        LimitExceededError: There are too many fields.
+    """
+    size = 0
+    for name, value in fields.items():
+        if is_list(value) and name in lists:
+            grown.lists.setdefault(name, []).extend(value)
+            size += size_of(value)
+        else:
+            size += keep_last(grown.plain, name, value)
+    check_fields(len(grown.plain) + len(grown.lists))
+    return size

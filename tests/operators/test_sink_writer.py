@@ -1,0 +1,760 @@
+"""When ``tee_to`` writes where an item comes, and when in a turn of its own; nothing is lost or out of order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable, SerialDisposable
+from reactivex.subject import Subject
+
+from rxllm import operators as ops
+from rxllm.exceptions import BufferOverflowError
+from rxllm.flow import FlowControl
+from rxllm.operators._backlog import Backlog
+from rxllm.operators._stage import Stage, on_batch_of
+from rxllm.operators._tee_to import OnSinkError
+from rxllm.sources._task import Emitter, task_source
+from rxllm.testing import run_virtual
+from rxllm.typing import Ending
+
+TURNS = 10
+
+
+async def turns(count: int = TURNS) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+class Sink:
+    """Notes what it is told, and does what it was told to in each write: nothing, unless it was."""
+
+    def __init__(self, log: list[str] | None = None) -> None:
+        self.log: list[str] = [] if log is None else log
+        self.batches: list[list[Any]] = []
+        self.ending: Ending | None = None
+        self.closed = asyncio.Event()
+        self.then: Callable[[list[Any]], Awaitable[None]] = _at_once
+        self._is_writing = False
+
+    @property
+    def items(self) -> list[Any]:
+        return [item for batch in self.batches for item in batch]
+
+    async def open(self) -> Sink:
+        return self
+
+    async def write(self, items: Sequence[Any], /) -> None:
+        assert not self._is_writing
+        self._is_writing = True
+        self.log.append(f"write {''.join(map(str, items))}")
+        try:
+            await self.then([*items])
+            self.batches.append([*items])
+            self.log.append(f"stored {''.join(map(str, items))}")
+        finally:
+            self._is_writing = False
+
+    async def close(self, ending: Ending, /) -> None:
+        self.ending = ending
+        self.closed.set()
+
+
+async def _at_once(_: list[Any]) -> None:
+    """In one step."""
+
+
+async def _slowly(_: list[Any]) -> None:
+    await asyncio.sleep(0)
+
+
+class Hand:
+    """A producer that is told what to emit, a ``tee_to`` below it, and who looks at what comes of it."""
+
+    def __init__(self, *, buffer_size: int = 256) -> None:
+        self.flow = FlowControl()
+        self.log: list[str] = []
+        self.sink = Sink(self.log)
+        self.ends: list[Any] = []
+        self.then: Callable[[Any], object] = lambda _: None
+        self.left = asyncio.Event()
+        self.observers: list[abc.ObserverBase[Any]] = []
+        source: Observable[Any] = Stage(self._subscribe)
+        self.subscription = SerialDisposable()
+        self.subscription.disposable = source.pipe(ops.tee_to(self.sink, buffer_size=buffer_size)).subscribe(
+            self._on_next, self.ends.append, lambda: self.ends.append("completed")
+        )
+
+    @classmethod
+    async def quick(cls, *, buffer_size: int = 256) -> Hand:
+        """One whose sink has been seen to write in one step."""
+        hand = cls(buffer_size=buffer_size)
+        await turns()
+        hand.alone("a")
+        assert hand.log == ["a"]
+        await turns()
+        assert hand.log == ["a", "write a", "stored a"]
+        hand.log.clear()
+        return hand
+
+    def _subscribe(self, observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        self.observers.append(observer)
+        return Disposable(self.left.set)
+
+    def _on_next(self, item: Any) -> None:
+        self.log.append(item)
+        self.then(item)
+
+    def alone(self, item: str) -> None:
+        """Emit an item after which nothing comes in this turn of the loop."""
+        self.flow.alone = True
+        self.flow.deliver(self.observers[0].on_next, item)
+
+    def singly(self, items: str) -> None:
+        """Emit one after the other."""
+        self.flow.alone = False
+        for item in items:
+            self.flow.deliver(self.observers[0].on_next, item)
+
+    def together(self, items: str) -> int:
+        """Emit a batch; how many were taken is returned."""
+        self.flow.alone = False
+        return self.flow.deliver(on_batch_of(self.observers[0]), [*items])
+
+    async def complete(self) -> list[Any]:
+        """Complete, and wait until that has been passed on."""
+        self.observers[0].on_completed()
+        await self.sink.closed.wait()
+        await turns()
+        return self.ends
+
+
+# Where a sink is written
+
+
+async def test_an_item_that_comes_alone_is_written_before_its_emission_returns_and_after_the_consumer_has_it() -> None:
+    hand = await Hand.quick()
+
+    hand.alone("b")
+    hand.log.append("returned")
+    hand.alone("c")
+
+    assert hand.log == ["b", "write b", "stored b", "returned", "c", "write c", "stored c"]
+    assert await hand.complete() == ["completed"]
+    assert hand.sink.ending == Ending("completed")
+
+
+async def test_so_is_a_batch() -> None:
+    hand = await Hand.quick()
+
+    assert hand.together("bcd") == 3
+
+    assert hand.log == ["b", "c", "d", "write bcd", "stored bcd"]
+    await hand.complete()
+
+
+async def test_items_that_come_singly_but_not_alone_are_written_together_in_a_later_turn() -> None:
+    hand = await Hand.quick()
+
+    hand.singly("bcd")
+    assert hand.log == ["b", "c", "d"]
+    await turns()
+
+    assert hand.log == ["b", "c", "d", "write bcd", "stored bcd"]
+    await hand.complete()
+
+
+async def test_without_a_producer_that_says_so_no_item_is_alone() -> None:
+    sink, subject = Sink(), Subject[str]()
+    subject.pipe(ops.tee_to(sink)).subscribe(sink.log.append)
+    await turns()
+    subject.on_next("a")
+    await turns()
+    sink.log.clear()
+
+    subject.on_next("b")
+    assert sink.log == ["b"]
+    subject.on_completed()
+    await sink.closed.wait()
+
+    assert sink.items == ["a", "b"]
+
+
+async def test_an_item_alone_takes_along_what_waits_before_it() -> None:
+    hand = await Hand.quick()
+
+    hand.singly("bc")
+    hand.alone("d")
+    assert hand.log == ["b", "c", "d"]
+    await turns()
+
+    assert hand.sink.batches == [["a"], ["b", "c", "d"]]
+    await hand.complete()
+
+
+async def test_a_slow_sink_is_not_written_where_an_item_comes() -> None:
+    hand = Hand()
+    hand.sink.then = _slowly
+    await turns()
+
+    for item in "abc":
+        hand.alone(item)
+        hand.log.append("returned")
+        await turns()
+
+    assert hand.log == [entry for item in "abc" for entry in (item, "returned", f"write {item}", f"stored {item}")]
+    await hand.complete()
+
+
+async def test_a_sink_that_turns_slow_is_finished_in_a_later_turn_and_not_written_at_once_until_it_is_quick_again() -> (
+    None
+):
+    hand = await Hand.quick()
+
+    hand.sink.then = _slowly
+    hand.alone("b")
+    hand.alone("c")
+    assert hand.log == ["b", "write b", "c"]
+    await turns()
+    assert hand.log == ["b", "write b", "c", "stored b", "write c", "stored c"]
+
+    hand.log.clear()
+    hand.sink.then = _at_once
+    hand.alone("d")
+    assert hand.log == ["d"]
+    await turns()
+    hand.alone("e")
+    assert hand.log == ["d", "write d", "stored d", "e", "write e", "stored e"]
+    assert await hand.complete() == ["completed"]
+    assert hand.sink.items == [*"abcde"]
+
+
+async def test_a_sink_that_turned_slow_in_a_turn_of_its_own_is_not_written_at_once() -> None:
+    hand = await Hand.quick()
+
+    hand.sink.then = _slowly
+    hand.singly("b")
+    await turns()
+    hand.log.clear()
+    hand.alone("c")
+    assert hand.log == ["c"]
+
+    await hand.complete()
+    assert hand.sink.items == [*"abc"]
+
+
+# What may happen within such a write
+
+
+async def test_a_sink_that_leaves_the_stream_has_stored_what_came() -> None:
+    hand = await Hand.quick()
+
+    async def leave(_: list[Any]) -> None:
+        hand.subscription.dispose()
+
+    hand.sink.then = leave
+    hand.together("bc")
+    assert hand.left.is_set()
+    await hand.sink.closed.wait()
+
+    assert hand.sink.items == [*"abc"]
+    assert hand.sink.ending == Ending("cancelled")
+    assert hand.ends == []
+
+
+async def test_a_sink_that_fails_fails_the_stream() -> None:
+    hand = await Hand.quick()
+    error = OSError("full")
+
+    async def fail(_: list[Any]) -> None:
+        raise error
+
+    hand.sink.then = fail
+    hand.alone("b")
+    assert not hand.left.is_set()
+    hand.alone("c")
+    await hand.sink.closed.wait()
+    await turns()
+
+    assert hand.left.is_set()
+    assert hand.ends == [error]
+    assert hand.log == ["b", "write b", "c"]
+    assert hand.sink.ending == Ending("failed", error)
+
+
+async def test_a_sink_whose_time_is_over_at_once_fails_and_is_not_cancelled() -> None:
+    """The time-out cancels the task of the writer, which has not yet come to await what is left."""
+    hand = await Hand.quick()
+
+    async def late(_: list[Any]) -> None:
+        async with asyncio.timeout(0):
+            await asyncio.get_running_loop().create_future()
+
+    hand.sink.then = late
+    hand.alone("b")
+    await hand.sink.closed.wait()
+    await turns()
+
+    assert [type(error) for error in hand.ends] == [TimeoutError]
+    assert hand.sink.ending == Ending("failed", hand.ends[0])
+
+
+async def test_what_a_sink_makes_the_source_emit_is_written_behind_what_it_writes() -> None:
+    hand = await Hand.quick()
+
+    async def feed_back(items: list[Any]) -> None:
+        if items == ["b"]:
+            hand.alone("c")
+            hand.together("de")
+
+    hand.sink.then = feed_back
+    hand.alone("b")
+
+    assert hand.log == ["b", "write b", "c", "d", "e", "stored b", "write cde", "stored cde"]
+    assert await hand.complete() == ["completed"]
+
+
+async def test_a_producer_that_is_paused_because_the_queue_is_full_goes_on_when_its_item_is_written() -> None:
+    hand = await Hand.quick(buffer_size=1)
+    paused: list[bool] = []
+    hand.then = lambda _: paused.append(hand.flow.paused)
+
+    hand.alone("b")
+
+    assert paused == [True]
+    assert not hand.flow.paused
+    await hand.complete()
+
+
+async def test_a_sink_that_pauses_the_producer_from_within() -> None:
+    hand = await Hand.quick()
+
+    async def pause(_: list[Any]) -> None:
+        assert FlowControl.current() is None  # a sink is no part of the emission
+        hand.flow.pause("the sink")
+
+    hand.sink.then = pause
+    assert hand.together("bc") == 2
+    assert hand.flow.holders == ("the sink",)
+    hand.flow.resume("the sink")
+
+    assert await hand.complete() == ["completed"]
+    assert hand.sink.items == [*"abc"]
+
+
+async def test_a_batch_larger_than_the_queue_is_taken_as_fast_as_it_is_written() -> None:
+    """Without a pause nobody brings again what was not taken."""
+    hand = await Hand.quick(buffer_size=2)
+
+    assert hand.together("bcdef") == 5
+
+    assert hand.sink.batches == [["a"], ["b", "c"], ["d", "e"], ["f"]]
+    assert not hand.flow.paused
+    await hand.complete()
+
+
+async def test_so_is_one_whose_consumer_waits_until_what_it_got_is_stored() -> None:
+    hand = await Hand.quick()
+    hand.then = lambda _: hand.flow.pause("consumer")
+
+    async def resume(_: list[Any]) -> None:
+        hand.flow.resume("consumer")
+
+    hand.sink.then = resume
+    assert hand.together("bcd") == 3
+
+    assert hand.sink.batches == [["a"], ["b"], ["c"], ["d"]]
+    await hand.complete()
+
+
+@pytest.mark.parametrize("emit", [Hand.alone, Hand.singly, Hand.together])
+async def test_an_item_of_which_the_consumer_throws_is_stored(emit: Callable[[Hand, str], object]) -> None:
+    hand = await Hand.quick()
+
+    def fail(_: Any) -> None:
+        raise LookupError("thrown")
+
+    hand.then = fail
+    with pytest.raises(LookupError, match="thrown"):
+        emit(hand, "b")
+    error = LookupError("thrown")
+    hand.observers[0].on_error(error)  # as a source does
+    await hand.sink.closed.wait()
+
+    assert hand.sink.items == ["a", "b"]
+    assert hand.sink.ending == Ending("failed", error)
+
+
+@pytest.mark.parametrize("emit", [Hand.alone, Hand.singly, Hand.together])
+async def test_an_item_of_which_the_consumer_leaves_is_stored(emit: Callable[[Hand, str], object]) -> None:
+    hand = await Hand.quick()
+    hand.then = lambda _: hand.subscription.dispose()
+
+    emit(hand, "b")
+    await hand.sink.closed.wait()
+
+    assert hand.sink.items == ["a", "b"]
+    assert hand.sink.ending == Ending("cancelled")
+    assert hand.left.is_set()
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
+async def test_an_end_while_such_a_write_is_under_way_waits_for_it(end: str) -> None:
+    hand = await Hand.quick()
+    observer = hand.observers[0]
+    error = ConnectionError("lost")
+
+    async def end_and_wait(items: list[Any]) -> None:
+        if items == ["b"]:
+            {
+                "completed": observer.on_completed,
+                "failed": lambda: observer.on_error(error),
+                "cancelled": hand.subscription.dispose,
+            }[end]()
+            await turns()
+
+    hand.sink.then = end_and_wait
+    hand.alone("b")
+    assert not hand.sink.closed.is_set()
+    await hand.sink.closed.wait()
+    await turns()
+
+    assert hand.sink.items == ["a", "b"]
+    assert hand.sink.ending == Ending(end, error if end == "failed" else None)  # type: ignore[arg-type]
+    assert hand.ends == {"completed": ["completed"], "failed": [error], "cancelled": []}[end]
+
+
+@pytest.mark.parametrize("is_awaited", [True, False], ids=["awaited", "not yet awaited"])
+def test_a_program_that_ends_while_such_a_write_is_under_way_lets_the_sink_finish(is_awaited: bool) -> None:
+    hands: list[Hand] = []
+
+    async def finish_when_cancelled(items: list[Any]) -> None:
+        if items == ["b"]:
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                await turns()
+
+    async def main() -> None:
+        hand = await Hand.quick()
+        hands.append(hand)
+        hand.sink.then = finish_when_cancelled
+        hand.alone("b")
+        hand.alone("c")
+        if is_awaited:
+            await turns()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()  # as asyncio.run does
+        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+
+    asyncio.run(main())
+
+    (hand,) = hands
+    assert hand.sink.batches == [["a"], ["b"], ["c"]]
+    assert hand.sink.ending == Ending("cancelled")
+    assert hand.left.is_set()
+
+
+def test_a_program_that_ends_after_such_a_write_has_failed_is_told_so() -> None:
+    hands: list[Hand] = []
+
+    async def fail(_: list[Any]) -> None:
+        raise OSError("full")
+
+    async def main() -> None:
+        hand = await Hand.quick()
+        hands.append(hand)
+        hand.sink.then = fail
+        hand.alone("b")
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+
+    asyncio.run(main())
+
+    (hand,) = hands
+    assert hand.sink.items == ["a"]
+    assert hand.sink.ending == Ending("cancelled")
+    assert hand.left.is_set()
+
+
+# From another thread
+
+
+def in_a_thread(work: Callable[[], object]) -> None:
+    """Do it in another thread, while this one waits for it."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("emit", [Hand.alone, Hand.singly, Hand.together])
+async def test_what_comes_from_another_thread_is_written_in_the_thread_of_the_loop(
+    emit: Callable[[Hand, str], object],
+) -> None:
+    hand = await Hand.quick()
+    threads: list[int] = []
+    written = asyncio.Event()
+
+    async def note(_: list[Any]) -> None:
+        threads.append(threading.get_ident())
+        written.set()
+
+    hand.sink.then = note
+    in_a_thread(lambda: emit(hand, "b"))
+    assert hand.log == ["b"]
+    async with asyncio.timeout(5):
+        await written.wait()
+
+    assert hand.sink.items == ["a", "b"]
+    assert threads == [threading.get_ident()]
+    await hand.complete()
+
+
+@pytest.mark.parametrize("what", ["an item", "the end"])
+async def test_what_comes_from_another_thread_just_before_the_writer_waits(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has seen that there is nothing to write, and does not wait yet."""
+    hand = await Hand.quick()
+    loop = asyncio.get_running_loop()
+    observer = hand.observers[0]
+    create_future = loop.create_future
+    stored = asyncio.Event()
+
+    async def note(items: list[Any]) -> None:
+        if items == ["c"]:
+            stored.set()
+
+    def create_future_late() -> asyncio.Future[Any]:
+        monkeypatch.undo()
+        in_a_thread(lambda: hand.singly("c") if what == "an item" else observer.on_completed())
+        return create_future()
+
+    hand.sink.then = note
+    monkeypatch.setattr(loop, "create_future", create_future_late)
+    hand.singly("b")
+    await turns()
+    async with asyncio.timeout(5):
+        await (stored if what == "an item" else hand.sink.closed).wait()
+
+    assert hand.sink.items == [*"abc"][: 3 if what == "an item" else 2]
+    if what == "an item":
+        await hand.complete()
+    await turns()
+    assert hand.ends == ["completed"]
+
+
+def test_what_another_thread_adds_while_all_is_taken_stays() -> None:
+    class Racing(deque[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            yield from super().__iter__()
+            in_a_thread(lambda: self.append("late"))
+
+    backlog = Backlog[str](10, "pause")
+    backlog.items = Racing("ab")
+
+    assert backlog.take_all() == ["a", "b"]
+    assert [backlog.take()] == ["late"]
+
+
+# Any plan
+
+
+@dataclass
+class Emissions:
+    """What a source emits: how, so many, and after how many turns."""
+
+    steps: Sequence[tuple[str, int, int]]
+    count: int = 0
+
+    async def produce(self, emitter: Emitter[int]) -> None:
+        for how, count, pause in self.steps:
+            for _ in range(pause):
+                await asyncio.sleep(0)
+            items = [*range(self.count, self.count + count)]
+            self.count += count
+            await emitter.ready()
+            if how == "alone":
+                for item in items:
+                    await emitter.emit((item,))
+                    await asyncio.sleep(0)
+            else:
+                await emitter.emit(items if how == "together" else iter(items))
+
+
+@dataclass
+class Reluctant:
+    """A sink of which each write takes so many turns; where that is less than none it fails."""
+
+    plan: Sequence[int]
+    taken: list[int] = field(default_factory=list[int])
+    stored: list[int] = field(default_factory=list[int])
+    writing: int = 0
+    ending: Ending | None = None
+    log: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    writes: int = 0
+
+    async def open(self) -> Reluctant:
+        return self
+
+    async def write(self, items: Sequence[int], /) -> None:
+        assert not self.writing
+        self.writing += 1
+        self.taken += items
+        self.log += [("stored", item) for item in items]
+        turns_needed = self.plan[self.writes % len(self.plan)] if self.plan else 0
+        self.writes += 1
+        try:
+            for _ in range(turns_needed):
+                await asyncio.sleep(0)
+            if turns_needed < 0:
+                raise OSError("full")
+            self.stored += items
+        finally:
+            self.writing -= 1
+
+    async def close(self, ending: Ending, /) -> None:
+        assert not self.writing
+        self.ending = ending
+
+
+@dataclass
+class Watching:
+    """A consumer that does something at the item of a number."""
+
+    does: str
+    number: int
+    log: list[tuple[str, int]]
+    items: list[int] = field(default_factory=list[int])
+    ends: list[str] = field(default_factory=list[str])
+
+    @property
+    def has_left(self) -> bool:
+        return self.does in {"leaves", "throws"} and self.number in self.items
+
+    async def consume(self, source: Observable[int]) -> None:
+        ended = asyncio.Event()
+        subscription = SerialDisposable()
+
+        def on_next(item: int) -> None:
+            self.items.append(item)
+            self.log.append(("delivered", item))
+            if item == self.number:
+                act()
+
+        def act() -> None:
+            if self.does == "leaves":
+                subscription.dispose()
+                ended.set()
+            elif self.does == "throws":
+                raise LookupError("thrown")
+            elif self.does == "pauses":
+                flow = FlowControl.current()
+                assert flow is not None
+                flow.pause("consumer")
+                asyncio.get_running_loop().call_later(1, flow.resume, "consumer")
+
+        def end(how: str) -> None:
+            self.ends.append(how)
+            ended.set()
+
+        subscription.disposable = source.subscribe(
+            on_next, lambda error: end(type(error).__name__), lambda: end("completed")
+        )
+        await ended.wait()
+
+
+@dataclass(frozen=True)
+class Plan:
+    emissions: Sequence[tuple[str, int, int]]
+    writes: Sequence[int]
+    does: str = "stays"
+    number: int = 0
+    buffer_size: int = 256
+    on_error: OnSinkError = "raise"
+
+    def carry_out(self) -> tuple[Emissions, Watching, Reluctant]:
+        source, sink = Emissions(self.emissions), Reluctant(self.writes)
+        consumer = Watching(self.does, self.number, sink.log)
+
+        async def main() -> None:
+            tee = ops.tee_to(sink, buffer_size=self.buffer_size, on_error=self.on_error)
+            await consumer.consume(task_source(source.produce).pipe(tee))
+            while sink.ending is None:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(2)  # until the pause of a consumer is over, if it has asked for one
+
+        run_virtual(main())
+        return source, consumer, sink
+
+
+PLANS = st.builds(
+    Plan,
+    st.lists(
+        st.tuples(st.sampled_from(["alone", "together", "singly"]), st.integers(1, 6), st.integers(0, 3)), max_size=8
+    ),
+    st.lists(st.sampled_from([0, 0, 0, 0, 1, 2, 3, -1]), max_size=6),
+    st.sampled_from(["stays", "stays", "leaves", "throws", "pauses"]),
+    st.integers(0, 20),
+    st.sampled_from([1, 2, 3, 256]),
+    st.sampled_from(["raise", "detach"]),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(PLANS)
+@example(Plan([("alone", 6, 0), ("together", 6, 0), ("alone", 6, 1)], [0, 0, 2, 0], buffer_size=2))
+@example(Plan([("alone", 3, 0), ("singly", 6, 0)], [0, 0, -1], on_error="detach"))
+@example(Plan([("together", 4, 0)], [], buffer_size=1))
+@example(Plan([("alone", 3, 0), ("together", 6, 0)], [0], "throws", 5))
+@example(Plan([("alone", 3, 0), ("together", 6, 0)], [0], "leaves", 5))
+@example(Plan([("alone", 3, 0), ("together", 6, 0)], [0], "pauses", 5))
+def test_what_is_stored_is_what_was_delivered(plan: Plan) -> None:
+    source, consumer, sink = plan.carry_out()
+
+    emitted = [*range(source.count)]
+    assert consumer.items == emitted[: len(consumer.items)]
+    # Each once, in order, and none before the consumer had it.
+    assert sink.taken == emitted[: len(sink.taken)]
+    assert sink.stored == sink.taken[: len(sink.stored)]
+    events = {event: position for position, event in reversed([*enumerate(sink.log)])}
+    assert all(events["delivered", item] < events["stored", item] for item in {*consumer.items} & {*sink.taken})
+    if sink.taken != sink.stored:  # it has failed
+        assert consumer.has_left or consumer.ends == (["OSError"] if plan.on_error == "raise" else ["completed"])
+        return
+    if consumer.does == "throws":
+        # Of a batch of which the consumer throws, the rest has come, too.
+        assert sink.stored[: len(consumer.items)] == consumer.items
+    else:
+        assert sink.stored == consumer.items
+    if not consumer.has_left:
+        assert (consumer.ends, sink.ending) == (["completed"], Ending("completed"))
+        assert consumer.items == emitted
+    elif consumer.does == "leaves":
+        assert (consumer.ends, sink.ending) == ([], Ending("cancelled"))
+    else:
+        assert consumer.ends == ["LookupError"]
+
+
+async def test_a_sink_that_cannot_be_waited_for_fails_the_stream_with_what_was_begun_finished() -> None:
+    """No producer is to be paused: the queue overflows while a write that was begun here goes on."""
+    hand = await Hand.quick(buffer_size=2)
+    hand.sink.then = _slowly
+    hand.alone("b")
+    observer = hand.observers[0]
+    observer.on_next("c")
+    observer.on_next("d")
+    await hand.sink.closed.wait()
+    await turns()
+
+    assert hand.sink.items == [*"abc"]
+    assert [type(error) for error in hand.ends] == [BufferOverflowError]
