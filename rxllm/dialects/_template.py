@@ -23,7 +23,7 @@ from typing import cast
 from rxllm.models import StreamChunk
 from rxllm.models._unread import Reads, Shape, Unread, UnreadChunk, shape_of
 
-__all__ = ["CHUNKS_BEFORE", "REVIEW", "Templates"]
+__all__ = ["CHUNKS_BEFORE", "REVIEW", "WHILE", "Templates"]
 
 _LITERAL = re.compile(r'("(?:[^"\\]|\\.)*+")')
 # Learning takes as long as decoding fifty chunks saves: a short answer, and the first chunk of any, does without.
@@ -33,11 +33,10 @@ _MAX_LENGTH = 4096
 _MAX_QUOTES = 256
 _MAX_WAIT = 256
 _MAX_HOLES = 2
-# How many events pass from one look at what was read to the next, how far back it looks, and for how many events
-# nothing is learnt if most was.
+# How many events pass from one look at what was read to the next; how far back it looks, and for how many events
+# nothing is learnt if most of them were.
 REVIEW = 16
-_MEMORY = 1024
-_WHILE = 1024
+WHILE = 1024
 
 # The constructor of a NamedTuple is a Python function around this one and takes twice as long.
 _new_tuple = cast("Callable[[type[Unread], tuple[Shape, str, str, tuple[str, ...]]], Unread]", vars(tuple)["__new__"])
@@ -62,7 +61,7 @@ class Templates:
         self._seen = 0
         self._wait = 0
         self._waits = 1
-        self._reads: Reads | None = None
+        self._reads = Reads()
         self._since = 0
 
     def learn(self, text: str, position: int, validate: Callable[[str], StreamChunk]) -> None:
@@ -104,14 +103,11 @@ class Templates:
 
         A consumer that reads each chunk: 5.6 µs a chunk instead of 6.5.
         """
-        if self._reads is None:
-            return
         if 2 * self._reads.count > position - self._since >= REVIEW:
             self.fill = _fits_nothing
             self._previous = ""
-            self.begin = position + _WHILE
-            self._reads = None
-        elif position - self._since > _MEMORY:
+            self.begin = position + WHILE
+        elif position - self._since > WHILE:
             self._since = position
             self._reads.count = 0
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from rxllm.dialects import OpenAIChat, StreamDecoder, WireItem
-from rxllm.dialects._template import CHUNKS_BEFORE, Templates
+from rxllm.dialects._template import CHUNKS_BEFORE, REVIEW, WHILE, Templates
 from rxllm.exceptions import APIStreamError, RxllmError, TruncatedStreamError
 from rxllm.models import Repair, StreamChunk
 from rxllm.models._json import is_list, is_object
@@ -413,3 +413,50 @@ def corpus() -> list[Any]:
 def test_a_real_stream(wire: bytes) -> None:
     events = SSEDecoder().feed(wire)
     assert outcome(events) == outcome([each.data.encode() if each.event == "message" else each for each in events])
+
+
+def unread_of(events: Sequence[str], reads: Callable[[int], bool]) -> list[bool]:
+    """For each event, whether its chunk came unread; those are read of which ``reads`` says so."""
+    decoder = OpenAIChat().decoder()
+    found: list[bool] = []
+    for position, event in enumerate(events):
+        (chunk,) = decoder.decode(event)
+        found.append(unread(chunk) is not None)
+        if reads(position):
+            assert chunk.choices[0].delta.content == json.loads(event)["choices"][0]["delta"]["content"]
+    return found
+
+
+LEARNT = CHUNKS_BEFORE + 2
+MANY = texts(PLAIN, *map(str, range(3 * WHILE)))
+
+
+def test_where_each_chunk_is_read_they_are_decoded_in_full_for_a_while() -> None:
+    found = unread_of(MANY, lambda _: True)
+    ends = next(position for position in range(LEARNT, len(MANY)) if not found[position])
+    assert all(found[LEARNT:ends])
+    assert ends <= LEARNT + 2 * REVIEW
+    # Then it is tried again: two chunks are learnt from, and soon it shows that they are read as ever.
+    assert not any(found[ends : ends + WHILE])
+    again = found.index(True, ends)
+    assert again <= ends + WHILE + 2
+    assert not all(found[again : again + 2 * REVIEW])
+    assert sum(found) < len(MANY) // 20
+
+
+def test_where_fewer_than_half_are_read_they_come_unread() -> None:
+    assert all(unread_of(MANY, lambda position: position % 5 < 2)[LEARNT:])
+
+
+def test_what_was_read_long_ago_does_not_count() -> None:
+    """Nobody reads until the last look back; then everybody does."""
+    begins = LEARNT + 2 * WHILE
+    found = unread_of(MANY, lambda position: position >= begins)
+    assert all(found[LEARNT:begins])
+    assert not any(found[begins + WHILE : begins + WHILE + REVIEW])
+
+
+def test_a_consumer_that_has_stopped_reading_gets_them_unread_again() -> None:
+    found = unread_of(MANY, lambda position: position < 100)
+    assert not all(found[LEARNT:100])
+    assert all(found[100 + WHILE :])
