@@ -37,6 +37,8 @@ from rxllm.wire import ServerSentEvent, SSEDecoder
 __all__ = ["from_sse"]
 
 END_OF_BODY_SECONDS = 0.1
+_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
+_to_json = jsonlib.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def from_sse(
@@ -97,13 +99,9 @@ def from_sse(
     if json is not None:
         usual["Content-Type"] = "application/json"
         # What cannot be encoded, half a surrogate pair, becomes a question mark.
-        body = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+        body = _to_json(json).encode(errors="replace")
     request_headers = Headers.of(usual, headers or {})
-    options: dict[str, Any] = {
-        "ssl": ssl,
-        "timeout": timeout or aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
-    }
-
+    options = {"ssl": ssl, "timeout": timeout or _TIMEOUT}
     request = _Request(
         *(url, method, request_headers, body, session, proxy, options, record),
         *(max_event_bytes, end_marker, check_content_type),
