@@ -29,7 +29,6 @@ __all__ = [
     "Unread",
     "UnreadChunk",
     "copy_unread",
-    "is_plain_text",
     "known_of",
     "shape_of",
     "text_of",
@@ -153,12 +152,6 @@ def unread_again(items: Sequence[Any], parts: Sequence[Unread | None]) -> list[A
     """The items, of those that were read meanwhile a copy as it was before: ``parts`` are those of that time."""
     pairs = zip(items, parts, strict=True)
     return [item if known is None or type(item) is UnreadChunk else UnreadChunk.of(known) for item, known in pairs]
-
-
-def is_plain_text(chunk: StreamChunk) -> bool:
-    """Whether a chunk that nobody has read holds text of an answer that goes on, and no more: no calls, no end."""
-    known = unread(chunk)
-    return known is not None and known.shape.is_plain
 
 
 def text_of(chunk: StreamChunk, choice: int = 0) -> str:

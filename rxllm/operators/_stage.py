@@ -18,19 +18,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.observer import AutoDetachObserver
 
 from rxllm.flow import FlowControl
 
-__all__ = ["BatchObserver", "OnBatch", "Receiver", "Stage", "batching", "each", "on_batch_of"]
+__all__ = ["BatchObserver", "Receiver", "Stage", "batching", "each"]
 
 T = TypeVar("T")
-
-OnBatch: TypeAlias = Callable[[Sequence[T]], int]
-"""Takes items from the front and returns how many."""
 
 
 class BatchObserver(abc.ObserverBase[T]):
@@ -177,11 +174,6 @@ _NOBODY = _Singly(_stopped)
 def batching(observer: abc.ObserverBase[T]) -> BatchObserver[T]:
     """The observer, as one that takes batches."""
     return observer if isinstance(observer, _Link) else _Singly(cast("AutoDetachObserver[T]", observer))
-
-
-def on_batch_of(observer: abc.ObserverBase[T]) -> OnBatch[T]:
-    """What takes batches for an observer."""
-    return batching(observer).on_batch
 
 
 def each(on_next: Callable[[T], None], items: Sequence[T], ended: Callable[[], bool]) -> int:

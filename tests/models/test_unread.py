@@ -24,7 +24,7 @@ from rxllm.exceptions import LimitExceededError, RxllmError
 from rxllm.models import ChatCompletion, Delta, Role, StreamChoice, StreamChunk
 from rxllm.models._base import replaced
 from rxllm.models._json import is_list, is_object
-from rxllm.models._unread import Shape, Unread, UnreadChunk, is_plain_text, shape_of, text_of, unread
+from rxllm.models._unread import Shape, Unread, UnreadChunk, shape_of, text_of, unread
 
 VALUE: dict[str, Any] = {
     "id": "c-1",
@@ -270,7 +270,6 @@ def test_what_is_wrong_with_a_chunk_is_said_in_the_same_words() -> None:
 def test_a_copy_that_nobody_has_read_is_none_that_could_be_read() -> None:
     duplicate = copy.copy(both()[0])
     assert unread(duplicate) is None
-    assert not is_plain_text(duplicate)
     assert text_of(duplicate) == "Hel"
 
 
@@ -422,17 +421,14 @@ def test_plain_is_a_chunk_of_which_nothing_but_its_content_counts_again(value: d
     assert found is not None
     assert found.is_plain is is_plain
     chunk = unread_chunk(found, json.dumps(value), "T")
-    assert is_plain_text(chunk) is is_plain
     assert state(chunk) == state(StreamChunk.from_wire(json.dumps(value)))
 
 
 def test_only_of_a_chunk_that_nobody_has_read_is_it_known_without_reading() -> None:
     late, early = both()
-    assert is_plain_text(late)
     assert text_of(late) == "Hel"
     assert unread(late) is not None
     assert unread(early) is None
-    assert not is_plain_text(early)
 
 
 def test_the_text_of_reasoning_is_no_content() -> None:

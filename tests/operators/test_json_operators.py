@@ -17,7 +17,7 @@ from rxllm import operators as ops
 from rxllm.exceptions import DecodeError, RepairError, RxllmError, StructuredOutputError, ToolCallError
 from rxllm.flow import FlowControl
 from rxllm.models import Delta, FunctionCallDelta, Repair, StreamChoice, StreamChunk, ToolCallDelta
-from rxllm.operators._stage import Stage, on_batch_of
+from rxllm.operators._stage import Stage, batching
 from rxllm.testing import Marbles, assert_marbles, finish_chunk, text_chunk, tool_chunk
 
 
@@ -171,7 +171,7 @@ def batch_of(*chunks: StreamChunk) -> tuple[Stage[StreamChunk], Callable[[], int
         observers.append(observer)
         return Disposable()
 
-    return Stage(subscribe), lambda: on_batch_of(observers[0])(chunks)
+    return Stage(subscribe), lambda: batching(observers[0]).on_batch(chunks)
 
 
 BEGIN = tool_chunk('{"name":"', id="1", name="f")

@@ -20,7 +20,7 @@ from rxllm import operators as ops
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow import FlowControl
 from rxllm.operators._backlog import Backlog
-from rxllm.operators._stage import Stage, on_batch_of
+from rxllm.operators._stage import Stage, batching
 from rxllm.operators._tee_to import OnSinkError
 from rxllm.sources._task import Emitter, task_source
 from rxllm.testing import run_virtual
@@ -127,7 +127,7 @@ class Hand:
     def together(self, items: str) -> int:
         """Emit a batch; how many were taken is returned."""
         self.flow.alone = False
-        return self.flow.deliver(on_batch_of(self.observers[0]), [*items])
+        return self.flow.deliver(batching(self.observers[0]).on_batch, [*items])
 
     async def complete(self) -> list[Any]:
         """Complete, and wait until that has been passed on."""

@@ -25,7 +25,7 @@ from rxllm.flow import FlowControl
 from rxllm.models import StreamChunk
 from rxllm.models._unread import text_of
 from rxllm.operators._emission import FanOut
-from rxllm.operators._stage import Receiver, Stage, each, on_batch_of
+from rxllm.operators._stage import Receiver, Stage, batching, each
 from rxllm.sources._task import ITEMS_PER_TURN, Emitter, task_source
 from rxllm.testing import run_virtual, text_chunk
 from rxllm.typing import Ending, Overflow
@@ -419,7 +419,7 @@ def stage_of(*batches: Sequence[Any]) -> tuple[Stage[Any], list[int]]:
     taken: list[int] = []
 
     def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        taken.extend(on_batch_of(observer)(batch) for batch in batches)
+        taken.extend(batching(observer).on_batch(batch) for batch in batches)
         observer.on_completed()
         return Disposable()
 
@@ -454,7 +454,7 @@ def test_after_the_end_nothing_passes() -> None:
     follow(Stage(subscribe), taker)
     (observer,) = observers
     observer.on_completed()
-    assert on_batch_of(observer)([1]) == 0
+    assert batching(observer).on_batch([1]) == 0
     observer.on_next(1)
     observer.on_error(ValueError())
     assert taker.batches == []
@@ -535,7 +535,7 @@ def test_after_it_was_disposed_nothing_passes() -> None:
     taker = Taker()
     follow(Stage(subscribe), taker).dispose()
     (observer,) = observers
-    assert on_batch_of(observer)([1]) == 0
+    assert batching(observer).on_batch([1]) == 0
     observer.on_next(1)
     observer.on_error(ValueError())
     observer.on_completed()
