@@ -16,10 +16,6 @@ from rxllm.flow import FlowControl, start_task
 from rxllm.sources import from_async_iterable
 from rxllm.typing import Ending
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info < (3, 12), reason="asyncio.eager_task_factory is not there before Python 3.12"
-)
-
 
 @pytest.fixture(autouse=True)
 async def eager() -> None:
