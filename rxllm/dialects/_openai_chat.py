@@ -196,7 +196,7 @@ class OpenAIChatDecoder:
     def _says_only_text(self, chunk: StreamChunk) -> bool:
         """Whether taking a chunk like this, whatever its text, changes nothing here: nearly always.
 
-        To see that takes 0.3 µs. What is asked of other chunks takes 0.5 more.
+        To see that takes 0.3 µs. What is asked of other chunks takes 0.4 more.
         """
         choices = chunk.choices
         if len(choices) != 1 or self._dialect.cumulative_text:

@@ -164,7 +164,8 @@ async def _emit_events(
         except (aiohttp.ClientError, OSError) as error:
             # The reader raises before it gives out what arrived in the same turn of the loop as the loss.
             await emitter.emit(decoder.feed(content._read_nowait(-1)))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            raise _interrupted(response, emitter, error) from error
+            # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
+            raise _interrupted(response, emitter, error) from error.with_traceback(None)
         if not block:
             if discarded := decoder.close():
                 logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)

@@ -170,6 +170,4 @@ async def test_nothing_of_ours_is_left_to_the_garbage_collector_by_streams_that(
         with garbage() as left:
             await streams(STREAMS)
 
-    # What a connection was lost with is kept by aiohttp's reader, which is in its traceback, as what read from it is.
-    kept = {"frame", "Emitter", "FlowControl", "SSEDecoder"} if "cut" in repr(answer).lower() else set[str]()
-    assert Counter(type(thing).__name__ for thing in left if type(thing).__name__ not in kept) == {}
+    assert Counter(type(thing).__name__ for thing in left) == {}
