@@ -167,7 +167,6 @@ class _Tee(Receiver[T]):
         # What waits is small: a chunk that was read below is a dozen objects. With those of 2,000 streams waiting, the
         # garbage collector took a third of all time.
         parts = None if self.writer.at_once else unread_parts(batch)
-        taken = len(batch)
         try:
             taken = self._observer.on_batch(batch)
         except BaseException:

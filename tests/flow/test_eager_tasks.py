@@ -52,7 +52,8 @@ async def test_a_source_emits_when_there_is_a_subscription_to_leave() -> None:
 
     subscription.disposable = from_async_iterable(words).subscribe(on_next)
     said.append("subscribed")
-    await asyncio.sleep(0.01)
+    for _ in range(10):
+        await asyncio.sleep(0)
     assert said == ["subscribed", "a"]
 
 
