@@ -137,6 +137,8 @@ class Connection(asyncio.StreamReaderProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, because of the peer or of us."""
         super().connection_lost(exc)
+        # Nobody waits for that, and asyncio would report it.
+        vars(self)["_closed"].exception()
         self._peer_left("reset" if exc else "fin")
         self._host.closed(self)
 
