@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from reactivex import Observable, abc
-from reactivex.disposable import SingleAssignmentDisposable
+from reactivex import Observable
 
 from rxllm.exceptions import BufferOverflowError, NoRunningLoopError, StreamInterruptedError
-from rxllm.flow import Pauses, wake
+from rxllm.flow import FlowControl, Pauses, wake
+from rxllm.operators._stage import Receiver, each
 
 __all__ = ["Iteration", "iterate", "run"]
 
@@ -92,16 +92,22 @@ def iterate(observable: Observable[T], *, buffer_size: int = 64) -> Iteration[T]
     return Iteration(_Mailbox(observable, buffer_size))
 
 
-class _Mailbox(abc.ObserverBase[T]):
-    """Where items wait. The chain refers to this and not to the iteration, whose end can thus be seen."""
+class _Mailbox(Receiver[T]):
+    """Where items wait. The chain refers to this and not to the iteration, whose end can thus be seen.
+
+    Attributes:
+        items: What waits.
+        is_full: Whether producers are paused: then taking an item may resume them.
+        waiter: What the consumer waits for.
+    """
 
     def __init__(self, observable: Observable[T], size: int) -> None:
         self._observable = observable
         self._size = size
-        self._items: deque[T] = deque()
+        self.items: deque[T] = deque()
         self._pauses = Pauses("iterate")
-        self._subscription = SingleAssignmentDisposable()
-        self._waiter: asyncio.Future[None] | None = None
+        self.is_full = False
+        self.waiter: asyncio.Future[None] | None = None
         self._thread = 0
         self._ended = False
         self._error: Exception | None = None
@@ -109,10 +115,10 @@ class _Mailbox(abc.ObserverBase[T]):
     def on_next(self, value: T) -> None:
         if self._ended:
             return
-        self._items.append(value)
-        excess = len(self._items) - self._size
-        if excess >= 0 and not self._pauses.hold(excess) and excess > 0:
-            self._items.pop()
+        self.items.append(value)
+        excess = len(self.items) - self._size
+        if excess >= 0 and not self._hold(excess) and excess > 0:
+            self.items.pop()
             self.close(
                 BufferOverflowError(
                     f"{self._size} items wait and there is no producer to pause: "
@@ -121,6 +127,28 @@ class _Mailbox(abc.ObserverBase[T]):
                 )
             )
         self._wake()
+
+    def _hold(self, excess: int = 0) -> bool:
+        self.is_full = True
+        return self._pauses.hold(excess)
+
+    def _release(self) -> None:
+        self.is_full = False
+        self._pauses.release()
+
+    def on_batch(self, items: Sequence[T]) -> int:
+        if self._ended:
+            return 0
+        room = self._size - len(self.items)
+        if room < 1 or FlowControl.current() is None:
+            return each(self.on_next, items, lambda: self._ended)
+        # As many as there is room for: the last of them asks for the pause.
+        batch = items[:room]
+        self.items.extend(batch)
+        if len(batch) == room:
+            self._hold()
+        self._wake()
+        return len(batch)
 
     def on_error(self, error: Exception) -> None:
         if not self._ended:
@@ -136,7 +164,7 @@ class _Mailbox(abc.ObserverBase[T]):
         self._wake()
 
     def _wake(self) -> None:
-        waiter = self._waiter
+        waiter = self.waiter
         if waiter is None:
             return
         if threading.get_ident() == self._thread:
@@ -147,22 +175,22 @@ class _Mailbox(abc.ObserverBase[T]):
     def start(self) -> None:
         if not self._thread:
             self._thread = threading.get_ident()
-            self._subscription.disposable = self._observable.subscribe(self)
+            self.follow(self._observable, None)
 
     def close(self, error: Exception | None) -> None:
         """Dispose; what is taken from here on ends with ``error``, after the items that wait."""
         self._end(error)
-        self._subscription.dispose()
-        self._pauses.release()
+        self.dispose()
+        self._release()
 
     def discard(self) -> None:
         self.close(self._error if self._ended else None)
-        self._items.clear()
+        self.items.clear()
 
     async def take(self) -> T:
-        if self._waiter is not None:
+        if self.waiter is not None:
             raise RuntimeError("an iteration has one consumer: share() the observable and iterate over each branch")
-        while not self._items:
+        while not self.items:
             if self._ended:
                 if self._error is None:
                     raise StopAsyncIteration
@@ -170,22 +198,22 @@ class _Mailbox(abc.ObserverBase[T]):
                 error, self._error = self._error, None
                 raise error
             await self._item_or_end()
-        item = self._items.popleft()
-        if self._pauses and len(self._items) <= self._size // 2:
-            self._pauses.release()
+        item = self.items.popleft()
+        if self.is_full and len(self.items) <= self._size // 2:
+            self._release()
         return item
 
     async def _item_or_end(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+        self.waiter = asyncio.get_running_loop().create_future()
         try:
             # What came from another thread before the waiter was seen there has woken nobody.
-            if not self._items and not self._ended:
-                await self._waiter
+            if not self.items and not self._ended:
+                await self.waiter
         except asyncio.CancelledError:
             self.close(StreamInterruptedError("the task that iterated was cancelled"))
             raise
         finally:
-            self._waiter = None
+            self.waiter = None
 
 
 class Iteration(AsyncIterator[T], Generic[T]):
@@ -207,8 +235,12 @@ class Iteration(AsyncIterator[T], Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        self._mailbox.start()
-        return await self._mailbox.take()
+        mailbox = self._mailbox
+        # Nearly always one waits, and nobody need be resumed: then no other coroutine is made for it.
+        if mailbox.items and not mailbox.is_full and mailbox.waiter is None:
+            return mailbox.items.popleft()
+        mailbox.start()
+        return await mailbox.take()
 
     async def aclose(self) -> None:
         """Dispose the subscription, and let the source close its connection."""

@@ -11,6 +11,8 @@
     ├── StreamInterruptedError         the connection was lost in the middle (ConnectionError)
     ├── TruncatedStreamError           the stream ended before the answer did
     ├── DecodeError                    bytes or JSON that the protocol does not allow (ValueError)
+    ├── MixedAnswersError              the chunks of a second answer behind those of a first (ValueError)
+    ├── RestartError                   an answer began anew, and what was emitted cannot be taken back
     ├── LimitExceededError             more than a size, depth or count limit admits (ValueError)
     ├── ToolCallError                  fragments of a tool call that fit nowhere (ValueError)
     ├── ToolExecutionError             a tool call that could not be carried out
@@ -41,9 +43,11 @@ __all__ = [
     "DecodeError",
     "LimitExceededError",
     "MissingExtraError",
+    "MixedAnswersError",
     "NoRunningLoopError",
     "RecordingError",
     "RepairError",
+    "RestartError",
     "RxllmError",
     "StreamInterruptedError",
     "StructuredOutputError",
@@ -213,6 +217,30 @@ class DecodeError(RxllmError, ValueError):
         self.dialect = dialect
         self.position = position
         self.text = text
+
+
+class MixedAnswersError(RxllmError, ValueError):
+    """The chunks of a second answer came behind those of a first, which are not to be taken for one.
+
+    Attributes:
+        partials: What there is of the first answer, and of the second.
+    """
+
+    def __init__(self, message: str, *, partials: tuple[object, ...]) -> None:
+        super().__init__(message)
+        self.partials = partials
+
+
+class RestartError(RxllmError):
+    """An answer began anew, and what an operator had emitted of it cannot be taken back.
+
+    Attributes:
+        operator: The operator.
+    """
+
+    def __init__(self, operator: str) -> None:
+        super().__init__(f"the answer began anew, and what {operator} has emitted of it cannot be taken back")
+        self.operator = operator
 
 
 class LimitExceededError(RxllmError, ValueError):

@@ -52,6 +52,7 @@ class FlowControl:
         paused: Whether anyone holds a pause; only to be looked at.
         alone: Whether the item that was delivered last came as the only one: no other follows in the same turn of the
             loop, as far as its producer knows.
+        stream: What is known of the request whose answer the producer delivers; ``None`` if there is none.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class FlowControl:
         "_thread",
         "alone",
         "paused",
+        "stream",
     )
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
@@ -75,6 +77,7 @@ class FlowControl:
         # Looked at twice for each item: a property of the holders takes 30 ns longer.
         self.paused = False
         self.alone = False
+        self.stream: Any = None
         self._paused_at = 0.0
         self._paused_before = 0.0
         # Only ever added to and removed from: threads that dispose take their callbacks back at the same time.

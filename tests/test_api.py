@@ -19,6 +19,7 @@ from rxllm import operators
 
 MODELS = (
     *("ChatRequest", "Message", "Role", "ToolCall", "FunctionCall", "StreamChunk", "StreamChoice", "Delta"),
+    *("Attempt", "StreamInfo", "Restarted", "MixedAnswersError", "RestartError"),
     *("ToolCallDelta", "FunctionCallDelta", "Usage", "FinishReason", "ChatCompletion", "ServerSentEvent"),
 )
 
@@ -26,11 +27,12 @@ PARAMETERS = {
     "from_sse": ("url", "json", "method", "headers", "session", "record"),
     "from_websocket": ("url", "send", "headers", "session", "record"),
     "from_async_iterable": ("factory_or_iterable",),
-    "from_recording": ("path",),
+    "from_recording": ("path", "stream", "timing", "speed", "attempts"),
     "iterate": ("observable", "buffer_size"),
     "run": ("observable",),
     "LLMClient": ("base_url", "api_key", "record"),
-    "LLMClient.chat_stream": ("self", "request"),
+    "LLMClient.chat": ("self", "request", "headers", "timeout"),
+    "LLMClient.chat_stream": ("self", "request", "headers", "timeout"),
     "LLMClient.websocket_stream": ("self", "request"),
     "LLMClient.chat_with_tools": ("self", "request", "registry", "max_rounds"),
     "StreamAccumulator.process_chunk": ("self", "chunk"),
@@ -59,7 +61,7 @@ PARAMETERS = {
 """The names that users write, and the parameters that they may count on. More may follow those."""
 
 # Nothing can go wrong in these but what the source and the user's own callbacks raise.
-RAISE_NOTHING = {"content"}
+RAISE_NOTHING: set[str] = set()
 
 
 def packages() -> list[ModuleType]:

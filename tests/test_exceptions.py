@@ -26,6 +26,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "DecodeError": {"dialect": "openai-chat", "position": 3, "text": "{"},
     "LimitExceededError": {"limit": "max_event_bytes", "maximum": 10},
     "MissingExtraError": {"extra": "rich"},
+    "MixedAnswersError": {"partials": ("first", "second")},
     "RepairError": {"kind": "name", "position": 1, "before": "a", "after": "b"},
     "ToolExecutionError": {"kind": "unknown_tool", "name": "add", "call_id": "call-1"},
 }

@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rxllm.accumulators._choice_state import TEXTS, ChoiceState, RestState
+from rxllm.accumulators._choice_state import ChoiceState, RestState
 from rxllm.accumulators._grown import Grown, TextState, keep_last, put_end_to_end
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._size import check_fields
 from rxllm.accumulators._text import Text
 from rxllm.accumulators._tool_calls import ToolCallFold
-from rxllm.models import Delta, FinishReason, FunctionCallDelta, Role, StreamChoice, ToolCallDelta
+from rxllm.models import Delta, FunctionCallDelta, StreamChoice, ToolCallDelta
+from rxllm.models._chunk import rest_getter, rest_of
 from rxllm.models._json import is_object
 from rxllm.models._lenient import set_aside
 from rxllm.models._reasoning import find_reasoning
@@ -38,6 +39,9 @@ _LISTS = frozenset(
     }
 )
 _CHOICE_LISTS = frozenset({"token_ids"})
+_DETAILS = "reasoning_details"
+_rest_of_delta, _NO_REST_OF_DELTA = rest_getter(Delta, but={_DETAILS}, extra=True)
+_rest_of_choice, _NO_REST_OF_CHOICE = rest_getter(StreamChoice, extra=True)
 # The constructor of a NamedTuple is a Python function around this one. Without it a snapshot costs 0.2 µs less.
 _new_state: Callable[[type[ChoiceState], tuple[RestState, Text, int]], ChoiceState] = vars(tuple)["__new__"]
 
@@ -69,9 +73,9 @@ class ChoiceFold:
         # In which field the reasoning comes, and all of it once that has changed.
         self._spelling = ""
         self._mixed: Text | None = None
-        self._role: Role | str | None = None
+        self._role: str | None = None
         self._rest: RestState | None = None
-        self.finish_reason: FinishReason | str | None = None
+        self.finish_reason: str | None = None
 
     @property
     def state(self) -> ChoiceState:
@@ -83,6 +87,32 @@ class ChoiceFold:
     def length_since(self, state: ChoiceState) -> int | None:
         """How far the content has grown, if nothing else has since a state was taken."""
         return len(self._content.fragments) if self._rest is state.rest else None
+
+    def grower(self, field: str) -> Callable[[str], None] | None:
+        """What takes the pieces of further deltas that are like the last one but for these.
+
+        Args:
+            field: Of which field they are pieces.
+
+        Returns:
+            A function that takes them as ``process`` would; ``None`` if it depends on them what happens.
+        """
+        if field == "content":
+            return self._content.fragments.append
+        # Reasoning is put together a second time once it has changed its field.
+        if self._mixed is not None or field != self._spelling:
+            return None
+        append = self._message.texts[field].fragments.append
+
+        def grow(piece: str) -> None:
+            append(piece)
+            self._rest = None
+
+        return grow
+
+    def add_details(self, details: Sequence[Any]) -> int:
+        """Take details of the reasoning; returns how many characters those are."""
+        return self._message.add_list(_DETAILS, details)
 
     def _state_of_rest(self) -> RestState:
         return RestState(
@@ -111,95 +141,32 @@ class ChoiceFold:
             ToolCallError: A fragment of a tool call fits nowhere.
             LimitExceededError: There are too many calls.
         """
-        # The fields of a model are read from where they are: an attribute takes twice as long.
-        fields = choice.__dict__
-        delta: Delta = fields["delta"]
-        given = delta.__dict__
+        delta = choice.delta
         size = 0
-        text: str | None = given["content"]
+        text = delta.content
         if text:
             self._content.fragments.append(text)
             size = len(text)
-        # Nearly all deltas are text and nothing else, or calls, or more of the reasoning.
-        if len(delta.__pydantic_fields_set__) > 1:
-            size += self._process_rest(delta)
-        elif not text:
-            if given["tool_calls"]:
-                size = self._add_calls(given["tool_calls"])
-            elif self._mixed is None and (text := given.get(self._spelling)):
-                self._rest = None
-                size = self._message.add_text(self._spelling, text)
-            else:
-                size = self._process_rest(delta)
-        if fields["finish_reason"]:
+        if delta.tool_calls:
+            size += self._add_calls(delta.tool_calls)
+        if delta.reasoning_content or delta.reasoning or delta.reasoning_details or delta.extra:
+            size += self._process_reasoning(delta)
+        size += self._process_rest(delta)
+        if choice.finish_reason:
             self._rest = None
-            self._finish(fields["finish_reason"])
-        if fields["logprobs"]:
+            self._finish(choice.finish_reason)
+        if choice.logprobs:
             self._rest = None
-            size += put_end_to_end(self._logprobs, fields["logprobs"], fields["logprobs"])
-        if choice.__pydantic_extra__:
+            size += put_end_to_end(self._logprobs, choice.logprobs, choice.logprobs)
+        if _rest_of_choice(choice) != _NO_REST_OF_CHOICE:
             self._rest = None
-            size += put_end_to_end(self._extra, choice.__pydantic_extra__, _CHOICE_LISTS)
+            size += put_end_to_end(self._extra, rest_of(choice), _CHOICE_LISTS)
         return size
 
-    def grower(self, field: str) -> Callable[[str], None] | None:
-        """What takes the texts of further deltas that are like the last one but for these.
-
-        Args:
-            field: The field of the delta that is all that grows: ``grows`` of its ``Shape``.
-
-        Returns:
-            A function that takes them as ``process`` would, until that is called again; ``None`` if it depends on them
-            what happens.
-        """
-        if field == "content":
-            return self._content.fragments.append
-        if field == "arguments":
-            call = self._calls.expected
-            return None if call is None else self._into_rest(call.append)
-        text = self._message.texts.get(field)
-        # Reasoning is put together a second time once it has changed its field.
-        if text is None or (field != "refusal" and (self._mixed is not None or field != self._spelling)):
-            return None
-        return self._into_rest(text.fragments.append)
-
-    def _into_rest(self, append: Callable[[str], None]) -> Callable[[str], None]:
-        def grow(text: str) -> None:
-            append(text)
-            self._rest = None
-
-        return grow
-
-    def _finish(self, reason: FinishReason | str) -> None:
+    def _finish(self, reason: str) -> None:
         if self.finish_reason and reason != self.finish_reason:
             self._log.add("finish-reason-replaced", self._index, self.finish_reason, reason)
         self.finish_reason = reason
-
-    def _process_rest(self, delta: Delta) -> int:
-        size = 0
-        fields = delta.__dict__
-        extra = delta.__pydantic_extra__
-        if fields["role"] and not self._role:
-            self._role = fields["role"]
-            self._rest = None
-        if fields["reasoning_content"] or fields["reasoning"] or extra:
-            size += self._note_reasoning(delta)
-        for name in TEXTS:
-            text: str | None = fields[name]
-            if text:
-                size += self._message.add_text(name, text)
-        calls: list[ToolCallDelta] | None = fields["tool_calls"]
-        if calls:
-            size += self._add_calls(calls)
-        function_call: FunctionCallDelta | None = fields["function_call"]
-        if function_call is not None:
-            size += self._process_function_call(function_call)
-        if extra:
-            size += self._process_extra(extra)
-        # Some servers send a role, and nulls for all else, with each piece of text.
-        if size or calls or function_call is not None or extra:
-            self._rest = None
-        return size
 
     def _add_calls(self, fragments: Sequence[ToolCallDelta]) -> int:
         self._rest = None
@@ -210,11 +177,20 @@ class ChoiceFold:
             size += calls.added
         return size
 
-    def _note_reasoning(self, delta: Delta) -> int:
-        """Keep the reasoning in order if it changes its field; returns how many characters that adds."""
-        spelling, text = find_reasoning(delta.reasoning_content, delta.reasoning, delta.__pydantic_extra__)
-        if not text:
-            return 0
+    def _process_reasoning(self, delta: Delta) -> int:
+        """Keep the reasoning in its field, and in order if it changes its field."""
+        self._rest = None
+        size = 0
+        if delta.reasoning_content:
+            size += self._join_reasoning("reasoning_content", delta.reasoning_content)
+            size += self._message.add_text("reasoning_content", delta.reasoning_content)
+        else:
+            spelling, text = find_reasoning(None, delta.reasoning, delta.extra, delta.reasoning_details)
+            size += self._join_reasoning(spelling, text) if text else 0
+        return size + (self._message.add_text("reasoning", delta.reasoning) if delta.reasoning else 0)
+
+    def _join_reasoning(self, spelling: str, text: str) -> int:
+        """Put the reasoning together a second time once it has changed its field; returns what that adds."""
         added = 0
         if self._mixed is None:
             if self._spelling in ("", spelling):
@@ -230,16 +206,37 @@ class ChoiceFold:
 
     def _process_function_call(self, fragment: FunctionCallDelta) -> int:
         name, text = self._function or ("", Text())
+        self._rest = None
         self._function = (name or fragment.name or "", text)
         arguments = self._calls.text_of(fragment.arguments)
         if arguments:
             text.fragments.append(arguments)
         return len(arguments)
 
-    def _process_extra(self, extra: dict[str, Any]) -> int:
+    def _process_rest(self, delta: Delta) -> int:
+        """Take what is neither content nor calls nor reasoning."""
+        size = 0
+        if delta.role and not self._role:
+            self._role = delta.role
+            self._rest = None
+        if delta.refusal:
+            self._rest = None
+            size += self._message.add_text("refusal", delta.refusal)
+        if delta.function_call is not None:
+            size += self._process_function_call(delta.function_call)
+        if delta.reasoning_details is not None:
+            self._rest = None
+            size += self.add_details(delta.reasoning_details)
+        if _rest_of_delta(delta) != _NO_REST_OF_DELTA:
+            self._rest = None
+            size += self._process_fields({name: each for name, each in rest_of(delta).items() if name != _DETAILS})
+        return size
+
+    def _process_fields(self, fields: Mapping[str, Any]) -> int:
+        """Take what only some servers send."""
         size = 0
         plain: dict[str, Any] = {}
-        for name, value in extra.items():
+        for name, value in fields.items():
             if name == "audio" and is_object(value):
                 size += self._process_audio(value)
             elif name in _EXTRA_TEXTS and isinstance(value, str):

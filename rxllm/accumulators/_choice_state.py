@@ -46,8 +46,8 @@ class RestState(NamedTuple):
     """What of a choice is not content, as it was at one time."""
 
     number: int
-    role: Role | str | None
-    finish_reason: FinishReason | str | None
+    role: str | None
+    finish_reason: str | None
     calls: tuple[CallState, ...]
     function: tuple[str, TextState] | None
     message: GrownState

@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rxllm.accumulators._call_state import CallState
@@ -22,6 +22,7 @@ from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
 from rxllm.exceptions import ToolCallError, excerpt
 from rxllm.models import ToolCallDelta
+from rxllm.models._chunk import rest_of
 
 __all__ = ["GrowingCall"]
 
@@ -109,9 +110,9 @@ class GrowingCall:
             self._name(name, log)
         if fragment.type and not self.type:
             self.type = fragment.type
-        self.extra = _keep_first(self.extra, fragment.__pydantic_extra__)
+        self.extra = _keep_first(self.extra, rest_of(fragment))
         if fragment.function is not None:
-            self.function_extra = _keep_first(self.function_extra, fragment.function.__pydantic_extra__)
+            self.function_extra = _keep_first(self.function_extra, fragment.function.model_extra)
         after = (self.id, self.name, self.extra, self.function_extra)
         return sum(size_of(new) - size_of(old) for new, old in zip(after, before, strict=True) if new is not old)
 
@@ -149,9 +150,9 @@ class GrowingCall:
         )
 
 
-def _keep_first(kept: dict[str, Any], more: dict[str, Any] | None) -> dict[str, Any]:
+def _keep_first(kept: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """Add what is new. A new dictionary: states hold on to the old one."""
-    new = {name: value for name, value in (more or {}).items() if value is not None and name not in kept}
+    new = {name: value for name, value in more.items() if name not in kept}
     if not new:
         return kept
     check_fields(len(kept) + len(new))

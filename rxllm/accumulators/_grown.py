@@ -10,12 +10,11 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
-from rxllm.models._json import is_list
 
 __all__ = ["Grown", "GrownState", "TextState", "keep_last", "put_end_to_end"]
 
@@ -58,6 +57,11 @@ class Grown:
         text.fragments.append(fragment)
         return len(fragment)
 
+    def add_list(self, name: str, elements: Sequence[Any]) -> int:
+        """Put a list to the end of another; returns how much that is."""
+        self.lists.setdefault(name, []).extend(elements)
+        return size_of(elements)
+
     def state(self) -> GrownState:
         return GrownState(
             {name: TextState(text, len(text)) for name, text in self.texts.items()},
@@ -79,17 +83,15 @@ class GrownState(NamedTuple):
 
 def keep_last(kept: dict[str, Any], name: str, value: Any) -> int:
     """Keep the last value that is not null; returns how many characters more that are."""
-    if name not in kept:
-        kept[name] = value
-        return len(name) + size_of(value)
-    if value is None:
+    before = kept.get(name)
+    if value is None or value == before:
+        kept.setdefault(name, value)
         return 0
-    before = kept[name]
     kept[name] = value
-    return 0 if value == before else size_of(value) - size_of(before)
+    return size_of(value) + (len(name) if before is None else -size_of(before))
 
 
-def put_end_to_end(grown: Grown, fields: Mapping[str, Any], lists: Iterable[str]) -> int:
+def put_end_to_end(grown: Grown, fields: Mapping[str, Any], lists: Container[str]) -> int:
     """Extend the lists among the fields that are named, and keep the last of the others.
 
     Returns:
@@ -100,9 +102,8 @@ def put_end_to_end(grown: Grown, fields: Mapping[str, Any], lists: Iterable[str]
     """
     size = 0
     for name, value in fields.items():
-        if is_list(value) and name in lists:
-            grown.lists.setdefault(name, []).extend(value)
-            size += size_of(value)
+        if isinstance(value, list | tuple) and name in lists:
+            size += grown.add_list(name, cast("list[Any]", value))
         else:
             size += keep_last(grown.plain, name, value)
     check_fields(len(grown.plain) + len(grown.lists))

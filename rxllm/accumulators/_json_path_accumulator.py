@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
+from rxllm.accumulators._beginning import Beginning
 from rxllm.accumulators._json_path import JSONPath, PathFilter
 from rxllm.accumulators._json_text import JSONText
 from rxllm.accumulators._watched_calls import WatchedCall, WatchedCalls, then_raise
+from rxllm.exceptions import RestartError
 from rxllm.models import JSONPathMatch, StreamChunk
-from rxllm.models._unread import UnreadChunk, known_of
 
 __all__ = ["JSONPathAccumulator"]
 
@@ -35,7 +36,7 @@ class JSONPathAccumulator:
         ValueError: A path is none, or there is none.
     """
 
-    __slots__ = ("_calls", "_contents", "_filter", "_of", "_opening", "_text_around")
+    __slots__ = ("_beginning", "_calls", "_contents", "_filter", "_of", "_opening", "_text_around")
 
     def __init__(
         self, paths: Sequence[str], *, of: Literal["arguments", "content"] = "arguments", text_around: bool = False
@@ -51,6 +52,7 @@ class JSONPathAccumulator:
         self._filter = PathFilter(parsed)
         self._calls = _Arguments(self._filter)
         self._contents: dict[int, JSONText] = {}
+        self._beginning = Beginning()
 
     def process_chunk(self, chunk: StreamChunk) -> Iterable[JSONPathMatch]:
         """Take the next chunk; iterate over the result at once.
@@ -63,22 +65,23 @@ class JSONPathAccumulator:
 
         Raises:
             DecodeError: The content is no JSON.
+            MixedAnswersError: The chunk begins another answer.
+            RestartError: The answer begins anew, and something of it was read.
             ToolCallError: A fragment fits nowhere, or arguments cannot become a JSON object any more.
             LimitExceededError: There is too much of something.
         """
         if self._of == "arguments":
             return self._calls.process_chunk(chunk)
         found: list[JSONPathMatch] = []
-        known = known_of(chunk) if type(chunk) is UnreadChunk else None
+        if chunk.slots is not self._beginning.slots:
+            restarts = self._beginning.restarts(chunk, lambda: (None, None))
+            if restarts and self._contents:
+                raise RestartError("json_path")
         try:
-            if known is not None and known.shape.grows:
-                if known.shape.is_plain:
-                    self._take_content(known.shape.choice, known.text, found)
-            else:
-                for choice in chunk.choices:
-                    content = choice.delta.content
-                    if content:
-                        self._take_content(choice.index, content, found)
+            for choice in chunk.choices:
+                content = choice.delta.content
+                if content:
+                    self._take_content(choice.index, content, found)
         except Exception as error:
             if not found:
                 raise
@@ -119,6 +122,7 @@ class _Arguments(WatchedCalls[JSONPathMatch]):
     """The same in the arguments of calls."""
 
     __slots__ = ("_filter",)
+    _name = "json_path"
 
     def __init__(self, paths: PathFilter) -> None:
         super().__init__()

@@ -3,22 +3,23 @@
 Each kind is listed once for each thing it concerns, and there are at most a thousand. A callback gets the same ones,
 each as soon as it is known: those of a finished call when the call is read. In strict mode the first is an error.
 
-The dialect reports what concerns events and not chunks, to a callback of its own (``OpenAIChat.on_repair``).
+What the dialect put right is listed, too. It went to a callback of its own (``OpenAIChat.on_repair``), and is no error:
+it is about the form of what was sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from rxllm.exceptions import RepairError, excerpt
 from rxllm.models import Repair
+from rxllm.models._repair import MAX_REPAIRS
 
 __all__ = ["OnRepair", "RepairLog"]
 
 OnRepair = Callable[[Repair], None]
-
-_MAX_REPAIRS = 1000
 
 
 class RepairLog:
@@ -53,6 +54,10 @@ class RepairLog:
         log._announced = self._announced
         return log
 
+    def take_over(self, repairs: Iterable[Repair]) -> None:
+        """List what the dialect put right."""
+        self.repairs.extend(islice(repairs, MAX_REPAIRS - len(self.repairs)))
+
     def add(self, kind: str, subject: object, before: Any, after: Any) -> None:
         """Note a repair.
 
@@ -75,7 +80,7 @@ class RepairLog:
                 before=before,
                 after=after,
             )
-        if key in self._reported or len(self.repairs) >= _MAX_REPAIRS:
+        if key in self._reported or len(self.repairs) >= MAX_REPAIRS:
             return
         repair = Repair(kind, self.position, before, after)
         self._reported.add(key)

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from rxllm.accumulators._choice_state import ChoiceState, without_names_of
 from rxllm.accumulators._repairs import RepairLog
-from rxllm.models import ChatCompletion, FinishReason, Usage
-from rxllm.models._unread import Unread
+from rxllm.models import Attempt, ChatCompletion, FinishReason, StreamChunk, Usage
+from rxllm.models._chunk import padding_of
 
 __all__ = ["Snapshot", "StreamState"]
 
@@ -33,6 +33,7 @@ class StreamState(NamedTuple):
         log: The log of repairs, which goes on.
         repairs: How many there were.
         position: How many chunks there were, less one.
+        attempts: The tries that do not count.
     """
 
     head: dict[str, Any]
@@ -42,6 +43,7 @@ class StreamState(NamedTuple):
     log: RepairLog
     repairs: int
     position: int
+    attempts: tuple[Attempt, ...]
 
     def completion(self, *, ended: bool = False, cut: bool = False, strict: bool = False) -> ChatCompletion:
         """The completion: see ``ChoiceState.build``.
@@ -61,20 +63,21 @@ class StreamState(NamedTuple):
             "choices": choices,
             "complete": not cut and self._is_complete(ended=ended),
             "repairs": (*self.log.repairs[: self.repairs], *log.repairs),
+            "attempts": self.attempts,
         }
         return ChatCompletion.model_validate({**without_names_of(ChatCompletion, self.extra), **fields})
 
-    def grown(self, length: int, beside: Unread | None, position: int) -> StreamState:
+    def grown(self, length: int, last: StreamChunk | None, position: int) -> StreamState:
         """The answer once it had grown, in the content of its only choice.
 
         Args:
             length: How far the content had grown.
-            beside: Whose strings are those of the extra fields by then.
+            last: The last chunk, whose padding counts; ``None`` if that is known.
             position: How many chunks there were, less one.
         """
         extra = self.extra
-        if beside is not None:
-            extra = {**extra, **dict(zip(beside.shape.beside, beside.beside, strict=True))}
+        if last is not None:
+            extra = {**extra, **padding_of(last)}
         (choice,) = self.choices
         return self._replace(choices=[choice._replace(length=length)], extra=extra, position=position)
 
@@ -92,11 +95,11 @@ class Snapshot(ChatCompletion, defer_build=True):
 
     @staticmethod
     def of(
-        state: StreamState, length: int | None = None, beside: Unread | None = None, position: int = 0
+        state: StreamState, length: int | None = None, last: StreamChunk | None = None, position: int = 0
     ) -> ChatCompletion:
         """The snapshot of a state, or of one that has grown if a length is given: see ``StreamState.grown``."""
         snapshot = _new(Snapshot)
-        _put_state(snapshot, (state, length, beside, position))
+        _put_state(snapshot, (state, length, last, position))
         return snapshot
 
     def __getattribute__(self, name: str) -> Any:
@@ -104,8 +107,8 @@ class Snapshot(ChatCompletion, defer_build=True):
         kept = _state_of(self)
         # A copy has been filled by who copied it.
         if isinstance(kept, tuple):
-            state, length, beside, position = kept
-            completion = (state if length is None else state.grown(length, beside, position)).completion()
+            state, length, last, position = kept
+            completion = (state if length is None else state.grown(length, last, position)).completion()
             for slot in _SLOTS:
                 object.__setattr__(self, slot, getattr(completion, slot))
         object.__setattr__(self, "__class__", ChatCompletion)
@@ -113,6 +116,6 @@ class Snapshot(ChatCompletion, defer_build=True):
 
 
 _new: Callable[[type[ChatCompletion]], ChatCompletion] = vars(object)["__new__"]
-_Kept: TypeAlias = tuple[StreamState, int | None, Unread | None, int]
+_Kept: TypeAlias = tuple[StreamState, int | None, StreamChunk | None, int]
 _put_state: Callable[[ChatCompletion, _Kept], None] = vars(BaseModel)["__pydantic_private__"].__set__
 _state_of: Callable[[ChatCompletion], _Kept | dict[str, Any] | None] = vars(BaseModel)["__pydantic_private__"].__get__

@@ -8,29 +8,33 @@ Rules:
 3. Identifier, model and the like are the first real ones: a placeholder (``""``, ``0``, ``null``) counts only
    if nothing else comes. Usage is the last real one, and never added up.
 4. A snapshot notes how far everything had grown. It becomes a completion when it is read.
+5. There is one answer: see ``_beginning``. After a restart what came before is kept as an attempt only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
+from rxllm.accumulators._beginning import Beginning
 from rxllm.accumulators._choice import ChoiceFold
 from rxllm.accumulators._choice_state import ChoiceState
 from rxllm.accumulators._grown import keep_last
+from rxllm.accumulators._likeness import Likeness
 from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._size import check_fields
 from rxllm.accumulators._snapshot import Snapshot, StreamState
-from rxllm.accumulators._text import NOWHERE
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
-from rxllm.models import ChatCompletion, Message, StreamChoice, StreamChunk, Usage
-from rxllm.models._unread import Shape, Unread, UnreadChunk, known_of
+from rxllm.models import Attempt, ChatCompletion, Message, StreamChoice, StreamChunk, StreamInfo, Usage
+from rxllm.models._chunk import PADDING, padding_of, rest_getter, rest_of
 
 __all__ = ["StreamAccumulator"]
 
 _MAX_CHOICES = 128
 _MAX_CHARACTERS = 256 * 1024 * 1024
+_rest_of, _NO_REST = rest_getter(StreamChunk, but=PADDING)
 _HEAD = ("id", "created", "model", "service_tier", "system_fingerprint")
 # The constructor of a NamedTuple is a Python function around this one. Without it a snapshot costs 0.3 µs less.
 _new_state: Callable[[type[StreamState], tuple[Any, ...]], StreamState] = vars(tuple)["__new__"]
@@ -42,8 +46,8 @@ class StreamAccumulator:
     Args:
         max_tool_calls: How many tool calls a choice may have.
         max_choices: How many choices there may be.
-        max_characters: How much text there may be in all: arguments, reasoning, and what else a provider sent, in
-            which a number counts as one.
+        max_characters: How much text there may be in all: arguments, reasoning, and what else a provider sent, of
+            which anything but a text counts as its JSON.
         strict: Whether to raise a ``RepairError`` instead of putting something right.
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
 
@@ -57,8 +61,19 @@ class StreamAccumulator:
     """
 
     __slots__ = (
-        *("_beside", "_beside_size", "_characters", "_choices", "_extra", "_extra_is_shared", "_head", "_last", "_log"),
-        *("_grow", "_max_characters", "_max_choices", "_max_tool_calls", "_shape", "_usage", "_wanted"),
+        *("_attempts", "_beginning", "_characters", "_choices", "_extra", "_extra_is_shared", "_grow"),
+        *(
+            "_head",
+            "_last",
+            "_like",
+            "_log",
+            "_max_characters",
+            "_max_choices",
+            "_max_tool_calls",
+            "_new_log",
+            "_padded",
+        ),
+        *("_rest", "_stream", "_usage", "_wanted"),
     )
 
     def __init__(
@@ -73,7 +88,19 @@ class StreamAccumulator:
         self._max_tool_calls = max_tool_calls
         self._max_choices = max_choices
         self._max_characters = max_characters
-        self._log = RepairLog(strict=strict, on_repair=on_repair)
+        self._new_log = partial(RepairLog, strict=strict, on_repair=on_repair)
+        self._beginning = Beginning()
+        self._attempts: tuple[Attempt, ...] = ()
+        self._stream: StreamInfo | None = None
+        self._begin_anew(-1)
+
+    def _begin_anew(self, position: int) -> None:
+        """Have nothing of an answer.
+
+        Args:
+            position: How many chunks there were, less one.
+        """
+        self._log = self._new_log(position)
         self._head: dict[str, Any] = {}
         self._wanted: tuple[str, ...] = _HEAD
         self._choices: dict[int, ChoiceFold] = {}
@@ -82,12 +109,13 @@ class StreamAccumulator:
         # With a state: then it changes no more, and a copy of it is gone on with. So it is with the head.
         self._extra_is_shared = False
         self._characters = 0
-        # What the last chunk has in common with those that nobody need read, and what takes their texts.
-        self._shape: Shape | None = None
-        self._grow = NOWHERE
-        # The extra fields of the last chunk that was not taken in full, while they are not among the others yet.
-        self._beside: Unread | None = None
-        self._beside_size = 0
+        # What only some servers send, as the last chunk had it.
+        self._rest = _NO_REST
+        # The last chunk that had padding, as long as nobody asked for it.
+        self._padded: StreamChunk | None = None
+        # What the last chunk has in common with those that say nothing but more of one text, and where that goes.
+        self._like: Likeness | None = None
+        self._grow: Callable[[str], None] = _nowhere
         # The state of the last snapshot, and its only choice, until more changes than ``StreamState.grown`` says.
         self._last: tuple[StreamState, ChoiceState, ChoiceFold] | None = None
 
@@ -95,70 +123,93 @@ class StreamAccumulator:
         """Take the next chunk.
 
         Args:
-            chunk: The chunk; neither changed nor kept.
+            chunk: The chunk; not changed.
 
         Raises:
             ToolCallError: A fragment of a tool call fits nowhere.
             RepairError: ``strict``, and something had to be put right.
+            MixedAnswersError: The chunk begins another answer.
             LimitExceededError: There are more calls, choices or characters than the limits admit, or more than a
                 thousand unknown fields in one object.
         """
-        self._log.position += 1
-        known = known_of(chunk) if type(chunk) is UnreadChunk else None
-        if known is not None and known.shape is self._shape:
-            self._take_unread(known)
-            return
-        self._shape = None
-        if self._beside is not None:
-            self._settle(self._beside)
-        # The fields of a model are read from where they are: an attribute takes twice as long.
-        fields = chunk.__dict__
-        for choice in fields["choices"]:
+        self.process_chunks((chunk,))
+
+    def process_chunks(self, chunks: Iterable[StreamChunk]) -> None:
+        """Take the next chunks: see ``process_chunk``, which costs more for each."""
+        for chunk in chunks:
+            self._log.position += 1
+            like = self._like
+            piece = None if like is None else like.piece_of(chunk)
+            if like is None or piece is None:
+                self._take(chunk)
+            else:
+                self._grow(piece)
+                self._characters += len(piece)
+                if like.has_details:
+                    self._take_details(chunk)
+            if self._characters > self._max_characters:
+                raise self._too_long()
+
+    def _take_details(self, chunk: StreamChunk) -> None:
+        (choice,) = chunk.choices
+        self._characters += self._choices[choice.index].add_details(choice.delta.reasoning_details or ())
+
+    def _take(self, chunk: StreamChunk) -> None:
+        """Take a chunk in full."""
+        if chunk.slots is not self._beginning.slots:
+            self._take_slots(chunk)
+        if self._like is not None and self._like.padded is not None:
+            self._settle()
+        for choice in chunk.choices:
             fold = self._choices.get(choice.index) or self._begin(choice)
             self._characters += fold.process(choice)
-        if chunk.__pydantic_extra__:
-            self._keep_extra(chunk.__pydantic_extra__)
-        if self._characters > self._max_characters:
-            raise self._too_long()
         if self._wanted:
-            self._take_head(fields)
-        if fields["usage"] is not None:
-            self._take_usage(fields["usage"])
-        if known is not None and known.shape.grows:
-            self._expect(known.shape)
+            self._take_head(chunk)
+        if chunk.usage is not None:
+            self._take_usage(chunk.usage)
+        rest = _rest_of(chunk)
+        if rest != self._rest:
+            self._rest = rest
+            self._keep_extra(rest_of(chunk))
+        elif chunk.extra is not None:
+            self._keep_extra(chunk.extra)
+        if chunk.obfuscation is not None or chunk.p is not None:
+            self._padded = chunk
+        self._like = self._expect(chunk)
 
-    def _expect(self, shape: Shape) -> None:
-        """Take nothing but the text of the chunks that follow and are like the one that was just taken in full."""
-        grow = self._choices[shape.choice].grower(shape.grows)
-        if grow is not None:
-            self._shape = shape
-            self._grow = grow
-            self._beside_size = sum(len(self._extra[name]) for name in shape.beside)
+    def _expect(self, chunk: StreamChunk) -> Likeness | None:
+        """Expect chunks that are like the one that was just taken in full, if that serves."""
+        like = Likeness.to(chunk)
+        grow = None if like is None else self._choices[chunk.choices[0].index].grower(like.field)
+        if grow is None:
+            return None
+        self._grow = grow
+        return like
 
-    def _take_unread(self, known: Unread) -> None:
-        """Take a chunk that nobody has read, of the shape of the one before.
+    def _take_slots(self, chunk: StreamChunk) -> None:
+        """Look at what is said of a chunk besides its fields."""
+        before = self._stream
+        if self._beginning.restarts(chunk, lambda: (self.partial(), _partial_of(chunk))):
+            if self._log.position:
+                tried = Attempt(stream=before, usage=self._usage)
+                self._attempts = (*self._attempts, tried)
+            self._begin_anew(self._log.position)
+        self._stream = chunk.stream
+        self._log.take_over(chunk.repairs)
 
-        Above an empty ``map`` a fragment of a call takes 0.4 µs so, and took 8.2 when it had to be read for it.
-        """
-        text = known.text
-        self._grow(text)
-        self._characters += len(text)
-        if known.beside:
-            self._beside = known
-            size = sum(map(len, known.beside))
-            self._characters += size - self._beside_size
-            self._beside_size = size
-        if self._characters > self._max_characters:
-            raise self._too_long()
-
-    def _settle(self, beside: Unread) -> None:
-        """Keep the extra fields that were put off: they are counted already."""
-        characters = self._characters
-        self._keep_extra(dict(zip(beside.shape.beside, beside.beside, strict=True)))
-        self._characters = characters
-        self._beside = None
+    def _settle(self) -> None:
+        """Keep the padding, of which the last counts, and which is another with each chunk."""
+        padded, self._padded = self._padded, None
+        if padded is not None:
+            self._keep_extra(padding_of(padded))
+        like = self._like
+        if like is not None and like.padded is not None:
+            self._keep_extra(padding_of(like.padded))
+            like.padded = None
 
     def _keep_extra(self, extra: Mapping[str, Any]) -> None:
+        if not extra:
+            return
         self._last = None
         if self._extra_is_shared:
             self._extra = self._extra.copy()
@@ -214,6 +265,8 @@ class StreamAccumulator:
             The same as ``partial()``, but ``complete`` once every choice has finished; at the cost of what changed
             since the last snapshot: it is put together when it is read, as it was when it was taken.
         """
+        if self._padded is not None:
+            self._settle()
         last = self._last
         if last is not None:
             # Only content has come, nearly always. To say how far it has grown takes 0.5 µs less than another state.
@@ -221,7 +274,8 @@ class StreamAccumulator:
             log = self._log
             length = fold.length_since(choice)
             if length is not None and len(log.repairs) == state.repairs:
-                return Snapshot.of(state, length, self._beside, log.position)
+                padded = None if self._like is None else self._like.padded
+                return Snapshot.of(state, length, padded, log.position)
         state = self._state()
         if len(self._choices) == 1:
             (fold,) = self._choices.values()
@@ -229,8 +283,7 @@ class StreamAccumulator:
         return Snapshot.of(state)
 
     def _state(self) -> StreamState:
-        if self._beside is not None:
-            self._settle(self._beside)
+        self._settle()
         self._extra_is_shared = True
         log = self._log
         return _new_state(
@@ -243,6 +296,7 @@ class StreamAccumulator:
                 log,
                 len(log.repairs),
                 log.position,
+                self._attempts,
             ),
         )
 
@@ -257,10 +311,10 @@ class StreamAccumulator:
         fold = self._choices[choice.index] = ChoiceFold(choice.index, self._log, self._max_tool_calls)
         return fold
 
-    def _take_head(self, fields: Mapping[str, Any]) -> None:
+    def _take_head(self, chunk: StreamChunk) -> None:
         before = self._head
         for name in self._wanted:
-            value: str | float | None = fields[name]
+            value: str | float | None = getattr(chunk, name)
             if value:
                 self._head = {**self._head, name: value}
                 self._wanted = tuple(each for each in self._wanted if each != name)
@@ -270,7 +324,7 @@ class StreamAccumulator:
             self._last = None
 
     def _take_usage(self, usage: Usage) -> None:
-        if not usage.__pydantic_fields_set__:
+        if not usage.model_fields_set:
             return
         if _counts_something(self._usage):
             if not _counts_something(usage):
@@ -279,6 +333,17 @@ class StreamAccumulator:
                 self._log.add("usage-replaced", None, self._usage, usage)
         self._usage = usage
         self._last = None
+
+
+def _partial_of(chunk: StreamChunk) -> ChatCompletion:
+    """What there is of the answer that a chunk begins."""
+    accumulator = StreamAccumulator()
+    accumulator.process_chunk(chunk)
+    return accumulator.partial()
+
+
+def _nowhere(_: str) -> None:
+    """Where a text goes before any is expected."""
 
 
 def _counts_something(usage: Usage | None) -> bool:

@@ -10,13 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-
-__all__ = ["NOWHERE", "Text"]
-
-NOWHERE: Callable[[str], None] = deque[str](maxlen=0).append
-"""Where pieces of text go before any are expected."""
+__all__ = ["Text"]
 
 
 class Text:

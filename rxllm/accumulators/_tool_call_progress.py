@@ -15,6 +15,7 @@ class ToolCallProgressAccumulator(WatchedCalls[ToolCallProgress]):
     """The fold that shows tool calls while they grow: one item a fragment. See ``WatchedCalls``."""
 
     __slots__ = ()
+    _name = "tool_call_progress"
 
     def _report(self, watched: WatchedCall, piece: str, found: list[ToolCallProgress]) -> None:
         changes: tuple[JSONChange, ...] | None = None

@@ -6,7 +6,7 @@ Rules:
    one JSON fold a call.
 2. Arguments that cannot become a JSON object any more are an error at that character. The input of a custom tool is
    any text.
-3. A chunk that nobody has read stays so if all it may hold is text, or another piece for the call of the one before.
+3. What was told of an answer that begins anew cannot be taken back.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
+from rxllm.accumulators._beginning import Beginning
 from rxllm.accumulators._growing_call import GrowingCall
 from rxllm.accumulators._json_fold import JSONFold
 from rxllm.accumulators._json_snapshot import JSONSnapshot
 from rxllm.accumulators._repairs import RepairLog
-from rxllm.accumulators._text import NOWHERE, Text
+from rxllm.accumulators._text import Text
 from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, ToolCallFold
-from rxllm.exceptions import DecodeError, ToolCallError
-from rxllm.models import IncompleteToolCall, JSONChange, Repair, StreamChunk, ToolCallDelta
+from rxllm.exceptions import DecodeError, RestartError, ToolCallError
+from rxllm.models import IncompleteToolCall, JSONChange, Repair, StreamChunk
 from rxllm.models._progress import JSONKeys
-from rxllm.models._unread import Shape, UnreadChunk, known_of
 
 __all__ = ["WatchedCall", "WatchedCalls", "then_raise"]
 
@@ -100,8 +100,9 @@ class WatchedCalls(ABC, Generic[T]):
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
     """
 
-    __slots__ = ("_current", "_folds", "_grow", "_log", "_max_tool_calls", "_shape", "_watched")
-    _current: WatchedCall
+    __slots__ = ("_beginning", "_folds", "_log", "_max_tool_calls", "_watched")
+    _name = ""
+    """What the operator is called, for errors."""
 
     def __init__(
         self,
@@ -114,10 +115,7 @@ class WatchedCalls(ABC, Generic[T]):
         self._log = RepairLog(strict=strict, on_repair=on_repair)
         self._folds: dict[int, ToolCallFold] = {}
         self._watched: dict[GrowingCall, WatchedCall] = {}
-        # What the last chunk has in common with those that nobody need read. If it has anything: the call that their
-        # arguments go to, and what takes them there.
-        self._shape: Shape | None = None
-        self._grow = NOWHERE
+        self._beginning = Beginning()
 
     @abstractmethod
     def _report(self, watched: WatchedCall, piece: str, found: list[T]) -> None:
@@ -144,20 +142,18 @@ class WatchedCalls(ABC, Generic[T]):
         Raises:
             ToolCallError: A fragment fits nowhere, or the arguments of a call cannot become a JSON object any more.
             RepairError: ``strict``, and something had to be put right.
+            MixedAnswersError: The chunk begins another answer.
+            RestartError: The answer begins anew, and something was told of it.
             LimitExceededError: There are too many calls, or arguments are too deep or too long.
         """
         self._log.position += 1
+        if chunk.slots is not self._beginning.slots:
+            restarts = self._beginning.restarts(chunk, lambda: (self.incomplete(), []))
+            if restarts and self._watched:
+                raise RestartError(self._name)
         found: list[T] = []
-        known = known_of(chunk) if type(chunk) is UnreadChunk else None
         try:
-            if known is None or not known.shape.grows:
-                self._take(chunk, found)
-            elif known.shape is self._shape:
-                self._grow(known.text)
-                self._report(self._current, known.text, found)
-            elif known.shape.grows == "arguments":
-                self._take(chunk, found)
-                self._expect(known.shape)
+            self._take(chunk, found)
         except Exception as error:
             if not found:
                 raise
@@ -169,14 +165,10 @@ class WatchedCalls(ABC, Generic[T]):
         return [call.state.incomplete() for _, fold in sorted(self._folds.items()) for call in fold.ordered()]
 
     def _take(self, chunk: StreamChunk, found: list[T]) -> None:
-        """Take a chunk in full."""
-        self._shape = None
         for choice in chunk.choices:
-            # The fields of a model are read from where they are: an attribute takes twice as long.
-            fields = choice.__dict__
-            fragments: list[ToolCallDelta] | None = fields["delta"].tool_calls
+            fragments = choice.delta.tool_calls
             if fragments:
-                fold = self._folds.get(fields["index"]) or self._begin(fields["index"])
+                fold = self._folds.get(choice.index) or self._begin(choice.index)
                 for fragment in fragments:
                     call = fold.add(fragment)
                     if call is not None:
@@ -189,14 +181,6 @@ class WatchedCalls(ABC, Generic[T]):
     def _watch(self, call: GrowingCall) -> WatchedCall:
         watched = self._watched[call] = WatchedCall(call)
         return watched
-
-    def _expect(self, shape: Shape) -> None:
-        """Take nothing but the arguments of the chunks that follow and are like the one that was just taken in full."""
-        call = self._folds[shape.choice].expected
-        if call is not None:
-            self._shape = shape
-            self._current = self._watched[call]
-            self._grow = call.append
 
 
 def then_raise(found: Sequence[T], error: Exception) -> Iterator[T]:

@@ -32,6 +32,7 @@ from rxllm.models import (
     FinishReason,
     Message,
     ReasoningDelta,
+    Restarted,
     RoundCompleted,
     StreamChunk,
     TextDelta,
@@ -206,6 +207,8 @@ def _no_longer_forced(tool_choice: str | dict[str, Any] | None) -> str | dict[st
 
 
 def _deltas(chunk: StreamChunk, number: int) -> Iterator[ChatEvent]:
+    if chunk.restarts:
+        yield Restarted(round=number, attempt=None if chunk.stream is None else chunk.stream.attempt)
     for choice in chunk.choices:
         if choice.index == 0:
             if reasoning := choice.delta.reasoning_text:

@@ -5,28 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
 from pydantic import SecretStr
-from reactivex import Observable, throw
-from reactivex import operators as rx_ops
+from reactivex import Observable
 from yarl import URL
 
 from rxllm import models, sources, tools
 from rxllm import operators as ops
 from rxllm.dialects import Dialect, get_dialect
-from rxllm.models import ChatRequest, StreamChunk
+from rxllm.models import ChatCompletion, ChatRequest, StreamChunk
+from rxllm.operators._map_error import map_error
 from rxllm.sources import RecordTo, SessionLike, Ssl, from_sse
-from rxllm.sources._credentials import Secrets, shown
-from rxllm.sources._http import environment_proxy, open_session
+from rxllm.sources._credentials import Headers, Secrets, shown
+from rxllm.sources._http import CONNECT_SECONDS, environment_proxy, open_session
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
 
 __all__ = ["LLMClient"]
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
+
+Timeout: TypeAlias = aiohttp.ClientTimeout | float
+"""aiohttp's time-outs, or how many seconds a whole answer may take."""
 
 
 class LLMClient:
@@ -45,7 +48,8 @@ class LLMClient:
         session: An ``aiohttp.ClientSession`` of your own, or a function that returns one; not closed.
         ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
         proxy: The URL of a proxy.
-        timeout: aiohttp's time-outs, for requests over HTTP: see ``rxllm.from_sse``.
+        timeout: For requests over HTTP: aiohttp's time-outs (see ``rxllm.from_sse``), or how many seconds a whole
+            answer may take.
         max_event_bytes: The most bytes that one event may have.
         record: Where to record what is read, each request in a file of its own: see ``rxllm.from_sse``.
 
@@ -64,7 +68,7 @@ class LLMClient:
         session: SessionLike | None = None,
         ssl: Ssl = True,
         proxy: StrOrURL | None = None,
-        timeout: aiohttp.ClientTimeout | None = None,
+        timeout: Timeout | None = None,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         record: RecordTo | None = None,
     ) -> None:
@@ -78,7 +82,7 @@ class LLMClient:
         if proxy is None and session is None:
             proxy = environment_proxy(self._base_url)
         self._connection: dict[str, Any] = {"ssl": ssl, "proxy": proxy, "record": record}
-        self._timeout = timeout
+        self._timeout = None if timeout is None else _timeout_of(timeout)
         self._max_event_bytes = max_event_bytes
 
     def __repr__(self) -> str:
@@ -98,13 +102,42 @@ class LLMClient:
             await self._own_session.close()
             self._own_session = None
 
-    def chat_stream(self, request: ChatRequest) -> Observable[StreamChunk]:
+    async def chat(
+        self,
+        request: ChatRequest,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,  # noqa: ASYNC109 - aiohttp's, which knows what a time-out is about
+    ) -> ChatCompletion:
+        """Ask for an answer and wait for the whole of it: for who wants nothing else.
+
+        Underneath it is streamed, as ``chat_stream(request).pipe(operators.accumulate())``.
+
+        Args:
+            request: What to ask.
+            headers: As in ``chat_stream``, like the last.
+            timeout: For this request.
+
+        Returns:
+            The answer.
+
+        Raises:
+            Exception: What ``chat_stream`` and ``operators.accumulate`` raise; ``error.partial`` is what had come.
+        """
+        return await self.chat_stream(request, headers=headers, timeout=timeout).pipe(ops.accumulate())
+
+    def chat_stream(
+        self, request: ChatRequest, *, headers: Mapping[str, str] | None = None, timeout: Timeout | None = None
+    ) -> Observable[StreamChunk]:
         """Ask for an answer over server-sent events.
 
         Cold: each subscription sends the request once. Streaming and usage in the stream are switched on.
 
         Args:
             request: What to ask.
+            headers: Sent with this request, besides those of the client; of two with one name these count.
+            timeout: For this request instead of the client's: aiohttp's time-outs, or how many seconds all of it may
+                take.
 
         Returns:
             The chunks of the answer; completes when the answer is whole.
@@ -112,15 +145,16 @@ class LLMClient:
         Raises:
             Exception: As ``on_error``: what ``rxllm.from_sse`` and ``operators.parse`` raise.
         """
+        sent = self._request_headers(headers)
         return from_sse(
             self._url(),
             json=self._dialect.payload(request),
-            headers=self._request_headers(),
+            headers=sent,
             session=self._current_session,
-            timeout=self._timeout,
+            timeout=self._timeout if timeout is None else _timeout_of(timeout),
             max_event_bytes=self._max_event_bytes,
             **self._connection,
-        ).pipe(ops.parse(self._dialect), self._without_credentials())
+        ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
 
     def websocket_stream(self, request: ChatRequest) -> Observable[StreamChunk]:
         """Ask for an answer over a WebSocket: the request is the first frame, each chunk a text frame.
@@ -136,15 +170,15 @@ class LLMClient:
         Raises:
             Exception: As ``on_error``: what ``rxllm.from_websocket`` and ``operators.parse`` raise.
         """
-        url = self._url()
+        url, sent = self._url(), self._request_headers()
         return sources.from_websocket(
             url.with_scheme({"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)),
             send=(self._dialect.payload(request),),
-            headers=self._request_headers(),
+            headers=sent,
             session=self._current_session,
             max_frame_bytes=self._max_event_bytes,
             **self._connection,
-        ).pipe(ops.parse(self._dialect), self._without_credentials())
+        ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
 
     def chat_with_tools(
         self,
@@ -219,15 +253,18 @@ class LLMClient:
     def _current_session(self) -> aiohttp.ClientSession | None:
         return self._session() if callable(self._session) else self._own_session or self._session
 
-    def _request_headers(self) -> dict[str, str]:
+    def _request_headers(self, own: Mapping[str, str] | None = None) -> Headers:
+        """The headers of a request, those of its own among them."""
         key = self._api_key.get_secret_value()
-        return ({"Authorization": f"Bearer {key}"} if key else {}) | self._headers
+        usual = ({"Authorization": f"Bearer {key}"} if key else {}) | self._headers
+        return Headers.of(usual, own or {})
 
-    def _without_credentials(self) -> OperatorFunction[StreamChunk, StreamChunk]:
+    def _without_credentials(self, headers: Mapping[str, str]) -> OperatorFunction[StreamChunk, StreamChunk]:
         """Blot out of an error in the stream what the server echoes of our credentials."""
-        secrets = Secrets(self._request_headers(), self._base_url.query)
+        return map_error(Secrets(headers, self._base_url.query).scrub_error)
 
-        def scrubbed(error: Exception, _: Observable[StreamChunk]) -> Observable[StreamChunk]:
-            return throw(secrets.scrub_error(error))
 
-        return rx_ops.catch(scrubbed)
+def _timeout_of(timeout: Timeout) -> aiohttp.ClientTimeout:
+    if isinstance(timeout, aiohttp.ClientTimeout):
+        return timeout
+    return aiohttp.ClientTimeout(total=timeout, connect=min(timeout, CONNECT_SECONDS))

@@ -2,7 +2,7 @@
 
 Rules:
 
-1. An event is one JSON object. The compiled validator gets its text as it is; nothing else is looked at before
+1. An event is one JSON object. The compiled decoder gets its text as it is; nothing else is looked at before
    that but the first character. Only what is no chunk, or says that it is an error, is looked at twice.
 2. ``[DONE]`` ends the stream. Whatever follows is ignored.
 3. A stream that ends without it is whole if every choice that was seen has a ``finish_reason``, and at least one
@@ -10,23 +10,24 @@ Rules:
 4. An error together with choices, or in one of them, is both: first the chunk, then the error.
 5. Events that carry nothing (empty data, pings, comments that a proxy turned into data) give no chunk.
 6. A whole message in the place of a delta is one, unless deltas of the choice said it already: then it is an extra.
+7. What says that a chunk is out of the ordinary (``error``, ``type``, ``message``) is no field that a chunk declares:
+   what the compiled decoder takes need not be looked at for it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
-from types import MappingProxyType
 from typing import Any, cast
 
+import msgspec
 from loguru import logger
 
 from rxllm.dialects._base import WireItem
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error
 from rxllm.dialects._surrogates import SurrogateHalves
-from rxllm.dialects._template import REVIEW, Templates
 from rxllm.exceptions import (
     EXCERPT_LENGTH,
     APIStreamError,
@@ -36,7 +37,10 @@ from rxllm.exceptions import (
     excerpt,
 )
 from rxllm.models import ChatRequest, Delta, Repair, StreamChoice, StreamChunk, Usage
-from rxllm.models._json import loads
+from rxllm.models._chunk import marked
+from rxllm.models._json import is_deep, is_object, loads
+from rxllm.models._lenient import decoder_of, read_json
+from rxllm.models._repair import MAX_REPAIRS
 from rxllm.wire._event import ServerSentEvent
 
 __all__ = ["OpenAIChat"]
@@ -45,16 +49,16 @@ _NAME = "openai-chat"
 _DONE = "[DONE]"
 _KEEP_ALIVES = frozenset({"ping", "keepalive", "keep-alive", "heartbeat"})
 _OBJECT_START = ("{", b"{")
-_TELLING = frozenset({"error", "type"})
-_TELLING_FIELDS = frozenset({*_TELLING, "x_groq", "usage", "message"})
-_CHUNK_FIELDS = frozenset({"id", "object", "created", "model", "service_tier", "system_fingerprint"})
-_NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
+_TELLING = frozenset({"error", "type", "x_groq"})
+_CHUNK_FIELDS = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
 _TEXT_FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
 _NOTHING: tuple[StreamChunk, ...] = ()
-_MAX_REPAIRS = 1000
 _FIELD_NAMES = re.compile(r"(?:data:\s*+)++")
+# After so many refusals in a row the compiled decoder is asked only now and then.
+_PATIENCE = 4
+_ASKED_AGAIN = 64
 
-_validate = StreamChunk.__pydantic_validator__.validate_json
+_decode = decoder_of(StreamChunk)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,20 +107,12 @@ class OpenAIChatDecoder:
 
     Attributes:
         done: Whether ``[DONE]`` has come.
-        repairs: What was put right in the framing, the first thousand.
+        repairs: What was put right, the first thousand.
     """
 
     __slots__ = (
-        "_begun",
-        "_dialect",
-        "_finished",
-        "_halves",
-        "_position",
-        "_seen",
-        "_templates",
-        "_texts",
-        "done",
-        "repairs",
+        *("_begun", "_dialect", "_finished", "_halves", "_is_plain", "_pending", "_position", "_refused", "_seen"),
+        *("_texts", "done", "repairs"),
     )
 
     def __init__(self, dialect: OpenAIChat) -> None:
@@ -130,43 +126,58 @@ class OpenAIChatDecoder:
         self._begun: set[int] = set()
         self._texts: dict[tuple[int, str], str] = {}
         self._halves = SurrogateHalves()
-        self._templates = Templates()
+        # What was put right in events that gave no chunk: the next one has it.
+        self._pending: list[Repair] = []
+        # How often the compiled decoder has refused, one chunk after the other.
+        self._refused = 0
+        self._is_plain = not dialect.cumulative_text
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
         if self.done:
             return _NOTHING
         self._position += 1
-        name = "message"
-        data: str | bytes
-        if isinstance(event, ServerSentEvent):
-            data, name, _, _ = event
-        else:
-            data = event
-        # Nearly all chunks of an answer: the sooner it is tried, the less they cost.
-        if name == "message" and not self._halves.waiting and isinstance(data, str):
-            chunk = self._templates.fill(data)
-            if chunk is not None:
-                if not self._position % REVIEW:
-                    self._templates.review(self._position)
-                return (chunk,)
-        return self._decode_in_full(name, data)
-
-    def _decode_in_full(self, name: str, data: str | bytes) -> Iterable[StreamChunk]:
-        # The first character tells a chunk from nearly all that is none: whatever is rare comes after.
+        is_refused = False
+        if self._is_plain and type(event) is str and not is_deep(event):
+            # Nearly all events: chunks that change nothing here.
+            try:
+                chunk = _decode(event)
+            except (msgspec.MsgspecError, ValueError):
+                is_refused = True
+            else:
+                choices = chunk.choices
+                if len(choices) == 1 and not (only := choices[0]).finish_reason and only.index in self._begun:
+                    return (chunk,)
+                return self._accept(event, chunk)
+        name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
+        # The first character tells a chunk from nearly all that is none.
         if name != "message" or data[:1] not in _OBJECT_START:
             return self._decode_other(name, data if isinstance(data, str) else data.decode(errors="replace"))
-        if self._halves.waiting:
-            return self._decode_leniently(data)
+        strictly = None if is_refused else self._decode_strictly(data)
+        if strictly is not None:
+            return self._accept(data, strictly)
+        self._refused += 1
+        chunks = self._decode_leniently(data)
+        self._look_whether_plain()
+        return chunks
+
+    def _decode_strictly(self, data: str | bytes) -> StreamChunk | None:
+        """The chunk, if the compiled decoder takes it and is to be asked."""
+        if self._halves.waiting or is_deep(data) or (self._refused > _PATIENCE and self._position % _ASKED_AGAIN):
+            return None
         try:
-            chunk = _validate(data)
-        except ValueError:
-            return self._decode_leniently(data)
-        if self._says_only_text(chunk):
-            if self._position >= self._templates.begin and isinstance(data, str):
-                self._templates.learn(data, self._position, _validate)
-            return (chunk,)
-        return self._accept(data, chunk)
+            chunk: StreamChunk = _decode(data)
+        except (msgspec.MsgspecError, ValueError):
+            return None
+        self._refused = 0
+        self._look_whether_plain()
+        return chunk
+
+    def _look_whether_plain(self) -> None:
+        """Look whether nothing waits, so that a chunk of text changes nothing here."""
+        self._is_plain = not (
+            self._dialect.cumulative_text or self._halves.waiting or self._pending or self._refused > _PATIENCE
+        )
 
     def close(self) -> None:
         """Take note that the transport ended in good order: see ``StreamDecoder.close``."""
@@ -180,89 +191,97 @@ class OpenAIChatDecoder:
             events=self._position + 1,
         )
 
-    def _accept(self, data: str | bytes, chunk: StreamChunk) -> Iterable[StreamChunk]:
-        """Take a chunk that the validator took: all of its fields are optional, so it may still be none."""
+    def _take(self, data: str | bytes, chunk: StreamChunk) -> Iterable[StreamChunk]:
+        """Take a chunk that was put right. Nearly all of them change nothing here, either."""
         choices = chunk.choices
-        if chunk.__pydantic_extra__ or not choices:
-            extra = chunk.__pydantic_extra__ or _NO_FIELDS
-            if not _TELLING.isdisjoint(extra) and is_error(extra):
+        if (
+            len(choices) == 1
+            and not (only := choices[0]).finish_reason
+            and only.index in self._begun
+            and only.extra is None
+            and (chunk.extra is None or _TELLING.isdisjoint(chunk.extra))
+            and not (chunk.slots or self._pending or self._dialect.cumulative_text)
+        ):
+            return (chunk,)
+        return self._accept(data, chunk)
+
+    def _accept(self, data: str | bytes, chunk: StreamChunk) -> Iterable[StreamChunk]:
+        """Take a chunk, all of whose fields are optional, so that it may still be none."""
+        choices = chunk.choices
+        if chunk.extra or not choices:
+            extra = chunk.model_extra
+            if is_error(extra):
                 return self._fail(data, chunk)
-            if not choices and not _is_chunk(chunk, extra):
+            if not choices and not _is_chunk(data, chunk):
                 return self._decode_no_chunk(data, chunk, extra)
             if chunk.usage is None and "x_groq" in extra:
-                chunk.usage = _usage_in(extra["x_groq"])
-        return self._accept_choices(data, chunk, choices)
+                chunk = _with_usage(chunk, extra["x_groq"])
+        return self._accept_choices(data, chunk)
 
-    def _says_only_text(self, chunk: StreamChunk) -> bool:
-        """Whether taking a chunk like this, whatever its text, changes nothing here: nearly always.
-
-        To see that takes 0.3 µs. What is asked of other chunks takes 0.4 more.
-        """
-        choices = chunk.choices
-        if len(choices) != 1 or self._dialect.cumulative_text:
-            return False
-        choice = choices[0]
-        if choice.finish_reason or choice.index not in self._begun or choice.index not in self._seen:
-            return False
-        extra, of_choice = chunk.__pydantic_extra__, choice.__pydantic_extra__
-        return not (extra or of_choice) or (
-            _TELLING_FIELDS.isdisjoint(extra or _NO_FIELDS) and _TELLING_FIELDS.isdisjoint(of_choice or _NO_FIELDS)
-        )
-
-    def _accept_choices(
-        self, data: str | bytes, chunk: StreamChunk, choices: Sequence[StreamChoice]
-    ) -> Iterable[StreamChunk]:
-        if len(choices) > 1:
-            _number(choices)
+    def _accept_choices(self, data: str | bytes, chunk: StreamChunk) -> Iterable[StreamChunk]:
         error: APIStreamError | None = None
         try:
-            for choice in choices:
+            if len(chunk.choices) > 1:
+                chunk = _numbered(data, chunk)
+            for choice in chunk.choices:
+                if choice.extra:
+                    chunk, error_of_choice = self._take_from_extras(chunk, choice)
+                    error = error_of_choice or error
                 if choice.index not in self._begun and _says_something(choice.delta):
                     self._begun.add(choice.index)
-                if choice.__pydantic_extra__:
-                    error = self._take_from_extras(chunk, choice, choice.__pydantic_extra__) or error
         except ValueError as problem:
             return self._refuse(data, "it is malformed", problem)
-        for choice in choices:
+        for choice in chunk.choices:
             self._seen.add(choice.index)
             if choice.finish_reason:
                 self._finished.add(choice.index)
-            if self._dialect.cumulative_text:
-                self._keep_what_is_new(choice)
+        if self._dialect.cumulative_text:
+            chunk = chunk.model_copy(update={"choices": [self._keep_what_is_new(each) for each in chunk.choices]})
+        chunk = self._with_repairs(chunk)
         return (chunk,) if error is None else _then_raise(chunk, error)
 
-    def _take_from_extras(
-        self, chunk: StreamChunk, choice: StreamChoice, extra: dict[str, Any]
-    ) -> APIStreamError | None:
+    def _take_from_extras(self, chunk: StreamChunk, choice: StreamChoice) -> tuple[StreamChunk, APIStreamError | None]:
         """Read what some servers put into a choice: the usage, an error, or a whole message instead of a delta.
 
         Returns:
-            The error, if there is one.
+            The chunk with that in its place, and the error, if there is one.
 
         Raises:
             ValueError: The message is none.
         """
+        extra = choice.model_extra
         if chunk.usage is None and "usage" in extra:
-            chunk.usage = _usage_in(extra)
-        if (
-            isinstance(extra.get("message"), dict)
-            and "delta" not in choice.model_fields_set
-            and choice.index not in self._begun
-        ):
-            whole = StreamChunk.from_wire({"choices": [{"delta": extra["message"]}]})
-            del extra["message"]
-            choice.delta = whole.choices[0].delta
-        return error_from({"error": extra["error"]}, self._position) if extra.get("error") else None
+            chunk = _with_usage(chunk, extra)
+        message = extra.get("message")
+        if is_object(message) and choice.delta == Delta() and choice.index not in self._begun:
+            delta = Delta.model_validate(message)
+            self._report("message-as-delta", message, None)
+            moved = choice.model_copy(update={"delta": delta, "message": None})
+            others = [moved if each is choice else each for each in chunk.choices]
+            chunk = chunk.model_copy(update={"choices": others})
+        error = error_from({"error": extra["error"]}, self._position) if extra.get("error") else None
+        return chunk, error
+
+    def _with_repairs(self, chunk: StreamChunk) -> StreamChunk:
+        """The chunk with all that was put right since the one before, each in its place in the stream."""
+        for repair in chunk.repairs:
+            self._report(repair.kind, repair.before, repair.after)
+        if not self._pending:
+            return chunk
+        pending, self._pending = self._pending, []
+        self._look_whether_plain()
+        return marked(chunk, repairs=tuple(pending))
 
     def _decode_leniently(self, data: str | bytes) -> Iterable[StreamChunk]:
         text = data if isinstance(data, str) else data.decode(errors="replace")
         try:
-            chunk = StreamChunk.from_wire(self._halves.loads(text) if self._halves.concern(text) else data)
+            value = self._halves.loads(text) if self._halves.concern(text) else loads(data)
+            chunk = read_json(StreamChunk, value)
         except LimitExceededError:
             raise
         except ValueError as error:
             return self._refuse(data, "it is malformed", error)
-        return self._accept(data, chunk)
+        return self._take(data, chunk)
 
     def _decode_other(self, name: str, data: str) -> Iterable[StreamChunk]:
         """Decode what is no object at first sight, or comes under a name of its own."""
@@ -277,12 +296,12 @@ class OpenAIChatDecoder:
         if text[0] == "{":
             return self._decode_leniently(text)
         if text[0] == ":":
-            self._report("comment-as-data", text, None)
+            self._report("comment-as-data", excerpt(text), None)
             return _NOTHING
         if field_names := _FIELD_NAMES.match(text):
             # All of them at once, so that this calls itself but once.
             inner = text[field_names.end() :]
-            self._report("field-name-in-data", text, inner)
+            self._report("field-name-in-data", excerpt(text), excerpt(inner))
             return self._decode_other(name, inner)
         return self._refuse(text, "it is no JSON object")
 
@@ -327,15 +346,18 @@ class OpenAIChatDecoder:
             text=text[:EXCERPT_LENGTH],
         )
 
-    def _report(self, kind: str, before: str, after: str | None) -> None:
-        repair = Repair(kind, self._position, excerpt(before), None if after is None else excerpt(after))
-        if len(self.repairs) < _MAX_REPAIRS:
+    def _report(self, kind: str, before: object, after: object) -> None:
+        repair = Repair(kind, self._position, before, after)
+        if len(self.repairs) < MAX_REPAIRS:
             self.repairs.append(repair)
+            self._pending.append(repair)
+            self._is_plain = False
         if self._dialect.on_repair is not None:
             self._dialect.on_repair(repair)
 
-    def _keep_what_is_new(self, choice: StreamChoice) -> None:
-        """Cut from each text of a delta what earlier deltas of the choice had already."""
+    def _keep_what_is_new(self, choice: StreamChoice) -> StreamChoice:
+        """The choice without what earlier deltas of it had already, in each text."""
+        new: dict[str, str] = {}
         for name in _TEXT_FIELDS:
             text: str | None = getattr(choice.delta, name)
             if not text:
@@ -349,26 +371,44 @@ class OpenAIChatDecoder:
                     text=text[:EXCERPT_LENGTH],
                 )
             self._texts[choice.index, name] = text
-            setattr(choice.delta, name, text[len(before) :])
+            new[name] = text[len(before) :]
+        return choice.model_copy(update={"delta": choice.delta.model_copy(update=new)}) if new else choice
 
 
-def _is_chunk(chunk: StreamChunk, extra: Mapping[str, Any]) -> bool:
+def _is_chunk(data: str | bytes, chunk: StreamChunk) -> bool:
     """Whether an object without choices is a chunk nonetheless: of usage, of filter results, a placeholder."""
-    if "choices" in chunk.model_fields_set or chunk.usage is not None:
-        return chunk.object != "error"
-    if chunk.object == "error" or has_words_of_error(extra):
+    if chunk.object == "error":
         return False
-    return not _CHUNK_FIELDS.isdisjoint(chunk.model_fields_set)
+    if chunk.usage is not None:
+        return True
+    # Whether there are none, or they are not mentioned, the chunk does not tell.
+    fields = loads(data)
+    if "choices" in fields:
+        return True
+    if has_words_of_error(chunk.model_extra):
+        return False
+    return any(name in fields for name in _CHUNK_FIELDS)
 
 
-def _number(choices: Sequence[StreamChoice]) -> None:
+def _numbered(data: str | bytes, chunk: StreamChunk) -> StreamChunk:
     """Give choices without an index the one of their place, or the first that is free if another choice has that."""
-    taken = {choice.index for choice in choices if "index" in choice.model_fields_set}
+    indexes = [choice.index for choice in chunk.choices]
+    if len({*indexes}) == len(indexes) and 0 not in indexes[1:]:
+        return chunk
+    # Whether an index is 0, or is not mentioned, the choice does not tell.
+    raw = [each for each in loads(data)["choices"] if each is not None]
+    has_own = [
+        each.get("index") is not None and "index_original" not in choice.model_extra
+        for each, choice in zip(raw, chunk.choices, strict=True)
+    ]
+    taken = {choice.index for choice, own in zip(chunk.choices, has_own, strict=True) if own}
     free = (index for index in count() if index not in taken)
-    for place, choice in enumerate(choices):
-        if "index" not in choice.model_fields_set:
-            choice.index = next(free) if place in taken else place
-            taken.add(choice.index)
+    choices: list[StreamChoice] = []
+    for place, (choice, own) in enumerate(zip(chunk.choices, has_own, strict=True)):
+        index = choice.index if own else next(free) if place in taken else place
+        taken.add(index)
+        choices.append(choice.model_copy(update={"index": index}))
+    return chunk.model_copy(update={"choices": choices})
 
 
 def _says_something(delta: Delta) -> bool:
@@ -383,10 +423,12 @@ def _says_something(delta: Delta) -> bool:
     )
 
 
-def _usage_in(fields: Any) -> Usage | None:
+def _with_usage(chunk: StreamChunk, fields: Any) -> StreamChunk:
+    """The chunk with the usage that stands in an object within it, if it does."""
     if not isinstance(fields, dict) or not cast("dict[str, Any]", fields).get("usage"):
-        return None
-    return StreamChunk.from_wire({"usage": fields["usage"]}).usage
+        return chunk
+    usage: Usage | None = StreamChunk.from_wire({"usage": fields["usage"]}).usage
+    return chunk.model_copy(update={"usage": usage})
 
 
 def _value_of(text: str) -> Any:

@@ -1,4 +1,7 @@
-"""The data that pipelines carry, in the words of OpenAI's chat completions."""
+"""The data that pipelines carry, in the words of OpenAI's chat completions.
+
+What users write and validate are pydantic models; a chunk, which is only read, is a struct: see ``_wire_struct``.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,19 @@ if TYPE_CHECKING:
         ChatCompleted,
         ChatEvent,
         ReasoningDelta,
+        Restarted,
         RoundCompleted,
         TextDelta,
         ToolCallEvent,
         ToolResultEvent,
     )
     from rxllm.models._chunk import Delta, FunctionCallDelta, StreamChoice, StreamChunk, ToolCallDelta
-    from rxllm.models._completion import ChatCompletion, CompletionChoice
+    from rxllm.models._completion import Attempt, ChatCompletion, CompletionChoice
     from rxllm.models._message import FunctionCall, IncompleteToolCall, Message, ToolCall
     from rxllm.models._progress import JSONChange, JSONPathMatch, ToolCallProgress
     from rxllm.models._repair import Repair
     from rxllm.models._request import ChatRequest
+    from rxllm.models._stream_info import StreamInfo
     from rxllm.models._tool_result import ToolResult
     from rxllm.models._usage import Usage
 else:
@@ -34,23 +39,26 @@ else:
                 "ChatCompleted",
                 "ChatEvent",
                 "ReasoningDelta",
+                "Restarted",
                 "RoundCompleted",
                 "TextDelta",
                 "ToolCallEvent",
                 "ToolResultEvent",
             ),
             "._chunk": ("Delta", "FunctionCallDelta", "StreamChoice", "StreamChunk", "ToolCallDelta"),
-            "._completion": ("ChatCompletion", "CompletionChoice"),
+            "._completion": ("Attempt", "ChatCompletion", "CompletionChoice"),
             "._message": ("FunctionCall", "IncompleteToolCall", "Message", "ToolCall"),
             "._progress": ("JSONChange", "JSONPathMatch", "ToolCallProgress"),
             "._repair": ("Repair",),
             "._request": ("ChatRequest",),
+            "._stream_info": ("StreamInfo",),
             "._tool_result": ("ToolResult",),
             "._usage": ("Usage",),
         },
     )
 
 __all__ = [
+    "Attempt",
     "ChatCompleted",
     "ChatCompletion",
     "ChatEvent",
@@ -66,10 +74,12 @@ __all__ = [
     "Message",
     "ReasoningDelta",
     "Repair",
+    "Restarted",
     "Role",
     "RoundCompleted",
     "StreamChoice",
     "StreamChunk",
+    "StreamInfo",
     "TextDelta",
     "ToolCall",
     "ToolCallDelta",

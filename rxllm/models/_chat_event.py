@@ -18,6 +18,7 @@ __all__ = [
     "ChatCompleted",
     "ChatEvent",
     "ReasoningDelta",
+    "Restarted",
     "RoundCompleted",
     "TextDelta",
     "ToolCallEvent",
@@ -57,6 +58,17 @@ class ReasoningDelta(_Event):
 
     type: Literal["reasoning"] = "reasoning"
     text: str
+
+
+class Restarted(_Event):
+    """The answer of the round begins anew: the text and the reasoning that came in it do not count.
+
+    Attributes:
+        attempt: Which try it is now, counted from 1, if that is known.
+    """
+
+    type: Literal["restarted"] = "restarted"
+    attempt: int | None = None
 
 
 class ToolCallEvent(_Event):
@@ -108,7 +120,7 @@ class ChatCompleted(_Event):
 
 
 ChatEvent: TypeAlias = Annotated[
-    TextDelta | ReasoningDelta | ToolCallEvent | ToolResultEvent | RoundCompleted | ChatCompleted,
+    TextDelta | ReasoningDelta | Restarted | ToolCallEvent | ToolResultEvent | RoundCompleted | ChatCompleted,
     Field(discriminator="type"),
 ]
 """What ``LLMClient.chat_with_tools`` emits."""

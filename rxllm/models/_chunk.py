@@ -1,25 +1,55 @@
-"""A piece of a streamed answer, in the words of OpenAI's chat completions.
+"""A piece of a streamed answer, in the words of OpenAI's chat completions: see the rules of ``_wire_struct``.
 
-Everything in a delta is optional. Reading one is the floor of the library's cost, so the declared fields are
-those that are read; the others are extras, and are as cheap.
+The structs are the documentation of what servers send. Declared are the fields of OpenAI's API, and those that other
+servers are known to add, which says who; a field that is not declared is kept in ``extra``, more slowly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+import builtins
+from collections.abc import Callable, Container, Mapping
+from copy import copy
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import Field
+import msgspec
 
-from rxllm.models._base import OpenFinishReason, OpenRole, WireModel
-from rxllm.models._lenient import MAX_ELEMENTS, parse_leniently
 from rxllm.models._reasoning import find_reasoning
+from rxllm.models._repair import Repair
+from rxllm.models._stream_info import StreamInfo
 from rxllm.models._usage import Usage
+from rxllm.models._wire_struct import WireStruct, hidden
 
-__all__ = ["Delta", "FunctionCallDelta", "StreamChoice", "StreamChunk", "ToolCallDelta"]
+__all__ = [
+    "MAX_ELEMENTS",
+    "PADDING",
+    "Delta",
+    "FunctionCallDelta",
+    "Slots",
+    "StreamChoice",
+    "StreamChunk",
+    "ToolCallDelta",
+    "marked",
+    "padding_of",
+    "put_slots",
+    "rest_getter",
+    "rest_of",
+    "same_fields",
+    "text_of",
+    "without_slots",
+]
+
+C = TypeVar("C", bound="StreamChunk")
+
+MAX_ELEMENTS = 10_000
+"""How many choices, or fragments of calls, one list may have."""
+
+PADDING = ("obfuscation", "p")
+"""The fields that hide how long a text is: with each chunk another, and they say nothing."""
 
 
-class FunctionCallDelta(WireModel):
+class FunctionCallDelta(WireStruct, frozen=True, kw_only=True):
     """A fragment of a function's name and arguments.
 
     Attributes:
@@ -28,10 +58,10 @@ class FunctionCallDelta(WireModel):
     """
 
     name: str | None = None
-    arguments: Annotated[str | dict[str, Any], Field(union_mode="left_to_right")] | None = None
+    arguments: str | dict[str, Any] | None = None
 
 
-class ToolCallDelta(WireModel):
+class ToolCallDelta(WireStruct, frozen=True, kw_only=True):
     """A fragment of a tool call.
 
     Attributes:
@@ -39,37 +69,59 @@ class ToolCallDelta(WireModel):
         id: The identifier of the call, usually on the first fragment only.
         type: The kind of tool.
         function: The fragment itself.
+        custom: The name and a fragment of the input of a custom tool, instead of a function's.
+        extra_content: What a provider wants back with the call: Google's ``thought_signature``.
     """
+
+    nested = MappingProxyType({"function": FunctionCallDelta})
+    loose = frozenset({"custom", "extra_content"})
 
     index: int | None = None
     id: str | None = None
     type: str | None = None
     function: FunctionCallDelta | None = None
+    custom: dict[str, Any] | None = None
+    extra_content: dict[str, Any] | None = None
 
 
-class Delta(WireModel):
+class Delta(WireStruct, frozen=True, kw_only=True):
     """What a choice gained.
 
-    Content that came as a list of parts is here as its text; the parts themselves are kept as the extra field
+    Content that came as a list of parts is here as its text; the parts themselves are kept in ``extra`` as
     ``content_parts``.
 
     Attributes:
-        role: Who speaks.
+        role: Who speaks: a ``Role``, or a word that is none.
         content: A fragment of the text.
         refusal: A fragment of the text in which the model declines.
         tool_calls: Fragments of tool calls.
         function_call: A fragment of the one call of the older protocol.
-        reasoning_content: A fragment of the reasoning, in one spelling.
-        reasoning: A fragment of the reasoning, in the other.
+        reasoning_content: A fragment of the reasoning, in one spelling (DeepSeek, vLLM, llama.cpp, Z.ai).
+        reasoning: A fragment of the reasoning, in the other (OpenRouter, Groq, Cerebras).
+        reasoning_details: Pieces of the reasoning with their kinds and signatures (OpenRouter).
+        audio: A piece of the spoken answer.
+        annotations: Citations and the like.
+        images: Images that the model made (OpenRouter).
+        channel: Which of its channels the model writes in (gpt-oss behind several servers).
+        provider_metadata: What a gateway says of the provider (Vercel).
     """
 
-    role: OpenRole | None = None
+    nested = MappingProxyType({"tool_calls": ToolCallDelta, "function_call": FunctionCallDelta})
+    loose = frozenset({"reasoning_details", "audio", "annotations", "images", "channel", "provider_metadata"})
+
+    role: str | None = None
     content: str | None = None
     refusal: str | None = None
-    tool_calls: Annotated[list[ToolCallDelta], Field(fail_fast=True, max_length=MAX_ELEMENTS)] | None = None
+    tool_calls: Annotated[tuple[ToolCallDelta, ...], msgspec.Meta(max_length=MAX_ELEMENTS)] | None = None
     function_call: FunctionCallDelta | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    reasoning_details: tuple[Any, ...] | None = None
+    audio: dict[str, Any] | None = None
+    annotations: tuple[Any, ...] | None = None
+    images: tuple[Any, ...] | None = None
+    channel: str | None = None
+    provider_metadata: dict[str, Any] | None = None
 
     @property
     def reasoning_text(self) -> str | None:
@@ -78,26 +130,82 @@ class Delta(WireModel):
         The first of these that has a text: ``reasoning_content``, ``reasoning``, ``reasoning_text``, ``thinking``,
         content parts of type ``thinking``, ``reasoning_details``. ``None`` if there is none in this delta.
         """
-        return find_reasoning(self.reasoning_content, self.reasoning, self.__pydantic_extra__)[1] or None
+        return find_reasoning(self.reasoning_content, self.reasoning, self.extra, self.reasoning_details)[1] or None
 
 
-class StreamChoice(WireModel):
+class StreamChoice(WireStruct, frozen=True, kw_only=True):
     """What one of the parallel answers gained.
 
     Attributes:
         index: Which of the answers.
         delta: What it gained; empty if the server sent none.
-        finish_reason: Why it ended; ``None`` while it goes on.
+        finish_reason: Why it ended: a ``FinishReason``, or a word that is none; ``None`` while it goes on.
         logprobs: The log probabilities of the tokens in this delta.
+        native_finish_reason: Why it ended, in the word of the provider behind a gateway (OpenRouter).
+        content_filter_results: What the filters found, by category (Azure).
+        content_filter_offsets: Of which part of the text they found it (Azure).
+        stop_reason: Which of the stop texts or tokens ended it (vLLM).
+        matched_stop: The same (SGLang).
+        token_ids: The tokens of the delta (vLLM).
     """
 
+    nested = MappingProxyType({"delta": Delta})
+    loose = frozenset(
+        {
+            *("native_finish_reason", "content_filter_results", "content_filter_offsets"),
+            *("stop_reason", "matched_stop", "token_ids"),
+        }
+    )
+
     index: int = 0
-    delta: Delta = Field(default_factory=Delta)
-    finish_reason: OpenFinishReason | None = None
+    delta: Delta = Delta()
+    finish_reason: str | None = None
     logprobs: dict[str, Any] | None = None
+    native_finish_reason: str | None = None
+    content_filter_results: dict[str, Any] | None = None
+    content_filter_offsets: dict[str, Any] | None = None
+    stop_reason: int | str | None = None
+    matched_stop: int | str | None = None
+    token_ids: tuple[int, ...] | None = None
 
 
-class StreamChunk(WireModel):
+class Slots:
+    """What a chunk has that is not part of the JSON: see ``StreamChunk``.
+
+    No dataclass and no tuple: those can be decoded, and then a server could fill it.
+    """
+
+    __slots__ = ("begins", "event", "repairs", "restarts", "stream")
+
+    def __init__(
+        self,
+        stream: StreamInfo | None = None,
+        *,
+        begins: bool = False,
+        restarts: bool = False,
+        repairs: tuple[Repair, ...] = (),
+        event: str | None = None,
+    ) -> None:
+        self.stream = stream
+        self.begins = begins
+        self.restarts = restarts
+        self.repairs = repairs
+        self.event = event
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing to say of this chunk that does not hold for all of its stream."""
+        return not (self.begins or self.restarts or self.repairs or self.event is not None)
+
+    def with_(self, **changed: Any) -> Slots:
+        """These, but for some."""
+        return Slots(**{**{name: getattr(self, name) for name in Slots.__slots__}, **changed})
+
+
+_NO_SLOTS = Slots()
+
+
+class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - some fields hold dictionaries
     """One event of a streamed answer.
 
     Attributes:
@@ -109,28 +217,89 @@ class StreamChunk(WireModel):
         usage: What the answer cost, if this chunk says so.
         service_tier: The tier that served the request.
         system_fingerprint: The server's configuration.
+        obfuscation: Padding that hides how long the text is (OpenAI).
+        provider: Who answers behind a gateway (OpenRouter).
+        p: The same padding (Mistral).
+        citations: The addresses of sources (Perplexity, xAI).
+        search_results: The sources (Perplexity).
+        prompt_filter_results: What the filters found in the request (Azure).
+        timings: How long what took (llama.cpp).
+        time_info: The same (Cerebras).
+        slots: What is not part of the JSON; read by way of ``stream``, ``begins``, ``restarts``, ``repairs`` and
+            ``event``.
     """
+
+    nested = MappingProxyType({"choices": StreamChoice})
+    loose = frozenset(
+        {
+            *("obfuscation", "provider", "p", "citations", "search_results"),
+            *("prompt_filter_results", "timings", "time_info"),
+        }
+    )
 
     id: str | None = None
     object: str | None = None
-    created: Annotated[int | float, Field(union_mode="left_to_right")] | None = None
+    created: int | float | None = None
     model: str | None = None
-    choices: Annotated[list[StreamChoice], Field(fail_fast=True, max_length=MAX_ELEMENTS)] = Field(
-        default_factory=list[StreamChoice]
-    )
+    choices: Annotated[tuple[StreamChoice, ...], msgspec.Meta(max_length=MAX_ELEMENTS)] = ()
     usage: Usage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
+    obfuscation: str | None = None
+    provider: str | None = None
+    p: str | None = None
+    citations: tuple[Any, ...] | None = None
+    search_results: tuple[Any, ...] | None = None
+    prompt_filter_results: tuple[Any, ...] | None = None
+    timings: dict[str, Any] | None = None
+    time_info: dict[str, Any] | None = None
+    slots: Slots | None = hidden("(slots)")
+
+    @property
+    def text(self) -> str:
+        """The text that choice 0 gained; ``""`` if it gained none."""
+        return text_of(self)
+
+    @property
+    def stream(self) -> StreamInfo | None:
+        """The request behind it; ``None`` for a chunk made by hand."""
+        return None if self.slots is None else self.slots.stream
+
+    @property
+    def begins(self) -> bool:
+        """Whether it is the first chunk of an answer."""
+        return self.slots is not None and self.slots.begins
+
+    @property
+    def restarts(self) -> bool:
+        """Whether the answer begins anew with it: what came before does not count."""
+        return self.slots is not None and self.slots.restarts
+
+    @property
+    def repairs(self) -> tuple[Repair, ...]:
+        """What the dialect put right in it, and in what came between it and the chunk before."""
+        return () if self.slots is None else self.slots.repairs
+
+    @property
+    def event(self) -> str | None:
+        """The provider's event as text, where chunks are made of other events; ``None`` for ``"openai-chat"``."""
+        return None if self.slots is None else self.slots.event
+
+    def __eq__(self, other: builtins.object) -> bool:
+        if not isinstance(other, StreamChunk):
+            return NotImplemented
+        same = other if self.slots is other.slots else _with_slots(other, self.slots)
+        return same_fields(self, same)
 
     @classmethod
     def from_wire(cls, data: str | bytes | Mapping[str, Any]) -> Self:
         r"""Read a chunk as servers really send it.
 
-        The compiled validator gets the text first. Only if that refuses it, the JSON is read again and put right:
-        ``choices`` or ``delta`` that are ``null`` or, for an empty object, ``[]`` or ``""``; content or reasoning in
-        parts, arguments that are no string, a lone surrogate in a string (replaced by U+FFFD). Metadata of a type
-        that cannot be right is set aside as ``<name>_original``. ``NaN`` and ``Infinity`` are read as floats; of
-        duplicate keys the last counts.
+        The compiled decoder gets the text first. Only what it refuses is read again and put right: ``choices`` or
+        ``delta`` that are ``null`` or, for an empty object, ``[]`` or ``""``; content or reasoning in parts, arguments
+        that are no string, a lone surrogate in a string (replaced by U+FFFD). Metadata of a type that cannot be right
+        is set aside as ``<name>_original``. ``NaN`` and ``Infinity`` are read as floats; of duplicate keys the last
+        counts. What was put right is in ``repairs``.
 
         Args:
             data: The JSON text of one event, or the object it stands for.
@@ -143,12 +312,64 @@ class StreamChunk(WireModel):
                 10,000 choices or calls in one list.
 
         >>> chunk = StreamChunk.from_wire('{"choices": [{"delta": {"content": [{"type": "text", "text": "Hi"}]}}]}')
-        >>> chunk.choices[0].delta.content
+        >>> chunk.text
         'Hi'
         """
-        try:
-            if isinstance(data, str | bytes):
-                return cls.model_validate_json(data)
-            return cls.model_validate(data)
-        except ValueError:
-            return parse_leniently(cls.model_validate, data)
+        return cls.model_validate_json(data) if isinstance(data, str | bytes) else cls.model_validate(data)
+
+
+same_fields: Callable[[StreamChunk, StreamChunk], bool] = msgspec.Struct.__eq__
+"""Whether two chunks have the same fields, and the very same slots."""
+
+put_slots: Callable[[StreamChunk, Slots | None], None] = vars(StreamChunk)["slots"].__set__
+"""Set the slots of a chunk that nobody else has yet: its decoder's, or a copy."""
+
+
+def _with_slots(chunk: C, slots: Slots | None) -> C:
+    copied = copy(chunk)
+    put_slots(copied, slots)
+    return copied
+
+
+def without_slots(chunk: C) -> C:
+    """The chunk as it would be if it were made by hand."""
+    return chunk if chunk.slots is None else _with_slots(chunk, None)
+
+
+def marked(chunk: C, **slots: Any) -> C:
+    """The chunk with other values in some of its slots, by the names of ``Slots``."""
+    return _with_slots(chunk, (chunk.slots or _NO_SLOTS).with_(**slots))
+
+
+def text_of(chunk: StreamChunk, choice: int = 0) -> str:
+    """The text that a choice gained with a chunk, ``""`` if it gained none."""
+    choices = chunk.choices
+    # Of one choice that is the same as of several, in a fraction of the time.
+    if len(choices) == 1 and (only := choices[0]).index == choice:
+        return only.delta.content or ""
+    return "".join([each.delta.content or "" for each in choices if each.index == choice])
+
+
+def rest_of(struct: WireStruct) -> dict[str, Any]:
+    """What only some servers send, by name: the declared fields of that kind, and the undeclared ones."""
+    rest = {name: value for name in struct.loose if (value := getattr(struct, name)) is not None}
+    return {**rest, **struct.model_extra}
+
+
+def padding_of(chunk: StreamChunk) -> dict[str, Any]:
+    """The padding of a chunk, by name."""
+    return {name: value for name in PADDING if (value := getattr(chunk, name)) is not None}
+
+
+def rest_getter(
+    struct: type[WireStruct], *, but: Container[str] = (), extra: bool = False
+) -> tuple[Callable[[WireStruct], tuple[Any, ...]], tuple[None, ...]]:
+    """A compiled getter of what only some servers send, and what it gives where there is none of that.
+
+    Args:
+        struct: Of what.
+        but: Which of these fields are not meant.
+        extra: Whether ``extra`` is.
+    """
+    names = [name for name in sorted(struct.loose) if name not in but] + ["extra"] * extra
+    return attrgetter(*names), (None,) * len(names)

@@ -9,9 +9,22 @@ from pydantic import Field
 from rxllm.models._base import Model, OpenFinishReason
 from rxllm.models._message import IncompleteToolCall, Message
 from rxllm.models._repair import Repair
+from rxllm.models._stream_info import StreamInfo
 from rxllm.models._usage import Usage
 
-__all__ = ["ChatCompletion", "CompletionChoice"]
+__all__ = ["Attempt", "ChatCompletion", "CompletionChoice"]
+
+
+class Attempt(Model):
+    """A try that does not count: the answer began anew after it.
+
+    Attributes:
+        stream: What is known of its request.
+        usage: What it cost, if the server had said so.
+    """
+
+    stream: StreamInfo | None = None
+    usage: Usage | None = None
 
 
 class CompletionChoice(Model):
@@ -46,6 +59,8 @@ class ChatCompletion(Model):
         system_fingerprint: The server's configuration.
         complete: Whether the answer is whole; false for what is left of a stream that was cut.
         repairs: What was put right in the stream. Not part of ``model_dump``.
+        attempts: What the tries cost that were given up before this answer, oldest first; none if the first one
+            succeeded. Not part of ``model_dump``.
     """
 
     id: str | None = None
@@ -58,6 +73,7 @@ class ChatCompletion(Model):
     system_fingerprint: str | None = None
     complete: bool = True
     repairs: tuple[Repair, ...] = Field(default=(), exclude=True, repr=False)
+    attempts: tuple[Attempt, ...] = Field(default=(), exclude=True, repr=False)
 
     @property
     def message(self) -> Message:

@@ -2,7 +2,7 @@ r"""JSON as it is found in answers.
 
 Rules:
 
-1. The fast parser comes first. It refuses a lone surrogate (``"\ud800"``, an emoji cut in two), which RFC 8259
+1. The fast parsers come first. They refuse a lone surrogate (``"\ud800"``, an emoji cut in two), which RFC 8259
    section 8.2 leaves open; then the standard library's reads it and the surrogate becomes U+FFFD, so that
    nothing that is read here fails to be encoded later.
 2. ``NaN``, ``Infinity`` and ``-Infinity`` are read as floats. Of duplicate keys the last counts.
@@ -15,12 +15,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+import msgspec
 from pydantic_core import from_json
 
 from rxllm.exceptions import LimitExceededError
 
 __all__ = [
     "MAX_DEPTH",
+    "is_deep",
     "is_list",
     "is_object",
     "loads",
@@ -44,6 +46,16 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
+def is_deep(text: str | bytes) -> bool:
+    """Whether a text may be nested deeper than ``MAX_DEPTH``."""
+    # Each level is two characters at least, and most chunks are shorter than that.
+    if len(text) <= 2 * MAX_DEPTH:
+        return False
+    if isinstance(text, str):
+        return text.count("[") + text.count("{") > MAX_DEPTH
+    return text.count(b"[") + text.count(b"{") > MAX_DEPTH
+
+
 def loads(text: str | bytes) -> Any:
     """Read a JSON text.
 
@@ -51,9 +63,14 @@ def loads(text: str | bytes) -> Any:
         LimitExceededError: It is nested too deep.
         ValueError: It is no JSON.
     """
+    if not is_deep(text):
+        try:
+            return msgspec.json.decode(text)
+        except (msgspec.MsgspecError, ValueError):
+            pass  # the others read more
     try:
         return from_json(text)
-    except ValueError:
+    except (ValueError, TypeError):  # a TypeError: half a surrogate pair stands in the text as it is
         return loads_slowly(text)
 
 

@@ -1,73 +1,131 @@
-"""The second look at a chunk that the compiled validator refused.
+"""How chunks are read: at once by the compiled decoder, and what that refuses is put right here.
 
 Rules:
 
-1. What carries the answer (text, calls, the end) is put into the form that the models have, or the chunk is
+1. The compiled decoder is strict: of types, and of fields that nobody declared. What it refuses is read as a
+   dictionary. If only fields are undeclared they are taken out to ``extra``, and that was all.
+2. What carries the answer (text, calls, the end) is put into the form that the structs have, or the chunk is
    refused. It is never dropped.
-2. Metadata of an impossible type is set aside as ``<name>_original`` and otherwise absent.
-3. The original of what was changed is kept beside it. What is empty where an object belongs is no object.
-4. What a hostile event costs is bounded: a list is refused at its first element that is no object, and if it is too
-   long; only so many mistakes are put right.
+3. Metadata of an impossible type is set aside as ``<name>_original`` and otherwise absent. A field that only some
+   servers know keeps its name, in ``extra``.
+4. The original of what was changed is kept beside it. What is empty where an object belongs is no object. What was put
+   right is in ``repairs`` of the chunk.
+5. What a hostile event costs is bounded: a list is refused at its first element that is no object, and if it is too
+   long; only so many repairs are noted; the nesting is bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar, cast
 
-from pydantic import ValidationError
+import msgspec
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from rxllm.models._json import is_list, is_object, loads_slowly
+from rxllm.models._chunk import (
+    MAX_ELEMENTS,
+    Delta,
+    FunctionCallDelta,
+    Slots,
+    StreamChoice,
+    StreamChunk,
+    ToolCallDelta,
+    put_slots,
+)
+from rxllm.models._json import is_deep, is_list, is_object, loads
 from rxllm.models._reasoning import is_thinking, texts_of
+from rxllm.models._repair import MAX_REPAIRS, Repair
+from rxllm.models._usage import Usage
+from rxllm.models._wire_struct import HIDDEN_EXTRA, Extra, WireStruct, make
 
-__all__ = ["MAX_ELEMENTS", "is_set_aside", "parse_leniently", "set_aside"]
+__all__ = ["decoder_of", "is_set_aside", "read", "read_json", "read_object", "set_aside"]
 
-T = TypeVar("T")
-
-MAX_ELEMENTS = 10_000
-"""How many choices, or fragments of calls, one list may have."""
-
-_MAX_ROUNDS = 100
-"""How often mistakes are looked for: the validator names only the first of each list."""
+S = TypeVar("S", bound=WireStruct)
 
 _SET_ASIDE = "_original"
-_OF_A_CHOICE = frozenset({"delta", "index", "message", "finish_reason"})
-_OF_A_CALL = frozenset({"index", "id", "type", "function", "custom"})
+
+_TELLING: Mapping[type[WireStruct], frozenset[str]] = {
+    StreamChoice: frozenset({"delta", "index", "message", "finish_reason"}),
+    ToolCallDelta: frozenset({"index", "id", "type", "function", "custom"}),
+}
+"""What an object is known by that stands where a list of such objects belongs."""
+
+_LISTS = frozenset({"choices", "tool_calls"})
 
 _METADATA = frozenset(
     {
         *("id", "object", "created", "model", "usage", "service_tier", "system_fingerprint"),
-        *("prompt_tokens", "completion_tokens", "total_tokens"),
         *("index", "role", "refusal", "logprobs", "type", "reasoning", "reasoning_content"),
     }
 )
 
 
-def parse_leniently(validate: Callable[[dict[str, Any]], T], data: str | bytes | Mapping[str, Any]) -> T:
-    """Read a chunk with everything put right that can be.
+def decoder_of(struct: type[S]) -> Callable[[str | bytes], S]:
+    """The compiled decoder of a struct, which is strict.
 
-    Args:
-        validate: Makes the chunk of an object.
-        data: The JSON text or the object.
+    Not to be asked for texts that are ``is_deep``. Raises ``msgspec.MsgspecError`` or ``ValueError``.
+    """
+    decode: Callable[[str | bytes], S] = _decoder_of(struct)
+    return decode
 
-    Returns:
-        The chunk.
+
+@cache
+def _decoder_of(struct: type[WireStruct]) -> Any:
+    return msgspec.json.Decoder(struct, dec_hook=_of_other_types).decode
+
+
+def read(struct: type[S], text: str | bytes) -> S:
+    """Read a JSON text.
 
     Raises:
-        ValueError: It is no JSON, or no chunk.
+        LimitExceededError: It is nested too deep.
+        ValueError: It is no JSON, or no such object.
     """
-    raw = loads_slowly(data) if isinstance(data, str | bytes) else data
-    if not is_object(raw):
-        raise ValueError("not a JSON object")
-    chunk = _chunk(raw)
-    for _ in range(_MAX_ROUNDS):
+    if not is_deep(text):
         try:
-            return validate(chunk)
-        except ValidationError as error:
-            if not _set_metadata_aside(chunk, error):
-                raise
-    raise ValueError(f"more than {_MAX_ROUNDS} things had to be put right")
+            chunk = decoder_of(struct)(text)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            pass  # it is looked at again
+        else:
+            return chunk
+    return read_json(struct, loads(text))
+
+
+def read_object(struct: type[S], raw: object) -> S:
+    """Read an object, which is left as it is.
+
+    Raises:
+        ValueError: It is no such object.
+    """
+    return read_json(struct, _copied(raw))
+
+
+def read_json(struct: type[S], raw: Any) -> S:
+    """Read what was made of a JSON text, and is used up by this.
+
+    Raises:
+        ValueError: It is no such object.
+    """
+    if not isinstance(raw, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - the text is wrong, no caller
+    fields = cast("dict[str, Any]", raw)
+    _take_apart(_plan_of(struct), fields)
+    try:
+        return msgspec.convert(fields, struct, dec_hook=_of_other_types)
+    except msgspec.ValidationError:
+        log = _Log()
+        right = _READERS[next(kind for kind in struct.__mro__ if kind in _READERS)](struct, fields, log)
+        if log.repairs and isinstance(right, StreamChunk):
+            put_slots(right, Slots(repairs=tuple(log.repairs)))
+        return cast("S", right)
+
+
+def _copied(value: object) -> Any:
+    if is_object(value):
+        return {name: _copied(each) for name, each in value.items()}
+    return [_copied(each) for each in cast("list[object]", value)] if isinstance(value, list | tuple) else value
 
 
 def set_aside(name: str) -> str:
@@ -80,97 +138,257 @@ def is_set_aside(name: str) -> bool:
     return name.endswith(_SET_ASIDE)
 
 
-def _chunk(raw: Mapping[str, Any]) -> dict[str, Any]:
-    chunk = dict(raw)
-    chunk["choices"] = _list_of(chunk.get("choices"), _choice, _OF_A_CHOICE)
-    if is_object(chunk.get("usage")):
-        chunk["usage"] = dict(chunk["usage"])
-    return chunk
+def _of_other_types(kind: type, value: Any) -> Any:
+    """What msgspec asks for types that it does not know."""
+    if kind is Usage:
+        return value if isinstance(value, Usage) else Usage.model_validate(value)
+    if type(value) is kind:
+        return value  # of ours: no JSON is one
+    raise ValueError("not part of the JSON")
 
 
-def _choice(raw: Mapping[str, Any]) -> dict[str, Any]:
-    choice = dict(raw)
-    if choice.get("index", 0) is None:
-        del choice["index"]
-    delta = choice.get("delta")
-    if is_object(delta):
-        choice["delta"] = _delta(delta)
-    elif not delta:
+# Fields that nobody declared.
+
+
+class _Plan:
+    """How an object is taken apart.
+
+    Attributes:
+        names: The fields that its struct declares.
+        objects: Of which fields the value is an object, and how that is taken apart.
+        lists: Of which fields it is a list of objects, and how these are.
+        last: The names of the fields of the last object, and those that are not declared. Objects of one stream mostly
+            have the same.
+    """
+
+    __slots__ = ("last", "lists", "names", "objects")
+
+    def __init__(self, struct: type[WireStruct]) -> None:
+        names = zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True)
+        nested = [(name, _plan_of(kind)) for name, kind in struct.nested.items()]
+        self.names = frozenset(name for name, written_as in names if name == written_as)
+        self.objects = tuple(each for each in nested if each[0] not in _LISTS)
+        self.lists = tuple(each for each in nested if each[0] in _LISTS)
+        self.last: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
+    def undeclared(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names that are not declared."""
+        names = tuple(fields)
+        # Read and set at once, for several threads may do so.
+        before, undeclared = self.last
+        if names != before:
+            undeclared = tuple([name for name in names if name not in self.names])
+            self.last = names, undeclared
+        return undeclared
+
+
+@cache
+def _plan_of(struct: type[WireStruct]) -> _Plan:
+    return _Plan(struct)
+
+
+def _take_apart(plan: _Plan, fields: dict[str, Any]) -> None:
+    """Move what is not declared to an object of its own, and so in the objects within."""
+    undeclared = plan.undeclared(fields)
+    if undeclared and (extra := _taken_out(fields, undeclared)):
+        fields[HIDDEN_EXTRA] = extra
+    for name, inner in plan.objects:
+        value = fields.get(name)
+        if type(value) is dict:
+            _take_apart(inner, cast("dict[str, Any]", value))
+    for name, inner in plan.lists:
+        value = fields.get(name)
+        for each in value if is_list(value) else ():
+            if type(each) is dict:
+                _take_apart(inner, cast("dict[str, Any]", each))
+
+
+def _taken_out(fields: dict[str, Any], names: Sequence[str]) -> Extra:
+    """What has these names, but for what is null, taken out of an object."""
+    extra = Extra()
+    put = super(Extra, extra).__setitem__
+    for name in names:
+        value = fields.pop(name)
+        if value is not None:
+            put(name, value)
+    return extra
+
+
+# Types that are not those declared.
+
+
+class _Log:
+    """What was put right. Which event of its stream it was, the dialect knows."""
+
+    def __init__(self) -> None:
+        self.repairs: list[Repair] = []
+
+    def add(self, kind: str, before: object, after: object) -> None:
+        if len(self.repairs) < MAX_REPAIRS:
+            self.repairs.append(Repair(kind, 0, before, after))
+
+
+@cache
+def _checks_of(struct: type[WireStruct]) -> dict[str, Callable[[Any], Any]]:
+    """What reads the values of a struct's fields, as leniently as pydantic: a number for a string, digits for one."""
+    lenient, strict = ConfigDict(coerce_numbers_to_str=True), ConfigDict(strict=True)
+    return {
+        field.name: TypeAdapter(field.type, config=strict if field.name in struct.loose else lenient).validate_python
+        for field in msgspec.structs.fields(struct)
+        if field.name in _plan_of(struct).names and field.name not in {*struct.nested, "usage"}
+    }
+
+
+def _typed(struct: type[S], fields: Mapping[str, Any], log: _Log) -> S:
+    """The struct of fields of whatever type; those that hold structs are right already."""
+    checks = _checks_of(struct)
+    names = _plan_of(struct).names
+    own: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in fields.items():
+        if value is None:
+            continue
+        if name not in names:
+            extra.update(value if type(value) is Extra else {name: value})
+            continue
+        if name in struct.loose and is_list(value):
+            value = tuple(value)  # noqa: PLW2901 - as JSON gives a list
+        try:
+            own[name] = checks[name](value) if name in checks else value
+        except ValidationError:
+            if name not in struct.loose:
+                _set_aside(extra, name, value, log)
+            else:
+                extra[name] = fields[name]
+        else:
+            if type(own[name]) is not type(value):
+                log.add("type-converted", value, own[name])
+    made: S = make(struct, **own, extra=Extra(extra) if extra else None)
+    return made
+
+
+def _set_aside(extra: dict[str, Any], name: str, value: Any, log: _Log) -> None:
+    if name not in _METADATA:
+        raise ValueError(f"{name} is none")
+    extra[set_aside(name)] = value
+    log.add("set-aside", {name: value}, None)
+
+
+def _chunk(struct: type[StreamChunk], raw: Mapping[str, Any], log: _Log) -> StreamChunk:
+    fields = dict(raw)
+    fields["choices"] = _list_of(fields.get("choices"), StreamChoice, log) if "choices" in fields else ()
+    usage = fields.get("usage")
+    if is_object(usage):
+        fields["usage"] = _usage(usage, log)
+    elif usage is not None and not isinstance(usage, Usage):
+        _set_aside(fields, "usage", fields.pop("usage"), log)
+    return _typed(struct, fields, log)
+
+
+def _usage(raw: Mapping[str, Any], log: _Log) -> Usage:
+    fields = dict(raw)
+    try:
+        return Usage.model_validate(fields)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_context=False, include_input=False):
+            name = str(problem["loc"][0])
+            value = fields.pop(name)
+            fields[set_aside(name)] = value
+            log.add("set-aside", {name: value}, None)
+        return Usage.model_validate(fields)
+
+
+def _choice(struct: type[StreamChoice], raw: Mapping[str, Any], log: _Log) -> StreamChoice:
+    fields = dict(raw)
+    delta = fields.pop("delta", None)
+    if isinstance(delta, Delta):
+        fields["delta"] = delta
+    elif is_object(delta):
+        fields["delta"] = _delta(Delta, delta, log)
+    elif delta:
+        raise ValueError("a delta is no object")
+    elif delta is not None:
         # Some servers write an empty object as [], since their language has but one type for both.
-        choice.pop("delta", None)
-    _put_reason_right(choice)
-    return choice
-
-
-def _put_reason_right(choice: dict[str, Any]) -> None:
-    """A number for the reason of the end: none if it is 0 or false, else its digits."""
-    reason = choice.get("finish_reason")
+        log.add("type-converted", delta, {})
+    reason = fields.get("finish_reason")
     if isinstance(reason, int | float) and not reason:
-        choice[set_aside("finish_reason")] = choice.pop("finish_reason")
-    elif isinstance(reason, int | float) and reason is not True:
-        choice["finish_reason"] = str(reason)
+        # No end: 0 or false.
+        fields[set_aside("finish_reason")] = fields.pop("finish_reason")
+        log.add("set-aside", {"finish_reason": reason}, None)
+    return _typed(struct, fields, log)
 
 
-def _delta(raw: Mapping[str, Any]) -> dict[str, Any]:
-    delta = dict(raw)
-    content = delta.get("content")
+def _delta(struct: type[Delta], raw: Mapping[str, Any], log: _Log) -> Delta:
+    fields = dict(raw)
+    content = fields.get("content")
     if is_list(content) or is_object(content):
         parts = content if is_list(content) else [content]
-        delta["content"] = "".join(_texts(parts)) if parts else None
-        delta["content_parts"] = parts
+        fields["content"] = "".join(_texts(parts)) if parts else None
+        fields["content_parts"] = parts
+        log.add("parts-joined", content, fields["content"])
     elif content is False:
-        delta[set_aside("content")] = delta.pop("content")
-    if "tool_calls" in delta:
-        delta["tool_calls"] = _list_of(delta["tool_calls"], _tool_call, _OF_A_CALL)
+        fields[set_aside("content")] = fields.pop("content")
+        log.add("set-aside", {"content": False}, None)
+    if "tool_calls" in fields:
+        fields["tool_calls"] = _list_of(fields["tool_calls"], ToolCallDelta, log) or None
     for name in ("reasoning_content", "reasoning"):
-        if is_list(value := delta.get(name)) or is_object(value):
-            delta[set_aside(name)] = value
-            delta[name] = "".join(texts_of(value)) or None
-    _put_function_right(delta, "function_call")
-    return delta
+        if is_list(value := fields.get(name)) or is_object(value):
+            fields[set_aside(name)] = value
+            fields[name] = "".join(texts_of(value)) or None
+            log.add("parts-joined", value, fields[name])
+    fields["function_call"] = _function_in(fields, "function_call", log)
+    return _typed(struct, fields, log)
 
 
-def _tool_call(raw: Mapping[str, Any]) -> dict[str, Any]:
-    call = dict(raw)
-    _put_function_right(call, "function")
-    return call
+def _tool_call(struct: type[ToolCallDelta], raw: Mapping[str, Any], log: _Log) -> ToolCallDelta:
+    return _typed(struct, {**raw, "function": _function_in(raw, "function", log)}, log)
 
 
-def _put_function_right(owner: dict[str, Any], name: str) -> None:
+def _function_in(owner: Mapping[str, Any], name: str, log: _Log) -> FunctionCallDelta | None:
     function = owner.get(name)
+    if function is None or isinstance(function, FunctionCallDelta):
+        return function
     if is_object(function):
-        owner[name] = _function(function)
-    elif not function and function is not None:
-        del owner[name]
+        return _function(FunctionCallDelta, function, log)
+    if function:
+        raise ValueError(f"a {name} is no object")
+    log.add("type-converted", function, None)
+    return None
 
 
-def _function(raw: Mapping[str, Any]) -> dict[str, Any]:
-    function = dict(raw)
-    arguments = function.get("arguments")
-    if isinstance(arguments, list | bool):
-        function[set_aside("arguments")] = cast("object", arguments)
-        function["arguments"] = to_json(arguments).decode()
-    return function
+def _function(struct: type[FunctionCallDelta], raw: Mapping[str, Any], log: _Log) -> FunctionCallDelta:
+    fields = dict(raw)
+    arguments = fields.get("arguments")
+    if is_list(arguments) or isinstance(arguments, bool):
+        fields[set_aside("arguments")] = arguments
+        fields["arguments"] = to_json(arguments).decode()
+        log.add("type-converted", arguments, fields["arguments"])
+    return _typed(struct, fields, log)
 
 
-def _list_of(
-    value: Any, mapper: Callable[[Mapping[str, Any]], dict[str, Any]], fields: frozenset[str]
-) -> list[dict[str, Any]]:
+def _list_of(value: Any, struct: type[S], log: _Log) -> tuple[S, ...]:
     """A list of objects: nothing is none of them, and a single one, known by its fields, is one."""
     if not value:
-        return []
-    elements = value if is_list(value) else [value] if is_object(value) and not fields.isdisjoint(value) else None
-    if elements is None:
-        raise ValueError("not a list of objects")
+        if not is_list(value):
+            log.add("type-converted", value, [])
+        return ()
+    elements: list[Any] = value if is_list(value) else [value]
+    if elements is not value:
+        if not is_object(value) or _TELLING[struct].isdisjoint(value):
+            raise ValueError("not a list of objects")
+        log.add("type-converted", value, elements)
     if len(elements) > MAX_ELEMENTS:
         raise ValueError(f"a list of more than {MAX_ELEMENTS} elements")
-    return [_mapped(each, mapper) for each in elements if each is not None]
+    return tuple([_element(each, struct, log) for each in elements if each is not None])
 
 
-def _mapped(element: Any, mapper: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    if not is_object(element):
+def _element(value: Any, struct: type[S], log: _Log) -> S:
+    if isinstance(value, struct):
+        return value
+    if not is_object(value):
         raise ValueError("an element of a list of objects is none")
-    return mapper(element)
+    element: S = _READERS[struct](struct, value, log)
+    return element
 
 
 def _texts(parts: list[Any]) -> Iterator[str]:
@@ -182,24 +400,10 @@ def _texts(parts: list[Any]) -> Iterator[str]:
             yield part["text"]
 
 
-def _set_metadata_aside(chunk: dict[str, Any], error: ValidationError) -> bool:
-    """Set aside what was refused; returns whether anything was."""
-    found = False
-    for problem in error.errors(include_url=False, include_context=False, include_input=False):
-        owner, name = _find(chunk, problem["loc"])
-        if name in _METADATA and name in owner:
-            owner[set_aside(name)] = owner.pop(name)
-            found = True
-    return found
-
-
-def _find(chunk: dict[str, Any], location: tuple[int | str, ...]) -> tuple[dict[str, Any], str]:
-    """The innermost object on the way to an error, and the name in it; a location goes on into union members."""
-    owner, name, node = chunk, "", cast("Any", chunk)
-    for step in location:
-        if isinstance(node, dict) and step in node:
-            owner, name = cast("dict[str, Any]", node), str(step)
-        elif not (isinstance(node, list) and isinstance(step, int)):
-            break
-        node = cast("Any", node[step])
-    return owner, name
+_READERS: dict[type[WireStruct], Callable[[Any, Mapping[str, Any], _Log], Any]] = {
+    StreamChunk: _chunk,
+    StreamChoice: _choice,
+    Delta: _delta,
+    ToolCallDelta: _tool_call,
+    FunctionCallDelta: _function,
+}

@@ -8,7 +8,7 @@ a text counts: ``reasoning_content``, ``reasoning``, ``reasoning_text``, ``think
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from rxllm.models._json import is_list, is_object
 
@@ -20,18 +20,23 @@ JOINED = "reasoning_joined"
 _THINKING = frozenset({"thinking", "reasoning"})
 
 
-def find_reasoning(content: str | None, reasoning: str | None, extra: Mapping[str, Any] | None) -> tuple[str, str]:
+def find_reasoning(
+    content: str | None, reasoning: str | None, extra: Mapping[str, Any] | None, details: object = None
+) -> tuple[str, str]:
     """Find the reasoning in a delta or message.
 
     Args:
         content: Its ``reasoning_content``.
         reasoning: Its ``reasoning``.
         extra: Its other fields.
+        details: Its ``reasoning_details``, if they are none of the other fields.
 
     Returns:
         The name of the field and the text; both are empty if there is none.
     """
     if not extra:
+        if details and not (content or reasoning):
+            return "reasoning_details", "".join(texts_of(details))
         return ("reasoning_content", content) if content else ("reasoning", reasoning) if reasoning else ("", "")
     candidates: Iterator[tuple[str, Any]] = iter(
         (
@@ -41,7 +46,7 @@ def find_reasoning(content: str | None, reasoning: str | None, extra: Mapping[st
             ("reasoning_text", extra.get("reasoning_text")),
             ("thinking", extra.get("thinking")),
             ("content_parts", "".join(_thoughts(extra.get("content_parts")))),
-            ("reasoning_details", "".join(texts_of(extra.get("reasoning_details")))),
+            ("reasoning_details", "".join(texts_of(details or extra.get("reasoning_details")))),
         )
     )
     return next(((name, text) for name, text in candidates if text and isinstance(text, str)), ("", ""))
@@ -51,8 +56,8 @@ def texts_of(value: Any) -> Iterator[str]:
     """The texts in reasoning that is no string: a list of parts, or a part, of whatever type."""
     if isinstance(value, str):
         yield value
-    elif is_list(value):
-        for part in value:
+    elif isinstance(value, list | tuple):
+        for part in cast("list[Any]", value):
             yield from texts_of(part)
     elif is_object(value):
         inner = (value.get(name) for name in ("thinking", "reasoning", "text", "summary"))

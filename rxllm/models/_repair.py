@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["Repair"]
+__all__ = ["MAX_REPAIRS", "Repair"]
+
+MAX_REPAIRS = 1000
+"""How many are kept of one stream."""
 
 
 class Repair(NamedTuple):
@@ -31,9 +34,15 @@ class Repair(NamedTuple):
     ``finish-reason-replaced``  the reason for the end changed; the last counts
     ``comment-as-data``         a comment of the event stream came as data; it is ignored (dialect)
     ``field-name-in-data``      data began with ``data:`` once more (dialect)
+    ``type-converted``          a value of another type was read as what it stands for (dialect)
+    ``parts-joined``            a text came in parts; they are kept beside it (dialect)
+    ``set-aside``               a value that cannot be right is kept as ``<name>_original`` (dialect)
+    ``message-as-delta``        a whole message came in the place of a delta (dialect)
     ==========================  ==================================================================================
 
-    Those of the dialect go to ``on_repair`` of ``rxllm.dialects.OpenAIChat``; there they count events, not chunks.
+    Those of the dialect are on the chunk, too (``StreamChunk.repairs``), and go to ``on_repair`` of
+    ``rxllm.dialects.OpenAIChat``. They are about the form of what was sent, not about its meaning: ``strict=True``
+    lets them pass. Their ``position`` counts events, not chunks.
 
     Attributes:
         kind: What was wrong, one of a fixed set of words.

@@ -42,6 +42,8 @@ def accumulate(
     Raises:
         ToolCallError: As ``on_error``: a fragment of a tool call fits nowhere.
         RepairError: As ``on_error``: ``strict``, and something had to be put right.
+        MixedAnswersError: As ``on_error``: the chunks of a second answer came, as behind ``concat``; ``partials`` has
+            what there is of both.
         LimitExceededError: As ``on_error``: more calls or choices than the limits of ``StreamAccumulator`` admit.
 
     Example:
@@ -70,24 +72,18 @@ def accumulate(
 class _Fold(Receiver[StreamChunk]):
     def __init__(self, accumulator: StreamAccumulator, observer: abc.ObserverBase[ChatCompletion]) -> None:
         self._accumulator = accumulator
-        self._process = accumulator.process_chunk
+        self._process = accumulator.process_chunks
         self._observer = observer
         self._empty = True
 
     def on_next(self, value: StreamChunk) -> None:
-        self._empty = False
-        try:
-            self._process(value)
-        except Exception as error:
-            self.on_error(error)
+        self.on_batch((value,))
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         self._empty = False
-        process = self._process
         rest = iter(items)
         try:
-            for chunk in rest:
-                process(chunk)
+            self._process(rest)
         except Exception as error:
             self.on_error(error)
         return len(items) - length_hint(rest)

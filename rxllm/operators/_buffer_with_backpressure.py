@@ -100,6 +100,7 @@ class _Buffer(Receiver[T]):
     def on_next(self, value: T) -> None:
         if self._ended:
             return
+        self._outlet.adopt()
         if not self._backlog.items and self._outlet.open:
             self._outlet.emit(value)
             if self._backlog.items or self._ended:  # from within the emission
@@ -112,6 +113,7 @@ class _Buffer(Receiver[T]):
 
     def on_batch(self, items: Sequence[T]) -> int:
         taken = 0
+        self._outlet.adopt()
         if not (self._ended or self._backlog.items) and self._outlet.open:
             taken = self._outlet.emit_batch(items)
             if self._backlog.items or self._ended:  # from within the emission

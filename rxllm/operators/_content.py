@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from reactivex import Observable, abc
 
+from rxllm.exceptions import RestartError
 from rxllm.models import StreamChunk
-from rxllm.models._unread import text_of, unread_parts
+from rxllm.models._chunk import Slots, text_of
 from rxllm.operators._stage import Receiver, Stage, batching, each
 from rxllm.typing import OperatorFunction
 
@@ -26,10 +27,14 @@ def content() -> OperatorFunction[StreamChunk, str]:
         a=text_chunk("Hel") b=text_chunk("lo") c=text_chunk("other", choice=1) d=finish_chunk("stop")
         x="Hel" y="lo"
 
-    Chunks without text, and those of other choices, give nothing. Emits at once; errors pass through.
+    Chunks without text, and those of other choices, give nothing. Emits at once; errors pass through. Text that was
+    emitted cannot be taken back: if the answer begins anew behind it, that is an error.
 
     Returns:
         An operator from ``StreamChunk`` to ``str``; no item is empty.
+
+    Raises:
+        RestartError: As ``on_error``: the answer begins anew, and some of its text was emitted.
 
     Example:
         >>> import reactivex, rxllm
@@ -55,25 +60,37 @@ def content() -> OperatorFunction[StreamChunk, str]:
 
 
 class _Contents(Receiver[StreamChunk]):
-    """One subscription. A chunk that nobody has read stays so: it takes 0.2 µs then, and 4.1 if it is read."""
+    """One subscription."""
 
     def __init__(self, observer: abc.ObserverBase[str]) -> None:
         self._on_next = observer.on_next
         self._observer = batching(observer)
+        self._slots: Slots | None = None
+        self._has_emitted = False
 
     def on_next(self, value: StreamChunk) -> None:
         text = text_of(value)
-        if text:
+        if value.slots is not self._slots and self._is_restarted(value):
+            self.on_error(RestartError("content"))
+        elif text:
+            self._has_emitted = True
             self._on_next(text)
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         texts: list[str] = []
-        for known in unread_parts(items):
-            if known is None or not known.shape.is_plain or known.shape.choice != 0 or not known.text:
+        for chunk in items:
+            text = text_of(chunk)
+            if not text or chunk.slots is not self._slots:
                 # Not as many texts as chunks.
                 return each(self.on_next, items, lambda: self._left)
-            texts.append(known.text)
+            texts.append(text)
+        self._has_emitted = True
         return self._observer.on_batch(texts)
+
+    def _is_restarted(self, chunk: StreamChunk) -> bool:
+        """Whether the answer begins anew behind text that was emitted."""
+        self._slots = None if chunk.restarts else chunk.slots
+        return self._has_emitted and chunk.restarts
 
     def on_error(self, error: Exception) -> None:
         self._observer.on_error(error)

@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from rxllm.models import StreamChunk
-from rxllm.models._unread import UnreadChunk, text_of
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
 
@@ -30,6 +29,8 @@ __all__ = ["ConsoleSink", "printable"]
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _NEEDED = frozenset("\n\t\u200c\u200d\u00ad")
 _SYMBOLS_OF_CONTROLS = 0x2400
+# What a terminal shows cannot be taken back: what counts is what follows this.
+_ANEW = "\n[the answer begins anew]\n"
 # How long a display whose stream was left may take for its last words.
 _PATIENCE_SECONDS = 0.5
 
@@ -58,11 +59,8 @@ def _visible(character: str) -> str:
 
 def _shown(item: StreamChunk | ServerSentEvent | str) -> str:
     """What there is to read in an item: the text deltas of choice 0, the data of an event, a string."""
-    if type(item) is str:
-        return item
-    # To ask of what class an item is reads it, but for this.
-    if type(item) is UnreadChunk or isinstance(item, StreamChunk):
-        return text_of(item)
+    if isinstance(item, StreamChunk):
+        return f"{_ANEW}{item.text}" if item.restarts else item.text
     return item.data if isinstance(item, ServerSentEvent) else item
 
 

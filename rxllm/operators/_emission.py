@@ -177,6 +177,11 @@ class Outlet(Generic[T]):
         self.emitting = False
         self._withdraw: Callable[[], None] | None = None
 
+    def adopt(self) -> None:
+        """Tell consumers of the request whose answer the producer above is delivering."""
+        if self.flow.stream is None and (above := FlowControl.current()) is not None:
+            self.flow.stream = above.stream
+
     @property
     def open(self) -> bool:
         """Whether an item would be taken now. If not, ``refill`` is called when it would."""

@@ -123,6 +123,7 @@ class _Work(Generic[A, B]):
         self._error: Exception | None = None
 
     def on_next(self, item: A) -> None:
+        self._outlet.adopt()
         if self._ended:
             return
         excess = len(self._calls) + len(self._waiting) + 1 - self._places

@@ -9,7 +9,8 @@ from reactivex import Observable, abc
 
 from rxllm.dialects import Dialect, StreamDecoder, WireItem, get_dialect
 from rxllm.flow import FlowControl
-from rxllm.models import StreamChunk
+from rxllm.models import StreamChunk, StreamInfo
+from rxllm.models._chunk import Slots, put_slots
 from rxllm.operators._emission import FanOut
 from rxllm.operators._stage import Receiver, Stage
 from rxllm.typing import OperatorFunction
@@ -32,7 +33,8 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         x=text_chunk("Hel") y=text_chunk("lo") z=finish_chunk("stop")
 
     Completes as soon as the dialect says that nothing follows (``[DONE]``), or with the source if every choice
-    has its ``finish_reason``. Events that are no chunks, such as mangled comments, are skipped.
+    has its ``finish_reason``. Events that are no chunks, such as mangled comments, are skipped. The first chunk
+    ``begins`` the answer, and all have what is known of the request as ``stream``.
 
     Args:
         dialect: The name of a dialect, or a dialect with options: see ``rxllm.dialects``.
@@ -63,7 +65,7 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         def subscribe(
             observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            return _Parser(chosen.decoder(), FanOut(observer)).follow(source, scheduler)
+            return _Parser(chosen, FanOut(observer)).follow(source, scheduler)
 
         return Stage(subscribe)
 
@@ -71,12 +73,17 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
 
 
 class _Parser(Receiver[WireItem]):
-    def __init__(self, decoder: StreamDecoder, chunks: FanOut[StreamChunk]) -> None:
+    def __init__(self, dialect: Dialect, chunks: FanOut[StreamChunk]) -> None:
         self._chunks = chunks
-        self._decoder = decoder
+        self._decoder = dialect.decoder()
+        self._mark = Marks(dialect.name).mark
         # What a batch ended with, while that waits behind a pause.
         self._ended = False
         self._error: Exception | None = None
+
+    @property
+    def takes_texts(self) -> bool:
+        return True
 
     def on_next(self, value: WireItem) -> None:
         if self._ended:
@@ -84,7 +91,7 @@ class _Parser(Receiver[WireItem]):
             return
         chunks, error = decode_all(self._decoder, value)
         if chunks:
-            self._chunks.emit(chunks)
+            self._chunks.emit(self._mark(chunks))
         if self._decoder.done or error is not None:
             self._chunks.end(error)
 
@@ -95,14 +102,16 @@ class _Parser(Receiver[WireItem]):
         chunks: list[StreamChunk] = []
         rest = iter(items)
         try:
+            decoder = self._decoder
+            decode = decoder.decode
             for event in rest:
-                chunks.extend(self._decoder.decode(event))
-                if self._decoder.done:
+                chunks += decode(event)
+                if decoder.done:
                     break
         except Exception as failure:
             self._error = failure
         if chunks:
-            self._chunks.emit(chunks)
+            self._chunks.emit(self._mark(chunks))
         if not self._decoder.done and self._error is None:
             return len(items)
         self._ended = True
@@ -131,6 +140,48 @@ class _Parser(Receiver[WireItem]):
     def dispose(self) -> None:
         super().dispose()
         self._chunks.dispose()
+
+
+class Marks:
+    """What is said of the chunks of one answer besides their fields.
+
+    Args:
+        dialect: The name of the dialect.
+    """
+
+    def __init__(self, dialect: str) -> None:
+        self._dialect = dialect
+        # Those of all chunks but a few.
+        self._slots: Slots | None = None
+
+    def mark(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
+        """Mark chunks that nobody else has yet: the first one begins the answer."""
+        slots = self._slots
+        if slots is None:
+            return self._begin(chunks)
+        for chunk in chunks:
+            if chunk.slots is None:
+                put_slots(chunk, slots)
+            else:
+                self._take_over(chunk, chunk.slots)
+        return chunks
+
+    def _begin(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
+        flow = FlowControl.current()
+        stream = StreamInfo() if flow is None or flow.stream is None else flow.stream
+        stream.dialect = self._dialect
+        stream.model = next((chunk.model for chunk in chunks if chunk.model), None)
+        self._slots = Slots(stream)
+        self.mark(chunks)
+        first = chunks[0].slots
+        if first is not None:
+            put_slots(chunks[0], first.with_(begins=True))
+        return chunks
+
+    def _take_over(self, chunk: StreamChunk, own: Slots) -> None:
+        """Keep what the dialect said of a chunk by itself."""
+        if own.stream is None and self._slots is not None:
+            put_slots(chunk, own.with_(stream=self._slots.stream))
 
 
 def decode_all(decoder: StreamDecoder, event: WireItem) -> tuple[Sequence[StreamChunk], Exception | None]:

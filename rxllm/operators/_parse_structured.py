@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 from reactivex import Observable, abc
 
 from rxllm.accumulators import StructuredAccumulator
+from rxllm.accumulators._beginning import Beginning
 from rxllm.flow import FlowControl
 from rxllm.models import StreamChunk
-from rxllm.models._unread import text_of
+from rxllm.models._chunk import text_of
 from rxllm.operators._accumulate import attach_partial
 from rxllm.operators._stage import Receiver, Stage
 from rxllm.typing import OperatorFunction
@@ -38,8 +39,9 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
     or raises ``AttributeError``: ``model_fields_set`` says which are there. The last item has been validated in full. A
     value that breaks the schema fails as soon as it is complete. Fields and models with validators that see the input
     first (``mode="before"``, ``"wrap"``, ``"plain"``) are validated when they are complete as a whole. Time is linear
-    in the answer; lists that are open are copied for each item. Emits at once. On error, the last item is on
-    ``error.partial`` as well, if there was one; on dispose it is forgotten.
+    in the answer; lists that are open are copied for each item. Emits at once. If the answer begins anew, so do the
+    items: each is all there is so far. On error, the last item is on ``error.partial`` as well, if there was one; on
+    dispose it is forgotten.
 
     Args:
         model: The model, a subclass of ``pydantic.BaseModel``.
@@ -53,6 +55,7 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
     Raises:
         StructuredOutputError: As ``on_error``: a value breaks the schema, or there is no JSON.
         DecodeError: As ``on_error``: the answer is no JSON, or ended before the JSON did.
+        MixedAnswersError: As ``on_error``: the chunks of a second answer came.
         LimitExceededError: As ``on_error``: the JSON is nested too deep or too long.
 
     Example:
@@ -71,9 +74,11 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
     """
 
     def parse_structured_(source: Observable[StreamChunk]) -> Observable[M]:
+        def begin() -> StructuredAccumulator[M]:
+            return StructuredAccumulator(model, text_around=text_around)
+
         def subscribe(observer: abc.ObserverBase[M], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            accumulator = StructuredAccumulator(model, text_around=text_around)
-            return _Parsing(accumulator, choice, observer).follow(source, scheduler)
+            return _Parsing(begin, choice, observer).follow(source, scheduler)
 
         return Stage(subscribe)
 
@@ -83,9 +88,12 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
 class _Parsing(Receiver[StreamChunk], Generic[M]):
     """One subscription. Of most chunks nothing comes, so a batch goes on until something does."""
 
-    def __init__(self, accumulator: StructuredAccumulator[M], choice: int, observer: abc.ObserverBase[M]) -> None:
-        self._accumulator = accumulator
-        self._feed = accumulator.feed
+    def __init__(
+        self, begin: Callable[[], StructuredAccumulator[M]], choice: int, observer: abc.ObserverBase[M]
+    ) -> None:
+        self._begin = begin
+        self._accumulator = begin()
+        self._beginning = Beginning()
         self._choice = choice
         self._observer = observer
         self._empty = True
@@ -95,11 +103,13 @@ class _Parsing(Receiver[StreamChunk], Generic[M]):
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         self._empty = False
-        feed, choice = self._feed, self._choice
+        choice = self._choice
         flow = FlowControl.current()
         for count, chunk in enumerate(items, 1):
             try:
-                snapshot = feed(text_of(chunk, choice))
+                if chunk.slots is not self._beginning.slots:
+                    self._take_slots(chunk)
+                snapshot = self._accumulator.feed(text_of(chunk, choice))
             except Exception as error:
                 self.on_error(error)
                 return count
@@ -108,6 +118,10 @@ class _Parsing(Receiver[StreamChunk], Generic[M]):
                 if self._left or (flow is not None and flow.paused):
                     return count
         return len(items)
+
+    def _take_slots(self, chunk: StreamChunk) -> None:
+        if self._beginning.restarts(chunk, lambda: (self._accumulator.latest, None)):
+            self._accumulator = self._begin()
 
     def on_error(self, error: Exception) -> None:
         attach_partial(error, lambda: self._accumulator.latest)

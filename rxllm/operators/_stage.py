@@ -31,7 +31,17 @@ T = TypeVar("T")
 
 
 class BatchObserver(abc.ObserverBase[T]):
-    """An observer that takes batches, too."""
+    """An observer that takes batches, too.
+
+    Attributes:
+        takes_texts: Whether it takes the text of an event for the event, so that none need be made.
+    """
+
+    __slots__ = ()
+
+    @property
+    def takes_texts(self) -> bool:
+        return False
 
     @abstractmethod
     def on_batch(self, items: Sequence[T]) -> int:
@@ -101,6 +111,10 @@ class _Link(BatchObserver[T], abc.DisposableBase):
         self._receiver: BatchObserver[T] = receiver
         self.is_stopped = False
         self.upstream: abc.DisposableBase | None = None
+
+    @property
+    def takes_texts(self) -> bool:
+        return self._receiver.takes_texts
 
     def on_next(self, value: T) -> None:
         if not self.is_stopped:

@@ -9,7 +9,6 @@ from reactivex import Observable, abc
 
 from rxllm.exceptions import BufferOverflowError, StreamInterruptedError
 from rxllm.flow import FlowControl, LoopDisposable
-from rxllm.models._unread import Unread, copy_unread, unread_again, unread_parts
 from rxllm.operators._backlog import Backlog, check_bounds
 from rxllm.operators._sink_writer import SinkWriter
 from rxllm.operators._stage import Receiver, Stage, batching, each
@@ -133,7 +132,7 @@ class _Tee(Receiver[T]):
         flow = FlowControl.current()
         alone = writer.at_once and flow is not None and flow.alone
         try:
-            self._backlog.push(value if alone else copy_unread(value))
+            self._backlog.push(value)
         except BufferOverflowError as error:
             self.leave()
             self.on_error(error)
@@ -164,20 +163,17 @@ class _Tee(Receiver[T]):
 
     def _take(self, batch: Sequence[T]) -> int:
         """Pass on items for which there is room, and let them wait for the sink; returns how many were taken."""
-        # What waits is small: a chunk that was read below is a dozen objects. With those of 2,000 streams waiting, the
-        # garbage collector took a third of all time.
-        parts = None if self.writer.at_once else unread_parts(batch)
         try:
             taken = self._observer.on_batch(batch)
         except BaseException:
-            self._keep(batch, parts)  # all of them had come
+            self._keep(batch)  # all of them had come
             self.writer.write()
             raise
-        self._keep(batch[:taken], parts)
+        self._keep(batch[:taken])
         return taken
 
-    def _keep(self, items: Sequence[T], parts: Sequence[Unread | None] | None) -> None:
-        self._backlog.extend(items if parts is None else unread_again(items, parts[: len(items)]))
+    def _keep(self, items: Sequence[T]) -> None:
+        self._backlog.extend(items)
         if self.writer.ending is not None:
             # The consumer has left: a pause would be one for whoever else is fed from above.
             self._backlog.release()

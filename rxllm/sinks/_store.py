@@ -19,7 +19,7 @@ from typing import Any
 from rxllm.accumulators import StreamAccumulator
 from rxllm.exceptions import RxllmError, ToolCallError
 from rxllm.models import StreamChunk
-from rxllm.stores import EndRecord, ItemRecord, Worker, Writer, encode_error, encode_item
+from rxllm.stores import EndRecord, ItemRecord, SlotsEncoder, Worker, Writer, encode_error, encode_item
 from rxllm.typing import Ending, SinkStream
 
 __all__ = ["StoreSink"]
@@ -101,6 +101,7 @@ class _RecordedStream:
         self._items = 0
         self._failure: Exception | None = None
         self._answer = _Answer()
+        self._slots = SlotsEncoder()
 
     async def write(self, items: Sequence[object], /) -> None:
         """Store a batch in one transaction."""
@@ -139,7 +140,8 @@ class _RecordedStream:
         return asyncio.get_running_loop().time() - self._started
 
     def _records(self, items: Sequence[object], seconds: float) -> list[ItemRecord]:
-        encoded = [encode_item(item) for item in items]
+        slots = self._slots.encode
+        encoded = [(*encode_item(item), slots(item)) for item in items]
         return [ItemRecord(position, seconds, *each) for position, each in enumerate(encoded, self._items)]
 
 

@@ -33,6 +33,7 @@ from rxllm.exceptions import (
     APIStatusError,
     excerpt,
 )
+from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "answer_of",
     "environment_proxy",
     "fail_when_closed",
+    "info_of",
     "open_response",
     "open_session",
     "parse_url",
@@ -258,6 +260,29 @@ async def _error_body(response: aiohttp.ClientResponse) -> str:
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     return next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
+
+
+def info_of(url: URL, headers: Mapping[str, str], requested_at: float, secrets: Secrets) -> StreamInfo:
+    """What is known of a stream by the head of its answer.
+
+    Args:
+        url: Where the answer came from.
+        headers: Its headers.
+        requested_at: When the request was sent, in seconds of Unix time.
+        secrets: What some servers echo.
+    """
+    limits = {name.lower(): secrets.scrub(value) for name, value in headers.items() if _tells_of_limits(name.lower())}
+    identifier = request_id(headers)
+    return StreamInfo(
+        host=url.host if url.is_default_port() else f"{url.host}:{url.port}",
+        request_id=None if identifier is None else secrets.scrub(identifier),
+        rate_limits=limits,
+        requested_at=requested_at,
+    )
+
+
+def _tells_of_limits(name: str) -> bool:
+    return "ratelimit" in name or "rate-limit" in name or name.startswith("retry-after")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

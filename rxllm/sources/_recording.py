@@ -17,15 +17,17 @@ from rxllm.stores import (
     ItemRecord,
     Reader,
     RecordingInfo,
+    SlotsDecoder,
     Worker,
     decode_error,
     decode_item,
     open_reader,
 )
 
-__all__ = ["Pace", "Timing", "from_recording", "list_recordings"]
+__all__ = ["Attempts", "Pace", "Timing", "from_recording", "list_recordings"]
 
 Timing: TypeAlias = Literal["none", "recorded"]
+Attempts: TypeAlias = Literal["last", "all"]
 
 
 def list_recordings(path: str | os.PathLike[str]) -> list[RecordingInfo]:
@@ -55,6 +57,7 @@ def from_recording(
     stream: str | None = None,
     timing: Timing = "none",
     speed: float = 1.0,
+    attempts: Attempts = "last",
     scheduler: abc.SchedulerBase | None = None,
 ) -> Observable[Any]:
     """Play a recorded stream again: the same items, and the same ending.
@@ -70,6 +73,8 @@ def from_recording(
         timing: ``"none"`` for full speed, ``"recorded"`` to deliver each item as long after the subscription as it was
             written after the beginning. What a pause has delayed comes at once, as it would from a server.
         speed: How many times faster than recorded.
+        attempts: Of an answer that began anew (``StreamChunk.restarts``), ``"last"`` plays what counts, from there on;
+            ``"all"`` plays what was given up before, too.
         scheduler: Whose time it is; by default that of the subscription, else of the running loop.
 
     Returns:
@@ -80,7 +85,7 @@ def from_recording(
             items are missing, or the stream failed with an error that is none of this library's.
         StreamInterruptedError: The recorded stream was cut.
         RxllmError: What the recorded stream failed with.
-        ValueError: At once: ``timing`` is none of those, or ``speed`` is not positive.
+        ValueError: At once: ``timing`` or ``attempts`` is none of those, or ``speed`` is not positive.
 
     Example:
         >>> import pathlib, reactivex, rxllm, tempfile
@@ -94,13 +99,15 @@ def from_recording(
     """
     if timing not in {"none", "recorded"}:
         raise ValueError(f"timing must be 'none' or 'recorded', not {timing!r}")
+    if attempts not in {"last", "all"}:
+        raise ValueError(f"attempts must be 'last' or 'all', not {attempts!r}")
     if not speed > 0:
         raise ValueError(f"speed must be positive, not {speed}")
 
     def subscribe(observer: abc.ObserverBase[Any], scheduler_: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         async def produce(emitter: Emitter[Any]) -> None:
             pace = Pace(clock_of(scheduler, scheduler_), speed) if timing == "recorded" else None
-            await _play(path, stream, pace, emitter)
+            await _Player(path, pace, emitter, all_attempts=attempts == "all").play(stream)
 
         return task_source(produce).subscribe(observer, scheduler=scheduler_)
 
@@ -114,6 +121,10 @@ class Pace:
         self._clock = clock
         self._speed = speed
         self._started = clock.now()
+
+    def skip(self, seconds: float) -> None:
+        """Leave out so many recorded seconds."""
+        self._started -= seconds / self._speed
 
     async def wait(self, seconds: float) -> None:
         """Wait until so many recorded seconds have passed since the beginning."""
@@ -134,25 +145,83 @@ class Pace:
             timer.dispose()
 
 
-async def _play(path: str | os.PathLike[str], stream: str | None, pace: Pace | None, emitter: Emitter[Any]) -> None:
-    worker = Worker()
-    # What the thread has opened is found here also when the wait for it was cancelled.
-    opened: list[Reader] = []
+class _Player:
+    """Plays one stream once."""
 
-    def open_stream() -> Iterator[Sequence[ItemRecord] | EndRecord]:
-        opened.append(open_reader(path))
-        return opened[0].read(_find(path, opened[0].recordings(), stream))
+    def __init__(
+        self, path: str | os.PathLike[str], pace: Pace | None, emitter: Emitter[Any], *, all_attempts: bool
+    ) -> None:
+        self._path = path
+        self._pace = pace
+        self._emitter = emitter
+        self._all_attempts = all_attempts
+        self._worker = Worker()
+        # What the thread has opened is found here also when the wait for it was cancelled.
+        self._opened: list[Reader] = []
+        self._slots = SlotsDecoder()
+        # The position of the next item.
+        self._position = 0
 
-    def close() -> None:
-        for reader in opened:
+    async def play(self, stream: str | None) -> None:
+        """Emit the items, and end as the recorded stream did."""
+        try:
+            records = await self._worker.run(self._open, stream)
+            end = await self._emit_items(records)
+        finally:
+            await self._worker.stop(self._close)
+        await _finish(end, self._pace, self._emitter)
+
+    def _open(self, stream: str | None) -> Iterator[Sequence[ItemRecord] | EndRecord]:
+        reader = open_reader(self._path)
+        self._opened.append(reader)
+        name = _find(self._path, reader.recordings(), stream)
+        self._position = 0 if self._all_attempts else reader.began_anew(name)
+        return reader.read(name, self._position)
+
+    def _close(self) -> None:
+        for reader in self._opened:
             reader.close()
 
-    try:
-        records = await worker.run(open_stream)
-        end = await _emit_items(path, worker, records, pace, emitter)
-    finally:
-        await worker.stop(close)
-    await _finish(end, pace, emitter)
+    async def _emit_items(self, records: Iterator[Sequence[ItemRecord] | EndRecord]) -> EndRecord | None:
+        """Emit the items, and return the ending."""
+        is_first = True
+        while True:
+            await self._emitter.ready()
+            batch = await self._worker.run(next, records, None)
+            if batch is None:
+                return None
+            if isinstance(batch, EndRecord):
+                _require_position(self._path, self._position, batch.items)
+                return batch
+            if self._pace is not None and is_first and self._position and batch:
+                self._pace.skip(batch[0].seconds)
+            is_first = False
+            items = await self._worker.run(self._decode, batch)
+            await self._emit(batch, items)
+
+    async def _emit(self, records: Sequence[ItemRecord], items: list[Any]) -> None:
+        if self._pace is None:
+            await self._emitter.emit(items)
+            return
+        for record, item in zip(records, items, strict=True):
+            await self._pace.wait(record.seconds)
+            await self._emitter.emit((item,))
+
+    def _decode(self, records: Sequence[ItemRecord]) -> list[Any]:
+        items: list[Any] = []
+        for record in records:
+            _require_position(self._path, self._position, record.position)
+            self._position += 1
+            items.append(self._decode_one(record))
+        return items
+
+    def _decode_one(self, record: ItemRecord) -> Any:
+        try:
+            item = decode_item(record.kind, record.value)
+            self._slots.restore(item, record.slots)
+        except (TypeError, ValueError) as error:
+            raise RecordingError(f"{self._path}: item {record.position} is no {record.kind}: {error}") from error
+        return item
 
 
 def _find(path: str | os.PathLike[str], recordings: list[RecordingInfo], stream: str | None) -> str:
@@ -163,31 +232,6 @@ def _find(path: str | os.PathLike[str], recordings: list[RecordingInfo], stream:
     if any(info.stream == stream for info in recordings):
         return stream
     raise RecordingError(f"{path}: no stream {stream!r}; the last of {len(recordings)} is {recordings[-1].stream!r}")
-
-
-async def _emit_items(
-    path: str | os.PathLike[str],
-    worker: Worker,
-    records: Iterator[Sequence[ItemRecord] | EndRecord],
-    pace: Pace | None,
-    emitter: Emitter[Any],
-) -> EndRecord | None:
-    """Emit the items, and return the ending."""
-    while True:
-        await emitter.ready()
-        batch = await worker.run(next, records, None)
-        if batch is None:
-            return None
-        if isinstance(batch, EndRecord):
-            _require_position(path, emitter.count, batch.items)
-            return batch
-        items = await worker.run(_decode, path, batch, emitter.count)
-        if pace is None:
-            await emitter.emit(items)
-            continue
-        for record, item in zip(batch, items, strict=True):
-            await pace.wait(record.seconds)
-            await emitter.emit((item,))
 
 
 async def _finish(end: EndRecord | None, pace: Pace | None, emitter: Emitter[Any]) -> None:
@@ -203,21 +247,6 @@ async def _finish(end: EndRecord | None, pace: Pace | None, emitter: Emitter[Any
         raise decode_error(end.error)
     if end.kind != "completed":
         raise StreamInterruptedError(f"the recorded stream was cancelled after {count} items", events=count)
-
-
-def _decode(path: str | os.PathLike[str], records: Sequence[ItemRecord], position: int) -> list[Any]:
-    items: list[Any] = []
-    for expected, record in enumerate(records, position):
-        _require_position(path, expected, record.position)
-        items.append(_decode_one(path, record))
-    return items
-
-
-def _decode_one(path: str | os.PathLike[str], record: ItemRecord) -> Any:
-    try:
-        return decode_item(record.kind, record.value)
-    except (TypeError, ValueError) as error:
-        raise RecordingError(f"{path}: item {record.position} is no {record.kind}: {error}") from error
 
 
 def _require_position(path: str | os.PathLike[str], expected: int, found: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from reactivex import Observable
 
 from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import wake
+from rxllm.models import StreamInfo
 from rxllm.sources._credentials import Headers, Secrets, shown
 from rxllm.sources._http import (
     CONNECT_SECONDS,
@@ -24,6 +26,7 @@ from rxllm.sources._http import (
     Ssl,
     environment_proxy,
     fail_when_closed,
+    info_of,
     open_response,
     parse_url,
     require_event_stream,
@@ -32,7 +35,7 @@ from rxllm.sources._http import (
 )
 from rxllm.sources._task import Emitter, task_source
 from rxllm.sources._wire_recorder import RecordTo, recorded
-from rxllm.wire import ServerSentEvent, SSEDecoder
+from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder
 
 __all__ = ["from_sse"]
 
@@ -135,12 +138,15 @@ class _Request:
         ):
             secrets = Secrets(client.headers, headers, url.query)
             request: dict[str, Any] = {"headers": headers, "secrets": secrets, "body": self.body, **self.options}
+            requested_at = time.time()
             response = await open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
             async with response:
                 with log.reading(response):
                     if self.checks_type:
                         await require_event_stream(response, secrets)
-                    decoder = SSEDecoder(max_event_bytes=self.max_event_bytes)
+                    emitter.flow.stream = info_of(response.url, response.headers, requested_at, secrets)
+                    kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
+                    decoder = kind(max_event_bytes=self.max_event_bytes)
                     start = await _emit_events(response, decoder, emitter, self.end_marker)
                     if self.checks_type and not emitter.count:
                         require_events(response, secrets, start)
@@ -155,6 +161,7 @@ async def _emit_events(
     """Emit until the body ends; the start of the body is returned."""
     fail_when_closed(response)
     content = response.content
+    stream: StreamInfo = emitter.flow.stream
     start = b""
     while True:
         if emitter.flow.paused:
@@ -171,14 +178,19 @@ async def _emit_events(
                 logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
             return start
         start = start or block[:MAX_ERROR_BYTES]
+        stream.received(len(block), time.time())
         events = decoder.feed(block)
-        marker = events[-1:] if events and events[-1].data == end_marker else None
+        marker = events[-1:] if events and _data_of(events[-1]) == end_marker else None
         await emitter.emit(events if marker is None else events[:-1])
         if marker is not None:
             await _await_end_of_body(content)
             await emitter.emit(marker)
         # What waits while this waits is looked at by every garbage collection.
         del block, events
+
+
+def _data_of(event: ServerSentEvent | str) -> str:
+    return event if isinstance(event, str) else event.data
 
 
 async def _await_end_of_body(content: aiohttp.StreamReader) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from rxllm.exceptions import (
     StreamInterruptedError,
     excerpt,
 )
+from rxllm.models import StreamInfo
 from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._http import (
     CONNECT_SECONDS,
@@ -28,6 +30,7 @@ from rxllm.sources._http import (
     Ssl,
     answer_of,
     environment_proxy,
+    info_of,
     parse_url,
     request_id,
     retry_after,
@@ -105,6 +108,7 @@ def from_websocket(
 
     async def produce(emitter: Emitter[str]) -> None:
         target = parse_url(url)
+        requested_at = time.time()
         used_proxy = proxy or (environment_proxy(target) if session is None else None)
         async with (
             use_session(session) as client,
@@ -112,6 +116,7 @@ def from_websocket(
             _guarded(client, target) as guarded,
             await _connect(guarded, target, request_headers, options | {"proxy": used_proxy}) as socket,
         ):
+            emitter.flow.stream = info_of(target, {}, requested_at, Secrets())
             await _send(socket, frames, target)
             await _emit_frames(socket, log.receiving(socket), emitter, target, max_frame_bytes)
 
@@ -179,10 +184,12 @@ async def _emit_frames(
     url: URL,
     max_frame_bytes: int,
 ) -> None:
+    stream: StreamInfo = emitter.flow.stream
     while True:
         await emitter.ready()
         message = await receive()
         if message.type is aiohttp.WSMsgType.TEXT:
+            stream.received(len(message.data.encode(errors="replace")), time.time())
             await emitter.emit((message.data,))
         elif message.type in _ENDS:
             if socket.close_code in _GOOD_CLOSES:

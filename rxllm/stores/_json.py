@@ -9,17 +9,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from msgspec import Raw
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 __all__ = ["dumps", "loads"]
 
 
 def dumps(value: Any) -> bytes:
-    """Write a JSON text without line ends.
+    """Write a JSON text without line ends; one that is written already is left as it is.
 
     Raises:
         TypeError: There is no JSON for the value.
     """
+    if isinstance(value, Raw):
+        return bytes(value)
     try:
         return to_json(value, inf_nan_mode="constants")
     except PydanticSerializationError:

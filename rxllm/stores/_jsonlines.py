@@ -4,7 +4,7 @@ Rules:
 
 1. One line a record. It begins with the identifier of its stream, so that streams written at once are told apart::
 
-       {"stream":"5f0c","record":"begin","version":1,"began":"2025-01-31T12:00:00.000000+00:00"}
+       {"stream":"5f0c","record":"begin","version":2,"began":"2025-01-31T12:00:00.000000+00:00"}
        {"stream":"5f0c","record":"item","position":0,"seconds":0.25,"kind":"text","value":"Hel"}
        {"stream":"5f0c","record":"end","seconds":0.5,"items":1,"ending":"completed","error":null,"completion":null}
 
@@ -29,6 +29,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
+from msgspec import Raw
+
 from rxllm.exceptions import RecordingError, excerpt
 from rxllm.stores._errors import as_recording_errors
 from rxllm.stores._json import dumps, loads
@@ -36,7 +38,9 @@ from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked_
 
 __all__ = ["JSONLinesReader", "JSONLinesWriter"]
 
-VERSION = 1
+VERSION = 2
+# Version 1 had no slots.
+_READABLE = frozenset({1, VERSION})
 
 Fields: TypeAlias = Mapping[str, Any]
 
@@ -104,6 +108,8 @@ class JSONLinesWriter:
                 "position": item.position,
                 "seconds": round(item.seconds, 6),
                 "kind": item.kind,
+                **({} if item.slots is None else {"slots": item.slots}),
+                # The last, for it may be the text of a value.
                 "value": item.value,
             }
             for item in items
@@ -137,7 +143,7 @@ class JSONLinesWriter:
         self._file.close()
 
     def _write(self, *records: Fields) -> None:
-        lines = b"".join(dumps(record) + b"\n" for record in records)
+        lines = b"".join(_line(record) for record in records)
         with as_recording_errors(self._path):
             rest = memoryview(b"\n" + lines if _is_torn(self._file) else lines)
             while rest:
@@ -162,8 +168,13 @@ class JSONLinesReader:
         """All streams, in the order in which they began."""
         return [extent.info for extent in self._extents().values()]
 
-    def read(self, stream: str) -> Iterator[Sequence[ItemRecord] | EndRecord]:
-        """The items of a stream in batches, and its ending, if there is one."""
+    def began_anew(self, stream: str) -> int:
+        """The position of the last item of a stream that restarts it; 0 if there is none."""
+        extent = self._extents().get(stream)
+        return 0 if extent is None else extent.anew
+
+    def read(self, stream: str, start: int = 0) -> Iterator[Sequence[ItemRecord] | EndRecord]:
+        """The items of a stream from a position on in batches, and its ending, if there is one."""
         extent = self._extents().get(stream)
         if extent is None:
             return
@@ -176,7 +187,7 @@ class JSONLinesReader:
                 yield batch
                 yield record
                 return
-            if isinstance(record, RecordingInfo) or not extent.counts(record):
+            if isinstance(record, RecordingInfo) or record.position < start or not extent.counts(record):
                 continue
             batch.append(record)
             size += len(place)
@@ -229,6 +240,7 @@ class _Extent:
     info: RecordingInfo
     start: int
     stop: int
+    anew: int = 0
 
     def counts(self, item: ItemRecord) -> bool:
         """Whether an item was not left by a batch that failed."""
@@ -239,8 +251,10 @@ class _Extent:
         self.stop = stop
         if isinstance(record, EndRecord):
             self.info = replace(self.info, items=record.items, ending=record.kind)
-        else:
-            self.info = replace(self.info, items=record.position + 1)
+            return
+        self.info = replace(self.info, items=record.position + 1)
+        if record.slots is not None and record.slots.get("restarts"):
+            self.anew = record.position
 
 
 def _fields(line: bytes) -> Fields | None:
@@ -252,6 +266,13 @@ def _fields(line: bytes) -> Fields | None:
         return cast("Fields", loads(line))
     except ValueError:
         return None
+
+
+def _line(record: Fields) -> bytes:
+    if not isinstance(record.get("value"), Raw):
+        return dumps(record) + b"\n"
+    head = dumps({name: each for name, each in record.items() if name != "value"})
+    return b'%b,"value":%b}\n' % (head[:-1], dumps(record["value"]))
 
 
 def _record(fields: Fields) -> Record:
@@ -266,7 +287,7 @@ def _record(fields: Fields) -> Record:
         case {"stream": str(), "record": "end", "ending": ending}:
             return checked_end({**fields, "kind": ending})
         case {"stream": str(stream), "record": "begin", "version": version}:
-            if version != VERSION:
+            if version not in _READABLE:
                 raise ValueError(f"version {version!r} of the format; this version of rxllm reads {VERSION}")
             return checked_info({"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:

@@ -1,4 +1,4 @@
-"""Models and values as JSON that gives them back exactly, or a refusal.
+"""Models, structs and values as JSON that gives them back exactly, or a refusal.
 
 ``model_dump`` is not used for the models of this library. It leaves out what was put into a default, such as the delta
 that a server did not send and an operator filled in, because nothing was assigned; and it passes on whatever stands in
@@ -12,15 +12,25 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast, get_args
 
+import msgspec
 from pydantic import BaseModel
 
 from rxllm.models import Repair
+from rxllm.models._lenient import decoder_of
+from rxllm.models._wire_struct import WireStruct
 
-__all__ = ["dump", "plain"]
+__all__ = ["dump", "dump_struct", "encode_struct", "plain"]
 
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _NO_FIELDS: Mapping[str, object] = MappingProxyType({})
+
+
+def _refuse(value: object) -> Any:
+    """What msgspec asks for values that it does not know."""
+    if isinstance(value, BaseModel):
+        return dump(value)
+    raise TypeError(f"a {type(value).__name__} cannot be recorded: JSON would not give it back")
 
 
 class _Shape(NamedTuple):
@@ -70,9 +80,47 @@ def dump(model: BaseModel) -> dict[str, Any]:
     return dumped
 
 
+_encode = msgspec.json.Encoder(enc_hook=_refuse).encode
+
+
+def encode_struct(struct: WireStruct) -> msgspec.Raw | dict[str, Any]:
+    """Make a JSON value of a struct: its text, if that gives it back, and else a dictionary.
+
+    Raises:
+        TypeError: Some field has no JSON.
+    """
+    try:
+        text = _encode(struct)
+        if decoder_of(type(struct))(text) == struct:
+            return msgspec.Raw(text)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
+        pass  # undeclared fields, among others, and numbers that JSON does not have
+    return dump_struct(struct)
+
+
+def dump_struct(struct: WireStruct) -> dict[str, Any]:
+    """Make a JSON value of a struct, with its undeclared fields in their places.
+
+    Raises:
+        TypeError: Some field has no JSON.
+    """
+    dumped: dict[str, Any] = {}
+    for name, value in struct.own_fields():
+        if isinstance(value, tuple):
+            # A list of structs, or of what a provider sent.
+            dumped[name] = [_nested(each) for each in cast("tuple[object, ...]", value)]
+        elif value is not None:
+            dumped[name] = _nested(value)
+    for name, value in struct.model_extra.items():
+        dumped[name] = plain(value)
+    return dumped
+
+
 def _nested(value: object) -> Any:
     if isinstance(value, BaseModel):
         return dump(value)
+    if isinstance(value, WireStruct):
+        return dump_struct(value)
     if isinstance(value, list | tuple):
         return [_nested(each) for each in cast("list[object]", value)]
     return plain(value)

@@ -4,7 +4,8 @@ Rules:
 
 1. A recording is a sequence of items, numbered from 0, and an ending. Without an ending it was cut: the process was
    killed, or is still writing.
-2. An item comes back equal to what it was, extra fields included, or is refused when it is written.
+2. An item comes back equal to what it was, extra fields included, or is refused when it is written. What a chunk has
+   besides its fields (``begins`` and the like) is written beside it, and comes back, too.
 3. A batch that failed is not there for readers of a stream that has ended. The numbers show when something is missing.
 4. Readers and writers block, and belong to one thread.
 
@@ -18,18 +19,21 @@ iterators, keys that are no strings.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar, cast
 
+import msgspec
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from rxllm import exceptions, models
 from rxllm.exceptions import RecordingError, RxllmError
-from rxllm.models import StreamChunk
-from rxllm.stores._plain import dump, plain
+from rxllm.models import Repair, StreamChunk, StreamInfo
+from rxllm.models._chunk import Slots, put_slots, without_slots
+from rxllm.models._wire_struct import WireStruct
+from rxllm.stores._plain import dump, encode_struct, plain
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
 
@@ -40,6 +44,8 @@ __all__ = [
     "ItemRecord",
     "Reader",
     "RecordingInfo",
+    "SlotsDecoder",
+    "SlotsEncoder",
     "Writer",
     "checked_end",
     "checked_info",
@@ -62,11 +68,11 @@ _KINDS: dict[type, str] = {
     **{
         model: name
         for name in models.__all__
-        if isinstance(model := getattr(models, name), type) and issubclass(model, BaseModel)
+        if isinstance(model := getattr(models, name), type) and issubclass(model, BaseModel | WireStruct)
     },
     StreamChunk: "chunk",
 }
-_MODELS: dict[str, type[BaseModel]] = {kind: model for model, kind in _KINDS.items()}
+_MODELS: dict[str, type[BaseModel | WireStruct]] = {kind: model for model, kind in _KINDS.items()}
 _ERRORS: dict[str, type[RxllmError]] = {
     name: error for name, error in vars(exceptions).items() if isinstance(error, type) and issubclass(error, RxllmError)
 }
@@ -80,13 +86,15 @@ class ItemRecord:
         position: Its number, from 0.
         seconds: When it was written, in seconds since the stream began.
         kind: ``"chunk"``, ``"sse"``, ``"text"``, ``"bytes"``, ``"json"``, or the name of another of ``rxllm.models``.
-        value: The item as a JSON value.
+        value: The item as a JSON value; to be written it may be the text of one (``msgspec.Raw``).
+        slots: What a chunk has that is not part of its JSON: see ``encode_slots``.
     """
 
     position: Count
     seconds: Seconds
     kind: str
     value: Any
+    slots: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +154,19 @@ _INFO = TypeAdapter(RecordingInfo)
 _EVENT = TypeAdapter(ServerSentEvent)
 
 
+@dataclass(frozen=True, slots=True)
+class _SlotsFields:
+    """The slots of a chunk, but for the request behind it."""
+
+    begins: bool = False
+    restarts: bool = False
+    repairs: tuple[Repair, ...] = ()
+    event: str | None = None
+
+
+_SLOTS = TypeAdapter(_SlotsFields)
+
+
 def checked_item(fields: Any) -> ItemRecord:
     """Make the record of an item that was read.
 
@@ -199,8 +220,12 @@ class Reader(Protocol):
         """All streams, in the order in which they began."""
         ...
 
-    def read(self, stream: str) -> Iterator[Sequence[ItemRecord] | EndRecord]:
-        """The items of a stream in batches, in order, and behind them the ending, if there is one."""
+    def began_anew(self, stream: str) -> int:
+        """The position of the last item of a stream that restarts it; 0 if there is none."""
+        ...
+
+    def read(self, stream: str, start: int = 0) -> Iterator[Sequence[ItemRecord] | EndRecord]:
+        """The items of a stream from a position on in batches, and behind them the ending, if there is one."""
         ...
 
     def close(self) -> None:
@@ -272,10 +297,62 @@ def decode_error(record: ErrorRecord) -> RxllmError:
     return error
 
 
+class SlotsEncoder:
+    """Makes JSON values of what the chunks of one stream have that is not part of their JSON.
+
+    The request behind them is told with the first chunk, as it is known then, and again when it is another.
+    """
+
+    def __init__(self) -> None:
+        self._stream: StreamInfo | None = None
+
+    def encode(self, item: object) -> dict[str, Any] | None:
+        """What to write beside an item; ``None`` if it is nothing, or nothing new."""
+        if not isinstance(item, StreamChunk):
+            return None
+        slots = item.slots
+        if slots is None:
+            before, self._stream = self._stream, None
+            return None if before is None else {"stream": None}
+        fields: dict[str, Any] = {name: True for name in ("begins", "restarts") if getattr(slots, name)}
+        if slots.repairs:
+            fields["repairs"] = [repair._asdict() for repair in slots.repairs]
+        if slots.event is not None:
+            fields["event"] = slots.event
+        if slots.stream is not self._stream:
+            self._stream = slots.stream
+            fields["stream"] = msgspec.to_builtins(slots.stream)
+        return plain(fields) or None
+
+
+class SlotsDecoder:
+    """The way back."""
+
+    def __init__(self) -> None:
+        self._plain: Slots | None = None
+
+    def restore(self, item: object, fields: Mapping[str, Any] | None) -> None:
+        """Give a chunk what it had besides its JSON.
+
+        Raises:
+            ValueError: That is something else.
+        """
+        if not isinstance(item, StreamChunk):
+            return
+        own = dict(fields or {})
+        if "stream" in own:
+            stream = own.pop("stream")
+            self._plain = None if stream is None else Slots(StreamInfo.model_validate(stream))
+        put_slots(item, self._with(_checked(_SLOTS, own)) if own else self._plain)
+
+    def _with(self, fields: _SlotsFields) -> Slots:
+        stream = None if self._plain is None else self._plain.stream
+        return Slots(stream, begins=fields.begins, restarts=fields.restarts, repairs=fields.repairs, event=fields.event)
+
+
 def _encode(item: object) -> tuple[str, Any]:
-    if isinstance(item, BaseModel):
-        kind = next((kind for each in type(item).__mro__ if (kind := _KINDS.get(each))), None)
-        return ("json", item.model_dump(mode="json")) if kind is None else (kind, dump(item))
+    if isinstance(item, BaseModel | WireStruct):
+        return _encode_model(item)
     if isinstance(item, ServerSentEvent):
         defaults = ServerSentEvent._field_defaults
         return "sse", {name: value for name, value in item._asdict().items() if value != defaults.get(name, ...)}
@@ -286,6 +363,13 @@ def _encode(item: object) -> tuple[str, Any]:
     if is_dataclass(item) and not isinstance(item, type):
         return "json", to_jsonable_python(item)
     return "json", plain(item)
+
+
+def _encode_model(item: BaseModel | WireStruct) -> tuple[str, Any]:
+    kind = next((kind for each in type(item).__mro__ if (kind := _KINDS.get(each))), "json")
+    if isinstance(item, WireStruct):
+        return kind, encode_struct(without_slots(item) if isinstance(item, StreamChunk) else item)
+    return kind, item.model_dump(mode="json") if kind == "json" else dump(item)
 
 
 def _checked(adapter: TypeAdapter[T], fields: Any) -> T:

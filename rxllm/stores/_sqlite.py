@@ -40,7 +40,9 @@ SQLITE_MAGIC = b"SQLite format 3\0"
 """What every SQLite file begins with (SQLite, "Database File Format", section 1.3.1)."""
 
 APPLICATION_ID = int.from_bytes(b"rxLM")
-VERSION = 1
+VERSION = 2
+# Version 1 had no slots. Readers read it as it is; the first writer adds them.
+_READABLE = frozenset({1, VERSION})
 BUSY_SECONDS = 30.0
 _RETRY_SECONDS = 0.01
 
@@ -63,6 +65,7 @@ SCHEMA = (
         seconds REAL NOT NULL,        -- since the beginning
         kind TEXT NOT NULL,
         value TEXT NOT NULL,          -- JSON
+        slots TEXT,                   -- JSON: what a chunk has that is not part of it
         PRIMARY KEY (number, position)
     )
     """,
@@ -115,9 +118,16 @@ class SQLiteWriter:
     def append(self, stream: str, items: Sequence[ItemRecord]) -> None:
         """Store items, in one transaction."""
         number = self._numbers[stream]
-        rows = [(number, item.position, item.seconds, item.kind, dumps(item.value).decode()) for item in items]
+        rows = [
+            (
+                *(number, item.position, item.seconds, item.kind, dumps(item.value).decode()),
+                None if item.slots is None else dumps(item.slots).decode(),
+            )
+            for item in items
+        ]
+        insert = "INSERT INTO chunks (number, position, seconds, kind, value, slots) VALUES (?, ?, ?, ?, ?, ?)"
         with self._transaction():
-            self._connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?)", rows)
+            self._connection.executemany(insert, rows)
 
     def end(self, stream: str, end: EndRecord) -> None:
         """Store the ending and the completion, and wait for the disk."""
@@ -181,12 +191,24 @@ class SQLiteReader:
             rows = self._connection.execute(query).fetchall()
             return [checked_info(dict(zip(("stream", "began", "items", "ending"), row, strict=True))) for row in rows]
 
-    def read(self, stream: str) -> Iterator[Sequence[ItemRecord] | EndRecord]:
-        """The items of a stream in batches, and its ending, if there is one.
+    def began_anew(self, stream: str) -> int:
+        """The position of the last item of a stream that restarts it; 0 if there is none."""
+        query = """
+            SELECT COALESCE(MAX(position), 0) FROM chunks JOIN streams USING (number)
+            WHERE stream = ? AND json_extract(slots, '$.restarts')
+        """
+        with as_recording_errors(self._path), _transaction(self._connection, "DEFERRED"):
+            if not self._has_slots():
+                return 0
+            position: int = self._connection.execute(query, (stream,)).fetchone()[0]
+            return position
+
+    def read(self, stream: str, start: int = 0) -> Iterator[Sequence[ItemRecord] | EndRecord]:
+        """The items of a stream from a position on in batches, and its ending, if there is one.
 
         No transaction is open between two batches, so a slow reader is in nobody's way.
         """
-        position = 0
+        position = start
         while True:
             with as_recording_errors(self._path), _transaction(self._connection, "DEFERRED"):
                 batch = self._batch(stream, position)
@@ -205,16 +227,22 @@ class SQLiteReader:
         """Close the database."""
         self._connection.close()
 
+    def _has_slots(self) -> bool:
+        """Whether there is a column for them: a writer may add it at any time."""
+        return _value(self._connection, "PRAGMA user_version") >= VERSION
+
     def _batch(self, stream: str, position: int) -> list[ItemRecord]:
-        query = """
-            SELECT position, chunks.seconds, kind, value FROM chunks JOIN streams USING (number)
+        slots = "slots" if self._has_slots() else "NULL"
+        query = f"""
+            SELECT position, chunks.seconds, kind, value, {slots} FROM chunks JOIN streams USING (number)
             WHERE stream = ? AND position >= ? ORDER BY position LIMIT ?
-        """
+        """  # noqa: S608 - one of two words of ours
         batch: list[ItemRecord] = []
         size = 0
-        for number, seconds, kind, value in self._connection.execute(query, (stream, position, _BATCH_ITEMS)):
+        for number, seconds, kind, value, beside in self._connection.execute(query, (stream, position, _BATCH_ITEMS)):
             text = _text(value)
-            batch.append(checked_item({"position": number, "seconds": seconds, "kind": kind, "value": loads(text)}))
+            fields = {"position": number, "seconds": seconds, "kind": kind, "value": loads(text)}
+            batch.append(checked_item({**fields, "slots": None if beside is None else loads(_text(beside))}))
             size += len(text)
             if size > _BATCH_CHARACTERS:
                 break
@@ -293,6 +321,9 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         if not _is_ours(path, connection):
             for statement in SCHEMA:
                 connection.execute(statement)
+        elif _value(connection, "PRAGMA user_version") < VERSION:
+            connection.execute("ALTER TABLE chunks ADD COLUMN slots TEXT")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _log_ahead(connection: sqlite3.Connection) -> None:
@@ -319,7 +350,7 @@ def _is_ours(path: Path, connection: sqlite3.Connection) -> bool:
     application = _value(connection, "PRAGMA application_id")
     version = _value(connection, "PRAGMA user_version")
     if application == APPLICATION_ID:
-        if version != VERSION:
+        if version not in _READABLE:
             raise RecordingError(f"{path}: version {version} of the schema; this version of rxllm knows {VERSION}")
         return True
     if application or version or _value(connection, "SELECT COUNT(*) FROM sqlite_master"):

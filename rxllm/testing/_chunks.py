@@ -42,7 +42,7 @@ def tool_chunk(
         choice: The index of the choice.
     """
     function = FunctionCallDelta(name=name, arguments=arguments)
-    return _chunk(choice, Delta(tool_calls=[ToolCallDelta(index=index, id=id, function=function)]))
+    return _chunk(choice, Delta(tool_calls=(ToolCallDelta(index=index, id=id, function=function),)))
 
 
 def finish_chunk(reason: str = "stop", *, choice: int = 0) -> StreamChunk:
@@ -56,4 +56,4 @@ def finish_chunk(reason: str = "stop", *, choice: int = 0) -> StreamChunk:
 
 
 def _chunk(choice: int, delta: Delta, reason: str | None = None) -> StreamChunk:
-    return StreamChunk(choices=[StreamChoice(index=choice, delta=delta, finish_reason=reason)])
+    return StreamChunk(choices=(StreamChoice(index=choice, delta=delta, finish_reason=reason),))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 from rxllm.wire._encode import encode_comment, encode_sse
 from rxllm.wire._event import ServerSentEvent
-from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder
+from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder, SSETextDecoder
 
 if TYPE_CHECKING:
     from rxllm.wire._recording import (
@@ -42,6 +42,7 @@ else:
 __all__ = [
     "DEFAULT_MAX_EVENT_BYTES",
     "SSEDecoder",
+    "SSETextDecoder",
     "ServerSentEvent",
     "WireEnd",
     "WireEnding",

@@ -18,11 +18,12 @@ The usual reads hold whole events, ``data: {...}\n\n``. They are split with one 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from rxllm.exceptions import EXCERPT_LENGTH, LimitExceededError, excerpt
 from rxllm.wire._event import ServerSentEvent
 
-__all__ = ["DEFAULT_MAX_EVENT_BYTES", "SSEDecoder"]
+__all__ = ["DEFAULT_MAX_EVENT_BYTES", "SSEDecoder", "SSETextDecoder"]
 
 DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
 """The most bytes that one event may have, unless told otherwise."""
@@ -116,8 +117,7 @@ class SSEDecoder:
             raise self._error
         if self._is_single_event(data):
             self.events += 1
-            text = data[6:-2].decode("utf-8", "replace")
-            return [_new_event(ServerSentEvent, (text, "message", self.last_event_id, None))]
+            return self._plain([data[6:-2].decode("utf-8", "replace")])
         if not self._started:
             data = self._skip_byte_order_mark(data)
         if not data:
@@ -167,6 +167,11 @@ class SSEDecoder:
             and not self._after_cr
         )
 
+    def _plain(self, payloads: list[str]) -> list[Any]:
+        """The events that have nothing but data."""
+        event_id = self.last_event_id
+        return [_new_event(ServerSentEvent, (data, "message", event_id, None)) for data in payloads]
+
     def _skip_byte_order_mark(self, data: bytes) -> bytes:
         data = bytes(self._line) + data
         self._line.clear()
@@ -199,8 +204,7 @@ class SSEDecoder:
         if text.startswith("data: ") and text.count("\n") == 2 * (len(payloads) - 1):
             # No line ends but those between events: each is a single data line, and no field can say otherwise.
             payloads[0] = payloads[0][6:]
-            event_id = self.last_event_id
-            self._ready += [_new_event(ServerSentEvent, (data, "message", event_id, None)) for data in payloads]
+            self._ready += self._plain(payloads)
             return
         for line in text.split("\n"):
             self._take_field(line)
@@ -279,6 +283,15 @@ class SSEDecoder:
         self._data = []
         self._event = ""
         self._retry = None
+
+
+class SSETextDecoder(SSEDecoder):
+    """The same, which gives an event that has nothing but data as that text: for who asks for no more."""
+
+    __slots__ = ()
+
+    def _plain(self, payloads: list[str]) -> list[Any]:
+        return payloads
 
 
 class _ThenError(list[ServerSentEvent]):

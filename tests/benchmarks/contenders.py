@@ -21,9 +21,12 @@ from rxllm.typing import Ending, OperatorFunction
 from tests.benchmarks.handwritten import Chunk, hand_written
 from tests.benchmarks.payload import digest
 
-__all__ = ["CONTENDERS", "Discard", "installed", "operators", "run"]
+__all__ = ["CLIENT", "CONTENDERS", "LOOP", "UNREAD", "READ", "REQUEST", "Discard", "installed", "operators", "run"]
 
 _NEEDS = {"httpx-sse": "httpx_sse", "aiohttp-sse-client2": "aiohttp_sse_client2", "openai": "openai"}
+
+
+REQUEST = rxllm.ChatRequest(model="gpt-4o-mini", messages=[rxllm.Message(role=rxllm.Role.USER, content="Hello")])
 
 
 class Discard:
@@ -43,15 +46,19 @@ def operators(sink: Discard | None = None) -> tuple[OperatorFunction[Any, Any], 
     return ops.parse(), ops.timeout_per_chunk(10), ops.tee_to(sink), ops.buffer_with_backpressure(256)
 
 
+async def client(url: str) -> str:
+    """As the README shows it, each chunk read."""
+    base_url = url.removesuffix("/chat/completions")
+    answer = rxllm.StreamAccumulator()
+    async with rxllm.LLMClient(base_url=base_url, api_key="none") as llm:
+        async for chunk in rxllm.iterate(llm.chat_stream(REQUEST)):
+            _read(chunk)
+            answer.process_chunk(chunk)
+    return _answer_of(answer.completion())
+
+
 async def pipeline(url: str) -> str:
     return await _pipeline(url, Discard())
-
-
-async def _pipeline(url: str, sink: Discard) -> str:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        chunks: Observable[rxllm.StreamChunk] = rxllm.from_sse(url, json={}, session=session).pipe(*operators(sink))
-        completion = await chunks.pipe(ops.accumulate())
-    return str(completion.message.content)
 
 
 class ReadEach(Discard):
@@ -59,12 +66,29 @@ class ReadEach(Discard):
 
     async def write(self, items: Sequence[Any], /) -> None:
         for chunk in items:
-            _ = chunk.choices
+            _read(chunk)
 
 
 async def pipeline_read(url: str) -> str:
-    """The pipeline with a sink that looks into each chunk, as one does that stores them."""
+    """The pipeline with a sink that looks into each chunk."""
     return await _pipeline(url, ReadEach())
+
+
+async def _pipeline(url: str, sink: Discard) -> str:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        chunks: Observable[rxllm.StreamChunk] = rxllm.from_sse(url, json={}, session=session).pipe(*operators(sink))
+        completion = await chunks.pipe(ops.accumulate())
+    return _answer_of(completion)
+
+
+def _read(chunk: rxllm.StreamChunk) -> None:
+    for choice in chunk.choices:
+        _ = choice.delta.content
+
+
+def _answer_of(completion: rxllm.ChatCompletion) -> str:
+    calls = completion.message.tool_calls
+    return calls[0].function.arguments if calls else completion.message.text
 
 
 async def bytes_only(url: str) -> bytes:
@@ -113,11 +137,17 @@ def _append(pieces: list[str], data: str) -> None:
     pieces += [choice.delta.content for choice in chunk.choices if choice.delta.content]
 
 
+CLIENT = "rxllm client, each chunk read"
+READ = "rxllm pipeline, each chunk read"
+UNREAD = "rxllm pipeline, no chunk read"
+LOOP = "hand-written loop"
+
 CONTENDERS: dict[str, Callable[[str], Awaitable[str | bytes]]] = {
+    CLIENT: client,
+    READ: pipeline_read,
+    UNREAD: pipeline,
+    LOOP: hand_written,
     "bytes only": bytes_only,
-    "hand-written loop": hand_written,
-    "rxllm pipeline": pipeline,
-    "rxllm pipeline, each chunk read": pipeline_read,
     "httpx-sse": httpx_sse,
     "aiohttp-sse-client2": aiohttp_sse_client2,
     "openai": openai,

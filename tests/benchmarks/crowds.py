@@ -1,4 +1,4 @@
-"""Many streams at once, each at the pace of a model: what a chunk costs, how late it comes, what a stream occupies."""
+"""Many streams at once: what a chunk costs, how late it comes at the pace of a model, what a stream occupies."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import operators as ops
-from tests.benchmarks.contenders import operators
+from tests.benchmarks.contenders import CLIENT, LOOP, UNREAD, REQUEST, operators
 from tests.benchmarks.handwritten import read
 
-__all__ = ["crowd"]
+__all__ = ["crowd", "unpaced"]
 
 
 class _Lateness:
@@ -39,6 +39,16 @@ class _Lateness:
         self._seconds.append(time.monotonic() - self._due)
 
 
+class _Unnoted(_Lateness):
+    """Reads a chunk, and notes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0, [])
+
+    def note(self, chunk: Any) -> None:
+        _ = chunk.choices[0].delta.content if chunk.choices else None
+
+
 async def _hand_written(session: aiohttp.ClientSession, url: str, lateness: _Lateness) -> None:
     await read(session, url, [], lateness.note)
 
@@ -49,10 +59,37 @@ async def _pipeline(session: aiohttp.ClientSession, url: str, lateness: _Latenes
     await chunks.pipe(rx_ops.do_action(lateness.note), ops.accumulate())
 
 
+async def _client(session: aiohttp.ClientSession, url: str, lateness: _Lateness) -> None:
+    llm = rxllm.LLMClient(base_url=url.removesuffix("/chat/completions"), api_key="none", session=session)
+    answer = rxllm.StreamAccumulator()
+    async for chunk in rxllm.iterate(llm.chat_stream(REQUEST)):
+        lateness.note(chunk)
+        answer.process_chunk(chunk)
+    answer.completion()
+
+
 _CROWDS: dict[str, Callable[[aiohttp.ClientSession, str, _Lateness], Coroutine[Any, Any, None]]] = {
-    "hand-written loop": _hand_written,
-    "rxllm pipeline": _pipeline,
+    LOOP: _hand_written,
+    CLIENT: _client,
+    UNREAD: _pipeline,
 }
+
+
+async def unpaced(who: str, origin: str, streams: int, count: int) -> dict[str, float]:
+    """So many streams of ``count`` chunks at full speed, all at once.
+
+    Returns:
+        Microseconds of CPU per chunk, and kilobytes per stream.
+    """
+    url = f"{origin}/openai/blocks/{count}/chat/completions"
+    before = _peak_kilobytes()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        cpu = time.process_time()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(streams):
+                group.create_task(_CROWDS[who](session, url, _Unnoted()))
+        cpu = time.process_time() - cpu
+    return {"cpu": cpu / (streams * count) * 1e6, "memory": (_peak_kilobytes() - before) / streams}
 
 
 async def crowd(who: str, origin: str, streams: int, count: int, rate: float) -> dict[str, float]:

@@ -75,7 +75,7 @@ class Chunk(BaseModel):
 
 
 async def hand_written(url: str, note: Callable[[Chunk], None] | None = None) -> str:
-    """The text of an answer; ``note`` is called with each chunk."""
+    """The text of an answer, or the arguments of its call; ``note`` is called with each chunk."""
     pieces: list[str] = []
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         await read(session, url, pieces, note)
@@ -99,4 +99,7 @@ async def read(
                     note(chunk)
                 for choice in chunk.choices:
                     if choice.delta.content:
-                        pieces.append(choice.delta.content)  # noqa: PERF401 - for a single choice it is faster
+                        pieces.append(choice.delta.content)
+                    for call in choice.delta.tool_calls or ():
+                        if call.function is not None and call.function.arguments:
+                            pieces.append(call.function.arguments)

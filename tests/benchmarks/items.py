@@ -15,8 +15,6 @@ from reactivex import operators as rx_ops
 
 from rxllm import FlowControl, StreamAccumulator, StreamChunk
 from rxllm import operators as ops
-from rxllm.dialects import get_dialect
-from rxllm.models._unread import copy_unread
 from rxllm.sources._task import Emitter, task_source
 from rxllm.typing import OperatorFunction
 from rxllm.wire import SSEDecoder
@@ -61,13 +59,6 @@ def _chunks(count: int) -> list[StreamChunk]:
     return [StreamChunk.from_wire(data) for data in _data(count)]
 
 
-def _unread(data: Sequence[str]) -> list[StreamChunk]:
-    """Chunks as ``parse`` gives them, which it has learnt to from those before."""
-    decoder = get_dialect("openai-chat").decoder()
-    chunks = [chunk for each in (*data, *data) for chunk in decoder.decode(each)]
-    return chunks[len(data) :]
-
-
 class Case(NamedTuple):
     """An operator, and what it is fed with: some items once, the others over and over."""
 
@@ -76,8 +67,7 @@ class Case(NamedTuple):
     first: Sequence[Any] = ()
 
     def items(self, count: int) -> Iterable[Any]:
-        # Chunks that nobody has read are so each time.
-        return map(copy_unread, islice(chain(self.first, cycle(self.repeated)), count))
+        return islice(chain(self.first, cycle(self.repeated)), count)
 
 
 def _tool_call() -> tuple[list[StreamChunk], list[str]]:
@@ -101,46 +91,34 @@ def _read(data: Iterable[str]) -> list[StreamChunk]:
 
 def _cases() -> dict[str, Case]:
     """Each operator. More distinct items than a cache holds would measure the memory."""
-    texts, unread = _chunks(_DISTINCT), _unread(_data(_DISTINCT))
+    texts = _chunks(_DISTINCT)
     begun, arguments = _tool_call()
-    fragments, unread_fragments = _read(arguments), _unread(arguments)
+    fragments = _read(arguments)
     title, report = _report()
-    lines, unread_lines = _read(report), _unread(report)
+    lines = _read(report)
     reasoning = [chunk({"reasoning_content": piece}).decode() for piece in CONTENT] * (_DISTINCT // len(CONTENT))
     return {
         "accumulate": Case(ops.accumulate, texts),
         "accumulate, fragments of a call": Case(ops.accumulate, fragments, begun),
-        "accumulate, fragments of a call, unread": Case(ops.accumulate, unread_fragments, begun),
         "accumulate, reasoning": Case(ops.accumulate, _read(reasoning)),
-        "accumulate, reasoning, unread": Case(ops.accumulate, _unread(reasoning)),
         "accumulate_snapshots": Case(ops.accumulate_snapshots, texts),
-        "accumulate_snapshots, unread": Case(ops.accumulate_snapshots, unread),
         "accumulate_tool_calls": Case(ops.accumulate_tool_calls, fragments, begun),
-        "accumulate_tool_calls, unread": Case(ops.accumulate_tool_calls, unread_fragments, begun),
         "accumulate_tool_calls, text": Case(ops.accumulate_tool_calls, texts),
         "buffer_with_backpressure": Case(lambda: ops.buffer_with_backpressure(256), texts),
         "content": Case(ops.content, texts),
-        "content, unread": Case(ops.content, unread),
         "decode_sse": Case(ops.decode_sse, [event(data.encode()) for data in _data(_DISTINCT)]),
         "json_path": Case(lambda: ops.json_path("lines[*]", of="content"), lines, title),
-        "json_path, unread": Case(lambda: ops.json_path("lines[*]", of="content"), unread_lines, title),
         "json_path, fragments of a call": Case(lambda: ops.json_path("text"), fragments, begun),
-        "json_path, fragments of a call, unread": Case(lambda: ops.json_path("text"), unread_fragments, begun),
         "map_async": Case(lambda: ops.map_async(_identity), texts),
         "map_async, 64 at a time": Case(lambda: ops.map_async(_identity, max_concurrency=64), texts),
         "parse": Case(ops.parse, _data(_DISTINCT)),
         "parse_structured": Case(lambda: ops.parse_structured(Report), lines, title),
-        "parse_structured, unread": Case(lambda: ops.parse_structured(Report), unread_lines, title),
         "split_reasoning": Case(ops.split_reasoning, texts),
-        "split_reasoning, unread": Case(ops.split_reasoning, unread),
         "split_reasoning, all reasoning": Case(lambda: ops.split_reasoning(begins_inside=True), texts),
-        "split_reasoning, all reasoning, unread": Case(lambda: ops.split_reasoning(begins_inside=True), unread),
         "tee_to": Case(lambda: ops.tee_to(Discard()), texts),
         "tee_to_display": Case(lambda: ops.tee_to_display(Quiet()), texts),
-        "tee_to_display, unread": Case(lambda: ops.tee_to_display(Quiet()), unread),
         "timeout_per_chunk": Case(lambda: ops.timeout_per_chunk(10), texts),
         "tool_call_progress": Case(ops.tool_call_progress, fragments, begun),
-        "tool_call_progress, unread": Case(ops.tool_call_progress, unread_fragments, begun),
     }
 
 

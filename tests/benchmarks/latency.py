@@ -15,7 +15,7 @@ import aiohttp
 
 import rxllm
 from rxllm import operators as ops
-from tests.benchmarks.contenders import operators
+from tests.benchmarks.contenders import CLIENT, LOOP, UNREAD, REQUEST, operators
 from tests.benchmarks.handwritten import Chunk
 
 __all__ = ["first_chunk", "first_chunk_of_socket", "leaving", "reuse"]
@@ -80,9 +80,19 @@ async def _pipeline(session: aiohttp.ClientSession, url: str) -> float:
     return seen[0]
 
 
+async def _client(session: aiohttp.ClientSession, url: str) -> float:
+    seen = 0.0
+    client = rxllm.LLMClient(base_url=url.removesuffix("/chat/completions"), api_key="none", session=session)
+    async for chunk in rxllm.iterate(client.chat_stream(REQUEST)):
+        if not seen and chunk.text:
+            seen = time.perf_counter()
+    return seen
+
+
 _FIRST: dict[str, Callable[[aiohttp.ClientSession, str], Awaitable[float]]] = {
-    "hand-written loop": _hand_written,
-    "rxllm pipeline": _pipeline,
+    LOOP: _hand_written,
+    CLIENT: _client,
+    UNREAD: _pipeline,
 }
 
 
@@ -151,7 +161,7 @@ async def reuse(origin: str, count: int) -> int:
     async with aiohttp.ClientSession() as session:
         before = await _connections_seen(origin)
         for _ in range(count):
-            await _answer(session, f"{origin}/blocks/5/chat/completions").pipe(ops.accumulate())
+            await _answer(session, f"{origin}/openai/blocks/5/chat/completions").pipe(ops.accumulate())
         return await _connections_seen(origin) - before - 1  # the other report's own
 
 

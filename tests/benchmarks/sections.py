@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from tests.benchmarks.contenders import installed
+from tests.benchmarks.contenders import CLIENT, LOOP, READ, UNREAD, installed
 from tests.benchmarks.figures import Figure, above, figure, ratio
 from tests.benchmarks.imports import CASES, EVERYTHING, FIRST_ANSWER, FOUR, IMPORT, PIPELINE, USED, milliseconds
 from tests.benchmarks.payload import digest, text
@@ -22,8 +22,20 @@ __all__ = ["FULL", "QUICK", "SECTIONS", "Size", "Table"]
 Table = dict[str, Figure]
 """Figures by name."""
 
-_OURS, _THEIRS = "rxllm pipeline", "hand-written loop"
-_PAIR = (_THEIRS, _OURS, "rxllm pipeline, each chunk read")
+_OURS = (CLIENT, READ, UNREAD)
+
+_ANSWERS = {
+    "text, in blocks": ("openai", "blocks"),
+    "text, one event a write": ("openai", "events"),
+    "tool arguments, in blocks": ("tools", "blocks"),
+    "OpenRouter, with reasoning details, in blocks": ("openrouter", "blocks"),
+    "Azure, with filter results, in blocks": ("azure", "blocks"),
+    "a field that nobody declared, in blocks": ("undeclared", "blocks"),
+}
+"""What is sent, and how: see ``payload.KINDS`` and ``server``."""
+
+_FOR_ALL = ("text, in blocks", "text, one event a write")
+"""What all contenders get; the others only get what the library and the loop differ in."""
 
 
 class Size(NamedTuple):
@@ -33,28 +45,37 @@ class Size(NamedTuple):
     chunks: int
     items: int
     requests: int
+    unpaced: tuple[tuple[int, int], ...]
     crowds: tuple[int, ...]
     paced_chunks: int
     arguments: tuple[int, ...]
 
 
 FULL = Size(
-    runs=7, chunks=20_000, items=20_000, requests=100, crowds=(500, 2000), paced_chunks=250, arguments=(25, 100, 400)
+    runs=7,
+    chunks=20_000,
+    items=20_000,
+    requests=100,
+    unpaced=((500, 40), (500, 200)),
+    crowds=(500, 2000),
+    paced_chunks=250,
+    arguments=(25, 100, 400),
 )
-QUICK = Size(runs=1, chunks=500, items=640, requests=5, crowds=(20,), paced_chunks=10, arguments=(1, 4))
+QUICK = Size(
+    runs=1, chunks=500, items=640, requests=5, unpaced=((20, 10),), crowds=(20,), paced_chunks=10, arguments=(1, 4)
+)
 
 
 def throughput(origin: str, size: Size) -> dict[str, Table]:
     """CPU per chunk of one stream at full speed."""
     tables: dict[str, Table] = {}
     names = installed()
-    expected = digest(text(size.chunks))
     with ExitStack() as stack:
         workers = {name: stack.enter_context(Worker()) for name in names}
-        for how in "blocks", "events", "obfuscated", "unlike":
-            # The last two are about what ours does with likeness; to the others they are as blocks.
-            contenders = names if how in ("blocks", "events") else _PAIR
-            url = f"{origin}/{how}/{size.chunks}/chat/completions"
+        for title, (kind, how) in _ANSWERS.items():
+            contenders = names if title in _FOR_ALL else [*_OURS, LOOP]
+            url = f"{origin}/{kind}/{how}/{size.chunks}/chat/completions"
+            expected = digest(text(kind, size.chunks))
             cpu: defaultdict[str, list[float]] = defaultdict(list)
             # The first round warms up: imports, caches of the processor, of the interpreter and of the server.
             for round_ in range(size.runs + 1):
@@ -64,9 +85,9 @@ def throughput(origin: str, size: Size) -> dict[str, Table]:
                         raise RuntimeError(f"{name} got another text")
                     if round_:
                         cpu[name].append(outcome["cpu"] / size.chunks * 1e6)
-            tables[f"{how}: CPU per chunk (µs)"] = {name: figure(values) for name, values in cpu.items()}
-            tables[f"{how}: times the hand-written loop"] = {
-                name: ratio(values, cpu[_THEIRS]) for name, values in cpu.items()
+            tables[f"{title}: CPU per chunk (µs)"] = {name: figure(values) for name, values in cpu.items()}
+            tables[f"{title}: times the hand-written loop"] = {
+                name: ratio(values, cpu[LOOP]) for name, values in cpu.items()
             }
     return tables
 
@@ -101,13 +122,16 @@ def parts(origin: str, size: Size) -> dict[str, Table]:
 
 def latency(origin: str, size: Size) -> dict[str, Table]:
     """Time to the first chunk, from leaving to the server's seeing it, and how many connections are used."""
-    url = f"{origin}/blocks/5/chat/completions"
-    with Worker() as raw, Worker() as theirs, Worker() as ours:
+    url = f"{origin}/openai/blocks/5/chat/completions"
+    with ExitStack() as stack:
+        workers = {name: stack.enter_context(Worker()) for name in (LOOP, CLIENT, UNREAD)}
+        raw = stack.enter_context(Worker())
         first: dict[str, list[float]] = defaultdict(list)
         for _ in range(max(2, size.runs)):
             first["raw socket"] += raw.run("latency.first_chunk_of_socket", url=url, count=size.requests)
-            for name, worker in ((_THEIRS, theirs), (_OURS, ours)):
+            for name, worker in workers.items():
                 first[name] += worker.run("latency.first_chunk", who=name, url=url, count=size.requests)
+        ours = workers[CLIENT]
         leaving = {
             how: ours.run("latency.leaving", how=how, origin=origin, count=size.requests)
             for how in ("break", "dispose", "cancel")
@@ -115,27 +139,29 @@ def latency(origin: str, size: Size) -> dict[str, Table]:
         connections = ours.run("latency.reuse", origin=origin, count=size.requests)
     return {
         "time to the first chunk (ms)": _figures(first),
-        "time to the first chunk above the hand-written loop (ms)": {_OURS: above(first[_OURS], first[_THEIRS])},
+        "time to the first chunk above the hand-written loop (ms)": {
+            name: above(first[name], first[LOOP]) for name in (CLIENT, UNREAD)
+        },
         "from leaving to the server's seeing it (ms)": _figures(leaving),
-        f"connections for {size.requests} requests in a row": {_OURS: figure([connections])},
+        f"connections for {size.requests} requests in a row": {CLIENT: figure([connections])},
     }
 
 
+_CROWD = (LOOP, CLIENT, UNREAD)
+
+
 def crowds(origin: str, size: Size) -> dict[str, Table]:
-    """Many streams at once, 50 chunks a second each."""
+    """Many streams at once, at full speed and at 50 chunks a second each."""
     tables: dict[str, Table] = {}
+    for streams, count in size.unpaced:
+        title = f"{streams} streams of {count} chunks at full speed"
+        outcomes = _in_turn(size.runs, "crowds.unpaced", {"origin": origin, "streams": streams, "count": count})
+        for what, unit in (("cpu", "CPU per chunk (µs)"), ("memory", "memory per stream (KB)")):
+            tables[f"{title}: {unit}"] = _figures(outcomes[what])
+            tables[f"{title}: {unit.partition(' (')[0]}, times the hand-written loop"] = _to_the_loop(outcomes[what])
     for streams in size.crowds:
-        figures: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for _ in range(min(3, size.runs)):
-            for name in (_THEIRS, _OURS):
-                # A process of its own each time: what is read is the most memory that it ever had.
-                with Worker() as worker:
-                    worker.run("crowds.crowd", who=name, origin=origin, streams=2, count=3, rate=50)
-                    outcome = worker.run(
-                        "crowds.crowd", who=name, origin=origin, streams=streams, count=size.paced_chunks, rate=50
-                    )
-                for what, value in outcome.items():
-                    figures[what][name].append(value)
+        paced = {"origin": origin, "streams": streams, "count": size.paced_chunks, "rate": 50}
+        outcomes = _in_turn(min(3, size.runs), "crowds.crowd", paced)
         for what, unit in (
             ("cpu", "CPU per chunk (µs)"),
             ("p50", "lateness, p50 (ms)"),
@@ -143,10 +169,27 @@ def crowds(origin: str, size: Size) -> dict[str, Table]:
             ("memory", "memory per stream (KB)"),
             ("wall", "seconds for all"),
         ):
-            tables[f"{streams} streams: {unit}"] = _figures(figures[what])
-        p99 = figures["p99"]
-        tables[f"{streams} streams: p99 to that of the hand-written loop"] = {_OURS: ratio(p99[_OURS], p99[_THEIRS])}
+            tables[f"{streams} paced streams: {unit}"] = _figures(outcomes[what])
+        tables[f"{streams} paced streams: p99, times the hand-written loop"] = _to_the_loop(outcomes["p99"])
     return tables
+
+
+def _in_turn(runs: int, function: str, arguments: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """The outcomes of all who take turns, by what was measured and by name."""
+    outcomes: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    warming = {**arguments, "streams": 2, "count": 3}
+    for _ in range(runs):
+        for name in _CROWD:
+            # A process of its own each time: what is read is the most memory that it ever had.
+            with Worker() as worker:
+                worker.run(function, who=name, **warming)
+                for what, value in worker.run(function, who=name, **arguments).items():
+                    outcomes[what][name].append(value)
+    return {what: dict(values) for what, values in outcomes.items()}
+
+
+def _to_the_loop(values: dict[str, list[float]]) -> Table:
+    return {name: ratio(each, values[LOOP]) for name, each in values.items() if name != LOOP}
 
 
 def imports(origin: str, size: Size) -> dict[str, Table]:

@@ -5,10 +5,8 @@
 Prints its port, and ends when its standard input does. Paths are ``/HOW/…/chat/completions``:
 
 ====================  ==============================================================================
-``/blocks/N``         an answer of N content chunks, in writes of 64 KiB
-``/events/N``         the same, one event a write
-``/obfuscated/N``     in blocks; each chunk has a second string that differs from the one before
-``/unlike/N``         in blocks; each chunk has a number that differs from the one before
+``/KIND/HOW/N``       an answer of N chunks as ``payload.answer`` has them, ``HOW`` being ``blocks``,
+                      writes of 64 KiB, or ``events``, one event a write
 ``/paced/N/RATE``     N content chunks, RATE a second; the text of the first is when it was due, on
                       the monotonic clock that all processes of the machine share
 ``/hang/NAME``        one chunk, and then nothing; when the client leaves, the time is noted
@@ -27,7 +25,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from tests.benchmarks.payload import BLOCK_BYTES, CONTENT, chunk, event, events, variant
+from tests.benchmarks.payload import BLOCK_BYTES, CONTENT, answer, chunk, event, events
 
 __all__ = ["main"]
 
@@ -41,11 +39,11 @@ def framed(data: bytes) -> bytes:
 
 
 @cache
-def writes(how: str, count: int) -> tuple[bytes, ...]:
+def writes(kind: str, how: str, count: int) -> tuple[bytes, ...]:
     """An answer as it is written."""
     if how == "events":
-        return tuple(framed(each) for each in events(count))
-    body = b"".join(events(count) if how == "blocks" else variant(how, count))
+        return tuple(framed(each) for each in answer(kind, count))
+    body = b"".join(answer(kind, count))
     return tuple(framed(body[start : start + BLOCK_BYTES]) for start in range(0, len(body), BLOCK_BYTES))
 
 
@@ -152,8 +150,8 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, path: str) -> None:
         match path.strip("/").split("/"):
-            case [("blocks" | "events" | "obfuscated" | "unlike") as how, count, *_]:
-                self._task = asyncio.create_task(self._send((_HEAD, *writes(how, int(count)), _END)))
+            case [kind, ("blocks" | "events") as how, count, *_]:
+                self._task = asyncio.create_task(self._send((_HEAD, *writes(kind, how, int(count)), _END)))
             case ["paced", count, rate, *_]:
                 self._pacer.add(self, int(count), float(rate))
             case ["hang", name, *_]:

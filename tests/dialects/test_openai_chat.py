@@ -274,7 +274,7 @@ def test_row_20_filter_results_without_choices_or_delta() -> None:
         event({"choices": [{"content_filter_results": {}, "delta": None}]}),
     )
     assert len(chunks) == 4
-    assert (chunks[2].choices[0].model_extra or {}) == {"content_filter_results": {}}
+    assert chunks[2].choices[0].content_filter_results == {}
 
 
 def test_row_21_usage_with_choices_null() -> None:

@@ -12,6 +12,13 @@ from rxllm.exceptions import LimitExceededError
 from rxllm.models import Delta, FinishReason, Role, StreamChoice, StreamChunk
 
 
+def absent(value: Any) -> Any:
+    """A JSON value without the members that are null, which are absent."""
+    if isinstance(value, dict):
+        return {name: absent(each) for name, each in value.items() if each is not None}
+    return [absent(each) for each in value] if isinstance(value, list) else value
+
+
 def delta(**fields: Any) -> Delta:
     return StreamChunk.from_wire({"choices": [{"delta": fields}]}).choices[0].delta
 
@@ -30,8 +37,9 @@ CHUNK = {
 @pytest.mark.parametrize("data", [json.dumps(CHUNK), json.dumps(CHUNK).encode(), CHUNK], ids=["str", "bytes", "object"])
 def test_a_chunk_comes_out_as_it_came(data: str | bytes | dict[str, Any]) -> None:
     chunk = StreamChunk.from_wire(data)
-    assert chunk.model_dump(exclude_unset=True) == CHUNK
-    assert chunk.choices[0].delta.role is Role.ASSISTANT
+    assert chunk.model_dump() == absent(CHUNK)
+    assert chunk.choices[0].delta.role == Role.ASSISTANT
+    assert chunk.obfuscation == "x"
 
 
 UNKNOWN = st.dictionaries(
@@ -53,10 +61,32 @@ def test_row_26_no_field_is_lost(
         **of_chunk,
         "choices": [{**of_choice, "delta": {**of_delta, "tool_calls": [{**of_call, "function": of_call}]}}],
     }
+    kept = {
+        **without_nulls(of_chunk),
+        "choices": [
+            {
+                "index": 0,
+                **without_nulls(of_choice),
+                "delta": {
+                    **without_nulls(of_delta),
+                    "tool_calls": [{**without_nulls(of_call), "function": without_nulls(of_call)}],
+                },
+            }
+        ],
+    }
     lenient: dict[str, Any] = {**wire, "id": {}}
     for data in (wire, json.dumps(wire), json.dumps(wire, ensure_ascii=False).encode()):
-        assert StreamChunk.from_wire(data).model_dump(exclude_unset=True) == wire
-    assert StreamChunk.from_wire(lenient).model_dump(exclude_unset=True) == {**wire, "id_original": {}}
+        assert StreamChunk.from_wire(data).model_dump() == kept
+    assert StreamChunk.from_wire(lenient).model_dump() == {**kept, "id_original": {}}
+    assert StreamChunk.from_wire(StreamChunk.from_wire(lenient).model_dump_json()).model_dump() == {
+        **kept,
+        "id_original": {},
+    }
+
+
+def without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of one object that are not null; within them nulls stay."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def test_words_that_nobody_listed_are_kept() -> None:
@@ -76,8 +106,9 @@ CHOICES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"delta": {"role": False}}, {"delta": {"role_original": False}}),
     ({"delta": {"refusal": False}}, {"delta": {"refusal_original": False}}),
     ({"delta": {"tool_calls": None}}, {"delta": {"tool_calls": None}}),
-    ({"delta": {"refusal": False, "tool_calls": None}}, {"delta": {"refusal_original": False, "tool_calls": []}}),
-    ({"delta": {"tool_calls": ""}}, {"delta": {"tool_calls": []}}),
+    ({"delta": {"refusal": False, "tool_calls": None}}, {"delta": {"refusal_original": False}}),
+    ({"delta": {"tool_calls": ""}}, {"delta": {}}),
+    ({"delta": {"tool_calls": []}}, {"delta": {"tool_calls": []}}),
     ({"delta": {"tool_calls": [None, {"index": 1}]}}, {"delta": {"tool_calls": [{"index": 1}]}}),
     ({"delta": {"tool_calls": {"index": 1}}}, {"delta": {"tool_calls": [{"index": 1}]}}),
     ({"logprobs": []}, {"logprobs_original": []}),
@@ -136,8 +167,7 @@ CHOICES: list[tuple[dict[str, Any], dict[str, Any]]] = [
 def test_a_choice_as_servers_send_it(choice: dict[str, Any], expected: dict[str, Any]) -> None:
     for data in (json.dumps({"choices": [choice]}), {"choices": [choice]}):
         chunk = StreamChunk.from_wire(data)
-        assert chunk.choices[0].model_dump(exclude_unset=True) == expected
-        assert chunk.choices[0].index == 0
+        assert chunk.choices[0].model_dump() == {"index": 0, "delta": {}, **absent(expected)}
         assert isinstance(chunk.choices[0].delta, Delta)
 
 
@@ -145,7 +175,7 @@ def test_a_choice_as_servers_send_it(choice: dict[str, Any], expected: dict[str,
     ("chunk", "expected"),
     [
         ({"choices": None}, {"choices": []}),
-        ({"choices": {"index": 1}}, {"choices": [{"index": 1}]}),
+        ({"choices": {"index": 1}}, {"choices": [{"index": 1, "delta": {}}]}),
         ({"id": 5, "created": 1.5}, {"id": "5", "created": 1.5}),
         ({"usage": ""}, {"choices": [], "usage_original": ""}),
         ({"usage": {"prompt_tokens": 2.0}}, {"usage": {"prompt_tokens": 2}}),
@@ -159,7 +189,7 @@ def test_a_choice_as_servers_send_it(choice: dict[str, Any], expected: dict[str,
 def test_a_chunk_as_servers_send_it(chunk: dict[str, Any], expected: dict[str, Any]) -> None:
     before = json.dumps(chunk)
     for data in (json.dumps(chunk), chunk):
-        assert StreamChunk.from_wire(data).model_dump(exclude_unset=True) == expected
+        assert StreamChunk.from_wire(data).model_dump() == {"choices": [], **expected}
     assert json.dumps(chunk) == before
 
 
@@ -180,7 +210,6 @@ def test_a_chunk_as_servers_send_it(chunk: dict[str, Any], expected: dict[str, A
         '{"choices": [{"finish_reason": true}]}',
         '{"choices": {"0": {"delta": {"content": "a"}}}}',
         '{"choices": [' + "{}," * 10_000 + "null, {}]}",
-        '{"choices": [' + '{"index": "x"},' * 200 + "{}]}",
         '{"id": "a}',
         '{"x": ' + "9" * 5000 + "}",
     ],
@@ -220,8 +249,9 @@ def test_numbers_that_json_does_not_have() -> None:
 
 
 def test_duplicate_keys() -> None:
-    assert StreamChunk.from_wire('{"id": "a", "id": "b", "x": 1, "x": 2}').model_dump(exclude_unset=True) == {
+    assert StreamChunk.from_wire('{"id": "a", "id": "b", "x": 1, "x": 2}').model_dump() == {
         "id": "b",
+        "choices": [],
         "x": 2,
     }
 
@@ -271,7 +301,7 @@ def test_a_subclass_reads_itself() -> None:
 
     chunk = MyChunk.from_wire('{"choices": null, "flavour": "salt"}')
     assert isinstance(chunk, MyChunk)
-    assert (chunk.flavour, chunk.choices) == ("salt", [])
+    assert (chunk.flavour, chunk.choices) == ("salt", ())
 
 
 def test_everything_in_a_delta_is_optional() -> None:

@@ -1,4 +1,4 @@
-"""Operators take a chunk that nobody has read, or a batch, as they take the chunks read and one by one."""
+"""Operators take a batch as they take its items one by one, and a likeness as they take a chunk in full."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from reactivex import operators as rx_ops
 from reactivex.disposable import Disposable, SerialDisposable
 
 import rxllm
-from rxllm import FlowControl, StreamAccumulator, StreamChunk
+from rxllm import FlowControl, StreamAccumulator, StreamChoice, StreamChunk
 from rxllm import operators as ops
 from rxllm.models._json import is_list, is_object
-from rxllm.models._unread import Unread, UnreadChunk, shape_of, unread
 from rxllm.operators._conflation import Conflation
 from rxllm.operators._stage import Receiver, Stage
 from rxllm.operators._stage import batching as batching_observer
@@ -57,39 +56,22 @@ def wire_of(value: dict[str, Any], text: str, beside: str) -> str:
     return json.dumps(value).replace('"{0}"', json.dumps(text)).replace('"{1}"', json.dumps(beside))
 
 
-SHAPES = [
-    shape_of(StreamChunk.from_wire(json.dumps(kind)), [each for each in ("{0}", "{1}") if each in str(kind)])
-    for kind in KINDS
-]
-
-
-def chunk_of(kind: int, text: str, beside: str = "") -> StreamChunk:
-    """A chunk that nobody has read."""
-    shape = SHAPES[kind]
-    assert shape is not None
-    wire = wire_of(KINDS[kind], text, beside)
-    return UnreadChunk.of(Unread(shape, wire, text, [beside] if shape.beside else []))
-
-
 class Piece(BaseModel):
     """How a chunk is made, so that there can be two of them."""
 
     kind: int
     text: str = ""
     beside: str = ""
-    is_read: bool = False
 
-    def chunk(self, *, early: bool) -> StreamChunk:
+    def chunk(self) -> StreamChunk:
         if self.kind < 0:
             return StreamChunk.model_validate(SINGLE[self.kind])
-        if early or self.is_read:
-            return StreamChunk.from_wire(wire_of(KINDS[self.kind], self.text, self.beside))
-        return chunk_of(self.kind, self.text, self.beside)
+        return StreamChunk.from_wire(wire_of(KINDS[self.kind], self.text, self.beside))
 
 
 TEXTS = st.sampled_from(["", "a", "bc", "<", "<think>", "think>", "x</think>", "</", "<think>y</think>z<"])
 PIECES = st.one_of(
-    st.builds(Piece, kind=st.integers(0, len(KINDS) - 1), text=TEXTS, beside=TEXTS, is_read=st.booleans()),
+    st.builds(Piece, kind=st.integers(0, len(KINDS) - 1), text=TEXTS, beside=TEXTS),
     st.builds(Piece, kind=st.integers(0, 2), text=TEXTS, beside=TEXTS),
     st.builds(Piece, kind=st.integers(-len(SINGLE), -1)),
 )
@@ -97,22 +79,13 @@ SEQUENCES = st.lists(PIECES, max_size=12)
 
 
 def part(value: Any) -> Any:
-    """All that a value consists of, to its last part."""
+    """All that a model consists of, to its last part; a chunk compares by that already."""
     if isinstance(value, BaseModel):
         fields = [(name, part(each)) for name, each in vars(value).items()]
         return (value.__class__, fields, value.__pydantic_fields_set__, part(value.__pydantic_extra__))
     if is_object(value):
         return [(name, part(each)) for name, each in value.items()]
     return [part(each) for each in value] if is_list(value) else (type(value), value)
-
-
-def through(
-    operator: Callable[[], Callable[[Observable[Any]], Observable[Any]]], pieces: Sequence[Piece], *, early: bool
-) -> Any:
-    items: list[Any] = []
-    source = reactivex.from_iterable([piece.chunk(early=early) for piece in pieces])
-    source.pipe(operator()).subscribe(items.append, items.append)
-    return [part(item) if isinstance(item, BaseModel) else item for item in items]
 
 
 OPERATORS: dict[str, Callable[[], Callable[[Observable[Any]], Observable[Any]]]] = {
@@ -130,15 +103,6 @@ def _composed(
     first: Callable[[Observable[Any]], Observable[Any]], second: Callable[[Observable[Any]], Observable[Any]]
 ) -> Callable[[Observable[Any]], Observable[Any]]:
     return lambda source: source.pipe(first, second)
-
-
-@pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
-@given(SEQUENCES)
-@example([Piece(kind=0, text="<think>"), Piece(kind=0, text="a"), Piece(kind=1, text="b"), Piece(kind=1, text="")])
-def test_chunks_that_nobody_has_read_give_what_chunks_that_were_read_give(
-    operator: Callable[[], Callable[[Observable[Any]], Observable[Any]]], pieces: list[Piece]
-) -> None:
-    assert through(operator, pieces, early=False) == through(operator, pieces, early=True)
 
 
 # Batches
@@ -249,7 +213,7 @@ def test_batches_give_what_items_give_one_by_one(
     is_batched_below: bool,
 ) -> None:
     def run(*, batches: bool) -> list[Any]:
-        chunks = [[piece.chunk(early=not batches) for piece in read] for read in reads]
+        chunks = [[piece.chunk() for piece in read] for read in reads]
         below = [batching([])] if is_batched_below else []
         source = reads_of(chunks, batches=batches).pipe(operator(), *below)
         return asyncio.run(Consumer(pause_every, leave_at).consume(source))
@@ -271,12 +235,12 @@ async def sizes_through(operator: Callable[[Observable[Any]], Observable[Any]], 
 
 
 async def test_what_came_together_goes_on_together() -> None:
-    chunks = [chunk_of(0, text) for text in ("a", "b", "c<", "d", "e")]
+    chunks = [Piece(kind=0, text=text).chunk() for text in ("a", "b", "c<", "d", "e")]
     assert await sizes_through(ops.content(), chunks) == [5]
     # The tag that may begin is looked at by itself, and what is behind it.
-    assert await sizes_through(ops.split_reasoning(), chunks) == [2, 1, 1, 1]
-    assert all(unread(chunk) is not None for chunk in chunks[:2])
-    assert await sizes_through(ops.split_reasoning(begins_inside=True), [chunk_of(0, "a"), chunk_of(0, "b")]) == [2]
+    assert await sizes_through(ops.split_reasoning(), chunks) == [1, 1, 1, 1, 1]
+    assert await sizes_through(ops.split_reasoning(), [*chunks[:2], *chunks[:2]]) == [1, 3]
+    assert await sizes_through(ops.split_reasoning(begins_inside=True), [*chunks[:2], *chunks[:2]]) == [1, 3]
 
 
 async def test_the_events_of_a_read_go_on_together() -> None:
@@ -299,44 +263,6 @@ def test_blocks_in_a_batch_give_what_blocks_give_one_by_one(body: bytes, data: s
 
 LIMITS = st.sampled_from([8, 1000])
 
-# Reasoning that is put in its place when it is read
-
-
-def reasoning(*texts: str) -> list[StreamChunk]:
-    result: list[StreamChunk] = []
-    source = reactivex.of(*(chunk_of(1, text, "pad") for text in texts))
-    source.pipe(ops.split_reasoning(begins_inside=True)).subscribe(result.append)
-    return result
-
-
-def test_reasoning_stays_unread_until_somebody_reads_it() -> None:
-    first, second = reasoning("Hm", ".")
-    assert unread(first) is not None
-    assert unread(second) is not None
-    assert second.choices[0].delta.reasoning_text == "."
-    assert second.choices[0].delta.content is None
-    assert unread(second) is None
-    assert second.choices[0].delta.reasoning_text == "."
-
-
-def test_the_chunk_that_reasoning_came_in_stays_as_it_was() -> None:
-    given_chunk = chunk_of(0, "Hm")
-    found: list[StreamChunk] = []
-    reactivex.of(given_chunk).pipe(ops.split_reasoning(begins_inside=True)).subscribe(found.append)
-    assert found[0].choices[0].delta.reasoning_content == "Hm"
-    assert unread(given_chunk) is not None
-    assert given_chunk.choices[0].delta.content == "Hm"
-
-
-def test_reasoning_is_accumulated_unread() -> None:
-    chunks = reasoning("H", "m", ".")
-    accumulator = StreamAccumulator()
-    for chunk in chunks:
-        accumulator.process_chunk(chunk)
-    assert [unread(chunk) is None for chunk in chunks] == [True, False, False]
-    assert accumulator.message().reasoning_content == "Hm."
-
-
 # Snapshots
 
 
@@ -356,7 +282,7 @@ def test_a_snapshot_is_the_answer_as_it_was(pieces: list[tuple[Piece, bool]]) ->
     taken: list[rxllm.ChatCompletion] = []
     expected: list[dict[str, Any]] = []
     for piece, is_asked_for in pieces:
-        accumulator.process_chunk(piece.chunk(early=False))
+        accumulator.process_chunk(piece.chunk())
         if is_asked_for:
             taken.append(accumulator.snapshot())
             # Made of the accumulator as it is now, by way of no snapshot.
@@ -381,27 +307,14 @@ def test_repairs_that_reading_finds_have_the_position_of_the_snapshot() -> None:
 # Text that waits and becomes one
 
 
-def merge(pieces: Sequence[Piece], *, early: bool) -> tuple[list[bool], Any]:
-    first, *others = [piece.chunk(early=early) for piece in pieces]
-    conflation = Conflation(first)
-    added = [conflation.add(chunk) for chunk in others]
-    return added, part(conflation.merged()) if any(added) else None
-
-
-@given(st.lists(PIECES, min_size=2, max_size=12))
-@example([Piece(kind=1), Piece(kind=1, beside="b"), Piece(kind=2, text="c"), Piece(kind=1, text="d", beside="e")])
-def test_chunks_that_nobody_has_read_are_merged_as_others_are(pieces: list[Piece]) -> None:
-    assert merge(pieces, early=False) == merge(pieces, early=True)
-
-
 @given(SEQUENCES)
 def test_merging_loses_nothing_that_is_accumulated(pieces: list[Piece]) -> None:
     plain, merged = StreamAccumulator(), StreamAccumulator()
     waiting: list[Conflation[StreamChunk]] = []
     single: list[StreamChunk] = []
     for piece in pieces:
-        chunk = piece.chunk(early=False)
-        plain.process_chunk(piece.chunk(early=False))
+        chunk = piece.chunk()
+        plain.process_chunk(piece.chunk())
         if not waiting or not waiting[-1].add(chunk):
             waiting.append(Conflation(chunk))
             single.append(chunk)
@@ -413,48 +326,36 @@ def test_merging_loses_nothing_that_is_accumulated(pieces: list[Piece]) -> None:
     assert merged.partial().model_dump(exclude=excluded) == plain.partial().model_dump(exclude=excluded)
 
 
-def test_of_chunks_that_differ_in_their_text_only_two_are_read() -> None:
-    chunks = [chunk_of(1, text, text) for text in "abcd"]
+def test_what_is_merged_is_as_the_last_said_it() -> None:
+    chunks = [Piece(kind=1, text=text, beside=text).chunk() for text in "abcd"]
     conflation = Conflation(chunks[0])
     assert all(conflation.add(chunk) for chunk in chunks[1:])
-    assert [unread(chunk) is None for chunk in chunks] == [True, True, False, False]
     merged = conflation.merged()
-    assert merged.choices[0].delta.content == "abcd"
-    assert merged.model_extra == {"obfuscation": "d"}
+    assert merged.text == "abcd"
+    assert merged.obfuscation == "d"
 
 
-def test_what_cannot_be_merged_is_not_read_for_that() -> None:
-    chunk = chunk_of(6, "Hm")
-    assert not Conflation(chunk_of(0, "a")).add(chunk)
-    assert unread(chunk) is not None
+# A likeness
 
 
-def test_what_waits_alone_is_not_read() -> None:
-    chunks = [chunk_of(0, "a"), chunk_of(6, "b")]
-    flow = FlowControl()
-    holder = object()
-    holders: list[FlowControl] = []
-    received: list[StreamChunk] = []
-    subject: reactivex.Subject[StreamChunk] = reactivex.Subject()
-
-    def on_next(chunk: StreamChunk) -> None:
-        received.append(chunk)
-        held = FlowControl.current()
-        assert held is not None
-        held.pause(holder)
-        holders.append(held)
-
-    subject.pipe(ops.buffer_with_backpressure(4, overflow="conflate")).subscribe(on_next)
-    for chunk in (chunk_of(0, "first"), *chunks):
-        flow.deliver(subject.on_next, chunk)
-    for _ in range(3):
-        holders[-1].resume(holder)
-    assert [unread(chunk) is not None for chunk in received] == [True, True, True]
+@given(SEQUENCES, st.booleans())
+def test_chunks_that_are_alike_add_up_as_those_that_are_not(pieces: list[Piece], begins_inside: bool) -> None:
+    # Of two choices neither is like the one before.
+    alike, unlike = StreamAccumulator(), StreamAccumulator()
+    split = [ops.split_reasoning(begins_inside=begins_inside)] if begins_inside else []
+    source = reactivex.from_iterable([piece.chunk() for piece in pieces])
+    chunks: list[StreamChunk] = []
+    source.pipe(*split).subscribe(chunks.append)
+    other = StreamChoice(index=7)
+    for chunk in chunks:
+        alike.process_chunk(chunk)
+        unlike.process_chunk(chunk.model_copy(update={"choices": (*chunk.choices, other)}))
+    left = alike.partial().model_dump()
+    right = unlike.partial().model_dump()
+    right["choices"] = [choice for choice in right["choices"] if choice["index"] != 7]
+    assert left == right
 
 
-@pytest.mark.parametrize("text", ["", "a"])
-async def test_content_of_another_choice_is_none(text: str) -> None:
-    chunks = [chunk_of(3, text), chunk_of(0, ""), chunk_of(6, "Hm")]
-    texts = await reactivex.from_iterable(chunks).pipe(ops.content(), rx_ops.to_list())
-    assert texts == []
-    assert all(unread(chunk) is not None for chunk in chunks)
+async def test_content_of_another_choice_is_none() -> None:
+    chunks = [Piece(kind=3, text="a").chunk(), Piece(kind=0).chunk(), Piece(kind=6, text="Hm").chunk()]
+    assert await reactivex.from_iterable(chunks).pipe(ops.content(), rx_ops.to_list()) == []

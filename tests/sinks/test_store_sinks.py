@@ -20,7 +20,7 @@ from reactivex import operators as rx_ops
 
 from rxllm import operators as ops
 from rxllm.exceptions import BufferOverflowError, ChunkTimeoutError, RecordingError, StreamInterruptedError
-from rxllm.models import ChatCompletion, StreamChunk
+from rxllm.models import ChatCompletion, Delta, StreamChunk
 from rxllm.sinks import JSONLinesSink, SQLiteSink, StoreSink
 from rxllm.sources._recording import from_recording, list_recordings
 from rxllm.stores import EndRecord, ItemRecord, RecordingInfo, open_reader
@@ -316,8 +316,8 @@ async def test_a_recording_that_lacks_dropped_items_fails_when_it_is_played(make
 
 async def test_what_an_operator_filled_in_is_played_again(make_sink: MakeSink, path: Path) -> None:
     def sign(chunk: StreamChunk) -> StreamChunk:
-        chunk.choices[0].delta.content = "signed"
-        return chunk
+        choice = chunk.choices[0].model_copy(update={"delta": Delta(content="signed")})
+        return chunk.model_copy(update={"choices": [choice]})
 
     wire = StreamChunk.from_wire({"choices": [{"index": 0, "finish_reason": "stop"}]})
     await reactivex.of(wire).pipe(rx_ops.map(sign), ops.tee_to(make_sink(path)))

@@ -1,0 +1,59 @@
+"""``map_error``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from reactivex import Observable, abc
+
+from rxllm.operators._stage import Receiver, Stage, batching
+
+__all__ = ["map_error"]
+
+T = TypeVar("T")
+
+
+def map_error(mapper: Callable[[Exception], Exception]) -> Callable[[Observable[T]], Observable[T]]:
+    """Fail with what is made of the error; the items pass, as many at a time as came at a time.
+
+    Args:
+        mapper: Makes the error that is passed on. If it raises, that is passed on.
+
+    Returns:
+        An operator that passes its items on.
+    """
+
+    def map_error_(source: Observable[T]) -> Observable[T]:
+        def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+            return _Mapping(mapper, observer).follow(source, scheduler)
+
+        return Stage(subscribe)
+
+    return map_error_
+
+
+class _Mapping(Receiver[T]):
+    """One subscription."""
+
+    def __init__(self, mapper: Callable[[Exception], Exception], observer: abc.ObserverBase[T]) -> None:
+        self._mapper = mapper
+        self._observer = below = batching(observer)
+        # Nothing happens to an item here.
+        self._next, self._batch = below.on_next, below.on_batch
+
+    def on_next(self, value: T) -> None:
+        self._next(value)
+
+    def on_batch(self, items: Sequence[T]) -> int:
+        return self._batch(items)
+
+    def on_error(self, error: Exception) -> None:
+        try:
+            mapped = self._mapper(error)
+        except Exception as failure:
+            mapped = failure
+        self._observer.on_error(mapped)
+
+    def on_completed(self) -> None:
+        self._observer.on_completed()
