@@ -187,33 +187,32 @@ class _Mailbox(Receiver[T]):
         self.close(self._error if self._ended else None)
         self.items.clear()
 
-    async def take(self) -> T:
-        if self.waiter is not None:
-            raise RuntimeError("an iteration has one consumer: share() the observable and iterate over each branch")
-        while not self.items:
-            if self._ended:
-                if self._error is None:
-                    raise StopAsyncIteration
-                # Once raised it is over, as in a generator.
-                error, self._error = self._error, None
-                raise error
-            await self._item_or_end()
+    def take(self) -> T:
+        """The oldest item that waits; producers are resumed when half of them are taken."""
         item = self.items.popleft()
         if self.is_full and len(self.items) <= self._size // 2:
             self._release()
         return item
 
-    async def _item_or_end(self) -> None:
-        self.waiter = asyncio.get_running_loop().create_future()
-        try:
-            # What came from another thread before the waiter was seen there has woken nobody.
-            if not self.items and not self._ended:
-                await self.waiter
-        except asyncio.CancelledError:
-            self.close(StreamInterruptedError("the task that iterated was cancelled"))
-            raise
-        finally:
-            self.waiter = None
+    def wait(self) -> asyncio.Future[None]:
+        """What is done when there is an item, or the end.
+
+        Raises:
+            RuntimeError: Another task waits.
+            StopAsyncIteration: It has ended.
+            Exception: What it ended with.
+        """
+        if self.waiter is not None:
+            raise RuntimeError("an iteration has one consumer: share() the observable and iterate over each branch")
+        if self._ended:
+            # Once raised it is over, as in a generator.
+            error, self._error = self._error, None
+            raise StopAsyncIteration if error is None else error
+        self.waiter = waiter = asyncio.get_running_loop().create_future()
+        # What came from another thread before the waiter was seen there has woken nobody.
+        if self.items or self._ended:
+            wake(waiter)
+        return waiter
 
 
 class Iteration(AsyncIterator[T], Generic[T]):
@@ -236,11 +235,20 @@ class Iteration(AsyncIterator[T], Generic[T]):
 
     async def __anext__(self) -> T:
         mailbox = self._mailbox
-        # Nearly always one waits, and nobody need be resumed: then no other coroutine is made for it.
+        # Nearly always one waits, and nobody need be resumed.
         if mailbox.items and not mailbox.is_full and mailbox.waiter is None:
             return mailbox.items.popleft()
         mailbox.start()
-        return await mailbox.take()
+        while not mailbox.items or mailbox.waiter is not None:
+            waiter = mailbox.wait()
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                mailbox.close(StreamInterruptedError("the task that iterated was cancelled"))
+                raise
+            finally:
+                mailbox.waiter = None
+        return mailbox.take()
 
     async def aclose(self) -> None:
         """Dispose the subscription, and let the source close its connection."""

@@ -200,6 +200,9 @@ def _call_all(callbacks: Sequence[Callable[[], None]]) -> None:
             stack.callback(callback)
 
 
+_NOBODY: frozenset[FlowControl] = frozenset()
+
+
 class Pauses:
     """The pauses of one holder, over however many producers feed it (``merge`` feeds from several).
 
@@ -210,7 +213,8 @@ class Pauses:
     __slots__ = ("_flows", "_name")
 
     def __init__(self, name: str = "") -> None:
-        self._flows: set[FlowControl] = set()
+        # One that pauses nobody, as nearly all, keeps none of its own.
+        self._flows: set[FlowControl] | frozenset[FlowControl] = _NOBODY
         self._name = name
 
     def __repr__(self) -> str:
@@ -230,13 +234,16 @@ class Pauses:
         flow = FlowControl.current()
         if flow is None or excess > MOST_EXCESS:
             return False
-        self._flows.add(flow)
+        if isinstance(self._flows, frozenset):
+            self._flows = {flow}
+        else:
+            self._flows.add(flow)
         flow.pause(self)
         return True
 
     def release(self) -> None:
         """Resume all that this one paused."""
-        flows, self._flows = self._flows, set()
+        flows, self._flows = self._flows, _NOBODY
         for flow in flows:
             flow.resume(self)
 

@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rxllm.accumulators._choice_state import ChoiceState, RestState
-from rxllm.accumulators._grown import Grown, TextState, keep_last, put_end_to_end
+from rxllm.accumulators._grown import NOTHING_GROWN, Grown, GrownState, TextState, keep_last, put_end_to_end
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._size import check_fields
 from rxllm.accumulators._text import Text
-from rxllm.accumulators._tool_calls import ToolCallFold
+from rxllm.accumulators._tool_calls import ToolCallFold, text_of_arguments
 from rxllm.models import Delta, FunctionCallDelta, StreamChoice, ToolCallDelta
 from rxllm.models._chunk import rest_getter, rest_of
 from rxllm.models._json import is_object
@@ -56,20 +56,19 @@ class ChoiceFold:
     """
 
     __slots__ = (
-        *("_audio", "_calls", "_content", "_extra", "_function", "_index", "_log", "_logprobs", "_message", "_mixed"),
-        *("_rest", "_role", "_spelling", "finish_reason"),
+        *("_calls", "_content", "_function", "_grown", "_index", "_log", "_max_tool_calls", "_mixed", "_rest", "_role"),
+        *("_spelling", "finish_reason"),
     )
 
     def __init__(self, index: int, log: RepairLog, max_tool_calls: int) -> None:
         self._index = index
         self._log = log
-        self._calls = ToolCallFold(index, log, max_tool_calls)
+        self._max_tool_calls = max_tool_calls
         self._content = Text()
+        # Most answers have neither: what is not made costs nothing.
+        self._calls: ToolCallFold | None = None
         self._function: tuple[str, Text] | None = None
-        self._message = Grown()
-        self._audio = Grown()
-        self._logprobs = Grown()
-        self._extra = Grown()
+        self._grown: dict[str, Grown] = {}
         # In which field the reasoning comes, and all of it once that has changed.
         self._spelling = ""
         self._mixed: Text | None = None
@@ -99,10 +98,17 @@ class ChoiceFold:
         """
         if field == "content":
             return self._content.fragments.append
+        if field == "arguments":
+            call = None if self._calls is None else self._calls.last
+            # After a repetition of its name, arguments may be another call's.
+            if call is None or call.named_again:
+                return None
+            append = call.text.fragments.append
         # Reasoning is put together a second time once it has changed its field.
-        if self._mixed is not None or field != self._spelling:
+        elif self._mixed is not None or field != self._spelling:
             return None
-        append = self._message.texts[field].fragments.append
+        else:
+            append = self._part("message").texts[field].fragments.append
 
         def grow(piece: str) -> None:
             append(piece)
@@ -112,21 +118,32 @@ class ChoiceFold:
 
     def add_details(self, details: Sequence[Any]) -> int:
         """Take details of the reasoning; returns how many characters those are."""
-        return self._message.add_list(_DETAILS, details)
+        return self._part("message").add_list(_DETAILS, details)
 
     def _state_of_rest(self) -> RestState:
         return RestState(
             self._index,
             self._role,
             self.finish_reason,
-            self._calls.states(),
+            () if self._calls is None else self._calls.states(),
             None if self._function is None else (self._function[0], TextState(text := self._function[1], len(text))),
-            self._message.state(),
-            self._audio.state(),
-            self._logprobs.state(),
-            self._extra.state(),
+            self._state_of("message"),
+            self._state_of("audio"),
+            self._state_of("logprobs"),
+            self._state_of("extra"),
             None if self._mixed is None else TextState(self._mixed, len(self._mixed)),
         )
+
+    def _part(self, name: str) -> Grown:
+        """The fields of one object of the answer: of the message, its audio, the log probabilities, the choice."""
+        grown = self._grown.get(name)
+        if grown is None:
+            grown = self._grown[name] = Grown()
+        return grown
+
+    def _state_of(self, name: str) -> GrownState:
+        grown = self._grown.get(name)
+        return NOTHING_GROWN if grown is None else grown.state()
 
     def process(self, choice: StreamChoice) -> int:
         """Take what the choice gained.
@@ -157,10 +174,10 @@ class ChoiceFold:
             self._finish(choice.finish_reason)
         if choice.logprobs:
             self._rest = None
-            size += put_end_to_end(self._logprobs, choice.logprobs, choice.logprobs)
+            size += put_end_to_end(self._part("logprobs"), choice.logprobs, choice.logprobs)
         if _rest_of_choice(choice) != _NO_REST_OF_CHOICE:
             self._rest = None
-            size += put_end_to_end(self._extra, rest_of(choice), _CHOICE_LISTS)
+            size += put_end_to_end(self._part("extra"), rest_of(choice), _CHOICE_LISTS)
         return size
 
     def _finish(self, reason: str) -> None:
@@ -170,6 +187,8 @@ class ChoiceFold:
 
     def _add_calls(self, fragments: Sequence[ToolCallDelta]) -> int:
         self._rest = None
+        if self._calls is None:
+            self._calls = ToolCallFold(self._index, self._log, self._max_tool_calls)
         calls = self._calls
         size = 0
         for fragment in fragments:
@@ -183,11 +202,11 @@ class ChoiceFold:
         size = 0
         if delta.reasoning_content:
             size += self._join_reasoning("reasoning_content", delta.reasoning_content)
-            size += self._message.add_text("reasoning_content", delta.reasoning_content)
+            size += self._part("message").add_text("reasoning_content", delta.reasoning_content)
         else:
             spelling, text = find_reasoning(None, delta.reasoning, delta.extra, delta.reasoning_details)
             size += self._join_reasoning(spelling, text) if text else 0
-        return size + (self._message.add_text("reasoning", delta.reasoning) if delta.reasoning else 0)
+        return size + (self._part("message").add_text("reasoning", delta.reasoning) if delta.reasoning else 0)
 
     def _join_reasoning(self, spelling: str, text: str) -> int:
         """Put the reasoning together a second time once it has changed its field; returns what that adds."""
@@ -196,7 +215,7 @@ class ChoiceFold:
             if self._spelling in ("", spelling):
                 self._spelling = spelling
                 return 0
-            grown = self._message.state().read()
+            grown = self._state_of("message").read()
             so_far = find_reasoning(grown.get("reasoning_content"), grown.get("reasoning"), grown)[1]
             self._mixed = Text()
             self._mixed.fragments.append(so_far)
@@ -208,7 +227,7 @@ class ChoiceFold:
         name, text = self._function or ("", Text())
         self._rest = None
         self._function = (name or fragment.name or "", text)
-        arguments = self._calls.text_of(fragment.arguments)
+        arguments = text_of_arguments(fragment.arguments, self._index, self._log)
         if arguments:
             text.fragments.append(arguments)
         return len(arguments)
@@ -221,7 +240,7 @@ class ChoiceFold:
             self._rest = None
         if delta.refusal:
             self._rest = None
-            size += self._message.add_text("refusal", delta.refusal)
+            size += self._part("message").add_text("refusal", delta.refusal)
         if delta.function_call is not None:
             size += self._process_function_call(delta.function_call)
         if delta.reasoning_details is not None:
@@ -240,17 +259,17 @@ class ChoiceFold:
             if name == "audio" and is_object(value):
                 size += self._process_audio(value)
             elif name in _EXTRA_TEXTS and isinstance(value, str):
-                size += self._message.add_text(name, value)
+                size += self._part("message").add_text(name, value)
             else:
                 plain[name] = value
-        return size + put_end_to_end(self._message, plain, _LISTS)
+        return size + put_end_to_end(self._part("message"), plain, _LISTS)
 
     def _process_audio(self, audio: Mapping[str, Any]) -> int:
         size = 0
         for name, value in audio.items():
             if name in _AUDIO_TEXTS and isinstance(value, str):
-                size += self._audio.add_text(name, value)
+                size += self._part("audio").add_text(name, value)
             else:
-                size += keep_last(self._audio.plain, name, value)
-        check_fields(len(self._audio.plain))
+                size += keep_last(self._part("audio").plain, name, value)
+        check_fields(len(self._part("audio").plain))
         return size

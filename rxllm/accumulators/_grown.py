@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
 
-__all__ = ["Grown", "GrownState", "TextState", "keep_last", "put_end_to_end"]
+__all__ = ["NOTHING_GROWN", "Grown", "GrownState", "TextState", "keep_last", "put_end_to_end"]
 
 
 class _ListState(NamedTuple):
@@ -79,6 +79,10 @@ class GrownState(NamedTuple):
         texts = {name: state.read() for name, state in self.texts.items()}
         lists = {name: state.read() for name, state in self.lists.items()}
         return {**self.plain, **texts, **lists}
+
+
+NOTHING_GROWN = GrownState({}, {}, {})
+"""The state of an object of which nothing has come."""
 
 
 def keep_last(kept: dict[str, Any], name: str, value: Any) -> int:

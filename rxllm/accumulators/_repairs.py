@@ -42,14 +42,21 @@ class RepairLog:
         self.repairs: list[Repair] = []
         self._strict = strict
         self._on_repair = on_repair
-        self._reported: set[tuple[str, object]] = set()
-        self._announced: set[tuple[str, object]] = set()
+        # By kind and subject; without any repair, as mostly, there are none.
+        self._reported: set[tuple[str, object]] | None = None
+        self._announced: set[tuple[str, object]] | None = None
+
+    def anew(self) -> RepairLog:
+        """A log of the same kind, for an answer that begins anew: it has the position of this one, and nothing else."""
+        return RepairLog(self.position, strict=self._strict, on_repair=self._on_repair)
 
     def for_reading(self) -> RepairLog:
         """A log of what is put right when the answer is read, which changes this one in nothing.
 
         However often it is read, the callback gets each repair once.
         """
+        if self._announced is None:
+            self._announced = set()
         log = RepairLog(self.position, strict=self._strict, on_repair=self._on_repair)
         log._announced = self._announced
         return log
@@ -80,6 +87,10 @@ class RepairLog:
                 before=before,
                 after=after,
             )
+        if self._reported is None:
+            self._reported = set()
+        if self._announced is None:
+            self._announced = set()
         if key in self._reported or len(self.repairs) >= MAX_REPAIRS:
             return
         repair = Repair(kind, self.position, before, after)

@@ -13,8 +13,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rxllm.accumulators._beginning import Beginning
@@ -61,7 +60,7 @@ class StreamAccumulator:
     """
 
     __slots__ = (
-        *("_attempts", "_beginning", "_characters", "_choices", "_extra", "_extra_is_shared", "_grow"),
+        *("_add_details", "_attempts", "_beginning", "_characters", "_choices", "_extra", "_extra_is_shared", "_grow"),
         *(
             "_head",
             "_last",
@@ -88,19 +87,14 @@ class StreamAccumulator:
         self._max_tool_calls = max_tool_calls
         self._max_choices = max_choices
         self._max_characters = max_characters
-        self._new_log = partial(RepairLog, strict=strict, on_repair=on_repair)
+        self._log = RepairLog(strict=strict, on_repair=on_repair)
         self._beginning = Beginning()
         self._attempts: tuple[Attempt, ...] = ()
         self._stream: StreamInfo | None = None
-        self._begin_anew(-1)
+        self._begin_anew()
 
-    def _begin_anew(self, position: int) -> None:
-        """Have nothing of an answer.
-
-        Args:
-            position: How many chunks there were, less one.
-        """
-        self._log = self._new_log(position)
+    def _begin_anew(self) -> None:
+        """Have nothing of an answer."""
         self._head: dict[str, Any] = {}
         self._wanted: tuple[str, ...] = _HEAD
         self._choices: dict[int, ChoiceFold] = {}
@@ -116,6 +110,7 @@ class StreamAccumulator:
         # What the last chunk has in common with those that say nothing but more of one text, and where that goes.
         self._like: Likeness | None = None
         self._grow: Callable[[str], None] = _nowhere
+        self._add_details: Callable[[Sequence[Any]], int] = len
         # The state of the last snapshot, and its only choice, until more changes than ``StreamState.grown`` says.
         self._last: tuple[StreamState, ChoiceState, ChoiceFold] | None = None
 
@@ -146,19 +141,15 @@ class StreamAccumulator:
                 self._grow(piece)
                 self._characters += len(piece)
                 if like.has_details:
-                    self._take_details(chunk)
+                    self._characters += self._add_details(chunk.choices[0].delta.reasoning_details or ())
             if self._characters > self._max_characters:
                 raise self._too_long()
-
-    def _take_details(self, chunk: StreamChunk) -> None:
-        (choice,) = chunk.choices
-        self._characters += self._choices[choice.index].add_details(choice.delta.reasoning_details or ())
 
     def _take(self, chunk: StreamChunk) -> None:
         """Take a chunk in full."""
         if chunk.slots is not self._beginning.slots:
             self._take_slots(chunk)
-        if self._like is not None and self._like.padded is not None:
+        if chunk.extra is not None or (self._like is not None and self._like.padded is not None):
             self._settle()
         for choice in chunk.choices:
             fold = self._choices.get(choice.index) or self._begin(choice)
@@ -180,10 +171,13 @@ class StreamAccumulator:
     def _expect(self, chunk: StreamChunk) -> Likeness | None:
         """Expect chunks that are like the one that was just taken in full, if that serves."""
         like = Likeness.to(chunk)
-        grow = None if like is None else self._choices[chunk.choices[0].index].grower(like.field)
+        if like is None:
+            return None
+        fold = self._choices[chunk.choices[0].index]
+        grow = fold.grower(like.field)
         if grow is None:
             return None
-        self._grow = grow
+        self._grow, self._add_details = grow, fold.add_details
         return like
 
     def _take_slots(self, chunk: StreamChunk) -> None:
@@ -193,7 +187,8 @@ class StreamAccumulator:
             if self._log.position:
                 tried = Attempt(stream=before, usage=self._usage)
                 self._attempts = (*self._attempts, tried)
-            self._begin_anew(self._log.position)
+            self._log = self._log.anew()
+            self._begin_anew()
         self._stream = chunk.stream
         self._log.take_over(chunk.repairs)
 

@@ -30,7 +30,7 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.exceptions import LimitExceededError, ToolCallError, excerpt
 from rxllm.models import FunctionCallDelta, ToolCallDelta
 
-__all__ = ["MAX_TOOL_CALLS", "ToolCallFold"]
+__all__ = ["MAX_TOOL_CALLS", "ToolCallFold", "text_of_arguments"]
 
 MAX_TOOL_CALLS = 1024
 """How many calls a choice may have by default."""
@@ -114,7 +114,7 @@ class ToolCallFold:
         function = fragment.function
         name = "" if function is None else self._unless_blank("name", function.name)
         call_id = self._unless_blank("id", fragment.id)
-        arguments = "" if function is None else self.text_of(function.arguments)
+        arguments = "" if function is None else text_of_arguments(function.arguments, self._choice, self._log)
         self.added = 0
         call = self._place(fragment.index, call_id, name, arguments)
         self._touch(call)
@@ -160,14 +160,6 @@ class ToolCallFold:
             self._log.add("blank-ignored", (self._choice, field), value, None)
             return ""
         return value
-
-    def text_of(self, arguments: str | dict[str, Any] | None) -> str:
-        """The arguments of a fragment as text."""
-        if not isinstance(arguments, dict):
-            return arguments or ""
-        text = to_json(arguments).decode()
-        self._log.add("arguments-serialized", self._choice, arguments, text)
-        return text
 
     def _place(self, index: int | None, call_id: str, name: str, arguments: str) -> GrowingCall | None:
         known = self._by_id.get(call_id)
@@ -270,6 +262,15 @@ class ToolCallFold:
         self.calls.append(call)
         self._open.append(call)
         return call
+
+
+def text_of_arguments(arguments: str | dict[str, Any] | None, choice: int, log: RepairLog) -> str:
+    """The arguments of a fragment as text."""
+    if not isinstance(arguments, dict):
+        return arguments or ""
+    text = to_json(arguments).decode()
+    log.add("arguments-serialized", choice, arguments, text)
+    return text
 
 
 def _with_custom_as_function(fragment: ToolCallDelta, custom: Mapping[str, Any]) -> ToolCallDelta:

@@ -27,7 +27,7 @@ from loguru import logger
 
 from rxllm.dialects._base import WireItem
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error
-from rxllm.dialects._surrogates import SurrogateHalves
+from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
 from rxllm.exceptions import (
     EXCERPT_LENGTH,
     APIStreamError,
@@ -38,8 +38,8 @@ from rxllm.exceptions import (
 )
 from rxllm.models import ChatRequest, Delta, Repair, StreamChoice, StreamChunk, Usage
 from rxllm.models._chunk import marked
-from rxllm.models._json import is_deep, is_object, loads
-from rxllm.models._lenient import decoder_of, read_json
+from rxllm.models._json import is_object, loads
+from rxllm.models._lenient import decoder_of, read_json, read_refused
 from rxllm.models._repair import MAX_REPAIRS
 from rxllm.wire._event import ServerSentEvent
 
@@ -111,7 +111,7 @@ class OpenAIChatDecoder:
     """
 
     __slots__ = (
-        *("_begun", "_dialect", "_finished", "_halves", "_is_plain", "_pending", "_position", "_refused", "_seen"),
+        *("_begun", "_dialect", "_finished", "_halves", "_is_plain", "_pending", "_position", "_refused"),
         *("_texts", "done", "repairs"),
     )
 
@@ -120,14 +120,16 @@ class OpenAIChatDecoder:
         self.repairs: list[Repair] = []
         self._dialect = dialect
         self._position = -1
-        self._seen: set[int] = set()
-        self._finished: set[int] = set()
+        # The choices that were seen, and whether each has finished. A dictionary of such values, unlike a set, is
+        # nothing to the garbage collector.
+        self._finished: dict[int, bool] = {}
         # The choices that a delta of the server's own has said something of.
-        self._begun: set[int] = set()
+        self._begun: dict[int, bool] = {}
         self._texts: dict[tuple[int, str], str] = {}
-        self._halves = SurrogateHalves()
+        # Made when there is an event that concerns them, as few are.
+        self._halves: SurrogateHalves | None = None
         # What was put right in events that gave no chunk: the next one has it.
-        self._pending: list[Repair] = []
+        self._pending: tuple[Repair, ...] = ()
         # How often the compiled decoder has refused, one chunk after the other.
         self._refused = 0
         self._is_plain = not dialect.cumulative_text
@@ -138,7 +140,7 @@ class OpenAIChatDecoder:
             return _NOTHING
         self._position += 1
         is_refused = False
-        if self._is_plain and type(event) is str and not is_deep(event):
+        if self._is_plain and type(event) is str:
             # Nearly all events: chunks that change nothing here.
             try:
                 chunk = _decode(event)
@@ -149,6 +151,9 @@ class OpenAIChatDecoder:
                 if len(choices) == 1 and not (only := choices[0]).finish_reason and only.index in self._begun:
                     return (chunk,)
                 return self._accept(event, chunk)
+        elif self._refused > _PATIENCE and type(event) is str and event[:1] == "{" and self._position % _ASKED_AGAIN:
+            # A stream whose chunks the compiled decoder does not take.
+            return self._decode_leniently(event)
         name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
         # The first character tells a chunk from nearly all that is none.
         if name != "message" or data[:1] not in _OBJECT_START:
@@ -163,7 +168,7 @@ class OpenAIChatDecoder:
 
     def _decode_strictly(self, data: str | bytes) -> StreamChunk | None:
         """The chunk, if the compiled decoder takes it and is to be asked."""
-        if self._halves.waiting or is_deep(data) or (self._refused > _PATIENCE and self._position % _ASKED_AGAIN):
+        if self._is_half_waiting or (self._refused > _PATIENCE and self._position % _ASKED_AGAIN):
             return None
         try:
             chunk: StreamChunk = _decode(data)
@@ -173,17 +178,28 @@ class OpenAIChatDecoder:
         self._look_whether_plain()
         return chunk
 
+    @property
+    def _is_half_waiting(self) -> bool:
+        """Whether a character that the server cut in two waits for its other half."""
+        return self._halves is not None and bool(self._halves.waiting)
+
+    def _loads(self, text: str) -> Any:
+        """Read an event that may hold half a character."""
+        if self._halves is None:
+            self._halves = SurrogateHalves()
+        return self._halves.loads(text)
+
     def _look_whether_plain(self) -> None:
         """Look whether nothing waits, so that a chunk of text changes nothing here."""
         self._is_plain = not (
-            self._dialect.cumulative_text or self._halves.waiting or self._pending or self._refused > _PATIENCE
+            self._dialect.cumulative_text or self._is_half_waiting or self._pending or self._refused > _PATIENCE
         )
 
     def close(self) -> None:
         """Take note that the transport ended in good order: see ``StreamDecoder.close``."""
-        if self.done or (self._seen and self._seen == self._finished):
+        unfinished = tuple(sorted(index for index, finished in self._finished.items() if not finished))
+        if self.done or (self._finished and not unfinished):
             return
-        unfinished = tuple(sorted(self._seen - self._finished))
         reason = f"choices {unfinished} had no finish_reason" if unfinished else "no choice had begun"
         raise TruncatedStreamError(
             f"the stream ended after {self._position + 1} events without {_DONE}, and {reason}",
@@ -228,13 +244,11 @@ class OpenAIChatDecoder:
                     chunk, error_of_choice = self._take_from_extras(chunk, choice)
                     error = error_of_choice or error
                 if choice.index not in self._begun and _says_something(choice.delta):
-                    self._begun.add(choice.index)
+                    self._begun[choice.index] = True
         except ValueError as problem:
             return self._refuse(data, "it is malformed", problem)
         for choice in chunk.choices:
-            self._seen.add(choice.index)
-            if choice.finish_reason:
-                self._finished.add(choice.index)
+            self._finished[choice.index] = bool(choice.finish_reason) or self._finished.get(choice.index, False)
         if self._dialect.cumulative_text:
             chunk = chunk.model_copy(update={"choices": [self._keep_what_is_new(each) for each in chunk.choices]})
         chunk = self._with_repairs(chunk)
@@ -268,15 +282,17 @@ class OpenAIChatDecoder:
             self._report(repair.kind, repair.before, repair.after)
         if not self._pending:
             return chunk
-        pending, self._pending = self._pending, []
+        pending, self._pending = self._pending, ()
         self._look_whether_plain()
-        return marked(chunk, repairs=tuple(pending))
+        return marked(chunk, repairs=pending)
 
     def _decode_leniently(self, data: str | bytes) -> Iterable[StreamChunk]:
         text = data if isinstance(data, str) else data.decode(errors="replace")
         try:
-            value = self._halves.loads(text) if self._halves.concern(text) else loads(data)
-            chunk = read_json(StreamChunk, value)
+            if self._is_half_waiting or may_hold_half(text):
+                chunk = read_json(StreamChunk, self._loads(text))
+            else:
+                chunk = read_refused(StreamChunk, data)
         except LimitExceededError:
             raise
         except ValueError as error:
@@ -350,7 +366,7 @@ class OpenAIChatDecoder:
         repair = Repair(kind, self._position, before, after)
         if len(self.repairs) < MAX_REPAIRS:
             self.repairs.append(repair)
-            self._pending.append(repair)
+            self._pending = (*self._pending, repair)
             self._is_plain = False
         if self._dialect.on_repair is not None:
             self._dialect.on_repair(repair)

@@ -14,12 +14,17 @@ from typing import Any
 
 from rxllm.models._json import is_list, loads_unscrubbed, scrub
 
-__all__ = ["SurrogateHalves"]
+__all__ = ["SurrogateHalves", "may_hold_half"]
 
 _TEXT_FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
 
 _Place = tuple[int, str, int]
 """Of which choice, which text, and of which tool call."""
+
+
+def may_hold_half(text: str) -> bool:
+    """Whether an event may hold half a pair."""
+    return "\\u" in text and "\\ud" in text.lower()
 
 
 class SurrogateHalves:
@@ -33,10 +38,6 @@ class SurrogateHalves:
 
     def __init__(self) -> None:
         self.waiting: dict[_Place, str] = {}
-
-    def concern(self, text: str) -> bool:
-        """Whether an event may hold a half, or the one that is waited for."""
-        return bool(self.waiting) or "\\ud" in text.lower()
 
     def loads(self, text: str) -> Any:
         """Read an event that is an object, with the halves put together.

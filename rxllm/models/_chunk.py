@@ -19,7 +19,7 @@ from rxllm.models._reasoning import find_reasoning
 from rxllm.models._repair import Repair
 from rxllm.models._stream_info import StreamInfo
 from rxllm.models._usage import Usage
-from rxllm.models._wire_struct import WireStruct, hidden
+from rxllm.models._wire_struct import Value, WireStruct, hidden
 
 __all__ = [
     "MAX_ELEMENTS",
@@ -58,7 +58,7 @@ class FunctionCallDelta(WireStruct, frozen=True, kw_only=True):
     """
 
     name: str | None = None
-    arguments: str | dict[str, Any] | None = None
+    arguments: str | dict[str, Value] | None = None
 
 
 class ToolCallDelta(WireStruct, frozen=True, kw_only=True):
@@ -80,8 +80,8 @@ class ToolCallDelta(WireStruct, frozen=True, kw_only=True):
     id: str | None = None
     type: str | None = None
     function: FunctionCallDelta | None = None
-    custom: dict[str, Any] | None = None
-    extra_content: dict[str, Any] | None = None
+    custom: dict[str, Value] | None = None
+    extra_content: dict[str, Value] | None = None
 
 
 class Delta(WireStruct, frozen=True, kw_only=True):
@@ -116,12 +116,12 @@ class Delta(WireStruct, frozen=True, kw_only=True):
     function_call: FunctionCallDelta | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    reasoning_details: tuple[Any, ...] | None = None
-    audio: dict[str, Any] | None = None
-    annotations: tuple[Any, ...] | None = None
-    images: tuple[Any, ...] | None = None
+    reasoning_details: tuple[Value, ...] | None = None
+    audio: dict[str, Value] | None = None
+    annotations: tuple[Value, ...] | None = None
+    images: tuple[Value, ...] | None = None
     channel: str | None = None
-    provider_metadata: dict[str, Any] | None = None
+    provider_metadata: dict[str, Value] | None = None
 
     @property
     def reasoning_text(self) -> str | None:
@@ -160,10 +160,10 @@ class StreamChoice(WireStruct, frozen=True, kw_only=True):
     index: int = 0
     delta: Delta = Delta()
     finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
+    logprobs: dict[str, Value] | None = None
     native_finish_reason: str | None = None
-    content_filter_results: dict[str, Any] | None = None
-    content_filter_offsets: dict[str, Any] | None = None
+    content_filter_results: dict[str, Value] | None = None
+    content_filter_offsets: dict[str, Value] | None = None
     stop_reason: int | str | None = None
     matched_stop: int | str | None = None
     token_ids: tuple[int, ...] | None = None
@@ -248,11 +248,11 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     obfuscation: str | None = None
     provider: str | None = None
     p: str | None = None
-    citations: tuple[Any, ...] | None = None
-    search_results: tuple[Any, ...] | None = None
-    prompt_filter_results: tuple[Any, ...] | None = None
-    timings: dict[str, Any] | None = None
-    time_info: dict[str, Any] | None = None
+    citations: tuple[Value, ...] | None = None
+    search_results: tuple[Value, ...] | None = None
+    prompt_filter_results: tuple[Value, ...] | None = None
+    timings: dict[str, Value] | None = None
+    time_info: dict[str, Value] | None = None
     slots: Slots | None = hidden("(slots)")
 
     @property

@@ -16,9 +16,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, TypeVar, cast
+from types import UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -38,9 +39,9 @@ from rxllm.models._json import is_deep, is_list, is_object, loads
 from rxllm.models._reasoning import is_thinking, texts_of
 from rxllm.models._repair import MAX_REPAIRS, Repair
 from rxllm.models._usage import Usage
-from rxllm.models._wire_struct import HIDDEN_EXTRA, Extra, WireStruct, make
+from rxllm.models._wire_struct import HIDDEN_EXTRA, Extra, Value, WireStruct, make, put_extra, put_member
 
-__all__ = ["decoder_of", "is_set_aside", "read", "read_json", "read_object", "set_aside"]
+__all__ = ["decoder_of", "is_set_aside", "read", "read_json", "read_object", "read_refused", "set_aside"]
 
 S = TypeVar("S", bound=WireStruct)
 
@@ -63,10 +64,7 @@ _METADATA = frozenset(
 
 
 def decoder_of(struct: type[S]) -> Callable[[str | bytes], S]:
-    """The compiled decoder of a struct, which is strict.
-
-    Not to be asked for texts that are ``is_deep``. Raises ``msgspec.MsgspecError`` or ``ValueError``.
-    """
+    """The compiled decoder of a struct, which is strict. Raises ``msgspec.MsgspecError`` or ``ValueError``."""
     decode: Callable[[str | bytes], S] = _decoder_of(struct)
     return decode
 
@@ -83,13 +81,36 @@ def read(struct: type[S], text: str | bytes) -> S:
         LimitExceededError: It is nested too deep.
         ValueError: It is no JSON, or no such object.
     """
-    if not is_deep(text):
-        try:
-            chunk = decoder_of(struct)(text)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            pass  # it is looked at again
-        else:
+    try:
+        chunk = decoder_of(struct)(text)
+    except (msgspec.MsgspecError, ValueError):
+        return read_refused(struct, text)
+    return chunk
+
+
+def read_refused(struct: type[S], text: str | bytes) -> S:
+    """Read a JSON text that the compiled decoder refused.
+
+    Raises:
+        LimitExceededError: It is nested too deep.
+        ValueError: It is no JSON, or no such object.
+    """
+    try:
+        members = _members_of(text)
+        plan = _plan_of(struct)
+        undeclared = plan.undeclared(members)
+        if undeclared:
+            # Mostly that was all: without them the compiled decoder takes it, which costs less than a dictionary.
+            extra = Extra()
+            for name in undeclared:
+                value = _value_of(members.pop(name))
+                if value is not None:
+                    put_member(extra, name, value)
+            chunk: S = plan.decode(_text_of(members))
+            put_extra(chunk, extra or None)
             return chunk
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass  # there is more to it
     return read_json(struct, loads(text))
 
 
@@ -128,6 +149,17 @@ def _copied(value: object) -> Any:
     return [_copied(each) for each in cast("list[object]", value)] if isinstance(value, list | tuple) else value
 
 
+_members_of: Callable[[str | bytes], dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_text_of = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def _value_of(raw: msgspec.Raw) -> Any:
+    """The value of a member."""
+    text = bytes(raw)
+    return loads(text) if is_deep(text) else _decode(text)
+
+
 def set_aside(name: str) -> str:
     """The name under which the original of a field is kept."""
     return f"{name}{_SET_ASIDE}"
@@ -141,7 +173,7 @@ def is_set_aside(name: str) -> bool:
 def _of_other_types(kind: type, value: Any) -> Any:
     """What msgspec asks for types that it does not know."""
     if kind is Usage:
-        return value if isinstance(value, Usage) else Usage.model_validate(value)
+        return value if isinstance(value, Usage) else Usage.model_validate(msgspec.convert(value, dict[str, Value]))
     if type(value) is kind:
         return value  # of ours: no JSON is one
     raise ValueError("not part of the JSON")
@@ -154,6 +186,7 @@ class _Plan:
     """How an object is taken apart.
 
     Attributes:
+        decode: The compiled decoder of its struct.
         names: The fields that its struct declares.
         objects: Of which fields the value is an object, and how that is taken apart.
         lists: Of which fields it is a list of objects, and how these are.
@@ -161,9 +194,10 @@ class _Plan:
             have the same.
     """
 
-    __slots__ = ("last", "lists", "names", "objects")
+    __slots__ = ("decode", "last", "lists", "names", "objects")
 
     def __init__(self, struct: type[WireStruct]) -> None:
+        self.decode: Callable[[str | bytes], Any] = _decoder_of(struct)
         names = zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True)
         nested = [(name, _plan_of(kind)) for name, kind in struct.nested.items()]
         self.names = frozenset(name for name, written_as in names if name == written_as)
@@ -190,28 +224,24 @@ def _plan_of(struct: type[WireStruct]) -> _Plan:
 def _take_apart(plan: _Plan, fields: dict[str, Any]) -> None:
     """Move what is not declared to an object of its own, and so in the objects within."""
     undeclared = plan.undeclared(fields)
-    if undeclared and (extra := _taken_out(fields, undeclared)):
+    if undeclared and (extra := _extra_of({name: fields.pop(name) for name in undeclared})):
         fields[HIDDEN_EXTRA] = extra
     for name, inner in plan.objects:
-        value = fields.get(name)
-        if type(value) is dict:
+        if name in fields and type(value := fields[name]) is dict:
             _take_apart(inner, cast("dict[str, Any]", value))
     for name, inner in plan.lists:
-        value = fields.get(name)
-        for each in value if is_list(value) else ():
+        for each in fields[name] if name in fields and is_list(fields[name]) else ():
             if type(each) is dict:
                 _take_apart(inner, cast("dict[str, Any]", each))
 
 
-def _taken_out(fields: dict[str, Any], names: Sequence[str]) -> Extra:
-    """What has these names, but for what is null, taken out of an object."""
+def _extra_of(fields: Mapping[str, Any]) -> Extra | None:
+    """The fields that are not null."""
     extra = Extra()
-    put = super(Extra, extra).__setitem__
-    for name in names:
-        value = fields.pop(name)
+    for name, value in fields.items():
         if value is not None:
-            put(name, value)
-    return extra
+            put_member(extra, name, value)
+    return extra or None
 
 
 # Types that are not those declared.
@@ -233,10 +263,22 @@ def _checks_of(struct: type[WireStruct]) -> dict[str, Callable[[Any], Any]]:
     """What reads the values of a struct's fields, as leniently as pydantic: a number for a string, digits for one."""
     lenient, strict = ConfigDict(coerce_numbers_to_str=True), ConfigDict(strict=True)
     return {
-        field.name: TypeAdapter(field.type, config=strict if field.name in struct.loose else lenient).validate_python
+        field.name: TypeAdapter(
+            _unbounded(field.type), config=strict if field.name in struct.loose else lenient
+        ).validate_python
         for field in msgspec.structs.fields(struct)
         if field.name in _plan_of(struct).names and field.name not in {*struct.nested, "usage"}
     }
+
+
+def _unbounded(kind: Any) -> Any:
+    """The type of a field, with values in it that are nested as deep as JSON is read."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in {Union, UnionType}:
+        return Union[tuple(map(_unbounded, arguments))]  # noqa: UP007 - of so many
+    if origin is dict:
+        return dict[str, Any]
+    return tuple[Any, ...] if origin is tuple and arguments[0] == Value else kind
 
 
 def _typed(struct: type[S], fields: Mapping[str, Any], log: _Log) -> S:

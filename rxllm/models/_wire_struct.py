@@ -14,15 +14,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeAlias, TypeVar, cast
 
 import msgspec
 from pydantic import BaseModel
 from pydantic_core import CoreSchema, core_schema, to_json
 
-__all__ = ["HIDDEN_EXTRA", "Extra", "WireStruct", "hidden", "make"]
+__all__ = ["HIDDEN_EXTRA", "Extra", "Value", "WireStruct", "hidden", "make", "put_extra", "put_member"]
 
 S = TypeVar("S", bound="WireStruct")
+
+if TYPE_CHECKING:
+    Value: TypeAlias = Any
+else:
+
+    def _bounded(depth: int) -> Any:
+        """The type of JSON values that are nested so deep at most."""
+        value: Any = str | int | float | bool | None
+        for _ in range(depth):
+            value = str | int | float | bool | None | list[value] | dict[str, value]
+        return value
+
+    # What a compiled decoder takes is not nested deep, so that nobody has to look. Deeper ones are read the slow way.
+    Value = _bounded(8)
 
 HIDDEN_EXTRA = "(extra)"
 """What ``extra`` is called where msgspec itself encodes or converts a struct."""
@@ -42,6 +56,10 @@ class Extra(dict[str, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Extra, (dict(self),)
+
+
+put_member: Callable[[Extra, str, Any], None] = dict[str, Any].__setitem__
+"""Set a member while an ``Extra`` is made."""
 
 
 def hidden(name: str) -> Any:
@@ -207,3 +225,7 @@ class WireStruct(
         from rxllm.models._struct_schema import schema_of  # noqa: PLC0415 - rare
 
         return schema_of(cls)
+
+
+put_extra: Callable[[WireStruct, Extra | None], None] = vars(WireStruct)["extra"].__set__
+"""Set the undeclared fields of a struct that nobody else has yet."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import length_hint
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.accumulators import StreamAccumulator
 from rxllm.models import ChatCompletion, Repair, StreamChunk
-from rxllm.operators._stage import Receiver
+from rxllm.operators._stage import Operated, Receiver
 from rxllm.typing import OperatorFunction
 
 __all__ = ["accumulate"]
@@ -56,23 +56,21 @@ def accumulate(
     See also:
         ``accumulate_snapshots``, ``accumulate_tool_calls``, ``rxllm.StreamAccumulator``
     """
-
-    def accumulate_(source: Observable[StreamChunk]) -> Observable[ChatCompletion]:
-        def subscribe(
-            observer: abc.ObserverBase[ChatCompletion], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
-            return _Fold(accumulator, observer).follow(source, scheduler)
-
-        return Observable(subscribe)
-
-    return accumulate_
+    return lambda source: Operated(source, _Fold, strict, on_repair)
 
 
 class _Fold(Receiver[StreamChunk]):
-    def __init__(self, accumulator: StreamAccumulator, observer: abc.ObserverBase[ChatCompletion]) -> None:
-        self._accumulator = accumulator
-        self._process = accumulator.process_chunks
+    """One subscription."""
+
+    def __init__(
+        self,
+        observer: abc.ObserverBase[ChatCompletion],
+        scheduler: abc.SchedulerBase | None,
+        strict: bool,  # noqa: FBT001 - passed on
+        on_repair: Callable[[Repair], None] | None,
+    ) -> None:
+        del scheduler
+        self._accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
         self._observer = observer
         self._empty = True
 
@@ -83,7 +81,7 @@ class _Fold(Receiver[StreamChunk]):
         self._empty = False
         rest = iter(items)
         try:
-            self._process(rest)
+            self._accumulator.process_chunks(rest)
         except Exception as error:
             self.on_error(error)
         return len(items) - length_hint(rest)

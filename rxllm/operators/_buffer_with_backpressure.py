@@ -10,7 +10,7 @@ from reactivex import Observable, abc
 from rxllm.exceptions import BufferOverflowError
 from rxllm.operators._backlog import Backlog, check_bounds
 from rxllm.operators._emission import Outlet
-from rxllm.operators._stage import Receiver, Stage, each
+from rxllm.operators._stage import Operated, Receiver, each
 from rxllm.typing import Overflow
 
 __all__ = ["buffer_with_backpressure"]
@@ -79,20 +79,21 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
     """
     check_bounds(size, overflow)  # a wrong argument is reported where it stands
 
-    def buffer_with_backpressure_(source: Observable[T]) -> Observable[T]:
-        def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            backlog: Backlog[T] = Backlog(size, overflow, "buffer_with_backpressure")
-            return _Buffer(observer, backlog, scheduler).follow(source, scheduler)
-
-        return Stage(subscribe)
-
-    return buffer_with_backpressure_
+    return lambda source: Operated(source, _Buffer, size, overflow)
 
 
 class _Buffer(Receiver[T]):
-    def __init__(self, observer: abc.ObserverBase[T], backlog: Backlog[T], scheduler: abc.SchedulerBase | None) -> None:
+    """One subscription."""
+
+    def __init__(
+        self,
+        observer: abc.ObserverBase[T],
+        scheduler: abc.SchedulerBase | None,
+        size: int,
+        overflow: Overflow,
+    ) -> None:
         self._observer = observer
-        self._backlog = backlog
+        self._backlog: Backlog[T] = Backlog(size, overflow, "buffer_with_backpressure")
         self._outlet = Outlet(observer, self._drain, scheduler)
         self._ended = False
         self._error: Exception | None = None

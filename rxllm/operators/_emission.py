@@ -35,7 +35,8 @@ class FanOut(Generic[T]):
 
     def __init__(self, observer: abc.ObserverBase[T]) -> None:
         self._observer = batching(observer)
-        self._rest: deque[tuple[FlowControl | None, T]] = deque()
+        # Mostly nothing waits: then there is no queue.
+        self._rest: deque[tuple[FlowControl | None, T]] | tuple[()] = ()
         self._pauses = Pauses("items of which several came at once")
         self._ended = False
         self._error: Exception | None = None
@@ -62,13 +63,13 @@ class FanOut(Generic[T]):
             return
         flow = FlowControl.current()
         if self._emitting or self._rest:
-            self._rest.extend((flow, item) for item in items)
+            self._queue().extend((flow, item) for item in items)
         else:
             taken = 0 if flow is None else self._emit_batch(items)
             if self._disposed or (taken == len(items) and not self._rest and not self._ended):
                 return
             # What came from within the emission waits behind what was there before it.
-            self._rest.extendleft((flow, item) for item in reversed(items[taken:]))
+            self._queue().extendleft((flow, item) for item in reversed(items[taken:]))
         if self._withdraw is None:
             self._drain()
         else:
@@ -93,7 +94,8 @@ class FanOut(Generic[T]):
             return
         self._ended = True
         self._error = error
-        self._rest.extend((producer, item) for item in items)
+        if items:
+            self._queue().extend((producer, item) for item in items)
         if self._rest:
             self._behind = self._rest[-1][0]
         if self._withdraw is None:
@@ -102,7 +104,7 @@ class FanOut(Generic[T]):
     def dispose(self) -> None:
         """Forget what waits."""
         self._disposed = True
-        self._rest.clear()
+        self._rest = ()
         self._behind = None
         self._pauses.release()
         if self._withdraw is not None:
@@ -120,7 +122,7 @@ class FanOut(Generic[T]):
                 flow = self._rest[0][0]
                 if self._waits(flow):
                     return
-                self._emit(flow, self._rest.popleft()[1])
+                self._emit(flow, self._queue().popleft()[1])
         finally:
             self._emitting = False
         if self._ended and not self._waits(self._behind):
@@ -141,8 +143,13 @@ class FanOut(Generic[T]):
                 flow.deliver(self._observer.on_next, item)
         except Exception as error:
             # As a source does: whoever resumed is not to blame, and whoever waits for the stream has to learn of it.
-            self._rest.clear()
+            self._rest = ()
             self._observer.on_error(error)
+
+    def _queue(self) -> deque[tuple[FlowControl | None, T]]:
+        if isinstance(self._rest, tuple):
+            self._rest = deque()
+        return self._rest
 
     def _notify(self) -> None:
         # An error keeps its traceback, and that what raised it: a circle for the garbage collector.

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from reactivex import Observable, abc
 
-from rxllm.operators._stage import Receiver, Stage, batching
+from rxllm.operators._stage import Operated, Receiver, batching
 
 __all__ = ["map_error"]
 
@@ -23,30 +23,27 @@ def map_error(mapper: Callable[[Exception], Exception]) -> Callable[[Observable[
     Returns:
         An operator that passes its items on.
     """
-
-    def map_error_(source: Observable[T]) -> Observable[T]:
-        def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            return _Mapping(mapper, observer).follow(source, scheduler)
-
-        return Stage(subscribe)
-
-    return map_error_
+    return lambda source: Operated(source, _Mapping, mapper)
 
 
 class _Mapping(Receiver[T]):
     """One subscription."""
 
-    def __init__(self, mapper: Callable[[Exception], Exception], observer: abc.ObserverBase[T]) -> None:
+    def __init__(
+        self,
+        observer: abc.ObserverBase[T],
+        scheduler: abc.SchedulerBase | None,
+        mapper: Callable[[Exception], Exception],
+    ) -> None:
+        del scheduler
         self._mapper = mapper
-        self._observer = below = batching(observer)
-        # Nothing happens to an item here.
-        self._next, self._batch = below.on_next, below.on_batch
+        self._observer = batching(observer)
 
     def on_next(self, value: T) -> None:
-        self._next(value)
+        self._observer.on_next(value)
 
     def on_batch(self, items: Sequence[T]) -> int:
-        return self._batch(items)
+        return self._observer.on_batch(items)
 
     def on_error(self, error: Exception) -> None:
         try:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import length_hint
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.dialects import Dialect, StreamDecoder, WireItem, get_dialect
 from rxllm.flow import FlowControl
 from rxllm.models import StreamChunk, StreamInfo
 from rxllm.models._chunk import Slots, put_slots
 from rxllm.operators._emission import FanOut
-from rxllm.operators._stage import Receiver, Stage
+from rxllm.operators._stage import Operated, Receiver
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
 
@@ -61,22 +61,21 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
     """
     chosen = get_dialect(dialect)
 
-    def parse_(source: Observable[ServerSentEvent | str | bytes]) -> Observable[StreamChunk]:
-        def subscribe(
-            observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            return _Parser(chosen, FanOut(observer)).follow(source, scheduler)
-
-        return Stage(subscribe)
-
-    return parse_
+    return lambda source: Operated(source, _Parser, chosen)
 
 
 class _Parser(Receiver[WireItem]):
-    def __init__(self, dialect: Dialect, chunks: FanOut[StreamChunk]) -> None:
-        self._chunks = chunks
+    """One subscription."""
+
+    def __init__(
+        self, observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None, dialect: Dialect
+    ) -> None:
+        del scheduler
+        self._chunks = FanOut(observer)
+        self._dialect = dialect.name
         self._decoder = dialect.decoder()
-        self._mark = Marks(dialect.name).mark
+        # What is said of all chunks of the answer but a few.
+        self._slots: Slots | None = None
         # What a batch ended with, while that waits behind a pause.
         self._ended = False
         self._error: Exception | None = None
@@ -141,47 +140,29 @@ class _Parser(Receiver[WireItem]):
         super().dispose()
         self._chunks.dispose()
 
-
-class Marks:
-    """What is said of the chunks of one answer besides their fields.
-
-    Args:
-        dialect: The name of the dialect.
-    """
-
-    def __init__(self, dialect: str) -> None:
-        self._dialect = dialect
-        # Those of all chunks but a few.
-        self._slots: Slots | None = None
-
-    def mark(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
-        """Mark chunks that nobody else has yet: the first one begins the answer."""
+    def _mark(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
+        """Say of chunks that nobody else has yet which answer they are of: the first one begins it."""
         slots = self._slots
+        is_first = slots is None
         if slots is None:
-            return self._begin(chunks)
+            slots = self._slots = self._begin(chunks)
         for chunk in chunks:
-            if chunk.slots is None:
+            own = chunk.slots
+            if own is None:
                 put_slots(chunk, slots)
-            else:
-                self._take_over(chunk, chunk.slots)
+            elif own.stream is None:
+                # What the dialect said of it by itself.
+                put_slots(chunk, own.with_(stream=slots.stream))
+        if is_first and (first := chunks[0].slots) is not None:
+            put_slots(chunks[0], first.with_(begins=True))
         return chunks
 
-    def _begin(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
+    def _begin(self, chunks: Sequence[StreamChunk]) -> Slots:
         flow = FlowControl.current()
         stream = StreamInfo() if flow is None or flow.stream is None else flow.stream
         stream.dialect = self._dialect
         stream.model = next((chunk.model for chunk in chunks if chunk.model), None)
-        self._slots = Slots(stream)
-        self.mark(chunks)
-        first = chunks[0].slots
-        if first is not None:
-            put_slots(chunks[0], first.with_(begins=True))
-        return chunks
-
-    def _take_over(self, chunk: StreamChunk, own: Slots) -> None:
-        """Keep what the dialect said of a chunk by itself."""
-        if own.stream is None and self._slots is not None:
-            put_slots(chunk, own.with_(stream=self._slots.stream))
+        return Slots(stream)
 
 
 def decode_all(decoder: StreamDecoder, event: WireItem) -> tuple[Sequence[StreamChunk], Exception | None]:

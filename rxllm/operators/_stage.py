@@ -16,8 +16,10 @@ From source to completion a chunk of a full read took 6.0 µs without batches, a
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from reactivex import Observable, abc
@@ -25,7 +27,7 @@ from reactivex.observer import AutoDetachObserver
 
 from rxllm.flow import FlowControl
 
-__all__ = ["BatchObserver", "Receiver", "Stage", "batching", "each"]
+__all__ = ["BatchObserver", "Operated", "Receiver", "Stage", "batching", "each"]
 
 T = TypeVar("T")
 
@@ -85,6 +87,10 @@ class Receiver(BatchObserver[T], abc.DisposableBase):
 class Stage(Observable[T]):
     """An observable whose items a ``Receiver`` gets in batches."""
 
+    @cached_property
+    def lock(self) -> threading.RLock:  # type: ignore[override]  # which few operators of reactivex ask for
+        return threading.RLock()
+
     def connect(self, receiver: Receiver[T], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
         """Subscribe a receiver, while somebody subscribes to what is below: no trampoline is set up for it."""
         link = _Link(receiver)
@@ -96,6 +102,28 @@ class Stage(Observable[T]):
         if link.is_stopped:
             link.dispose()
         return link
+
+
+class Operated(Stage[T]):
+    """What an operator makes of its source: each subscription has a receiver of its own.
+
+    A closure would be several objects for the garbage collector, and a server has one for each request.
+
+    Args:
+        source: The source.
+        receive: Makes the receiver of the observer, the scheduler of the subscription, and the arguments.
+        *arguments: More arguments.
+    """
+
+    def __init__(self, source: Observable[Any], receive: Callable[..., Receiver[Any]], *arguments: Any) -> None:
+        self._source = source
+        self._receive = receive
+        self._arguments = arguments
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return self._receive(observer, scheduler, *self._arguments).follow(self._source, scheduler)
 
 
 class _Link(BatchObserver[T], abc.DisposableBase):

@@ -11,7 +11,7 @@ from rxllm.exceptions import BufferOverflowError, StreamInterruptedError
 from rxllm.flow import FlowControl, LoopDisposable
 from rxllm.operators._backlog import Backlog, check_bounds
 from rxllm.operators._sink_writer import SinkWriter
-from rxllm.operators._stage import Receiver, Stage, batching, each
+from rxllm.operators._stage import Operated, Receiver, batching, each
 from rxllm.typing import Ending, OperatorFunction, Overflow, Sink
 
 __all__ = ["OnSinkError", "tee_to"]
@@ -101,26 +101,31 @@ def tee_to(
     if on_error not in {"raise", "detach"}:
         raise ValueError(f"on_error must be 'raise' or 'detach', not {on_error!r}")
 
-    def tee_to_(source: Observable[T]) -> Observable[T]:
-        def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            backlog: Backlog[T] = Backlog(buffer_size, overflow, "tee_to")
-            tee = _Tee(observer, backlog, sink, detach=on_error == "detach")
-            subscription = tee.follow(source, scheduler)
-            tee.writer.start()
-            return LoopDisposable(tee.writer.loop, subscription.dispose)
-
-        return Stage(subscribe)
-
-    return tee_to_
+    return lambda source: Operated(source, _Tee, sink, buffer_size, overflow, on_error == "detach")
 
 
 class _Tee(Receiver[T]):
     """One subscription: the items go on at once, the end goes on when the writer is done."""
 
-    def __init__(self, observer: abc.ObserverBase[T], backlog: Backlog[T], sink: Sink[T], *, detach: bool) -> None:
-        self.writer = SinkWriter(sink, backlog, detach=detach, leave=self.leave, end=self.end)
-        self._backlog = backlog
+    def __init__(  # noqa: PLR0917 - called by Operated
+        self,
+        observer: abc.ObserverBase[T],
+        scheduler: abc.SchedulerBase | None,
+        sink: Sink[T],
+        size: int,
+        overflow: Overflow,
+        detach: bool,  # noqa: FBT001 - passed on
+    ) -> None:
+        del scheduler
+        self._backlog: Backlog[T] = Backlog(size, overflow, "tee_to")
+        self.writer = SinkWriter(sink, self._backlog, detach=detach, leave=self.leave, end=self.end)
         self._observer = batching(observer)
+
+    def follow(self, source: Observable[T], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
+        """Subscribe, and only then open the sink."""
+        subscription = super().follow(source, scheduler)
+        self.writer.start()
+        return LoopDisposable(self.writer.loop, subscription.dispose)
 
     def on_next(self, value: T) -> None:
         writer = self.writer

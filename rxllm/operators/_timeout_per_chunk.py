@@ -11,7 +11,7 @@ from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from rxllm.exceptions import ChunkTimeoutError
 from rxllm.flow import FlowControl
 from rxllm.operators._clock import Clock, clock_of
-from rxllm.operators._stage import Receiver, Stage, batching
+from rxllm.operators._stage import Operated, Receiver, batching
 
 __all__ = ["timeout_per_chunk"]
 
@@ -98,29 +98,26 @@ def timeout_per_chunk(
     if not (seconds > 0 and first_seconds > 0):
         raise ValueError("time-outs are positive numbers of seconds")
 
-    def timeout_per_chunk_(source: Observable[T]) -> Observable[T]:
-        def subscribe(observer: abc.ObserverBase[T], scheduler_: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            watch = _Watch(observer, other, scheduler_)
-            watch.silence = _Silence(clock_of(scheduler, scheduler_), first_seconds, seconds, watch.expire)
-            return watch.follow(source, scheduler_)
-
-        return Stage(subscribe)
-
-    return timeout_per_chunk_
+    return lambda source: Operated(source, _Watch, other, scheduler, first_seconds, seconds)
 
 
 class _Watch(Receiver[T]):
     """Passes everything on, and notes that it came."""
 
-    silence: _Silence
-
-    def __init__(
-        self, observer: abc.ObserverBase[T], other: Observable[T] | None, scheduler: abc.SchedulerBase | None
+    def __init__(  # noqa: PLR0917 - called by Operated
+        self,
+        observer: abc.ObserverBase[T],
+        scheduler: abc.SchedulerBase | None,
+        other: Observable[T] | None,
+        own_scheduler: abc.SchedulerBase | None,
+        first: float,
+        gap: float,
     ) -> None:
         self._observer = batching(observer)
         self._other = other
         self._scheduler = scheduler
         self._instead = None if other is None else SingleAssignmentDisposable()
+        self.silence = _Silence(clock_of(own_scheduler, scheduler), first, gap, self.expire)
 
     def on_next(self, value: T) -> None:
         self.silence.broken(1)

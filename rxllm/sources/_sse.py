@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp.typedefs import StrOrURL
 from loguru import logger
 from reactivex import Observable
+from yarl import URL
 
 from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import wake
@@ -34,12 +35,14 @@ from rxllm.sources._http import (
     use_session,
 )
 from rxllm.sources._task import Emitter, task_source
-from rxllm.sources._wire_recorder import RecordTo, recorded
+from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
 from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder
 
 __all__ = ["from_sse"]
 
 END_OF_BODY_SECONDS = 0.1
+# As many events as go in one call. The rest of what has come stays what it is, bytes, until the loop has had its turn.
+_READ_BYTES = 16 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
 _to_json = jsonlib.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -128,28 +131,41 @@ class _Request:
     end_marker: str | None
     checks_type: bool
 
-    async def produce(self, emitter: Emitter[ServerSentEvent]) -> None:
+    def produce(self, emitter: Emitter[ServerSentEvent]) -> Awaitable[None]:
         """Send the request and emit the events of the answer."""
-        url, headers = parse_url(self.url), self.headers
-        proxy = self.proxy or (environment_proxy(url) if self.session is None else None)
+        url = parse_url(self.url)
+        given = self.session() if callable(self.session) else self.session
+        if given is None or self.record is not None:
+            return self._within(given, url, emitter)
+        # Usually there is a session, and nothing is recorded: then a stream that waits is fewer objects.
+        return self._ask(given, url, emitter, NOT_RECORDED)
+
+    async def _within(self, given: aiohttp.ClientSession | None, url: URL, emitter: Emitter[ServerSentEvent]) -> None:
         async with (
-            use_session(self.session) as client,
-            recorded(self.record, "sse", self.method, url, session=client, headers=headers) as log,
+            use_session(given) as client,
+            recorded(self.record, "sse", self.method, url, session=client, headers=self.headers) as log,
         ):
-            secrets = Secrets(client.headers, headers, url.query)
-            request: dict[str, Any] = {"headers": headers, "secrets": secrets, "body": self.body, **self.options}
-            requested_at = time.time()
-            response = await open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
-            async with response:
-                with log.reading(response):
-                    if self.checks_type:
-                        await require_event_stream(response, secrets)
-                    emitter.flow.stream = info_of(response.url, response.headers, requested_at, secrets)
-                    kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
-                    decoder = kind(max_event_bytes=self.max_event_bytes)
-                    start = await _emit_events(response, decoder, emitter, self.end_marker)
-                    if self.checks_type and not emitter.count:
-                        require_events(response, secrets, start)
+            await self._ask(client, url, emitter, log)
+
+    async def _ask(
+        self, client: aiohttp.ClientSession, url: URL, emitter: Emitter[ServerSentEvent], log: WireLog | NotRecorded
+    ) -> None:
+        headers = self.headers
+        proxy = self.proxy or (environment_proxy(url) if self.session is None else None)
+        secrets = Secrets(client.headers, headers, url.query)
+        request: dict[str, Any] = {"headers": headers, "secrets": secrets, "body": self.body, **self.options}
+        requested_at = time.time()
+        response = await open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
+        async with response:
+            with log.reading(response):
+                if self.checks_type:
+                    await require_event_stream(response, secrets)
+                emitter.flow.stream = info_of(response.url, response.headers, requested_at, secrets)
+                kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
+                decoder = kind(max_event_bytes=self.max_event_bytes)
+                start = await _emit_events(response, decoder, emitter, self.end_marker)
+                if self.checks_type and not emitter.count:
+                    require_events(response, secrets, start)
 
 
 async def _emit_events(
@@ -167,7 +183,7 @@ async def _emit_events(
         if emitter.flow.paused:
             await emitter.ready()
         try:
-            block = await content.readany()
+            block = await content.read(_READ_BYTES)
         except (aiohttp.ClientError, OSError) as error:
             # The reader raises before it gives out what arrived in the same turn of the loop as the loss.
             await emitter.emit(decoder.feed(content._read_nowait(-1)))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -185,7 +201,7 @@ async def _emit_events(
         if marker is not None:
             await _await_end_of_body(content)
             await emitter.emit(marker)
-        # What waits while this waits is looked at by every garbage collection.
+        # What waits while this waits takes memory, and is looked at by every garbage collection.
         del block, events
 
 

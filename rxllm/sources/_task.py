@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import copy_context
 from typing import Generic, TypeGuard, TypeVar, cast
@@ -20,21 +21,23 @@ from typing import Generic, TypeGuard, TypeVar, cast
 from reactivex import Observable, abc
 
 from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import FlowControl, LoopDisposable, running_loop, start_task
+from rxllm.flow import FlowControl, running_loop, start_task
 from rxllm.operators._stage import Stage, batching
 
 __all__ = ["Emitter", "task_source"]
 
 T = TypeVar("T")
 
-# What waits for a task below, such as the writer of tee_to, waits until the loop gets a turn.
+# How many items at most go in one call, and after how many the loop gets a turn: what waits for a task below, such as
+# the writer of tee_to, waits until then.
+ITEMS_AT_A_TIME = 64
 ITEMS_PER_TURN = 40
 
 # The event loop itself keeps only weak references to tasks.
 _running: set[asyncio.Task[None]] = set()
 
 
-class Emitter(Generic[T]):
+class Emitter(abc.DisposableBase, Generic[T]):
     """What the coroutine of a source emits through.
 
     Attributes:
@@ -45,7 +48,7 @@ class Emitter(Generic[T]):
         task: The task in which the coroutine runs.
     """
 
-    __slots__ = ("_disposed", "_observer", "_turn", "count", "delivering", "flow", "takes_texts", "task")
+    __slots__ = ("_disposed", "_observer", "_thread", "_turn", "count", "delivering", "flow", "takes_texts", "task")
 
     task: asyncio.Task[None] | None
 
@@ -53,6 +56,7 @@ class Emitter(Generic[T]):
         self._observer = batching(observer)
         self.takes_texts = self._observer.takes_texts
         self._turn = 0
+        self._thread = threading.get_ident()
         self._disposed = False
         self.count = 0
         self.delivering = False
@@ -91,7 +95,7 @@ class Emitter(Generic[T]):
         while done < len(items):
             await self.ready()
             # The first does not wait for those that came with it to be decoded.
-            batch = items[done : done + min(self.count + 1, ITEMS_PER_TURN - self._turn)]
+            batch = items[done : done + min(self.count + 1, ITEMS_AT_A_TIME)]
             taken = self._observer.on_batch(batch)
             if not taken and not self.flow.paused:
                 taken = len(batch)  # whoever listened does no more, and wants none of them
@@ -123,7 +127,17 @@ class Emitter(Generic[T]):
             self._observer.on_error(error)
 
     def dispose(self) -> None:
-        """Emit nothing more. From within an emission of its own the task leaves by itself, in the same turn."""
+        """Emit nothing more; from any thread, and when the loop is gone."""
+        task = self.task
+        if task is None or (loop := task.get_loop()).is_closed():
+            self._disposed = True
+        elif threading.get_ident() == self._thread:
+            self._leave_at_once()
+        else:
+            loop.call_soon_threadsafe(self._leave_at_once)
+
+    def _leave_at_once(self) -> None:
+        # From within an emission of its own the task leaves by itself, in the same turn.
         self._disposed = True
         task = self.task
         if task is not None and not (self.delivering and asyncio.current_task(task.get_loop()) is task):
@@ -148,20 +162,28 @@ def _is_batch(items: Iterable[T]) -> TypeGuard[list[T]]:
     return type(items) is list and len(cast("list[T]", items)) > 1
 
 
-def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Observable[T]:
-    """Make a cold observable of a coroutine function: returning completes it, raising fails it."""
+class _TaskSource(Stage[T]):
+    """A cold observable: each subscription is a task."""
 
-    def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+    def __init__(self, produce: Callable[[Emitter[T]], Awaitable[None]]) -> None:
+        self._produce = produce
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
         del scheduler  # A source of real input and output lives by its event loop.
         loop = running_loop("a source")
         emitter = Emitter(observer, FlowControl())
         context = copy_context()
-        emitter.task = task = start_task(loop, _drive(produce, emitter), context)
+        emitter.task = task = start_task(loop, _drive(self._produce, emitter), context)
         _running.add(task)
         task.add_done_callback(emitter.ended, context=context)
-        return LoopDisposable(loop, emitter.dispose)
+        return emitter
 
-    return Stage(subscribe)
+
+def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Observable[T]:
+    """Make a cold observable of a coroutine function: returning completes it, raising fails it."""
+    return _TaskSource(produce)
 
 
 async def _drive(produce: Callable[[Emitter[T]], Awaitable[None]], emitter: Emitter[T]) -> None:

@@ -222,14 +222,19 @@ def test_what_is_no_chunk(text: str) -> None:
 
 def test_what_is_nested_deep_goes_in_and_out() -> None:
     deep = "[" * 190 + "]" * 190
-    for text in (f'{{"id":"c","x":{deep}}}', f'{{"id":{{}},"x":{deep}}}'):
-        assert f'"x":{deep}' in StreamChunk.from_wire(text).model_dump_json()
+    for name in ("x", "timings", "citations"):
+        for text in (f'{{"id":"c","{name}":{deep}}}', f'{{"id":{{}},"{name}":{deep}}}'):
+            assert f'"{name}":{deep}' in StreamChunk.from_wire(text).model_dump_json()
+    logprobs = StreamChunk.from_wire(f'{{"choices":[{{"logprobs":{{"content":{deep}}}}}]}}').choices[0].logprobs
+    assert logprobs is not None
+    assert json.dumps(logprobs["content"], separators=(",", ":")) == deep
 
 
+@pytest.mark.parametrize("name", ["x", "timings", "citations", "id", "choices"])
 @pytest.mark.parametrize("depth", [250, 100_000])
-def test_what_is_nested_too_deep(depth: int) -> None:
+def test_what_is_nested_too_deep(depth: int, name: str) -> None:
     with pytest.raises(LimitExceededError, match="deeper than 200") as caught:
-        StreamChunk.from_wire('{"x":' + "[" * depth + "]" * depth + "}")
+        StreamChunk.from_wire(f'{{"{name}":' + "[" * depth + "]" * depth + "}")
     assert caught.value.limit == "max_depth"
 
 

@@ -133,7 +133,13 @@ def test_what_it_has_besides_its_fields_is_copied_with_it(way: Any) -> None:
     before = marked(chunk(), stream=STREAM, begins=True, restarts=True, repairs=REPAIRS, event="{}")
     after = way(before)
     assert after == before
-    assert (after.stream, after.begins, after.restarts, after.repairs, after.event) == (STREAM, True, True, REPAIRS, "{}")
+    assert (after.stream, after.begins, after.restarts, after.repairs, after.event) == (
+        STREAM,
+        True,
+        True,
+        REPAIRS,
+        "{}",
+    )
 
 
 def test_what_is_undeclared_is_copied() -> None:

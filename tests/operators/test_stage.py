@@ -26,7 +26,7 @@ from rxllm.models import StreamChunk
 from rxllm.models._chunk import text_of
 from rxllm.operators._emission import FanOut
 from rxllm.operators._stage import Receiver, Stage, batching, each
-from rxllm.sources._task import ITEMS_PER_TURN, Emitter, task_source
+from rxllm.sources._task import ITEMS_AT_A_TIME, Emitter, task_source
 from rxllm.testing import run_virtual, text_chunk
 from rxllm.typing import Ending, Overflow
 
@@ -381,11 +381,15 @@ async def batches_of(
 
 
 async def test_a_source_delivers_a_read_at_a_time_and_so_much_a_turn() -> None:
-    reads = [[*range(3)], [3], [*range(4, 4 + 2 * ITEMS_PER_TURN)]]
+    reads = [[*range(3)], [3], [*range(4, 4 + 3 * ITEMS_AT_A_TIME)]]
     batches, ends = await batches_of(source_of(reads, batches=True))
-    # The first alone, at most as many again as have come, what is left of the turn, a whole one, and the rest.
-    assert ITEMS_PER_TURN == 40
-    assert [len(batch) for batch in batches] == [1, 2, 1, 5, 10, 20, 1, 40, 4]
+    # The first alone, then one more than have come at most, and never more than so many.
+    come = 0
+    for batch in batches:
+        assert len(batch) <= min(come + 1, ITEMS_AT_A_TIME)
+        come += len(batch)
+    assert [len(batch) for batch in batches[:4]] == [1, 2, 1, 5]
+    assert ITEMS_AT_A_TIME in [len(batch) for batch in batches]
     assert [item for batch in batches for item in batch] == [item for read in reads for item in read]
     assert ends == ["completed"]
 
