@@ -19,147 +19,28 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from rxllm._lazy import lazy_exports
+from rxllm._lazy import lazy_packages
 
 if TYPE_CHECKING:
+    # Of these packages users write what they export: the names are in __all__ below.
     from rxllm import operators, sinks
-    from rxllm.accumulators import JSONFold, StreamAccumulator, ToolCallAccumulator
-    from rxllm.bridges import Iteration, iterate, run
-    from rxllm.client import LLMClient
-    from rxllm.exceptions import (
-        APIConnectionError,
-        APIError,
-        APIResponseError,
-        APIStatusError,
-        APIStreamError,
-        BufferOverflowError,
-        ChunkTimeoutError,
-        DecodeError,
-        LimitExceededError,
-        MissingExtraError,
-        MixedAnswersError,
-        NoRunningLoopError,
-        RecordingError,
-        RepairError,
-        RestartError,
-        RxllmError,
-        StreamInterruptedError,
-        StructuredOutputError,
-        ToolCallError,
-        ToolExecutionError,
-        TruncatedStreamError,
-    )
-    from rxllm.flow import FlowControl, Pauses
-    from rxllm.models import (
-        Attempt,
-        ChatCompleted,
-        ChatCompletion,
-        ChatEvent,
-        ChatRequest,
-        CompletionChoice,
-        Delta,
-        FinishReason,
-        FunctionCall,
-        FunctionCallDelta,
-        IncompleteToolCall,
-        JSONChange,
-        JSONPathMatch,
-        Message,
-        ReasoningDelta,
-        Repair,
-        Restarted,
-        Role,
-        RoundCompleted,
-        StreamChoice,
-        StreamChunk,
-        StreamInfo,
-        TextDelta,
-        ToolCall,
-        ToolCallDelta,
-        ToolCallEvent,
-        ToolCallProgress,
-        ToolResult,
-        ToolResultEvent,
-        Usage,
-    )
-    from rxllm.sources import from_async_iterable, from_recording, from_sse, from_websocket, list_recordings
-    from rxllm.stores import RecordingInfo
-    from rxllm.tools import ToolRegistry
-    from rxllm.typing import Ending, OperatorFunction, Sink, SinkStream
-    from rxllm.wire import ServerSentEvent
+    from rxllm.accumulators import *
+    from rxllm.bridges import *
+    from rxllm.client import *
+    from rxllm.exceptions import *
+    from rxllm.flow import *
+    from rxllm.models import *
+    from rxllm.sources import *
+    from rxllm.stores import *
+    from rxllm.tools import *
+    from rxllm.typing import *
+    from rxllm.wire import *
 else:
-    __getattr__, __dir__ = lazy_exports(
+    __getattr__, __dir__ = lazy_packages(
         __name__,
-        {
-            ".accumulators": ("JSONFold", "StreamAccumulator", "ToolCallAccumulator"),
-            ".bridges": ("Iteration", "iterate", "run"),
-            ".client": ("LLMClient",),
-            ".exceptions": (
-                "APIConnectionError",
-                "APIError",
-                "APIResponseError",
-                "APIStatusError",
-                "APIStreamError",
-                "BufferOverflowError",
-                "ChunkTimeoutError",
-                "DecodeError",
-                "LimitExceededError",
-                "MissingExtraError",
-                "MixedAnswersError",
-                "NoRunningLoopError",
-                "RecordingError",
-                "RepairError",
-                "RestartError",
-                "RxllmError",
-                "StreamInterruptedError",
-                "StructuredOutputError",
-                "ToolCallError",
-                "ToolExecutionError",
-                "TruncatedStreamError",
-            ),
-            ".flow": ("FlowControl", "Pauses"),
-            ".models": (
-                "Attempt",
-                "ChatCompleted",
-                "ChatCompletion",
-                "ChatEvent",
-                "ChatRequest",
-                "CompletionChoice",
-                "Delta",
-                "FinishReason",
-                "FunctionCall",
-                "FunctionCallDelta",
-                "IncompleteToolCall",
-                "JSONChange",
-                "JSONPathMatch",
-                "Message",
-                "ReasoningDelta",
-                "Repair",
-                "Restarted",
-                "Role",
-                "RoundCompleted",
-                "StreamChoice",
-                "StreamChunk",
-                "StreamInfo",
-                "TextDelta",
-                "ToolCall",
-                "ToolCallDelta",
-                "ToolCallEvent",
-                "ToolCallProgress",
-                "ToolResult",
-                "ToolResultEvent",
-                "Usage",
-            ),
-            ".sources": ("from_async_iterable", "from_recording", "from_sse", "from_websocket", "list_recordings"),
-            ".stores": ("RecordingInfo",),
-            ".tools": ("ToolRegistry",),
-            ".typing": ("Ending", "OperatorFunction", "Sink", "SinkStream"),
-            ".wire": ("ServerSentEvent",),
-        },
-        modules=(
-            *("accumulators", "bridges", "client", "dialects", "exceptions", "flow", "models", "operators"),
-            *("sinks", "sources", "stores", "tools", "typing", "wire"),
-        ),
+        # In this order a name is looked for: those that import little come first.
+        *("exceptions", "models", "accumulators", "wire", "flow", "typing", "bridges", "client", "sources", "stores"),
+        *("tools", "dialects", "operators", "sinks"),
     )
 
 __all__ = [

@@ -204,16 +204,21 @@ def test_an_application_imports_what_it_uses(statements: str, needless: set[str]
 LAZY_PACKAGES = [package for package in packages() if "__getattr__" in vars(package)]
 
 
+def names_of(node: ast.ImportFrom) -> list[str]:
+    names = [alias.name for alias in node.names]
+    return list(importlib.import_module(str(node.module)).__all__) if names == ["*"] else names
+
+
 @pytest.mark.parametrize("package", LAZY_PACKAGES, ids=lambda package: package.__name__)
 def test_type_checkers_see_what_there_is(package: ModuleType) -> None:
     tree = ast.parse(inspect.getsource(package))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     imports = {
-        alias.name: node.module
+        name: node.module
         for node in (*tree.body, *block.body)
         if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-        if alias.name in package.__all__
+        for name in names_of(node)
+        if name in package.__all__
     }
 
     assert imports.keys() == set(package.__all__)

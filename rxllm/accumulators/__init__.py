@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        {
+        exports={
             "._json_fold": ("JSONFold",),
             "._json_path_accumulator": ("JSONPathAccumulator",),
             "._json_snapshot": ("JSONSnapshot",),

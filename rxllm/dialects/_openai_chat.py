@@ -139,43 +139,40 @@ class OpenAIChatDecoder:
         if self.done:
             return _NOTHING
         self._position += 1
-        is_refused = False
         if self._is_plain and type(event) is str:
             # Nearly all events: chunks that change nothing here.
-            try:
-                chunk = _decode(event)
-            except (msgspec.MsgspecError, ValueError):
-                is_refused = True
-            else:
+            chunk = self._decode_strictly(event)
+            if chunk is not None:
                 choices = chunk.choices
                 if len(choices) == 1 and not (only := choices[0]).finish_reason and only.index in self._begun:
                     return (chunk,)
                 return self._accept(event, chunk)
-        elif self._refused > _PATIENCE and type(event) is str and event[:1] == "{" and self._position % _ASKED_AGAIN:
-            # A stream whose chunks the compiled decoder does not take.
-            return self._decode_leniently(event)
         name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
+        return self._decode_in_full(name, data)
+
+    def _decode_in_full(self, name: str, data: str | bytes) -> Iterable[StreamChunk]:
         # The first character tells a chunk from nearly all that is none.
         if name != "message" or data[:1] not in _OBJECT_START:
             return self._decode_other(name, data if isinstance(data, str) else data.decode(errors="replace"))
-        strictly = None if is_refused else self._decode_strictly(data)
-        if strictly is not None:
-            return self._accept(data, strictly)
-        self._refused += 1
-        chunks = self._decode_leniently(data)
-        self._look_whether_plain()
-        return chunks
+        chunk = None if self._is_half_waiting or self._is_hopeless else self._decode_strictly(data)
+        return self._decode_leniently(data) if chunk is None else self._accept(data, chunk)
+
+    @property
+    def _is_hopeless(self) -> bool:
+        """Whether the compiled decoder has refused so often that it is asked only now and then."""
+        return self._refused > _PATIENCE and bool(self._position % _ASKED_AGAIN)
 
     def _decode_strictly(self, data: str | bytes) -> StreamChunk | None:
-        """The chunk, if the compiled decoder takes it and is to be asked."""
-        if self._is_half_waiting or (self._refused > _PATIENCE and self._position % _ASKED_AGAIN):
-            return None
+        """The chunk, if the compiled decoder takes it."""
         try:
             chunk: StreamChunk = _decode(data)
         except (msgspec.MsgspecError, ValueError):
+            self._refused += 1
+            self._look_whether_plain()
             return None
-        self._refused = 0
-        self._look_whether_plain()
+        if self._refused:
+            self._refused = 0
+            self._look_whether_plain()
         return chunk
 
     @property
@@ -297,6 +294,7 @@ class OpenAIChatDecoder:
             raise
         except ValueError as error:
             return self._refuse(data, "it is malformed", error)
+        self._look_whether_plain()
         return self._take(data, chunk)
 
     def _decode_other(self, name: str, data: str) -> Iterable[StreamChunk]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        {
+        exports={
             "._base": ("FinishReason", "Role"),
             "._chat_event": (
                 "ChatCompleted",

@@ -9,46 +9,6 @@ from typing import TYPE_CHECKING
 
 from rxllm._lazy import lazy_exports
 
-if TYPE_CHECKING:
-    from rxllm.operators._accumulate import accumulate
-    from rxllm.operators._accumulate_snapshots import accumulate_snapshots
-    from rxllm.operators._accumulate_tool_calls import accumulate_tool_calls
-    from rxllm.operators._buffer_with_backpressure import buffer_with_backpressure
-    from rxllm.operators._content import content
-    from rxllm.operators._decode_sse import decode_sse
-    from rxllm.operators._json_path import json_path
-    from rxllm.operators._map_async import map_async
-    from rxllm.operators._parse import parse
-    from rxllm.operators._parse_structured import parse_structured
-    from rxllm.operators._run_tools import run_tools
-    from rxllm.operators._split_reasoning import split_reasoning
-    from rxllm.operators._tee_to import tee_to
-    from rxllm.operators._tee_to_display import tee_to_display
-    from rxllm.operators._timeout_per_chunk import timeout_per_chunk
-    from rxllm.operators._tool_call_progress import tool_call_progress
-else:
-    __getattr__, __dir__ = lazy_exports(
-        __name__,
-        {
-            "._accumulate": ("accumulate",),
-            "._accumulate_snapshots": ("accumulate_snapshots",),
-            "._accumulate_tool_calls": ("accumulate_tool_calls",),
-            "._buffer_with_backpressure": ("buffer_with_backpressure",),
-            "._content": ("content",),
-            "._decode_sse": ("decode_sse",),
-            "._json_path": ("json_path",),
-            "._map_async": ("map_async",),
-            "._parse": ("parse",),
-            "._parse_structured": ("parse_structured",),
-            "._run_tools": ("run_tools",),
-            "._split_reasoning": ("split_reasoning",),
-            "._tee_to": ("tee_to",),
-            "._tee_to_display": ("tee_to_display",),
-            "._timeout_per_chunk": ("timeout_per_chunk",),
-            "._tool_call_progress": ("tool_call_progress",),
-        },
-    )
-
 __all__ = [
     "accumulate",
     "accumulate_snapshots",
@@ -67,3 +27,23 @@ __all__ = [
     "timeout_per_chunk",
     "tool_call_progress",
 ]
+
+if TYPE_CHECKING:
+    from rxllm.operators._accumulate import accumulate
+    from rxllm.operators._accumulate_snapshots import accumulate_snapshots
+    from rxllm.operators._accumulate_tool_calls import accumulate_tool_calls
+    from rxllm.operators._buffer_with_backpressure import buffer_with_backpressure
+    from rxllm.operators._content import content
+    from rxllm.operators._decode_sse import decode_sse
+    from rxllm.operators._json_path import json_path
+    from rxllm.operators._map_async import map_async
+    from rxllm.operators._parse import parse
+    from rxllm.operators._parse_structured import parse_structured
+    from rxllm.operators._run_tools import run_tools
+    from rxllm.operators._split_reasoning import split_reasoning
+    from rxllm.operators._tee_to import tee_to
+    from rxllm.operators._tee_to_display import tee_to_display
+    from rxllm.operators._timeout_per_chunk import timeout_per_chunk
+    from rxllm.operators._tool_call_progress import tool_call_progress
+else:
+    __getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.accumulators import StreamAccumulator
 from rxllm.models import ChatCompletion, Repair, StreamChunk
 from rxllm.operators._accumulate import attach_partial
-from rxllm.operators._stage import Receiver, Stage, each
+from rxllm.operators._stage import Operated, Receiver, each
 from rxllm.typing import OperatorFunction
 
 __all__ = ["accumulate_snapshots"]
@@ -55,34 +55,29 @@ def accumulate_snapshots(
     See also:
         ``accumulate``
     """
-
-    def accumulate_snapshots_(source: Observable[StreamChunk]) -> Observable[ChatCompletion]:
-        def subscribe(
-            observer: abc.ObserverBase[ChatCompletion], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
-            return _Snapshots(accumulator, observer).follow(source, scheduler)
-
-        return Stage(subscribe)
-
-    return accumulate_snapshots_
+    return lambda source: Operated(source, _Snapshots, strict, on_repair)
 
 
 class _Snapshots(Receiver[StreamChunk]):
     """One subscription."""
 
-    def __init__(self, accumulator: StreamAccumulator, observer: abc.ObserverBase[ChatCompletion]) -> None:
-        self._accumulator = accumulator
-        self._process = accumulator.process_chunk
-        self._snapshot = accumulator.snapshot
+    def __init__(
+        self,
+        observer: abc.ObserverBase[ChatCompletion],
+        scheduler: abc.SchedulerBase | None,
+        strict: bool,  # noqa: FBT001 - passed on
+        on_repair: Callable[[Repair], None] | None,
+    ) -> None:
+        del scheduler
+        self._accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
         self._observer = observer
         self._on_next = observer.on_next
         self._latest: ChatCompletion | None = None
 
     def on_next(self, value: StreamChunk) -> None:
         try:
-            self._process(value)
-            self._latest = snapshot = self._snapshot()
+            self._accumulator.process_chunk(value)
+            self._latest = snapshot = self._accumulator.snapshot()
         except Exception as error:
             self.on_error(error)
             return

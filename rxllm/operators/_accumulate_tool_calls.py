@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.accumulators import ToolCallAccumulator
 from rxllm.models import Repair, StreamChunk, ToolCall
 from rxllm.operators._fold import Fold
-from rxllm.operators._stage import Stage
+from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 __all__ = ["accumulate_tool_calls"]
@@ -61,14 +61,8 @@ def accumulate_tool_calls(
         ``accumulate``
     """
 
-    def accumulate_tool_calls_(source: Observable[StreamChunk]) -> Observable[ToolCall]:
-        def subscribe(
-            observer: abc.ObserverBase[ToolCall], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            accumulator = ToolCallAccumulator(eager=eager, strict=strict, on_repair=on_repair)
-            fold = Fold(observer, accumulator.process_chunk, finish=accumulator.finish, partial=accumulator.incomplete)
-            return fold.follow(source, scheduler)
+    def receive(observer: abc.ObserverBase[ToolCall], _: abc.SchedulerBase | None) -> Fold[ToolCall]:
+        accumulator = ToolCallAccumulator(eager=eager, strict=strict, on_repair=on_repair)
+        return Fold(observer, accumulator.process_chunk, finish=accumulator.finish, partial=accumulator.incomplete)
 
-        return Stage(subscribe)
-
-    return accumulate_tool_calls_
+    return lambda source: Operated(source, receive)

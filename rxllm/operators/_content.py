@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.exceptions import RestartError
 from rxllm.models import StreamChunk
-from rxllm.models._chunk import Slots, text_of
-from rxllm.operators._stage import Receiver, Stage, batching, each
+from rxllm.models._chunk import text_of
+from rxllm.operators._emission import FanOut
+from rxllm.operators._stage import Operated, Receiver
 from rxllm.typing import OperatorFunction
 
 __all__ = ["content"]
@@ -47,53 +48,44 @@ def content() -> OperatorFunction[StreamChunk, str]:
     See also:
         ``accumulate``, ``tee_to_display``
     """
-
-    def content_(source: Observable[StreamChunk]) -> Observable[str]:
-        def subscribe(
-            observer: abc.ObserverBase[str], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            return _Contents(observer).follow(source, scheduler)
-
-        return Stage(subscribe)
-
-    return content_
+    return lambda source: Operated(source, _Contents)
 
 
 class _Contents(Receiver[StreamChunk]):
     """One subscription."""
 
-    def __init__(self, observer: abc.ObserverBase[str]) -> None:
-        self._on_next = observer.on_next
-        self._observer = batching(observer)
-        self._slots: Slots | None = None
+    def __init__(self, observer: abc.ObserverBase[str], scheduler: abc.SchedulerBase | None) -> None:
+        del scheduler
+        self._texts = FanOut(observer)
         self._has_emitted = False
 
     def on_next(self, value: StreamChunk) -> None:
-        text = text_of(value)
-        if value.slots is not self._slots and self._is_restarted(value):
-            self.on_error(RestartError("content"))
-        elif text:
-            self._has_emitted = True
-            self._on_next(text)
+        self.on_batch((value,))
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         texts: list[str] = []
         for chunk in items:
-            text = text_of(chunk)
-            if not text or chunk.slots is not self._slots:
-                # Not as many texts as chunks.
-                return each(self.on_next, items, lambda: self._left)
-            texts.append(text)
-        self._has_emitted = True
-        return self._observer.on_batch(texts)
+            if (self._has_emitted or texts) and chunk.restarts:
+                self._emit(texts)
+                self._texts.end(RestartError("content"))
+                break
+            if text := text_of(chunk):
+                texts.append(text)
+        else:
+            self._emit(texts)
+        return len(items)
 
-    def _is_restarted(self, chunk: StreamChunk) -> bool:
-        """Whether the answer begins anew behind text that was emitted."""
-        self._slots = None if chunk.restarts else chunk.slots
-        return self._has_emitted and chunk.restarts
+    def _emit(self, texts: Sequence[str]) -> None:
+        if texts:
+            self._has_emitted = True
+            self._texts.emit(texts)
 
     def on_error(self, error: Exception) -> None:
-        self._observer.on_error(error)
+        self._texts.end(error)
 
     def on_completed(self) -> None:
-        self._observer.on_completed()
+        self._texts.end()
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._texts.dispose()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.exceptions import LimitExceededError
 from rxllm.operators._emission import FanOut
-from rxllm.operators._stage import Receiver, Stage, batching, each
+from rxllm.operators._stage import Operated, Receiver, batching, each
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, SSETextDecoder
 
@@ -50,24 +50,21 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
     See also:
         ``rxllm.from_sse``, ``parse``
     """
-
-    def decode_sse_(source: Observable[bytes]) -> Observable[ServerSentEvent]:
-        def subscribe(
-            observer: abc.ObserverBase[ServerSentEvent], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            decoder = SSETextDecoder if batching(observer).takes_texts else SSEDecoder
-            return _Decoding(decoder(max_event_bytes=max_event_bytes), observer).follow(source, scheduler)
-
-        return Stage(subscribe)
-
-    return decode_sse_
+    return lambda source: Operated(source, _Decoding, max_event_bytes)
 
 
 class _Decoding(Receiver[bytes]):
     """One subscription. The events of a block go on together."""
 
-    def __init__(self, decoder: SSEDecoder, observer: abc.ObserverBase[ServerSentEvent]) -> None:
-        self._feed = decoder.feed
+    def __init__(
+        self,
+        observer: abc.ObserverBase[ServerSentEvent],
+        scheduler: abc.SchedulerBase | None,
+        max_event_bytes: int,
+    ) -> None:
+        del scheduler
+        decoder = SSETextDecoder if batching(observer).takes_texts else SSEDecoder
+        self._feed = decoder(max_event_bytes=max_event_bytes).feed
         self._events = FanOut(observer)
         self._emit = self._events.emit
 

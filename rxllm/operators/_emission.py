@@ -40,7 +40,7 @@ class FanOut(Generic[T]):
         self._pauses = Pauses("items of which several came at once")
         self._ended = False
         self._error: Exception | None = None
-        # Of the last item that waited when the end came: while that producer is paused the end waits, too.
+        # Of the last item that waited when the end came, or of what ended: while it is paused the end waits, too.
         self._behind: FlowControl | None = None
         self._emitting = False
         self._disposed = False
@@ -88,7 +88,7 @@ class FanOut(Generic[T]):
         Args:
             error: What to fail with.
             items: The last items, which only the end has shown to be some.
-            producer: What their consumer pauses.
+            producer: What their consumer pauses; while it is paused the end waits, too.
         """
         if self._ended:
             return
@@ -96,8 +96,7 @@ class FanOut(Generic[T]):
         self._error = error
         if items:
             self._queue().extend((producer, item) for item in items)
-        if self._rest:
-            self._behind = self._rest[-1][0]
+        self._behind = self._rest[-1][0] if self._rest else producer
         if self._withdraw is None:
             self._drain()
 

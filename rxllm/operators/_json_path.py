@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.accumulators import JSONPathAccumulator
 from rxllm.models import JSONPathMatch, StreamChunk
 from rxllm.operators._fold import Fold
-from rxllm.operators._stage import Stage
+from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 __all__ = ["json_path"]
@@ -67,13 +67,8 @@ def json_path(
     """
     JSONPathAccumulator(paths, of=of, text_around=text_around)
 
-    def json_path_(source: Observable[StreamChunk]) -> Observable[JSONPathMatch]:
-        def subscribe(
-            observer: abc.ObserverBase[JSONPathMatch], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            accumulator = JSONPathAccumulator(paths, of=of, text_around=text_around)
-            return Fold(observer, accumulator.process_chunk, finish=accumulator.finish).follow(source, scheduler)
+    def receive(observer: abc.ObserverBase[JSONPathMatch], _: abc.SchedulerBase | None) -> Fold[JSONPathMatch]:
+        accumulator = JSONPathAccumulator(paths, of=of, text_around=text_around)
+        return Fold(observer, accumulator.process_chunk, finish=accumulator.finish)
 
-        return Stage(subscribe)
-
-    return json_path_
+    return lambda source: Operated(source, receive)

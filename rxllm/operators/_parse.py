@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import length_hint
 
 from reactivex import abc
 
-from rxllm.dialects import Dialect, StreamDecoder, WireItem, get_dialect
+from rxllm.dialects import Dialect, WireItem, get_dialect
 from rxllm.flow import FlowControl
 from rxllm.models import StreamChunk, StreamInfo
 from rxllm.models._chunk import Slots, put_slots
@@ -76,65 +75,48 @@ class _Parser(Receiver[WireItem]):
         self._decoder = dialect.decoder()
         # What is said of all chunks of the answer but a few.
         self._slots: Slots | None = None
-        # What a batch ended with, while that waits behind a pause.
-        self._ended = False
-        self._error: Exception | None = None
 
     @property
     def takes_texts(self) -> bool:
         return True
 
     def on_next(self, value: WireItem) -> None:
-        if self._ended:
-            self._end()
-            return
-        chunks, error = decode_all(self._decoder, value)
-        if chunks:
-            self._chunks.emit(self._mark(chunks))
-        if self._decoder.done or error is not None:
-            self._chunks.end(error)
+        self._take((value,), None)
 
     def on_batch(self, items: Sequence[WireItem]) -> int:
-        if self._ended:
-            self._end()
-            return len(items)
+        # Where an event alone would not have come while its producer is paused, the end waits, too.
+        self._take(items, FlowControl.current())
+        return len(items)
+
+    def _take(self, items: Sequence[WireItem], producer: FlowControl | None) -> None:
         chunks: list[StreamChunk] = []
-        rest = iter(items)
+        failure: Exception | None = None
         try:
             decoder = self._decoder
             decode = decoder.decode
-            for event in rest:
+            for event in items:
                 chunks += decode(event)
                 if decoder.done:
                     break
-        except Exception as failure:
-            self._error = failure
+        except Exception as error:
+            failure = error
         if chunks:
             self._chunks.emit(self._mark(chunks))
-        if not self._decoder.done and self._error is None:
-            return len(items)
-        self._ended = True
-        flow = FlowControl.current()
-        if flow is not None and flow.paused:
-            # The end waits behind the pause, as it would if it had come singly: it is taken when it comes again.
-            return len(items) - length_hint(rest) - 1
-        self._end()
-        return len(items)
+        if failure is not None or self._decoder.done:
+            self._chunks.end(failure, producer=producer)
+        failure = None  # whose traceback keeps this frame: a circle for the garbage collector
 
     def on_error(self, error: Exception) -> None:
         self._chunks.end(error)
 
     def on_completed(self) -> None:
+        failure: Exception | None = None
         try:
             self._decoder.close()
-        except Exception as failure:
-            self._error = failure
-        self._end()
-
-    def _end(self) -> None:
-        # Forgotten here, for its traceback keeps this: a circle for the garbage collector.
-        error, self._error = self._error, None
-        self._chunks.end(error)
+        except Exception as error:
+            failure = error
+        self._chunks.end(failure)
+        failure = None  # as above
 
     def dispose(self) -> None:
         super().dispose()
@@ -163,16 +145,3 @@ class _Parser(Receiver[WireItem]):
         stream.dialect = self._dialect
         stream.model = next((chunk.model for chunk in chunks if chunk.model), None)
         return Slots(stream)
-
-
-def decode_all(decoder: StreamDecoder, event: WireItem) -> tuple[Sequence[StreamChunk], Exception | None]:
-    """The chunks of an event, and the error that comes behind them."""
-    collected: list[StreamChunk] = []
-    try:
-        chunks = decoder.decode(event)
-        if isinstance(chunks, tuple):  # is whole and fails no more: nearly always
-            return chunks, None
-        collected.extend(chunks)
-    except Exception as error:
-        return collected, error
-    return collected, None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.accumulators import StructuredAccumulator
 from rxllm.accumulators._beginning import Beginning
@@ -14,7 +15,7 @@ from rxllm.flow import FlowControl
 from rxllm.models import StreamChunk
 from rxllm.models._chunk import text_of
 from rxllm.operators._accumulate import attach_partial
-from rxllm.operators._stage import Receiver, Stage
+from rxllm.operators._stage import Operated, Receiver
 from rxllm.typing import OperatorFunction
 
 __all__ = ["parse_structured"]
@@ -72,27 +73,23 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
     See also:
         ``json_path``, ``accumulate``
     """
-
-    def parse_structured_(source: Observable[StreamChunk]) -> Observable[M]:
-        def begin() -> StructuredAccumulator[M]:
-            return StructuredAccumulator(model, text_around=text_around)
-
-        def subscribe(observer: abc.ObserverBase[M], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            return _Parsing(begin, choice, observer).follow(source, scheduler)
-
-        return Stage(subscribe)
-
-    return parse_structured_
+    return lambda source: Operated(source, _Parsing, model, text_around, choice)
 
 
 class _Parsing(Receiver[StreamChunk], Generic[M]):
     """One subscription. Of most chunks nothing comes, so a batch goes on until something does."""
 
     def __init__(
-        self, begin: Callable[[], StructuredAccumulator[M]], choice: int, observer: abc.ObserverBase[M]
+        self,
+        observer: abc.ObserverBase[M],
+        scheduler: abc.SchedulerBase | None,
+        model: type[M],
+        text_around: bool,  # noqa: FBT001 - passed on
+        choice: int,
     ) -> None:
-        self._begin = begin
-        self._accumulator = begin()
+        del scheduler
+        self._begin = partial(StructuredAccumulator[M], model, text_around=text_around)
+        self._accumulator = self._begin()
         self._beginning = Beginning()
         self._choice = choice
         self._observer = observer

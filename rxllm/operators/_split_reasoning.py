@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from operator import is_
 
 from msgspec.structs import replace
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.accumulators._tagged_text import Parted, TaggedText
 from rxllm.flow import FlowControl
 from rxllm.models import Delta, StreamChoice, StreamChunk
 from rxllm.operators._emission import FanOut
-from rxllm.operators._stage import Receiver, Stage, batching
+from rxllm.operators._stage import Operated, Receiver
 from rxllm.typing import OperatorFunction
 
 __all__ = ["split_reasoning"]
@@ -61,48 +61,29 @@ def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> Opera
     """
     TaggedText(tag)  # a wrong argument is reported where it stands
 
-    def split_reasoning_(source: Observable[StreamChunk]) -> Observable[StreamChunk]:
-        def subscribe(
-            observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            return _Splitter(_Splitting(tag, begins_inside), observer).follow(source, scheduler)
-
-        return Stage(subscribe)
-
-    return split_reasoning_
+    return lambda source: Operated(source, _Splitter, tag, begins_inside)
 
 
 class _Splitter(Receiver[StreamChunk]):
     """One subscription."""
 
-    def __init__(self, splitting: _Splitting, observer: abc.ObserverBase[StreamChunk]) -> None:
-        # What the end finds held back.
-        self._rest = FanOut(observer)
-        self._splitting = splitting
-        self._split = splitting.split
-        self._on_next = observer.on_next
-        self._observer = batching(observer)
+    def __init__(
+        self,
+        observer: abc.ObserverBase[StreamChunk],
+        scheduler: abc.SchedulerBase | None,
+        tag: str,
+        inside: bool,  # noqa: FBT001 - passed on
+    ) -> None:
+        del scheduler
+        self._chunks = FanOut(observer)
+        self._splitting = _Splitting(tag, inside)
 
     def on_next(self, value: StreamChunk) -> None:
-        self._on_next(self._split(value))
+        self._chunks.emit((self._splitting.split(value),))
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
-        """Hand on what changes nothing here together, and the others by themselves: none of them is split twice."""
-        flow = FlowControl.current()
-        taken = 0
-        while taken < len(items):
-            chunks = self._splitting.split_plain(items, taken)
-            if not chunks:
-                self.on_next(items[taken])
-                taken += 1
-            else:
-                count = self._observer.on_batch(chunks)
-                taken += count
-                if count < len(chunks):
-                    break
-            if self._left or (flow is not None and flow.paused):
-                break
-        return taken
+        self._chunks.emit([self._splitting.split(chunk) for chunk in items])
+        return len(items)
 
     def on_error(self, error: Exception) -> None:
         self._end(error)
@@ -112,11 +93,12 @@ class _Splitter(Receiver[StreamChunk]):
 
     def dispose(self) -> None:
         super().dispose()
-        self._rest.dispose()
+        self._chunks.dispose()
 
     def _end(self, error: Exception | None) -> None:
         # Emissions of the producer that the text came from, whom a consumer pauses if they are too much.
-        self._rest.end(error, self._splitting.rest(), self._splitting.flow)
+        rest = self._splitting.rest()
+        self._chunks.end(error, rest, self._splitting.flow if rest else None)
 
 
 class _Splitting:
@@ -142,23 +124,6 @@ class _Splitting:
             return chunk
         self.flow = FlowControl.current()
         return replace(chunk, choices=choices)
-
-    def split_plain(self, chunks: Sequence[StreamChunk], start: int) -> list[StreamChunk]:
-        """What becomes of chunks, from one on, in whose only text there is no tag: they change nothing here."""
-        result: list[StreamChunk] = []
-        for place in range(start, len(chunks)):
-            chunk = chunks[place]
-            if len(chunk.choices) != 1 or chunk.restarts:
-                break
-            choice = chunk.choices[0]
-            text = self._texts.get(choice.index)
-            content = choice.delta.content
-            if text is None or text.held or (content and "<" in content):
-                break
-            if text.inside and content:
-                chunk = replace(chunk, choices=(_reasoning(choice, choice.delta, None, content),))
-            result.append(chunk)
-        return result
 
     def rest(self) -> list[StreamChunk]:
         """What is still held back, in a chunk for each choice."""

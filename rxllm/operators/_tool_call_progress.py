@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.accumulators import ToolCallProgressAccumulator
 from rxllm.models import Repair, StreamChunk, ToolCallProgress
 from rxllm.operators._fold import Fold
-from rxllm.operators._stage import Stage
+from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 __all__ = ["tool_call_progress"]
@@ -60,14 +60,8 @@ def tool_call_progress(
         ``accumulate_tool_calls``, ``json_path``
     """
 
-    def tool_call_progress_(source: Observable[StreamChunk]) -> Observable[ToolCallProgress]:
-        def subscribe(
-            observer: abc.ObserverBase[ToolCallProgress], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            accumulator = ToolCallProgressAccumulator(strict=strict, on_repair=on_repair)
-            fold = Fold(observer, accumulator.process_chunk, partial=accumulator.incomplete)
-            return fold.follow(source, scheduler)
+    def receive(observer: abc.ObserverBase[ToolCallProgress], _: abc.SchedulerBase | None) -> Fold[ToolCallProgress]:
+        accumulator = ToolCallProgressAccumulator(strict=strict, on_repair=on_repair)
+        return Fold(observer, accumulator.process_chunk, partial=accumulator.incomplete)
 
-        return Stage(subscribe)
-
-    return tool_call_progress_
+    return lambda source: Operated(source, receive)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        {
+        exports={
             "rxllm.operators._display": ("ConsoleSink", "printable"),
             "._jsonlines": ("JSONLinesSink",),
             "._sqlite": ("SQLiteSink",),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        {
+        exports={
             "._async_iterable": ("from_async_iterable",),
             "._http": ("SessionLike", "Ssl"),
             "._recording": ("from_recording", "list_recordings"),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        {
+        exports={
             "._jsonlines": ("JSONLinesReader", "JSONLinesWriter"),
             "._open": ("open_reader",),
             "._records": (

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        {
+        exports={
             "._assertions": ("assert_marbles", "assert_pauses", "assert_subscriptions"),
             "._chunks": ("finish_chunk", "text_chunk", "tool_chunk"),
             "._diagrams": ("DiagramError",),
@@ -53,7 +53,7 @@ else:
             "._wire_recordings": ("WireRecording",),
             "._wire_replay": ("record", "replay", "replay_reads"),
         },
-        ("script",),
+        modules=("script",),
     )
 
 __all__ = [

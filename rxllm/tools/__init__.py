@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        {
+        exports={
             "._registry": ("OnToolError", "ToolRegistry"),
         },
     )

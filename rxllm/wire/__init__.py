@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        {
+        exports={
             "._recording": (
                 "WireEnd",
                 "WireEnding",

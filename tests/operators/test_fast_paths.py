@@ -237,10 +237,8 @@ async def sizes_through(operator: Callable[[Observable[Any]], Observable[Any]], 
 async def test_what_came_together_goes_on_together() -> None:
     chunks = [Piece(kind=0, text=text).chunk() for text in ("a", "b", "c<", "d", "e")]
     assert await sizes_through(ops.content(), chunks) == [5]
-    # The tag that may begin is looked at by itself, and what is behind it.
-    assert await sizes_through(ops.split_reasoning(), chunks) == [1, 1, 1, 1, 1]
-    assert await sizes_through(ops.split_reasoning(), [*chunks[:2], *chunks[:2]]) == [1, 3]
-    assert await sizes_through(ops.split_reasoning(begins_inside=True), [*chunks[:2], *chunks[:2]]) == [1, 3]
+    assert await sizes_through(ops.split_reasoning(), chunks) == [5]
+    assert await sizes_through(ops.split_reasoning(begins_inside=True), chunks[:2]) == [2]
 
 
 async def test_the_events_of_a_read_go_on_together() -> None:
