@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -125,7 +125,7 @@ class Likeness:
         return piece
 
 
-def _is_piece_of_arguments(calls: tuple[ToolCallDelta, ...]) -> bool:
+def _is_piece_of_arguments(calls: Sequence[ToolCallDelta]) -> bool:
     """Whether this is a fragment that continues the call at its index, and says nothing else."""
     function = calls[0].function
     if len(calls) != 1 or function is None or not isinstance(function.arguments, str) or not function.arguments:

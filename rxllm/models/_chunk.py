@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Mapping
 from copy import copy
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Annotated, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -19,10 +19,9 @@ from rxllm.models._reasoning import find_reasoning
 from rxllm.models._repair import Repair
 from rxllm.models._stream_info import StreamInfo
 from rxllm.models._usage import Usage
-from rxllm.models._wire_struct import Value, WireStruct, hidden
+from rxllm.models._wire_struct import BoundedItems, Items, Value, WireStruct, hidden
 
 __all__ = [
-    "MAX_ELEMENTS",
     "PADDING",
     "Delta",
     "FunctionCallDelta",
@@ -41,9 +40,6 @@ __all__ = [
 ]
 
 C = TypeVar("C", bound="StreamChunk")
-
-MAX_ELEMENTS = 10_000
-"""How many choices, or fragments of calls, one list may have."""
 
 PADDING = ("obfuscation", "p")
 """The fields that hide how long a text is: with each chunk another, and they say nothing."""
@@ -112,14 +108,14 @@ class Delta(WireStruct, frozen=True, kw_only=True):
     role: str | None = None
     content: str | None = None
     refusal: str | None = None
-    tool_calls: Annotated[tuple[ToolCallDelta, ...], msgspec.Meta(max_length=MAX_ELEMENTS)] | None = None
+    tool_calls: BoundedItems[ToolCallDelta] | None = None
     function_call: FunctionCallDelta | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    reasoning_details: tuple[Value, ...] | None = None
+    reasoning_details: Items[Value] | None = None
     audio: dict[str, Value] | None = None
-    annotations: tuple[Value, ...] | None = None
-    images: tuple[Value, ...] | None = None
+    annotations: Items[Value] | None = None
+    images: Items[Value] | None = None
     channel: str | None = None
     provider_metadata: dict[str, Value] | None = None
 
@@ -166,7 +162,7 @@ class StreamChoice(WireStruct, frozen=True, kw_only=True):
     content_filter_offsets: dict[str, Value] | None = None
     stop_reason: int | str | None = None
     matched_stop: int | str | None = None
-    token_ids: tuple[int, ...] | None = None
+    token_ids: Items[int] | None = None
 
 
 class Slots:
@@ -241,16 +237,16 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     object: str | None = None
     created: int | float | None = None
     model: str | None = None
-    choices: Annotated[tuple[StreamChoice, ...], msgspec.Meta(max_length=MAX_ELEMENTS)] = ()
+    choices: BoundedItems[StreamChoice] = ()
     usage: Usage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
     obfuscation: str | None = None
     provider: str | None = None
     p: str | None = None
-    citations: tuple[Value, ...] | None = None
-    search_results: tuple[Value, ...] | None = None
-    prompt_filter_results: tuple[Value, ...] | None = None
+    citations: Items[Value] | None = None
+    search_results: Items[Value] | None = None
+    prompt_filter_results: Items[Value] | None = None
     timings: dict[str, Value] | None = None
     time_info: dict[str, Value] | None = None
     slots: Slots | None = hidden("(slots)")

@@ -26,7 +26,6 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from rxllm.models._chunk import (
-    MAX_ELEMENTS,
     Delta,
     FunctionCallDelta,
     Slots,
@@ -39,7 +38,7 @@ from rxllm.models._json import is_deep, is_list, is_object, loads
 from rxllm.models._reasoning import is_thinking, texts_of
 from rxllm.models._repair import MAX_REPAIRS, Repair
 from rxllm.models._usage import Usage
-from rxllm.models._wire_struct import HIDDEN_EXTRA, Extra, Value, WireStruct, make, put_extra, put_member
+from rxllm.models._wire_struct import HIDDEN_EXTRA, MAX_ELEMENTS, Extra, Value, WireStruct, make, put_extra, put_member
 
 __all__ = ["decoder_of", "is_set_aside", "read", "read_json", "read_object", "read_refused", "set_aside"]
 

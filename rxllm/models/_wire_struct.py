@@ -14,18 +14,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn, Self, TypeAlias, TypeVar, cast
 
 import msgspec
 from pydantic import BaseModel
 from pydantic_core import CoreSchema, core_schema, to_json
 
-__all__ = ["HIDDEN_EXTRA", "Extra", "Value", "WireStruct", "hidden", "make", "put_extra", "put_member"]
+__all__ = [
+    "HIDDEN_EXTRA",
+    "MAX_ELEMENTS",
+    "BoundedItems",
+    "Extra",
+    "Items",
+    "Value",
+    "WireStruct",
+    "hidden",
+    "make",
+    "put_extra",
+    "put_member",
+]
 
 S = TypeVar("S", bound="WireStruct")
 
+MAX_ELEMENTS = 10_000
+"""How many choices, or fragments of calls, one list may have."""
+
 if TYPE_CHECKING:
     Value: TypeAlias = Any
+    # A constructor takes lists, too; what it makes is a tuple, as what the decoder makes is.
+    from collections.abc import Sequence as BoundedItems
+    from collections.abc import Sequence as Items
 else:
 
     def _bounded(depth: int) -> Any:
@@ -37,6 +55,19 @@ else:
 
     # What a compiled decoder takes is not nested deep, so that nobody has to look. Deeper ones are read the slow way.
     Value = _bounded(8)
+
+    class Items:
+        """A list of values."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            return tuple[item, ...]
+
+    class BoundedItems:
+        """A list of structs, of which there are not too many."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            return Annotated[tuple[item, ...], msgspec.Meta(max_length=MAX_ELEMENTS)]
+
 
 HIDDEN_EXTRA = "(extra)"
 """What ``extra`` is called where msgspec itself encodes or converts a struct."""

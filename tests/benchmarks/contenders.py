@@ -21,7 +21,7 @@ from rxllm.typing import Ending, OperatorFunction
 from tests.benchmarks.handwritten import Chunk, hand_written
 from tests.benchmarks.payload import digest
 
-__all__ = ["CLIENT", "CONTENDERS", "LOOP", "UNREAD", "READ", "REQUEST", "Discard", "installed", "operators", "run"]
+__all__ = ["CLIENT", "CONTENDERS", "LOOP", "READ", "REQUEST", "UNREAD", "Discard", "installed", "operators", "run"]
 
 _NEEDS = {"httpx-sse": "httpx_sse", "aiohttp-sse-client2": "aiohttp_sse_client2", "openai": "openai"}
 

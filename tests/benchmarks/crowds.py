@@ -14,7 +14,7 @@ from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import operators as ops
-from tests.benchmarks.contenders import CLIENT, LOOP, UNREAD, REQUEST, operators
+from tests.benchmarks.contenders import CLIENT, LOOP, REQUEST, UNREAD, operators
 from tests.benchmarks.handwritten import read
 
 __all__ = ["crowd", "unpaced"]

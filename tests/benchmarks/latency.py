@@ -15,7 +15,7 @@ import aiohttp
 
 import rxllm
 from rxllm import operators as ops
-from tests.benchmarks.contenders import CLIENT, LOOP, UNREAD, REQUEST, operators
+from tests.benchmarks.contenders import CLIENT, LOOP, REQUEST, UNREAD, operators
 from tests.benchmarks.handwritten import Chunk
 
 __all__ = ["first_chunk", "first_chunk_of_socket", "leaving", "reuse"]

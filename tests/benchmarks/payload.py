@@ -60,7 +60,7 @@ def _of_openai(piece: str, number: int) -> bytes:
 
 def _of_openrouter(piece: str, number: int) -> bytes:
     del number
-    delta = {"role": "assistant", "content": piece, "reasoning": None, "reasoning_details": []}
+    delta: dict[str, Any] = {"role": "assistant", "content": piece, "reasoning": None, "reasoning_details": []}
     return chunk(delta, native_finish_reason=None, provider="OpenAI")
 
 

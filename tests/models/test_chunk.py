@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -15,8 +15,12 @@ from rxllm.models import Delta, FinishReason, Role, StreamChoice, StreamChunk
 def absent(value: Any) -> Any:
     """A JSON value without the members that are null, which are absent."""
     if isinstance(value, dict):
-        return {name: absent(each) for name, each in value.items() if each is not None}
-    return [absent(each) for each in value] if isinstance(value, list) else value
+        members = cast(dict[str, Any], value)
+        return {name: absent(each) for name, each in members.items() if each is not None}
+    if isinstance(value, list):
+        items: list[Any] = value
+        return [absent(each) for each in items]
+    return value
 
 
 def delta(**fields: Any) -> Delta:
@@ -171,21 +175,21 @@ def test_a_choice_as_servers_send_it(choice: dict[str, Any], expected: dict[str,
         assert isinstance(chunk.choices[0].delta, Delta)
 
 
-@pytest.mark.parametrize(
-    ("chunk", "expected"),
-    [
-        ({"choices": None}, {"choices": []}),
-        ({"choices": {"index": 1}}, {"choices": [{"index": 1, "delta": {}}]}),
-        ({"id": 5, "created": 1.5}, {"id": "5", "created": 1.5}),
-        ({"usage": ""}, {"choices": [], "usage_original": ""}),
-        ({"usage": {"prompt_tokens": 2.0}}, {"usage": {"prompt_tokens": 2}}),
-        (
-            {"usage": {"prompt_tokens": 2.5, "total_tokens": 3}},
-            {"choices": [], "usage": {"prompt_tokens_original": 2.5, "total_tokens": 3}},
-        ),
-        ({"id": {}, "created": "today"}, {"choices": [], "id_original": {}, "created_original": "today"}),
-    ],
-)
+CHUNKS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"choices": None}, {"choices": []}),
+    ({"choices": {"index": 1}}, {"choices": [{"index": 1, "delta": {}}]}),
+    ({"id": 5, "created": 1.5}, {"id": "5", "created": 1.5}),
+    ({"usage": ""}, {"choices": [], "usage_original": ""}),
+    ({"usage": {"prompt_tokens": 2.0}}, {"usage": {"prompt_tokens": 2}}),
+    (
+        {"usage": {"prompt_tokens": 2.5, "total_tokens": 3}},
+        {"choices": [], "usage": {"prompt_tokens_original": 2.5, "total_tokens": 3}},
+    ),
+    ({"id": {}, "created": "today"}, {"choices": [], "id_original": {}, "created_original": "today"}),
+]
+
+
+@pytest.mark.parametrize(("chunk", "expected"), CHUNKS)
 def test_a_chunk_as_servers_send_it(chunk: dict[str, Any], expected: dict[str, Any]) -> None:
     before = json.dumps(chunk)
     for data in (json.dumps(chunk), chunk):
@@ -301,7 +305,7 @@ def test_one_event_of_many_mistakes_costs_little(text: str) -> None:
 
 
 def test_a_subclass_reads_itself() -> None:
-    class MyChunk(StreamChunk):
+    class MyChunk(StreamChunk, frozen=True):
         flavour: str | None = None
 
     chunk = MyChunk.from_wire('{"choices": null, "flavour": "salt"}')

@@ -57,7 +57,7 @@ TWO_CALLS = StreamChunk(
 
 
 def test_several_calls_in_a_chunk_wait_while_the_consumer_pauses_and_the_end_behind_them(marbles: Marbles) -> None:
-    first = (TWO_CALLS.choices[0].delta.tool_calls or ())[0]
+    [first, _] = TWO_CALLS.choices[0].delta.tool_calls or []
     second = ToolCallDelta(index=1, id="1", function=FunctionCallDelta(name="f", arguments='{"a":2}'))
     chunk = StreamChunk(choices=[StreamChoice(delta=Delta(tool_calls=[first, second]))])
     source = marbles.cold("-a|", {"a": chunk})
