@@ -19,8 +19,6 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TypeAlias
 
-__all__ = ["lazy_exports", "lazy_packages"]
-
 Exports: TypeAlias = tuple[Callable[[str], object], Callable[[], list[str]]]
 """The ``__getattr__`` and ``__dir__`` of a package."""
 

@@ -17,8 +17,6 @@ from rxllm.exceptions import MixedAnswersError
 from rxllm.models import StreamChunk
 from rxllm.models._chunk import Slots
 
-__all__ = ["Beginning"]
-
 
 class Beginning:
     """Whether the answer of one fold has begun.

@@ -18,8 +18,6 @@ from rxllm.accumulators._text import Text
 from rxllm.exceptions import ToolCallError, excerpt
 from rxllm.models import FunctionCall, IncompleteToolCall, ToolCall
 
-__all__ = ["CallState"]
-
 _DECODER = json.JSONDecoder()
 
 

@@ -28,8 +28,6 @@ from rxllm.models._json import is_object
 from rxllm.models._lenient import set_aside
 from rxllm.models._reasoning import find_reasoning
 
-__all__ = ["ChoiceFold"]
-
 _EXTRA_TEXTS = frozenset({"reasoning_text", "thinking"})
 _AUDIO_TEXTS = frozenset({"data", "transcript"})
 _LISTS = frozenset(

@@ -24,8 +24,6 @@ from rxllm.models._json import is_list
 from rxllm.models._lenient import set_aside
 from rxllm.models._reasoning import JOINED
 
-__all__ = ["TEXTS", "ChoiceState", "RestState", "without_names_of"]
-
 TEXTS = ("reasoning_content", "reasoning", "refusal")
 """The fields of a message, besides its content, that grow as texts."""
 

@@ -24,8 +24,6 @@ from rxllm.exceptions import ToolCallError, excerpt
 from rxllm.models import ToolCallDelta
 from rxllm.models._chunk import rest_of
 
-__all__ = ["GrowingCall"]
-
 # The constructor of a NamedTuple is a Python function around this one. Without it a fragment costs 0.3 µs less.
 _new_state: Callable[[type[CallState], tuple[Any, ...]], CallState] = vars(tuple)["__new__"]
 

@@ -16,8 +16,6 @@ from typing import Any, NamedTuple, cast
 from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
 
-__all__ = ["NOTHING_GROWN", "Grown", "GrownState", "TextState", "keep_last", "put_end_to_end"]
-
 
 class _ListState(NamedTuple):
     """A growing list as it was at one time."""

@@ -37,8 +37,6 @@ from rxllm.models import JSONChange
 from rxllm.models._json import MAX_DEPTH, loads, without_lone_surrogates
 from rxllm.models._progress import JSONKeys
 
-__all__ = ["MAX_CHARACTERS", "JSONFold"]
-
 MAX_CHARACTERS = 256 * 1024 * 1024
 """How long a text may be by default."""
 

@@ -18,8 +18,6 @@ from typing import Any
 
 from rxllm.models._progress import JSONKeys
 
-__all__ = ["JSONPath", "PathFilter"]
-
 # RFC 9535, sections 2.3 and 2.5.1: shorthand names, names in brackets, wildcards, indexes.
 _STEP = re.compile(r"""\.?([^\W\d]\w*|\*)|\[(?:(\*)|(0|[1-9]\d*)|'([^'\\]*)'|"([^"\\]*)")\]""")
 

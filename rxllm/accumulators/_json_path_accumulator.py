@@ -18,8 +18,6 @@ from rxllm.accumulators._watched_calls import WatchedCall, WatchedCalls, then_ra
 from rxllm.exceptions import RestartError
 from rxllm.models import JSONPathMatch, StreamChunk
 
-__all__ = ["JSONPathAccumulator"]
-
 # The constructor of a NamedTuple is a Python function around this one. Without it a match costs 0.3 µs less.
 _new_match: Callable[[type[JSONPathMatch], tuple[Any, ...]], JSONPathMatch] = vars(tuple)["__new__"]
 

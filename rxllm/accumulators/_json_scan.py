@@ -21,8 +21,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["JSONScan"]
-
 _STRUCTURE = re.compile(r'["{}\[\]]')
 _STRING_END = re.compile(r'["\\]')
 

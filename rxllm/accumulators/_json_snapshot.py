@@ -12,8 +12,6 @@ from rxllm.accumulators._text import Text
 from rxllm.models import JSONChange
 from rxllm.models._progress import JSONKeys
 
-__all__ = ["JSONSnapshot", "Level", "Members", "path_in"]
-
 _ABSENT = object()
 
 

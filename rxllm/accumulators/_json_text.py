@@ -15,8 +15,6 @@ from typing import Literal
 from rxllm.accumulators._json_fold import JSONFold
 from rxllm.models import JSONChange
 
-__all__ = ["JSONText"]
-
 
 class JSONText:
     """The fold of one text.

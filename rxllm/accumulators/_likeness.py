@@ -20,8 +20,6 @@ from msgspec.structs import replace
 from rxllm.models import Delta, FunctionCallDelta, StreamChoice, StreamChunk, ToolCallDelta
 from rxllm.models._chunk import same_fields
 
-__all__ = ["Likeness"]
-
 _FIELDS = ("content", "reasoning_content", "reasoning")
 _REASONING = _FIELDS[1:]
 _NO_FUNCTION = FunctionCallDelta()

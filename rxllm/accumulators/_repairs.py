@@ -17,8 +17,6 @@ from rxllm.exceptions import RepairError, excerpt
 from rxllm.models import Repair
 from rxllm.models._repair import MAX_REPAIRS
 
-__all__ = ["OnRepair", "RepairLog"]
-
 OnRepair = Callable[[Repair], None]
 
 

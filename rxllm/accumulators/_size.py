@@ -6,8 +6,6 @@ import msgspec
 
 from rxllm.exceptions import LimitExceededError
 
-__all__ = ["MAX_FIELDS", "check_fields", "size_of"]
-
 MAX_FIELDS = 1000
 """How many fields that no model names one object may have, so that copying them is no matter."""
 

@@ -17,8 +17,6 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.models import Attempt, ChatCompletion, FinishReason, StreamChunk, Usage
 from rxllm.models._chunk import padding_of
 
-__all__ = ["Snapshot", "StreamState"]
-
 _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 
 

@@ -29,8 +29,6 @@ from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
 from rxllm.models import Attempt, ChatCompletion, Message, StreamChoice, StreamChunk, StreamInfo, Usage
 from rxllm.models._chunk import PADDING, padding_of, rest_getter, rest_of
 
-__all__ = ["StreamAccumulator"]
-
 _MAX_CHOICES = 128
 _MAX_CHARACTERS = 256 * 1024 * 1024
 _rest_of, _NO_REST = rest_getter(StreamChunk, but=PADDING)

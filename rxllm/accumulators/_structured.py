@@ -36,8 +36,6 @@ from rxllm.exceptions import StructuredOutputError, excerpt
 from rxllm.models import JSONChange
 from rxllm.models._progress import JSONKeys
 
-__all__ = ["StructuredAccumulator"]
-
 M = TypeVar("M", bound=BaseModel)
 
 

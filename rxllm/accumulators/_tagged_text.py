@@ -23,8 +23,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["Parted", "TaggedText"]
-
 _TAG = re.compile(r"[^\s<>/]+")
 
 

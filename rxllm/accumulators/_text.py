@@ -10,8 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-__all__ = ["Text"]
-
 
 class Text:
     """A growing text.

@@ -22,8 +22,6 @@ from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, ToolCallFold
 from rxllm.exceptions import RepairError, RestartError, ToolCallError, excerpt
 from rxllm.models import FinishReason, IncompleteToolCall, StreamChoice, StreamChunk, ToolCall, ToolCallDelta
 
-__all__ = ["ToolCallAccumulator"]
-
 _CUTS = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
 
 

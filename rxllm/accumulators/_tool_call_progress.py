@@ -8,8 +8,6 @@ from __future__ import annotations
 from rxllm.accumulators._watched_calls import WatchedCall, WatchedCalls
 from rxllm.models import JSONChange, ToolCallProgress
 
-__all__ = ["ToolCallProgressAccumulator"]
-
 
 class ToolCallProgressAccumulator(WatchedCalls[ToolCallProgress]):
     """The fold that shows tool calls while they grow: one item a fragment. See ``WatchedCalls``."""

@@ -30,8 +30,6 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.exceptions import LimitExceededError, ToolCallError, excerpt
 from rxllm.models import FunctionCallDelta, ToolCallDelta
 
-__all__ = ["MAX_TOOL_CALLS", "ToolCallFold", "text_of_arguments"]
-
 MAX_TOOL_CALLS = 1024
 """How many calls a choice may have by default."""
 

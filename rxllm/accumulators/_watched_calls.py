@@ -26,8 +26,6 @@ from rxllm.exceptions import DecodeError, RestartError, ToolCallError
 from rxllm.models import IncompleteToolCall, JSONChange, Repair, StreamChunk
 from rxllm.models._progress import JSONKeys
 
-__all__ = ["WatchedCall", "WatchedCalls", "then_raise"]
-
 T = TypeVar("T")
 
 

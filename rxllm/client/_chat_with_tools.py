@@ -47,8 +47,6 @@ from rxllm.sources._task import Emitter, task_source
 from rxllm.tools import ToolRegistry
 from rxllm.typing import OperatorFunction
 
-__all__ = ["chat_with_tools"]
-
 Ask: TypeAlias = Callable[[ChatRequest], Observable[StreamChunk]]
 RunTools: TypeAlias = OperatorFunction[ToolCall, ToolResult]
 

@@ -24,8 +24,6 @@ from rxllm.sources._http import CONNECT_SECONDS, environment_proxy, open_session
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
 
-__all__ = ["LLMClient"]
-
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 Timeout: TypeAlias = aiohttp.ClientTimeout | float

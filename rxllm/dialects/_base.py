@@ -18,8 +18,6 @@ from typing import Any, Protocol, TypeAlias
 from rxllm.models import ChatRequest, StreamChunk
 from rxllm.wire._event import ServerSentEvent
 
-__all__ = ["Dialect", "StreamDecoder", "WireItem"]
-
 WireItem: TypeAlias = ServerSentEvent | str | bytes
 """What transports deliver: an event of an event stream, or a frame of a WebSocket."""
 

@@ -43,8 +43,6 @@ from rxllm.models._lenient import decoder_of, read_json, read_refused
 from rxllm.models._repair import MAX_REPAIRS
 from rxllm.wire._event import ServerSentEvent
 
-__all__ = ["OpenAIChat"]
-
 _NAME = "openai-chat"
 _DONE = "[DONE]"
 _KEEP_ALIVES = frozenset({"ping", "keepalive", "keep-alive", "heartbeat"})

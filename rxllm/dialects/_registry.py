@@ -7,8 +7,6 @@ from types import MappingProxyType
 from rxllm.dialects._base import Dialect
 from rxllm.dialects._openai_chat import OpenAIChat
 
-__all__ = ["get_dialect"]
-
 _DIALECTS: MappingProxyType[str, Dialect] = MappingProxyType({each.name: each for each in (OpenAIChat(),)})
 
 

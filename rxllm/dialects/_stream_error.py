@@ -12,8 +12,6 @@ from typing import Any, cast
 
 from rxllm.exceptions import APIStreamError, excerpt
 
-__all__ = ["error_from", "has_words_of_error", "is_error"]
-
 _RETRYABLE = frozenset(
     {
         *("overloaded", "serveroverloaded", "engineoverloaded", "modeloverloaded", "capacityexceeded"),

@@ -14,8 +14,6 @@ from typing import Any
 
 from rxllm.models._json import is_list, loads_unscrubbed, scrub
 
-__all__ = ["SurrogateHalves", "may_hold_half"]
-
 _TEXT_FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
 
 _Place = tuple[int, str, int]

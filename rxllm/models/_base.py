@@ -15,8 +15,6 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["FinishReason", "Model", "OpenFinishReason", "OpenRole", "Role", "WireModel"]
-
 
 class Model(BaseModel):
     """A model that keeps the fields it does not know."""

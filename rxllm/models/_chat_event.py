@@ -14,17 +14,6 @@ from rxllm.models._completion import ChatCompletion
 from rxllm.models._message import Message, ToolCall
 from rxllm.models._tool_result import ToolResult
 
-__all__ = [
-    "ChatCompleted",
-    "ChatEvent",
-    "ReasoningDelta",
-    "Restarted",
-    "RoundCompleted",
-    "TextDelta",
-    "ToolCallEvent",
-    "ToolResultEvent",
-]
-
 
 class _Event(BaseModel):
     """Something that happened in a round: one request, its answer, and the tools that this one called.

@@ -21,24 +21,6 @@ from rxllm.models._stream_info import StreamInfo
 from rxllm.models._usage import Usage
 from rxllm.models._wire_struct import BoundedItems, Items, Value, WireStruct, hidden
 
-__all__ = [
-    "PADDING",
-    "Delta",
-    "FunctionCallDelta",
-    "Slots",
-    "StreamChoice",
-    "StreamChunk",
-    "ToolCallDelta",
-    "marked",
-    "padding_of",
-    "put_slots",
-    "rest_getter",
-    "rest_of",
-    "same_fields",
-    "text_of",
-    "without_slots",
-]
-
 C = TypeVar("C", bound="StreamChunk")
 
 PADDING = ("obfuscation", "p")

@@ -12,8 +12,6 @@ from rxllm.models._repair import Repair
 from rxllm.models._stream_info import StreamInfo
 from rxllm.models._usage import Usage
 
-__all__ = ["Attempt", "ChatCompletion", "CompletionChoice"]
-
 
 class Attempt(Model):
     """A try that does not count: the answer began anew after it.

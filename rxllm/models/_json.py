@@ -20,18 +20,6 @@ from pydantic_core import from_json
 
 from rxllm.exceptions import LimitExceededError
 
-__all__ = [
-    "MAX_DEPTH",
-    "is_deep",
-    "is_list",
-    "is_object",
-    "loads",
-    "loads_slowly",
-    "loads_unscrubbed",
-    "scrub",
-    "without_lone_surrogates",
-]
-
 MAX_DEPTH = 200
 """How deep a value may be nested; the compiled parser has the same bound."""
 

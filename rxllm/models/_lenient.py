@@ -40,8 +40,6 @@ from rxllm.models._repair import MAX_REPAIRS, Repair
 from rxllm.models._usage import Usage
 from rxllm.models._wire_struct import HIDDEN_EXTRA, MAX_ELEMENTS, Extra, Value, WireStruct, make, put_extra, put_member
 
-__all__ = ["decoder_of", "is_set_aside", "read", "read_json", "read_object", "read_refused", "set_aside"]
-
 S = TypeVar("S", bound=WireStruct)
 
 _SET_ASIDE = "_original"

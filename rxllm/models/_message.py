@@ -16,8 +16,6 @@ from rxllm.models._json import loads
 from rxllm.models._lenient import is_set_aside
 from rxllm.models._reasoning import JOINED, find_reasoning
 
-__all__ = ["FunctionCall", "IncompleteToolCall", "Message", "ToolCall"]
-
 
 class FunctionCall(Model):
     """Which function to call, and with what.

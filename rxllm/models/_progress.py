@@ -9,8 +9,6 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from rxllm.models._message import IncompleteToolCall
 
-__all__ = ["JSONChange", "JSONKeys", "JSONPathMatch", "ToolCallProgress"]
-
 JSONKeys: TypeAlias = tuple[str | int, ...]
 """Where a value is in a JSON text: names of members and numbers of elements, from the outside."""
 

@@ -12,8 +12,6 @@ from typing import Any, cast
 
 from rxllm.models._json import is_list, is_object
 
-__all__ = ["JOINED", "find_reasoning", "is_thinking", "texts_of"]
-
 JOINED = "reasoning_joined"
 """The extra field of a message whose deltas spelled the reasoning in different ways: all of it, in order."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["MAX_REPAIRS", "Repair"]
-
 MAX_REPAIRS = 1000
 """How many are kept of one stream."""
 

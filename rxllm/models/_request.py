@@ -7,8 +7,6 @@ from typing import Any
 from rxllm.models._base import Model
 from rxllm.models._message import Message
 
-__all__ = ["ChatRequest"]
-
 
 class ChatRequest(Model):
     """A request for an answer, in the words of OpenAI's chat completions.

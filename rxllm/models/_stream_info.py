@@ -8,8 +8,6 @@ from typing import Any, Self
 import msgspec
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["StreamInfo"]
-
 
 class StreamInfo(msgspec.Struct, kw_only=True):
     """One request and its answer: the same object on all chunks of a stream, and it goes on counting.

@@ -10,8 +10,6 @@ from rxllm.models._json import is_list
 from rxllm.models._usage import Usage
 from rxllm.models._wire_struct import WireStruct
 
-__all__ = ["schema_of"]
-
 
 def schema_of(struct: type[WireStruct]) -> dict[str, Any]:
     """The JSON schema (2020-12), with the schemas of the objects within it in their places."""

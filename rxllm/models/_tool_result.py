@@ -10,8 +10,6 @@ from rxllm.exceptions import ToolFailure
 from rxllm.models._base import Role
 from rxllm.models._message import Message, ToolCall
 
-__all__ = ["ToolResult"]
-
 
 class ToolResult(BaseModel):
     """The result of a call, be it an error.

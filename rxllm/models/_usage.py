@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from rxllm.models._base import WireModel
 
-__all__ = ["Usage"]
-
 
 class Usage(WireModel):
     """Token counts of one request, as the server states them.

@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn, Self, TypeAlias, TypeVar, cast
@@ -20,21 +20,8 @@ import msgspec
 from pydantic import BaseModel
 from pydantic_core import CoreSchema, core_schema, to_json
 
-__all__ = [
-    "HIDDEN_EXTRA",
-    "MAX_ELEMENTS",
-    "BoundedItems",
-    "Extra",
-    "Items",
-    "Value",
-    "WireStruct",
-    "hidden",
-    "make",
-    "put_extra",
-    "put_member",
-]
-
 S = TypeVar("S", bound="WireStruct")
+T = TypeVar("T")
 
 MAX_ELEMENTS = 10_000
 """How many choices, or fragments of calls, one list may have."""
@@ -42,8 +29,8 @@ MAX_ELEMENTS = 10_000
 if TYPE_CHECKING:
     Value: TypeAlias = Any
     # A constructor takes lists, too; what it makes is a tuple, as what the decoder makes is.
-    from collections.abc import Sequence as BoundedItems
-    from collections.abc import Sequence as Items
+    Items: TypeAlias = Sequence[T]
+    BoundedItems: TypeAlias = Sequence[T]
 else:
 
     def _bounded(depth: int) -> Any:

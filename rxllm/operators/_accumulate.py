@@ -12,8 +12,6 @@ from rxllm.models import ChatCompletion, Repair, StreamChunk
 from rxllm.operators._stage import Operated, Receiver
 from rxllm.typing import OperatorFunction
 
-__all__ = ["accumulate"]
-
 
 def accumulate(
     *, strict: bool = False, on_repair: Callable[[Repair], None] | None = None

@@ -12,8 +12,6 @@ from rxllm.operators._accumulate import attach_partial
 from rxllm.operators._stage import Operated, Receiver, each
 from rxllm.typing import OperatorFunction
 
-__all__ = ["accumulate_snapshots"]
-
 
 def accumulate_snapshots(
     *, strict: bool = False, on_repair: Callable[[Repair], None] | None = None

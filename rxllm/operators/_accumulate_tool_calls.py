@@ -12,8 +12,6 @@ from rxllm.operators._fold import Fold
 from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
-__all__ = ["accumulate_tool_calls"]
-
 
 def accumulate_tool_calls(
     *, eager: bool = False, strict: bool = False, on_repair: Callable[[Repair], None] | None = None

@@ -19,8 +19,6 @@ from rxllm.flow import Pauses
 from rxllm.operators._conflation import Conflation, is_conflation
 from rxllm.typing import Overflow
 
-__all__ = ["Backlog", "check_bounds"]
-
 T = TypeVar("T")
 
 _OVERFLOWS = get_args(Overflow)

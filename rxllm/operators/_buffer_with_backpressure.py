@@ -13,8 +13,6 @@ from rxllm.operators._emission import Outlet
 from rxllm.operators._stage import Operated, Receiver, each
 from rxllm.typing import Overflow
 
-__all__ = ["buffer_with_backpressure"]
-
 T = TypeVar("T")
 
 

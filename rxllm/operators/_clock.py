@@ -14,8 +14,6 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxllm.flow import LoopDisposable, outside_of_emissions, running_loop
 
-__all__ = ["Clock", "clock_of"]
-
 
 class Clock(Protocol):
     """A clock that can be asked for a call later on."""

@@ -14,8 +14,6 @@ from rxllm.accumulators._likeness import Likeness
 from rxllm.models import Delta, StreamChoice, StreamChunk
 from rxllm.models._chunk import rest_of
 
-__all__ = ["Conflation", "is_conflation"]
-
 T = TypeVar("T")
 
 _OF_A_CHUNK = ("id", "object", "created", "model", "service_tier", "system_fingerprint")

@@ -13,8 +13,6 @@ from rxllm.operators._emission import FanOut
 from rxllm.operators._stage import Operated, Receiver
 from rxllm.typing import OperatorFunction
 
-__all__ = ["content"]
-
 
 def content() -> OperatorFunction[StreamChunk, str]:
     """Emit the text deltas of choice 0.

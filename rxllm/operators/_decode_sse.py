@@ -12,8 +12,6 @@ from rxllm.operators._stage import Operated, Receiver, batching, each
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, SSETextDecoder
 
-__all__ = ["decode_sse"]
-
 
 def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFunction[bytes, ServerSentEvent]:
     r"""Decode the bytes of an event stream, for transports of your own (WHATWG HTML, section 9.2.6).

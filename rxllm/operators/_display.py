@@ -22,8 +22,6 @@ from rxllm.models import StreamChunk
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
 
-__all__ = ["ConsoleSink", "printable"]
-
 # Cc: control characters. Cf: format characters, which reorder or hide text (Unicode TR 36), but for those that
 # emoji sequences and several scripts need. Cs: surrogates, which no encoding takes. Zl, Zp: line ends of their own.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})

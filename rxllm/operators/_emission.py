@@ -19,8 +19,6 @@ from rxllm.flow import FlowControl, Pauses
 from rxllm.operators._clock import clock_of
 from rxllm.operators._stage import batching
 
-__all__ = ["FanOut", "Outlet"]
-
 T = TypeVar("T")
 
 

@@ -20,8 +20,6 @@ from contextvars import Context
 from types import CoroutineType
 from typing import Any, TypeAlias, cast
 
-__all__ = ["Begun", "begin", "step"]
-
 _Steps: TypeAlias = Coroutine[Any, Any, None] | Generator[Any, Any, None]
 
 

@@ -13,8 +13,6 @@ from rxllm.operators._accumulate import attach_partial
 from rxllm.operators._emission import FanOut
 from rxllm.operators._stage import Receiver
 
-__all__ = ["Fold"]
-
 T = TypeVar("T")
 
 

@@ -12,8 +12,6 @@ from rxllm.operators._fold import Fold
 from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
-__all__ = ["json_path"]
-
 
 def json_path(
     *paths: str, of: Literal["arguments", "content"] = "arguments", text_around: bool = False

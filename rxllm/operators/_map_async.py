@@ -15,8 +15,6 @@ from rxllm.flow import LoopDisposable, Pauses, outside_of_emissions, running_loo
 from rxllm.operators._emission import Outlet
 from rxllm.typing import OperatorFunction
 
-__all__ = ["map_async"]
-
 A = TypeVar("A")
 B = TypeVar("B")
 

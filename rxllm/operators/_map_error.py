@@ -9,8 +9,6 @@ from reactivex import Observable, abc
 
 from rxllm.operators._stage import Operated, Receiver, batching
 
-__all__ = ["map_error"]
-
 T = TypeVar("T")
 
 

@@ -15,8 +15,6 @@ from rxllm.operators._stage import Operated, Receiver
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
 
-__all__ = ["parse"]
-
 
 def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSentEvent | str | bytes, StreamChunk]:
     r"""Turn a provider's events into chunks, and tell the end of an answer from a cut.

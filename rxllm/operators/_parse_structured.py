@@ -18,8 +18,6 @@ from rxllm.operators._accumulate import attach_partial
 from rxllm.operators._stage import Operated, Receiver
 from rxllm.typing import OperatorFunction
 
-__all__ = ["parse_structured"]
-
 M = TypeVar("M", bound=BaseModel)
 
 

@@ -12,8 +12,6 @@ from rxllm.operators._map_async import map_async
 from rxllm.tools import OnToolError, ToolRegistry
 from rxllm.typing import OperatorFunction
 
-__all__ = ["run_tools"]
-
 
 def run_tools(
     registry: ToolRegistry,

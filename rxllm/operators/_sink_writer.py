@@ -24,8 +24,6 @@ from rxllm.operators._backlog import Backlog
 from rxllm.operators._first_step import Begun, begin, step
 from rxllm.typing import Ending, Sink, SinkStream
 
-__all__ = ["SinkWriter"]
-
 T = TypeVar("T")
 
 # How long a sink may take to store what is left when the program ends.

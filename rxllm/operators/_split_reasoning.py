@@ -15,8 +15,6 @@ from rxllm.operators._emission import FanOut
 from rxllm.operators._stage import Operated, Receiver
 from rxllm.typing import OperatorFunction
 
-__all__ = ["split_reasoning"]
-
 
 def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> OperatorFunction[StreamChunk, StreamChunk]:
     """Take reasoning that stands between tags out of the content, and put it where ``Delta.reasoning_text`` reads it.

@@ -27,8 +27,6 @@ from reactivex.observer import AutoDetachObserver
 
 from rxllm.flow import FlowControl
 
-__all__ = ["BatchObserver", "Operated", "Receiver", "Stage", "batching", "each"]
-
 T = TypeVar("T")
 
 

@@ -14,8 +14,6 @@ from rxllm.operators._sink_writer import SinkWriter
 from rxllm.operators._stage import Operated, Receiver, batching, each
 from rxllm.typing import Ending, OperatorFunction, Overflow, Sink
 
-__all__ = ["OnSinkError", "tee_to"]
-
 T = TypeVar("T")
 
 OnSinkError: TypeAlias = Literal["raise", "detach"]

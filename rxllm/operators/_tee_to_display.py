@@ -13,8 +13,6 @@ from rxllm.operators._tee_to import OnSinkError, tee_to
 from rxllm.typing import OperatorFunction, Overflow
 from rxllm.wire import ServerSentEvent
 
-__all__ = ["tee_to_display"]
-
 T = TypeVar("T", bound=StreamChunk | ServerSentEvent | str)
 
 

@@ -13,8 +13,6 @@ from rxllm.flow import FlowControl
 from rxllm.operators._clock import Clock, clock_of
 from rxllm.operators._stage import Operated, Receiver, batching
 
-__all__ = ["timeout_per_chunk"]
-
 T = TypeVar("T")
 
 

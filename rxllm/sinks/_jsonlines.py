@@ -9,8 +9,6 @@ from functools import partial
 from rxllm.sinks._store import StoreSink
 from rxllm.stores import JSONLinesWriter
 
-__all__ = ["JSONLinesSink"]
-
 
 class JSONLinesSink(StoreSink):
     """Records streams in a file of JSON lines, one a record, which ``from_recording`` plays again.

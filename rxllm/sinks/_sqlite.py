@@ -9,8 +9,6 @@ from functools import partial
 from rxllm.sinks._store import StoreSink
 from rxllm.stores import SQLiteWriter
 
-__all__ = ["SQLiteSink"]
-
 
 class SQLiteSink(StoreSink):
     """Records streams in a SQLite database, which ``from_recording`` plays again.

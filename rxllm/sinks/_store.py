@@ -22,8 +22,6 @@ from rxllm.models import StreamChunk
 from rxllm.stores import EndRecord, ItemRecord, SlotsEncoder, Worker, Writer, encode_error, encode_item
 from rxllm.typing import Ending, SinkStream
 
-__all__ = ["StoreSink"]
-
 
 class StoreSink:
     """Records streams in a store, of which it needs nothing but its writing end.

@@ -12,8 +12,6 @@ from reactivex import Observable
 
 from rxllm.sources._task import Emitter, task_source
 
-__all__ = ["from_async_iterable"]
-
 T = TypeVar("T")
 
 Factory: TypeAlias = Callable[[], AsyncIterable[T] | Awaitable[AsyncIterable[T]]]

@@ -14,8 +14,6 @@ from urllib.parse import quote, quote_plus
 import aiohttp
 from yarl import URL
 
-__all__ = ["SHORTEST_SECRET", "Headers", "Secrets", "drop_credentials", "origin_of", "shown"]
-
 E = TypeVar("E", bound=Exception)
 
 # A WebSocket begins with a request over HTTP.

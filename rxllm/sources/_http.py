@@ -36,25 +36,6 @@ from rxllm.exceptions import (
 from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 
-__all__ = [
-    "CONNECT_SECONDS",
-    "MAX_ERROR_BYTES",
-    "SessionLike",
-    "Ssl",
-    "answer_of",
-    "environment_proxy",
-    "fail_when_closed",
-    "info_of",
-    "open_response",
-    "open_session",
-    "parse_url",
-    "request_id",
-    "require_event_stream",
-    "require_events",
-    "retry_after",
-    "use_session",
-]
-
 T = TypeVar("T")
 
 SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]

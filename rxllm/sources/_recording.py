@@ -24,8 +24,6 @@ from rxllm.stores import (
     open_reader,
 )
 
-__all__ = ["Attempts", "Pace", "Timing", "from_recording", "list_recordings"]
-
 Timing: TypeAlias = Literal["none", "recorded"]
 Attempts: TypeAlias = Literal["last", "all"]
 

@@ -38,8 +38,6 @@ from rxllm.sources._task import Emitter, task_source
 from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
 from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder
 
-__all__ = ["from_sse"]
-
 END_OF_BODY_SECONDS = 0.1
 # As many events as go in one call. The rest of what has come stays what it is, bytes, until the loop has had its turn.
 _READ_BYTES = 16 * 1024

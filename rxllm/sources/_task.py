@@ -24,8 +24,6 @@ from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import FlowControl, running_loop, start_task
 from rxllm.operators._stage import Stage, batching
 
-__all__ = ["Emitter", "task_source"]
-
 T = TypeVar("T")
 
 # How many items at most go in one call, and after how many the loop gets a turn: what waits for a task below, such as

@@ -39,8 +39,6 @@ from rxllm.sources._http import (
 from rxllm.sources._task import Emitter, task_source
 from rxllm.sources._wire_recorder import RecordTo, recorded
 
-__all__ = ["from_websocket"]
-
 # RFC 6455, section 7.4.1: 1000 is a normal closure, 1005 one that gave no code.
 _GOOD_CLOSES = frozenset({1000, 1005})
 _TOO_BIG = 1009

@@ -50,8 +50,6 @@ from rxllm.flow import wake
 from rxllm.sources._credentials import SHORTEST_SECRET, Headers, Secrets, shown
 from rxllm.stores._worker import Worker
 
-__all__ = ["NotRecorded", "RecordTo", "WireLog", "WireRecorder", "recorded"]
-
 DEFAULT_MAX_RECORDING_BYTES = 64 * 1024 * 1024
 
 # How the body is to be read, who answered, and what the provider wants to know of a report.

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from rxllm.exceptions import RecordingError
 
-__all__ = ["as_recording_errors"]
-
 
 @contextmanager
 def as_recording_errors(path: Path) -> Generator[None]:

@@ -12,8 +12,6 @@ from typing import Any
 from msgspec import Raw
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-__all__ = ["dumps", "loads"]
-
 
 def dumps(value: Any) -> bytes:
     """Write a JSON text without line ends; one that is written already is left as it is.

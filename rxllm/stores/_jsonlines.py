@@ -36,8 +36,6 @@ from rxllm.stores._errors import as_recording_errors
 from rxllm.stores._json import dumps, loads
 from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked_end, checked_info, checked_item
 
-__all__ = ["JSONLinesReader", "JSONLinesWriter"]
-
 VERSION = 2
 # Version 1 had no slots.
 _READABLE = frozenset({1, VERSION})

@@ -10,8 +10,6 @@ from rxllm.stores._jsonlines import JSONLinesReader
 from rxllm.stores._records import Reader
 from rxllm.stores._sqlite import SQLITE_MAGIC, SQLiteReader
 
-__all__ = ["open_reader"]
-
 
 def open_reader(path: str | os.PathLike[str]) -> Reader:
     """Open the recordings in a file, of whatever format, which its first bytes tell.

@@ -19,9 +19,6 @@ from rxllm.models import Repair
 from rxllm.models._lenient import decoder_of
 from rxllm.models._wire_struct import WireStruct
 
-__all__ = ["dump", "dump_struct", "encode_struct", "plain"]
-
-
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 

@@ -37,25 +37,6 @@ from rxllm.stores._plain import dump, encode_struct, plain
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
 
-__all__ = [
-    "EndRecord",
-    "EndingKind",
-    "ErrorRecord",
-    "ItemRecord",
-    "Reader",
-    "RecordingInfo",
-    "SlotsDecoder",
-    "SlotsEncoder",
-    "Writer",
-    "checked_end",
-    "checked_info",
-    "checked_item",
-    "decode_error",
-    "decode_item",
-    "encode_error",
-    "encode_item",
-]
-
 T = TypeVar("T")
 
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -34,8 +34,6 @@ from rxllm.stores._errors import as_recording_errors
 from rxllm.stores._json import dumps, loads
 from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked_end, checked_info, checked_item
 
-__all__ = ["SQLITE_MAGIC", "SQLiteReader", "SQLiteWriter"]
-
 SQLITE_MAGIC = b"SQLite format 3\0"
 """What every SQLite file begins with (SQLite, "Database File Format", section 1.3.1)."""
 

@@ -15,8 +15,6 @@ import re
 
 from pydantic import ValidationError
 
-__all__ = ["describe_error", "describe_problems"]
-
 _MAX_LENGTH = 500
 _MAX_PROBLEMS = 10
 

@@ -22,8 +22,6 @@ from rxllm.tools._errors import describe_error as describe_error_by_default
 from rxllm.tools._errors import describe_problems
 from rxllm.tools._tool import Tool
 
-__all__ = ["OnToolError", "ToolRegistry"]
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 OnToolError: TypeAlias = Literal["send", "raise"]

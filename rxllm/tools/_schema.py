@@ -16,8 +16,6 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
-__all__ = ["ParametersSchema", "strict_schema"]
-
 _NOT_STRICT = frozenset({"default", "discriminator", "title"})
 
 

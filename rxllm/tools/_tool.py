@@ -24,8 +24,6 @@ from pydantic_core import to_json
 
 from rxllm.tools._schema import ParametersSchema, strict_schema
 
-__all__ = ["Tool"]
-
 # https://platform.openai.com/docs/api-reference/chat/create#chat-create-tools
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _UNSUITABLE = {

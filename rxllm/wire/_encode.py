@@ -13,8 +13,6 @@ import re
 
 from rxllm.wire._event import ServerSentEvent
 
-__all__ = ["encode_comment", "encode_sse"]
-
 _LINE_END = re.compile("\r\n|\r|\n")
 
 

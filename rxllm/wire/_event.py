@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["ServerSentEvent"]
-
 
 class ServerSentEvent(NamedTuple):
     """One dispatched event (WHATWG HTML, section 9.2.6 "Interpreting an event stream").

@@ -26,18 +26,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-__all__ = [
-    "WireEnd",
-    "WireEnding",
-    "WireRead",
-    "WireRecord",
-    "WireRequest",
-    "WireResponse",
-    "WireTransport",
-    "decode_record",
-    "encode_record",
-]
-
 VERSION = 1
 
 # More than a thousand years; a float has room for the microseconds.

@@ -23,8 +23,6 @@ from typing import Any
 from rxllm.exceptions import EXCERPT_LENGTH, LimitExceededError, excerpt
 from rxllm.wire._event import ServerSentEvent
 
-__all__ = ["DEFAULT_MAX_EVENT_BYTES", "SSEDecoder", "SSETextDecoder"]
-
 DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
 """The most bytes that one event may have, unless told otherwise."""
 

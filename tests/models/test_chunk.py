@@ -14,13 +14,13 @@ from rxllm.models import Delta, FinishReason, Role, StreamChoice, StreamChunk
 
 def absent(value: Any) -> Any:
     """A JSON value without the members that are null, which are absent."""
-    if isinstance(value, dict):
-        members = cast(dict[str, Any], value)
-        return {name: absent(each) for name, each in members.items() if each is not None}
-    if isinstance(value, list):
-        items: list[Any] = value
-        return [absent(each) for each in items]
-    return value
+    match value:
+        case dict():
+            return {name: absent(each) for name, each in cast(dict[str, Any], value).items() if each is not None}
+        case list():
+            return [absent(each) for each in cast(list[object], value)]
+        case _:
+            return value
 
 
 def delta(**fields: Any) -> Delta:
