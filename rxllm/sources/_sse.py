@@ -32,6 +32,7 @@ from rxllm.sources._http import (
     parse_url,
     require_event_stream,
     require_events,
+    take_rest,
     use_session,
 )
 from rxllm.sources._task import Emitter, task_source
@@ -183,8 +184,7 @@ async def _emit_events(
         try:
             block = await content.read(_READ_BYTES)
         except (aiohttp.ClientError, OSError) as error:
-            # The reader raises before it gives out what arrived in the same turn of the loop as the loss.
-            await emitter.emit(decoder.feed(content._read_nowait(-1)))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            await emitter.emit(decoder.feed(take_rest(content)))
             # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
             raise _interrupted(response, emitter, error) from error.with_traceback(None)
         if not block:
@@ -219,7 +219,7 @@ async def _await_end_of_body(content: aiohttp.StreamReader) -> None:
 def _interrupted(
     response: aiohttp.ClientResponse, emitter: Emitter[ServerSentEvent], error: Exception
 ) -> StreamInterruptedError:
-    reason = str(error) or type(error).__name__
+    reason = str(error) or ("it took too long" if isinstance(error, TimeoutError) else type(error).__name__)
     return StreamInterruptedError(
         f"the connection to {shown(response.url)} was lost after {emitter.count} events: {reason}",
         events=emitter.count,

@@ -48,6 +48,7 @@ from rxllm.exceptions import (
 )
 from rxllm.flow import wake
 from rxllm.sources._credentials import SHORTEST_SECRET, Headers, Secrets, shown
+from rxllm.sources._http import take_rest
 from rxllm.stores._worker import Worker
 
 DEFAULT_MAX_RECORDING_BYTES = 64 * 1024 * 1024
@@ -408,7 +409,8 @@ class _TappedReader:
         return await self._log.reads(self._content.readany)
 
     def _read_nowait(self, size: int) -> bytes:
-        data = self._content._read_nowait(size)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        del size  # all of it, which is what is left
+        data = take_rest(self._content)
         self._log.note_read(data)
         return data
 
