@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 import rxllm
+import rxllm.models
+import rxllm.testing
+import rxllm.wire
 from rxllm import operators
 
 MODELS = (
@@ -71,6 +74,20 @@ def packages() -> list[ModuleType]:
 
 
 EXPORTS = {f"{package.__name__}.{name}": (package, name) for package in packages() for name in package.__all__}
+
+
+def test_a_module_of_a_lazy_package_is_imported_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(rxllm.testing, "script")
+    assert rxllm.testing.script is sys.modules["rxllm.testing.script"]
+    monkeypatch.delattr(rxllm, "wire")
+    assert rxllm.wire is sys.modules["rxllm.wire"]
+
+
+def test_a_name_of_a_package_within_is_one_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(rxllm, "StreamChunk", raising=False)
+    assert rxllm.StreamChunk is rxllm.models.StreamChunk
+    with pytest.raises(AttributeError, match="'rxllm' has no attribute 'StreamChunks'"):
+        getattr(rxllm, "StreamChunks")  # noqa: B009 - a type checker knows that there is none
 
 
 @pytest.mark.parametrize(("package", "name"), EXPORTS.values(), ids=EXPORTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -143,3 +144,18 @@ def test_json_that_is_no_object_is_shown_and_not_executed(text: str) -> None:
     with pytest.raises(ToolCallError, match="no JSON object"):
         for chunk in with_arguments(text):
             list(ToolCallProgressAccumulator().process_chunk(chunk))
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [(10**30, 10**30), (["\ud800"], ["\ufffd"]), ({"a": [-(10**30), "\udfff"]}, {"a": [-(10**30), "\ufffd"]})],
+    ids=["integer", "half a pair", "both"],
+)
+def test_what_no_text_of_json_in_utf_8_can_be_is_counted_and_kept(value: object, kept: object) -> None:
+    data = json.dumps({"choices": [{"index": 0, "delta": {"content": "a", "vendor": value}}]})
+    accumulator = StreamAccumulator()
+    accumulator.process_chunks([StreamChunk.from_wire(data), StreamChunk.from_wire(data)])
+    completion = accumulator.partial()
+
+    assert completion.content == "aa"
+    assert completion.message.model_extra == {"vendor": kept}

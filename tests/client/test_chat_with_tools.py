@@ -20,7 +20,10 @@ from rxllm import (
     ChatRequest,
     LLMClient,
     ReasoningDelta,
+    Restarted,
     RoundCompleted,
+    StreamChunk,
+    StreamInfo,
     TextDelta,
     ToolCallEvent,
     ToolRegistry,
@@ -37,6 +40,7 @@ from rxllm.exceptions import (
     ToolExecutionError,
     TruncatedStreamError,
 )
+from rxllm.models._chunk import marked
 from rxllm.testing import ReceivedRequest, ScriptedServer, script
 
 
@@ -183,6 +187,30 @@ async def test_reasoning_and_what_the_chunks_go_through(registry: ToolRegistry) 
 
     shown = [(event.type, event.text) for event in events if isinstance(event, TextDelta | ReasoningDelta)]
     assert shown == [("reasoning", "Hm"), ("reasoning", "."), ("text", "Yes"), ("reasoning", "Or no?")]
+
+
+def anew(attempt: int | None) -> Callable[[reactivex.Observable[StreamChunk]], reactivex.Observable[StreamChunk]]:
+    """As a retry does: where the text begins with a capital letter the answer begins anew."""
+
+    def mark(chunk: StreamChunk) -> StreamChunk:
+        stream = None if attempt is None else StreamInfo(attempt=attempt)
+        return marked(chunk, restarts=True, stream=stream) if chunk.text.isupper() else chunk
+
+    return rx_ops.map(mark)
+
+
+@pytest.mark.parametrize("attempt", [2, None])
+async def test_an_answer_that_begins_anew_is_told_and_what_came_before_does_not_count(
+    registry: ToolRegistry, asked: list[str], attempt: int | None
+) -> None:
+    call = script.answer("i look.", weather("Paris"), "NO.", weather("Tokyo", id="call_2"))
+    events, failure, requests = await converse(registry, call, ANSWER, through=anew(attempt))
+
+    assert failure is None
+    assert types(events)[:4] == ["text", "restarted", "text", "tool_call"]
+    assert events[1] == Restarted(round=1, attempt=attempt)
+    assert asked == ["Tokyo"]
+    assert [message["content"] for message in requests[1].json["messages"][1:]] == ["NO.", "rain in Tokyo"]
 
 
 async def test_several_calls_run_at_once_and_their_results_go_back_in_their_order() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxllm.exceptions import LimitExceededError
-from rxllm.models import Delta, FinishReason, Role, StreamChoice, StreamChunk
+from rxllm.models import Delta, FinishReason, FunctionCallDelta, Role, StreamChoice, StreamChunk, ToolCallDelta
 
 
 def absent(value: Any) -> Any:
@@ -210,6 +210,8 @@ def test_a_chunk_as_servers_send_it(chunk: dict[str, Any], expected: dict[str, A
         '{"choices": [{"delta": {"content": true}}]}',
         '{"choices": [{"delta": {"tool_calls": [5]}}]}',
         '{"choices": [{"delta": {"tool_calls": [{"function": {"name": []}}]}}]}',
+        '{"choices": [{"delta": {"tool_calls": [{"function": "f"}]}}]}',
+        '{"choices": [{"delta": {"function_call": "f"}}]}',
         '{"choices": [{"finish_reason": {}}]}',
         '{"choices": [{"finish_reason": true}]}',
         '{"choices": {"0": {"delta": {"content": "a"}}}}',
@@ -222,6 +224,41 @@ def test_a_chunk_as_servers_send_it(chunk: dict[str, Any], expected: dict[str, A
 def test_what_is_no_chunk(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the dialect words it
         StreamChunk.from_wire(text)
+
+
+def test_only_so_many_repairs_are_noted_and_all_is_put_right() -> None:
+    choices = [{"index": index, "delta": {"content": index}} for index in range(1500)]
+    chunk = StreamChunk.from_wire(json.dumps({"choices": choices}))
+
+    assert [choice.delta.content for choice in chunk.choices] == [str(index) for index in range(1500)]
+    assert len(chunk.repairs) == 1000
+
+
+@pytest.mark.parametrize("nothing", ["", 0, False, {}, []])
+def test_nothing_where_a_list_of_objects_belongs_is_none_of_them(nothing: object) -> None:
+    # An identifier that is a number, so that the compiled decoder takes neither.
+    chunk = StreamChunk.from_wire(json.dumps({"id": 5, "choices": nothing}))
+    assert (chunk.id, chunk.choices) == ("5", ())
+
+
+def test_parts_that_are_structs_already_are_taken_as_they_are() -> None:
+    call = ToolCallDelta(index=0, id="1", function=FunctionCallDelta(name="f"))
+    delta = Delta(content="x")
+    parts: list[dict[str, Any]] = [
+        {"choices": [{"delta": delta}]},
+        {"choices": [StreamChoice(delta=delta)]},
+        {"choices": [{"delta": {"content": "x"}}]},
+    ]
+    for fields in parts:
+        assert StreamChunk.model_validate({"id": 5, **fields}) == StreamChunk(
+            id="5", choices=[StreamChoice(delta=delta)]
+        )
+    made = StreamChunk.model_validate({"choices": [{"delta": {"content": 5, "tool_calls": [call]}}]})
+    assert made.choices[0].delta.tool_calls == (call,)
+    made = StreamChunk.model_validate(
+        {"choices": [{"delta": {"tool_calls": [{"index": 0, "function": call.function}]}}]}
+    )
+    assert made.choices[0].delta.tool_calls == (ToolCallDelta(index=0, function=call.function),)
 
 
 def test_what_is_nested_deep_goes_in_and_out() -> None:

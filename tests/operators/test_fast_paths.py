@@ -21,6 +21,7 @@ from rxllm import FlowControl, StreamAccumulator, StreamChoice, StreamChunk
 from rxllm import operators as ops
 from rxllm.models._json import is_list, is_object
 from rxllm.operators._conflation import Conflation
+from rxllm.operators._map_error import map_error
 from rxllm.operators._stage import Receiver, Stage
 from rxllm.operators._stage import batching as batching_observer
 from rxllm.sources._task import Emitter, task_source
@@ -239,6 +240,7 @@ async def test_what_came_together_goes_on_together() -> None:
     assert await sizes_through(ops.content(), chunks) == [5]
     assert await sizes_through(ops.split_reasoning(), chunks) == [5]
     assert await sizes_through(ops.split_reasoning(begins_inside=True), chunks[:2]) == [2]
+    assert await sizes_through(map_error(lambda error: error), chunks) == [5]
 
 
 async def test_the_events_of_a_read_go_on_together() -> None:

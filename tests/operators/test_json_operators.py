@@ -66,6 +66,12 @@ def test_several_calls_in_a_chunk_wait_while_the_consumer_pauses_and_the_end_beh
     assert_marbles(recording, "-x--y|", {"x": {"a": 1}, "y": {"a": 2}})
 
 
+def test_a_fragment_without_arguments_matches_nothing(marbles: Marbles) -> None:
+    name, rest = tool_chunk("", id="1", name="f"), tool_chunk('{"a":1}')
+    matches = marbles.cold("-n-a-n-|", n=name, a=rest).pipe(ops.json_path("a"), VALUE)
+    assert_marbles(marbles.run(matches), "---x---|", x=1)
+
+
 def test_what_a_chunk_holds_before_the_error_in_it_is_emitted(marbles: Marbles) -> None:
     source = marbles.cold("-a-|", {"a": TWO_CALLS})
     progress = source.pipe(ops.tool_call_progress(), ARGUMENTS)
