@@ -20,7 +20,6 @@ from rxllm.accumulators._beginning import Beginning
 from rxllm.accumulators._choice import ChoiceFold
 from rxllm.accumulators._choice_state import ChoiceState
 from rxllm.accumulators._grown import keep_last
-from rxllm.accumulators._likeness import Likeness
 from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._size import check_fields
 from rxllm.accumulators._snapshot import Snapshot, StreamState
@@ -28,6 +27,7 @@ from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
 from rxllm.models import Attempt, ChatCompletion, Message, StreamChoice, StreamChunk, StreamInfo, Usage
 from rxllm.models._chunk import PADDING, padding_of, rest_getter, rest_of
+from rxllm.models._likeness import Likeness
 
 _MAX_CHOICES = 128
 _MAX_CHARACTERS = 256 * 1024 * 1024

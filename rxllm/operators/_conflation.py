@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeGuard, TypeVar, cast
 
-from rxllm.accumulators._likeness import Likeness
 from rxllm.models import Delta, StreamChoice, StreamChunk
 from rxllm.models._chunk import rest_of
+from rxllm.models._likeness import Likeness
 
 T = TypeVar("T")
 

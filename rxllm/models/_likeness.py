@@ -17,8 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from rxllm.models import Delta, FunctionCallDelta, StreamChoice, StreamChunk, ToolCallDelta
-from rxllm.models._chunk import same_fields
+from rxllm.models._chunk import Delta, FunctionCallDelta, StreamChoice, StreamChunk, ToolCallDelta, same_fields
 
 _FIELDS = ("content", "reasoning_content", "reasoning")
 _REASONING = _FIELDS[1:]
