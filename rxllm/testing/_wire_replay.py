@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, TypeVar
@@ -26,9 +27,11 @@ from rxllm.exceptions import (
     StreamInterruptedError,
     excerpt,
 )
+from rxllm.models import StreamInfo
 from rxllm.operators._clock import clock_of
 from rxllm.sources import SessionLike, Ssl, from_sse, from_websocket
-from rxllm.sources._http import MAX_ERROR_BYTES, request_id, retry_after
+from rxllm.sources._credentials import Secrets
+from rxllm.sources._http import MAX_ERROR_BYTES, info_of, request_id, retry_after
 from rxllm.sources._recording import Pace, Timing
 from rxllm.sources._task import Emitter, task_source
 from rxllm.testing._wire_recordings import WireRecording, check_timing
@@ -124,7 +127,8 @@ def replay(
         scheduler: Whose time it is; by default that of the subscription, else of the running loop.
 
     Returns:
-        The events of a recorded body, or the text frames of a recorded WebSocket: what ``operators.parse`` takes.
+        The events of a recorded body, or the text frames of a recorded WebSocket: what ``operators.parse`` takes. Its
+        chunks have the ``stream`` that they had, as far as the recording tells of it.
 
     Raises:
         RecordingError: At once: there is no such file, or it is no wire recording. As ``on_error``: there was more than
@@ -251,12 +255,29 @@ async def _play(
         # The source had read to the end before it said so.
         await until(last if end is None else end.at)
         raise
+    began = _began(recording)
+    stream = emitter.flow.stream = _stream_of(recording, began)
     for each in recording.reads:
         await until(each.at)
+        stream.received(
+            len(each.data if isinstance(each.data, bytes) else each.data.encode(errors="replace")), began + each.at
+        )
         await emitter.emit(decode(each.data))
     if end is not None:
         await until(end.at)
     await _finish(recording, emitter.count)
+
+
+def _began(recording: WireRecording) -> float:
+    try:
+        return datetime.fromisoformat(recording.request.began).timestamp()
+    except ValueError:
+        raise RecordingError(f"{excerpt(recording.request.began)} is no time that a request began at") from None
+
+
+def _stream_of(recording: WireRecording, began: float) -> StreamInfo:
+    headers: Mapping[str, str] = {} if recording.response is None else recording.response.headers
+    return info_of(URL(recording.request.url), headers, began, Secrets())
 
 
 async def _finish(recording: WireRecording, events: int) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -649,3 +650,32 @@ async def test_cancelling_leaves_what_came(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await server.wait_disconnected()
+
+
+# What is known of the request
+
+
+async def test_chunks_of_a_recording_know_the_request_that_was_recorded() -> None:
+    chunk = '{"choices":[{"index":0,"delta":{"content":"größer"},"finish_reason":"stop"}]}'
+    event = f"data: {chunk}\n\n".encode()
+    began = datetime(2025, 1, 31, 12, tzinfo=UTC).timestamp()
+    body = recording((0.25, event[:10]), (0.5, event[10:]))
+    frames = recording((0.5, chunk), end=WireEnd(0.75, "closed", code=1000), response=SWITCHED, request=SOCKET)
+
+    played = replay(body, timing="none")
+    for source, first, count, identifier in (
+        (played, 0.25, len(event), "req-7"),
+        (replay_reads(body, timing="none").pipe(ops.decode_sse()), 0.25, len(event), "req-7"),
+        (replay(frames, timing="none"), 0.5, len(chunk.encode()), None),
+    ):
+        stream = (await source.pipe(ops.parse())).stream
+        assert stream is not None
+        assert (stream.host, stream.request_id, stream.requested_at) == ("host", identifier, began)
+        assert (stream.first_byte_at, stream.last_byte_at, stream.bytes) == (began + first, began + 0.5, count)
+
+
+async def test_a_request_began_at_some_time() -> None:
+    made = recording((0.25, b"data: 1\n\n"), request=replace(REQUEST, began="yester\x1b[31mday"))
+    with pytest.raises(RecordingError, match=r"yester.*is no time") as caught:
+        await replay(made, timing="none")
+    assert "\x1b" not in str(caught.value)
