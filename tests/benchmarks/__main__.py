@@ -22,7 +22,17 @@ from tests.benchmarks.chart import bars
 from tests.benchmarks.processes import serving
 from tests.benchmarks.sections import FULL, QUICK, SECTIONS, Table
 
-_PACKAGES = ("rxllm", "aiohttp", "pydantic", "reactivex", "openai", "httpx", "httpx-sse", "aiohttp-sse-client2")
+_PACKAGES = (
+    "rxllm",
+    "aiohttp",
+    "msgspec",
+    "pydantic",
+    "reactivex",
+    "openai",
+    "httpx",
+    "httpx-sse",
+    "aiohttp-sse-client2",
+)
 
 
 def main() -> None:
@@ -70,7 +80,7 @@ def write(directory: Path, tables: dict[str, Table], runs: int) -> None:
     (directory / "benchmarks.json").write_text(text + "\n", encoding="utf-8")
     drawn = {title: table for title, table in tables.items() if title.endswith(": CPU per chunk (µs)")}
     if drawn:
-        (directory / "benchmarks.svg").write_text(bars(drawn, "rxllm pipeline"), encoding="utf-8")
+        (directory / "benchmarks.svg").write_text(bars(drawn, "rxllm"), encoding="utf-8")
 
 
 def _versions() -> dict[str, str]:

@@ -12,20 +12,26 @@ __all__ = ["bars"]
 _WIDTH = 760
 _LEFT = 230
 _RIGHT = 130
+_BARS = _WIDTH - _LEFT - _RIGHT
 _BAR = 20
 _GAP = 10
 _TITLE = 34
-_STYLE = "text{font:13px sans-serif;fill:#333}.title{font-weight:bold}.value{fill:#666}"
+_STYLE = (
+    "text{font:13px sans-serif;fill:#333}.title{font-weight:bold}.value{fill:#666}.break{stroke:#fff;stroke-width:3}"
+)
 _OURS = "#2b6cb0"
 _OTHERS = "#b8c4d0"
+# How many times as long as the next a bar must be to be broken off.
+_BROKEN_OFF = 2.5
 
 
 def bars(tables: Mapping[str, Mapping[str, Figure]], ours: str) -> str:
     """Draw tables, one below the other.
 
     Args:
-        tables: Figures by name, by title. Each table has its own scale, which begins at 0.
-        ours: The name whose bar has another colour.
+        tables: Figures by name, by title. Each table has its own scale, which begins at 0. A bar that would be several
+            times as long as all the others is broken off, so that these can be told apart.
+        ours: What the names begin with whose bars have another colour.
 
     Returns:
         The SVG document.
@@ -35,9 +41,9 @@ def bars(tables: Mapping[str, Mapping[str, Figure]], ours: str) -> str:
     for title, table in tables.items():
         parts.append(f'<text class="title" x="0" y="{top + 20}">{escape(title)}</text>')
         top += _TITLE
-        scale = (_WIDTH - _LEFT - _RIGHT) / max(each.max for each in table.values())
+        scale = _BARS / _longest(table)
         for name, each in table.items():
-            parts.append(_bar(name, each, top, scale, _OURS if name == ours else _OTHERS))
+            parts.append(_bar(name, each, top, scale, _OURS if name.startswith(ours) else _OTHERS))
             top += _BAR + _GAP
         top += _GAP
     return (
@@ -46,12 +52,24 @@ def bars(tables: Mapping[str, Mapping[str, Figure]], ours: str) -> str:
     )
 
 
+def _longest(table: Mapping[str, Figure]) -> float:
+    """The figure whose bar takes the whole width."""
+    *others, largest = sorted(each.max for each in table.values())
+    return others[-1] if others and largest > _BROKEN_OFF * others[-1] else largest
+
+
 def _bar(name: str, figures: Figure, top: int, scale: float, colour: str) -> str:
     middle = top + _BAR / 2
-    end = _LEFT + figures.max * scale
-    return (
-        f'<text x="{_LEFT - 8}" y="{middle + 5}" text-anchor="end">{escape(name)}</text>'
-        f'<rect x="{_LEFT}" y="{top}" width="{figures.median * scale:.1f}" height="{_BAR}" fill="{colour}"/>'
-        f'<line x1="{_LEFT + figures.min * scale:.1f}" x2="{end:.1f}" y1="{middle}" y2="{middle}" stroke="#333"/>'
-        f'<text class="value" x="{end + 8:.1f}" y="{middle + 5}">{figures.median:.3g}</text>'
-    )
+    label = f'<text x="{_LEFT - 8}" y="{middle + 5}" text-anchor="end">{escape(name)}</text>'
+    if figures.max * scale > _BARS + 1:
+        end = float(_LEFT + _BARS)
+        bar = f'<rect x="{_LEFT}" y="{top}" width="{_BARS}" height="{_BAR}" fill="{colour}"/>' + "".join(
+            f'<path class="break" d="M{end - back} {top + _BAR + 3}l8 -{_BAR + 6}"/>' for back in (34, 26)
+        )
+    else:
+        end = _LEFT + figures.max * scale
+        bar = (
+            f'<rect x="{_LEFT}" y="{top}" width="{figures.median * scale:.1f}" height="{_BAR}" fill="{colour}"/>'
+            f'<line x1="{_LEFT + figures.min * scale:.1f}" x2="{end:.1f}" y1="{middle}" y2="{middle}" stroke="#333"/>'
+        )
+    return f'{label}{bar}<text class="value" x="{end + 8:.1f}" y="{middle + 5}">{figures.median:.3g}</text>'

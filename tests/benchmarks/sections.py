@@ -86,7 +86,7 @@ def throughput(origin: str, size: Size) -> dict[str, Table]:
                     if round_:
                         cpu[name].append(outcome["cpu"] / size.chunks * 1e6)
             tables[f"{title}: CPU per chunk (µs)"] = {name: figure(values) for name, values in cpu.items()}
-            tables[f"{title}: times the hand-written loop"] = {
+            tables[f"{title}: CPU, times the hand-written loop"] = {
                 name: ratio(values, cpu[LOOP]) for name, values in cpu.items()
             }
     return tables
