@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from rxllm._lazy import lazy_packages
+from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
     # Of these packages users write what they export: the names are in __all__ below.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rxllm.typing import *
     from rxllm.wire import *
 else:
-    __getattr__, __dir__ = lazy_packages(
+    __getattr__, __dir__ = lazy_exports(
         __name__,
         # In this order a name is looked for: those that import little come first.
         *("exceptions", "models", "accumulators", "wire", "flow", "typing", "bridges", "client", "sources", "stores"),

@@ -18,16 +18,8 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        exports={
-            "._json_fold": ("JSONFold",),
-            "._json_path_accumulator": ("JSONPathAccumulator",),
-            "._json_snapshot": ("JSONSnapshot",),
-            "._stream": ("StreamAccumulator",),
-            "._structured": ("StructuredAccumulator",),
-            "._tagged_text": ("Parted", "TaggedText"),
-            "._tool_call_accumulator": ("ToolCallAccumulator",),
-            "._tool_call_progress": ("ToolCallProgressAccumulator",),
-        },
+        *("_stream", "_tool_call_accumulator", "_tool_call_progress", "_json_fold", "_json_snapshot"),
+        *("_json_path_accumulator", "_tagged_text", "_structured"),
     )
 
 __all__ = [

@@ -33,28 +33,18 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        exports={
-            "._base": ("FinishReason", "Role"),
-            "._chat_event": (
-                "ChatCompleted",
-                "ChatEvent",
-                "ReasoningDelta",
-                "Restarted",
-                "RoundCompleted",
-                "TextDelta",
-                "ToolCallEvent",
-                "ToolResultEvent",
-            ),
-            "._chunk": ("Delta", "FunctionCallDelta", "StreamChoice", "StreamChunk", "ToolCallDelta"),
-            "._completion": ("Attempt", "ChatCompletion", "CompletionChoice"),
-            "._message": ("FunctionCall", "IncompleteToolCall", "Message", "ToolCall"),
-            "._progress": ("JSONChange", "JSONPathMatch", "ToolCallProgress"),
-            "._repair": ("Repair",),
-            "._request": ("ChatRequest",),
-            "._stream_info": ("StreamInfo",),
-            "._tool_result": ("ToolResult",),
-            "._usage": ("Usage",),
-        },
+        *(
+            "_base",
+            "_usage",
+            "_repair",
+            "_stream_info",
+            "_chunk",
+            "_message",
+            "_completion",
+            "_request",
+            "_tool_result",
+        ),
+        *("_chat_event", "_progress"),
     )
 
 __all__ = [

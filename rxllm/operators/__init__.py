@@ -46,4 +46,4 @@ if TYPE_CHECKING:
     from rxllm.operators._timeout_per_chunk import timeout_per_chunk
     from rxllm.operators._tool_call_progress import tool_call_progress
 else:
-    __getattr__, __dir__ = lazy_exports(__name__, __all__)
+    __getattr__, __dir__ = lazy_exports(__name__)

@@ -54,49 +54,48 @@ def accumulate(
     See also:
         ``accumulate_snapshots``, ``accumulate_tool_calls``, ``rxllm.StreamAccumulator``
     """
-    return lambda source: Operated(source, _Fold, strict, on_repair)
+    return lambda source: Operated(source, _Accumulation, strict, on_repair)
 
 
-class _Fold(Receiver[StreamChunk]):
-    """One subscription."""
+class CompletionFold(Receiver[StreamChunk]):
+    """One subscription of an operator that puts chunks together to completions."""
+
+    # Whether the end brings a completion.
+    _is_due = False
 
     def __init__(
         self,
         observer: abc.ObserverBase[ChatCompletion],
-        scheduler: abc.SchedulerBase | None,
         strict: bool,  # noqa: FBT001 - passed on
         on_repair: Callable[[Repair], None] | None,
     ) -> None:
-        del scheduler
         self._accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
         self._observer = observer
-        self._empty = True
-
-    def on_next(self, value: StreamChunk) -> None:
-        self.on_batch((value,))
-
-    def on_batch(self, items: Sequence[StreamChunk]) -> int:
-        self._empty = False
-        rest = iter(items)
-        try:
-            self._accumulator.process_chunks(rest)
-        except Exception as error:
-            self.on_error(error)
-        return len(items) - length_hint(rest)
 
     def on_error(self, error: Exception) -> None:
         attach_partial(error, self._accumulator.partial)
         self._observer.on_error(error)
 
     def on_completed(self) -> None:
-        if not self._empty:
-            try:
-                completion = self._accumulator.completion(ended=True)
-            except Exception as error:
-                self.on_error(error)
-                return
+        try:
+            completion = self._accumulator.completion(ended=True)
+        except Exception as error:
+            self.on_error(error)
+            return
+        if self._is_due:
             self._observer.on_next(completion)
         self._observer.on_completed()
+
+
+class _Accumulation(CompletionFold):
+    def on_batch(self, items: Sequence[StreamChunk]) -> int:
+        self._is_due = True
+        rest = iter(items)
+        try:
+            self._accumulator.process_chunks(rest)
+        except Exception as error:
+            self.on_error(error)
+        return len(items) - length_hint(rest)
 
 
 def attach_partial(error: Exception, partial: Callable[[], object]) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from reactivex import abc
-
-from rxllm.accumulators import StreamAccumulator
 from rxllm.models import ChatCompletion, Repair, StreamChunk
-from rxllm.operators._accumulate import attach_partial
-from rxllm.operators._stage import Operated, Receiver, each
+from rxllm.operators._accumulate import CompletionFold
+from rxllm.operators._stage import Operated, each
 from rxllm.typing import OperatorFunction
 
 
@@ -56,45 +53,17 @@ def accumulate_snapshots(
     return lambda source: Operated(source, _Snapshots, strict, on_repair)
 
 
-class _Snapshots(Receiver[StreamChunk]):
-    """One subscription."""
-
-    def __init__(
-        self,
-        observer: abc.ObserverBase[ChatCompletion],
-        scheduler: abc.SchedulerBase | None,
-        strict: bool,  # noqa: FBT001 - passed on
-        on_repair: Callable[[Repair], None] | None,
-    ) -> None:
-        del scheduler
-        self._accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
-        self._observer = observer
-        self._on_next = observer.on_next
-        self._latest: ChatCompletion | None = None
-
+class _Snapshots(CompletionFold):
     def on_next(self, value: StreamChunk) -> None:
         try:
             self._accumulator.process_chunk(value)
-            self._latest = snapshot = self._accumulator.snapshot()
+            snapshot = self._accumulator.snapshot()
         except Exception as error:
             self.on_error(error)
             return
-        self._on_next(snapshot)
+        self._is_due = not snapshot.complete
+        self._observer.on_next(snapshot)
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         # One by one: the fold cannot go back to the chunk at which somebody asked for a pause.
         return each(self.on_next, items, lambda: self._left)
-
-    def on_error(self, error: Exception) -> None:
-        attach_partial(error, self._accumulator.partial)
-        self._observer.on_error(error)
-
-    def on_completed(self) -> None:
-        try:
-            completion = self._accumulator.completion(ended=True)
-        except Exception as error:
-            self.on_error(error)
-            return
-        if self._latest is not None and not self._latest.complete:
-            self._on_next(completion)
-        self._observer.on_completed()

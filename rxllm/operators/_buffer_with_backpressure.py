@@ -10,7 +10,7 @@ from reactivex import Observable, abc
 from rxllm.exceptions import BufferOverflowError
 from rxllm.operators._backlog import Backlog, check_bounds
 from rxllm.operators._emission import Outlet
-from rxllm.operators._stage import Operated, Receiver, each
+from rxllm.operators._stage import Receiver, Timed, each
 from rxllm.typing import Overflow
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
     """
     check_bounds(size, overflow)  # a wrong argument is reported where it stands
 
-    return lambda source: Operated(source, _Buffer, size, overflow)
+    return lambda source: Timed(source, _Buffer, size, overflow)
 
 
 class _Buffer(Receiver[T]):

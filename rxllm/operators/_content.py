@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reactivex import abc
-
 from rxllm.exceptions import RestartError
 from rxllm.models import StreamChunk
 from rxllm.models._chunk import text_of
-from rxllm.operators._emission import FanOut
-from rxllm.operators._stage import Operated, Receiver
+from rxllm.operators._emission import Expander
+from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 
@@ -49,41 +47,25 @@ def content() -> OperatorFunction[StreamChunk, str]:
     return lambda source: Operated(source, _Contents)
 
 
-class _Contents(Receiver[StreamChunk]):
+class _Contents(Expander[StreamChunk, str]):
     """One subscription."""
 
-    def __init__(self, observer: abc.ObserverBase[str], scheduler: abc.SchedulerBase | None) -> None:
-        del scheduler
-        self._texts = FanOut(observer)
-        self._has_emitted = False
-
-    def on_next(self, value: StreamChunk) -> None:
-        self.on_batch((value,))
+    _has_emitted = False
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         texts: list[str] = []
         for chunk in items:
             if (self._has_emitted or texts) and chunk.restarts:
-                self._emit(texts)
-                self._texts.end(RestartError("content"))
+                self._emit_texts(texts)
+                self._results.end(RestartError("content"))
                 break
             if text := text_of(chunk):
                 texts.append(text)
         else:
-            self._emit(texts)
+            self._emit_texts(texts)
         return len(items)
 
-    def _emit(self, texts: Sequence[str]) -> None:
+    def _emit_texts(self, texts: Sequence[str]) -> None:
         if texts:
             self._has_emitted = True
-            self._texts.emit(texts)
-
-    def on_error(self, error: Exception) -> None:
-        self._texts.end(error)
-
-    def on_completed(self) -> None:
-        self._texts.end()
-
-    def dispose(self) -> None:
-        super().dispose()
-        self._texts.dispose()
+            self._emit(texts)

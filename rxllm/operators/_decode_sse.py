@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from reactivex import abc
 
 from rxllm.exceptions import LimitExceededError
-from rxllm.operators._emission import FanOut
-from rxllm.operators._stage import Operated, Receiver, batching, each
+from rxllm.operators._emission import Expander
+from rxllm.operators._stage import Operated, batching, each
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, SSETextDecoder
 
@@ -51,26 +51,19 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
     return lambda source: Operated(source, _Decoding, max_event_bytes)
 
 
-class _Decoding(Receiver[bytes]):
+class _Decoding(Expander[bytes, ServerSentEvent]):
     """One subscription. The events of a block go on together."""
 
-    def __init__(
-        self,
-        observer: abc.ObserverBase[ServerSentEvent],
-        scheduler: abc.SchedulerBase | None,
-        max_event_bytes: int,
-    ) -> None:
-        del scheduler
+    def __init__(self, observer: abc.ObserverBase[ServerSentEvent], max_event_bytes: int) -> None:
+        super().__init__(observer)
         decoder = SSETextDecoder if batching(observer).takes_texts else SSEDecoder
         self._feed = decoder(max_event_bytes=max_event_bytes).feed
-        self._events = FanOut(observer)
-        self._emit = self._events.emit
 
     def on_next(self, value: bytes) -> None:
         try:
             events = self._feed(value)
         except LimitExceededError as error:
-            self._events.end(error)
+            self._results.end(error)
             return
         if events.__class__ is list:
             if events:
@@ -82,17 +75,7 @@ class _Decoding(Receiver[bytes]):
             before.extend(events)
         except LimitExceededError as error:
             self._emit(before)
-            self._events.end(error)
+            self._results.end(error)
 
     def on_batch(self, items: Sequence[bytes]) -> int:
         return each(self.on_next, items, lambda: self._left)
-
-    def on_error(self, error: Exception) -> None:
-        self._events.end(error)
-
-    def on_completed(self) -> None:
-        self._events.end()
-
-    def dispose(self) -> None:
-        super().dispose()
-        self._events.dispose()

@@ -2,6 +2,7 @@
 
 - ``FanOut``: one item in, many out, at once. It borrows the flow control of the producer above: while that is
   paused, the rest waits here, and goes on before the producer does.
+  An ``Expander`` is a receiver that emits so.
 - ``Outlet``: items from a queue, a task or a timer. The operator is a producer itself and owns a flow control.
 
 Both keep the end behind the items, and emit serially: an item that arrives while one is being emitted waits.
@@ -17,8 +18,9 @@ from reactivex import abc
 
 from rxllm.flow import FlowControl, Pauses
 from rxllm.operators._clock import clock_of
-from rxllm.operators._stage import batching
+from rxllm.operators._stage import Receiver, batching
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -155,6 +157,24 @@ class FanOut(Generic[T]):
             self._observer.on_completed()
         else:
             self._observer.on_error(error)
+
+
+class Expander(Receiver[A], Generic[A, T]):
+    """A receiver of which several items come at once; the end goes on behind them."""
+
+    def __init__(self, observer: abc.ObserverBase[T]) -> None:
+        self._results: FanOut[T] = FanOut(observer)
+        self._emit = self._results.emit
+
+    def on_error(self, error: Exception) -> None:
+        self._results.end(error)
+
+    def on_completed(self) -> None:
+        self._results.end()
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._results.dispose()
 
 
 class Outlet(Generic[T]):

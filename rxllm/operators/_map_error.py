@@ -27,13 +27,7 @@ def map_error(mapper: Callable[[Exception], Exception]) -> Callable[[Observable[
 class _Mapping(Receiver[T]):
     """One subscription."""
 
-    def __init__(
-        self,
-        observer: abc.ObserverBase[T],
-        scheduler: abc.SchedulerBase | None,
-        mapper: Callable[[Exception], Exception],
-    ) -> None:
-        del scheduler
+    def __init__(self, observer: abc.ObserverBase[T], mapper: Callable[[Exception], Exception]) -> None:
         self._mapper = mapper
         self._observer = batching(observer)
 

@@ -10,8 +10,8 @@ from rxllm.dialects import Dialect, WireItem, get_dialect
 from rxllm.flow import FlowControl
 from rxllm.models import StreamChunk, StreamInfo
 from rxllm.models._chunk import Slots, put_slots
-from rxllm.operators._emission import FanOut
-from rxllm.operators._stage import Operated, Receiver
+from rxllm.operators._emission import Expander
+from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
 
@@ -61,14 +61,11 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
     return lambda source: Operated(source, _Parser, chosen)
 
 
-class _Parser(Receiver[WireItem]):
+class _Parser(Expander[WireItem, StreamChunk]):
     """One subscription."""
 
-    def __init__(
-        self, observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None, dialect: Dialect
-    ) -> None:
-        del scheduler
-        self._chunks = FanOut(observer)
+    def __init__(self, observer: abc.ObserverBase[StreamChunk], dialect: Dialect) -> None:
+        super().__init__(observer)
         self._dialect = dialect.name
         self._decoder = dialect.decoder()
         # What is said of all chunks of the answer but a few.
@@ -99,13 +96,10 @@ class _Parser(Receiver[WireItem]):
         except Exception as error:
             failure = error
         if chunks:
-            self._chunks.emit(self._mark(chunks))
+            self._emit(self._mark(chunks))
         if failure is not None or self._decoder.done:
-            self._chunks.end(failure, producer=producer)
+            self._results.end(failure, producer=producer)
         failure = None  # whose traceback keeps this frame: a circle for the garbage collector
-
-    def on_error(self, error: Exception) -> None:
-        self._chunks.end(error)
 
     def on_completed(self) -> None:
         failure: Exception | None = None
@@ -113,12 +107,8 @@ class _Parser(Receiver[WireItem]):
             self._decoder.close()
         except Exception as error:
             failure = error
-        self._chunks.end(failure)
+        self._results.end(failure)
         failure = None  # as above
-
-    def dispose(self) -> None:
-        super().dispose()
-        self._chunks.dispose()
 
     def _mark(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
         """Say of chunks that nobody else has yet which answer they are of: the first one begins it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -11,11 +10,10 @@ from reactivex import abc
 
 from rxllm.accumulators import StructuredAccumulator
 from rxllm.accumulators._beginning import Beginning
-from rxllm.flow import FlowControl
 from rxllm.models import StreamChunk
 from rxllm.models._chunk import text_of
-from rxllm.operators._accumulate import attach_partial
-from rxllm.operators._stage import Operated, Receiver
+from rxllm.operators._fold import Fold
+from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 M = TypeVar("M", bound=BaseModel)
@@ -71,63 +69,34 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
     See also:
         ``json_path``, ``accumulate``
     """
-    return lambda source: Operated(source, _Parsing, model, text_around, choice)
+
+    def receive(observer: abc.ObserverBase[M]) -> Fold[M]:
+        parsing = _Parsing(model, text_around, choice)
+        return Fold(observer, parsing.process_chunk, finish=parsing.finish, partial=parsing.latest)
+
+    return lambda source: Operated(source, receive)
 
 
-class _Parsing(Receiver[StreamChunk], Generic[M]):
-    """One subscription. Of most chunks nothing comes, so a batch goes on until something does."""
+class _Parsing(Generic[M]):
+    """One subscription."""
 
-    def __init__(
-        self,
-        observer: abc.ObserverBase[M],
-        scheduler: abc.SchedulerBase | None,
-        model: type[M],
-        text_around: bool,  # noqa: FBT001 - passed on
-        choice: int,
-    ) -> None:
-        del scheduler
+    def __init__(self, model: type[M], text_around: bool, choice: int) -> None:  # noqa: FBT001 - passed on
         self._begin = partial(StructuredAccumulator[M], model, text_around=text_around)
         self._accumulator = self._begin()
         self._beginning = Beginning()
         self._choice = choice
-        self._observer = observer
         self._empty = True
 
-    def on_next(self, value: StreamChunk) -> None:
-        self.on_batch((value,))
-
-    def on_batch(self, items: Sequence[StreamChunk]) -> int:
+    def process_chunk(self, chunk: StreamChunk) -> list[M]:
         self._empty = False
-        choice = self._choice
-        flow = FlowControl.current()
-        for count, chunk in enumerate(items, 1):
-            try:
-                if chunk.slots is not self._beginning.slots:
-                    self._take_slots(chunk)
-                snapshot = self._accumulator.feed(text_of(chunk, choice))
-            except Exception as error:
-                self.on_error(error)
-                return count
-            if snapshot is not None:
-                self._observer.on_next(snapshot)
-                if self._left or (flow is not None and flow.paused):
-                    return count
-        return len(items)
-
-    def _take_slots(self, chunk: StreamChunk) -> None:
-        if self._beginning.restarts(chunk, lambda: (self._accumulator.latest, None)):
+        if chunk.slots is not self._beginning.slots and self._beginning.restarts(chunk, lambda: (self.latest(), None)):
             self._accumulator = self._begin()
+        snapshot = self._accumulator.feed(text_of(chunk, self._choice))
+        return [] if snapshot is None else [snapshot]
 
-    def on_error(self, error: Exception) -> None:
-        attach_partial(error, lambda: self._accumulator.latest)
-        self._observer.on_error(error)
+    def latest(self) -> M | None:
+        return self._accumulator.latest
 
-    def on_completed(self) -> None:
-        try:
-            last = None if self._empty else self._accumulator.finish()
-        except Exception as error:
-            self.on_error(error)
-            return
-        if last is not None:
-            self._observer.on_next(last)
-        self._observer.on_completed()
+    def finish(self) -> list[M]:
+        last = None if self._empty else self._accumulator.finish()
+        return [] if last is None else [last]

@@ -11,8 +11,8 @@ from reactivex import abc
 from rxllm.accumulators._tagged_text import Parted, TaggedText
 from rxllm.flow import FlowControl
 from rxllm.models import Delta, StreamChoice, StreamChunk
-from rxllm.operators._emission import FanOut
-from rxllm.operators._stage import Operated, Receiver
+from rxllm.operators._emission import Expander
+from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 
@@ -62,25 +62,18 @@ def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> Opera
     return lambda source: Operated(source, _Splitter, tag, begins_inside)
 
 
-class _Splitter(Receiver[StreamChunk]):
+class _Splitter(Expander[StreamChunk, StreamChunk]):
     """One subscription."""
 
-    def __init__(
-        self,
-        observer: abc.ObserverBase[StreamChunk],
-        scheduler: abc.SchedulerBase | None,
-        tag: str,
-        inside: bool,  # noqa: FBT001 - passed on
-    ) -> None:
-        del scheduler
-        self._chunks = FanOut(observer)
+    def __init__(self, observer: abc.ObserverBase[StreamChunk], tag: str, inside: bool) -> None:  # noqa: FBT001 - passed on
+        super().__init__(observer)
         self._splitting = _Splitting(tag, inside)
 
     def on_next(self, value: StreamChunk) -> None:
-        self._chunks.emit((self._splitting.split(value),))
+        self._emit((self._splitting.split(value),))
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
-        self._chunks.emit([self._splitting.split(chunk) for chunk in items])
+        self._emit([self._splitting.split(chunk) for chunk in items])
         return len(items)
 
     def on_error(self, error: Exception) -> None:
@@ -89,14 +82,10 @@ class _Splitter(Receiver[StreamChunk]):
     def on_completed(self) -> None:
         self._end(None)
 
-    def dispose(self) -> None:
-        super().dispose()
-        self._chunks.dispose()
-
     def _end(self, error: Exception | None) -> None:
         # Emissions of the producer that the text came from, whom a consumer pauses if they are too much.
         rest = self._splitting.rest()
-        self._chunks.end(error, rest, self._splitting.flow if rest else None)
+        self._results.end(error, rest, self._splitting.flow if rest else None)
 
 
 class _Splitting:

@@ -61,6 +61,9 @@ class Receiver(BatchObserver[T], abc.DisposableBase):
     _upstream: abc.DisposableBase | None = None
     _left = False
 
+    def on_next(self, value: T) -> None:
+        self.on_batch((value,))
+
     def follow(self, source: Observable[T], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
         """Subscribe to what is above, while somebody subscribes to what is below; returns what ends both."""
         if isinstance(source, Stage):
@@ -109,7 +112,7 @@ class Operated(Stage[T]):
 
     Args:
         source: The source.
-        receive: Makes the receiver of the observer, the scheduler of the subscription, and the arguments.
+        receive: Makes the receiver of the observer and the arguments.
         *arguments: More arguments.
     """
 
@@ -117,6 +120,15 @@ class Operated(Stage[T]):
         self._source = source
         self._receive = receive
         self._arguments = arguments
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return self._receive(observer, *self._arguments).follow(self._source, scheduler)
+
+
+class Timed(Operated[T]):
+    """What an operator makes that deals with time: ``receive`` gets the scheduler, too, before the arguments."""
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None

@@ -105,16 +105,14 @@ def tee_to(
 class _Tee(Receiver[T]):
     """One subscription: the items go on at once, the end goes on when the writer is done."""
 
-    def __init__(  # noqa: PLR0917 - called by Operated
+    def __init__(
         self,
         observer: abc.ObserverBase[T],
-        scheduler: abc.SchedulerBase | None,
         sink: Sink[T],
         size: int,
         overflow: Overflow,
         detach: bool,  # noqa: FBT001 - passed on
     ) -> None:
-        del scheduler
         self._backlog: Backlog[T] = Backlog(size, overflow, "tee_to")
         self.writer = SinkWriter(sink, self._backlog, detach=detach, leave=self.leave, end=self.end)
         self._observer = batching(observer)

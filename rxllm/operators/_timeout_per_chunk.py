@@ -11,7 +11,7 @@ from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from rxllm.exceptions import ChunkTimeoutError
 from rxllm.flow import FlowControl
 from rxllm.operators._clock import Clock, clock_of
-from rxllm.operators._stage import Operated, Receiver, batching
+from rxllm.operators._stage import Receiver, Timed, batching
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def timeout_per_chunk(
     if not (seconds > 0 and first_seconds > 0):
         raise ValueError("time-outs are positive numbers of seconds")
 
-    return lambda source: Operated(source, _Watch, other, scheduler, first_seconds, seconds)
+    return lambda source: Timed(source, _Watch, other, scheduler, first_seconds, seconds)
 
 
 class _Watch(Receiver[T]):

@@ -16,14 +16,11 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        exports={
-            "._async_iterable": ("from_async_iterable",),
-            "._http": ("SessionLike", "Ssl"),
-            "._recording": ("from_recording", "list_recordings"),
-            "._sse": ("from_sse",),
-            "._websocket": ("from_websocket",),
-            "._wire_recorder": ("RecordTo", "WireRecorder"),
-        },
+        *("_http", "_wire_recorder", "_sse", "_websocket"),
+        # These need no aiohttp.
+        from_async_iterable="_async_iterable",
+        from_recording="_recording",
+        list_recordings="_recording",
     )
 
 __all__ = [

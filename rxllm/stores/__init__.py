@@ -30,29 +30,7 @@ if TYPE_CHECKING:
     from rxllm.stores._sqlite import SQLiteReader, SQLiteWriter
     from rxllm.stores._worker import Worker
 else:
-    __getattr__, __dir__ = lazy_exports(
-        __name__,
-        exports={
-            "._jsonlines": ("JSONLinesReader", "JSONLinesWriter"),
-            "._open": ("open_reader",),
-            "._records": (
-                "EndRecord",
-                "ErrorRecord",
-                "ItemRecord",
-                "Reader",
-                "RecordingInfo",
-                "SlotsDecoder",
-                "SlotsEncoder",
-                "Writer",
-                "decode_error",
-                "decode_item",
-                "encode_error",
-                "encode_item",
-            ),
-            "._sqlite": ("SQLiteReader", "SQLiteWriter"),
-            "._worker": ("Worker",),
-        },
-    )
+    __getattr__, __dir__ = lazy_exports(__name__, "_worker", "_records", "_jsonlines", "_sqlite", "_open")
 
 __all__ = [
     "EndRecord",

@@ -9,11 +9,6 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.tools._registry import OnToolError, ToolRegistry
 else:
-    __getattr__, __dir__ = lazy_exports(
-        __name__,
-        exports={
-            "._registry": ("OnToolError", "ToolRegistry"),
-        },
-    )
+    __getattr__, __dir__ = lazy_exports(__name__, "_registry")
 
 __all__ = ["OnToolError", "ToolRegistry"]

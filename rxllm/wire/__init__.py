@@ -22,22 +22,7 @@ if TYPE_CHECKING:
         encode_record,
     )
 else:
-    __getattr__, __dir__ = lazy_exports(
-        __name__,
-        exports={
-            "._recording": (
-                "WireEnd",
-                "WireEnding",
-                "WireRead",
-                "WireRecord",
-                "WireRequest",
-                "WireResponse",
-                "WireTransport",
-                "decode_record",
-                "encode_record",
-            ),
-        },
-    )
+    __getattr__, __dir__ = lazy_exports(__name__, "_recording")
 
 __all__ = [
     "DEFAULT_MAX_EVENT_BYTES",
