@@ -50,8 +50,6 @@ class FlowControl:
 
     Attributes:
         paused: Whether anyone holds a pause; only to be looked at.
-        alone: Whether the item that was delivered last came as the only one: no other follows in the same turn of the
-            loop, as far as its producer knows.
         stream: What is known of the request whose answer the producer delivers; ``None`` if there is none.
     """
 
@@ -64,7 +62,6 @@ class FlowControl:
         "_paused_before",
         "_serial",
         "_thread",
-        "alone",
         "paused",
         "stream",
     )
@@ -76,7 +73,6 @@ class FlowControl:
         self._serial = 0
         # Looked at twice for each item: a property of the holders takes 30 ns longer.
         self.paused = False
-        self.alone = False
         self.stream: Any = None
         self._paused_at = 0.0
         self._paused_before = 0.0

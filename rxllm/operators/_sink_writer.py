@@ -3,8 +3,7 @@
 Rules:
 
 1. The methods of a sink are called one at a time. What comes meanwhile waits, and is written together.
-2. A sink that takes its batches in one step gets a batch, or an item that comes alone, where it comes. Any other sink
-   gets what gathers in a turn of the loop, and so does every sink of items that come singly but not alone.
+2. A sink gets what gathers in a turn of the loop.
 3. The sink is told the end after everything is written, and only then does the end go on.
 4. A sink that was cancelled is asked to store what is left, as all tasks are cancelled when a program ends.
 """
@@ -13,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from loguru import logger
@@ -21,7 +20,6 @@ from loguru import logger
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow import outside_of_emissions, running_loop, start_task, wake
 from rxllm.operators._backlog import Backlog
-from rxllm.operators._first_step import Begun, begin, step
 from rxllm.typing import Ending, Sink, SinkStream
 
 T = TypeVar("T")
@@ -49,8 +47,8 @@ class SinkWriter(Generic[T]):
     """
 
     __slots__ = (
-        *("_backlog", "_begun", "_cancellations", "_context", "_detach", "_is_quick", "_leave", "_pass_on"),
-        *("_patience", "_sink", "_stream", "_task", "_thread", "_waiter", "detached", "ending", "loop"),
+        *("_backlog", "_cancellations", "_context", "_detach", "_leave", "_pass_on", "_patience"),
+        *("_sink", "_stream", "_task", "_thread", "_waiter", "detached", "ending", "loop"),
     )
 
     _stream: SinkStream[T]
@@ -72,10 +70,6 @@ class SinkWriter(Generic[T]):
         self._detach = detach
         self._leave = leave
         self._pass_on = end
-        # Whether the last write took one step.
-        self._is_quick = False
-        # What is left of a write that was begun where its items came.
-        self._begun: Begun | None = None
         # Made for each wait: an asyncio.Event makes one, too, and does more besides.
         self._waiter: asyncio.Future[None] | None = None
         self._cancellations = 0
@@ -91,11 +85,6 @@ class SinkWriter(Generic[T]):
         _writing.add(self._task)
         self._task.add_done_callback(_writing.discard, context=self._context)
 
-    @property
-    def at_once(self) -> bool:
-        """Whether the sink is idle, and quick enough to be written to where an item comes."""
-        return self._is_quick and self._waiter is not None
-
     def wake(self) -> None:
         """Write what waits, in a turn of the task; from any thread."""
         if threading.get_ident() != self._thread:
@@ -105,24 +94,6 @@ class SinkWriter(Generic[T]):
         waiter, self._waiter = self._waiter, None
         if waiter is not None:  # else it comes to that by itself
             wake(waiter)
-
-    def write(self) -> None:
-        """Write what waits: here, if the sink is idle and needs one step for it."""
-        if not self.at_once or threading.get_ident() != self._thread:
-            self.wake()
-            return
-        # What comes from within waits.
-        waiter, self._waiter = self._waiter, None
-        try:
-            while self._is_quick and self._backlog.items:
-                self._begun = begin(self._write_batch, self._task, self._context)
-                self._is_quick = self._begun is None
-                if self._is_quick:
-                    self._written()
-        finally:
-            self._waiter = waiter
-        if self._begun is not None or self.ending is not None:
-            self.wake()
 
     def end(self, ending: Ending) -> None:
         """Write nothing that comes later; the first end counts."""
@@ -194,38 +165,26 @@ class SinkWriter(Generic[T]):
         return self.ending or Ending("failed", failure)
 
     async def _write_batches(self) -> None:
-        while self._begun is not None or self._backlog.items or self.ending is None:
-            if self._begun is None and not self._backlog.items:
+        while self._backlog.items or self.ending is None:
+            if not self._backlog.items:
                 await self._item_or_end()
                 continue
-            writing = self._begun or step(self._write_batch)
-            self._begun = None
-            self._is_quick = writing is None
             try:
-                if writing is not None:
-                    await writing
+                await self._stream.write(self._backlog.take_all())
             except asyncio.CancelledError:
                 if not self._program_ends():
                     raise RuntimeError("the sink was cancelled by somebody else") from None
             else:
                 self._program_ends()  # and the sink has finished its batch all the same
-            self._written()
-
-    def _write_batch(self) -> Awaitable[None]:
-        return self._stream.write(self._backlog.take_all())
-
-    def _written(self) -> None:
-        self._backlog.out = 0
-        self._backlog.relax()
+            self._backlog.out = 0
+            self._backlog.relax()
 
     async def _item_or_end(self) -> None:
         self._waiter = self.loop.create_future()
         try:
             await self._waiter
         except asyncio.CancelledError:
-            # What was begun may have asked for that, as a time-out does.
-            if self._begun is None or not self._begun.cancel():
-                self._program_ends()
+            self._program_ends()
         finally:
             self._waiter = None
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 from reactivex import Observable, abc
 
 from rxllm.exceptions import BufferOverflowError, StreamInterruptedError
-from rxllm.flow import FlowControl, LoopDisposable
+from rxllm.flow import LoopDisposable
 from rxllm.operators._backlog import Backlog, check_bounds
 from rxllm.operators._sink_writer import SinkWriter
 from rxllm.operators._stage import Operated, Receiver, batching, each
@@ -130,8 +130,6 @@ class _Tee(Receiver[T]):
         if writer.detached:
             self._observer.on_next(value)
             return
-        flow = FlowControl.current()
-        alone = writer.at_once and flow is not None and flow.alone
         try:
             self._backlog.push(value)
         except BufferOverflowError as error:
@@ -142,35 +140,20 @@ class _Tee(Receiver[T]):
             self._observer.on_next(value)
         finally:
             # An item of which the observer threw, or left, is written nonetheless.
-            if alone:
-                writer.write()
-            else:
-                writer.wake()
+            writer.wake()
 
     def on_batch(self, items: Sequence[T]) -> int:
-        flow = FlowControl.current()
-        done = 0
-        while True:
-            room = self._backlog.room
-            if not room or self.writer.ending is not None or self.writer.detached:
-                return done + each(self.on_next, items[done:], lambda: self.writer.ending is not None)
-            taken = self._take(items[done : done + room])
-            was_paused = flow is not None and flow.paused
-            self.writer.write()
-            done += taken
-            if done == len(items) or not was_paused or flow is None or flow.paused:
-                return done
-            # The pause for which the rest was not taken ended with the write: without one nobody brings it again.
-
-    def _take(self, batch: Sequence[T]) -> int:
-        """Pass on items for which there is room, and let them wait for the sink; returns how many were taken."""
+        """Pass on items for which there is room, and let them wait for the sink."""
+        room = self._backlog.room
+        if not room or self.writer.ending is not None or self.writer.detached:
+            return each(self.on_next, items, lambda: self.writer.ending is not None)
+        batch = items[:room]
+        taken = len(batch)  # where the observer throws, for all of them had come
         try:
             taken = self._observer.on_batch(batch)
-        except BaseException:
-            self._keep(batch)  # all of them had come
-            self.writer.write()
-            raise
-        self._keep(batch[:taken])
+        finally:
+            self._keep(batch[:taken])
+            self.writer.wake()
         return taken
 
     def _keep(self, items: Sequence[T]) -> None:

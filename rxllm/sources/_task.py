@@ -70,7 +70,6 @@ class Emitter(abc.DisposableBase, Generic[T]):
         """Emit the items in order, pausing between two of them when somebody asks for it."""
         if self._disposed:
             await self._leave()
-        self.flow.alone = isinstance(items, list | tuple) and len(items) == 1
         self.delivering = True
         try:
             if _is_batch(items):

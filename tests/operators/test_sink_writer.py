@@ -1,4 +1,4 @@
-"""When ``tee_to`` writes where an item comes, and when in a turn of its own; nothing is lost or out of order."""
+"""When ``tee_to`` writes, and what may happen meanwhile; nothing is lost or out of order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SerialDisposable
-from reactivex.subject import Subject
 
 from rxllm import operators as ops
 from rxllm.exceptions import BufferOverflowError
@@ -94,11 +93,11 @@ class Hand:
         )
 
     @classmethod
-    async def quick(cls, *, buffer_size: int = 256) -> Hand:
-        """One whose sink has been seen to write in one step."""
+    async def begun(cls, *, buffer_size: int = 256) -> Hand:
+        """One whose sink has stored an item and waits for the next."""
         hand = cls(buffer_size=buffer_size)
         await turns()
-        hand.alone("a")
+        hand.singly("a")
         assert hand.log == ["a"]
         await turns()
         assert hand.log == ["a", "write a", "stored a"]
@@ -113,20 +112,13 @@ class Hand:
         self.log.append(item)
         self.then(item)
 
-    def alone(self, item: str) -> None:
-        """Emit an item after which nothing comes in this turn of the loop."""
-        self.flow.alone = True
-        self.flow.deliver(self.observers[0].on_next, item)
-
     def singly(self, items: str) -> None:
         """Emit one after the other."""
-        self.flow.alone = False
         for item in items:
             self.flow.deliver(self.observers[0].on_next, item)
 
     def together(self, items: str) -> int:
         """Emit a batch; how many were taken is returned."""
-        self.flow.alone = False
         return self.flow.deliver(batching(self.observers[0]).on_batch, [*items])
 
     async def complete(self) -> list[Any]:
@@ -137,133 +129,58 @@ class Hand:
         return self.ends
 
 
-# Where a sink is written
+# When a sink is written
 
 
-async def test_an_item_that_comes_alone_is_written_before_its_emission_returns_and_after_the_consumer_has_it() -> None:
-    hand = await Hand.quick()
+@pytest.mark.parametrize("emit", [Hand.singly, Hand.together])
+async def test_what_gathers_in_a_turn_is_written_together_after_the_consumer_has_it(
+    emit: Callable[[Hand, str], object],
+) -> None:
+    hand = await Hand.begun()
 
-    hand.alone("b")
-    hand.log.append("returned")
-    hand.alone("c")
+    emit(hand, "bcd")
+    assert hand.log == ["b", "c", "d"]
+    await turns()
 
-    assert hand.log == ["b", "write b", "stored b", "returned", "c", "write c", "stored c"]
+    assert hand.log == ["b", "c", "d", "write bcd", "stored bcd"]
     assert await hand.complete() == ["completed"]
     assert hand.sink.ending == Ending("completed")
 
 
-async def test_so_is_a_batch() -> None:
-    hand = await Hand.quick()
+async def test_what_comes_while_a_sink_writes_is_written_together_when_it_is_done() -> None:
+    hand = await Hand.begun()
+    stored = asyncio.Event()
 
-    assert hand.together("bcd") == 3
+    async def wait(_: list[Any]) -> None:
+        await stored.wait()
 
-    assert hand.log == ["b", "c", "d", "write bcd", "stored bcd"]
-    await hand.complete()
-
-
-async def test_items_that_come_singly_but_not_alone_are_written_together_in_a_later_turn() -> None:
-    hand = await Hand.quick()
-
-    hand.singly("bcd")
-    assert hand.log == ["b", "c", "d"]
-    await turns()
-
-    assert hand.log == ["b", "c", "d", "write bcd", "stored bcd"]
-    await hand.complete()
-
-
-async def test_without_a_producer_that_says_so_no_item_is_alone() -> None:
-    sink, subject = Sink(), Subject[str]()
-    subject.pipe(ops.tee_to(sink)).subscribe(sink.log.append)
-    await turns()
-    subject.on_next("a")
-    await turns()
-    sink.log.clear()
-
-    subject.on_next("b")
-    assert sink.log == ["b"]
-    subject.on_completed()
-    await sink.closed.wait()
-
-    assert sink.items == ["a", "b"]
-
-
-async def test_an_item_alone_takes_along_what_waits_before_it() -> None:
-    hand = await Hand.quick()
-
-    hand.singly("bc")
-    hand.alone("d")
-    assert hand.log == ["b", "c", "d"]
-    await turns()
-
-    assert hand.sink.batches == [["a"], ["b", "c", "d"]]
-    await hand.complete()
-
-
-async def test_a_slow_sink_is_not_written_where_an_item_comes() -> None:
-    hand = Hand()
-    hand.sink.then = _slowly
-    await turns()
-
-    for item in "abc":
-        hand.alone(item)
-        hand.log.append("returned")
-        await turns()
-
-    assert hand.log == [entry for item in "abc" for entry in (item, "returned", f"write {item}", f"stored {item}")]
-    await hand.complete()
-
-
-async def test_a_sink_that_turns_slow_is_finished_in_a_later_turn_and_not_written_at_once_until_it_is_quick_again() -> (
-    None
-):
-    hand = await Hand.quick()
-
-    hand.sink.then = _slowly
-    hand.alone("b")
-    hand.alone("c")
-    assert hand.log == ["b", "write b", "c"]
-    await turns()
-    assert hand.log == ["b", "write b", "c", "stored b", "write c", "stored c"]
-
-    hand.log.clear()
-    hand.sink.then = _at_once
-    hand.alone("d")
-    assert hand.log == ["d"]
-    await turns()
-    hand.alone("e")
-    assert hand.log == ["d", "write d", "stored d", "e", "write e", "stored e"]
-    assert await hand.complete() == ["completed"]
-    assert hand.sink.items == [*"abcde"]
-
-
-async def test_a_sink_that_turned_slow_in_a_turn_of_its_own_is_not_written_at_once() -> None:
-    hand = await Hand.quick()
-
-    hand.sink.then = _slowly
+    hand.sink.then = wait
     hand.singly("b")
     await turns()
-    hand.log.clear()
-    hand.alone("c")
-    assert hand.log == ["c"]
+    hand.singly("cd")
+    hand.together("ef")
+    await turns()
+    assert hand.log == ["b", "write b", *"cdef"]
+    stored.set()
 
-    await hand.complete()
-    assert hand.sink.items == [*"abc"]
+    assert await hand.complete() == ["completed"]
+    assert hand.sink.batches == [["a"], ["b"], ["c", "d", "e", "f"]]
 
 
-# What may happen within such a write
+# What may happen within a write
 
 
 async def test_a_sink_that_leaves_the_stream_has_stored_what_came() -> None:
-    hand = await Hand.quick()
+    hand = await Hand.begun()
 
     async def leave(_: list[Any]) -> None:
         hand.subscription.dispose()
 
     hand.sink.then = leave
     hand.together("bc")
-    assert hand.left.is_set()
     await hand.sink.closed.wait()
+
+    assert hand.left.is_set()
 
     assert hand.sink.items == [*"abc"]
     assert hand.sink.ending == Ending("cancelled")
@@ -271,35 +188,33 @@ async def test_a_sink_that_leaves_the_stream_has_stored_what_came() -> None:
 
 
 async def test_a_sink_that_fails_fails_the_stream() -> None:
-    hand = await Hand.quick()
+    hand = await Hand.begun()
     error = OSError("full")
 
     async def fail(_: list[Any]) -> None:
         raise error
 
     hand.sink.then = fail
-    hand.alone("b")
-    assert not hand.left.is_set()
-    hand.alone("c")
+    hand.singly("b")
     await hand.sink.closed.wait()
     await turns()
 
     assert hand.left.is_set()
     assert hand.ends == [error]
-    assert hand.log == ["b", "write b", "c"]
+    assert hand.log == ["b", "write b"]
     assert hand.sink.ending == Ending("failed", error)
 
 
 async def test_a_sink_whose_time_is_over_at_once_fails_and_is_not_cancelled() -> None:
-    """The time-out cancels the task of the writer, which has not yet come to await what is left."""
-    hand = await Hand.quick()
+    """The time-out cancels the task of the writer."""
+    hand = await Hand.begun()
 
     async def late(_: list[Any]) -> None:
         async with asyncio.timeout(0):
             await asyncio.get_running_loop().create_future()
 
     hand.sink.then = late
-    hand.alone("b")
+    hand.singly("b")
     await hand.sink.closed.wait()
     await turns()
 
@@ -308,34 +223,36 @@ async def test_a_sink_whose_time_is_over_at_once_fails_and_is_not_cancelled() ->
 
 
 async def test_what_a_sink_makes_the_source_emit_is_written_behind_what_it_writes() -> None:
-    hand = await Hand.quick()
+    hand = await Hand.begun()
 
     async def feed_back(items: list[Any]) -> None:
         if items == ["b"]:
-            hand.alone("c")
+            hand.singly("c")
             hand.together("de")
 
     hand.sink.then = feed_back
-    hand.alone("b")
+    hand.singly("b")
+    await turns()
 
     assert hand.log == ["b", "write b", "c", "d", "e", "stored b", "write cde", "stored cde"]
     assert await hand.complete() == ["completed"]
 
 
 async def test_a_producer_that_is_paused_because_the_queue_is_full_goes_on_when_its_item_is_written() -> None:
-    hand = await Hand.quick(buffer_size=1)
+    hand = await Hand.begun(buffer_size=1)
     paused: list[bool] = []
     hand.then = lambda _: paused.append(hand.flow.paused)
 
-    hand.alone("b")
-
+    hand.singly("b")
     assert paused == [True]
+    await turns()
+
     assert not hand.flow.paused
     await hand.complete()
 
 
 async def test_a_sink_that_pauses_the_producer_from_within() -> None:
-    hand = await Hand.quick()
+    hand = await Hand.begun()
 
     async def pause(_: list[Any]) -> None:
         assert FlowControl.current() is None  # a sink is no part of the emission
@@ -343,6 +260,8 @@ async def test_a_sink_that_pauses_the_producer_from_within() -> None:
 
     hand.sink.then = pause
     assert hand.together("bc") == 2
+    assert not hand.flow.paused
+    await turns()
     assert hand.flow.holders == ("the sink",)
     hand.flow.resume("the sink")
 
@@ -350,34 +269,24 @@ async def test_a_sink_that_pauses_the_producer_from_within() -> None:
     assert hand.sink.items == [*"abc"]
 
 
-async def test_a_batch_larger_than_the_queue_is_taken_as_fast_as_it_is_written() -> None:
-    """Without a pause nobody brings again what was not taken."""
-    hand = await Hand.quick(buffer_size=2)
+async def test_of_a_batch_larger_than_the_queue_the_rest_waits_for_the_sink() -> None:
+    hand = await Hand.begun(buffer_size=2)
 
-    assert hand.together("bcdef") == 5
+    assert hand.together("bcdef") == 2
+    assert len(hand.flow.holders) == 1
+    await turns()
 
-    assert hand.sink.batches == [["a"], ["b", "c"], ["d", "e"], ["f"]]
     assert not hand.flow.paused
-    await hand.complete()
+    assert hand.together("def") == 2
+    await turns()
+    assert hand.together("f") == 1
+    assert await hand.complete() == ["completed"]
+    assert hand.sink.batches == [["a"], ["b", "c"], ["d", "e"], ["f"]]
 
 
-async def test_so_is_one_whose_consumer_waits_until_what_it_got_is_stored() -> None:
-    hand = await Hand.quick()
-    hand.then = lambda _: hand.flow.pause("consumer")
-
-    async def resume(_: list[Any]) -> None:
-        hand.flow.resume("consumer")
-
-    hand.sink.then = resume
-    assert hand.together("bcd") == 3
-
-    assert hand.sink.batches == [["a"], ["b"], ["c"], ["d"]]
-    await hand.complete()
-
-
-@pytest.mark.parametrize("emit", [Hand.alone, Hand.singly, Hand.together])
+@pytest.mark.parametrize("emit", [Hand.singly, Hand.together])
 async def test_an_item_of_which_the_consumer_throws_is_stored(emit: Callable[[Hand, str], object]) -> None:
-    hand = await Hand.quick()
+    hand = await Hand.begun()
 
     def fail(_: Any) -> None:
         raise LookupError("thrown")
@@ -393,9 +302,9 @@ async def test_an_item_of_which_the_consumer_throws_is_stored(emit: Callable[[Ha
     assert hand.sink.ending == Ending("failed", error)
 
 
-@pytest.mark.parametrize("emit", [Hand.alone, Hand.singly, Hand.together])
+@pytest.mark.parametrize("emit", [Hand.singly, Hand.together])
 async def test_an_item_of_which_the_consumer_leaves_is_stored(emit: Callable[[Hand, str], object]) -> None:
-    hand = await Hand.quick()
+    hand = await Hand.begun()
     hand.then = lambda _: hand.subscription.dispose()
 
     emit(hand, "b")
@@ -407,8 +316,8 @@ async def test_an_item_of_which_the_consumer_leaves_is_stored(emit: Callable[[Ha
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
-async def test_an_end_while_such_a_write_is_under_way_waits_for_it(end: str) -> None:
-    hand = await Hand.quick()
+async def test_an_end_while_a_write_is_under_way_waits_for_it(end: str) -> None:
+    hand = await Hand.begun()
     observer = hand.observers[0]
     error = ConnectionError("lost")
 
@@ -422,8 +331,7 @@ async def test_an_end_while_such_a_write_is_under_way_waits_for_it(end: str) -> 
             await turns()
 
     hand.sink.then = end_and_wait
-    hand.alone("b")
-    assert not hand.sink.closed.is_set()
+    hand.singly("b")
     await hand.sink.closed.wait()
     await turns()
 
@@ -432,8 +340,7 @@ async def test_an_end_while_such_a_write_is_under_way_waits_for_it(end: str) -> 
     assert hand.ends == {"completed": ["completed"], "failed": [error], "cancelled": []}[end]
 
 
-@pytest.mark.parametrize("is_awaited", [True, False], ids=["awaited", "not yet awaited"])
-def test_a_program_that_ends_while_such_a_write_is_under_way_lets_the_sink_finish(is_awaited: bool) -> None:
+def test_a_program_that_ends_while_a_write_is_under_way_lets_the_sink_finish() -> None:
     hands: list[Hand] = []
 
     async def finish_when_cancelled(items: list[Any]) -> None:
@@ -444,13 +351,12 @@ def test_a_program_that_ends_while_such_a_write_is_under_way_lets_the_sink_finis
                 await turns()
 
     async def main() -> None:
-        hand = await Hand.quick()
+        hand = await Hand.begun()
         hands.append(hand)
         hand.sink.then = finish_when_cancelled
-        hand.alone("b")
-        hand.alone("c")
-        if is_awaited:
-            await turns()
+        hand.singly("b")
+        await turns()
+        hand.singly("c")
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()  # as asyncio.run does
         await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
@@ -459,29 +365,6 @@ def test_a_program_that_ends_while_such_a_write_is_under_way_lets_the_sink_finis
 
     (hand,) = hands
     assert hand.sink.batches == [["a"], ["b"], ["c"]]
-    assert hand.sink.ending == Ending("cancelled")
-    assert hand.left.is_set()
-
-
-def test_a_program_that_ends_after_such_a_write_has_failed_is_told_so() -> None:
-    hands: list[Hand] = []
-
-    async def fail(_: list[Any]) -> None:
-        raise OSError("full")
-
-    async def main() -> None:
-        hand = await Hand.quick()
-        hands.append(hand)
-        hand.sink.then = fail
-        hand.alone("b")
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
-
-    asyncio.run(main())
-
-    (hand,) = hands
-    assert hand.sink.items == ["a"]
     assert hand.sink.ending == Ending("cancelled")
     assert hand.left.is_set()
 
@@ -496,11 +379,11 @@ def in_a_thread(work: Callable[[], object]) -> None:
     thread.join()
 
 
-@pytest.mark.parametrize("emit", [Hand.alone, Hand.singly, Hand.together])
+@pytest.mark.parametrize("emit", [Hand.singly, Hand.together])
 async def test_what_comes_from_another_thread_is_written_in_the_thread_of_the_loop(
     emit: Callable[[Hand, str], object],
 ) -> None:
-    hand = await Hand.quick()
+    hand = await Hand.begun()
     threads: list[int] = []
     written = asyncio.Event()
 
@@ -524,7 +407,7 @@ async def test_what_comes_from_another_thread_just_before_the_writer_waits(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has seen that there is nothing to write, and does not wait yet."""
-    hand = await Hand.quick()
+    hand = await Hand.begun()
     loop = asyncio.get_running_loop()
     observer = hand.observers[0]
     create_future = loop.create_future
@@ -745,11 +628,11 @@ def test_what_is_stored_is_what_was_delivered(plan: Plan) -> None:
         assert consumer.ends == ["LookupError"]
 
 
-async def test_a_sink_that_cannot_be_waited_for_fails_the_stream_with_what_was_begun_finished() -> None:
-    """No producer is to be paused: the queue overflows while a write that was begun here goes on."""
-    hand = await Hand.quick(buffer_size=2)
+async def test_what_was_begun_is_finished_when_the_queue_overflows() -> None:
+    """No producer is to be paused."""
+    hand = await Hand.begun(buffer_size=2)
     hand.sink.then = _slowly
-    hand.alone("b")
+    hand.singly("b")
     observer = hand.observers[0]
     observer.on_next("c")
     observer.on_next("d")
