@@ -59,18 +59,8 @@ class StreamAccumulator:
 
     __slots__ = (
         *("_add_details", "_attempts", "_beginning", "_characters", "_choices", "_extra", "_extra_is_shared", "_grow"),
-        *(
-            "_head",
-            "_last",
-            "_like",
-            "_log",
-            "_max_characters",
-            "_max_choices",
-            "_max_tool_calls",
-            "_new_log",
-            "_padded",
-        ),
-        *("_rest", "_stream", "_usage", "_wanted"),
+        *("_head", "_last", "_like", "_log", "_max_characters", "_max_choices", "_max_tool_calls", "_padded", "_rest"),
+        *("_stream", "_usage", "_wanted"),
     )
 
     def __init__(
@@ -296,9 +286,7 @@ class StreamAccumulator:
     def _begin(self, choice: StreamChoice) -> ChoiceFold:
         if len(self._choices) >= self._max_choices:
             raise LimitExceededError(
-                f"the answer has more than {self._max_choices} choices",
-                limit="max_choices",
-                maximum=self._max_choices,
+                f"the answer has more than {self._max_choices} choices", limit="max_choices", maximum=self._max_choices
             )
         self._last = None
         fold = self._choices[choice.index] = ChoiceFold(choice.index, self._log, self._max_tool_calls)

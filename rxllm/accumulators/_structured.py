@@ -20,14 +20,7 @@ from functools import lru_cache
 from types import NoneType, UnionType, new_class
 from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    RootModel,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AfterValidator, AliasChoices, BaseModel, RootModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 

@@ -55,12 +55,7 @@ _NOT_FORCED = ("auto", "none", None)
 
 
 def chat_with_tools(
-    ask: Ask,
-    request: ChatRequest,
-    registry: ToolRegistry,
-    run_tools: RunTools,
-    *,
-    max_rounds: int,
+    ask: Ask, request: ChatRequest, registry: ToolRegistry, run_tools: RunTools, *, max_rounds: int
 ) -> Observable[ChatEvent]:
     """The conversation that begins with a request, as its events.
 

@@ -33,18 +33,8 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        *(
-            "_base",
-            "_usage",
-            "_repair",
-            "_stream_info",
-            "_chunk",
-            "_message",
-            "_completion",
-            "_request",
-            "_tool_result",
-        ),
-        *("_chat_event", "_progress"),
+        *("_base", "_usage", "_repair", "_stream_info", "_chunk", "_message", "_completion", "_request"),
+        *("_tool_result", "_chat_event", "_progress"),
     )
 
 __all__ = [

@@ -25,15 +25,7 @@ import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from rxllm.models._chunk import (
-    Delta,
-    FunctionCallDelta,
-    Slots,
-    StreamChoice,
-    StreamChunk,
-    ToolCallDelta,
-    put_slots,
-)
+from rxllm.models._chunk import Delta, FunctionCallDelta, Slots, StreamChoice, StreamChunk, ToolCallDelta, put_slots
 from rxllm.models._json import is_deep, is_list, is_object, loads
 from rxllm.models._reasoning import is_thinking, texts_of
 from rxllm.models._repair import MAX_REPAIRS, Repair

@@ -43,8 +43,7 @@ class FunctionCall(Model):
             value = None
         if not isinstance(value, dict):
             raise ToolCallError(
-                f"the arguments of {self.name!r} are no JSON object: {excerpt(self.arguments)}",
-                text=self.arguments,
+                f"the arguments of {self.name!r} are no JSON object: {excerpt(self.arguments)}", text=self.arguments
             )
         return cast("dict[str, Any]", value)
 

@@ -182,11 +182,7 @@ class WireStruct(
         return read(cls, text)
 
     def model_dump(
-        self,
-        *,
-        mode: str = "python",
-        exclude_none: bool = True,
-        exclude_unset: bool = False,
+        self, *, mode: str = "python", exclude_none: bool = True, exclude_unset: bool = False
     ) -> dict[str, Any]:
         """The fields as a dictionary that is yours, the undeclared ones among them.
 

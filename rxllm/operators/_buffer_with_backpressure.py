@@ -84,11 +84,7 @@ class _Buffer(Receiver[T]):
     """One subscription."""
 
     def __init__(
-        self,
-        observer: abc.ObserverBase[T],
-        scheduler: abc.SchedulerBase | None,
-        size: int,
-        overflow: Overflow,
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None, size: int, overflow: Overflow
     ) -> None:
         self._observer = observer
         self._backlog: Backlog[T] = Backlog(size, overflow, "buffer_with_backpressure")

@@ -28,12 +28,7 @@ from aiohttp.typedefs import StrOrURL
 from loguru import logger
 from yarl import URL
 
-from rxllm.exceptions import (
-    APIConnectionError,
-    APIResponseError,
-    APIStatusError,
-    excerpt,
-)
+from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusError, excerpt
 from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 

@@ -168,10 +168,7 @@ class _Request:
 
 
 async def _emit_events(
-    response: aiohttp.ClientResponse,
-    decoder: SSEDecoder,
-    emitter: Emitter[ServerSentEvent],
-    end_marker: str | None,
+    response: aiohttp.ClientResponse, decoder: SSEDecoder, emitter: Emitter[ServerSentEvent], end_marker: str | None
 ) -> bytes:
     """Emit until the body ends; the start of the body is returned."""
     fail_when_closed(response)
@@ -221,6 +218,5 @@ def _interrupted(
 ) -> StreamInterruptedError:
     reason = str(error) or ("it took too long" if isinstance(error, TimeoutError) else type(error).__name__)
     return StreamInterruptedError(
-        f"the connection to {shown(response.url)} was lost after {emitter.count} events: {reason}",
-        events=emitter.count,
+        f"the connection to {shown(response.url)} was lost after {emitter.count} events: {reason}", events=emitter.count
     )

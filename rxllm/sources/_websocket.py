@@ -209,9 +209,7 @@ def _refusal(message: aiohttp.WSMessage, position: int, max_frame_bytes: int) ->
         )
     if getattr(message.data, "code", None) == _TOO_BIG:
         return LimitExceededError(
-            f"frame {position} is larger than {max_frame_bytes} bytes",
-            limit="max_frame_bytes",
-            maximum=max_frame_bytes,
+            f"frame {position} is larger than {max_frame_bytes} bytes", limit="max_frame_bytes", maximum=max_frame_bytes
         )
     return DecodeError(
         f"frame {position} breaks the protocol: {message.data}", dialect="websocket", position=position, text=""
