@@ -4,6 +4,7 @@
 - A default that a factory makes is ``...``, and a type variable its name. (Sphinx cannot read a signature with
   ``<factory>`` or ``~typing.~P`` in it, and then leaves out the links.)
 - A protocol is not called, and ``**extra_data`` of a model is how pydantic writes that further fields are kept.
+- A JSON value, which is written out to a bounded depth for the decoder, is ``Any``.
 - Where a thing is defined is no name of it: ``rxllm.models._repair.Repair`` is ``Repair``.
 """
 
@@ -22,12 +23,15 @@ _ANNOTATED = re.compile(r"(?:~?\w+\.)?\bAnnotated\[")
 _DEFINED_IN = re.compile(r"\brxllm(?:\.\w+)*?\._\w+\.")
 _VARIABLE = re.compile(r"~(?:typing\.)?~?(?=[A-Z]\b)")
 _EXTRA_DATA = re.compile(r", \*\*extra_data: ~?(?:typing\.)?Any")
+_SCALAR = "str | int | float | bool | None"
 _OPENING, _CLOSING = "([{", ")]}"
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register what is in here."""
     app.connect("autodoc-process-signature", _simplify)
+    # Behind napoleon, which writes the types of attributes into the text.
+    app.connect("autodoc-process-docstring", _simplify_types, priority=600)
     app.add_post_transform(ShortenNames)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -67,8 +71,22 @@ def _simplify(*event: Any) -> tuple[str | None, str | None]:
         return "", None
     if signature is not None:
         signature = _EXTRA_DATA.sub("", _without_annotated(signature)).replace("<factory>", "...")
-        signature = _VARIABLE.sub("", signature)
+        signature = _with_any(_VARIABLE.sub("", signature))
     return signature, returned and _without_annotated(returned)
+
+
+def _simplify_types(*event: Any) -> None:
+    """Shorten the types in the text of an object, in place."""
+    lines: list[str] = event[-1]
+    lines[:] = [_with_any(line) for line in lines]
+
+
+def _with_any(text: str) -> str:
+    """The text with ``Any`` for each JSON value, from the innermost ones outwards."""
+    text = text.replace(f"{_SCALAR} | list[{_SCALAR}] | dict[str, {_SCALAR}]", "Any")
+    while (nested := f"{_SCALAR} | list[Any] | dict[str, Any]") in text:
+        text = text.replace(nested, "Any")
+    return text
 
 
 def _without_annotated(text: str) -> str:
