@@ -14,10 +14,19 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rxllm.accumulators._choice_state import ChoiceState, RestState
-from rxllm.accumulators._grown import NOTHING_GROWN, Grown, GrownState, TextState, keep_last, put_end_to_end
+from rxllm.accumulators._grown import (
+    NOTHING_GROWN,
+    Grown,
+    GrownState,
+    TextState,
+    extend_sized,
+    keep_last,
+    put_end_to_end,
+)
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._size import check_fields
 from rxllm.accumulators._text import Text
@@ -114,9 +123,9 @@ class ChoiceFold:
 
         return grow
 
-    def add_details(self, details: Sequence[Any]) -> int:
-        """Take details of the reasoning; returns how many characters those are."""
-        return self._part("message").add_list(_DETAILS, details)
+    def adder_of_details(self) -> Callable[[Sequence[Any]], int]:
+        """What takes the details that come with pieces of the reasoning, and says how many characters they are."""
+        return partial(extend_sized, self._part("message").lists.setdefault(_DETAILS, []))
 
     def _state_of_rest(self) -> RestState:
         return RestState(
@@ -243,7 +252,7 @@ class ChoiceFold:
             size += self._process_function_call(delta.function_call)
         if delta.reasoning_details is not None:
             self._rest = None
-            size += self.add_details(delta.reasoning_details)
+            size += self._part("message").add_list(_DETAILS, delta.reasoning_details)
         if _rest_of_delta(delta) != _NO_REST_OF_DELTA:
             self._rest = None
             size += self._process_fields({name: each for name, each in rest_of(delta).items() if name != _DETAILS})

@@ -37,6 +37,12 @@ class TextState(NamedTuple):
         return self.text.read(self.length)
 
 
+def extend_sized(whole: list[Any], elements: Sequence[Any]) -> int:
+    """Put a list to the end of another; returns how much that is."""
+    whole.extend(elements)
+    return size_of(elements)
+
+
 class Grown:
     """Fields of one object: some grow as texts, some as lists, of the others the last value counts."""
 
@@ -57,8 +63,7 @@ class Grown:
 
     def add_list(self, name: str, elements: Sequence[Any]) -> int:
         """Put a list to the end of another; returns how much that is."""
-        self.lists.setdefault(name, []).extend(elements)
-        return size_of(elements)
+        return extend_sized(self.lists.setdefault(name, []), elements)
 
     def state(self) -> GrownState:
         return GrownState(

@@ -130,6 +130,9 @@ class StreamAccumulator:
                 self._characters += len(piece)
                 if like.has_details:
                     self._characters += self._add_details(chunk.choices[0].delta.reasoning_details or ())
+                if chunk.extra is not None:
+                    self._settle()
+                    self._keep_extra(chunk.extra)
             if self._characters > self._max_characters:
                 raise self._too_long()
 
@@ -165,7 +168,9 @@ class StreamAccumulator:
         grow = fold.grower(like.field)
         if grow is None:
             return None
-        self._grow, self._add_details = grow, fold.add_details
+        self._grow = grow
+        if like.has_details:
+            self._add_details = fold.adder_of_details()
         return like
 
     def _take_slots(self, chunk: StreamChunk) -> None:

@@ -5,7 +5,8 @@ Rules:
 1. A chunk is like the one before if they are equal but for the piece, the time and the padding. To see that is one
    comparison in C, of a copy of the one before into which the other's piece was put.
 2. Only a chunk is expected to be followed by its like of which all but the piece may come again without adding
-   anything: no list that grows, no usage, no end. The details of the reasoning are part of its piece.
+   anything: no list that grows, no usage, no end. The details of the reasoning are part of its piece, and what nobody
+   declared beside the choices may be another with each chunk: whoever takes the piece takes these, too.
 3. A piece of the arguments of a call is one if the fragment says nothing else but its index.
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from rxllm.models._chunk import Delta, FunctionCallDelta, StreamChoice, StreamChunk, ToolCallDelta, same_fields
+from rxllm.models._wire_struct import put_extra
 
 _FIELDS = ("content", "reasoning_content", "reasoning")
 _REASONING = _FIELDS[1:]
@@ -48,10 +50,11 @@ class Likeness:
     Attributes:
         field: Of which field they have a piece: of one of the delta, or ``"arguments"`` of its only call.
         has_details: Whether details of the reasoning come with the pieces.
+        has_extra: Whether undeclared fields do.
         padded: The last chunk that was like it, if they have padding.
     """
 
-    __slots__ = ("_chunk", "_delta", "_function", "_put", "field", "has_details", "padded")
+    __slots__ = ("_chunk", "_delta", "_function", "_put", "field", "has_details", "has_extra", "padded")
 
     def __init__(self, chunk: StreamChunk, field: str) -> None:
         (choice,) = chunk.choices
@@ -65,12 +68,13 @@ class Likeness:
         self._put = _put.get(field)
         self.field = field
         self.has_details = delta.reasoning_details is not None
+        self.has_extra = chunk.extra is not None
         self.padded: StreamChunk | None = None
 
     @staticmethod
     def to(chunk: StreamChunk) -> Likeness | None:
         """The likeness to a chunk that was taken in full; ``None`` if others like it would say something, too."""
-        if len(chunk.choices) != 1 or chunk.usage is not None or chunk.extra is not None:
+        if len(chunk.choices) != 1 or chunk.usage is not None:
             return None
         if chunk.slots is not None and not chunk.slots.is_plain:
             return None
@@ -98,6 +102,8 @@ class Likeness:
             _put_padding(like, chunk.obfuscation)
         if chunk.p is not None:
             _put_padding_of_mistral(like, chunk.p)
+        if self.has_extra:
+            put_extra(like, chunk.extra)
         if not (piece and same_fields(chunk, like)):
             return None
         if chunk.obfuscation is not None or chunk.p is not None:

@@ -50,7 +50,9 @@ class Conflation(Generic[T]):
             if self._last is not None:
                 self._repeated.update(_repeated_in(self._last))
             self._repeated.update(_repeated_in(item))
-            self._like = Likeness.to(item)
+            like = Likeness.to(item)
+            # What is undeclared would have to be gathered, too.
+            self._like = like if like is None or not like.has_extra else None
         self._last = item
         self._texts.append(text)
         return True

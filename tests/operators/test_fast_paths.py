@@ -41,6 +41,10 @@ KINDS: list[dict[str, Any]] = [
     made({"reasoning_content": "{0}"}),
     made({"reasoning": "{0}", "content": "x"}),
     made({"tool_calls": [{"index": 0, "id": "1", "function": {"name": "f", "arguments": "{0}"}}]}),
+    made({"content": "{0}"}, trace={"span": "{1}", "sampled": True}),
+    made({"content": "{0}"}, seen="{1}", obfuscation="{1}"),
+    made({"reasoning": "{0}", "reasoning_details": [{"text": "{1}"}]}, trace=1),
+    made({"reasoning": "{0}", "reasoning_details": [{"text": "{1}"}]}),
 ]
 SINGLE: list[dict[str, Any]] = [
     {"choices": [], "usage": {"total_tokens": 1}},
@@ -74,6 +78,7 @@ TEXTS = st.sampled_from(["", "a", "bc", "<", "<think>", "think>", "x</think>", "
 PIECES = st.one_of(
     st.builds(Piece, kind=st.integers(0, len(KINDS) - 1), text=TEXTS, beside=TEXTS),
     st.builds(Piece, kind=st.integers(0, 2), text=TEXTS, beside=TEXTS),
+    st.builds(Piece, kind=st.integers(9, 12), text=TEXTS, beside=TEXTS),
     st.builds(Piece, kind=st.integers(-len(SINGLE), -1)),
 )
 SEQUENCES = st.lists(PIECES, max_size=12)
