@@ -208,6 +208,7 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     """
 
     nested = MappingProxyType({"choices": StreamChoice})
+    validated = MappingProxyType({"usage": Usage})
     loose = frozenset(
         {
             *("obfuscation", "provider", "p", "citations", "search_results"),
@@ -250,7 +251,7 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
 
     @property
     def restarts(self) -> bool:
-        """Whether the answer begins anew with it: what came before does not count."""
+        """Whether the answer begins anew with it, so that what came before does not count."""
         return self.slots is not None and self.slots.restarts
 
     @property

@@ -107,12 +107,12 @@ def _made(cls: type[S], fields: Mapping[str, Any]) -> S:
         if name not in cls.__struct_fields__:
             extra[name] = value
         else:
-            own[name] = _as_decoded(value, cls.nested.get(name))
+            own[name] = _as_decoded(value, cls.nested.get(name) or cls.validated.get(name))
     made: S = make(cls, **own, extra=Extra(extra) if extra else None)
     return made
 
 
-def _as_decoded(value: Any, nested: type[WireStruct] | None) -> Any:
+def _as_decoded(value: Any, nested: type[WireStruct | BaseModel] | None) -> Any:
     if isinstance(value, list | tuple):
         return tuple([_as_decoded(each, nested) for each in cast("list[Any]", value)])
     return nested.model_validate(value) if nested is not None and isinstance(value, Mapping) else value
@@ -136,6 +136,9 @@ class WireStruct(
 
     nested: ClassVar[Mapping[str, type[WireStruct]]] = MappingProxyType({})
     """Which fields hold structs."""
+
+    validated: ClassVar[Mapping[str, type[BaseModel]]] = MappingProxyType({})
+    """Which fields hold models."""
 
     loose: ClassVar[frozenset[str]] = frozenset()
     """Which fields are kept in ``extra``, under their names, if they come in another type than the declared one."""
@@ -206,9 +209,9 @@ class WireStruct(
         return {name: plain(value) for name, value in fields if value is not None or kept}
 
     def model_dump_json(self, *, exclude_none: bool = True, exclude_unset: bool = False) -> str:
-        """The JSON text of ``model_dump``."""
+        """The JSON text of ``model_dump``, with ``null`` for ``NaN`` and the infinities, which JSON does not have."""
         dumped = self.model_dump(mode="json", exclude_none=exclude_none, exclude_unset=exclude_unset)
-        return to_json(dumped, inf_nan_mode="constants").decode()
+        return to_json(dumped, inf_nan_mode="null").decode()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, with other values in some fields.

@@ -286,7 +286,7 @@ def _record(fields: Fields) -> Record:
             return checked_end({**fields, "kind": ending})
         case {"stream": str(stream), "record": "begin", "version": version}:
             if version not in _READABLE:
-                raise ValueError(f"version {version!r} of the format; this version of rxllm reads {VERSION}")
+                raise ValueError(f"version {version!r} of the format; this version of rxllm reads up to {VERSION}")
             return checked_info({"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:
             raise ValueError("a line of something else")

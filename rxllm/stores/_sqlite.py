@@ -349,7 +349,7 @@ def _is_ours(path: Path, connection: sqlite3.Connection) -> bool:
     version = _value(connection, "PRAGMA user_version")
     if application == APPLICATION_ID:
         if version not in _READABLE:
-            raise RecordingError(f"{path}: version {version} of the schema; this version of rxllm knows {VERSION}")
+            raise RecordingError(f"{path}: version {version} of the schema; this rxllm knows up to {VERSION}")
         return True
     if application or version or _value(connection, "SELECT COUNT(*) FROM sqlite_master"):
         raise RecordingError(f"{path}: a database of something else")

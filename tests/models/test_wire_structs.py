@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import operator
 import os
 import pickle
@@ -79,6 +80,21 @@ def test_the_constructor_takes_what_people_have() -> None:
         {"choices": [{"delta": {"content": "x"}}], "vendor": 1}
     )
     assert made(extra={"a": 1}, b=2).model_extra == {"a": 1, "b": 2}
+    assert made(usage={"total_tokens": 3}).usage == Usage(total_tokens=3)
+    assert StreamChunk().model_copy(update={"usage": {"total_tokens": 3}}) == StreamChunk(usage=Usage(total_tokens=3))
+    with pytest.raises(ValueError, match="total_tokens"):
+        made(usage={"total_tokens": "many"})
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_its_json_text_is_json(number: float) -> None:
+    text = '{"vendor":%s,"timings":{"a":[%s]},"choices":[]}' % ((repr(number),) * 2)
+    text = text.replace("inf", "Infinity").replace("nan", "NaN")
+    read = StreamChunk.from_wire(text)
+
+    assert repr(read.model_extra["vendor"]) == repr(number)
+    dumped = json.loads(read.model_dump_json(), parse_constant=pytest.fail)
+    assert dumped == {"choices": [], "vendor": None, "timings": {"a": [None]}}
 
 
 def test_a_reason_for_the_end_compares_with_the_known_ones() -> None:
