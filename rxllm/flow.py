@@ -56,17 +56,8 @@ class FlowControl:
     """
 
     __slots__ = (
-        "_callbacks",
-        "_clock",
-        "_holders",
-        "_loop",
-        "_paused_at",
-        "_paused_before",
-        "_serial",
-        "_thread",
-        "alone",
-        "paused",
-        "stream",
+        *("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_paused_before", "_serial", "_thread", "alone"),
+        *("paused", "stream"),
     )
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:

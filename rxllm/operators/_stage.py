@@ -228,6 +228,14 @@ def batching(observer: abc.ObserverBase[T]) -> BatchObserver[T]:
     return observer if isinstance(observer, _Link) else _Singly(cast("AutoDetachObserver[T]", observer))
 
 
+def end(observer: abc.ObserverBase[Any], error: Exception | None) -> None:
+    """Complete it, or fail."""
+    if error is None:
+        observer.on_completed()
+    else:
+        observer.on_error(error)
+
+
 def each(on_next: Callable[[T], None], items: Sequence[T], ended: Callable[[], bool]) -> int:
     """Deliver items one by one, until somebody asks for a pause or ``ended`` says so; returns how many."""
     flow = FlowControl.current()
