@@ -21,13 +21,7 @@ import json
 import os
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -127,7 +121,8 @@ class NotRecorded:
 NOT_RECORDED = NotRecorded()
 
 
-def recorded(
+@asynccontextmanager
+async def recorded(
     record: RecordTo | None,
     transport: wire.WireTransport,
     method: str,
@@ -135,21 +130,17 @@ def recorded(
     *,
     session: aiohttp.ClientSession,
     headers: Headers,
-) -> AbstractAsyncContextManager[WireLog | NotRecorded]:
+) -> AsyncGenerator[WireLog | NotRecorded]:
     """Record one request while the block runs, and how the block ended; nothing without ``record``.
 
     Raises:
         RecordingError: On entering: the file cannot be made. On leaving: it cannot be written.
     """
     if record is None:
-        return nullcontext(NOT_RECORDED)
+        yield NOT_RECORDED
+        return
     recorder = record if isinstance(record, WireRecorder) else WireRecorder(record)
     log = WireLog(recorder.path, transport, _sent_by(session, headers, url), room=recorder.max_bytes)
-    return _logged(recorder, log, method, url)
-
-
-@asynccontextmanager
-async def _logged(recorder: WireRecorder, log: WireLog, method: str, url: URL) -> AsyncGenerator[WireLog]:
     with recorder.writing():
         await log.open(method, url)
         try:
