@@ -218,15 +218,10 @@ class WireLog:
         """Note how it ended, and close the file."""
         self._note_reads(self._blotter.close())
         self._note_end(error)
-        lines, self._lines = b"".join(self._lines), []
-
-        def finish() -> None:
-            try:
-                self._write(lines)
-            finally:
-                self._close_file()
-
-        await self._worker.stop(finish)
+        try:
+            await self.flush()
+        finally:
+            await self._worker.stop(self._close_file)
 
     def _note_end(self, error: BaseException | None) -> None:
         if self._room < 0:
