@@ -54,16 +54,8 @@ class FlowControl:
     """
 
     __slots__ = (
-        "_callbacks",
-        "_clock",
-        "_holders",
-        "_loop",
-        "_paused_at",
-        "_paused_before",
-        "_serial",
-        "_thread",
-        "paused",
-        "stream",
+        *("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_paused_before", "_serial", "_thread"),
+        *("paused", "stream"),
     )
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:

@@ -143,10 +143,9 @@ class JSONFold:
         if self._rest:
             fragment, self._rest = self._rest + fragment, ""
         at, end = 0, len(fragment)
-        if self.length + end > self._max_characters:
-            raise _too_much(
-                f"JSON text is longer than {self._max_characters} characters", "max_characters", self._max_characters
-            )
+        most = self._max_characters
+        if self.length + end > most:
+            raise _too_much(f"JSON text is longer than {most} characters", "max_characters", most)
         while at < end and not (more_may_follow and self.closed):
             at = (self._token if self._string is None else self._in_string)(fragment, at, changes)
         self.length += at - len(self._rest)

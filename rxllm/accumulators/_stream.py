@@ -119,6 +119,7 @@ class StreamAccumulator:
 
     def process_chunks(self, chunks: Iterable[StreamChunk]) -> None:
         """Take the next chunks: see ``process_chunk``, which costs more for each."""
+        most = self._max_characters
         for chunk in chunks:
             self._log.position += 1
             like = self._like
@@ -133,8 +134,10 @@ class StreamAccumulator:
                 if chunk.extra is not None:
                     self._settle()
                     self._keep_extra(chunk.extra)
-            if self._characters > self._max_characters:
-                raise self._too_long()
+            if self._characters > most:
+                raise LimitExceededError(
+                    f"the answer is longer than {most} characters", limit="max_characters", maximum=most
+                )
 
     def _take(self, chunk: StreamChunk) -> None:
         """Take a chunk in full."""
@@ -206,13 +209,6 @@ class StreamAccumulator:
             self._characters += keep_last(self._extra, name, value)
         check_fields(len(self._extra))
 
-    def _too_long(self) -> LimitExceededError:
-        return LimitExceededError(
-            f"the answer is longer than {self._max_characters} characters",
-            limit="max_characters",
-            maximum=self._max_characters,
-        )
-
     def completion(self, *, ended: bool = False) -> ChatCompletion:
         """What has come, as the answer.
 
@@ -274,25 +270,14 @@ class StreamAccumulator:
         self._settle()
         self._extra_is_shared = True
         log = self._log
-        return _new_state(
-            StreamState,
-            (
-                self._head,
-                self._usage,
-                [fold.state for fold in self._choices.values()],
-                self._extra,
-                log,
-                len(log.repairs),
-                log.position,
-                self._attempts,
-            ),
-        )
+        choices = [fold.state for fold in self._choices.values()]
+        fields = (self._head, self._usage, choices, self._extra, log, len(log.repairs), log.position, self._attempts)
+        return _new_state(StreamState, fields)
 
     def _begin(self, choice: StreamChoice) -> ChoiceFold:
-        if len(self._choices) >= self._max_choices:
-            raise LimitExceededError(
-                f"the answer has more than {self._max_choices} choices", limit="max_choices", maximum=self._max_choices
-            )
+        most = self._max_choices
+        if len(self._choices) >= most:
+            raise LimitExceededError(f"the answer has more than {most} choices", limit="max_choices", maximum=most)
         self._last = None
         fold = self._choices[choice.index] = ChoiceFold(choice.index, self._log, self._max_tool_calls)
         return fold

@@ -241,11 +241,10 @@ class ToolCallFold:
 
     def _begin(self, index: int | None, name: str = "") -> GrowingCall:
         """Begin a call, whose name may have come already."""
-        if len(self.calls) >= self._max_tool_calls:
+        most = self._max_tool_calls
+        if len(self.calls) >= most:
             raise LimitExceededError(
-                f"choice {self._choice} has more than {self._max_tool_calls} tool calls",
-                limit="max_tool_calls",
-                maximum=self._max_tool_calls,
+                f"choice {self._choice} has more than {most} tool calls", limit="max_tool_calls", maximum=most
             )
         serial = len(self.calls)
         if index is None:

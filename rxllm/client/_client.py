@@ -241,15 +241,10 @@ class LLMClient:
             chunks = self.chat_stream(request)
             return chunks if through is None else through(chunks)
 
-        return chat_with_tools(
-            ask,
-            request,
-            registry,
-            ops.run_tools(
-                registry, max_concurrency=max_concurrency, timeout=timeout, on_error=on_error, ordered=ordered
-            ),
-            max_rounds=max_rounds,
+        run_tools = ops.run_tools(
+            registry, max_concurrency=max_concurrency, timeout=timeout, on_error=on_error, ordered=ordered
         )
+        return chat_with_tools(ask, request, registry, run_tools, max_rounds=max_rounds)
 
     def _url(self) -> URL:
         # Some servers want a version in the query.

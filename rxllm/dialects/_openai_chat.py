@@ -50,6 +50,7 @@ _OBJECT_START = ("{", b"{")
 _TELLING = frozenset({"error", "type", "x_groq"})
 _CHUNK_FIELDS = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
 _TEXT_FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
+_SAYING = (*_TEXT_FIELDS, "tool_calls", "function_call")
 _NOTHING: tuple[StreamChunk, ...] = ()
 _FIELD_NAMES = re.compile(r"(?:data:\s*+)++")
 # After so many refusals in a row the compiled decoder is asked only now and then.
@@ -151,7 +152,7 @@ class OpenAIChatDecoder:
     def _decode_in_full(self, name: str, data: str | bytes) -> Iterable[StreamChunk]:
         # The first character tells a chunk from nearly all that is none.
         if name != "message" or data[:1] not in _OBJECT_START:
-            return self._decode_other(name, data if isinstance(data, str) else data.decode(errors="replace"))
+            return self._decode_other(name, _text_of(data))
         chunk = None if self._is_half_waiting or self._is_hopeless else self._decode_strictly(data)
         return self._decode_leniently(data) if chunk is None else self._accept(data, chunk)
 
@@ -282,7 +283,7 @@ class OpenAIChatDecoder:
         return marked(chunk, repairs=pending)
 
     def _decode_leniently(self, data: str | bytes) -> Iterable[StreamChunk]:
-        text = data if isinstance(data, str) else data.decode(errors="replace")
+        text = _text_of(data)
         try:
             if self._is_half_waiting or may_hold_half(text):
                 chunk = read_json(StreamChunk, self._loads(text))
@@ -350,13 +351,11 @@ class OpenAIChatDecoder:
         return _NOTHING
 
     def _malformed(self, data: str | bytes, reason: str) -> DecodeError:
-        text = data if isinstance(data, str) else data.decode(errors="replace")
-        return DecodeError(
-            f"event {self._position} is no chunk of {_NAME}, {reason}: {excerpt(text)}",
-            dialect=_NAME,
-            position=self._position,
-            text=text[:EXCERPT_LENGTH],
-        )
+        return self._error(f"event {self._position} is no chunk of {_NAME}, {reason}", _text_of(data))
+
+    def _error(self, message: str, text: str) -> DecodeError:
+        shown = f"{message}: {excerpt(text)}"
+        return DecodeError(shown, dialect=_NAME, position=self._position, text=text[:EXCERPT_LENGTH])
 
     def _report(self, kind: str, before: object, after: object) -> None:
         repair = Repair(kind, self._position, before, after)
@@ -376,12 +375,7 @@ class OpenAIChatDecoder:
                 continue
             before = self._texts.get((choice.index, name), "")
             if not text.startswith(before):
-                raise DecodeError(
-                    f"the {name} of event {self._position} does not go on from the one before: {excerpt(text)}",
-                    dialect=_NAME,
-                    position=self._position,
-                    text=text[:EXCERPT_LENGTH],
-                )
+                raise self._error(f"the {name} of event {self._position} does not go on from the one before", text)
             self._texts[choice.index, name] = text
             new[name] = text[len(before) :]
         return choice.model_copy(update={"delta": choice.delta.model_copy(update=new)}) if new else choice
@@ -425,14 +419,7 @@ def _numbered(data: str | bytes, chunk: StreamChunk) -> StreamChunk:
 
 def _says_something(delta: Delta) -> bool:
     """Whether a delta has text or calls."""
-    return bool(
-        delta.content
-        or delta.tool_calls
-        or delta.reasoning_content
-        or delta.reasoning
-        or delta.refusal
-        or delta.function_call
-    )
+    return any(getattr(delta, name) for name in _SAYING)
 
 
 def _with_usage(chunk: StreamChunk, fields: Any) -> StreamChunk:
@@ -441,6 +428,10 @@ def _with_usage(chunk: StreamChunk, fields: Any) -> StreamChunk:
         return chunk
     usage: Usage | None = StreamChunk.from_wire({"usage": fields["usage"]}).usage
     return chunk.model_copy(update={"usage": usage})
+
+
+def _text_of(data: str | bytes) -> str:
+    return data if isinstance(data, str) else data.decode(errors="replace")
 
 
 def _value_of(text: str) -> Any:

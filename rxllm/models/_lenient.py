@@ -71,10 +71,9 @@ def read(struct: type[S], text: str | bytes) -> S:
         ValueError: It is no JSON, or no such object.
     """
     try:
-        chunk = decoder_of(struct)(text)
+        return decoder_of(struct)(text)
     except (msgspec.MsgspecError, ValueError):
         return read_refused(struct, text)
-    return chunk
 
 
 def read_refused(struct: type[S], text: str | bytes) -> S:
@@ -286,11 +285,13 @@ def _typed(struct: type[S], fields: Mapping[str, Any], log: _Log) -> S:
             value = tuple(value)  # noqa: PLW2901 - as JSON gives a list
         try:
             own[name] = checks[name](value) if name in checks else value
-        except ValidationError:
-            if name not in struct.loose:
+        except ValidationError as error:
+            if name in struct.loose:
+                extra[name] = fields[name]
+            elif name in _METADATA:
                 _set_aside(extra, name, value, log)
             else:
-                extra[name] = fields[name]
+                raise ValueError(f"{name} is none") from error
         else:
             if type(own[name]) is not type(value):
                 log.add("type-converted", value, own[name])
@@ -299,8 +300,6 @@ def _typed(struct: type[S], fields: Mapping[str, Any], log: _Log) -> S:
 
 
 def _set_aside(extra: dict[str, Any], name: str, value: Any, log: _Log) -> None:
-    if name not in _METADATA:
-        raise ValueError(f"{name} is none")
     extra[set_aside(name)] = value
     log.add("set-aside", {name: value}, None)
 
@@ -323,9 +322,7 @@ def _usage(raw: Mapping[str, Any], log: _Log) -> Usage:
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
             name = str(problem["loc"][0])
-            value = fields.pop(name)
-            fields[set_aside(name)] = value
-            log.add("set-aside", {name: value}, None)
+            _set_aside(fields, name, fields.pop(name), log)
         return Usage.model_validate(fields)
 
 
@@ -344,8 +341,7 @@ def _choice(struct: type[StreamChoice], raw: Mapping[str, Any], log: _Log) -> St
     reason = fields.get("finish_reason")
     if isinstance(reason, int | float) and not reason:
         # No end: 0 or false.
-        fields[set_aside("finish_reason")] = fields.pop("finish_reason")
-        log.add("set-aside", {"finish_reason": reason}, None)
+        _set_aside(fields, "finish_reason", fields.pop("finish_reason"), log)
     return _typed(struct, fields, log)
 
 
@@ -358,8 +354,7 @@ def _delta(struct: type[Delta], raw: Mapping[str, Any], log: _Log) -> Delta:
         fields["content_parts"] = parts
         log.add("parts-joined", content, fields["content"])
     elif content is False:
-        fields[set_aside("content")] = fields.pop("content")
-        log.add("set-aside", {"content": False}, None)
+        _set_aside(fields, "content", fields.pop("content"), log)
     if "tool_calls" in fields:
         fields["tool_calls"] = _list_of(fields["tool_calls"], ToolCallDelta, log) or None
     for name in ("reasoning_content", "reasoning"):

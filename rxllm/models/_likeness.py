@@ -25,15 +25,10 @@ _FIELDS = ("content", "reasoning_content", "reasoning")
 _REASONING = _FIELDS[1:]
 _NO_FUNCTION = FunctionCallDelta()
 _ARGUMENTS = "arguments"
-_rest_of_delta = attrgetter(
-    *({*Delta.__struct_fields__} - {"role", "channel", "reasoning_details", "tool_calls", *_FIELDS})
-)
-_rest_of_choice = attrgetter(
-    *(
-        {*StreamChoice.__struct_fields__}
-        - {"index", "delta", "native_finish_reason", "content_filter_results", "content_filter_offsets"}
-    )
-)
+_REPEATED = {"role", "channel", "reasoning_details", "tool_calls", *_FIELDS}
+_REPEATED_IN_CHOICE = {"index", "delta", "native_finish_reason", "content_filter_results", "content_filter_offsets"}
+_rest_of_delta = attrgetter(*({*Delta.__struct_fields__} - _REPEATED))
+_rest_of_choice = attrgetter(*({*StreamChoice.__struct_fields__} - _REPEATED_IN_CHOICE))
 
 # Past the frozen surface, of copies that nobody else has.
 _put: dict[str, Callable[[Delta, Any], None]] = {name: vars(Delta)[name].__set__ for name in _FIELDS}

@@ -59,7 +59,7 @@ def accumulate_tool_calls(
         ``accumulate``
     """
 
-    def receive(observer: abc.ObserverBase[ToolCall]) -> Fold[ToolCall]:
+    def receive(observer: abc.ObserverBase[ToolCall]) -> Fold[StreamChunk, ToolCall]:
         accumulator = ToolCallAccumulator(eager=eager, strict=strict, on_repair=on_repair)
         return Fold(observer, accumulator.process_chunk, finish=accumulator.finish, partial=accumulator.incomplete)
 

@@ -10,7 +10,7 @@ from reactivex import Observable, abc
 from rxllm.exceptions import BufferOverflowError
 from rxllm.operators._backlog import Backlog, check_bounds
 from rxllm.operators._emission import Outlet
-from rxllm.operators._stage import Receiver, Timed, each
+from rxllm.operators._stage import Receiver, Timed, each, end
 from rxllm.typing import Overflow
 
 T = TypeVar("T")
@@ -143,7 +143,4 @@ class _Buffer(Receiver[T]):
             self._outlet.emit(self._backlog.take())
             self._backlog.relax()
         if self._ended and not self._backlog.items and not self._outlet.emitting:
-            if self._error is None:
-                self._observer.on_completed()
-            else:
-                self._observer.on_error(self._error)
+            end(self._observer, self._error)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from reactivex import abc
 
-from rxllm.exceptions import LimitExceededError
-from rxllm.operators._emission import Expander
-from rxllm.operators._stage import Operated, batching, each
+from rxllm.operators._fold import Fold
+from rxllm.operators._stage import Operated, batching
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, SSETextDecoder
 
@@ -48,34 +45,9 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
     See also:
         ``rxllm.from_sse``, ``parse``
     """
-    return lambda source: Operated(source, _Decoding, max_event_bytes)
 
-
-class _Decoding(Expander[bytes, ServerSentEvent]):
-    """One subscription. The events of a block go on together."""
-
-    def __init__(self, observer: abc.ObserverBase[ServerSentEvent], max_event_bytes: int) -> None:
-        super().__init__(observer)
+    def receive(observer: abc.ObserverBase[ServerSentEvent]) -> Fold[bytes, ServerSentEvent]:
         decoder = SSETextDecoder if batching(observer).takes_texts else SSEDecoder
-        self._feed = decoder(max_event_bytes=max_event_bytes).feed
+        return Fold(observer, decoder(max_event_bytes=max_event_bytes).feed)
 
-    def on_next(self, value: bytes) -> None:
-        try:
-            events = self._feed(value)
-        except LimitExceededError as error:
-            self._results.end(error)
-            return
-        if events.__class__ is list:
-            if events:
-                self._emit(events)
-            return
-        # Events, and then the error that iterating over them raises.
-        before: list[ServerSentEvent] = []
-        try:
-            before.extend(events)
-        except LimitExceededError as error:
-            self._emit(before)
-            self._results.end(error)
-
-    def on_batch(self, items: Sequence[bytes]) -> int:
-        return each(self.on_next, items, lambda: self._left)
+    return lambda source: Operated(source, receive)

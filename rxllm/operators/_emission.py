@@ -18,7 +18,7 @@ from reactivex import abc
 
 from rxllm.flow import FlowControl, Pauses
 from rxllm.operators._clock import clock_of
-from rxllm.operators._stage import Receiver, batching
+from rxllm.operators._stage import Receiver, batching, end, nothing
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -153,10 +153,7 @@ class FanOut(Generic[T]):
     def _notify(self) -> None:
         # An error keeps its traceback, and that what raised it: a circle for the garbage collector.
         error, self._error = self._error, None
-        if error is None:
-            self._observer.on_completed()
-        else:
-            self._observer.on_error(error)
+        end(self._observer, error)
 
 
 class Expander(Receiver[A], Generic[A, T]):
@@ -241,7 +238,7 @@ class Outlet(Generic[T]):
 
     def dispose(self) -> None:
         """Do not call ``refill`` any more."""
-        self._refill = _nothing
+        self._refill = nothing
         if self._withdraw is not None:
             self._withdraw()
             self._withdraw = None
@@ -249,7 +246,3 @@ class Outlet(Generic[T]):
     def _resumed(self) -> None:
         self._withdraw = None
         self._refill()
-
-
-def _nothing() -> None:
-    """After the end."""

@@ -1,29 +1,29 @@
-"""A fold of chunks that gives away something on the way: what the operators over tool calls and JSON have in common."""
+"""A fold that gives away something on the way: what the operators over bytes, tool calls and JSON have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from reactivex import abc
 
 from rxllm.flow import FlowControl
-from rxllm.models import StreamChunk
 from rxllm.operators._accumulate import attach_partial
 from rxllm.operators._emission import Expander
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
-class Fold(Expander[StreamChunk, T]):
+class Fold(Expander[A, T], Generic[A, T]):
     """One subscription.
 
-    Of most chunks nothing comes, so a batch goes on until something does: it costs 0.13 µs a chunk less.
+    Of most items nothing comes, so a batch goes on until something does: it costs 0.13 µs a chunk less.
 
     Args:
         observer: Where the results go; several of one chunk wait there while a consumer pauses.
-        process: Takes a chunk; returns what it gave, a list. If something comes before an error, an iterable that
-            raises it.
+        process: Takes an item; returns what it gave, a list. If something comes before an error, an iterable of
+            another class that raises it.
         finish: Takes note that the stream ended in good order; returns what that gave, in the same way.
         partial: What there is so far, for ``error.partial``.
     """
@@ -31,7 +31,7 @@ class Fold(Expander[StreamChunk, T]):
     def __init__(
         self,
         observer: abc.ObserverBase[T],
-        process: Callable[[StreamChunk], Iterable[T]],
+        process: Callable[[A], Iterable[T]],
         *,
         finish: Callable[[], Iterable[T]] | None = None,
         partial: Callable[[], object] | None = None,
@@ -41,23 +41,23 @@ class Fold(Expander[StreamChunk, T]):
         self._finish = finish
         self._partial = partial
 
-    def on_next(self, value: StreamChunk) -> None:
+    def on_next(self, value: A) -> None:
         try:
-            found = self._process(value)
+            found: Any = self._process(value)
         except Exception as error:
             self.on_error(error)
             return
-        if not isinstance(found, list):
+        if found.__class__ is not list:
             self._take(found)
         elif found:
             self._emit(found)
 
-    def on_batch(self, items: Sequence[StreamChunk]) -> int:
+    def on_batch(self, items: Sequence[A]) -> int:
         process = self._process
         flow = FlowControl.current()
-        for count, chunk in enumerate(items, 1):
+        for count, item in enumerate(items, 1):
             try:
-                found = process(chunk)
+                found = process(item)
             except Exception as error:
                 self.on_error(error)
                 return count
@@ -79,9 +79,9 @@ class Fold(Expander[StreamChunk, T]):
         if self._take(found):
             self._results.end()
 
-    def _take(self, found: Iterable[T]) -> bool:
+    def _take(self, found: Any) -> bool:
         """Emit what was found, up to an error; returns whether there was none."""
-        if isinstance(found, list):
+        if found.__class__ is list:
             self._emit(found)
             return True
         before: list[T] = []

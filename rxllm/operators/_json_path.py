@@ -65,7 +65,7 @@ def json_path(
     """
     JSONPathAccumulator(paths, of=of, text_around=text_around)
 
-    def receive(observer: abc.ObserverBase[JSONPathMatch]) -> Fold[JSONPathMatch]:
+    def receive(observer: abc.ObserverBase[JSONPathMatch]) -> Fold[StreamChunk, JSONPathMatch]:
         accumulator = JSONPathAccumulator(paths, of=of, text_around=text_around)
         return Fold(observer, accumulator.process_chunk, finish=accumulator.finish)
 

@@ -13,6 +13,7 @@ from reactivex.disposable import CompositeDisposable
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow import LoopDisposable, Pauses, outside_of_emissions, running_loop, start_task
 from rxllm.operators._emission import Outlet
+from rxllm.operators._stage import end
 from rxllm.typing import OperatorFunction
 
 A = TypeVar("A")
@@ -209,10 +210,7 @@ class _Work(Generic[A, B]):
             if not waiting and len(calls) < self._places:
                 self._pauses.release()
         if self._ended and not calls and not waiting and not self._outlet.emitting:
-            if self._error is None:
-                self._observer.on_completed()
-            else:
-                self._observer.on_error(self._error)
+            end(self._observer, self._error)
 
 
 class _Call(Generic[B]):

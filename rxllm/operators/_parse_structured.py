@@ -70,7 +70,7 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
         ``json_path``, ``accumulate``
     """
 
-    def receive(observer: abc.ObserverBase[M]) -> Fold[M]:
+    def receive(observer: abc.ObserverBase[M]) -> Fold[StreamChunk, M]:
         parsing = _Parsing(model, text_around, choice)
         return Fold(observer, parsing.process_chunk, finish=parsing.finish, partial=parsing.latest)
 

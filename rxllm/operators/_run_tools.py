@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+import reactivex
 from reactivex import Observable, abc
 
 from rxllm.exceptions import ToolExecutionError, excerpt
@@ -75,9 +76,7 @@ def run_tools(
     map_async(registry.run, max_concurrency=max_concurrency)  # a wrong argument is reported where it stands
 
     def run_tools_(source: Observable[ToolCall]) -> Observable[ToolResult]:
-        def subscribe(
-            observer: abc.ObserverBase[ToolResult], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
+        def results(_: abc.SchedulerBase) -> Observable[ToolResult]:
             started: set[str] = set()
 
             async def run(call: ToolCall) -> ToolResult:
@@ -86,10 +85,9 @@ def run_tools(
                 started.add(call.id)
                 return await registry.run(call, timeout=timeout, on_error=on_error)
 
-            results = source.pipe(map_async(run, max_concurrency=max_concurrency, ordered=ordered))
-            return results.subscribe(observer, scheduler=scheduler)
+            return source.pipe(map_async(run, max_concurrency=max_concurrency, ordered=ordered))
 
-        return Observable(subscribe)
+        return reactivex.defer(results)
 
     return run_tools_
 

@@ -20,6 +20,7 @@ from loguru import logger
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow import outside_of_emissions, running_loop, start_task, wake
 from rxllm.operators._backlog import Backlog
+from rxllm.operators._stage import nothing
 from rxllm.typing import Ending, Sink, SinkStream
 
 T = TypeVar("T")
@@ -122,7 +123,7 @@ class SinkWriter(Generic[T]):
                 self._patience.cancel()
             self.detached = True
             self._backlog.clear()
-            pass_on, self._pass_on, self._leave = self._pass_on, _nothing, _nothing
+            pass_on, self._pass_on, self._leave = self._pass_on, nothing, nothing
             pass_on(self.ending or Ending("cancelled"))
 
     async def _settle(self, failure: Exception) -> None:
@@ -202,7 +203,3 @@ class SinkWriter(Generic[T]):
         self._patience = self.loop.call_later(_PATIENCE_SECONDS, self._task.cancel)
         self.cancel()
         return True
-
-
-def _nothing(*_: object) -> None:
-    """After the end; who is not referred to is freed without the garbage collector."""

@@ -63,17 +63,21 @@ def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> Opera
 
 
 class _Splitter(Expander[StreamChunk, StreamChunk]):
-    """One subscription."""
+    """One subscription: the texts of the choices of one stream."""
 
-    def __init__(self, observer: abc.ObserverBase[StreamChunk], tag: str, inside: bool) -> None:  # noqa: FBT001 - passed on
+    def __init__(self, observer: abc.ObserverBase[StreamChunk], tag: str, inside: bool) -> None:  # noqa: FBT001
         super().__init__(observer)
-        self._splitting = _Splitting(tag, inside)
+        self._tag = tag
+        self._inside = inside
+        self._texts: dict[int, TaggedText] = {}
+        # Whose producer the last text came from that may still be held.
+        self._flow: FlowControl | None = None
 
     def on_next(self, value: StreamChunk) -> None:
-        self._emit((self._splitting.split(value),))
+        self._emit((self._split(value),))
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
-        self._emit([self._splitting.split(chunk) for chunk in items])
+        self._emit([self._split(chunk) for chunk in items])
         return len(items)
 
     def on_error(self, error: Exception) -> None:
@@ -83,25 +87,11 @@ class _Splitter(Expander[StreamChunk, StreamChunk]):
         self._end(None)
 
     def _end(self, error: Exception | None) -> None:
+        rest = [_chunk(index, text.flush()) for index, text in sorted(self._texts.items()) if text.held]
         # Emissions of the producer that the text came from, whom a consumer pauses if they are too much.
-        rest = self._splitting.rest()
-        self._results.end(error, rest, self._splitting.flow if rest else None)
+        self._results.end(error, rest, self._flow if rest else None)
 
-
-class _Splitting:
-    """The texts of the choices of one stream.
-
-    Attributes:
-        flow: Whose producer the last text came from that may still be held.
-    """
-
-    def __init__(self, tag: str, inside: bool) -> None:  # noqa: FBT001 - passed on
-        self._tag = tag
-        self._inside = inside
-        self._texts: dict[int, TaggedText] = {}
-        self.flow: FlowControl | None = None
-
-    def split(self, chunk: StreamChunk) -> StreamChunk:
+    def _split(self, chunk: StreamChunk) -> StreamChunk:
         """The chunk with the reasoning in its place; the same object if there is none."""
         if chunk.restarts:
             self._texts.clear()
@@ -109,12 +99,8 @@ class _Splitting:
         choices = tuple([self._split_choice(choice) for choice in before])
         if all(map(is_, choices, before)):
             return chunk
-        self.flow = FlowControl.current()
+        self._flow = FlowControl.current()
         return replace(chunk, choices=choices)
-
-    def rest(self) -> list[StreamChunk]:
-        """What is still held back, in a chunk for each choice."""
-        return [_chunk(index, text.flush()) for index, text in sorted(self._texts.items()) if text.held]
 
     def _begin(self, choice: int) -> TaggedText:
         text = self._texts[choice] = TaggedText(self._tag, inside=self._inside)

@@ -98,8 +98,9 @@ class Stage(Observable[T]):
         try:
             link.upstream = self._subscribe_core(link, scheduler)
         except Exception as error:
-            if not link.fail(error):
+            if link.is_stopped:
                 raise
+            link.on_error(error)
         if link.is_stopped:
             link.dispose()
         return link
@@ -179,13 +180,6 @@ class _Link(BatchObserver[T], abc.DisposableBase):
         finally:
             self.dispose()
 
-    def fail(self, error: Exception) -> bool:
-        """Pass on what subscribing raised, unless the end has come."""
-        if self.is_stopped:
-            return False
-        self.on_error(error)
-        return True
-
     def dispose(self) -> None:
         self.is_stopped = True
         # Whoever is above may be kept by the traceback of an error, and that by whoever is below.
@@ -226,6 +220,18 @@ _NOBODY = _Singly(_stopped)
 def batching(observer: abc.ObserverBase[T]) -> BatchObserver[T]:
     """The observer, as one that takes batches."""
     return observer if isinstance(observer, _Link) else _Singly(cast("AutoDetachObserver[T]", observer))
+
+
+def nothing(*_: object) -> None:
+    """What is called after the end; who is not referred to is freed without the garbage collector."""
+
+
+def end(observer: abc.ObserverBase[Any], error: Exception | None) -> None:
+    """Complete it, or fail."""
+    if error is None:
+        observer.on_completed()
+    else:
+        observer.on_error(error)
 
 
 def each(on_next: Callable[[T], None], items: Sequence[T], ended: Callable[[], bool]) -> int:

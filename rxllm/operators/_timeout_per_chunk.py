@@ -11,7 +11,7 @@ from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from rxllm.exceptions import ChunkTimeoutError
 from rxllm.flow import FlowControl
 from rxllm.operators._clock import Clock, clock_of
-from rxllm.operators._stage import Receiver, Timed, batching
+from rxllm.operators._stage import Receiver, Timed, batching, nothing
 
 T = TypeVar("T")
 
@@ -189,7 +189,7 @@ class _Silence:
     def dispose(self) -> None:
         """Cancel the timer."""
         self._over = True
-        self._expire = _nothing
+        self._expire = nothing
         self._timer.dispose()
 
     def _set(self, timer: abc.DisposableBase) -> None:
@@ -209,8 +209,3 @@ class _Silence:
             self._set(self._clock.call_later(left, self._check))
         else:
             self._expire(ChunkTimeoutError("gap" if self.chunks else "first", limit, self.chunks))
-
-
-def _nothing(error: ChunkTimeoutError) -> None:
-    """After the end."""
-    del error

@@ -58,7 +58,7 @@ def tool_call_progress(
         ``accumulate_tool_calls``, ``json_path``
     """
 
-    def receive(observer: abc.ObserverBase[ToolCallProgress]) -> Fold[ToolCallProgress]:
+    def receive(observer: abc.ObserverBase[ToolCallProgress]) -> Fold[StreamChunk, ToolCallProgress]:
         accumulator = ToolCallProgressAccumulator(strict=strict, on_repair=on_repair)
         return Fold(observer, accumulator.process_chunk, partial=accumulator.incomplete)
 

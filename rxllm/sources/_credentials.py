@@ -23,17 +23,8 @@ ORIGIN_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"
 SHORTEST_SECRET = 8
 _PROTOCOL_HEADERS = frozenset(
     {
-        "accept",
-        "accept-encoding",
-        "cache-control",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "host",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
+        *("accept", "accept-encoding", "cache-control", "connection", "content-encoding", "content-length"),
+        *("content-type", "host", "transfer-encoding", "upgrade", "user-agent"),
     }
 )
 

@@ -202,14 +202,7 @@ async def require_event_stream(response: aiohttp.ClientResponse, secrets: Secret
         return
     body = secrets.scrub(await _error_body(response))
     content_type = secrets.scrub(response.content_type)
-    raise APIResponseError(
-        f"{shown(response.url)} answered {response.status} with {content_type} "
-        f"instead of text/event-stream: {excerpt(body)}",
-        status=response.status,
-        content_type=content_type,
-        body=body,
-        request_id=request_id(response.headers),
-    )
+    raise _no_event_stream(response, f"{content_type} instead of text/event-stream", content_type, body)
 
 
 def require_events(response: aiohttp.ClientResponse, secrets: Secrets, start: bytes) -> None:
@@ -220,11 +213,14 @@ def require_events(response: aiohttp.ClientResponse, secrets: Secrets, start: by
     """
     if not start.strip() or "Content-Type" in response.headers or start.startswith(b":"):
         return
-    body = secrets.scrub(start.decode(errors="replace"))
-    raise APIResponseError(
-        f"{shown(response.url)} answered {response.status} with no event stream: {excerpt(body)}",
+    raise _no_event_stream(response, "no event stream", "", secrets.scrub(start.decode(errors="replace")))
+
+
+def _no_event_stream(response: aiohttp.ClientResponse, what: str, content_type: str, body: str) -> APIResponseError:
+    return APIResponseError(
+        f"{shown(response.url)} answered {response.status} with {what}: {excerpt(body)}",
         status=response.status,
-        content_type="",
+        content_type=content_type,
         body=body,
         request_id=request_id(response.headers),
     )

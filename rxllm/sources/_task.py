@@ -22,7 +22,7 @@ from reactivex import Observable, abc
 
 from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import FlowControl, running_loop, start_task
-from rxllm.operators._stage import Stage, batching
+from rxllm.operators._stage import Stage, batching, end
 
 T = TypeVar("T")
 
@@ -77,8 +77,7 @@ class Emitter(abc.DisposableBase, Generic[T]):
                 return
             for item in items:
                 if self.flow.paused:
-                    await self.flow.wait_resumed()
-                    self._turn = 0
+                    await self.ready()
                 self.count += 1
                 self._observer.on_next(item)
                 self._turn += 1
@@ -118,10 +117,7 @@ class Emitter(abc.DisposableBase, Generic[T]):
         """Pass the end on, which is no emission."""
         self.flow.leave()
         self.delivering = True
-        if error is None:
-            self._observer.on_completed()
-        else:
-            self._observer.on_error(error)
+        end(self._observer, error)
 
     def dispose(self) -> None:
         """Emit nothing more; from any thread, and when the loop is gone."""

@@ -21,13 +21,7 @@ import json
 import os
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -128,7 +122,8 @@ class NotRecorded:
 NOT_RECORDED = NotRecorded()
 
 
-def recorded(
+@asynccontextmanager
+async def recorded(
     record: RecordTo | None,
     transport: wire.WireTransport,
     method: str,
@@ -136,21 +131,17 @@ def recorded(
     *,
     session: aiohttp.ClientSession,
     headers: Headers,
-) -> AbstractAsyncContextManager[WireLog | NotRecorded]:
+) -> AsyncGenerator[WireLog | NotRecorded]:
     """Record one request while the block runs, and how the block ended; nothing without ``record``.
 
     Raises:
         RecordingError: On entering: the file cannot be made. On leaving: it cannot be written.
     """
     if record is None:
-        return nullcontext(NOT_RECORDED)
+        yield NOT_RECORDED
+        return
     recorder = record if isinstance(record, WireRecorder) else WireRecorder(record)
     log = WireLog(recorder.path, transport, _sent_by(session, headers, url), room=recorder.max_bytes)
-    return _logged(recorder, log, method, url)
-
-
-@asynccontextmanager
-async def _logged(recorder: WireRecorder, log: WireLog, method: str, url: URL) -> AsyncGenerator[WireLog]:
     with recorder.writing():
         await log.open(method, url)
         try:
@@ -228,15 +219,10 @@ class WireLog:
         """Note how it ended, and close the file."""
         self._note_reads(self._blotter.close())
         self._note_end(error)
-        lines, self._lines = b"".join(self._lines), []
-
-        def finish() -> None:
-            try:
-                self._write(lines)
-            finally:
-                self._close_file()
-
-        await self._worker.stop(finish)
+        try:
+            await self.flush()
+        finally:
+            await self._worker.stop(self._close_file)
 
     def _note_end(self, error: BaseException | None) -> None:
         if self._room < 0:

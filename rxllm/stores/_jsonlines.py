@@ -34,7 +34,7 @@ from msgspec import Raw
 from rxllm.exceptions import RecordingError, excerpt
 from rxllm.stores._errors import as_recording_errors
 from rxllm.stores._json import dumps, loads
-from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked_end, checked_info, checked_item
+from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked
 
 VERSION = 2
 # Version 1 had no slots.
@@ -281,13 +281,13 @@ def _record(fields: Fields) -> Record:
     """
     match fields:
         case {"stream": str(), "record": "item"}:
-            return checked_item(fields)
+            return checked(ItemRecord, fields)
         case {"stream": str(), "record": "end", "ending": ending}:
-            return checked_end({**fields, "kind": ending})
+            return checked(EndRecord, {**fields, "kind": ending})
         case {"stream": str(stream), "record": "begin", "version": version}:
             if version not in _READABLE:
                 raise ValueError(f"version {version!r} of the format; this version of rxllm reads up to {VERSION}")
-            return checked_info({"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
+            return checked(RecordingInfo, {"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:
             raise ValueError("a line of something else")
 

@@ -129,12 +129,6 @@ class RecordingInfo:
     ending: EndingKind | None
 
 
-_ITEM = TypeAdapter(ItemRecord)
-_END = TypeAdapter(EndRecord)
-_INFO = TypeAdapter(RecordingInfo)
-_EVENT = TypeAdapter(ServerSentEvent)
-
-
 @dataclass(frozen=True, slots=True)
 class _SlotsFields:
     """The slots of a chunk, but for the request behind it."""
@@ -145,34 +139,23 @@ class _SlotsFields:
     event: str | None = None
 
 
-_SLOTS = TypeAdapter(_SlotsFields)
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (ItemRecord, EndRecord, RecordingInfo, ServerSentEvent, _SlotsFields)
+}
 
 
-def checked_item(fields: Any) -> ItemRecord:
-    """Make the record of an item that was read.
-
-    Raises:
-        ValueError: The fields are of other types.
-    """
-    return _checked(_ITEM, fields)
-
-
-def checked_end(fields: Any) -> EndRecord:
-    """Make the record of an ending that was read.
+def checked(kind: type[T], fields: Any) -> T:
+    """Make a record, or what else is stored as its fields, of what was read.
 
     Raises:
         ValueError: The fields are of other types.
     """
-    return _checked(_END, fields)
-
-
-def checked_info(fields: Any) -> RecordingInfo:
-    """Make a line of a listing of what was read.
-
-    Raises:
-        ValueError: The fields are of other types.
-    """
-    return _checked(_INFO, fields)
+    try:
+        made: T = _ADAPTERS[kind].validate_python(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return made
 
 
 class Writer(Protocol):
@@ -242,7 +225,7 @@ def decode_item(kind: str, value: Any) -> Any:
     if model is not None:
         return model.model_validate(value)
     if kind == "sse":
-        return _checked(_EVENT, value)
+        return checked(ServerSentEvent, value)
     if kind == "json":
         return value
     if kind not in {"text", "bytes"}:
@@ -324,7 +307,7 @@ class SlotsDecoder:
         if "stream" in own:
             stream = own.pop("stream")
             self._plain = None if stream is None else Slots(StreamInfo.model_validate(stream))
-        put_slots(item, self._with(_checked(_SLOTS, own)) if own else self._plain)
+        put_slots(item, self._with(checked(_SlotsFields, own)) if own else self._plain)
 
     def _with(self, fields: _SlotsFields) -> Slots:
         stream = None if self._plain is None else self._plain.stream
@@ -351,14 +334,6 @@ def _encode_model(item: BaseModel | WireStruct) -> tuple[str, Any]:
     if isinstance(item, WireStruct):
         return kind, encode_struct(without_slots(item) if isinstance(item, StreamChunk) else item)
     return kind, item.model_dump(mode="json") if kind == "json" else dump(item)
-
-
-def _checked(adapter: TypeAdapter[T], fields: Any) -> T:
-    try:
-        return adapter.validate_python(fields)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _is_attribute(cls: type[Exception], name: str) -> bool:

@@ -32,7 +32,7 @@ from typing import Any, Literal
 from rxllm.exceptions import RecordingError
 from rxllm.stores._errors import as_recording_errors
 from rxllm.stores._json import dumps, loads
-from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked_end, checked_info, checked_item
+from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 """What every SQLite file begins with (SQLite, "Database File Format", section 1.3.1)."""
@@ -78,6 +78,8 @@ SCHEMA = (
     f"PRAGMA user_version = {VERSION}",
 )
 
+_COLUMNS = ("stream", "began", "items", "ending")
+
 # What a reader holds at a time, whichever is reached first.
 _BATCH_ITEMS = 256
 _BATCH_CHARACTERS = 1024 * 1024
@@ -117,10 +119,7 @@ class SQLiteWriter:
         """Store items, in one transaction."""
         number = self._numbers[stream]
         rows = [
-            (
-                *(number, item.position, item.seconds, item.kind, dumps(item.value).decode()),
-                None if item.slots is None else dumps(item.slots).decode(),
-            )
+            (number, item.position, item.seconds, item.kind, dumps(item.value).decode(), _dumped(item.slots))
             for item in items
         ]
         insert = "INSERT INTO chunks (number, position, seconds, kind, value, slots) VALUES (?, ?, ?, ?, ?, ?)"
@@ -130,8 +129,8 @@ class SQLiteWriter:
     def end(self, stream: str, end: EndRecord) -> None:
         """Store the ending and the completion, and wait for the disk."""
         number = self._numbers.pop(stream)
-        error = None if end.error is None else dumps(asdict(end.error)).decode()
-        ending = (end.kind, end.seconds, end.items, error, number)
+        error = None if end.error is None else asdict(end.error)
+        ending = (end.kind, end.seconds, end.items, _dumped(error), number)
         with self._waiting_for_the_disk(), self._transaction():
             update = "UPDATE streams SET ending = ?, seconds = ?, items = ?, error = ? WHERE number = ?"
             self._connection.execute(update, ending)
@@ -187,7 +186,10 @@ class SQLiteReader:
         """
         with as_recording_errors(self._path):
             rows = self._connection.execute(query).fetchall()
-            return [checked_info(dict(zip(("stream", "began", "items", "ending"), row, strict=True))) for row in rows]
+            return [
+                checked(RecordingInfo, dict(zip(("stream", "began", "items", "ending"), row, strict=True)))
+                for row in rows
+            ]
 
     def began_anew(self, stream: str) -> int:
         """The position of the last item of a stream that restarts it; 0 if there is none."""
@@ -240,7 +242,7 @@ class SQLiteReader:
         for number, seconds, kind, value, beside in self._connection.execute(query, (stream, position, _BATCH_ITEMS)):
             text = _text(value)
             fields = {"position": number, "seconds": seconds, "kind": kind, "value": loads(text)}
-            batch.append(checked_item({**fields, "slots": None if beside is None else loads(_text(beside))}))
+            batch.append(checked(ItemRecord, {**fields, "slots": _loaded(beside)}))
             size += len(text)
             if size > _BATCH_CHARACTERS:
                 break
@@ -255,15 +257,8 @@ class SQLiteReader:
         if row is None:
             return None
         seconds, items, kind, error, completion = row
-        return checked_end(
-            {
-                "seconds": seconds,
-                "items": items,
-                "kind": kind,
-                "error": None if error is None else loads(_text(error)),
-                "completion": None if completion is None else loads(_text(completion)),
-            }
-        )
+        fields = {"seconds": seconds, "items": items, "kind": kind}
+        return checked(EndRecord, {**fields, "error": _loaded(error), "completion": _loaded(completion)})
 
 
 def _connect(path: Path, mode: Literal["rw", "rwc", "ro&immutable=1"]) -> sqlite3.Connection:
@@ -292,6 +287,16 @@ def _log_of(path: Path) -> Path:
     # It lies beside the file, not beside a link to it.
     file = path.resolve()
     return file.with_name(f"{file.name}-wal")
+
+
+def _dumped(value: object) -> str | None:
+    """A value for a column that may be empty."""
+    return None if value is None else dumps(value).decode()
+
+
+def _loaded(value: object) -> Any:
+    """The value in such a column."""
+    return None if value is None else loads(_text(value))
 
 
 def _text(value: object) -> str:

@@ -58,22 +58,8 @@ class SSEDecoder:
     """
 
     __slots__ = (
-        "_after_cr",
-        "_data",
-        "_error",
-        "_event",
-        "_id",
-        "_kept",
-        "_limit",
-        "_line",
-        "_open",
-        "_ready",
-        "_retry",
-        "_started",
-        "comments",
-        "events",
-        "last_event_id",
-        "reconnection_time",
+        *("_after_cr", "_data", "_error", "_event", "_id", "_kept", "_limit", "_line", "_open", "_ready", "_retry"),
+        *("_started", "comments", "events", "last_event_id", "reconnection_time"),
     )
 
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
