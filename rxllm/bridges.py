@@ -139,10 +139,10 @@ class _Mailbox(Receiver[T]):
     def on_batch(self, items: Sequence[T]) -> int:
         if self._ended:
             return 0
-        room = self._size - len(self.items)
-        if room < 1 or FlowControl.current() is None:
+        if FlowControl.current() is None:
             return each(self.on_next, items, lambda: self._ended)
         # As many as there is room for: the last of them asks for the pause.
+        room = max(0, self._size - len(self.items))
         batch = items[:room]
         self.items.extend(batch)
         if len(batch) == room:

@@ -70,6 +70,8 @@ class _Parser(Expander[WireItem, StreamChunk]):
         self._decoder = dialect.decoder()
         # What is said of all chunks of the answer but a few.
         self._slots: Slots | None = None
+        self._stream = StreamInfo()
+        self._is_of_no_model = True
 
     @property
     def takes_texts(self) -> bool:
@@ -115,7 +117,11 @@ class _Parser(Expander[WireItem, StreamChunk]):
         slots = self._slots
         is_first = slots is None
         if slots is None:
-            slots = self._slots = self._begin(chunks)
+            slots = self._slots = self._begin()
+        if self._is_of_no_model and (model := next((chunk.model for chunk in chunks if chunk.model), None)):
+            # The first chunks may be of the request: Azure's tell what its filters found.
+            self._stream.model = model
+            self._is_of_no_model = False
         for chunk in chunks:
             own = chunk.slots
             if own is None:
@@ -127,9 +133,9 @@ class _Parser(Expander[WireItem, StreamChunk]):
             put_slots(chunks[0], first.with_(begins=True))
         return chunks
 
-    def _begin(self, chunks: Sequence[StreamChunk]) -> Slots:
+    def _begin(self) -> Slots:
         flow = FlowControl.current()
-        stream = StreamInfo() if flow is None or flow.stream is None else flow.stream
-        stream.dialect = self._dialect
-        stream.model = next((chunk.model for chunk in chunks if chunk.model), None)
-        return Slots(stream)
+        if flow is not None and flow.stream is not None:
+            self._stream = flow.stream
+        self._stream.dialect = self._dialect
+        return Slots(self._stream)

@@ -67,6 +67,11 @@ class Secrets:
         # As it was when it was sent.
         self._sent = [pair for fields in sent for pair in fields.items()]
 
+    def add(self, sent: Mapping[str, str]) -> None:
+        """What was sent besides: of a session's own, as a cookie of its jar, one learns with the answer."""
+        self._sent += sent.items()
+        vars(self).pop("words", None)
+
     @cached_property
     def words(self) -> list[str]:
         """What is blotted out, the longest first; found when the first error needs it, not for each request."""

@@ -132,6 +132,7 @@ async def open_response(
             secrets,
             session.request(method, target, headers=headers, data=_payload(body), allow_redirects=False, **options),
         )
+        secrets.add(response.request_info.headers)
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or location is None:
             if answered is not None:
@@ -158,7 +159,7 @@ async def _raise_for_status(response: aiohttp.ClientResponse, secrets: Secrets) 
         secrets.scrub(f"{message} from {shown(response.url)}: {excerpt(body)}"),
         status=response.status,
         body=body,
-        request_id=request_id(response.headers),
+        request_id=request_id(response.headers, secrets),
         retry_after=retry_after(response.headers),
     )
 
@@ -202,7 +203,7 @@ async def require_event_stream(response: aiohttp.ClientResponse, secrets: Secret
         return
     body = secrets.scrub(await _error_body(response))
     content_type = secrets.scrub(response.content_type)
-    raise _no_event_stream(response, f"{content_type} instead of text/event-stream", content_type, body)
+    raise _no_event_stream(response, f"{content_type} instead of text/event-stream", content_type, body, secrets)
 
 
 def require_events(response: aiohttp.ClientResponse, secrets: Secrets, start: bytes) -> None:
@@ -213,16 +214,18 @@ def require_events(response: aiohttp.ClientResponse, secrets: Secrets, start: by
     """
     if not start.strip() or "Content-Type" in response.headers or start.startswith(b":"):
         return
-    raise _no_event_stream(response, "no event stream", "", secrets.scrub(start.decode(errors="replace")))
+    raise _no_event_stream(response, "no event stream", "", secrets.scrub(start.decode(errors="replace")), secrets)
 
 
-def _no_event_stream(response: aiohttp.ClientResponse, what: str, content_type: str, body: str) -> APIResponseError:
+def _no_event_stream(
+    response: aiohttp.ClientResponse, what: str, content_type: str, body: str, secrets: Secrets
+) -> APIResponseError:
     return APIResponseError(
         f"{shown(response.url)} answered {response.status} with {what}: {excerpt(body)}",
         status=response.status,
         content_type=content_type,
         body=body,
-        request_id=request_id(response.headers),
+        request_id=request_id(response.headers, secrets),
     )
 
 
@@ -241,8 +244,8 @@ async def _error_body(response: aiohttp.ClientResponse) -> str:
     return body.decode(errors="replace")
 
 
-def request_id(headers: Mapping[str, str]) -> str | None:
-    return next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
+def request_id(headers: Mapping[str, str], secrets: Secrets) -> str | None:
+    return next((secrets.scrub(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), None)
 
 
 def info_of(url: URL, headers: Mapping[str, str], requested_at: float, secrets: Secrets) -> StreamInfo:
@@ -255,10 +258,9 @@ def info_of(url: URL, headers: Mapping[str, str], requested_at: float, secrets: 
         secrets: What some servers echo.
     """
     limits = {name.lower(): secrets.scrub(value) for name, value in headers.items() if _tells_of_limits(name.lower())}
-    identifier = request_id(headers)
     return StreamInfo(
         host=url.host if url.is_default_port() else f"{url.host}:{url.port}",
-        request_id=None if identifier is None else secrets.scrub(identifier),
+        request_id=request_id(headers, secrets),
         rate_limits=limits,
         requested_at=requested_at,
     )

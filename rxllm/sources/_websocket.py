@@ -155,16 +155,19 @@ async def _connect(
             answered: Mapping[str, str] = error.headers or {}
             reason = secrets.scrub(error.message)
         # Outside the handler: the refusal holds the request with its headers, and must not be this one's context.
-        raise _refused(f"{status} from {shown(url)}: {excerpt(reason)}", status, answered)
+        raise _refused(f"{status} from {shown(url)}: {excerpt(reason)}", status, answered, secrets)
 
     return await answer_of(url, secrets, shake_hands())
 
 
-def _refused(message: str, status: int, headers: Mapping[str, str]) -> APIStatusError | APIResponseError:
+def _refused(
+    message: str, status: int, headers: Mapping[str, str], secrets: Secrets
+) -> APIStatusError | APIResponseError:
+    identifier = request_id(headers, secrets)
     if status < 300:  # noqa: PLR2004 - the class of success
         content_type = headers.get("Content-Type", "")
-        return APIResponseError(message, status=status, content_type=content_type, request_id=request_id(headers))
-    return APIStatusError(message, status=status, request_id=request_id(headers), retry_after=retry_after(headers))
+        return APIResponseError(message, status=status, content_type=content_type, request_id=identifier)
+    return APIStatusError(message, status=status, request_id=identifier, retry_after=retry_after(headers))
 
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], url: URL) -> None:

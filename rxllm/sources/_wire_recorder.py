@@ -391,9 +391,6 @@ class _TappedReader:
     async def read(self, size: int) -> bytes:
         return await self._log.reads(partial(self._content.read, size))
 
-    async def readany(self) -> bytes:
-        return await self._log.reads(self._content.readany)
-
     def _read_nowait(self, size: int) -> bytes:
         del size  # all of it, which is what is left
         data = take_rest(self._content)

@@ -103,14 +103,17 @@ def dump_struct(struct: WireStruct) -> dict[str, Any]:
     """
     dumped: dict[str, Any] = {}
     for name, value in struct.own_fields():
-        if isinstance(value, tuple):
-            # A list of structs, or of what a provider sent.
-            dumped[name] = [_nested(each) for each in cast("tuple[object, ...]", value)]
-        elif value is not None:
-            dumped[name] = _nested(value)
+        if value is not None:
+            # What is not ours is JSON, but for the list itself.
+            is_ours = name in struct.nested or name in struct.validated
+            dumped[name] = _nested(value) if is_ours else plain(_listed(value))
     for name, value in struct.model_extra.items():
         dumped[name] = plain(value)
     return dumped
+
+
+def _listed(value: object) -> object:
+    return [*cast("tuple[object, ...]", value)] if isinstance(value, tuple) else value
 
 
 def _nested(value: object) -> Any:

@@ -348,7 +348,7 @@ def _require_success(recording: WireRecording) -> None:
             f"{response.status} from {recording.request.url}: {excerpt(body)}",
             status=response.status,
             body=body,
-            request_id=request_id(response.headers),
+            request_id=request_id(response.headers, Secrets()),
             retry_after=retry_after(response.headers),
         )
     if recording.request.transport == "websocket":
@@ -376,7 +376,7 @@ def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> A
         status=response.status,
         content_type=response.headers.get("content-type", ""),
         body=body,
-        request_id=request_id(response.headers),
+        request_id=request_id(response.headers, Secrets()),
     )
 
 

@@ -232,8 +232,13 @@ async def test_a_batch_of_a_second_producer_that_comes_when_there_is_no_room_pau
         assert one.paused
         other.deliver(source.on_next, events(range(4, 10)))
         assert other.paused
+        for flow in (one, other):  # who is resumed delivers on
+            flow.pause("test")
+        assert take_what_waits(iteration) == texts(0, 4)
+        for flow in (one, other):
+            flow.resume("test")
 
-        assert [await next_text(iteration) for _ in range(10)] == texts(0, 10)
+        assert [await next_text(iteration) for _ in range(6)] == texts(4, 10)
         assert (one.paused, other.paused) == (False, False)
 
 

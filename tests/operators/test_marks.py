@@ -36,13 +36,14 @@ def test_the_first_chunk_begins_and_all_are_of_one_stream() -> None:
     assert not any(chunk.restarts for chunk in chunks)
     [stream] = {id(chunk.stream): chunk.stream for chunk in chunks}.values()
     assert stream is not None
-    assert (stream.dialect, stream.model, stream.host, stream.attempt) == ("openai-chat", None, None, 1)
+    assert (stream.dialect, stream.model, stream.host, stream.attempt) == ("openai-chat", "m-1", None, 1)
 
 
-def test_the_model_is_that_of_the_first_read_that_names_one() -> None:
-    [first, *_] = parsed(event("a", model="m-1"), event("b", model="m-2"))
-    assert first.stream is not None
-    assert first.stream.model == "m-1"
+def test_the_model_is_that_of_the_first_chunk_that_names_one() -> None:
+    for models in (["m-1", "m-2"], [None, "m-1", "m-2"], ["", "m-1"]):
+        [first, *_] = parsed(*(event("a", model=model) for model in models))
+        assert first.stream is not None
+        assert first.stream.model == "m-1"
 
 
 def test_each_subscription_is_an_answer_of_its_own() -> None:

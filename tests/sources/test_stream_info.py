@@ -17,6 +17,7 @@ from reactivex import operators as rx_ops
 import rxllm
 from rxllm import operators as ops
 from rxllm.dialects import OpenAIChat
+from rxllm.exceptions import APIError, APIResponseError, APIStatusError
 from rxllm.models import ChatCompletion, StreamChunk, StreamInfo
 from rxllm.sinks import JSONLinesSink, SQLiteSink
 from rxllm.sources import from_recording, from_sse, from_websocket
@@ -129,6 +130,15 @@ async def test_the_model_is_the_one_that_the_beginning_of_the_answer_names() -> 
     assert [(chunk.model, chunk.stream and chunk.stream.model) for chunk in chunks] == [
         (model, "m-1") for model in models
     ]
+
+
+async def test_the_model_is_known_as_soon_as_a_chunk_names_it() -> None:
+    opening: dict[str, Any] = {"model": "", "choices": [], "prompt_filter_results": []}  # as Azure's
+    steps = [script.chunk(opening), script.chunk({"model": "m-1", "choices": [{"delta": {"content": "a"}}]})]
+    async with ScriptedServer([*steps, script.done()]) as server:
+        chunks = await chunks_of(over_sse(server))
+
+    assert [chunk.stream and chunk.stream.model for chunk in chunks] == ["m-1", "m-1"]
 
 
 async def test_the_dialect_is_the_one_that_the_answer_is_read_in() -> None:
@@ -397,6 +407,35 @@ async def test_no_secret_of_a_session_is_in_it() -> None:
 
         assert f"Bearer {KEY}" == server.requests[0].headers["authorization"]
     assert KEY not in said_of(info)
+
+
+async def test_no_cookie_of_a_session_and_no_login_is_in_it() -> None:
+    async with ScriptedServer(echoing, repeat=True) as server:
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(cookies={"sid": KEY}, cookie_jar=jar) as session:
+            info = await info_of(over_sse(server, session=session))
+        # A login in the address becomes a header.
+        other = await info_of(from_sse(server.url.replace("://", f"://me:{KEY}@"), json={}))
+
+        assert KEY in server.requests[0].headers["cookie"]
+        login = server.requests[1].headers["authorization"].removeprefix("Basic ")
+    assert KEY not in said_of(info)
+    assert login not in said_of(other)
+
+
+@pytest.mark.parametrize("kind", ["refused", "no event stream"])
+async def test_no_secret_that_the_server_echoes_as_identifier_is_in_an_error(kind: str) -> None:
+    def refusing(request: ReceivedRequest) -> script.Answer:
+        headers = {"x-request-id": said_in(request), "content-type": "text/plain"}
+        return script.status(401 if kind == "refused" else 200, "no", headers=headers)
+
+    async with ScriptedServer(refusing) as server:
+        with pytest.raises(APIError) as caught:
+            await chunks_of(over_sse(server, headers={"Authorization": f"Bearer {KEY}"}))
+
+    assert isinstance(caught.value, APIStatusError | APIResponseError)
+    assert caught.value.request_id is not None
+    assert KEY not in f"{caught.value!r} {vars(caught.value)}"
 
 
 async def test_the_host_shows_neither_user_nor_password() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rxllm.models import ChatCompletion, CompletionChoice, Message, StreamChoice, StreamChunk
+from rxllm.models import ChatCompletion, CompletionChoice, Delta, Message, StreamChoice, StreamChunk, Usage
 from rxllm.stores import decode_item, encode_item
 from rxllm.stores._json import dumps, loads
 
@@ -43,3 +43,18 @@ def test_a_default_that_was_filled_in_is_written_though_nobody_assigned_it() -> 
 def test_a_default_that_is_still_empty_is_not_written() -> None:
     assert encode_item(ChatCompletion()) == ("ChatCompletion", {})
     assert encode_item(CompletionChoice()) == ("CompletionChoice", {})
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        StreamChunk(citations=((1, 2),)),
+        StreamChunk(citations=[[1, (2, 3)]]),
+        StreamChunk(citations=[Usage(total_tokens=1)]),
+        StreamChunk(choices=[StreamChoice(delta=Delta(reasoning_details=[{"a": (1,)}]))]),
+    ],
+    ids=["a tuple", "a tuple in a list", "a model", "a tuple in an object"],
+)
+def test_what_would_come_back_as_something_else_is_refused(chunk: StreamChunk) -> None:
+    with pytest.raises(TypeError, match="cannot be recorded"):
+        encode_item(chunk)
