@@ -9,7 +9,6 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from reactivex import Observable
@@ -225,9 +224,7 @@ class Iteration(AsyncIterator[T], Generic[T]):
         self._mailbox.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __aiter__(self) -> Self:

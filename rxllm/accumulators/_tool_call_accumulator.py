@@ -15,17 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rxllm.accumulators._beginning import Beginning
 from rxllm.accumulators._growing_call import GrowingCall
 from rxllm.accumulators._repairs import OnRepair, RepairLog
-from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, ToolCallFold
+from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, CallFolds, ToolCallFold
 from rxllm.exceptions import RepairError, RestartError, ToolCallError, excerpt
-from rxllm.models import FinishReason, IncompleteToolCall, StreamChoice, StreamChunk, ToolCall, ToolCallDelta
+from rxllm.models import FinishReason, StreamChoice, StreamChunk, ToolCall, ToolCallDelta
 
 _CUTS = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
 
 
-class ToolCallAccumulator:
+class ToolCallAccumulator(CallFolds):
     """The fold that gives away tool calls as they may be executed.
 
     Args:
@@ -35,9 +34,7 @@ class ToolCallAccumulator:
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
     """
 
-    __slots__ = (
-        *("_beginning", "_cut", "_eager", "_error", "_failed", "_folds", "_has_emitted", "_log", "_max_tool_calls"),
-    )
+    __slots__ = ("_cut", "_eager", "_error", "_failed", "_has_emitted")
 
     def __init__(
         self,
@@ -47,14 +44,11 @@ class ToolCallAccumulator:
         strict: bool = False,
         on_repair: OnRepair | None = None,
     ) -> None:
+        super().__init__(max_tool_calls=max_tool_calls, strict=strict, on_repair=on_repair)
         self._eager = eager
-        self._max_tool_calls = max_tool_calls
-        self._log = RepairLog(strict=strict, on_repair=on_repair)
-        self._folds: dict[int, ToolCallFold] = {}
         self._failed: set[int] = set()
         self._cut: set[int] = set()
         self._error: RepairError | ToolCallError | None = None
-        self._beginning = Beginning()
         self._has_emitted = False
 
     def process_chunk(self, chunk: StreamChunk) -> list[ToolCall]:
@@ -118,20 +112,12 @@ class ToolCallAccumulator:
         """
         self._raise_pending()
         growing, calls = self._check(
-            [call for index, fold in sorted(self._folds.items()) if index not in self._failed for call in _left(fold)]
+            [call for index, fold in sorted(self._folds.items()) if index not in self._failed for call in fold.left()]
         )
         self._raise_pending()
         for each in growing:
             each.emitted = True
         return calls
-
-    def incomplete(self) -> list[IncompleteToolCall]:
-        """What there is of the calls that were not given away."""
-        return [call.state.incomplete() for _, fold in sorted(self._folds.items()) for call in _left(fold)]
-
-    def _begin(self, choice: int) -> ToolCallFold:
-        fold = self._folds[choice] = ToolCallFold(choice, self._log, self._max_tool_calls)
-        return fold
 
     def _end(self, choice: StreamChoice) -> list[GrowingCall]:
         if choice.finish_reason == FinishReason.ERROR:
@@ -140,7 +126,7 @@ class ToolCallAccumulator:
         if choice.finish_reason in _CUTS:
             self._cut.add(choice.index)
         fold = self._folds.get(choice.index)
-        return [] if fold is None else _left(fold)
+        return [] if fold is None else fold.left()
 
     def _emit(self, ready: Sequence[GrowingCall]) -> list[ToolCall]:
         """Give away what is good; raise if nothing is."""
@@ -176,10 +162,6 @@ def _add_eagerly(fold: ToolCallFold, fragments: Sequence[ToolCallDelta]) -> list
     last = fold.calls[-1] if fold.calls else None
     # Only what was touched, or was the last one until now, can have become ready.
     return [call for call in dict.fromkeys(touched) if call is not last and call.closed and not call.emitted]
-
-
-def _left(fold: ToolCallFold) -> list[GrowingCall]:
-    return [call for call in fold.ordered() if not call.emitted]
 
 
 def _executable(growing: GrowingCall, log: RepairLog, *, cut: bool) -> ToolCall:

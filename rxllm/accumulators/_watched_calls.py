@@ -15,15 +15,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from rxllm.accumulators._beginning import Beginning
 from rxllm.accumulators._growing_call import GrowingCall
 from rxllm.accumulators._json_fold import JSONFold
 from rxllm.accumulators._json_snapshot import JSONSnapshot
-from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators._repairs import OnRepair
 from rxllm.accumulators._text import Text
-from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, ToolCallFold
+from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, CallFolds
 from rxllm.exceptions import DecodeError, RestartError, ToolCallError
-from rxllm.models import IncompleteToolCall, JSONChange, Repair, StreamChunk
+from rxllm.models import JSONChange, StreamChunk
 from rxllm.models._progress import JSONKeys
 
 T = TypeVar("T")
@@ -89,7 +88,7 @@ class WatchedCall:
             ) from error
 
 
-class WatchedCalls(ABC, Generic[T]):
+class WatchedCalls(CallFolds, ABC, Generic[T]):
     """The fold that tells of calls while they grow: what there is to tell of a fragment, ``_report`` says.
 
     Args:
@@ -98,22 +97,15 @@ class WatchedCalls(ABC, Generic[T]):
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
     """
 
-    __slots__ = ("_beginning", "_folds", "_log", "_max_tool_calls", "_watched")
+    __slots__ = ("_watched",)
     _name = ""
     """What the operator is called, for errors."""
 
     def __init__(
-        self,
-        *,
-        max_tool_calls: int = MAX_TOOL_CALLS,
-        strict: bool = False,
-        on_repair: Callable[[Repair], None] | None = None,
+        self, *, max_tool_calls: int = MAX_TOOL_CALLS, strict: bool = False, on_repair: OnRepair | None = None
     ) -> None:
-        self._max_tool_calls = max_tool_calls
-        self._log = RepairLog(strict=strict, on_repair=on_repair)
-        self._folds: dict[int, ToolCallFold] = {}
+        super().__init__(max_tool_calls=max_tool_calls, strict=strict, on_repair=on_repair)
         self._watched: dict[GrowingCall, WatchedCall] = {}
-        self._beginning = Beginning()
 
     @abstractmethod
     def _report(self, watched: WatchedCall, piece: str, found: list[T]) -> None:
@@ -158,10 +150,6 @@ class WatchedCalls(ABC, Generic[T]):
             return then_raise(found, error)
         return found
 
-    def incomplete(self) -> list[IncompleteToolCall]:
-        """What there is of the calls."""
-        return [call.state.incomplete() for _, fold in sorted(self._folds.items()) for call in fold.ordered()]
-
     def _take(self, chunk: StreamChunk, found: list[T]) -> None:
         for choice in chunk.choices:
             fragments = choice.delta.tool_calls
@@ -171,10 +159,6 @@ class WatchedCalls(ABC, Generic[T]):
                     call = fold.add(fragment)
                     if call is not None:
                         self._report(self._watched.get(call) or self._watch(call), fold.piece, found)
-
-    def _begin(self, choice: int) -> ToolCallFold:
-        fold = self._folds[choice] = ToolCallFold(choice, self._log, self._max_tool_calls)
-        return fold
 
     def _watch(self, call: GrowingCall) -> WatchedCall:
         watched = self._watched[call] = WatchedCall(call)

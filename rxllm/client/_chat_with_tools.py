@@ -20,27 +20,12 @@ from typing import Any, TypeAlias, cast
 
 from reactivex import Observable
 
+from rxllm import models
 from rxllm.accumulators import StreamAccumulator
 from rxllm.bridges import iterate
 from rxllm.exceptions import LimitExceededError, TruncatedStreamError
 from rxllm.flow import FlowControl
-from rxllm.models import (
-    ChatCompleted,
-    ChatCompletion,
-    ChatEvent,
-    ChatRequest,
-    FinishReason,
-    Message,
-    ReasoningDelta,
-    Restarted,
-    RoundCompleted,
-    StreamChunk,
-    TextDelta,
-    ToolCall,
-    ToolCallEvent,
-    ToolResult,
-    ToolResultEvent,
-)
+from rxllm.models import ChatCompletion, ChatRequest, FinishReason, Message, StreamChunk, ToolCall, ToolResult
 from rxllm.operators._accumulate import attach_partial
 from rxllm.sources import from_async_iterable
 from rxllm.sources._task import Emitter, task_source
@@ -56,7 +41,7 @@ _NOT_FORCED = ("auto", "none", None)
 
 def chat_with_tools(
     ask: Ask, request: ChatRequest, registry: ToolRegistry, run_tools: RunTools, *, max_rounds: int
-) -> Observable[ChatEvent]:
+) -> Observable[models.ChatEvent]:
     """The conversation that begins with a request, as its events.
 
     Args:
@@ -78,7 +63,7 @@ def chat_with_tools(
         raise ValueError(f"a conversation goes on with one answer, not with n={request.n}")
     first = request.model_copy(update={"messages": [*request.messages], **_tools(request, registry)})
 
-    async def produce(emitter: Emitter[ChatEvent]) -> None:
+    async def produce(emitter: Emitter[models.ChatEvent]) -> None:
         conversation = _Conversation(first, ask, run_tools, max_rounds, _Out(emitter))
         while await conversation.hold_round():
             pass
@@ -121,9 +106,11 @@ class _Conversation:
             raise
         added = (completion.message, *(result.message() for result in results))
         self.messages += added
-        events: list[ChatEvent] = [RoundCompleted(round=self.round, completion=completion, messages=added)]
+        events: list[models.ChatEvent] = [
+            models.RoundCompleted(round=self.round, completion=completion, messages=added)
+        ]
         if not calls:
-            events.append(ChatCompleted(round=self.round, completion=completion, messages=tuple(self.messages)))
+            events.append(models.ChatCompleted(round=self.round, completion=completion, messages=tuple(self.messages)))
         await self.out.emit(events)
         self.round += 1
         return bool(calls)
@@ -150,7 +137,7 @@ class _Conversation:
                 limit="max_rounds",
                 maximum=self.max_rounds,
             )
-        await self.out.emit(ToolCallEvent(round=self.round, call=call) for call in calls)
+        await self.out.emit(models.ToolCallEvent(round=self.round, call=call) for call in calls)
 
         async def pending() -> AsyncIterator[ToolCall]:
             for call in calls:
@@ -160,7 +147,7 @@ class _Conversation:
         async with iterate(from_async_iterable(pending).pipe(self.run_tools)) as arriving:
             async for result in arriving:
                 results.append(result)
-                await self.out.emit((ToolResultEvent(round=self.round, result=result),))
+                await self.out.emit((models.ToolResultEvent(round=self.round, result=result),))
         # By identity: several calls may have one identifier.
         places = {id(call): place for place, call in enumerate(calls)}
         return sorted(results, key=lambda result: places[id(result.call)])
@@ -172,13 +159,13 @@ class _Out:
     Otherwise what a round subscribes to, and what that emits at once, would pause the loop that is to take it.
     """
 
-    def __init__(self, emitter: Emitter[ChatEvent]) -> None:
+    def __init__(self, emitter: Emitter[models.ChatEvent]) -> None:
         self._emitter = emitter
         # A source's task has one from its beginning.
         self._flow = cast(FlowControl, FlowControl.current())
         FlowControl.leave()
 
-    async def emit(self, events: Iterable[ChatEvent]) -> None:
+    async def emit(self, events: Iterable[models.ChatEvent]) -> None:
         self._flow.enter()
         await self._emitter.emit(events)
         FlowControl.leave()
@@ -199,15 +186,15 @@ def _no_longer_forced(tool_choice: str | dict[str, Any] | None) -> str | dict[st
     return "auto"
 
 
-def _deltas(chunk: StreamChunk, number: int) -> Iterator[ChatEvent]:
+def _deltas(chunk: StreamChunk, number: int) -> Iterator[models.ChatEvent]:
     if chunk.restarts:
-        yield Restarted(round=number, attempt=None if chunk.stream is None else chunk.stream.attempt)
+        yield models.Restarted(round=number, attempt=None if chunk.stream is None else chunk.stream.attempt)
     for choice in chunk.choices:
         if choice.index == 0:
             if reasoning := choice.delta.reasoning_text:
-                yield ReasoningDelta(round=number, text=reasoning)
+                yield models.ReasoningDelta(round=number, text=reasoning)
             if choice.delta.content:
-                yield TextDelta(round=number, text=choice.delta.content)
+                yield models.TextDelta(round=number, text=choice.delta.content)
 
 
 def _calls(completion: ChatCompletion) -> list[ToolCall]:

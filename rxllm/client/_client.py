@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import aiohttp
@@ -95,9 +94,7 @@ class LLMClient:
             self._own_session = open_session()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._own_session is not None:
             await self._own_session.close()
             self._own_session = None

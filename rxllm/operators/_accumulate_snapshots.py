@@ -54,16 +54,22 @@ def accumulate_snapshots(
 
 
 class _Snapshots(CompletionFold):
+    _latest: ChatCompletion | None = None
+
     def on_next(self, value: StreamChunk) -> None:
         try:
             self._accumulator.process_chunk(value)
-            snapshot = self._accumulator.snapshot()
+            self._latest = snapshot = self._accumulator.snapshot()
         except Exception as error:
             self.on_error(error)
             return
-        self._is_due = not snapshot.complete
         self._observer.on_next(snapshot)
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         # One by one: the fold cannot go back to the chunk at which somebody asked for a pause.
         return each(self.on_next, items, lambda: self._left)
+
+    def on_completed(self) -> None:
+        # Asked of the last one only: to be asked, a snapshot is put together.
+        self._is_due = self._latest is not None and not self._latest.complete
+        super().on_completed()

@@ -53,15 +53,21 @@ class Fold(Expander[A, T], Generic[A, T]):
             self._emit(found)
 
     def on_batch(self, items: Sequence[A]) -> int:
-        process = self._process
+        process, emit = self._process, self._emit
         flow = FlowControl.current()
         for count, item in enumerate(items, 1):
             try:
-                found = process(item)
+                found: Any = process(item)
             except Exception as error:
                 self.on_error(error)
                 return count
-            if found and (not self._take(found) or self._left or (flow is not None and flow.paused)):
+            if not found:
+                continue
+            if found.__class__ is list:
+                emit(found)
+            elif not self._take(found):
+                return count
+            if self._left or (flow is not None and flow.paused):
                 return count
         return len(items)
 

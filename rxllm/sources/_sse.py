@@ -19,22 +19,9 @@ from yarl import URL
 from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import wake
 from rxllm.models import StreamInfo
+from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets, shown
-from rxllm.sources._http import (
-    CONNECT_SECONDS,
-    MAX_ERROR_BYTES,
-    SessionLike,
-    Ssl,
-    environment_proxy,
-    fail_when_closed,
-    info_of,
-    open_response,
-    parse_url,
-    require_event_stream,
-    require_events,
-    take_rest,
-    use_session,
-)
+from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._task import Emitter, task_source
 from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
 from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder
@@ -42,7 +29,7 @@ from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder
 END_OF_BODY_SECONDS = 0.1
 # As many events as go in one call. The rest of what has come stays what it is, bytes, until the loop has had its turn.
 _READ_BYTES = 16 * 1024
-_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
+_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=_http.CONNECT_SECONDS)
 _to_json = jsonlib.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -132,7 +119,7 @@ class _Request:
 
     def produce(self, emitter: Emitter[ServerSentEvent]) -> Awaitable[None]:
         """Send the request and emit the events of the answer."""
-        url = parse_url(self.url)
+        url = _http.parse_url(self.url)
         given = self.session() if callable(self.session) else self.session
         if given is None or self.record is not None:
             return self._within(given, url, emitter)
@@ -141,7 +128,7 @@ class _Request:
 
     async def _within(self, given: aiohttp.ClientSession | None, url: URL, emitter: Emitter[ServerSentEvent]) -> None:
         async with (
-            use_session(given) as client,
+            _http.use_session(given) as client,
             recorded(self.record, "sse", self.method, url, session=client, headers=self.headers) as log,
         ):
             await self._ask(client, url, emitter, log)
@@ -150,28 +137,28 @@ class _Request:
         self, client: aiohttp.ClientSession, url: URL, emitter: Emitter[ServerSentEvent], log: WireLog | NotRecorded
     ) -> None:
         headers = self.headers
-        proxy = self.proxy or (environment_proxy(url) if self.session is None else None)
+        proxy = self.proxy or (_http.environment_proxy(url) if self.session is None else None)
         secrets = Secrets(client.headers, headers, url.query)
         request: dict[str, Any] = {"headers": headers, "secrets": secrets, "body": self.body, **self.options}
         requested_at = time.time()
-        response = await open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
+        response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
         async with response:
             with log.reading(response):
                 if self.checks_type:
-                    await require_event_stream(response, secrets)
-                emitter.flow.stream = info_of(response.url, response.headers, requested_at, secrets)
+                    await _http.require_event_stream(response, secrets)
+                emitter.flow.stream = _http.info_of(response.url, response.headers, requested_at, secrets)
                 kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
                 decoder = kind(max_event_bytes=self.max_event_bytes)
                 start = await _emit_events(response, decoder, emitter, self.end_marker)
                 if self.checks_type and not emitter.count:
-                    require_events(response, secrets, start)
+                    _http.require_events(response, secrets, start)
 
 
 async def _emit_events(
     response: aiohttp.ClientResponse, decoder: SSEDecoder, emitter: Emitter[ServerSentEvent], end_marker: str | None
 ) -> bytes:
     """Emit until the body ends; the start of the body is returned."""
-    fail_when_closed(response)
+    _http.fail_when_closed(response)
     content = response.content
     stream: StreamInfo = emitter.flow.stream
     start = b""
@@ -181,14 +168,14 @@ async def _emit_events(
         try:
             block = await content.read(_READ_BYTES)
         except (aiohttp.ClientError, OSError) as error:
-            await emitter.emit(decoder.feed(take_rest(content)))
+            await emitter.emit(decoder.feed(_http.take_rest(content)))
             # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
             raise _interrupted(response, emitter, error) from error.with_traceback(None)
         if not block:
             if discarded := decoder.close():
                 logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
             return start
-        start = start or block[:MAX_ERROR_BYTES]
+        start = start or block[: _http.MAX_ERROR_BYTES]
         stream.received(len(block), time.time())
         events = decoder.feed(block)
         marker = events[-1:] if events and _data_of(events[-1]) == end_marker else None

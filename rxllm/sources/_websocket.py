@@ -23,19 +23,9 @@ from rxllm.exceptions import (
     excerpt,
 )
 from rxllm.models import StreamInfo
+from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
-from rxllm.sources._http import (
-    CONNECT_SECONDS,
-    SessionLike,
-    Ssl,
-    answer_of,
-    environment_proxy,
-    info_of,
-    parse_url,
-    request_id,
-    retry_after,
-    use_session,
-)
+from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._task import Emitter, task_source
 from rxllm.sources._wire_recorder import RecordTo, recorded
 
@@ -105,16 +95,16 @@ def from_websocket(
     }
 
     async def produce(emitter: Emitter[str]) -> None:
-        target = parse_url(url)
+        target = _http.parse_url(url)
         requested_at = time.time()
-        used_proxy = proxy or (environment_proxy(target) if session is None else None)
+        used_proxy = proxy or (_http.environment_proxy(target) if session is None else None)
         async with (
-            use_session(session) as client,
+            _http.use_session(session) as client,
             recorded(record, "websocket", "GET", target, session=client, headers=request_headers) as log,
             _guarded(client, target) as guarded,
             await _connect(guarded, target, request_headers, options | {"proxy": used_proxy}) as socket,
         ):
-            emitter.flow.stream = info_of(target, {}, requested_at, Secrets())
+            emitter.flow.stream = _http.info_of(target, {}, requested_at, Secrets())
             await _send(socket, frames, target)
             await _emit_frames(socket, log.receiving(socket), emitter, target, max_frame_bytes)
 
@@ -136,7 +126,7 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
         headers=session.headers,
         auth=session.auth,
         trust_env=session.trust_env,
-        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=None, connect=_http.CONNECT_SECONDS),
         middlewares=(drop_credentials(origin_of(url)),),
     ) as guarded:
         yield guarded
@@ -157,17 +147,17 @@ async def _connect(
         # Outside the handler: the refusal holds the request with its headers, and must not be this one's context.
         raise _refused(f"{status} from {shown(url)}: {excerpt(reason)}", status, answered, secrets)
 
-    return await answer_of(url, secrets, shake_hands())
+    return await _http.answer_of(url, secrets, shake_hands())
 
 
 def _refused(
     message: str, status: int, headers: Mapping[str, str], secrets: Secrets
 ) -> APIStatusError | APIResponseError:
-    identifier = request_id(headers, secrets)
+    identifier = _http.request_id(headers, secrets)
     if status < 300:  # noqa: PLR2004 - the class of success
         content_type = headers.get("Content-Type", "")
         return APIResponseError(message, status=status, content_type=content_type, request_id=identifier)
-    return APIStatusError(message, status=status, request_id=identifier, retry_after=retry_after(headers))
+    return APIStatusError(message, status=status, request_id=identifier, retry_after=_http.retry_after(headers))
 
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], url: URL) -> None:
