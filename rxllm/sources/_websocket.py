@@ -27,12 +27,11 @@ from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._task import Emitter, task_source
-from rxllm.sources._wire_recorder import RecordTo, recorded
+from rxllm.sources._wire_recorder import CLOSED, RecordTo, recorded
 
 # RFC 6455, section 7.4.1: 1000 is a normal closure, 1005 one that gave no code.
 _GOOD_CLOSES = frozenset({1000, 1005})
 _TOO_BIG = 1009
-_ENDS = frozenset({aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED})
 # How long the other side may take to answer our closing frame before the connection is cut.
 _CLOSE_SECONDS = 0.25
 
@@ -182,7 +181,7 @@ async def _emit_frames(
         if message.type is aiohttp.WSMsgType.TEXT:
             stream.received(len(message.data.encode(errors="replace")), time.time())
             await emitter.emit((message.data,))
-        elif message.type in _ENDS:
+        elif message.type in CLOSED:
             if socket.close_code in _GOOD_CLOSES:
                 return
             reason = f"closed with code {socket.close_code} {excerpt(str(message.extra or ''))}"

@@ -56,7 +56,7 @@ _HEADERS = (
 
 # RFC 6455, section 7.4.1: a connection that was lost without a closing frame.
 _NOT_CLOSED = 1006
-_CLOSED = frozenset({aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED})
+CLOSED = frozenset({aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED})
 
 
 class WireRecorder:
@@ -308,7 +308,7 @@ class WireLog:
     def _note_message(self, message: aiohttp.WSMessage, socket: aiohttp.ClientWebSocketResponse) -> None:
         if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
             self.note_read(message.data)
-        elif message.type in _CLOSED:
+        elif message.type in CLOSED:
             if socket.close_code == _NOT_CLOSED:
                 # aiohttp does not tell in which way.
                 self._ended("lost")
