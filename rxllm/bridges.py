@@ -14,8 +14,8 @@ from typing import Generic, Self, TypeVar
 from reactivex import Observable
 
 from rxllm.exceptions import BufferOverflowError, NoRunningLoopError, StreamInterruptedError
-from rxllm.flow import FlowControl, Pauses, wake
-from rxllm.operators._stage import Receiver, each
+from rxllm.flow import Pauses, wake
+from rxllm.operators._stage import Receiver
 
 __all__ = ["Iteration", "iterate", "run"]
 
@@ -138,8 +138,6 @@ class _Mailbox(Receiver[T]):
     def on_batch(self, items: Sequence[T]) -> int:
         if self._ended:
             return 0
-        if FlowControl.current() is None:
-            return each(self.on_next, items, lambda: self._ended)
         # As many as there is room for: the last of them asks for the pause.
         room = max(0, self._size - len(self.items))
         batch = items[:room]

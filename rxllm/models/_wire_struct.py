@@ -88,7 +88,9 @@ def hidden(name: str) -> Any:
 class _Meta(msgspec.StructMeta):
     """Makes a struct that is called for as the decoder makes it: see the rules."""
 
-    if not TYPE_CHECKING:  # who reads types reads the fields, as of a dataclass
+    if TYPE_CHECKING:
+        ...  # who reads types reads the fields, as of a dataclass
+    else:
 
         def __call__(cls, **fields: Any) -> Any:  # noqa: N805 - of a metaclass
             return _made(cls, fields)

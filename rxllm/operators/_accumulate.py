@@ -8,8 +8,10 @@ from operator import length_hint
 from reactivex import abc
 
 from rxllm.accumulators import StreamAccumulator
+from rxllm.flow import FlowControl
 from rxllm.models import ChatCompletion, Repair, StreamChunk
-from rxllm.operators._stage import Operated, Receiver
+from rxllm.operators._emission import Expander
+from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 
@@ -57,11 +59,12 @@ def accumulate(
     return lambda source: Operated(source, _Accumulation, strict, on_repair)
 
 
-class CompletionFold(Receiver[StreamChunk]):
+class CompletionFold(Expander[StreamChunk, ChatCompletion]):
     """One subscription of an operator that puts chunks together to completions."""
 
-    # Whether the end brings a completion.
+    # Whether the end brings a completion, and of whose emission: while that producer is paused it waits.
     _is_due = False
+    _flow: FlowControl | None = None
 
     def __init__(
         self,
@@ -69,12 +72,12 @@ class CompletionFold(Receiver[StreamChunk]):
         strict: bool,  # noqa: FBT001 - passed on
         on_repair: Callable[[Repair], None] | None,
     ) -> None:
+        super().__init__(observer)
         self._accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
-        self._observer = observer
 
     def on_error(self, error: Exception) -> None:
         attach_partial(error, self._accumulator.partial)
-        self._observer.on_error(error)
+        super().on_error(error)
 
     def on_completed(self) -> None:
         try:
@@ -83,8 +86,9 @@ class CompletionFold(Receiver[StreamChunk]):
             self.on_error(error)
             return
         if self._is_due:
-            self._observer.on_next(completion)
-        self._observer.on_completed()
+            self._results.end(items=(completion,), producer=self._flow)
+        else:
+            self._results.end()
 
 
 class _Accumulation(CompletionFold):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rxllm.flow import FlowControl
 from rxllm.models import ChatCompletion, Repair, StreamChunk
 from rxllm.operators._accumulate import CompletionFold
 from rxllm.operators._stage import Operated, each
@@ -57,13 +58,14 @@ class _Snapshots(CompletionFold):
     _latest: ChatCompletion | None = None
 
     def on_next(self, value: StreamChunk) -> None:
+        self._flow = FlowControl.current()
         try:
             self._accumulator.process_chunk(value)
             self._latest = snapshot = self._accumulator.snapshot()
         except Exception as error:
             self.on_error(error)
             return
-        self._observer.on_next(snapshot)
+        self._emit((snapshot,))
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         # One by one: the fold cannot go back to the chunk at which somebody asked for a pause.

@@ -146,6 +146,15 @@ def test_json_that_is_no_object_is_shown_and_not_executed(text: str) -> None:
             list(ToolCallProgressAccumulator().process_chunk(chunk))
 
 
+def test_what_only_a_chunk_made_by_hand_can_have_is_counted_and_kept() -> None:
+    made: Any = StreamChunk
+    accumulator = StreamAccumulator(max_characters=20)
+    accumulator.process_chunk(made(vendor=["\ud800"]))
+    assert accumulator.partial().model_extra == {"vendor": ["\ud800"]}
+    with pytest.raises(LimitExceededError, match="longer than 20 characters"):
+        accumulator.process_chunk(made(vendor=["\ud800" * 10]))
+
+
 @pytest.mark.parametrize(
     ("value", "kept"),
     [(10**30, 10**30), (["\ud800"], ["\ufffd"]), ({"a": [-(10**30), "\udfff"]}, {"a": [-(10**30), "\ufffd"]})],

@@ -19,6 +19,7 @@ from reactivex.disposable import Disposable, SerialDisposable
 import rxllm
 from rxllm import FlowControl, StreamAccumulator, StreamChoice, StreamChunk
 from rxllm import operators as ops
+from rxllm.exceptions import LimitExceededError
 from rxllm.models._json import is_list, is_object
 from rxllm.operators._conflation import Conflation
 from rxllm.operators._map_error import map_error
@@ -251,6 +252,19 @@ async def test_what_came_together_goes_on_together() -> None:
 async def test_the_events_of_a_read_go_on_together() -> None:
     blocks = [b"data: 1\n\ndata: 2\n\n", b"data: 3\n\n", b": ping\n\n", b"data: 4\n\ndata: 5\n\ndata: 6\n\n", b"data"]
     assert await sizes_through(ops.decode_sse(), blocks) == [2, 1, 3]
+
+
+async def test_an_error_in_a_batch_comes_behind_what_came_before_it() -> None:
+    def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        del scheduler
+        blocks = [b"data: 1\n\n", b"data: %s" % (b"x" * 100), b"data: 2\n\n"]
+        assert FlowControl().deliver(batching_observer(observer).on_batch, blocks) == 2
+        return Disposable()
+
+    items: list[Any] = []
+    with pytest.raises(LimitExceededError):
+        await Stage(subscribe).pipe(ops.decode_sse(max_event_bytes=50), rx_ops.do_action(items.append))
+    assert [item.data for item in items] == ["1"]
 
 
 @given(st.binary(max_size=20).map(lambda noise: b"data: 1\n\ndata: 2\n\n" + noise + b"\n\ndata: 3\n\n"), st.data())

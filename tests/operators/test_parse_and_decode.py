@@ -474,6 +474,16 @@ def test_the_last_snapshot_is_the_completion() -> None:
     assert rxllm.run(chunks.pipe(ops.accumulate_snapshots())) == rxllm.run(chunks.pipe(ops.accumulate()))
 
 
+def is_complete(completion: rxllm.ChatCompletion) -> bool:
+    return completion.complete
+
+
+def test_the_last_snapshot_waits_while_the_consumer_pauses_and_the_end_behind_it(marbles: Marbles) -> None:
+    source = marbles.cold("-a|", a=text_chunk("Hel"))
+    recording = marbles.run(source.pipe(ops.accumulate_snapshots(), rx_ops.map(is_complete)), pauses="-[---]")
+    assert_marbles(recording, "-x---(y|)", x=False, y=True)
+
+
 def test_a_last_snapshot_with_glued_arguments_fails_as_the_completion_does() -> None:
     glued = tool_chunk('{"a":1}{"a":2}', id="1", name="f").model_dump_json(exclude_unset=True)
 
