@@ -63,10 +63,10 @@ class Fold(Expander[A, T], Generic[A, T]):
                 return count
             if not found:
                 continue
-            if found.__class__ is list:
-                emit(found)
-            elif not self._take(found):
+            if found.__class__ is not list:
+                self._take(found)
                 return count
+            emit(found)
             if self._left or (flow is not None and flow.paused):
                 return count
         return len(items)

@@ -162,7 +162,8 @@ def recompiled(module: str, called: str, replacement: str) -> ModuleType:
     original = importlib.import_module(module)
 
     def replace(call: ast.Call) -> ast.expr:
-        parts = {"func": ast.unparse(call.func), "receiver": ast.unparse(call.func).rpartition(".")[0]}
+        func = ast.unparse(call.func)
+        parts = {"call": ast.unparse(call), "func": func, "receiver": func.rpartition(".")[0]}
         arguments = [ast.unparse(argument) for argument in call.args]
         return ast.parse(replacement.format(*arguments, **parts), mode="eval").body
 
@@ -192,7 +193,7 @@ def test_an_order_that_is_reversed_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_completion_that_is_one_tick_late_is_caught() -> None:
-    replacement = f"asyncio.get_running_loop().call_later({FRAME}, {{func}})"
-    mutant = recompiled("rxllm.operators._accumulate", "on_completed", replacement)
+    replacement = f"asyncio.get_running_loop().call_later({FRAME}, lambda: {{call}})"
+    mutant = recompiled("rxllm.operators._accumulate", "end", replacement)
 
     assert_caught(mutant.accumulate)
