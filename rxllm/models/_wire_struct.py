@@ -41,7 +41,7 @@ else:
         return value
 
     # What a compiled decoder takes is not nested deep, so that nobody has to look. Deeper ones are read the slow way.
-    Value = _bounded(8)
+    Value = _bounded(5)
 
     class Items:
         """A list of values."""
