@@ -255,7 +255,10 @@ class ChoiceFold:
             size += self._part("message").add_list(_DETAILS, delta.reasoning_details)
         if _rest_of_delta(delta) != _NO_REST_OF_DELTA:
             self._rest = None
-            size += self._process_fields({name: each for name, each in rest_of(delta).items() if name != _DETAILS})
+            fields = rest_of(delta)
+            if delta.reasoning_details is not None:
+                del fields[_DETAILS]  # taken already
+            size += self._process_fields(fields)
         return size
 
     def _process_fields(self, fields: Mapping[str, Any]) -> int:

@@ -49,7 +49,7 @@ class Likeness:
         padded: The last chunk that was like it, if they have padding.
     """
 
-    __slots__ = ("_chunk", "_delta", "_function", "_put", "field", "has_details", "has_extra", "padded")
+    __slots__ = ("_chunk", "_delta", "_function", "_has_created", "_put", "field", "has_details", "has_extra", "padded")
 
     def __init__(self, chunk: StreamChunk, field: str) -> None:
         (choice,) = chunk.choices
@@ -64,6 +64,8 @@ class Likeness:
         self.field = field
         self.has_details = delta.reasoning_details is not None
         self.has_extra = chunk.extra is not None
+        # Until a time has come that is one, the next may be it.
+        self._has_created = bool(chunk.created)
         self.padded: StreamChunk | None = None
 
     @staticmethod
@@ -91,7 +93,7 @@ class Likeness:
         piece = self._taken_in(choices[0].delta)
         like = self._chunk
         # What is absent is not put: then the last value counts, and this chunk is not like the one that had it.
-        if chunk.created is not None:
+        if self._has_created and chunk.created is not None:
             _put_created(like, chunk.created)
         if chunk.obfuscation is not None:
             _put_padding(like, chunk.obfuscation)

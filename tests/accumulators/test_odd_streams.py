@@ -170,3 +170,23 @@ def test_a_call_that_is_garbled_behind_a_good_one_is_an_error_of_the_next_chunk(
     assert good.id == "0"
     with pytest.raises(ToolCallError, match="no name"):
         accumulator.process_chunk(StreamChunk.from_wire(chunk(content="x")))
+
+
+@pytest.mark.parametrize("odd", ["FLT", {"type": "a"}, 5, "", 0.5])
+@pytest.mark.parametrize("name", ["reasoning_details", "images", "channel", "provider_metadata", "vendor"])
+def test_what_comes_in_another_type_than_the_declared_one_is_in_the_message(name: str, odd: object) -> None:
+    fields: dict[str, Any] = {name: odd}
+    message = accumulate(chunk(**fields), chunk(content="a", annotations=[1])).message()
+    assert message.model_dump()[name] == odd
+    assert message.content == "a"
+
+
+@pytest.mark.parametrize("before", [None, 0])
+def test_the_time_is_the_first_that_is_one(before: int | None) -> None:
+    times = [before, before, 5, 6]
+    chunks = [{**chunk(content="a"), "created": time} for time in times]
+    assert accumulate(*chunks).completion(ended=True).created == 5
+
+
+def test_details_of_the_reasoning_that_are_a_text_are_reasoning() -> None:
+    assert accumulate(chunk(reasoning_details="Hm.", content="Yes.")).message().reasoning_text == "Hm."
