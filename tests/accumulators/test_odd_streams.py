@@ -188,5 +188,12 @@ def test_the_time_is_the_first_that_is_one(before: int | None) -> None:
     assert accumulate(*chunks).completion(ended=True).created == 5
 
 
+def test_details_of_the_reasoning_and_other_lists_beside_them_are_put_end_to_end() -> None:
+    deltas: list[dict[str, Any]] = [{"reasoning_details": [{"text": text}], "images": [text]} for text in "ab"]
+    message = accumulate(*[chunk(**delta) for delta in deltas]).message()
+    assert message.model_dump()["reasoning_details"] == [{"text": "a"}, {"text": "b"}]
+    assert message.model_dump()["images"] == ["a", "b"]
+
+
 def test_details_of_the_reasoning_that_are_a_text_are_reasoning() -> None:
     assert accumulate(chunk(reasoning_details="Hm.", content="Yes.")).message().reasoning_text == "Hm."

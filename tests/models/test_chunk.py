@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxllm.exceptions import LimitExceededError
-from rxllm.models import Delta, FinishReason, FunctionCallDelta, Role, StreamChoice, StreamChunk, ToolCallDelta
+from rxllm.models import Delta, FinishReason, FunctionCallDelta, Role, StreamChoice, StreamChunk, ToolCallDelta, Usage
 
 
 def absent(value: Any) -> Any:
@@ -253,6 +253,9 @@ def test_parts_that_are_structs_already_are_taken_as_they_are() -> None:
         assert StreamChunk.model_validate({"id": 5, **fields}) == StreamChunk(
             id="5", choices=[StreamChoice(delta=delta)]
         )
+    usage = Usage(total_tokens=3)
+    assert StreamChunk.model_validate({"usage": usage, "vendor": 1}).usage == usage
+    assert StreamChunk.model_validate({"usage": usage, "id": 5}).usage == usage
     made = StreamChunk.model_validate({"choices": [{"delta": {"content": 5, "tool_calls": [call]}}]})
     assert made.choices[0].delta.tool_calls == (call,)
     made = StreamChunk.model_validate(
