@@ -107,16 +107,21 @@ async def test_a_request_may_have_a_time_of_its_own(seconds: float | aiohttp.Cli
     assert partial.message.content == "Hel"
 
 
-async def test_the_time_of_a_request_is_not_that_of_the_next() -> None:
+async def test_the_time_of_a_request_is_not_that_of_others() -> None:
     go_on = asyncio.Event()
     answer = script.answer("Hel", script.wait_for(go_on), "lo")
-    async with ScriptedServer([script.stall()], answer) as server:
+    async with ScriptedServer([script.stall()], answer, [script.stall()]) as server:
         client = LLMClient(base_url=server.base_url, timeout=600)
         with pytest.raises(StreamInterruptedError):
             await client.chat(REQUEST, timeout=0.05)
-        # A time-out that outlived its request would end this one before the event is set.
-        asyncio.get_running_loop().call_later(0.1, go_on.set)
-        assert (await client.chat(REQUEST)).message.content == "Hello"
+        waiting = asyncio.create_task(client.chat(REQUEST))
+        await server.wait_for_request(1)
+        # It began before this one, so that it would have ended by now if the time were its own, too.
+        with pytest.raises(StreamInterruptedError):
+            await client.chat(REQUEST, timeout=0.05)
+        assert not waiting.done()
+        go_on.set()
+        assert (await waiting).message.content == "Hello"
 
 
 async def test_nobody_answers() -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import resource
 import signal
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -32,6 +30,7 @@ from rxllm.stores import (
     open_reader,
 )
 from rxllm.stores._json import loads
+from tests.stores.places import Place
 
 BEGAN = datetime(2025, 1, 31, 12, 0, 0, 5, tzinfo=UTC)
 END = EndRecord(seconds=1.5, items=2, kind="completed")
@@ -512,36 +511,6 @@ def test_the_completion_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     write(store, "a", [[item(position) for position in range(1500)]], EndRecord(1, 1500, "completed", None, completion))
     assert len(read(store, "a")[0]) == 1500
     assert len([text for text in texts if "whole" in text]) == 1
-
-
-class Place:
-    """A folder that becomes one where this process can read, and can no longer write."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._user = os.geteuid()
-        path.chmod(0o755)
-
-    def lock(self) -> None:
-        for file in self.path.iterdir():
-            file.chmod(0o444)
-        self.path.chmod(0o555)
-        if self._user == 0:
-            # Nothing is read-only to root.
-            os.seteuid(65534)
-
-    def unlock(self) -> None:
-        os.seteuid(self._user)
-        self.path.chmod(0o755)
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    # Not tmp_path, into which only its owner may look.
-    with tempfile.TemporaryDirectory() as folder:
-        place = Place(Path(folder))
-        yield place
-        place.unlock()
 
 
 @pytest.mark.parametrize("made", [JSONLines, SQLite])

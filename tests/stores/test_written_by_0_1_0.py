@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +22,7 @@ from rxllm.sources import from_recording, list_recordings
 from rxllm.stores import EndRecord, SQLiteWriter, open_reader
 from rxllm.testing import ScriptedServer, WireRecording, replay, text_chunk
 from rxllm.typing import Ending
+from tests.stores.places import Place
 
 OLD = Path(__file__).with_name("written_by_0_1_0")
 STORES = ["recordings.db", "recordings.jsonl"]
@@ -66,46 +64,17 @@ WHOLE: list[dict[str, Any]] = [
 ]
 
 
-class Place:
-    """A folder with a copy of the old files, which can become one where this process can read and not write."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._user = os.geteuid()
-        for file in OLD.iterdir():
-            shutil.copyfile(file, folder / file.name)
-        folder.chmod(0o755)
-
-    def lock(self) -> None:
-        for file in self.folder.iterdir():
-            file.chmod(0o444)
-        self.folder.chmod(0o555)
-        if self._user == 0:
-            # Nothing is read-only to root.
-            os.seteuid(65534)
-
-    def unlock(self) -> None:
-        os.seteuid(self._user)
-        self.folder.chmod(0o755)
-
-    def files(self) -> dict[str, bytes]:
-        return {file.name: file.read_bytes() for file in self.folder.iterdir()}
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    # Not tmp_path, into which only its owner may look.
-    with tempfile.TemporaryDirectory() as folder:
-        place = Place(Path(folder))
-        yield place
-        place.unlock()
+@pytest.fixture(autouse=True)
+def old_files(place: Place) -> None:
+    for file in OLD.iterdir():
+        shutil.copyfile(file, place.path / file.name)
 
 
 @pytest.fixture(params=["writable", "read-only"])
 def anywhere(request: pytest.FixtureRequest, place: Place) -> Path:
     if request.param == "read-only":
         place.lock()
-    return place.folder
+    return place.path
 
 
 async def chunks_in(path: Path, stream: str, **options: Any) -> list[StreamChunk]:
@@ -213,10 +182,10 @@ def test_the_completion_that_was_stored_is_read(name: str, anywhere: Path) -> No
 async def test_whoever_reads_an_old_file_leaves_it_as_it_is(name: str, place: Place) -> None:
     before = place.files()
 
-    list_recordings(place.folder / name)
-    await chunks_in(place.folder / name, "whole")
-    await chunks_in(place.folder / name, "whole", timing="recorded", speed=1e9)
-    await chunks_before_the_cut(place.folder / name)
+    list_recordings(place.path / name)
+    await chunks_in(place.path / name, "whole")
+    await chunks_in(place.path / name, "whole", timing="recorded", speed=1e9)
+    await chunks_before_the_cut(place.path / name)
 
     assert place.files() == before
 
@@ -228,17 +197,17 @@ async def test_whoever_reads_an_old_file_where_nothing_can_be_written_leaves_not
     before = place.files()
     place.lock()
 
-    await chunks_in(place.folder / name, "whole")
+    await chunks_in(place.path / name, "whole")
 
     assert place.files() == before
     with pytest.raises(RecordingError, match=name):
-        await SINKS[name](place.folder / name).open()
+        await SINKS[name](place.path / name).open()
     assert place.files() == before
 
 
 @pytest.mark.parametrize("name", STORES)
 async def test_new_streams_stand_beside_the_old_ones(name: str, place: Place) -> None:
-    path = place.folder / name
+    path = place.path / name
 
     await record(SINKS[name](path, stream_id=lambda: "new"), NEW)
 
@@ -252,7 +221,7 @@ async def test_new_streams_stand_beside_the_old_ones(name: str, place: Place) ->
 
 
 async def test_lines_are_appended_to_an_old_file_and_none_is_changed(place: Place) -> None:
-    path = place.folder / "recordings.jsonl"
+    path = place.path / "recordings.jsonl"
     before = path.read_bytes()
 
     await record(JSONLinesSink(path), NEW)
@@ -263,7 +232,7 @@ async def test_lines_are_appended_to_an_old_file_and_none_is_changed(place: Plac
 
 
 async def test_an_old_name_may_be_taken_again_in_lines_and_then_the_new_stream_counts(place: Place) -> None:
-    path = place.folder / "recordings.jsonl"
+    path = place.path / "recordings.jsonl"
 
     await record(JSONLinesSink(path, stream_id=lambda: "whole"), NEW)
 
@@ -272,7 +241,7 @@ async def test_an_old_name_may_be_taken_again_in_lines_and_then_the_new_stream_c
 
 
 async def test_a_line_that_0_1_0_was_killed_in_is_passed_over_and_the_next_stands_on_its_own(place: Place) -> None:
-    path = place.folder / "recordings.jsonl"
+    path = place.path / "recordings.jsonl"
     # In the middle of the ending of the stream that was cut.
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -284,7 +253,7 @@ async def test_a_line_that_0_1_0_was_killed_in_is_passed_over_and_the_next_stand
 
 
 def test_the_first_writer_makes_version_2_of_an_old_database_and_the_next_finds_it(place: Place) -> None:
-    path = place.folder / "recordings.db"
+    path = place.path / "recordings.db"
     assert version_in(path.read_bytes()) == 1
 
     SQLiteWriter(path).close()
@@ -299,12 +268,12 @@ def test_the_first_writer_makes_version_2_of_an_old_database_and_the_next_finds_
 
 
 def test_an_old_name_is_taken_in_a_database(place: Place) -> None:
-    with closing(SQLiteWriter(place.folder / "recordings.db")) as writer, pytest.raises(RecordingError, match="UNIQUE"):
+    with closing(SQLiteWriter(place.path / "recordings.db")) as writer, pytest.raises(RecordingError, match="UNIQUE"):
         writer.begin("whole", datetime(2025, 1, 31, tzinfo=UTC))
 
 
 async def test_a_reader_of_an_old_database_goes_on_while_a_writer_makes_version_2_of_it(place: Place) -> None:
-    path = place.folder / "recordings.db"
+    path = place.path / "recordings.db"
     with closing(open_reader(path)) as reader:
         assert reader.began_anew("whole") == 0
         batches = reader.read("whole")
@@ -328,7 +297,7 @@ def test_an_old_wire_recording_is_played_through_the_parser(place_of: str, place
     if place_of == "read-only":
         place.lock()
 
-    completion = rxllm.run(replay(place.folder / "wire.jsonl", timing="none").pipe(ops.parse(), ops.accumulate()))
+    completion = rxllm.run(replay(place.path / "wire.jsonl", timing="none").pipe(ops.parse(), ops.accumulate()))
 
     assert isinstance(completion, ChatCompletion)
     assert (completion.content, completion.complete) == ("Hello there.", True)
