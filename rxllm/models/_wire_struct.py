@@ -116,7 +116,9 @@ def _made(cls: type[S], fields: Mapping[str, Any]) -> S:
 
 def _as_decoded(value: Any, nested: type[WireStruct | BaseModel] | None) -> Any:
     if isinstance(value, list | tuple):
-        return tuple([_as_decoded(each, nested) for each in cast("list[Any]", value)])
+        # What a provider sent in a list stays what it is.
+        elements = cast("list[Any]", value)
+        return tuple(elements if nested is None else [_as_decoded(each, nested) for each in elements])
     return nested.model_validate(value) if nested is not None and isinstance(value, Mapping) else value
 
 

@@ -79,6 +79,8 @@ def test_the_constructor_takes_what_people_have() -> None:
     assert made(choices=[{"delta": {"content": "x"}}], vendor=1) == StreamChunk.from_wire(
         {"choices": [{"delta": {"content": "x"}}], "vendor": 1}
     )
+    lists = {"citations": [[1, 2]], "vendor": [[1]]}
+    assert made(**lists) == StreamChunk.from_wire(lists) == StreamChunk.from_wire(json.dumps(lists))
     assert made(extra={"a": 1}, b=2).model_extra == {"a": 1, "b": 2}
     assert made(usage={"total_tokens": 3}).usage == Usage(total_tokens=3)
     assert StreamChunk().model_copy(update={"usage": {"total_tokens": 3}}) == StreamChunk(usage=Usage(total_tokens=3))
