@@ -79,7 +79,7 @@ async def unpaced(who: str, origin: str, streams: int, count: int) -> dict[str, 
     """So many streams of ``count`` chunks at full speed, all at once.
 
     Returns:
-        Microseconds of CPU per chunk, and kilobytes per stream.
+        Microseconds of CPU per chunk, kilobytes per stream, and megabytes of the process at the most.
     """
     url = f"{origin}/openai/blocks/{count}/chat/completions"
     before = _peak_kilobytes()
@@ -89,7 +89,8 @@ async def unpaced(who: str, origin: str, streams: int, count: int) -> dict[str, 
             for _ in range(streams):
                 group.create_task(_CROWDS[who](session, url, _Unnoted()))
         cpu = time.process_time() - cpu
-    return {"cpu": cpu / (streams * count) * 1e6, "memory": (_peak_kilobytes() - before) / streams}
+    peak = _peak_kilobytes()
+    return {"cpu": cpu / (streams * count) * 1e6, "memory": (peak - before) / streams, "process": peak / 1024}
 
 
 async def crowd(who: str, origin: str, streams: int, count: int, rate: float) -> dict[str, float]:
