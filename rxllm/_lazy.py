@@ -40,7 +40,7 @@ def lazy_exports(package: str, *modules: str, **places: str) -> Exports:
     def find(name: str) -> object:
         if name in modules:
             return import_module(f".{name}", package)
-        if name not in vars(sys.modules[package])["__all__"]:
+        if name not in vars(sys.modules[package])["__all__"] and name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
         candidates = (places[name],) if name in places else modules or (f"_{name}",)
         found = (import_module(f".{each}", package) for each in candidates)

@@ -10,6 +10,7 @@
     │   └── APIStreamError             an error object in the middle of the stream
     ├── StreamInterruptedError         the connection was lost in the middle (ConnectionError)
     ├── TruncatedStreamError           the stream ended before the answer did
+    ├── EmptyStreamError               the stream that is awaited ended without an item
     ├── DecodeError                    bytes or JSON that the protocol does not allow (ValueError)
     ├── MixedAnswersError              the chunks of a second answer behind those of a first (ValueError)
     ├── RestartError                   an answer began anew, and what was emitted cannot be taken back
@@ -30,6 +31,7 @@ No message contains a header, a query string or a key.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "BufferOverflowError",
     "ChunkTimeoutError",
     "DecodeError",
+    "EmptyStreamError",
     "LimitExceededError",
     "MissingExtraError",
     "MixedAnswersError",
@@ -95,6 +98,20 @@ def _restored(kind: type[RxllmError], args: tuple[Any, ...], attributes: dict[st
     error.args = args
     vars(error).update(attributes)
     return error
+
+
+def attach_partial(error: Exception, partial: Callable[[], object]) -> tuple[()]:
+    """Put what was accumulated on an error of whatever class, unless an operator upstream has done so.
+
+    Returns:
+        Nothing: what comes before the error.
+    """
+    if getattr(error, "partial", None) is None:
+        try:
+            vars(error)["partial"] = partial()
+        except Exception as failure:  # noqa: BLE001 - the error that ended the stream has to arrive
+            error.add_note(f"what had arrived cannot be shown: {failure!r}")
+    return ()
 
 
 class APIError(RxllmError):
@@ -201,6 +218,10 @@ class TruncatedStreamError(RxllmError):
         super().__init__(message)
         self.unfinished = unfinished
         self.events = events
+
+
+class EmptyStreamError(RxllmError):
+    """The stream that is awaited ended without an item."""
 
 
 class DecodeError(RxllmError, ValueError):

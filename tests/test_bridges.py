@@ -10,11 +10,10 @@ import pytest
 import reactivex
 from reactivex import Observable
 from reactivex import operators as rx_ops
-from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.subject import Subject
 
 import rxllm
-from rxllm.exceptions import BufferOverflowError, NoRunningLoopError, StreamInterruptedError
+from rxllm.exceptions import BufferOverflowError, EmptyStreamError, NoRunningLoopError, StreamInterruptedError
 from rxllm.flow import FlowControl
 from rxllm.testing import ScriptedServer, script
 
@@ -38,7 +37,7 @@ def test_run_raises_what_the_observable_failed_with() -> None:
 
 
 def test_run_of_nothing() -> None:
-    with pytest.raises(SequenceContainsNoElementsError):
+    with pytest.raises(EmptyStreamError):
         rxllm.run(reactivex.empty())
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from rxllm.accumulators._conflation import Conflation as Conflation
     from rxllm.accumulators._json_fold import JSONFold
     from rxllm.accumulators._json_path_accumulator import JSONPathAccumulator
     from rxllm.accumulators._json_snapshot import JSONSnapshot
@@ -20,6 +21,7 @@ else:
         __name__,
         *("_stream", "_tool_call_accumulator", "_tool_call_progress", "_json_fold", "_json_snapshot"),
         *("_json_path_accumulator", "_tagged_text", "_structured"),
+        Conflation="_conflation",
     )
 
 __all__ = [

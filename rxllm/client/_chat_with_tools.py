@@ -23,12 +23,10 @@ from reactivex import Observable
 from rxllm import models
 from rxllm.accumulators import StreamAccumulator
 from rxllm.bridges import iterate
-from rxllm.exceptions import LimitExceededError, TruncatedStreamError
-from rxllm.flow import FlowControl
+from rxllm.exceptions import LimitExceededError, TruncatedStreamError, attach_partial
+from rxllm.flow import Emitter, FlowControl, task_source
 from rxllm.models import ChatCompletion, ChatRequest, FinishReason, Message, StreamChunk, ToolCall, ToolResult
-from rxllm.operators._accumulate import attach_partial
 from rxllm.sources import from_async_iterable
-from rxllm.sources._task import Emitter, task_source
 from rxllm.tools import ToolRegistry
 from rxllm.typing import OperatorFunction
 

@@ -10,15 +10,13 @@ import aiohttp
 from aiohttp.typedefs import StrOrURL
 from pydantic import SecretStr
 from reactivex import Observable
-from reactivex import operators as rx_ops
 from yarl import URL
 
 from rxllm import models, sources, tools
 from rxllm import operators as ops
 from rxllm.dialects import Dialect, get_dialect
-from rxllm.exceptions import TruncatedStreamError
 from rxllm.models import ChatCompletion, ChatRequest, StreamChunk
-from rxllm.operators._map_error import map_error
+from rxllm.operators import map_error
 from rxllm.sources import RecordTo, SessionLike, Ssl, from_sse
 from rxllm.sources._credentials import Headers, Secrets, shown
 from rxllm.sources._http import CONNECT_SECONDS, environment_proxy, open_session
@@ -119,14 +117,11 @@ class LLMClient:
             The answer.
 
         Raises:
-            TruncatedStreamError: The server said that the answer was whole, and had sent nothing of it.
+            EmptyStreamError: The server said that the answer was whole, and had sent nothing of it.
             Exception: What ``chat_stream`` and ``operators.accumulate`` raise; ``error.partial`` is what had come.
         """
         chunks = self.chat_stream(request, headers=headers, timeout=timeout)
-        completion = await chunks.pipe(ops.accumulate(), rx_ops.default_if_empty())
-        if completion is None:
-            raise TruncatedStreamError("the stream said that it was whole, and there was no chunk in it", events=1)
-        return completion
+        return await chunks.pipe(ops.accumulate())
 
     def chat_stream(
         self, request: ChatRequest, *, headers: Mapping[str, str] | None = None, timeout: Timeout | None = None

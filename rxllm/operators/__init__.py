@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rxllm.operators._decode_sse import decode_sse
     from rxllm.operators._json_path import json_path
     from rxllm.operators._map_async import map_async
+    from rxllm.operators._map_error import map_error as map_error
     from rxllm.operators._parse import parse
     from rxllm.operators._parse_structured import parse_structured
     from rxllm.operators._run_tools import run_tools
@@ -46,4 +47,4 @@ if TYPE_CHECKING:
     from rxllm.operators._timeout_per_chunk import timeout_per_chunk
     from rxllm.operators._tool_call_progress import tool_call_progress
 else:
-    __getattr__, __dir__ = lazy_exports(__name__)
+    __getattr__, __dir__ = lazy_exports(__name__, map_error="_map_error")

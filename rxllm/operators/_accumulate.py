@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from operator import length_hint
 
-from reactivex import abc
-
 from rxllm.accumulators import StreamAccumulator
-from rxllm.flow import FlowControl
+from rxllm.exceptions import attach_partial
+from rxllm.flow import FanOut, Operation, operate
 from rxllm.models import ChatCompletion, Repair, StreamChunk
-from rxllm.operators._emission import Expander
-from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 
@@ -56,58 +54,50 @@ def accumulate(
     See also:
         ``accumulate_snapshots``, ``accumulate_tool_calls``, ``rxllm.StreamAccumulator``
     """
-    return lambda source: Operated(source, _Accumulation, strict, on_repair)
+    return operate(_Accumulation, strict, on_repair)
 
 
-class CompletionFold(Expander[StreamChunk, ChatCompletion]):
+class CompletionFold(Operation[StreamChunk, ChatCompletion]):
     """One subscription of an operator that puts chunks together to completions."""
-
-    # Whether the end brings a completion, and of whose emission: while that producer is paused it waits.
-    _is_due = False
-    _flow: FlowControl | None = None
 
     def __init__(
         self,
-        observer: abc.ObserverBase[ChatCompletion],
+        out: FanOut[ChatCompletion],
         strict: bool,  # noqa: FBT001 - passed on
         on_repair: Callable[[Repair], None] | None,
     ) -> None:
-        super().__init__(observer)
-        self._accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
+        super().__init__(out)
+        self.accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
 
-    def on_error(self, error: Exception) -> None:
-        attach_partial(error, self._accumulator.partial)
-        super().on_error(error)
+    def on_failure(self, error: Exception, /) -> Iterable[ChatCompletion]:
+        return attach_partial(error, self.accumulator.partial)
 
-    def on_completed(self) -> None:
-        try:
-            completion = self._accumulator.completion(ended=True)
-        except Exception as error:
-            self.on_error(error)
-            return
-        if self._is_due:
-            self._results.end(items=(completion,), producer=self._flow)
-        else:
-            self._results.end()
+    def on_end(self) -> Iterable[ChatCompletion]:
+        completion = self.accumulator.completion(ended=True)
+        return (completion,) if self.is_due() else ()
+
+    @abstractmethod
+    def is_due(self) -> bool:
+        """Whether the end brings a completion."""
 
 
 class _Accumulation(CompletionFold):
+    _is_due = False
+
+    def on_item(self, item: StreamChunk, /) -> Iterable[ChatCompletion]:
+        self._is_due = True
+        self.accumulator.process_chunk(item)
+        return ()
+
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
+        # All at once, which costs half as much: nothing is emitted that somebody could pause for.
         self._is_due = True
         rest = iter(items)
         try:
-            self._accumulator.process_chunks(rest)
+            self.accumulator.process_chunks(rest)
         except Exception as error:
             self.on_error(error)
         return len(items) - length_hint(rest)
 
-
-def attach_partial(error: Exception, partial: Callable[[], object]) -> None:
-    """Put what was accumulated on an error of whatever class, unless an operator upstream has done so."""
-    if getattr(error, "partial", None) is not None:
-        return
-    try:
-        vars(error)["partial"] = partial()
-    except Exception as failure:
-        # The error that ended the stream counts, and has to arrive.
-        error.add_note(f"what had arrived cannot be shown: {failure!r}")
+    def is_due(self) -> bool:
+        return self._is_due

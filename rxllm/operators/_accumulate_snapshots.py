@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
-from rxllm.flow import FlowControl
+from rxllm.flow import operate
 from rxllm.models import ChatCompletion, Repair, StreamChunk
 from rxllm.operators._accumulate import CompletionFold
-from rxllm.operators._stage import Operated, each
 from rxllm.typing import OperatorFunction
 
 
@@ -51,27 +50,17 @@ def accumulate_snapshots(
     See also:
         ``accumulate``
     """
-    return lambda source: Operated(source, _Snapshots, strict, on_repair)
+    return operate(_Snapshots, strict, on_repair)
 
 
 class _Snapshots(CompletionFold):
     _latest: ChatCompletion | None = None
 
-    def on_next(self, value: StreamChunk) -> None:
-        self._flow = FlowControl.current()
-        try:
-            self._accumulator.process_chunk(value)
-            self._latest = snapshot = self._accumulator.snapshot()
-        except Exception as error:
-            self.on_error(error)
-            return
-        self._emit((snapshot,))
+    def on_item(self, item: StreamChunk, /) -> Iterable[ChatCompletion]:
+        self.accumulator.process_chunk(item)
+        self._latest = snapshot = self.accumulator.snapshot()
+        return [snapshot]
 
-    def on_batch(self, items: Sequence[StreamChunk]) -> int:
-        # One by one: the fold cannot go back to the chunk at which somebody asked for a pause.
-        return each(self.on_next, items, lambda: self._left)
-
-    def on_completed(self) -> None:
+    def is_due(self) -> bool:
         # Asked of the last one only: to be asked, a snapshot is put together.
-        self._is_due = self._latest is not None and not self._latest.complete
-        super().on_completed()
+        return self._latest is not None and not self._latest.complete

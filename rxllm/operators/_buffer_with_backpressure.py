@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from reactivex import Observable, abc
+from reactivex import Observable
 
-from rxllm.exceptions import BufferOverflowError
-from rxllm.operators._backlog import Backlog, check_bounds
-from rxllm.operators._emission import Outlet
-from rxllm.operators._stage import Receiver, Timed, each, end
+from rxllm.accumulators import Conflation
+from rxllm.flow import Backlog, FanOut, Operation, check_bounds, operate
 from rxllm.typing import Overflow
 
 T = TypeVar("T")
@@ -77,70 +75,24 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
     """
     check_bounds(size, overflow)  # a wrong argument is reported where it stands
 
-    return lambda source: Timed(source, _Buffer, size, overflow)
+    return operate(_Buffer, size, overflow)
 
 
-class _Buffer(Receiver[T]):
-    """One subscription."""
+class _Buffer(Operation[T, T]):
+    def __init__(self, out: FanOut[T], size: int, overflow: Overflow) -> None:
+        super().__init__(out)
+        self._backlog: Backlog[T] = Backlog(size, overflow, holder="buffer_with_backpressure", merge=Conflation)
+        out.hold(self._backlog)
 
-    def __init__(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None, size: int, overflow: Overflow
-    ) -> None:
-        self._observer = observer
-        self._backlog: Backlog[T] = Backlog(size, overflow, "buffer_with_backpressure")
-        self._outlet = Outlet(observer, self._drain, scheduler)
-        self._ended = False
-        self._error: Exception | None = None
-
-    def on_next(self, value: T) -> None:
-        if self._ended:
-            return
-        self._outlet.adopt()
-        if not self._backlog.items and self._outlet.open:
-            self._outlet.emit(value)
-            if self._backlog.items or self._ended:  # from within the emission
-                self._drain()
-            return
-        try:
-            self._backlog.push(value)
-        except BufferOverflowError as error:
-            self._end(error)
+    def on_item(self, item: T, /) -> Iterable[T]:
+        if not self.out.offer((item,)):
+            self._backlog.push(item)
+        return ()
 
     def on_batch(self, items: Sequence[T]) -> int:
-        taken = 0
-        self._outlet.adopt()
-        if not (self._ended or self._backlog.items) and self._outlet.open:
-            taken = self._outlet.emit_batch(items)
-            if self._backlog.items or self._ended:  # from within the emission
-                self._drain()
-        if self._ended:
-            return taken
+        taken = self.out.offer(items)
         # The others wait here, as far as there is room.
-        return taken + each(self.on_next, items[taken:], lambda: self._ended)
+        return taken + super().on_batch(items[taken:]) if taken < len(items) else taken
 
-    def on_error(self, error: Exception) -> None:
-        self._end(error)
-
-    def on_completed(self) -> None:
-        self._end()
-
-    def _end(self, error: Exception | None = None) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        self._error = error
-        self._drain()
-
-    def dispose(self) -> None:
-        super().dispose()
-        # In the middle of a batch, too: whoever has the rest of it is not to think that it arrived.
-        self._ended = True
-        self._outlet.dispose()
+    def on_dispose(self) -> None:
         self._backlog.clear()
-
-    def _drain(self) -> None:
-        while self._backlog.items and self._outlet.open:
-            self._outlet.emit(self._backlog.take())
-            self._backlog.relax()
-        if self._ended and not self._backlog.items and not self._outlet.emitting:
-            end(self._observer, self._error)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rxllm.exceptions import RestartError
+from rxllm.flow import Operation, operate
 from rxllm.models import StreamChunk
-from rxllm.models._chunk import text_of
-from rxllm.operators._emission import Expander
-from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 
@@ -44,28 +42,23 @@ def content() -> OperatorFunction[StreamChunk, str]:
     See also:
         ``accumulate``, ``tee_to_display``
     """
-    return lambda source: Operated(source, _Contents)
+    return operate(_Contents)
 
 
-class _Contents(Expander[StreamChunk, str]):
-    """One subscription."""
-
+class _Contents(Operation[StreamChunk, str]):
     _has_emitted = False
 
+    def on_item(self, item: StreamChunk, /) -> Iterable[str]:
+        return self._texts((item,))
+
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
-        texts: list[str] = []
-        for chunk in items:
-            if (self._has_emitted or texts) and chunk.restarts:
-                self._emit_texts(texts)
-                self._results.end(RestartError("content"))
-                break
-            if text := text_of(chunk):
-                texts.append(text)
-        else:
-            self._emit_texts(texts)
+        self.emit_together(self._texts(items))
         return len(items)
 
-    def _emit_texts(self, texts: Sequence[str]) -> None:
-        if texts:
-            self._has_emitted = True
-            self._emit(texts)
+    def _texts(self, chunks: Sequence[StreamChunk]) -> Iterator[str]:
+        for chunk in chunks:
+            if self._has_emitted and chunk.restarts:
+                raise RestartError("content")
+            if text := chunk.text:
+                self._has_emitted = True
+                yield text

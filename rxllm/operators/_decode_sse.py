@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from reactivex import abc
+from collections.abc import Iterable
 
-from rxllm.operators._fold import Fold
-from rxllm.operators._stage import Operated, batching
+from rxllm.flow import FanOut, Operation, operate
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, SSETextDecoder
 
@@ -45,9 +44,14 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
     See also:
         ``rxllm.from_sse``, ``parse``
     """
+    return operate(_Decoder, max_event_bytes)
 
-    def receive(observer: abc.ObserverBase[ServerSentEvent]) -> Fold[bytes, ServerSentEvent]:
-        decoder = SSETextDecoder if batching(observer).takes_texts else SSEDecoder
-        return Fold(observer, decoder(max_event_bytes=max_event_bytes).feed)
 
-    return lambda source: Operated(source, receive)
+class _Decoder(Operation[bytes, ServerSentEvent]):
+    def __init__(self, out: FanOut[ServerSentEvent], max_event_bytes: int) -> None:
+        super().__init__(out)
+        decoder = SSETextDecoder if out.takes_texts else SSEDecoder
+        self._decoder = decoder(max_event_bytes=max_event_bytes)
+
+    def on_item(self, item: bytes, /) -> Iterable[ServerSentEvent]:
+        return self._decoder.feed(item)

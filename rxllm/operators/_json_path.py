@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from reactivex import abc
-
 from rxllm.accumulators import JSONPathAccumulator
+from rxllm.flow import FanOut, Operation, operate
 from rxllm.models import JSONPathMatch, StreamChunk
-from rxllm.operators._fold import Fold
-from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 
@@ -63,10 +61,24 @@ def json_path(
     See also:
         ``tool_call_progress``, ``parse_structured``
     """
-    JSONPathAccumulator(paths, of=of, text_around=text_around)
+    JSONPathAccumulator(paths, of=of, text_around=text_around)  # a wrong argument is reported where it stands
 
-    def receive(observer: abc.ObserverBase[JSONPathMatch]) -> Fold[StreamChunk, JSONPathMatch]:
-        accumulator = JSONPathAccumulator(paths, of=of, text_around=text_around)
-        return Fold(observer, accumulator.process_chunk, finish=accumulator.finish)
+    return operate(_Matches, paths, of, text_around)
 
-    return lambda source: Operated(source, receive)
+
+class _Matches(Operation[StreamChunk, JSONPathMatch]):
+    def __init__(
+        self,
+        out: FanOut[JSONPathMatch],
+        paths: Sequence[str],
+        of: Literal["arguments", "content"],
+        text_around: bool,  # noqa: FBT001 - passed on
+    ) -> None:
+        super().__init__(out)
+        self._accumulator = JSONPathAccumulator(paths, of=of, text_around=text_around)
+
+    def on_item(self, item: StreamChunk, /) -> Iterable[JSONPathMatch]:
+        return self._accumulator.process_chunk(item)
+
+    def on_end(self) -> Iterable[JSONPathMatch]:
+        return self._accumulator.finish()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
-from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable
+from reactivex import abc
 
-from rxllm.exceptions import BufferOverflowError
-from rxllm.flow import LoopDisposable, Pauses, outside_of_emissions, running_loop, start_task
-from rxllm.operators._emission import Outlet
-from rxllm.operators._stage import end
+from rxllm.flow import (
+    Backlog,
+    FanOut,
+    LoopDisposable,
+    Operation,
+    operate,
+    outside_of_emissions,
+    running_loop,
+    start_task,
+)
 from rxllm.typing import OperatorFunction
 
 A = TypeVar("A")
@@ -79,91 +84,84 @@ def map_async(
     if max_concurrency < 1:
         raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency}")
 
-    def map_async_(source: Observable[A]) -> Observable[B]:
-        def subscribe(observer: abc.ObserverBase[B], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            work = _Work(observer, mapper, max_concurrency, ordered, scheduler)
-            return CompositeDisposable(
-                source.subscribe(work.on_next, work.end, work.end, scheduler=scheduler),
-                LoopDisposable(work.loop, work.dispose),
-            )
-
-        return Observable(subscribe)
-
-    return map_async_
+    return operate(MapAsync, mapper, max_concurrency, ordered)
 
 
-class _Work(Generic[A, B]):
-    """The items in work: waiting for a place, running, or done and waiting for their turn to be emitted."""
+class MapAsync(Operation[A, B]):
+    """One subscription; the queue that its results are emitted from as well.
+
+    An item waits for a place, is in work, or is done and waits for its turn to be emitted.
+    """
 
     def __init__(
         self,
-        observer: abc.ObserverBase[B],
+        out: FanOut[B],
         mapper: Callable[[A], Awaitable[B]],
         places: int,
         ordered: bool,  # noqa: FBT001 - passed on
-        scheduler: abc.SchedulerBase | None,
     ) -> None:
-        self._observer = observer
+        super().__init__(out)
         self._mapper = mapper
         self._places = places
         self._ordered = ordered
-        self.loop = running_loop("map_async")
+        self._loop = running_loop("map_async")
         # The mapper is no part of the emission that brought the item: it must not pause that producer. Each task has a
         # copy of this: what a mapper sets in its own is not seen by the others. Results are emitted in another context,
         # which is not copied, as producers that a result lets go on become current in it.
         self._outside = outside_of_emissions()
         self._context = self._outside.copy()
-        self._outlet = Outlet(observer, self._emit_results, scheduler)
-        self._pauses = Pauses("map_async")
-        self._waiting: deque[A] = deque()
+        # Those in work count as waiting. A place is free as soon as a result was taken.
+        self._waiting: Backlog[A] = Backlog(places, holder="map_async", resume_at=places - 1)
         self._calls: deque[_Call[B]] = deque()
         self._ready = 0  # unordered: how many of the calls, from the first on, are done
-        self._ended = False
-        self._error: Exception | None = None
+        out.hold(self)
 
-    def on_next(self, item: A) -> None:
-        self._outlet.adopt()
-        if self._ended:
-            return
-        excess = len(self._calls) + len(self._waiting) + 1 - self._places
-        if excess >= 0 and not self._pauses.hold(excess) and excess > 0:
-            self.end(
-                BufferOverflowError(
-                    f"{self._places} items are in work and there is no producer to pause: "
-                    "put buffer_with_backpressure in front",
-                    size=self._places,
-                )
-            )
-            return
-        if excess > 0:
-            self._waiting.append(item)
-        else:
-            # A place is free, so nothing waits.
-            self._begin(item)
+    def follow(self, upstream: abc.DisposableBase) -> abc.DisposableBase:
+        return LoopDisposable(self._loop, super().follow(upstream).dispose)
 
-    def end(self, error: Exception | None = None) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        self._error = error
-        self._emit_results()
+    def on_item(self, item: A, /) -> Iterable[B]:
+        self._waiting.push(item)
+        self._begin_next()
+        return ()
 
-    def dispose(self) -> None:
-        self._ended = True
-        self._outlet.dispose()
-        self._waiting.clear()
+    def on_dispose(self) -> None:
         calls = tuple(self._calls)
         self._calls.clear()
         for call in calls:
             call.task.remove_done_callback(self._task_ended)
             call.task.cancel()
-        self._pauses.release()
+        self._waiting.clear()
 
-    def _begin(self, item: A) -> None:
-        call: _Call[B] = _Call()
-        call.task = start_task(self.loop, self._run(call, item), self._outside.copy())
-        self._calls.append(call)
-        call.task.add_done_callback(self._task_ended, context=self._context)
+    def __len__(self) -> int:
+        return len(self._calls) + len(self._waiting)
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._calls) and self._calls[0].done
+
+    def take(self) -> B:
+        call = self._calls.popleft()
+        self._ready -= not self._ordered
+        if call.error is None:
+            return call.result
+        self.on_dispose()
+        try:
+            raise call.error
+        finally:
+            del call  # which has the error, whose traceback keeps this frame: a circle for the garbage collector
+
+    def relax(self) -> None:
+        self._waiting.out -= 1
+        self._begin_next()
+        self._waiting.relax()
+
+    def _begin_next(self) -> None:
+        while self._waiting.items and len(self._calls) < self._places:
+            call: _Call[B] = _Call()
+            call.task = start_task(self._loop, self._run(call, self._waiting.take()), self._outside.copy())
+            self._waiting.out += 1
+            self._calls.append(call)
+            call.task.add_done_callback(self._task_ended, context=self._context)
 
     async def _run(self, call: _Call[B], item: A) -> None:
         try:
@@ -172,7 +170,7 @@ class _Work(Generic[A, B]):
             call.error = error
         # The callback is for tasks that do not come here. It comes a turn of the loop later: 2 µs in 12.
         if call.task.remove_done_callback(self._task_ended):
-            self._context.run(self._take, call)
+            self._context.run(self._done, call)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         """A task has ended without having come to its end."""
@@ -183,34 +181,16 @@ class _Work(Generic[A, B]):
             return  # disposed in the same turn of the loop
         call.error = RuntimeError("the task of map_async was cancelled by somebody else")
         call.error.__cause__ = cause
-        self._take(call)
+        self._done(call)
 
-    def _take(self, call: _Call[B]) -> None:
-        """A call is done."""
+    def _done(self, call: _Call[B]) -> None:
         call.done = True
         if not self._ordered:
             # Whatever is ready goes to the front, in the order of becoming ready.
             self._calls.remove(call)
             self._calls.insert(self._ready, call)
             self._ready += 1
-        self._emit_results()
-
-    def _emit_results(self) -> None:
-        calls, waiting = self._calls, self._waiting
-        while calls and calls[0].done and self._outlet.open:
-            call = calls.popleft()
-            self._ready -= not self._ordered
-            if call.error is not None:
-                self.dispose()
-                self._observer.on_error(call.error)
-                return
-            self._outlet.emit(call.result)
-            while waiting and len(calls) < self._places:
-                self._begin(waiting.popleft())
-            if not waiting and len(calls) < self._places:
-                self._pauses.release()
-        if self._ended and not calls and not waiting and not self._outlet.emitting:
-            end(self._observer, self._error)
+        self.out.drain()
 
 
 class _Call(Generic[B]):

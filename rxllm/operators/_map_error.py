@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from reactivex import Observable, abc
+from reactivex import Observable
 
-from rxllm.operators._stage import Operated, Receiver, batching
+from rxllm.flow import FanOut, Operation, operate
 
 T = TypeVar("T")
 
@@ -21,28 +21,19 @@ def map_error(mapper: Callable[[Exception], Exception]) -> Callable[[Observable[
     Returns:
         An operator that passes its items on.
     """
-    return lambda source: Operated(source, _Mapping, mapper)
+    return operate(_Mapping, mapper)
 
 
-class _Mapping(Receiver[T]):
-    """One subscription."""
-
-    def __init__(self, observer: abc.ObserverBase[T], mapper: Callable[[Exception], Exception]) -> None:
+class _Mapping(Operation[T, T]):
+    def __init__(self, out: FanOut[T], mapper: Callable[[Exception], Exception]) -> None:
+        super().__init__(out)
         self._mapper = mapper
-        self._observer = batching(observer)
 
-    def on_next(self, value: T) -> None:
-        self._observer.on_next(value)
+    def on_item(self, item: T, /) -> Iterable[T]:
+        return [item]
 
     def on_batch(self, items: Sequence[T]) -> int:
-        return self._observer.on_batch(items)
+        return self.out.offer(items)
 
-    def on_error(self, error: Exception) -> None:
-        try:
-            mapped = self._mapper(error)
-        except Exception as failure:
-            mapped = failure
-        self._observer.on_error(mapped)
-
-    def on_completed(self) -> None:
-        self._observer.on_completed()
+    def on_failure(self, error: Exception, /) -> Iterable[T]:
+        raise self._mapper(error)

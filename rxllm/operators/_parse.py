@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from reactivex import abc
+from collections.abc import Iterable, Sequence
 
 from rxllm.dialects import Dialect, WireItem, get_dialect
-from rxllm.flow import FlowControl
+from rxllm.flow import FanOut, FlowControl, Operation, operate
 from rxllm.models import StreamChunk, StreamInfo
 from rxllm.models._chunk import Slots, put_slots
-from rxllm.operators._emission import Expander
-from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
 
@@ -56,16 +52,12 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
     See also:
         ``accumulate``, ``decode_sse``
     """
-    chosen = get_dialect(dialect)
-
-    return lambda source: Operated(source, _Parser, chosen)
+    return operate(_Parser, get_dialect(dialect))
 
 
-class _Parser(Expander[WireItem, StreamChunk]):
-    """One subscription."""
-
-    def __init__(self, observer: abc.ObserverBase[StreamChunk], dialect: Dialect) -> None:
-        super().__init__(observer)
+class _Parser(Operation[WireItem, StreamChunk]):
+    def __init__(self, out: FanOut[StreamChunk], dialect: Dialect) -> None:
+        super().__init__(out)
         self._dialect = dialect.name
         self._decoder = dialect.decoder()
         # What is said of all chunks of the answer but a few.
@@ -77,40 +69,30 @@ class _Parser(Expander[WireItem, StreamChunk]):
     def takes_texts(self) -> bool:
         return True
 
-    def on_next(self, value: WireItem) -> None:
-        self._take((value,), None)
+    def on_item(self, item: WireItem, /) -> Iterable[StreamChunk]:
+        return self._decode((item,))
 
     def on_batch(self, items: Sequence[WireItem]) -> int:
-        # Where an event alone would not have come while its producer is paused, the end waits, too.
-        self._take(items, FlowControl.current())
+        self.emit_together(self._decode(items))
         return len(items)
 
-    def _take(self, items: Sequence[WireItem], producer: FlowControl | None) -> None:
+    def _decode(self, items: Sequence[WireItem]) -> Sequence[StreamChunk]:
+        decoder = self._decoder
+        decode = decoder.decode
         chunks: list[StreamChunk] = []
-        failure: Exception | None = None
         try:
-            decoder = self._decoder
-            decode = decoder.decode
             for event in items:
                 chunks += decode(event)
                 if decoder.done:
+                    self.finish()
                     break
         except Exception as error:
-            failure = error
-        if chunks:
-            self._emit(self._mark(chunks))
-        if failure is not None or self._decoder.done:
-            self._results.end(failure, producer=producer)
-        failure = None  # whose traceback keeps this frame: a circle for the garbage collector
+            self.finish(error)
+        return self._mark(chunks) if chunks else chunks
 
-    def on_completed(self) -> None:
-        failure: Exception | None = None
-        try:
-            self._decoder.close()
-        except Exception as error:
-            failure = error
-        self._results.end(failure)
-        failure = None  # as above
+    def on_end(self) -> Iterable[StreamChunk]:
+        self._decoder.close()
+        return ()
 
     def _mark(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
         """Say of chunks that nobody else has yet which answer they are of: the first one begins it."""

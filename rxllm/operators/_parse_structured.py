@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
-from reactivex import abc
 
 from rxllm.accumulators import StructuredAccumulator
 from rxllm.accumulators._beginning import Beginning
+from rxllm.exceptions import attach_partial
+from rxllm.flow import FanOut, Operation, operate
 from rxllm.models import StreamChunk
 from rxllm.models._chunk import text_of
-from rxllm.operators._fold import Fold
-from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 M = TypeVar("M", bound=BaseModel)
@@ -69,34 +69,37 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
     See also:
         ``json_path``, ``accumulate``
     """
-
-    def receive(observer: abc.ObserverBase[M]) -> Fold[StreamChunk, M]:
-        parsing = _Parsing(model, text_around, choice)
-        return Fold(observer, parsing.process_chunk, finish=parsing.finish, partial=parsing.latest)
-
-    return lambda source: Operated(source, receive)
+    return operate(_Parsing, model, text_around, choice)
 
 
-class _Parsing(Generic[M]):
-    """One subscription."""
-
-    def __init__(self, model: type[M], text_around: bool, choice: int) -> None:  # noqa: FBT001 - passed on
+class _Parsing(Operation[StreamChunk, M]):
+    def __init__(
+        self,
+        out: FanOut[M],
+        model: type[M],
+        text_around: bool,  # noqa: FBT001 - passed on
+        choice: int,
+    ) -> None:
+        super().__init__(out)
         self._begin = partial(StructuredAccumulator[M], model, text_around=text_around)
         self._accumulator = self._begin()
         self._beginning = Beginning()
         self._choice = choice
         self._empty = True
 
-    def process_chunk(self, chunk: StreamChunk) -> list[M]:
+    def on_item(self, item: StreamChunk, /) -> Iterable[M]:
         self._empty = False
-        if chunk.slots is not self._beginning.slots and self._beginning.restarts(chunk, lambda: (self.latest(), None)):
+        if item.slots is not self._beginning.slots and self._beginning.restarts(item, lambda: (self._latest(), None)):
             self._accumulator = self._begin()
-        snapshot = self._accumulator.feed(text_of(chunk, self._choice))
-        return [] if snapshot is None else [snapshot]
+        snapshot = self._accumulator.feed(text_of(item, self._choice))
+        return () if snapshot is None else (snapshot,)
 
-    def latest(self) -> M | None:
-        return self._accumulator.latest
+    def on_failure(self, error: Exception, /) -> Iterable[M]:
+        return attach_partial(error, self._latest)
 
-    def finish(self) -> list[M]:
+    def on_end(self) -> Iterable[M]:
         last = None if self._empty else self._accumulator.finish()
-        return [] if last is None else [last]
+        return () if last is None else (last,)
+
+    def _latest(self) -> M | None:
+        return self._accumulator.latest

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import get_args
 
-import reactivex
-from reactivex import Observable, abc
-
 from rxllm.exceptions import ToolExecutionError, excerpt
+from rxllm.flow import FanOut, operate
 from rxllm.models import ToolCall, ToolResult
-from rxllm.operators._map_async import map_async
+from rxllm.operators._map_async import MapAsync, map_async
 from rxllm.tools import OnToolError, ToolRegistry
 from rxllm.typing import OperatorFunction
 
@@ -75,21 +73,18 @@ def run_tools(
         raise ValueError(f"on_error must be one of {', '.join(get_args(OnToolError))}, not {on_error!r}")
     map_async(registry.run, max_concurrency=max_concurrency)  # a wrong argument is reported where it stands
 
-    def run_tools_(source: Observable[ToolCall]) -> Observable[ToolResult]:
-        def results(_: abc.SchedulerBase) -> Observable[ToolResult]:
-            started: set[str] = set()
+    def begin(out: FanOut[ToolResult]) -> MapAsync[ToolCall, ToolResult]:
+        started: set[str] = set()
 
-            async def run(call: ToolCall) -> ToolResult:
-                if call.id in started:
-                    return _duplicate(call, on_error)
-                started.add(call.id)
-                return await registry.run(call, timeout=timeout, on_error=on_error)
+        async def run(call: ToolCall) -> ToolResult:
+            if call.id in started:
+                return _duplicate(call, on_error)
+            started.add(call.id)
+            return await registry.run(call, timeout=timeout, on_error=on_error)
 
-            return source.pipe(map_async(run, max_concurrency=max_concurrency, ordered=ordered))
+        return MapAsync(out, run, max_concurrency, ordered)
 
-        return reactivex.defer(results)
-
-    return run_tools_
+    return operate(begin)
 
 
 def _duplicate(call: ToolCall, on_error: OnToolError) -> ToolResult:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import is_
 
 from msgspec.structs import replace
-from reactivex import abc
 
 from rxllm.accumulators._tagged_text import Parted, TaggedText
-from rxllm.flow import FlowControl
+from rxllm.flow import FanOut, Operation, operate
 from rxllm.models import Delta, StreamChoice, StreamChunk
-from rxllm.operators._emission import Expander
-from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction
 
 
@@ -59,37 +56,31 @@ def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> Opera
     """
     TaggedText(tag)  # a wrong argument is reported where it stands
 
-    return lambda source: Operated(source, _Splitter, tag, begins_inside)
+    return operate(_Splitter, tag, begins_inside)
 
 
-class _Splitter(Expander[StreamChunk, StreamChunk]):
+class _Splitter(Operation[StreamChunk, StreamChunk]):
     """One subscription: the texts of the choices of one stream."""
 
-    def __init__(self, observer: abc.ObserverBase[StreamChunk], tag: str, inside: bool) -> None:  # noqa: FBT001
-        super().__init__(observer)
+    def __init__(self, out: FanOut[StreamChunk], tag: str, inside: bool) -> None:  # noqa: FBT001 - passed on
+        super().__init__(out)
         self._tag = tag
         self._inside = inside
         self._texts: dict[int, TaggedText] = {}
-        # Whose producer the last text came from that may still be held.
-        self._flow: FlowControl | None = None
 
-    def on_next(self, value: StreamChunk) -> None:
-        self._emit((self._split(value),))
+    def on_item(self, item: StreamChunk, /) -> Iterable[StreamChunk]:
+        return [self._split(item)]
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
-        self._emit([self._split(chunk) for chunk in items])
+        self.emit_together(map(self._split, items))
         return len(items)
 
-    def on_error(self, error: Exception) -> None:
-        self._end(error)
+    def on_failure(self, error: Exception, /) -> Iterable[StreamChunk]:
+        del error
+        return self.on_end()
 
-    def on_completed(self) -> None:
-        self._end(None)
-
-    def _end(self, error: Exception | None) -> None:
-        rest = [_chunk(index, text.flush()) for index, text in sorted(self._texts.items()) if text.held]
-        # Emissions of the producer that the text came from, whom a consumer pauses if they are too much.
-        self._results.end(error, rest, self._flow if rest else None)
+    def on_end(self) -> Iterable[StreamChunk]:
+        return [_chunk(index, text.flush()) for index, text in sorted(self._texts.items()) if text.held]
 
     def _split(self, chunk: StreamChunk) -> StreamChunk:
         """The chunk with the reasoning in its place; the same object if there is none."""
@@ -97,10 +88,7 @@ class _Splitter(Expander[StreamChunk, StreamChunk]):
             self._texts.clear()
         before = chunk.choices
         choices = tuple([self._split_choice(choice) for choice in before])
-        if all(map(is_, choices, before)):
-            return chunk
-        self._flow = FlowControl.current()
-        return replace(chunk, choices=choices)
+        return chunk if all(map(is_, choices, before)) else replace(chunk, choices=choices)
 
     def _begin(self, choice: int) -> TaggedText:
         text = self._texts[choice] = TaggedText(self._tag, inside=self._inside)

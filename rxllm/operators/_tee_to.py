@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from reactivex import Observable, abc
 
+from rxllm.accumulators import Conflation
 from rxllm.exceptions import BufferOverflowError, StreamInterruptedError
-from rxllm.flow import LoopDisposable
-from rxllm.operators._backlog import Backlog, check_bounds
-from rxllm.operators._sink_writer import SinkWriter
-from rxllm.operators._stage import Operated, Receiver, batching, each
+from rxllm.flow import Backlog, FanOut, LoopDisposable, Operation, SinkWriter, check_bounds, operate
 from rxllm.typing import Ending, OperatorFunction, Overflow, Sink
 
 T = TypeVar("T")
@@ -99,58 +97,53 @@ def tee_to(
     if on_error not in {"raise", "detach"}:
         raise ValueError(f"on_error must be 'raise' or 'detach', not {on_error!r}")
 
-    return lambda source: Operated(source, _Tee, sink, buffer_size, overflow, on_error == "detach")
+    return operate(_Tee, sink, buffer_size, overflow, on_error == "detach")
 
 
-class _Tee(Receiver[T]):
-    """One subscription: the items go on at once, the end goes on when the writer is done."""
+class _Tee(Operation[T, T]):
+    """The items go on at once, the end goes on when the writer is done."""
 
     def __init__(
         self,
-        observer: abc.ObserverBase[T],
+        out: FanOut[T],
         sink: Sink[T],
         size: int,
         overflow: Overflow,
         detach: bool,  # noqa: FBT001 - passed on
     ) -> None:
-        self._backlog: Backlog[T] = Backlog(size, overflow, "tee_to")
+        super().__init__(out)
+        self._backlog: Backlog[T] = Backlog(size, overflow, holder="tee_to", merge=Conflation)
         self.writer = SinkWriter(sink, self._backlog, detach=detach, leave=self.leave, end=self.end)
-        self._observer = batching(observer)
 
-    def follow(self, source: Observable[T], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
-        """Subscribe, and only then open the sink."""
-        subscription = super().follow(source, scheduler)
+    def follow(self, upstream: abc.DisposableBase) -> abc.DisposableBase:
+        """Open the sink, now that the source was subscribed to."""
+        subscription = super().follow(upstream)
         self.writer.start()
         return LoopDisposable(self.writer.loop, subscription.dispose)
 
-    def on_next(self, value: T) -> None:
+    def on_item(self, item: T, /) -> Iterable[T]:
         writer = self.writer
         if writer.ending is not None:
-            return
-        if writer.detached:
-            self._observer.on_next(value)
-            return
-        try:
-            self._backlog.push(value)
-        except BufferOverflowError as error:
-            self.leave()
-            self.on_error(error)
-            return
-        try:
-            self._observer.on_next(value)
-        finally:
-            # An item of which the observer threw, or left, is written nonetheless.
+            return ()
+        if not writer.detached:
+            try:
+                self._backlog.push(item)
+            except BufferOverflowError:
+                self.leave()
+                raise
+            # An item of which the observer throws, or leaves, is written nonetheless.
             writer.wake()
+        return [item]
 
     def on_batch(self, items: Sequence[T]) -> int:
         """Pass on items for which there is room, and let them wait for the sink."""
         room = self._backlog.room
         if not room or self.writer.ending is not None or self.writer.detached:
-            return each(self.on_next, items, lambda: self.writer.ending is not None)
+            return super().on_batch(items)
         batch = items[:room]
         taken = len(batch)  # where the observer throws, for all of them had come
         try:
-            taken = self._observer.on_batch(batch)
+            taken = self.out.offer(batch)
         finally:
             self._keep(batch[:taken])
             self.writer.wake()
@@ -168,21 +161,13 @@ class _Tee(Receiver[T]):
     def on_completed(self) -> None:
         self.writer.end(Ending("completed"))
 
-    def leave(self) -> None:
-        """Take no more from the source."""
-        super().dispose()
-
     def end(self, ending: Ending) -> None:
         """Pass the end on, now that everything is stored."""
-        match ending:
-            case Ending("completed"):
-                self._observer.on_completed()
-            case Ending("failed", Exception() as error):
-                self._observer.on_error(error)
-            case _:
-                # Reaches nobody if it was the consumer who left.
-                self._observer.on_error(StreamInterruptedError("the task of a sink was cancelled"))
+        if ending.kind == "cancelled":
+            # Reaches nobody if it was the consumer who left.
+            self.out.end(StreamInterruptedError("the task of a sink was cancelled"))
+        else:
+            self.out.end(ending.error)
 
-    def dispose(self) -> None:
-        self.leave()
+    def on_dispose(self) -> None:
         self.writer.cancel()

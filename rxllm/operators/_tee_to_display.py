@@ -8,8 +8,8 @@ from typing import Any, TextIO, TypeVar
 from reactivex import Observable
 
 from rxllm.models import StreamChunk
-from rxllm.operators._display import ConsoleSink
 from rxllm.operators._tee_to import OnSinkError, tee_to
+from rxllm.sinks import ConsoleSink
 from rxllm.typing import OperatorFunction, Overflow
 from rxllm.wire import ServerSentEvent
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
 from rxllm.exceptions import ChunkTimeoutError
-from rxllm.flow import FlowControl
-from rxllm.operators._clock import Clock, clock_of
-from rxllm.operators._stage import Receiver, Timed, batching, nothing
+from rxllm.flow import Clock, FanOut, FlowControl, Operation, clock_of, nothing, operate
 
 T = TypeVar("T")
 
@@ -96,55 +94,53 @@ def timeout_per_chunk(
     if not (seconds > 0 and first_seconds > 0):
         raise ValueError("time-outs are positive numbers of seconds")
 
-    return lambda source: Timed(source, _Watch, other, scheduler, first_seconds, seconds)
+    return operate(_Watch, other, scheduler, first_seconds, seconds)
 
 
-class _Watch(Receiver[T]):
+class _Watch(Operation[T, T]):
     """Passes everything on, and notes that it came."""
 
-    def __init__(  # noqa: PLR0917 - called by Operated
+    def __init__(
         self,
-        observer: abc.ObserverBase[T],
-        scheduler: abc.SchedulerBase | None,
+        out: FanOut[T],
         other: Observable[T] | None,
-        own_scheduler: abc.SchedulerBase | None,
+        scheduler: abc.SchedulerBase | None,
         first: float,
         gap: float,
     ) -> None:
-        self._observer = batching(observer)
+        super().__init__(out)
         self._other = other
-        self._scheduler = scheduler
         self._instead = None if other is None else SingleAssignmentDisposable()
-        self.silence = _Silence(clock_of(own_scheduler, scheduler), first, gap, self.expire)
+        clock = out.clock if scheduler is None else clock_of(scheduler)
+        self.silence = _Silence(clock, first, gap, self.expire)
 
-    def on_next(self, value: T) -> None:
+    def on_item(self, item: T, /) -> Iterable[T]:
         self.silence.broken(1)
-        self._observer.on_next(value)
+        return [item]
 
     def on_batch(self, items: Sequence[T]) -> int:
         self.silence.broken(len(items))
-        taken = self._observer.on_batch(items)
+        taken = self.out.offer(items)
         self.silence.broken(taken - len(items))
         return taken
 
-    def on_error(self, error: Exception) -> None:
-        self.silence.dispose()
-        self._observer.on_error(error)
+    def on_failure(self, error: Exception, /) -> Iterable[T]:
+        del error
+        return self.on_end()
 
-    def on_completed(self) -> None:
+    def on_end(self) -> Iterable[T]:
         self.silence.dispose()
-        self._observer.on_completed()
+        return ()
 
     def expire(self, error: ChunkTimeoutError) -> None:
         """Leave the source, which has been silent for too long."""
-        super().dispose()
+        self.leave()
         if self._other is None or self._instead is None:
-            self._observer.on_error(error)
+            self.out.end(error)
         else:
-            self._instead.disposable = self._other.subscribe(self._observer, scheduler=self._scheduler)
+            self._instead.disposable = self.out.switch_to(self._other)
 
-    def dispose(self) -> None:
-        super().dispose()
+    def on_dispose(self) -> None:
         self.silence.dispose()
         if self._instead is not None:
             self._instead.dispose()

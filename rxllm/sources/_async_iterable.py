@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias, TypeGuard, TypeVar, cast
 
 from reactivex import Observable
 
-from rxllm.sources._task import Emitter, task_source
+from rxllm.flow import Emitter, task_source
 
 T = TypeVar("T")
 

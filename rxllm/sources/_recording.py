@@ -10,8 +10,7 @@ from typing import Any, Literal, TypeAlias
 from reactivex import Observable, abc
 
 from rxllm.exceptions import RecordingError, StreamInterruptedError
-from rxllm.operators._clock import Clock, clock_of
-from rxllm.sources._task import Emitter, task_source
+from rxllm.flow import Clock, Emitter, clock_of, task_source
 from rxllm.stores import (
     EndRecord,
     ItemRecord,

@@ -17,12 +17,11 @@ from reactivex import Observable
 from yarl import URL
 
 from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import wake
+from rxllm.flow import Emitter, task_source, wake
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets, shown
 from rxllm.sources._http import SessionLike, Ssl
-from rxllm.sources._task import Emitter, task_source
 from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
 from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder
 

@@ -22,11 +22,11 @@ from rxllm.exceptions import (
     StreamInterruptedError,
     excerpt,
 )
+from rxllm.flow import Emitter, task_source
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._http import SessionLike, Ssl
-from rxllm.sources._task import Emitter, task_source
 from rxllm.sources._wire_recorder import CLOSED, RecordTo, recorded
 
 # RFC 6455, section 7.4.1: 1000 is a normal closure, 1005 one that gave no code.

@@ -27,13 +27,12 @@ from rxllm.exceptions import (
     StreamInterruptedError,
     excerpt,
 )
+from rxllm.flow import Emitter, clock_of, task_source
 from rxllm.models import StreamInfo
-from rxllm.operators._clock import clock_of
 from rxllm.sources import SessionLike, Ssl, from_sse, from_websocket
 from rxllm.sources._credentials import Secrets
 from rxllm.sources._http import MAX_ERROR_BYTES, info_of, request_id, retry_after
 from rxllm.sources._recording import Pace, Timing
-from rxllm.sources._task import Emitter, task_source
 from rxllm.testing._wire_recordings import WireRecording, check_timing
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, WireResponse
 

@@ -15,7 +15,7 @@ from reactivex import operators as rx_ops
 
 from rxllm import FlowControl, StreamAccumulator, StreamChunk
 from rxllm import operators as ops
-from rxllm.sources._task import Emitter, task_source
+from rxllm.flow import Emitter, task_source
 from rxllm.typing import OperatorFunction
 from rxllm.wire import SSEDecoder
 from tests.benchmarks.contenders import Discard

@@ -19,13 +19,14 @@ from reactivex.disposable import Disposable, SerialDisposable
 import rxllm
 from rxllm import FlowControl, StreamAccumulator, StreamChoice, StreamChunk
 from rxllm import operators as ops
+from rxllm.accumulators import Conflation
 from rxllm.exceptions import LimitExceededError
+from rxllm.flow import Emitter, task_source
+from rxllm.flow._batches import Receiver
+from rxllm.flow._batches import batching as batching_observer
+from rxllm.flow._stream import Stream, subscribe_to
 from rxllm.models._json import is_list, is_object
-from rxllm.operators._conflation import Conflation
 from rxllm.operators._map_error import map_error
-from rxllm.operators._stage import Receiver, Stage
-from rxllm.operators._stage import batching as batching_observer
-from rxllm.sources._task import Emitter, task_source
 
 
 def made(delta: dict[str, Any], *, choice: int = 0, **fields: Any) -> dict[str, Any]:
@@ -202,9 +203,9 @@ def batching(into: list[Batching]) -> Callable[[Observable[Any]], Observable[Any
             observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             into.append(Batching(observer))
-            return into[-1].follow(source, scheduler)
+            return subscribe_to(source, into[-1], scheduler)
 
-        return Stage(subscribe)
+        return Stream[Any](subscribe)
 
     return operator
 
@@ -240,7 +241,7 @@ async def sizes_through(operator: Callable[[Observable[Any]], Observable[Any]], 
         observer.on_completed()
         return Disposable()
 
-    await Stage(subscribe).pipe(operator, batching(batchings), rx_ops.count())
+    await Stream[Any](subscribe).pipe(operator, batching(batchings), rx_ops.count())
     return batchings[0].sizes
 
 
@@ -266,7 +267,7 @@ async def test_an_error_in_a_batch_comes_behind_what_came_before_it() -> None:
 
     items: list[Any] = []
     with pytest.raises(LimitExceededError):
-        await Stage(subscribe).pipe(ops.decode_sse(max_event_bytes=50), rx_ops.do_action(items.append))
+        await Stream[Any](subscribe).pipe(ops.decode_sse(max_event_bytes=50), rx_ops.do_action(items.append))
     assert [item.data for item in items] == ["1"]
 
 
@@ -341,7 +342,7 @@ def test_merging_loses_nothing_that_is_accumulated(pieces: list[Piece]) -> None:
             waiting.append(Conflation(chunk))
             single.append(chunk)
             continue
-        single[-1] = waiting[-1].merged()
+        single[-1] = waiting[-1].close()
     for chunk in single:
         merged.process_chunk(chunk)
     excluded = {"repairs", "created"}  # have positions; is that of the last
@@ -352,7 +353,7 @@ def test_what_is_merged_is_as_the_last_said_it() -> None:
     chunks = [Piece(kind=1, text=text, beside=text).chunk() for text in "abcd"]
     conflation = Conflation(chunks[0])
     assert all(conflation.add(chunk) for chunk in chunks[1:])
-    merged = conflation.merged()
+    merged = conflation.close()
     assert merged.text == "abcd"
     assert merged.obfuscation == "d"
 

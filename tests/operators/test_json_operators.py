@@ -16,8 +16,9 @@ import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import DecodeError, RepairError, RxllmError, StructuredOutputError, ToolCallError
 from rxllm.flow import FlowControl
+from rxllm.flow._batches import batching
+from rxllm.flow._stream import Stream
 from rxllm.models import Delta, FunctionCallDelta, Repair, StreamChoice, StreamChunk, ToolCallDelta
-from rxllm.operators._stage import Stage, batching
 from rxllm.testing import Marbles, assert_marbles, finish_chunk, text_chunk, tool_chunk
 
 
@@ -169,7 +170,7 @@ def _fail(observable: reactivex.Observable[Any]) -> Exception:
 # Batches
 
 
-def batch_of(*chunks: StreamChunk) -> tuple[Stage[StreamChunk], Callable[[], int]]:
+def batch_of(*chunks: StreamChunk) -> tuple[Stream[StreamChunk], Callable[[], int]]:
     """A stage, and what delivers the chunks together, after which it says how many of them were taken."""
     observers: list[abc.ObserverBase[StreamChunk]] = []
 
@@ -177,7 +178,7 @@ def batch_of(*chunks: StreamChunk) -> tuple[Stage[StreamChunk], Callable[[], int
         observers.append(observer)
         return Disposable()
 
-    return Stage(subscribe), lambda: batching(observers[0]).on_batch(chunks)
+    return Stream[Any](subscribe), lambda: batching(observers[0]).on_batch(chunks)
 
 
 BEGIN = tool_chunk('{"name":"', id="1", name="f")

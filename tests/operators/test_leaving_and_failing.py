@@ -16,10 +16,9 @@ from reactivex.disposable import SerialDisposable
 import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import FlowControl
-from rxllm.operators._emission import FanOut
-from rxllm.operators._stage import Receiver, Stage
-from rxllm.sources._task import Emitter, task_source
+from rxllm.flow import Emitter, FanOut, FlowControl, task_source
+from rxllm.flow._batches import Receiver
+from rxllm.flow._stream import Stream, subscribe_to
 from rxllm.typing import Ending
 
 
@@ -105,7 +104,7 @@ class Receives:
 
             return source.subscribe(on_next, fan_out.end, fan_out.end, scheduler=scheduler)
 
-        return Stage(subscribe)
+        return Stream(subscribe)
 
 
 class Item:
@@ -134,7 +133,7 @@ async def test_whoever_leaves_in_the_middle_of_a_batch_leaves_nothing_behind() -
         fan_outs.append(FanOut(observer))
         return subscription
 
-    Observable[Item](lambda _, scheduler: Leaver().follow(Stage(subscribe), scheduler)).subscribe()
+    Observable[Item](lambda _, scheduler: subscribe_to(Stream(subscribe), Leaver(), scheduler)).subscribe()
     items = [Item() for _ in range(3)]
     kept = [weakref.ref(item) for item in items]
     flow.deliver(fan_outs[0].emit, items)

@@ -20,9 +20,9 @@ from rxllm.exceptions import (
     LimitExceededError,
     ToolCallError,
     TruncatedStreamError,
+    attach_partial,
 )
 from rxllm.flow import FlowControl
-from rxllm.operators._accumulate import attach_partial
 from rxllm.testing import (
     Marbles,
     assert_marbles,
@@ -182,7 +182,7 @@ def test_an_error_that_waits_is_not_forgotten_over_what_comes_behind_it() -> Non
 
     recording = marbles.run(delayed.pipe(ops.parse()), takes=2)
 
-    assert_marbles(recording, "------ab#", TEXT, error=DecodeError)
+    assert_marbles(recording, "------ab--#", TEXT, error=DecodeError)
 
 
 def test_what_waited_is_an_emission_of_its_producer_too() -> None:

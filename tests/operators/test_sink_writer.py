@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +16,10 @@ from reactivex.disposable import Disposable, SerialDisposable
 
 from rxllm import operators as ops
 from rxllm.exceptions import BufferOverflowError
-from rxllm.flow import FlowControl
-from rxllm.operators._backlog import Backlog
-from rxllm.operators._stage import Stage, batching
+from rxllm.flow import Emitter, FlowControl, task_source
+from rxllm.flow._batches import batching
+from rxllm.flow._stream import Stream
 from rxllm.operators._tee_to import OnSinkError
-from rxllm.sources._task import Emitter, task_source
 from rxllm.testing import run_virtual
 from rxllm.typing import Ending
 
@@ -86,7 +84,7 @@ class Hand:
         self.then: Callable[[Any], object] = lambda _: None
         self.left = asyncio.Event()
         self.observers: list[abc.ObserverBase[Any]] = []
-        source: Observable[Any] = Stage(self._subscribe)
+        source: Observable[Any] = Stream(self._subscribe)
         self.subscription = SerialDisposable()
         self.subscription.disposable = source.pipe(ops.tee_to(self.sink, buffer_size=buffer_size)).subscribe(
             self._on_next, self.ends.append, lambda: self.ends.append("completed")
@@ -434,19 +432,6 @@ async def test_what_comes_from_another_thread_just_before_the_writer_waits(
         await hand.complete()
     await turns()
     assert hand.ends == ["completed"]
-
-
-def test_what_another_thread_adds_while_all_is_taken_stays() -> None:
-    class Racing(deque[Any]):
-        def __iter__(self) -> Iterator[Any]:
-            yield from super().__iter__()
-            in_a_thread(lambda: self.append("late"))
-
-    backlog = Backlog[str](10, "pause")
-    backlog.items = Racing("ab")
-
-    assert backlog.take_all() == ["a", "b"]
-    assert [backlog.take()] == ["late"]
 
 
 # Any plan

@@ -21,12 +21,12 @@ from reactivex.observer import AutoDetachObserver
 import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import ChunkTimeoutError, RxllmError
-from rxllm.flow import FlowControl
+from rxllm.flow import FanOut, FlowControl
+from rxllm.flow._batches import Receiver, batching, each
+from rxllm.flow._source import ITEMS_AT_A_TIME, Emitter, task_source
+from rxllm.flow._stream import Stream, subscribe_to
 from rxllm.models import StreamChunk
 from rxllm.models._chunk import text_of
-from rxllm.operators._emission import FanOut
-from rxllm.operators._stage import Receiver, Stage, batching, each
-from rxllm.sources._task import ITEMS_AT_A_TIME, Emitter, task_source
 from rxllm.testing import run_virtual, text_chunk
 from rxllm.typing import Ending, Overflow
 
@@ -348,7 +348,7 @@ class Taker(Receiver[Any]):
 
 def follow(source: Observable[Any], taker: Taker) -> abc.DisposableBase:
     """Subscribe as an operator does: while somebody subscribes to it."""
-    return Observable[Any](lambda _, scheduler: taker.follow(source, scheduler)).subscribe()
+    return Observable[Any](lambda _, scheduler: subscribe_to(source, taker, scheduler)).subscribe()
 
 
 async def batches_of(
@@ -408,7 +408,7 @@ async def test_a_source_that_is_left_delivers_no_other_batch() -> None:
     assert taker.ends == []
 
 
-def stage_of(*batches: Sequence[Any]) -> tuple[Stage[Any], list[int]]:
+def stage_of(*batches: Sequence[Any]) -> tuple[Stream[Any], list[int]]:
     """A stage that delivers batches at once, and how many were taken of each."""
     taken: list[int] = []
 
@@ -417,7 +417,7 @@ def stage_of(*batches: Sequence[Any]) -> tuple[Stage[Any], list[int]]:
         observer.on_completed()
         return Disposable()
 
-    return Stage(subscribe), taken
+    return Stream(subscribe), taken
 
 
 def test_to_everybody_else_a_stage_is_an_ordinary_observable() -> None:
@@ -445,7 +445,7 @@ def test_after_the_end_nothing_passes() -> None:
         return Disposable()
 
     taker = Taker()
-    follow(Stage(subscribe), taker)
+    follow(Stream(subscribe), taker)
     (observer,) = observers
     observer.on_completed()
     assert batching(observer).on_batch([1]) == 0
@@ -463,7 +463,7 @@ def test_a_subscription_that_fails_fails_the_stream() -> None:
         raise error
 
     taker = Taker()
-    follow(Stage(subscribe), taker)
+    follow(Stream(subscribe), taker)
     assert taker.ends == [error]
 
 
@@ -474,13 +474,13 @@ def test_a_subscription_that_fails_after_the_end_raises() -> None:
 
     taker = Taker()
     with pytest.raises(ValueError, match="no"):
-        follow(Stage(subscribe), taker)
+        follow(Stream(subscribe), taker)
     assert taker.ends == ["completed"]
 
 
 def test_disposing_disposes_what_the_stage_made() -> None:
     disposed: list[bool] = []
-    stage = Stage[Any](lambda _, __: Disposable(lambda: disposed.append(True)))
+    stage = Stream[Any](lambda *_: Disposable(lambda: disposed.append(True)))
     follow(stage, Taker()).dispose()
     assert disposed == [True]
 
@@ -495,7 +495,7 @@ def test_disposed_while_it_subscribes_it_leaves_what_it_then_has() -> None:
         assert disposed == []
         return Disposable(lambda: disposed.append(True))
 
-    for source in (Stage[Any](subscribe), Observable[Any](subscribe)):
+    for source in (Stream[Any](subscribe), Observable[Any](subscribe)):
         taker = Taker()
         disposed.clear()
         follow(source, taker)
@@ -515,7 +515,7 @@ def test_disposed_in_another_thread_while_it_subscribes_it_leaves_what_it_then_h
         thread.join()
         return Disposable(lambda: disposed.append(True))
 
-    follow(Stage(subscribe), taker)
+    follow(Stream(subscribe), taker)
     assert disposed == [True]
 
 
@@ -527,7 +527,7 @@ def test_after_it_was_disposed_nothing_passes() -> None:
         return Disposable()
 
     taker = Taker()
-    follow(Stage(subscribe), taker).dispose()
+    follow(Stream(subscribe), taker).dispose()
     (observer,) = observers
     assert batching(observer).on_batch([1]) == 0
     observer.on_next(1)
@@ -556,7 +556,7 @@ def test_at_the_end_what_is_above_is_left(end: str, when: str) -> None:
         return Disposable(lambda: disposed.append(True))
 
     taker = Taker()
-    subscription = follow(Stage(subscribe), taker)
+    subscription = follow(Stream(subscribe), taker)
     if when == "later":
         finish()
     assert taker.ends == ["completed" if end == "completed" else error]
@@ -581,7 +581,7 @@ def test_an_end_that_the_receiver_cannot_take_leaves_what_is_above_all_the_same(
         observers.append(observer)
         return Disposable(lambda: disposed.append(True))
 
-    follow(Stage(subscribe), Failing())
+    follow(Stream(subscribe), Failing())
     (observer,) = observers
     with pytest.raises(LookupError, match=end):
         observer.on_completed() if end == "completed" else observer.on_error(LookupError(end))

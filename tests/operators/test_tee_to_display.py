@@ -18,8 +18,7 @@ from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import operators as ops
-from rxllm.operators._display import printable
-from rxllm.sinks import ConsoleSink
+from rxllm.sinks import ConsoleSink, printable
 from rxllm.testing import text_chunk
 
 

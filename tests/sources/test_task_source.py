@@ -12,9 +12,8 @@ from reactivex import Observable
 from reactivex import operators as rx_ops
 from reactivex.disposable import SerialDisposable
 
-from rxllm.flow import FlowControl
+from rxllm.flow import Emitter, FlowControl, task_source
 from rxllm.sources import from_async_iterable
-from rxllm.sources._task import Emitter, task_source
 
 EMISSIONS: dict[str, Any] = {"alone": lambda: ("a",), "together": lambda: [*"abc"], "singly": lambda: iter("abc")}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from reactivex import abc
 
-from rxllm.sources._task import Emitter, task_source
+from rxllm.flow import Emitter, task_source
 
 
 def ignore(_: asyncio.AbstractEventLoop, __: dict[str, Any]) -> None:

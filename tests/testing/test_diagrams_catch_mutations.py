@@ -185,15 +185,16 @@ def test_a_delay_that_is_one_tick_too_long_is_caught() -> None:
 
 
 def test_an_order_that_is_reversed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    mutant = recompiled("rxllm.operators._backlog", "popleft", "{receiver}.pop()")
+    mutant = recompiled("rxllm.flow._backlog", "popleft", "{receiver}.pop()")
     module = importlib.import_module("rxllm.operators._buffer_with_backpressure")
     monkeypatch.setattr(module, "Backlog", mutant.Backlog)
 
     assert_caught(operators.buffer_with_backpressure)
 
 
-def test_a_completion_that_is_one_tick_late_is_caught() -> None:
+def test_a_completion_that_is_one_tick_late_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     replacement = f"asyncio.get_running_loop().call_later({FRAME}, lambda: {{call}})"
-    mutant = recompiled("rxllm.operators._accumulate", "end", replacement)
+    mutant = recompiled("rxllm.flow._fan_out", "end", replacement)
+    monkeypatch.setattr(importlib.import_module("rxllm.flow._operation"), "FanOut", mutant.FanOut)
 
-    assert_caught(mutant.accumulate)
+    assert_caught(operators.accumulate)

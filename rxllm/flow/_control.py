@@ -20,16 +20,12 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from typing import Any, TypeVar
 
-from reactivex import abc
-
-from rxllm.exceptions import NoRunningLoopError
-
-__all__ = ["FlowControl", "LoopDisposable", "Pauses", "outside_of_emissions", "running_loop", "start_task", "wake"]
+from rxllm.flow._tasks import wake
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -236,67 +232,9 @@ class Pauses:
             flow.resume(self)
 
 
-def running_loop(what: str) -> asyncio.AbstractEventLoop:
-    """The running event loop, for ``what`` needs one.
-
-    Raises:
-        NoRunningLoopError: There is none.
-    """
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise NoRunningLoopError(
-            f"{what} needs a running event loop: await the pipeline, iterate it with rxllm.iterate(), "
-            "or, from synchronous code, use rxllm.run()"
-        ) from None
-
-
 def outside_of_emissions() -> Context:
     """A copy of the present context in which nobody is current: for what is no part of the emission under way."""
     context = copy_context()
     if FlowControl.current() is not None:
         context.run(FlowControl.leave)
     return context
-
-
-def start_task(
-    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None], context: Context
-) -> asyncio.Task[None]:
-    """Start a task that takes its first step in a turn of its own, whatever the loop's task factory is.
-
-    With ``asyncio.eager_task_factory`` (Python 3.12) a task begins, and may end, before whoever makes it has it: a
-    source would emit while somebody still subscribes, when there is nothing yet to dispose of.
-    """
-    return asyncio.Task(work, loop=loop, context=context)
-
-
-def wake(waiter: asyncio.Future[None]) -> None:
-    """Let whoever awaits a future go on, unless it has been woken or has given up."""
-    if not waiter.done():
-        waiter.set_result(None)
-
-
-class LoopDisposable(abc.DisposableBase):
-    """A disposable for what lives in a loop: it may be disposed from any thread, and when the loop is gone.
-
-    Args:
-        loop: The loop, which runs in this thread.
-        dispose: Called once, in the loop's thread.
-    """
-
-    __slots__ = ("_dispose", "_loop", "_thread")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, dispose: Callable[[], None]) -> None:
-        self._dispose: Callable[[], None] | None = dispose
-        self._loop = loop
-        self._thread = threading.get_ident()
-
-    def dispose(self) -> None:
-        """Dispose of it, unless that has been done, or the loop is gone."""
-        dispose, self._dispose = self._dispose, None
-        if dispose is None or self._loop.is_closed():
-            return
-        if threading.get_ident() == self._thread:
-            dispose()
-        else:
-            self._loop.call_soon_threadsafe(dispose)

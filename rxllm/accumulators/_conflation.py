@@ -8,8 +8,9 @@ string may be a frame that is to be parsed.
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeGuard, TypeVar, cast
+from typing import Any, TypeVar, cast
 
+from rxllm.flow import Merger
 from rxllm.models import Delta, StreamChoice, StreamChunk
 from rxllm.models._chunk import rest_of
 from rxllm.models._likeness import Likeness
@@ -21,7 +22,7 @@ _BESIDE_THE_DELTA = tuple({*StreamChoice.__struct_fields__} - {"index", "delta"}
 _BESIDE_THE_TEXT = tuple({*Delta.__struct_fields__} - {"role", "content"})
 
 
-class Conflation(Generic[T]):
+class Conflation(Merger[T]):
     """Items that become one when they are taken: their text is joined once, whatever their number."""
 
     __slots__ = ("_first", "_last", "_like", "_repeated", "_texts")
@@ -57,18 +58,13 @@ class Conflation(Generic[T]):
         self._texts.append(text)
         return True
 
-    def merged(self) -> T:
+    def close(self) -> T:
         """The one item."""
         first, last = cast("StreamChunk", self._first), cast("StreamChunk", self._last)
         choice = first.choices[0]
         delta = choice.delta.model_copy(update={"content": "".join(self._texts)})
         choices = (choice.model_copy(update={"delta": delta}),)
         return cast("T", first.model_copy(update={**self._repeated, **_repeated_in(last), "choices": choices}))
-
-
-def is_conflation(item: T | Conflation[T]) -> TypeGuard[Conflation[T]]:
-    """Whether something that waits is several items that became one."""
-    return type(item) is Conflation
 
 
 def _plain_text(chunk: StreamChunk) -> str | None:

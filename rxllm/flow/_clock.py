@@ -12,7 +12,8 @@ from typing import Protocol
 from reactivex import abc
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
-from rxllm.flow import LoopDisposable, outside_of_emissions, running_loop
+from rxllm.flow._control import outside_of_emissions
+from rxllm.flow._tasks import LoopDisposable, running_loop
 
 
 class Clock(Protocol):

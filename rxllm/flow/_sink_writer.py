@@ -18,9 +18,10 @@ from typing import Generic, TypeVar
 from loguru import logger
 
 from rxllm.exceptions import BufferOverflowError
-from rxllm.flow import outside_of_emissions, running_loop, start_task, wake
-from rxllm.operators._backlog import Backlog
-from rxllm.operators._stage import nothing
+from rxllm.flow._backlog import Backlog
+from rxllm.flow._batches import nothing
+from rxllm.flow._control import outside_of_emissions
+from rxllm.flow._tasks import running_loop, start_task, wake
 from rxllm.typing import Ending, Sink, SinkStream
 
 T = TypeVar("T")

@@ -6,17 +6,18 @@ Rules:
    is gone; at most what was under way when it became full is in excess.
 2. If there is no producer to pause it raises ``BufferOverflowError`` instead of growing.
 3. ``"drop_oldest"`` and ``"drop_newest"`` lose items and pause nobody; ``"error"`` raises when it is full.
+4. With ``"conflate"`` items that wait become one where a ``Merger`` can make one of them.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast, get_args
 
 from rxllm.exceptions import BufferOverflowError
-from rxllm.flow import Pauses
-from rxllm.operators._conflation import Conflation, is_conflation
+from rxllm.flow._control import Pauses
 from rxllm.typing import Overflow
 
 T = TypeVar("T")
@@ -36,13 +37,29 @@ def check_bounds(size: int, overflow: Overflow) -> None:
         raise ValueError(f"overflow must be one of {', '.join(_OVERFLOWS)}, not {overflow!r}")
 
 
+class Merger(ABC, Generic[T]):
+    """Items that wait and become one when that is taken. It is made of the first of them."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def add(self, item: T) -> bool:
+        """Take an item in, if nothing is lost by that; returns whether it was."""
+
+    @abstractmethod
+    def close(self) -> T:
+        """The one item."""
+
+
 class Backlog(Generic[T]):
-    """The queue.
+    """A queue of bounded size, which pauses producers.
 
     Args:
         size: How many items wait at most, those that are out being processed included.
-        overflow: What happens when one more comes.
-        holder: Who pauses the producers, as diagrams tell it.
+        overflow: What happens when one more comes: see ``operators.buffer_with_backpressure``.
+        holder: Who pauses the producers, as diagrams and errors tell it.
+        resume_at: At how many items the producers are resumed; by default at half of ``size``.
+        merge: With ``"conflate"``, makes the ``Merger`` of an item that waits.
 
     Raises:
         ValueError: ``size`` is less than 1 or ``overflow`` is no known word.
@@ -52,20 +69,48 @@ class Backlog(Generic[T]):
         out: How many of the items taken are still being processed, and count as waiting.
         dropped: How many items were lost.
         items: What waits, oldest first; only to be looked at.
+        pauses: Whether it pauses a producer.
     """
 
-    __slots__ = ("_conflates", "_overflow", "_pauses", "dropped", "items", "out", "size")
+    __slots__ = ("_merge", "_overflow", "_pauses", "_resume_at", "dropped", "items", "out", "size")
 
-    def __init__(self, size: int, overflow: Overflow, holder: str = "") -> None:
+    def __init__(
+        self,
+        size: int,
+        overflow: Overflow = "pause",
+        *,
+        holder: str = "a backlog",
+        resume_at: int | None = None,
+        merge: Callable[[T], Merger[T]] | None = None,
+    ) -> None:
         check_bounds(size, overflow)
         self.size = size
         self._overflow = overflow
-        self._conflates = overflow == "conflate"
+        self._merge = merge if overflow == "conflate" else None
         # Looked at for each item; by way of a method it takes three times as long.
-        self.items: deque[T | Conflation[T]] = deque()
+        self.items: deque[T | Merger[T]] = deque()
         self._pauses = Pauses(holder)
+        self._resume_at = size // 2 if resume_at is None else resume_at
         self.out = 0
         self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is an item to take."""
+        return bool(self.items)
+
+    @property
+    def pauses(self) -> bool:
+        """Whether it pauses a producer: then taking an item may resume it."""
+        return bool(self._pauses)
+
+    @property
+    def room(self) -> int:
+        """How many items there is room for that can be taken together: none unless nothing but room is asked for."""
+        return self.size - len(self.items) - self.out if self._overflow == "pause" else 0
 
     def push(self, item: T) -> None:
         """Let an item wait.
@@ -73,7 +118,7 @@ class Backlog(Generic[T]):
         Raises:
             BufferOverflowError: There is no room, and nobody to pause, or ``overflow="error"``.
         """
-        if self._conflates and self._merged(item):
+        if self._merge is not None and self._merged(item, self._merge):
             return
         excess = len(self.items) + self.out + 1 - self.size
         if excess < 0:
@@ -82,23 +127,19 @@ class Backlog(Generic[T]):
         if self._overflow in {"pause", "conflate"}:
             if not self._pauses.hold(excess) and excess > 0:
                 raise BufferOverflowError(
-                    f"{self.size} items wait and there is no producer to pause: the source is no rxllm source, "
-                    "or an operator with a timer or thread of its own stands between",
+                    f"{self.size} items wait in {self._pauses!r} and there is no producer to pause: the source is no "
+                    "rxllm source, or an operator with a timer or thread of its own stands between. Bound it by a "
+                    "buffer_with_backpressure, a lossy one if need be",
                     size=self.size,
                 )
         elif excess > 0 and not self._make_room():
             return
         self.items.append(item)
 
-    @property
-    def room(self) -> int:
-        """How many items there is room for that can be taken together: none unless nothing but room is asked for."""
-        return self.size - len(self.items) - self.out if self._overflow == "pause" else 0
-
     def extend(self, items: Sequence[T]) -> None:
         """Let items wait, no more than there is room for."""
         self.items.extend(items)
-        if not self.room:
+        if self.room <= 0:
             self._pauses.hold()
 
     def _make_room(self) -> bool:
@@ -111,36 +152,32 @@ class Backlog(Generic[T]):
         self.items.popleft()
         return True
 
-    def _merged(self, item: T) -> bool:
+    def _merged(self, item: T, merge: Callable[[T], Merger[T]]) -> bool:
         """Whether the item became one with the last that waits."""
         if not self.items:
             return False
         last = self.items[-1]
-        conflation = last if is_conflation(last) else Conflation(cast(T, last))
-        if not conflation.add(item):
+        merger = cast("Merger[T]", last) if isinstance(last, Merger) else merge(last)
+        if not merger.add(item):
             return False
-        self.items[-1] = conflation
+        self.items[-1] = merger
         return True
 
     def take(self) -> T:
-        """The oldest item that waits."""
+        """The oldest item that waits. Call ``relax`` when it was dealt with."""
         item = self.items.popleft()
-        return item.merged() if is_conflation(item) else cast(T, item)
+        return cast("Merger[T]", item).close() if isinstance(item, Merger) else item
 
     def take_all(self) -> Sequence[T]:
         """All items that wait, oldest first; they count as waiting until ``out`` is set back."""
-        if self._conflates:
-            batch = [self.take() for _ in range(len(self.items))]
-        else:
-            batch = cast("list[T]", list(self.items))
-            for _ in batch:  # and not clear(): what another thread adds meanwhile stays
-                self.items.popleft()
+        # One by one and not by clear(): what another thread adds meanwhile stays.
+        batch = [self.take() for _ in range(len(self.items))]
         self.out += len(batch)
         return batch
 
     def relax(self) -> None:
-        """Resume the producers when at least half of the room is free: after items were taken."""
-        if self._pauses and len(self.items) + self.out <= self.size // 2:
+        """Resume the producers when few enough wait: after items were taken."""
+        if self._pauses and len(self.items) + self.out <= self._resume_at:
             self._pauses.release()
 
     def clear(self) -> None:

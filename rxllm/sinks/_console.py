@@ -118,7 +118,7 @@ class _ConsoleStream:
                 # A terminal that cannot show a character shows a question mark.
                 self._file.write(text.encode(self._encoding, "replace").decode(self._encoding))
                 self._file.flush()
-            except Exception as failure:  # raised where it is awaited
+            except Exception as failure:  # noqa: BLE001 - raised where it is awaited
                 error = failure
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(report, error)

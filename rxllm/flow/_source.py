@@ -18,11 +18,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import copy_context
 from typing import Generic, TypeGuard, TypeVar, cast
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import FlowControl, running_loop, start_task
-from rxllm.operators._stage import Stage, batching, end
+from rxllm.flow._batches import batching, end
+from rxllm.flow._control import FlowControl
+from rxllm.flow._stream import Stream
+from rxllm.flow._tasks import running_loop, start_task
 
 T = TypeVar("T")
 
@@ -155,28 +157,24 @@ def _is_batch(items: Iterable[T]) -> TypeGuard[list[T]]:
     return type(items) is list and len(cast("list[T]", items)) > 1
 
 
-class _TaskSource(Stage[T]):
-    """A cold observable: each subscription is a task."""
-
-    def __init__(self, produce: Callable[[Emitter[T]], Awaitable[None]]) -> None:
-        self._produce = produce
-
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
-        del scheduler  # A source of real input and output lives by its event loop.
-        loop = running_loop("a source")
-        emitter = Emitter(observer, FlowControl())
-        context = copy_context()
-        emitter.task = task = start_task(loop, _drive(self._produce, emitter), context)
-        _running.add(task)
-        task.add_done_callback(emitter.ended, context=context)
-        return emitter
+def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Stream[T]:
+    """Make a cold stream of a coroutine function: each subscription is a task; returning completes, raising fails."""
+    return Stream(_start, produce)
 
 
-def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Observable[T]:
-    """Make a cold observable of a coroutine function: returning completes it, raising fails it."""
-    return _TaskSource(produce)
+def _start(
+    observer: abc.ObserverBase[T],
+    scheduler: abc.SchedulerBase | None,
+    produce: Callable[[Emitter[T]], Awaitable[None]],
+) -> abc.DisposableBase:
+    del scheduler  # A source of real input and output lives by its event loop.
+    loop = running_loop("a source")
+    emitter = Emitter(observer, FlowControl())
+    context = copy_context()
+    emitter.task = task = start_task(loop, _drive(produce, emitter), context)
+    _running.add(task)
+    task.add_done_callback(emitter.ended, context=context)
+    return emitter
 
 
 async def _drive(produce: Callable[[Emitter[T]], Awaitable[None]], emitter: Emitter[T]) -> None:
@@ -184,7 +182,7 @@ async def _drive(produce: Callable[[Emitter[T]], Awaitable[None]], emitter: Emit
     try:
         await produce(emitter)
         await emitter.ready()
-    except Exception as error:  # noqa: BLE001 - rule 5
+    except Exception as error:
         # The end waits behind a pause, too: a retry would read on without end.
         await emitter.ready()
         emitter.end(error)

@@ -1,0 +1,62 @@
+"""How items flow: backpressure, streams, and the kit that operators are written with.
+
+``FlowControl`` and ``Pauses`` let a consumer pause a producer through operators that know nothing of it. ``operate``,
+``Operation``, ``FanOut`` and ``Backlog`` are the kit: see the guide "Write an operator".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rxllm._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from rxllm.flow._backlog import Backlog, Merger
+    from rxllm.flow._backlog import check_bounds as check_bounds
+    from rxllm.flow._batches import nothing as nothing
+    from rxllm.flow._clock import Clock
+    from rxllm.flow._clock import clock_of as clock_of
+    from rxllm.flow._control import MOST_EXCESS as MOST_EXCESS
+    from rxllm.flow._control import FlowControl, Pauses
+    from rxllm.flow._control import outside_of_emissions as outside_of_emissions
+    from rxllm.flow._fan_out import FanOut, Queue
+    from rxllm.flow._mailbox import Iteration
+    from rxllm.flow._mailbox import last_of as last_of
+    from rxllm.flow._operation import Operation, operate
+    from rxllm.flow._sink_writer import SinkWriter as SinkWriter
+    from rxllm.flow._source import Emitter as Emitter
+    from rxllm.flow._source import task_source as task_source
+    from rxllm.flow._stream import Stream
+    from rxllm.flow._tasks import LoopDisposable as LoopDisposable
+    from rxllm.flow._tasks import running_loop as running_loop
+    from rxllm.flow._tasks import start_task as start_task
+    from rxllm.flow._tasks import wake as wake
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        **dict.fromkeys(("FlowControl", "MOST_EXCESS", "Pauses", "outside_of_emissions"), "_control"),
+        **dict.fromkeys(("LoopDisposable", "running_loop", "start_task", "wake"), "_tasks"),
+        **dict.fromkeys(("Clock", "clock_of"), "_clock"),
+        **dict.fromkeys(("Backlog", "Merger", "check_bounds"), "_backlog"),
+        **dict.fromkeys(("Iteration", "last_of"), "_mailbox"),
+        **dict.fromkeys(("FanOut", "Queue"), "_fan_out"),
+        **dict.fromkeys(("Operation", "operate"), "_operation"),
+        **dict.fromkeys(("Emitter", "task_source"), "_source"),
+        nothing="_batches",
+        Stream="_stream",
+        SinkWriter="_sink_writer",
+    )
+
+__all__ = [
+    "Backlog",
+    "Clock",
+    "FanOut",
+    "FlowControl",
+    "Iteration",
+    "Merger",
+    "Operation",
+    "Pauses",
+    "Queue",
+    "Stream",
+    "operate",
+]

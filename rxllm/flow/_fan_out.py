@@ -1,0 +1,281 @@
+"""What an operator emits through: several items at once, or some later on, and the end behind all of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from reactivex import Observable, abc
+
+from rxllm.flow._batches import batching, end
+from rxllm.flow._clock import Clock, clock_of
+from rxllm.flow._control import FlowControl, Pauses
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Queue(Protocol[T_co]):
+    """What waits in an operator, for ``FanOut.hold``: a ``Backlog``, or one with an order of its own."""
+
+    def __len__(self) -> int:
+        """How many items are still to come: the end waits behind them."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first may be emitted now."""
+        ...
+
+    def take(self) -> T_co:
+        """The first item. What this raises fails the stream."""
+        ...
+
+    def relax(self) -> None:
+        """Resume producers if there is room: an item was emitted."""
+        ...
+
+
+class FanOut(Generic[T]):
+    """The way out of one subscription of an operator.
+
+    Items go on in order, none while somebody pauses the producer that they came from, and the end behind them. Usually
+    that is the producer above: what a consumer pauses is the source. An operator that pauses its producer itself, as
+    one with a queue does, is a producer of its own: see ``hold``.
+
+    Nothing can be held where no producer can be paused: then all items are emitted at once. While items wait for one
+    producer to be resumed, another that delivers is paused here, too (``merge`` has several above it).
+
+    Args:
+        observer: Where the items go.
+        scheduler: The scheduler of the subscription, if it has one.
+
+    Attributes:
+        ended: Whether nothing can be emitted any more but what waits.
+        producer: Who delivered last to the operator.
+    """
+
+    __slots__ = (
+        *("_behind", "_disposed", "_emitting", "_error", "_flow", "_observer", "_pauses", "_queue", "_rest"),
+        *("_scheduler", "_withdraw", "ended", "producer"),
+    )
+
+    def __init__(self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> None:
+        self._observer = batching(observer)
+        self._scheduler = scheduler
+        # Mostly nothing waits: then there is no queue.
+        self._rest: deque[tuple[FlowControl | None, T]] | tuple[()] = ()
+        self._pauses = Pauses("items of which several came at once")
+        self._queue: Queue[T] | None = None
+        self._flow: FlowControl | None = None
+        self.producer: FlowControl | None = None
+        self.ended = False
+        self._error: Exception | None = None
+        # Of the last item that waited when the end came, or of what ended: while it is paused the end waits, too.
+        self._behind: FlowControl | None = None
+        self._emitting = False
+        self._disposed = False
+        self._withdraw: Callable[[], None] | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """The time of the subscription: its scheduler's, else that of the running loop; never a timer's thread."""
+        return clock_of(self._scheduler)
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether the observer takes the text of an event for the event."""
+        return self._observer.takes_texts
+
+    def hold(self, queue: Queue[T]) -> None:
+        """Emit from a queue, and be the producer whom consumers pause.
+
+        The operator puts items in and calls ``drain``; then, and when consumers resume it, what is ready goes on.
+
+        Args:
+            queue: What waits. It pauses the producer above when it is full.
+        """
+        self._queue = queue
+        self._flow = FlowControl(clock=None if self._scheduler is None else self.clock.now)
+
+    def emit(self, items: Sequence[T]) -> None:
+        """Emit items behind those that still wait; after the end, none.
+
+        To be called at any time in the thread of the loop: from a task or timer these are items of the producer that
+        delivered last, and wait while it is paused.
+        """
+        flow = self._flow or FlowControl.current() or self.producer
+        if flow is FlowControl.current():
+            self.expand(items)
+        elif not self.ended:
+            self._waiting().extend((flow, item) for item in items)
+            self.drain()
+
+    def expand(self, items: Sequence[T]) -> None:
+        """Emit what one item became, within the emission of that item."""
+        if self.ended:
+            return
+        if self._flow is not None:
+            self.emit(items)
+            return
+        if len(items) == 1 and not self._emitting and not self._rest:
+            # The only item, as nearly all are: it is no excess, and the producer's flow control is the current one.
+            self._emitting = True
+            try:
+                self._observer.on_next(items[0])
+            finally:
+                self._emitting = False
+            if self._rest or self.ended:  # from within the emission
+                self.drain()
+            return
+        flow = FlowControl.current()
+        if self._emitting or self._rest:
+            self._waiting().extend((flow, item) for item in items)
+        else:
+            taken = 0 if flow is None else self._emit_batch(items)
+            if self._disposed or (taken == len(items) and not self._rest and not self.ended):
+                return
+            # What came from within the emission waits behind what was there before it.
+            self._waiting().extendleft((flow, item) for item in reversed(items[taken:]))
+        if self._withdraw is None:
+            self.drain()
+        else:
+            self._pauses.hold()
+
+    def offer(self, items: Sequence[T]) -> int:
+        """Emit items at once, as many as the consumer takes; the others stay with the operator.
+
+        An operator that passes on what it gets offers it, so that what is not taken stays with whoever is above. None
+        is taken while others wait.
+
+        Returns:
+            How many were taken.
+        """
+        if self.ended or self._rest:
+            return 0
+        flow = self._flow
+        if flow is None:
+            return self._observer.on_batch(items)
+        self._adopt(flow)
+        if self._queue or self._emitting or self._waits(flow):
+            return 0
+        taken = len(items)
+        self._emitting = True
+        try:
+            taken = flow.deliver(self._observer.on_batch, items)
+        except Exception as error:
+            self._observer.on_error(error)
+        finally:
+            self._emitting = False
+        self.drain()  # what came from within the emission
+        return taken
+
+    def end(self, error: Exception | None = None, items: Sequence[T] = (), *, early: bool = False) -> None:
+        """Complete or fail, behind the items that wait; the first end counts.
+
+        Args:
+            error: What to fail with.
+            items: The last items, which only the end has shown to be some: those of the producer that delivered last.
+            early: Whether the producer has not ended itself: while it is paused the end waits, too.
+        """
+        if self.ended:
+            return
+        self.ended = True
+        self._error = error
+        if items:
+            self._waiting().extend((self.producer, item) for item in items)
+        if self._rest:
+            self._behind = self._rest[-1][0]
+        elif early and self._flow is None:
+            self._behind = self.producer
+        self.drain()
+
+    def switch_to(self, source: Observable[T]) -> abc.DisposableBase:
+        """Go on with another source; returns what ends that."""
+        self.ended = True
+        return source.subscribe(self._observer, scheduler=self._scheduler)
+
+    def drain(self) -> None:
+        """Emit what waits and is ready, and the end behind it."""
+        if self._emitting or self._disposed or self._withdraw is not None:
+            return
+        if self._flow is not None:
+            self._adopt(self._flow)
+        self._emitting = True
+        self._pauses.release()
+        try:
+            while self._rest:
+                flow = self._rest[0][0]
+                if self._waits(flow):
+                    return
+                self._emit(flow, self._take)
+            while (queue := self._queue) is not None and queue.ready:
+                if self._waits(self._flow):
+                    return
+                self._emit(self._flow, queue.take)
+                queue.relax()
+        finally:
+            self._emitting = False
+        if self.ended and not self._queue and not self._waits(self._behind):
+            self._notify()
+
+    def dispose(self) -> None:
+        """Forget what waits, and emit no more."""
+        self._disposed = self.ended = True
+        self._rest = ()
+        self._queue = None
+        self._behind = None
+        self._pauses.release()
+        if self._withdraw is not None:
+            self._withdraw()
+            self._withdraw = None
+
+    def _emit_batch(self, items: Sequence[T]) -> int:
+        self._emitting = True
+        try:
+            return self._observer.on_batch(items)
+        finally:
+            self._emitting = False
+
+    def _emit(self, flow: FlowControl | None, take: Callable[[], T]) -> None:
+        try:
+            if flow is None:
+                self._observer.on_next(take())
+            else:
+                flow.deliver(self._observer.on_next, take())
+        except Exception as error:
+            # As a source does: whoever resumed is not to blame, and whoever waits for the stream has to learn of it.
+            self._rest = ()
+            self._queue = None
+            self._observer.on_error(error)
+
+    def _take(self) -> T:
+        return self._waiting().popleft()[1]
+
+    def _adopt(self, flow: FlowControl) -> None:
+        """Tell consumers of the request whose answer the producer above is delivering."""
+        if flow.stream is None and (above := FlowControl.current() or self.producer) is not None:
+            flow.stream = above.stream
+
+    def _waits(self, flow: FlowControl | None) -> bool:
+        """Whether a producer is paused; then this goes on when it is resumed."""
+        if flow is None or not flow.paused:
+            return False
+        if self._withdraw is None:
+            self._withdraw = flow.when_resumed(self._resumed)
+        return True
+
+    def _resumed(self) -> None:
+        self._withdraw = None
+        self.drain()
+
+    def _waiting(self) -> deque[tuple[FlowControl | None, T]]:
+        if isinstance(self._rest, tuple):
+            self._rest = deque()
+        return self._rest
+
+    def _notify(self) -> None:
+        # An error keeps its traceback, and that what raised it: a circle for the garbage collector.
+        error, self._error = self._error, None
+        end(self._observer, error)

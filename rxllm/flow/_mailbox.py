@@ -1,0 +1,212 @@
+"""From an observable to a task: the last item, or all of them as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from typing import Generic, Self, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.scheduler.eventloop import AsyncIOScheduler
+
+from rxllm.exceptions import BufferOverflowError, EmptyStreamError, StreamInterruptedError
+from rxllm.flow._backlog import Backlog
+from rxllm.flow._batches import Receiver
+from rxllm.flow._stream import subscribe_to
+from rxllm.flow._tasks import wake
+
+T = TypeVar("T")
+
+
+class _Awaited(Receiver[T]):
+    """The observer that a task waits for, in whatever thread it is told of items and the end.
+
+    Attributes:
+        waiter: What the task waits for.
+        error: What it ended with.
+        ended: Whether it has.
+    """
+
+    def __init__(self) -> None:
+        self.waiter: asyncio.Future[None] | None = None
+        self.ended = False
+        self.error: Exception | None = None
+        self._thread = 0
+
+    def start(self, observable: Observable[T], scheduler: abc.SchedulerBase | None = None) -> None:
+        """Subscribe, in the thread of the task, unless that has been done."""
+        if not self._thread:
+            self._thread = threading.get_ident()
+            subscribe_to(observable, self, scheduler)
+
+    def on_error(self, error: Exception) -> None:
+        self.end(error)
+
+    def on_completed(self) -> None:
+        self.end(None)
+
+    def end(self, error: Exception | None) -> None:
+        """Note the end; the first one counts."""
+        if not self.ended:
+            self.ended = True
+            self.error = error
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the task go on."""
+        waiter = self.waiter
+        if waiter is None:
+            return
+        if threading.get_ident() == self._thread:
+            wake(waiter)
+        else:  # observables that are not ours may emit in threads
+            waiter.get_loop().call_soon_threadsafe(wake, waiter)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something for the task."""
+        return self.ended
+
+    async def wait(self) -> None:
+        """Wait until there is something."""
+        self.waiter = waiter = asyncio.get_running_loop().create_future()
+        # What came from another thread before the waiter was seen there has woken nobody.
+        if self.is_due:
+            wake(waiter)
+        try:
+            await waiter
+        finally:
+            self.waiter = None
+
+
+class _Last(_Awaited[T]):
+    """Keeps the last item."""
+
+    items: Sequence[T] = ()
+
+    def on_batch(self, items: Sequence[T]) -> int:
+        self.items = items[-1:]
+        return len(items)
+
+
+async def last_of(observable: Observable[T]) -> T:
+    """The last item of an observable.
+
+    Raises:
+        EmptyStreamError: There was none.
+        Exception: What the observable failed with.
+    """
+    last: _Last[T] = _Last()
+    try:
+        last.start(observable, AsyncIOScheduler(asyncio.get_running_loop()))
+        await last.wait()
+    finally:
+        last.dispose()
+    error, last.error = last.error, None
+    if error is not None:
+        raise error
+    if not last.items:
+        raise EmptyStreamError("the stream ended without an item")
+    return last.items[0]
+
+
+class _Mailbox(_Awaited[T]):
+    """Where items wait. The chain refers to this and not to the iteration, whose end can thus be seen."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.backlog: Backlog[T] = Backlog(size, holder="iterate")
+
+    @property
+    def is_due(self) -> bool:
+        return self.ended or bool(self.backlog.items)
+
+    def on_next(self, value: T) -> None:
+        if self.ended:
+            return
+        try:
+            self.backlog.push(value)
+        except BufferOverflowError as error:
+            self.close(error)
+        self.wake()
+
+    def on_batch(self, items: Sequence[T]) -> int:
+        if self.ended:
+            return 0
+        # As many as there is room for: the last of them asks for the pause.
+        batch = items[: max(0, self.backlog.room)]
+        self.backlog.extend(batch)
+        self.wake()
+        return len(batch)
+
+    def close(self, error: Exception | None) -> None:
+        """Dispose; what is taken from here on ends with ``error``, after the items that wait."""
+        self.end(error)
+        self.dispose()
+        self.backlog.release()
+
+    def discard(self) -> None:
+        """Dispose, and forget what waits."""
+        self.close(None)
+        self.backlog.clear()
+
+
+class Iteration(AsyncIterator[T], Generic[T]):
+    """What ``iterate`` returns: an async iterator, and a context manager that disposes on exit.
+
+    Args:
+        observable: What to iterate over.
+        buffer_size: How many items wait at most.
+    """
+
+    def __init__(self, observable: Observable[T], buffer_size: int = 64) -> None:
+        self._observable = observable
+        self._mailbox: _Mailbox[T] = _Mailbox(buffer_size)
+
+    async def __aenter__(self) -> Self:
+        self._mailbox.start(self._observable)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        mailbox = self._mailbox
+        backlog = mailbox.backlog
+        # Nearly always one waits, and nobody need be resumed.
+        if backlog.items and not backlog.pauses and mailbox.waiter is None:
+            return backlog.take()
+        mailbox.start(self._observable)
+        while not backlog.items or mailbox.waiter is not None:
+            self._require_more()
+            try:
+                await mailbox.wait()
+            except asyncio.CancelledError:
+                mailbox.close(StreamInterruptedError("the task that iterated was cancelled"))
+                raise
+        item = backlog.take()
+        backlog.relax()
+        return item
+
+    def _require_more(self) -> None:
+        """Raise what the stream ended with, if it has."""
+        mailbox = self._mailbox
+        if mailbox.waiter is not None:
+            raise RuntimeError("an iteration has one consumer: share() the observable and iterate over each branch")
+        if mailbox.ended:
+            # Once raised it is over, as in a generator.
+            error, mailbox.error = mailbox.error, None
+            raise StopAsyncIteration if error is None else error
+
+    async def aclose(self) -> None:
+        """Dispose the subscription, and let the source close its connection."""
+        self._mailbox.discard()
+        # The source's task was cancelled; this is its turn to act on it.
+        await asyncio.sleep(0)
+
+    def __del__(self) -> None:
+        self._mailbox.discard()

@@ -1,0 +1,205 @@
+"""How an operator is written: what it does with an item, an error, the end and dispose, and nothing else.
+
+Rules:
+
+1. ``operate`` makes the operator, and each subscription has an ``Operation`` of its own.
+2. What an item becomes is returned. It is emitted from outside of the operation, so an exception of a consumer is never
+   taken for one of the operation.
+3. No item is taken while somebody pauses the producer, nor after the operation was left.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+
+from reactivex import Observable, abc
+
+from rxllm.flow._batches import Receiver
+from rxllm.flow._control import FlowControl
+from rxllm.flow._fan_out import FanOut
+from rxllm.flow._stream import Stream, subscribe_to
+
+A = TypeVar("A")
+B = TypeVar("B")
+P = ParamSpec("P")
+
+
+class Operation(Receiver[A], Generic[A, B]):
+    """One subscription of an operator.
+
+    A subclass says what an item becomes, in ``on_item``. It may say more: what comes with the end or before an error,
+    and what is to be released. Batches, pauses, and the end behind the items need not be thought of.
+
+    Args:
+        out: Where items go that no item and no end brings: those of a queue, a task or a timer.
+
+    Attributes:
+        out: The same. It has the clock for timers, too.
+    """
+
+    def __init__(self, out: FanOut[B]) -> None:
+        self.out = out
+
+    @abstractmethod
+    def on_item(self, item: A, /) -> Iterable[B]:
+        """Say what an item becomes: any number of items. An exception fails the stream behind what was given before."""
+
+    def on_failure(self, error: Exception, /) -> Iterable[B]:
+        """Say what comes before an error, of the source or of ``on_item``. Raise another one to replace it."""
+        del error
+        return ()
+
+    def on_end(self) -> Iterable[B]:
+        """Say what comes before the end."""
+        return ()
+
+    def on_dispose(self) -> None:
+        """Release what is held: the subscription is over, in whatever way. Called in the thread that disposes."""
+
+    def finish(self, error: Exception | None = None) -> None:
+        """Take no more items, and end behind what is returned now; from within ``on_item``."""
+        self._final = (error,)
+
+    # From here on: what operators above and below see.
+
+    _final: tuple[Exception | None] | None = None
+    _disposed = False
+
+    def on_next(self, value: A) -> None:
+        if self.out.ended:
+            return
+        self.out.producer = FlowControl.current()
+        try:
+            found: Any = self.on_item(value)
+        except Exception as error:
+            self.on_error(error)
+            return
+        if found:
+            self._give(found)
+        if self._final is not None:
+            self._end_early(self._final)
+
+    def on_batch(self, items: Sequence[A]) -> int:
+        out, process = self.out, self.on_item
+        if out.ended:
+            return 0
+        out.producer = flow = FlowControl.current()
+        count = 0
+        for count, item in enumerate(items, 1):  # noqa: B007 - it is returned
+            try:
+                found: Any = process(item)
+            except Exception as error:
+                self.on_error(error)
+                break
+            if found:
+                self._give(found)
+            if self._left or self._final is not None or (flow is not None and flow.paused):
+                break
+        if self._final is not None:
+            self._end_early(self._final)
+        return count
+
+    def emit_together(self, found: Iterable[B]) -> None:
+        """Emit what the items of a batch became, all at once: for an ``on_batch`` of your own that is to be fast.
+
+        What is more than the consumer takes waits here.
+        """
+        self.out.producer = FlowControl.current()
+        self._give(found)
+        if self._final is not None:
+            self._end_early(self._final)
+
+    def on_error(self, error: Exception) -> None:
+        found: Sequence[B] = ()
+        try:
+            found, failure = _gathered(self.on_failure(error))
+            error = failure or error
+        except Exception as replaced:
+            error = replaced
+        self.out.end(error, found)
+        del error  # whose traceback may keep this frame: a circle for the garbage collector
+
+    def on_completed(self) -> None:
+        try:
+            found, failure = _gathered(self.on_end())
+        except Exception as error:
+            self.on_error(error)
+            return
+        if failure is None:
+            self.out.end(None, found)
+            return
+        self.out.emit(found)
+        self.on_error(failure)
+
+    def dispose(self) -> None:
+        self.leave()
+        if not self._disposed:
+            self._disposed = True
+            self.out.dispose()
+            self.on_dispose()
+
+    def _end_early(self, final: tuple[Exception | None]) -> None:
+        # An error keeps its traceback, and that what raised it: a circle for the garbage collector.
+        self._final = None
+        self.out.end(*final, early=True)
+
+    def _give(self, found: Any) -> None:
+        """Emit what an item became, up to an error."""
+        failure: Exception | None = None
+        if found.__class__ is not list:
+            found, failure = _gathered(found)
+        if found:
+            self.out.expand(found)
+        if failure is not None:
+            self.on_error(failure)
+
+
+def _gathered(found: Iterable[B]) -> tuple[Sequence[B], Exception | None]:
+    """What is found, up to an error."""
+    if type(found) in {list, tuple}:
+        return cast("Sequence[B]", found), None
+    gathered: list[B] = []
+    try:
+        gathered.extend(found)
+    except Exception as error:
+        return gathered, error
+    return gathered, None
+
+
+def operate(
+    make: Callable[Concatenate[FanOut[B], P], Operation[A, B]], *args: P.args, **kwargs: P.kwargs
+) -> Callable[[Observable[A]], Stream[B]]:
+    """Make an operator of what it does in one subscription.
+
+    Args:
+        make: Makes the operation, a subclass of ``Operation`` as a rule: called for each subscription with the way out
+            and the arguments.
+        *args: More arguments of ``make``.
+        **kwargs: The same, by name.
+
+    Returns:
+        What ``pipe`` takes: a function from one observable to a ``Stream``.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm.flow import Operation, operate
+        >>> class Shout(Operation[str, str]):
+        ...     def on_item(self, item):
+        ...         return [item.upper()]
+        >>> rxllm.run(reactivex.of("hello").pipe(operate(Shout)))
+        'HELLO'
+    """
+    return lambda source: Stream(_begin, source, make, args, kwargs)
+
+
+def _begin(  # noqa: PLR0917 - a stream passes them on
+    observer: abc.ObserverBase[B],
+    scheduler: abc.SchedulerBase | None,
+    source: Observable[A],
+    make: Callable[..., Operation[A, B]],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> abc.DisposableBase:
+    return subscribe_to(source, make(FanOut(observer, scheduler), *args, **kwargs), scheduler)

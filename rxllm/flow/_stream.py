@@ -1,0 +1,183 @@
+"""The observable that our sources and operators give.
+
+To operators of ``reactivex`` it is an ordinary one. Between two of ours its items pass in batches, and a subscription
+is one object. This is the only place that knows how an observable of ``reactivex`` subscribes (``_subscribe_core``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+
+from reactivex import ConnectableObservable, Observable, abc
+
+from rxllm.flow._batches import Link, Receiver
+
+if TYPE_CHECKING:
+    from rxllm.flow._mailbox import Iteration
+    from rxllm.typing import OperatorFunction as Op
+
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+F = TypeVar("F")
+G = TypeVar("G")
+H = TypeVar("H")
+I = TypeVar("I")  # noqa: E741 - one letter an operator
+J = TypeVar("J")
+K = TypeVar("K")
+L = TypeVar("L")
+R = TypeVar("R")
+
+
+class Stream(Observable[T]):
+    """An observable that can be awaited and iterated over; what our sources and operators give.
+
+    ``await stream`` subscribes and gives the last item, or raises what the stream fails with. ``async for item in
+    stream`` is what ``rxllm.iterate`` does by default: with backpressure.
+
+    Args:
+        subscribe: Called with the observer, the scheduler, if there is one, and the arguments, for each subscription.
+        *arguments: More arguments: a closure would be several objects for the garbage collector, and a server has one
+            for each request.
+
+    Raises:
+        EmptyStreamError: When it is awaited: the stream ended without an item.
+        NoRunningLoopError: As ``on_error``: a source of ours is subscribed to where no event loop runs.
+
+    Example:
+        >>> import asyncio, reactivex, rxllm
+        >>> async def main():
+        ...     texts = reactivex.of("Hel", "lo").pipe(rxllm.operators.buffer_with_backpressure(2))
+        ...     print([text async for text in texts], await texts)
+        >>> asyncio.run(main())
+        ['Hel', 'lo'] lo
+    """
+
+    def __init__(self, subscribe: Callable[..., abc.DisposableBase], *arguments: Any) -> None:
+        # Not that of the base class, which makes a lock that few operators of reactivex ask for.
+        self._begin = subscribe
+        self._arguments = arguments
+
+    @cached_property
+    def lock(self) -> threading.RLock:  # type: ignore[override]
+        return threading.RLock()
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return self._begin(observer, scheduler, *self._arguments)
+
+    def feed(self, receiver: Receiver[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        """Subscribe a receiver, while somebody subscribes to what is below: no trampoline is set up for it."""
+        link = Link(receiver)
+        try:
+            link.upstream = self._begin(link, scheduler, *self._arguments)
+        except Exception as error:
+            if link.is_stopped:
+                raise
+            link.on_error(error)
+        if link.is_stopped:
+            link.dispose()
+        return link
+
+    # mypy and pyright: of several operators each has to give an observable, which that of reactivex does not ask for.
+    @overload  # type: ignore[override]
+    def pipe(  # type: ignore[overload-overlap]  # and a connectable one, which is an observable, stays one
+        self, a: Callable[[Observable[T]], ConnectableObservable[A]], /
+    ) -> ConnectableObservable[A]: ...
+    @overload
+    def pipe(self, a: Op[T, A], /) -> Stream[A]: ...
+    @overload
+    def pipe(self, a: Op[T, A], b: Op[A, B], /) -> Stream[B]: ...
+    @overload
+    def pipe(self, a: Op[T, A], b: Op[A, B], c: Op[B, C], /) -> Stream[C]: ...
+    @overload
+    def pipe(self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], /) -> Stream[D]: ...
+    @overload
+    def pipe(self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], /) -> Stream[E]: ...
+    @overload
+    def pipe(self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], /) -> Stream[F]: ...
+    @overload
+    def pipe(
+        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], /
+    ) -> Stream[G]: ...
+    # fmt: off
+    @overload
+    def pipe(
+        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], h: Op[G, H], /
+    ) -> Stream[H]: ...
+    @overload
+    def pipe(
+        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], h: Op[G, H],
+        i: Op[H, I], /
+    ) -> Stream[I]: ...
+    @overload
+    def pipe(
+        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], h: Op[G, H],
+        i: Op[H, I], j: Op[I, J], /
+    ) -> Stream[J]: ...
+    @overload
+    def pipe(
+        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], h: Op[G, H],
+        i: Op[H, I], j: Op[I, J], k: Op[J, K], /
+    ) -> Stream[K]: ...
+    @overload
+    def pipe(
+        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], h: Op[G, H],
+        i: Op[H, I], j: Op[I, J], k: Op[J, K], l: Op[K, L], /  # noqa: E741 - one letter an operator
+    ) -> Stream[L]: ...
+    # fmt: on
+    @overload
+    def pipe(self, a: Callable[[Observable[T]], R], /) -> R: ...
+    def pipe(self, *operators: Callable[[Any], Any]) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Put operators behind one another.
+
+        Args:
+            *operators: Ours and those of ``reactivex``, up to twelve with their types.
+
+        Returns:
+            A ``Stream``, whatever operator stands last. What is no ordinary observable stays what it is, as the
+            connectable one of ``publish()`` does. To have that type, give ``publish()`` to a ``pipe`` of its own.
+        """
+        result: Any = self
+        for operator in operators:
+            result = operator(result)
+        return Stream[Any](_subscribe_within, result) if type(result) is Observable else result
+
+    def __await__(self) -> Generator[Any, None, T]:
+        from rxllm.flow._mailbox import last_of  # noqa: PLC0415 - which knows of streams, too
+
+        return last_of(self).__await__()
+
+    def __aiter__(self) -> Iteration[T]:
+        from rxllm.flow._mailbox import Iteration  # noqa: PLC0415 - as above
+
+        return Iteration(self)
+
+    def __iter__(self) -> NoReturn:
+        # Without this, for would ask for the items by their numbers, without end: observables can be sliced.
+        raise TypeError(
+            "a stream arrives over time: write 'async for' within a coroutine, or get the last item by 'await stream' "
+            "or, in synchronous code, rxllm.run(stream)"
+        )
+
+
+def _subscribe_within(
+    observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None, source: Observable[T]
+) -> abc.DisposableBase:
+    return source.subscribe(observer, scheduler=scheduler)
+
+
+def subscribe_to(
+    source: Observable[T], receiver: Receiver[T], scheduler: abc.SchedulerBase | None
+) -> abc.DisposableBase:
+    """Subscribe a receiver to any observable; returns what ends its subscription, and the receiver with it."""
+    if isinstance(source, Stream):
+        return receiver.follow(source.feed(receiver, scheduler))
+    return receiver.follow(source.subscribe(receiver, scheduler=scheduler))
