@@ -27,16 +27,16 @@ P = ParamSpec("P")
 
 
 class Operation(Receiver[A], Generic[A, B]):
-    """One subscription of an operator.
+    """One subscription of an operator: a subclass says what an item becomes.
 
-    A subclass says what an item becomes, in ``on_item``. It may say more: what comes with the end or before an error,
-    and what is to be released. Batches, pauses, and the end behind the items need not be thought of.
+    It may say more: what comes with the end or before an error, and what is to be released. Batches, pauses, and the end
+    behind the items it need not think of.
 
     Args:
-        out: Where items go that no item and no end brings: those of a queue, a task or a timer.
+        out: The way out: for items of a queue, a task or a timer, which no item brings. It has the clock for timers, too.
 
     Attributes:
-        out: The same. It has the clock for timers, too.
+        out: The same.
     """
 
     def __init__(self, out: FanOut[B]) -> None:
@@ -44,10 +44,13 @@ class Operation(Receiver[A], Generic[A, B]):
 
     @abstractmethod
     def on_item(self, item: A, /) -> Iterable[B]:
-        """Say what an item becomes: any number of items. An exception fails the stream behind what was given before."""
+        """Say what an item becomes: any number of items, as a list, a tuple or a generator.
+
+        An exception fails the stream, behind what a generator gave before it.
+        """
 
     def on_failure(self, error: Exception, /) -> Iterable[B]:
-        """Say what comes before an error, of the source or of ``on_item``. Raise another one to replace it."""
+        """Say what comes before an error, of the source or of this operation. Raise another one to replace it."""
         del error
         return ()
 
@@ -62,7 +65,7 @@ class Operation(Receiver[A], Generic[A, B]):
         """Take no more items, and end behind what is returned now; from within ``on_item``."""
         self._final = (error,)
 
-    # From here on: what operators above and below see.
+    # From here on: the observer that the source sees. Only an operator that is to be fast overrides ``on_batch``.
 
     _final: tuple[Exception | None] | None = None
     _disposed = False
@@ -112,6 +115,8 @@ class Operation(Receiver[A], Generic[A, B]):
             self._end_early(self._final)
 
     def on_error(self, error: Exception) -> None:
+        if self.out.ended:
+            return
         found: Sequence[B] = ()
         try:
             found, failure = _gathered(self.on_failure(error))
@@ -122,6 +127,8 @@ class Operation(Receiver[A], Generic[A, B]):
         del error  # whose traceback may keep this frame: a circle for the garbage collector
 
     def on_completed(self) -> None:
+        if self.out.ended:
+            return
         try:
             found, failure = _gathered(self.on_end())
         except Exception as error:
