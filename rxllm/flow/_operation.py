@@ -29,11 +29,11 @@ P = ParamSpec("P")
 class Operation(Receiver[A], Generic[A, B]):
     """One subscription of an operator: a subclass says what an item becomes.
 
-    It may say more: what comes with the end or before an error, and what is to be released. Batches, pauses, and the end
-    behind the items it need not think of.
+    It may say more: what comes with the end or before an error, and what is to be released. It need not think of
+    batches, pauses, and the end behind the items.
 
     Args:
-        out: The way out: for items of a queue, a task or a timer, which no item brings. It has the clock for timers, too.
+        out: The way out, for items of a queue, a task or a timer, which no item brings. It has the clock for timers.
 
     Attributes:
         out: The same.
