@@ -31,6 +31,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _current: ContextVar[FlowControl | None] = ContextVar("rxllm.flow", default=None)
+# What ``FlowControl.current`` gives, in half the time: for what is asked for each item.
+current = _current.get
 
 
 MOST_EXCESS = 10_000

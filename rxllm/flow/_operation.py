@@ -17,7 +17,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 from reactivex import Observable, abc
 
 from rxllm.flow._batches import Receiver
-from rxllm.flow._control import FlowControl
+from rxllm.flow._control import current
 from rxllm.flow._fan_out import FanOut
 from rxllm.flow._stream import Stream, subscribe_to
 
@@ -73,14 +73,17 @@ class Operation(Receiver[A], Generic[A, B]):
     def on_next(self, value: A) -> None:
         if self.out.ended:
             return
-        self.out.producer = FlowControl.current()
+        self.out.producer = current()
         try:
             found: Any = self.on_item(value)
         except Exception as error:
             self.on_error(error)
             return
         if found:
-            self._give(found)
+            if found.__class__ is list:
+                self.out.expand(found)
+            else:
+                self._give(found)
         if self._final is not None:
             self._end_early(self._final)
 
@@ -88,7 +91,7 @@ class Operation(Receiver[A], Generic[A, B]):
         out, process = self.out, self.on_item
         if out.ended:
             return 0
-        out.producer = flow = FlowControl.current()
+        out.producer = flow = current()
         count = 0
         for count, item in enumerate(items, 1):  # noqa: B007 - it is returned
             try:
@@ -97,7 +100,10 @@ class Operation(Receiver[A], Generic[A, B]):
                 self.on_error(error)
                 break
             if found:
-                self._give(found)
+                if found.__class__ is list:
+                    out.expand(found)
+                else:
+                    self._give(found)
             if self._left or self._final is not None or (flow is not None and flow.paused):
                 break
         if self._final is not None:
@@ -109,7 +115,7 @@ class Operation(Receiver[A], Generic[A, B]):
 
         What is more than the consumer takes waits here.
         """
-        self.out.producer = FlowControl.current()
+        self.out.producer = current()
         self._give(found)
         if self._final is not None:
             self._end_early(self._final)
@@ -154,11 +160,9 @@ class Operation(Receiver[A], Generic[A, B]):
 
     def _give(self, found: Any) -> None:
         """Emit what an item became, up to an error."""
-        failure: Exception | None = None
-        if found.__class__ is not list:
-            found, failure = _gathered(found)
-        if found:
-            self.out.expand(found)
+        items, failure = _gathered(found)
+        if items:
+            self.out.expand(items)
         if failure is not None:
             self.on_error(failure)
 

@@ -35,5 +35,8 @@ class _Mapping(Operation[T, T]):
     def on_batch(self, items: Sequence[T]) -> int:
         return self.out.offer(items)
 
+    def on_next(self, value: T) -> None:
+        self.out.offer((value,))
+
     def on_failure(self, error: Exception, /) -> Iterable[T]:
         raise self._mapper(error)

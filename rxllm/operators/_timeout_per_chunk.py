@@ -118,6 +118,10 @@ class _Watch(Operation[T, T]):
         self.silence.broken(1)
         return [item]
 
+    def on_next(self, value: T) -> None:
+        self.silence.broken(1)
+        self.out.offer((value,))
+
     def on_batch(self, items: Sequence[T]) -> int:
         self.silence.broken(len(items))
         taken = self.out.offer(items)
