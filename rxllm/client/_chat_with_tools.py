@@ -24,7 +24,7 @@ from rxllm import models
 from rxllm.accumulators import StreamAccumulator
 from rxllm.bridges import iterate
 from rxllm.exceptions import LimitExceededError, TruncatedStreamError, attach_partial
-from rxllm.flow import Emitter, FlowControl, task_source
+from rxllm.flow import Emitter, FlowControl, Stream, task_source
 from rxllm.models import ChatCompletion, ChatRequest, FinishReason, Message, StreamChunk, ToolCall, ToolResult
 from rxllm.sources import from_async_iterable
 from rxllm.tools import ToolRegistry
@@ -39,7 +39,7 @@ _NOT_FORCED = ("auto", "none", None)
 
 def chat_with_tools(
     ask: Ask, request: ChatRequest, registry: ToolRegistry, run_tools: RunTools, *, max_rounds: int
-) -> Observable[models.ChatEvent]:
+) -> Stream[models.ChatEvent]:
     """The conversation that begins with a request, as its events.
 
     Args:

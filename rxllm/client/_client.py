@@ -15,6 +15,7 @@ from yarl import URL
 from rxllm import models, sources, tools
 from rxllm import operators as ops
 from rxllm.dialects import Dialect, get_dialect
+from rxllm.flow import Stream
 from rxllm.models import ChatCompletion, ChatRequest, StreamChunk
 from rxllm.operators import map_error
 from rxllm.sources import RecordTo, SessionLike, Ssl, from_sse
@@ -125,7 +126,7 @@ class LLMClient:
 
     def chat_stream(
         self, request: ChatRequest, *, headers: Mapping[str, str] | None = None, timeout: Timeout | None = None
-    ) -> Observable[StreamChunk]:
+    ) -> Stream[StreamChunk]:
         """Ask for an answer over server-sent events.
 
         Cold: each subscription sends the request once. Streaming and usage in the stream are switched on.
@@ -153,7 +154,7 @@ class LLMClient:
             **self._connection,
         ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
 
-    def websocket_stream(self, request: ChatRequest) -> Observable[StreamChunk]:
+    def websocket_stream(self, request: ChatRequest) -> Stream[StreamChunk]:
         """Ask for an answer over a WebSocket: the request is the first frame, each chunk a text frame.
 
         Cold: each subscription makes a connection.
@@ -188,7 +189,7 @@ class LLMClient:
         on_error: tools.OnToolError = "send",
         ordered: bool = True,
         through: OperatorFunction[StreamChunk, StreamChunk] | None = None,
-    ) -> Observable[models.ChatEvent]:
+    ) -> Stream[models.ChatEvent]:
         """Ask for an answer, run the tools that the model calls, send their results back, until it calls no more.
 
         Cold: each subscription is a conversation of its own. A round is one request and what is done about its answer.

@@ -180,7 +180,7 @@ class FanOut(Generic[T]):
             self._observer.on_error(error)
         finally:
             self._emitting = False
-        if self._holds or self.ended:  # from within the emission
+        if self._holds or self.ended:  # type: ignore[redundant-expr]  # from within the emission
             self.drain()
         return taken
 

@@ -8,16 +8,14 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeGuard, TypeVar, cast
 
-from reactivex import Observable
-
-from rxllm.flow import Emitter, task_source
+from rxllm.flow import Emitter, Stream, task_source
 
 T = TypeVar("T")
 
 Factory: TypeAlias = Callable[[], AsyncIterable[T] | Awaitable[AsyncIterable[T]]]
 
 
-def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> Observable[T]:
+def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> Stream[T]:
     """Make a flow-controlled source of any async iterable, the stream of another SDK for example.
 
     While a consumer holds a pause, the iterable is not advanced, so a client that reads its socket on demand

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxllm.exceptions import RecordingError, StreamInterruptedError
-from rxllm.flow import Clock, Emitter, clock_of, task_source
+from rxllm.flow import Clock, Emitter, Stream, clock_of, task_source
 from rxllm.stores import (
     EndRecord,
     ItemRecord,
@@ -56,7 +56,7 @@ def from_recording(
     speed: float = 1.0,
     attempts: Attempts = "last",
     scheduler: abc.SchedulerBase | None = None,
-) -> Observable[Any]:
+) -> Stream[Any]:
     """Play a recorded stream again: the same items, and the same ending.
 
     Cold, and flow-controlled: while a consumer holds a pause, nothing is read. The file is read in a thread, in batches
@@ -101,14 +101,11 @@ def from_recording(
     if not speed > 0:
         raise ValueError(f"speed must be positive, not {speed}")
 
-    def subscribe(observer: abc.ObserverBase[Any], scheduler_: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        async def produce(emitter: Emitter[Any]) -> None:
-            pace = Pace(clock_of(scheduler, scheduler_), speed) if timing == "recorded" else None
-            await _Player(path, pace, emitter, all_attempts=attempts == "all").play(stream)
+    async def produce(emitter: Emitter[Any]) -> None:
+        pace = Pace(clock_of(scheduler, emitter.scheduler), speed) if timing == "recorded" else None
+        await _Player(path, pace, emitter, all_attempts=attempts == "all").play(stream)
 
-        return task_source(produce).subscribe(observer, scheduler=scheduler_)
-
-    return Observable(subscribe)
+    return task_source(produce)
 
 
 class Pace:

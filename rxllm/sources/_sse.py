@@ -13,11 +13,10 @@ from typing import Any
 import aiohttp
 from aiohttp.typedefs import StrOrURL
 from loguru import logger
-from reactivex import Observable
 from yarl import URL
 
 from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import Emitter, task_source, wake
+from rxllm.flow import Emitter, Stream, task_source, wake
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets, shown
@@ -46,7 +45,7 @@ def from_sse(
     end_marker: str | None = "[DONE]",
     check_content_type: bool = True,
     record: RecordTo | None = None,
-) -> Observable[ServerSentEvent]:
+) -> Stream[ServerSentEvent]:
     """Request an event stream: each subscription sends one request (WHATWG HTML, section 9.2).
 
     Cold. While a consumer holds a pause the socket is not read, so that the TCP window closes and the server

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
-from reactivex import Observable
 from yarl import URL
 
 from rxllm.exceptions import (
@@ -22,7 +21,7 @@ from rxllm.exceptions import (
     StreamInterruptedError,
     excerpt,
 )
-from rxllm.flow import Emitter, task_source
+from rxllm.flow import Emitter, Stream, task_source
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
@@ -48,7 +47,7 @@ def from_websocket(
     heartbeat: float | None = None,
     max_frame_bytes: int = 16 * 1024 * 1024,
     record: RecordTo | None = None,
-) -> Observable[str]:
+) -> Stream[str]:
     """Connect, send, and emit each text frame (RFC 6455).
 
     Cold. While a consumer holds a pause the socket is not read, so that the TCP window closes. Dispose sends a

@@ -27,7 +27,7 @@ from rxllm.exceptions import (
     StreamInterruptedError,
     excerpt,
 )
-from rxllm.flow import Emitter, clock_of, task_source
+from rxllm.flow import Emitter, Stream, clock_of, task_source
 from rxllm.models import StreamInfo
 from rxllm.sources import SessionLike, Ssl, from_sse, from_websocket
 from rxllm.sources._credentials import Secrets
@@ -108,7 +108,7 @@ def replay(
     max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     check_content_type: bool = True,
     scheduler: abc.SchedulerBase | None = None,
-) -> Observable[ServerSentEvent | str]:
+) -> Stream[ServerSentEvent | str]:
     r"""Play a wire recording again, without a network: what ``from_sse`` or ``from_websocket`` made of it.
 
     Cold, and flow-controlled. In virtual time (``run_virtual``) each read comes at the microsecond at which it came, so
@@ -177,7 +177,7 @@ def replay_reads(
     timing: Timing = "recorded",
     speed: float = 1.0,
     scheduler: abc.SchedulerBase | None = None,
-) -> Observable[bytes]:
+) -> Stream[bytes]:
     """Play the bytes of a wire recording again, read by read, for a decoder of your own.
 
     Like ``replay`` in everything else; but status and media type are not looked at, so the body of an error comes, too.
@@ -223,17 +223,14 @@ def _source(
     timing: Timing,
     speed: float,
     scheduler: abc.SchedulerBase | None,
-) -> Observable[T]:
+) -> Stream[T]:
     check_timing(timing, speed)
 
-    def subscribe(observer: abc.ObserverBase[T], scheduler_: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        async def produce(emitter: Emitter[T]) -> None:
-            pace = Pace(clock_of(scheduler, scheduler_), speed) if timing == "recorded" else None
-            await _play(recording, decoder, pace, emitter)
+    async def produce(emitter: Emitter[T]) -> None:
+        pace = Pace(clock_of(scheduler, emitter.scheduler), speed) if timing == "recorded" else None
+        await _play(recording, decoder, pace, emitter)
 
-        return task_source(produce).subscribe(observer, scheduler=scheduler_)
-
-    return Observable(subscribe)
+    return task_source(produce)
 
 
 async def _play(
