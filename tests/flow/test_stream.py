@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
 
 import pytest
 import reactivex
@@ -20,29 +20,29 @@ from rxllm import operators as ops
 from rxllm.exceptions import EmptyStreamError
 from rxllm.flow import FlowControl, Stream
 
-STREAM: dict[str, Callable[[], Any]] = {
+STREAM: dict[str, Callable[[], Stream[int]]] = {
     "a source": lambda: rxllm.from_async_iterable(numbers),
-    "an operator of ours": lambda: reactivex.of(0, 1, 2).pipe(ops.buffer_with_backpressure(2)),
-    "an operator of reactivex behind": lambda: rxllm.from_async_iterable(numbers).pipe(rx_ops.map(_same)),
+    "an operator of ours": lambda: cast("Stream[int]", reactivex.of(0, 1, 2).pipe(ops.buffer_with_backpressure(2))),
+    "an operator of reactivex behind": lambda: rxllm.from_async_iterable(numbers).pipe(rx_ops.map(identity)),
     "several": lambda: rxllm.from_async_iterable(numbers).pipe(
-        rx_ops.map(_same), ops.timeout_per_chunk(9), rx_ops.skip(0)
+        rx_ops.map(identity), ops.timeout_per_chunk(9), rx_ops.skip(0)
     ),
     "one behind one of reactivex": lambda: (
-        rxllm.from_async_iterable(numbers).pipe(rx_ops.map(_same)).pipe(rx_ops.skip(0))
+        rxllm.from_async_iterable(numbers).pipe(rx_ops.map(identity)).pipe(rx_ops.skip(0))
     ),
     "none": lambda: rxllm.from_async_iterable(numbers).pipe(),
-    "a method of reactivex": lambda: rxllm.from_async_iterable(numbers).map(_same),
+    "a method of reactivex": lambda: cast("Stream[int]", rxllm.from_async_iterable(numbers).map(identity)),
 }
 
 every_stream = pytest.mark.parametrize("make", STREAM.values(), ids=STREAM.keys())
 
 
-async def numbers() -> Any:
+async def numbers() -> AsyncIterator[int]:
     for number in range(3):
         yield number
 
 
-def _same(number: int) -> int:
+def identity(number: int) -> int:
     return number
 
 
@@ -71,7 +71,8 @@ def test_what_is_no_ordinary_observable_stays_what_it_is() -> None:
     connectable = stream.pipe(rx_ops.publish())
     assert isinstance(connectable, ConnectableObservable)
     subject = Subject[int]()
-    assert stream.pipe(lambda _: subject) is subject
+    same: Any = stream.pipe(lambda _: subject)
+    assert same is subject
 
 
 @pytest.mark.parametrize("empty", [reactivex.empty(), rxllm.from_async_iterable(numbers).pipe(rx_ops.skip(3))])
@@ -89,7 +90,7 @@ async def test_an_error_is_raised_behind_what_came() -> None:
     received: list[int] = []
     with pytest.raises(ConnectionError, match="lost"):
         async for number in stream:
-            received.append(number)
+            received += [number]
     assert received == [0, 1, 2]
     with pytest.raises(ConnectionError, match="lost"):
         await stream
@@ -136,7 +137,7 @@ async def test_an_iteration_pauses_its_producer() -> None:
             waiting.append(number)
             yield number
 
-    async for number in rxllm.from_async_iterable(many).pipe(rx_ops.map(_same)):
+    async for number in rxllm.from_async_iterable(many).pipe(rx_ops.map(identity)):
         waiting.remove(number)
         assert len(waiting) <= 65
         if number % 10 == 0:
