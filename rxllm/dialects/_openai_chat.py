@@ -25,7 +25,7 @@ from typing import Any, cast
 import msgspec
 from loguru import logger
 
-from rxllm.dialects._base import WireItem
+from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
 from rxllm.exceptions import (
@@ -36,12 +36,22 @@ from rxllm.exceptions import (
     TruncatedStreamError,
     excerpt,
 )
-from rxllm.models import ChatRequest, Delta, Repair, StreamChoice, StreamChunk, Usage
-from rxllm.models._chunk import marked
-from rxllm.models._json import is_object, loads
-from rxllm.models._lenient import decoder_of, read_json, read_refused
-from rxllm.models._repair import MAX_REPAIRS
-from rxllm.wire._event import ServerSentEvent
+from rxllm.models import (
+    MAX_REPAIRS,
+    ChatRequest,
+    Delta,
+    Repair,
+    StreamChoice,
+    StreamChunk,
+    Usage,
+    decoder_of,
+    is_object,
+    loads,
+    marked,
+    read_json,
+    read_refused,
+)
+from rxllm.wire import ServerSentEvent
 
 _NAME = "openai-chat"
 _DONE = "[DONE]"

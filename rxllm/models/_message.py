@@ -11,9 +11,9 @@ from typing import Annotated, Any, cast
 from pydantic import BeforeValidator, Field
 
 from rxllm.exceptions import ToolCallError, excerpt
-from rxllm.models._base import Model, OpenRole, Role
 from rxllm.models._json import loads
 from rxllm.models._lenient import is_set_aside
+from rxllm.models._model import Model, OpenRole, Role
 from rxllm.models._reasoning import JOINED, find_reasoning
 
 

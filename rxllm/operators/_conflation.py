@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeGuard, TypeVar, cast
 
-from rxllm.models import Delta, StreamChoice, StreamChunk
-from rxllm.models._chunk import rest_of
-from rxllm.models._likeness import Likeness
+from rxllm.models import Delta, Likeness, StreamChoice, StreamChunk, rest_of
 
 T = TypeVar("T")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rxllm.exceptions import RestartError
-from rxllm.models import StreamChunk
-from rxllm.models._chunk import text_of
+from rxllm.models import StreamChunk, text_of
 from rxllm.operators._emission import Expander
 from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction

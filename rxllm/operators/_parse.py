@@ -8,8 +8,7 @@ from reactivex import abc
 
 from rxllm.dialects import Dialect, WireItem, get_dialect
 from rxllm.flow import FlowControl
-from rxllm.models import StreamChunk, StreamInfo
-from rxllm.models._chunk import Slots, put_slots
+from rxllm.models import Slots, StreamChunk, StreamInfo, put_slots
 from rxllm.operators._emission import Expander
 from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction

@@ -8,10 +8,8 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 from reactivex import abc
 
-from rxllm.accumulators import StructuredAccumulator
-from rxllm.accumulators._beginning import Beginning
-from rxllm.models import StreamChunk
-from rxllm.models._chunk import text_of
+from rxllm.accumulators import Beginning, StructuredAccumulator
+from rxllm.models import StreamChunk, text_of
 from rxllm.operators._fold import Fold
 from rxllm.operators._stage import Operated
 from rxllm.typing import OperatorFunction

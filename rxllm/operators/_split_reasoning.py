@@ -8,7 +8,7 @@ from operator import is_
 from msgspec.structs import replace
 from reactivex import abc
 
-from rxllm.accumulators._tagged_text import Parted, TaggedText
+from rxllm.accumulators import Parted, TaggedText
 from rxllm.flow import FlowControl
 from rxllm.models import Delta, StreamChoice, StreamChunk
 from rxllm.operators._emission import Expander

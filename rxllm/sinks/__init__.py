@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from rxllm.operators._display import ConsoleSink, printable
-from rxllm.sinks._jsonlines import JSONLinesSink
-from rxllm.sinks._sqlite import SQLiteSink
+from rxllm.sinks._file_sinks import JSONLinesSink, SQLiteSink
 from rxllm.sinks._store import StoreSink
 
 __all__ = ["ConsoleSink", "JSONLinesSink", "SQLiteSink", "StoreSink", "printable"]

@@ -43,7 +43,7 @@ from rxllm.exceptions import (
 from rxllm.flow import wake
 from rxllm.sources._credentials import SHORTEST_SECRET, Headers, Secrets, shown
 from rxllm.sources._http import take_rest
-from rxllm.stores._worker import Worker
+from rxllm.stores import Worker
 
 DEFAULT_MAX_RECORDING_BYTES = 64 * 1024 * 1024
 

@@ -32,8 +32,8 @@ from typing import IO, Any, TypeAlias, cast
 from msgspec import Raw
 
 from rxllm.exceptions import RecordingError, excerpt
-from rxllm.stores._errors import as_recording_errors
-from rxllm.stores._json import dumps, loads
+from rxllm.stores._lossless_json import dumps, loads
+from rxllm.stores._recording_errors import as_recording_errors
 from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked
 
 VERSION = 2

@@ -30,9 +30,7 @@ from pydantic_core import to_jsonable_python
 
 from rxllm import exceptions, models
 from rxllm.exceptions import RecordingError, RxllmError
-from rxllm.models import Repair, StreamChunk, StreamInfo
-from rxllm.models._chunk import Slots, put_slots, without_slots
-from rxllm.models._wire_struct import WireStruct
+from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, WireStruct, put_slots, without_slots
 from rxllm.stores._plain import dump, encode_struct, plain
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent

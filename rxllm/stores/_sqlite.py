@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rxllm.exceptions import RecordingError
-from rxllm.stores._errors import as_recording_errors
-from rxllm.stores._json import dumps, loads
+from rxllm.stores._lossless_json import dumps, loads
+from rxllm.stores._recording_errors import as_recording_errors
 from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked
 
 SQLITE_MAGIC = b"SQLite format 3\0"

@@ -29,10 +29,19 @@ from rxllm.exceptions import (
 )
 from rxllm.models import StreamInfo
 from rxllm.operators._clock import clock_of
-from rxllm.sources import SessionLike, Ssl, from_sse, from_websocket
-from rxllm.sources._credentials import Secrets
-from rxllm.sources._http import MAX_ERROR_BYTES, info_of, request_id, retry_after
-from rxllm.sources._recording import Pace, Timing
+from rxllm.sources import (
+    MAX_ERROR_BYTES,
+    Pace,
+    Secrets,
+    SessionLike,
+    Ssl,
+    Timing,
+    from_sse,
+    from_websocket,
+    info_of,
+    request_id,
+    retry_after,
+)
 from rxllm.sources._task import Emitter, task_source
 from rxllm.testing._wire_recordings import WireRecording, check_timing
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, WireResponse

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from rxllm.accumulators import JSONFold
 from rxllm.exceptions import DecodeError, LimitExceededError
-from rxllm.models import JSONChange
-from rxllm.models._json import is_list, is_object, loads
+from rxllm.models import JSONChange, is_list, is_object, loads
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

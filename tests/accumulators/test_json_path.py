@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from rxllm.accumulators import JSONPathAccumulator
-from rxllm.accumulators._json_path import JSONPath
+from rxllm.accumulators.json._path import JSONPath
 from rxllm.exceptions import DecodeError, LimitExceededError, ToolCallError
 from rxllm.models import JSONPathMatch, StreamChunk
 from rxllm.testing import text_chunk, tool_chunk

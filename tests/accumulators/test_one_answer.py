@@ -14,7 +14,7 @@ from rxllm import StreamAccumulator, StreamChunk, StreamInfo, ToolCallAccumulato
 from rxllm import operators as ops
 from rxllm.accumulators import JSONPathAccumulator, ToolCallProgressAccumulator
 from rxllm.exceptions import MixedAnswersError, RestartError, RxllmError
-from rxllm.models._chunk import marked
+from rxllm.models import marked
 from rxllm.testing import finish_chunk, text_chunk, tool_chunk
 
 

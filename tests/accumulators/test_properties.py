@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator, ToolCallProgressAccumulator
 from rxllm.dialects import get_dialect
-from rxllm.models import ChatCompletion, ToolCall
-from rxllm.models._json import is_list, is_object
+from rxllm.models import ChatCompletion, ToolCall, is_list, is_object
 from rxllm.testing.strategies import StreamedAnswer, answers, fragmentations, framings
 from rxllm.wire import SSEDecoder
 

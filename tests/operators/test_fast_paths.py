@@ -20,7 +20,7 @@ import rxllm
 from rxllm import FlowControl, StreamAccumulator, StreamChoice, StreamChunk
 from rxllm import operators as ops
 from rxllm.exceptions import LimitExceededError
-from rxllm.models._json import is_list, is_object
+from rxllm.models import is_list, is_object
 from rxllm.operators._conflation import Conflation
 from rxllm.operators._map_error import map_error
 from rxllm.operators._stage import Receiver, Stage

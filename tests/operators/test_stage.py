@@ -22,8 +22,7 @@ import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import ChunkTimeoutError, RxllmError
 from rxllm.flow import FlowControl
-from rxllm.models import StreamChunk
-from rxllm.models._chunk import text_of
+from rxllm.models import StreamChunk, text_of
 from rxllm.operators._emission import FanOut
 from rxllm.operators._stage import Receiver, Stage, batching, each
 from rxllm.sources._task import ITEMS_AT_A_TIME, Emitter, task_source

@@ -29,7 +29,7 @@ from rxllm.stores import (
     Writer,
     open_reader,
 )
-from rxllm.stores._json import loads
+from rxllm.stores._lossless_json import loads
 from tests.stores.places import Place
 
 BEGAN = datetime(2025, 1, 31, 12, 0, 0, 5, tzinfo=UTC)

@@ -14,15 +14,23 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from rxllm.accumulators._call_state import CallState
-from rxllm.accumulators._grown import GrownState, TextState
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
+from rxllm.accumulators.answer._grown import GrownState, TextState
+from rxllm.accumulators.calls._call_state import CallState
 from rxllm.exceptions import ToolCallError
-from rxllm.models import CompletionChoice, FinishReason, FunctionCall, IncompleteToolCall, Message, Role, ToolCall
-from rxllm.models._json import is_list
-from rxllm.models._lenient import set_aside
-from rxllm.models._reasoning import JOINED
+from rxllm.models import (
+    JOINED,
+    CompletionChoice,
+    FinishReason,
+    FunctionCall,
+    IncompleteToolCall,
+    Message,
+    Role,
+    ToolCall,
+    is_list,
+    set_aside,
+)
 
 TEXTS = ("reasoning_content", "reasoning", "refusal")
 """The fields of a message, besides its content, that grow as texts."""

@@ -10,11 +10,13 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
+from rxllm.models import WireStruct
 
 
 class _ListState(NamedTuple):
@@ -115,3 +117,17 @@ def put_end_to_end(grown: Grown, fields: Mapping[str, Any], lists: Container[str
             size += keep_last(grown.plain, name, value)
     check_fields(len(grown.plain) + len(grown.lists))
     return size
+
+
+def rest_getter(
+    struct: type[WireStruct], *, but: Container[str] = (), extra: bool = False
+) -> tuple[Callable[[WireStruct], tuple[Any, ...]], tuple[None, ...]]:
+    """A compiled getter of what only some servers send, and what it gives where there is none of that.
+
+    Args:
+        struct: Of what.
+        but: Which of these fields are not meant.
+        extra: Whether ``extra`` is.
+    """
+    names = [name for name in sorted(struct.loose) if name not in but] + ["extra"] * extra
+    return attrgetter(*names), (None,) * len(names)

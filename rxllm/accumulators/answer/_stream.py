@@ -17,17 +17,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rxllm.accumulators._beginning import Beginning
-from rxllm.accumulators._choice import ChoiceFold
-from rxllm.accumulators._choice_state import ChoiceState
-from rxllm.accumulators._grown import keep_last
 from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._size import check_fields
-from rxllm.accumulators._snapshot import Snapshot, StreamState
-from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS
+from rxllm.accumulators.answer._choice import ChoiceFold
+from rxllm.accumulators.answer._choice_state import ChoiceState
+from rxllm.accumulators.answer._grown import keep_last, rest_getter
+from rxllm.accumulators.answer._snapshot import PADDING, Snapshot, StreamState, padding_of
+from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
-from rxllm.models import Attempt, ChatCompletion, Message, StreamChoice, StreamChunk, StreamInfo, Usage
-from rxllm.models._chunk import PADDING, padding_of, rest_getter, rest_of
-from rxllm.models._likeness import Likeness
+from rxllm.models import (
+    Attempt,
+    ChatCompletion,
+    Likeness,
+    Message,
+    StreamChoice,
+    StreamChunk,
+    StreamInfo,
+    Usage,
+    rest_of,
+)
 
 _MAX_CHOICES = 128
 _MAX_CHARACTERS = 256 * 1024 * 1024

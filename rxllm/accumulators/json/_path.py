@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from rxllm.models._progress import JSONKeys
+from rxllm.models import JSONKeys
 
 # RFC 9535, sections 2.3 and 2.5.1: shorthand names, names in brackets, wildcards, indexes.
 _STEP = re.compile(r"""\.?([^\W\d]\w*|\*)|\[(?:(\*)|(0|[1-9]\d*)|'([^'\\]*)'|"([^"\\]*)")\]""")

@@ -24,10 +24,9 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, RootModel, TypeAda
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
-from rxllm.accumulators._json_text import JSONText
+from rxllm.accumulators.json._json_text import JSONText
 from rxllm.exceptions import StructuredOutputError, excerpt
-from rxllm.models import JSONChange
-from rxllm.models._progress import JSONKeys
+from rxllm.models import JSONChange, JSONKeys
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -30,12 +30,10 @@ import re
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias, cast
 
-from rxllm.accumulators._json_snapshot import JSONSnapshot, Level, Members, path_in
 from rxllm.accumulators._text import Text
+from rxllm.accumulators.json._json_snapshot import JSONSnapshot, Level, Members, path_in
 from rxllm.exceptions import EXCERPT_LENGTH, DecodeError, LimitExceededError, excerpt
-from rxllm.models import JSONChange
-from rxllm.models._json import MAX_DEPTH, loads, without_lone_surrogates
-from rxllm.models._progress import JSONKeys
+from rxllm.models import MAX_DEPTH, JSONChange, JSONKeys, loads, without_lone_surrogates
 
 MAX_CHARACTERS = 256 * 1024 * 1024
 """How long a text may be by default."""

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import BaseModel
 
-from rxllm.accumulators._choice_state import ChoiceState, without_names_of
 from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators.answer._choice_state import ChoiceState, without_names_of
 from rxllm.models import Attempt, ChatCompletion, FinishReason, StreamChunk, Usage
-from rxllm.models._chunk import padding_of
+
+PADDING = ("obfuscation", "p")
+"""The fields that hide how long a text is: with each chunk another, and they say nothing."""
 
 _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 
@@ -82,6 +84,11 @@ class StreamState(NamedTuple):
     def _is_complete(self, *, ended: bool) -> bool:
         reasons = [choice.rest.finish_reason for choice in self.choices]
         return FinishReason.ERROR not in reasons and (ended or (bool(reasons) and all(reasons)))
+
+
+def padding_of(chunk: StreamChunk) -> dict[str, Any]:
+    """The padding of a chunk, by name."""
+    return {name: value for name in PADDING if (value := getattr(chunk, name)) is not None}
 
 
 class Snapshot(ChatCompletion, defer_build=True):

@@ -15,15 +15,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from rxllm.accumulators._growing_call import GrowingCall
-from rxllm.accumulators._json_fold import JSONFold
-from rxllm.accumulators._json_snapshot import JSONSnapshot
 from rxllm.accumulators._repairs import OnRepair
 from rxllm.accumulators._text import Text
-from rxllm.accumulators._tool_calls import MAX_TOOL_CALLS, CallFolds
+from rxllm.accumulators.calls._growing_call import GrowingCall
+from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS, CallFolds
+from rxllm.accumulators.json._json_fold import JSONFold
+from rxllm.accumulators.json._json_snapshot import JSONSnapshot
 from rxllm.exceptions import DecodeError, RestartError, ToolCallError
-from rxllm.models import JSONChange, StreamChunk
-from rxllm.models._progress import JSONKeys
+from rxllm.models import JSONChange, JSONKeys, StreamChunk
 
 T = TypeVar("T")
 

@@ -25,9 +25,9 @@ from typing import Any
 from pydantic_core import to_json
 
 from rxllm.accumulators._beginning import Beginning
-from rxllm.accumulators._call_state import CallState
-from rxllm.accumulators._growing_call import GrowingCall
 from rxllm.accumulators._repairs import OnRepair, RepairLog
+from rxllm.accumulators.calls._call_state import CallState
+from rxllm.accumulators.calls._growing_call import GrowingCall
 from rxllm.exceptions import LimitExceededError, ToolCallError, excerpt
 from rxllm.models import FunctionCallDelta, IncompleteToolCall, ToolCallDelta
 

@@ -18,8 +18,8 @@ from pydantic_core import to_json
 
 from rxllm.exceptions import ToolCallError, ToolExecutionError, ToolFailure, excerpt
 from rxllm.models import ToolCall, ToolResult
-from rxllm.tools._errors import describe_error as describe_error_by_default
-from rxllm.tools._errors import describe_problems
+from rxllm.tools._describe_error import describe_error as describe_error_by_default
+from rxllm.tools._describe_error import describe_problems
 from rxllm.tools._tool import Tool
 
 Function = TypeVar("Function", bound=Callable[..., Any])

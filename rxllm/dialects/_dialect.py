@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol, TypeAlias
 
 from rxllm.models import ChatRequest, StreamChunk
-from rxllm.wire._event import ServerSentEvent
+from rxllm.wire import ServerSentEvent
 
 WireItem: TypeAlias = ServerSentEvent | str | bytes
 """What transports deliver: an event of an event stream, or a frame of a WebSocket."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rxllm.accumulators._json_fold import JSONFold
+from rxllm.accumulators.json._json_fold import JSONFold
 from rxllm.models import JSONChange
 
 

@@ -19,9 +19,18 @@ from rxllm.dialects import Dialect, get_dialect
 from rxllm.exceptions import TruncatedStreamError
 from rxllm.models import ChatCompletion, ChatRequest, StreamChunk
 from rxllm.operators._map_error import map_error
-from rxllm.sources import RecordTo, SessionLike, Ssl, from_sse
-from rxllm.sources._credentials import Headers, Secrets, shown
-from rxllm.sources._http import CONNECT_SECONDS, environment_proxy, open_session
+from rxllm.sources import (
+    CONNECT_SECONDS,
+    Headers,
+    RecordTo,
+    Secrets,
+    SessionLike,
+    Ssl,
+    environment_proxy,
+    from_sse,
+    open_session,
+    shown,
+)
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
 

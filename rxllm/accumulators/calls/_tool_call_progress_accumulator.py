@@ -5,7 +5,7 @@ Nothing that is given away here can be executed.
 
 from __future__ import annotations
 
-from rxllm.accumulators._watched_calls import WatchedCall, WatchedCalls
+from rxllm.accumulators.calls._watched_calls import WatchedCall, WatchedCalls
 from rxllm.models import JSONChange, ToolCallProgress
 
 

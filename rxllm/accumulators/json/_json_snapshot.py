@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from rxllm.accumulators._text import Text
-from rxllm.models import JSONChange
-from rxllm.models._progress import JSONKeys
+from rxllm.models import JSONChange, JSONKeys
 
 _ABSENT = object()
 

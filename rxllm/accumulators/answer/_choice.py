@@ -17,8 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from rxllm.accumulators._choice_state import ChoiceState, RestState
-from rxllm.accumulators._grown import (
+from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators._size import check_fields
+from rxllm.accumulators._text import Text
+from rxllm.accumulators.answer._choice_state import ChoiceState, RestState
+from rxllm.accumulators.answer._grown import (
     NOTHING_GROWN,
     Grown,
     GrownState,
@@ -26,16 +29,19 @@ from rxllm.accumulators._grown import (
     extend_sized,
     keep_last,
     put_end_to_end,
+    rest_getter,
 )
-from rxllm.accumulators._repairs import RepairLog
-from rxllm.accumulators._size import check_fields
-from rxllm.accumulators._text import Text
-from rxllm.accumulators._tool_calls import ToolCallFold, text_of_arguments
-from rxllm.models import Delta, FunctionCallDelta, StreamChoice, ToolCallDelta
-from rxllm.models._chunk import rest_getter, rest_of
-from rxllm.models._json import is_object
-from rxllm.models._lenient import set_aside
-from rxllm.models._reasoning import find_reasoning
+from rxllm.accumulators.calls._tool_calls import ToolCallFold, text_of_arguments
+from rxllm.models import (
+    Delta,
+    FunctionCallDelta,
+    StreamChoice,
+    ToolCallDelta,
+    find_reasoning,
+    is_object,
+    rest_of,
+    set_aside,
+)
 
 _EXTRA_TEXTS = frozenset({"reasoning_text", "thinking"})
 _AUDIO_TEXTS = frozenset({"data", "transcript"})

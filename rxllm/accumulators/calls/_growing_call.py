@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rxllm.accumulators._call_state import CallState
-from rxllm.accumulators._json_scan import JSONScan
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
+from rxllm.accumulators.calls._call_state import CallState
+from rxllm.accumulators.json._json_scan import JSONScan
 from rxllm.exceptions import ToolCallError, excerpt
-from rxllm.models import ToolCallDelta
-from rxllm.models._chunk import rest_of
+from rxllm.models import ToolCallDelta, rest_of
 
 # The constructor of a NamedTuple is a Python function around this one. Without it a fragment costs 0.3 µs less.
 _new_state: Callable[[type[CallState], tuple[Any, ...]], CallState] = vars(tuple)["__new__"]

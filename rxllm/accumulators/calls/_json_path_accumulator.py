@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from rxllm.accumulators._beginning import Beginning
-from rxllm.accumulators._json_path import JSONPath, PathFilter
-from rxllm.accumulators._json_text import JSONText
-from rxllm.accumulators._watched_calls import WatchedCall, WatchedCalls, then_raise
+from rxllm.accumulators.calls._watched_calls import WatchedCall, WatchedCalls, then_raise
+from rxllm.accumulators.json._json_text import JSONText
+from rxllm.accumulators.json._path import JSONPath, PathFilter
 from rxllm.exceptions import RestartError
 from rxllm.models import JSONPathMatch, StreamChunk
 
