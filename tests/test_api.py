@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import rxllm
+import rxllm.accumulators
 import rxllm.models
 import rxllm.testing
 import rxllm.wire
@@ -38,6 +39,7 @@ PARAMETERS = {
     "LLMClient.chat_stream": ("self", "request", "headers", "timeout"),
     "LLMClient.websocket_stream": ("self", "request"),
     "LLMClient.chat_with_tools": ("self", "request", "registry", "max_rounds"),
+    "StreamAccumulator.add": ("self", "chunk"),
     "StreamAccumulator.process_chunk": ("self", "chunk"),
     "StreamAccumulator.completion": ("self",),
     "StreamAccumulator.message": ("self",),
@@ -126,6 +128,32 @@ def test_the_names_that_users_write(name: str, parameters: tuple[str, ...]) -> N
     assert name.partition(".")[0] in rxllm.__all__
     found = list(inspect.signature(value).parameters)
     assert [each for each in found if each in parameters] == list(parameters)
+
+
+OLD_NAMES = {
+    "StreamAccumulator": {"process_chunk": "add"},
+    "ToolCallAccumulator": {"process_chunk": "add", "finish": "close"},
+    "ToolCallProgressAccumulator": {"process_chunk": "add"},
+    "JSONPathAccumulator": {"process_chunk": "add", "finish": "close"},
+    "JSONFold": {"grow": "add_piece", "feed": "add", "finish": "close"},
+    "StructuredAccumulator": {"feed": "add", "finish": "close"},
+    "TaggedText": {"feed": "add", "flush": "close"},
+}
+"""What the methods of the folds were called in 0.1."""
+
+
+@pytest.mark.parametrize(("name", "methods"), OLD_NAMES.items())
+def test_the_names_of_0_1_are_there(name: str, methods: dict[str, str]) -> None:
+    accumulator = getattr(rxllm.accumulators, name)
+    for old, new in methods.items():
+        assert getattr(accumulator, old) is getattr(accumulator, new)
+
+
+def test_the_end_of_a_cut_json_text_by_its_name_of_0_1() -> None:
+    fold = rxllm.JSONFold()
+    assert fold.feed("12") == []
+    (change,) = fold.flush()
+    assert (change.value, fold.closed) == (12, True)
 
 
 def test_every_operator_is_a_name_that_users_write() -> None:

@@ -96,7 +96,7 @@ class _Accumulation(CompletionFold):
         self._is_due = True
         rest = iter(items)
         try:
-            self._accumulator.process_chunks(rest)
+            self._accumulator.add_all(rest)
         except Exception as error:
             self.on_error(error)
         return len(items) - length_hint(rest)

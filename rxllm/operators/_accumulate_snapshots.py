@@ -60,7 +60,7 @@ class _Snapshots(CompletionFold):
     def on_next(self, value: StreamChunk) -> None:
         self._flow = FlowControl.current()
         try:
-            self._accumulator.process_chunk(value)
+            self._accumulator.add(value)
             self._latest = snapshot = self._accumulator.snapshot()
         except Exception as error:
             self.on_error(error)

@@ -61,6 +61,6 @@ def accumulate_tool_calls(
 
     def receive(observer: abc.ObserverBase[ToolCall]) -> Fold[StreamChunk, ToolCall]:
         accumulator = ToolCallAccumulator(eager=eager, strict=strict, on_repair=on_repair)
-        return Fold(observer, accumulator.process_chunk, finish=accumulator.finish, partial=accumulator.incomplete)
+        return Fold(observer, accumulator.add, finish=accumulator.close, partial=accumulator.incomplete)
 
     return lambda source: Operated(source, receive)

@@ -67,6 +67,6 @@ def json_path(
 
     def receive(observer: abc.ObserverBase[JSONPathMatch]) -> Fold[StreamChunk, JSONPathMatch]:
         accumulator = JSONPathAccumulator(paths, of=of, text_around=text_around)
-        return Fold(observer, accumulator.process_chunk, finish=accumulator.finish)
+        return Fold(observer, accumulator.add, finish=accumulator.close)
 
     return lambda source: Operated(source, receive)

@@ -89,12 +89,12 @@ class _Parsing(Generic[M]):
         self._empty = False
         if chunk.slots is not self._beginning.slots and self._beginning.restarts(chunk, lambda: (self.latest(), None)):
             self._accumulator = self._begin()
-        snapshot = self._accumulator.feed(text_of(chunk, self._choice))
+        snapshot = self._accumulator.add(text_of(chunk, self._choice))
         return [] if snapshot is None else [snapshot]
 
     def latest(self) -> M | None:
         return self._accumulator.latest
 
     def finish(self) -> list[M]:
-        last = None if self._empty else self._accumulator.finish()
+        last = None if self._empty else self._accumulator.close()
         return [] if last is None else [last]

@@ -87,7 +87,7 @@ class _Splitter(Expander[StreamChunk, StreamChunk]):
         self._end(None)
 
     def _end(self, error: Exception | None) -> None:
-        rest = [_chunk(index, text.flush()) for index, text in sorted(self._texts.items()) if text.held]
+        rest = [_chunk(index, text.close()) for index, text in sorted(self._texts.items()) if text.held]
         # Emissions of the producer that the text came from, whom a consumer pauses if they are too much.
         self._results.end(error, rest, self._flow if rest else None)
 
@@ -112,9 +112,9 @@ class _Splitter(Expander[StreamChunk, StreamChunk]):
         content = delta.content or ""
         if not text.held and "<" not in content:
             return _reasoning(choice, delta, None, content) if text.inside and content else choice
-        outside, inside = text.feed(content)
+        outside, inside = text.add(content)
         if choice.finish_reason and text.held:
-            last = text.flush()
+            last = text.close()
             outside += last.outside
             inside += last.inside
         if outside == content and not inside:

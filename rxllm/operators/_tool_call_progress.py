@@ -60,6 +60,6 @@ def tool_call_progress(
 
     def receive(observer: abc.ObserverBase[ToolCallProgress]) -> Fold[StreamChunk, ToolCallProgress]:
         accumulator = ToolCallProgressAccumulator(strict=strict, on_repair=on_repair)
-        return Fold(observer, accumulator.process_chunk, partial=accumulator.incomplete)
+        return Fold(observer, accumulator.add, partial=accumulator.incomplete)
 
     return lambda source: Operated(source, receive)

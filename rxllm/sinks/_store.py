@@ -160,7 +160,7 @@ class _Answer:
                 if not isinstance(item, StreamChunk):
                     self._accumulator = None
                     return
-                self._accumulator.process_chunk(item)
+                self._accumulator.add(item)
         except RxllmError:
             # That is for an accumulating operator to report. Here the items count, and they are stored.
             self._accumulator = None

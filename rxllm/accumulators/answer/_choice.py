@@ -3,7 +3,7 @@
 Rules:
 
 1. Text is kept in fragments, lists that a provider sends piece by piece are put end to end (those named below, no
-   others), and of everything else the last value that is not null counts: see ``Grown``.
+   others), and of everything else the last value that is not null counts: see ``FieldsFold``.
 2. A role is sticky; a reason for the end that is blank is none, and of several the last counts.
 3. A state names everything by how far it had grown, so it costs what changed and never changes itself. What is not
    content is mostly the same from chunk to chunk, and so is its part of the state.
@@ -21,10 +21,10 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._size import check_fields
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.answer._choice_state import ChoiceState, RestState
-from rxllm.accumulators.answer._grown import (
-    NOTHING_GROWN,
-    Grown,
-    GrownState,
+from rxllm.accumulators.answer._fields import (
+    NO_FIELDS,
+    FieldsFold,
+    FieldsState,
     TextState,
     extend_sized,
     keep_last,
@@ -81,7 +81,7 @@ class ChoiceFold:
         # Most answers have neither: what is not made costs nothing.
         self._calls: ToolCallFold | None = None
         self._function: tuple[str, Text] | None = None
-        self._grown: dict[str, Grown] = {}
+        self._grown: dict[str, FieldsFold] = {}
         # In which field the reasoning comes, and all of it once that has changed.
         self._spelling = ""
         self._mixed: Text | None = None
@@ -100,14 +100,14 @@ class ChoiceFold:
         """How far the content has grown, if nothing else has since a state was taken."""
         return len(self._content.fragments) if self._rest is state.rest else None
 
-    def grower(self, field: str) -> Callable[[str], None] | None:
+    def adder(self, field: str) -> Callable[[str], None] | None:
         """What takes the pieces of further deltas that are like the last one but for these.
 
         Args:
             field: Of which field they are pieces.
 
         Returns:
-            A function that takes them as ``process`` would; ``None`` if it depends on them what happens.
+            A function that takes them as ``add`` would; ``None`` if it depends on them what happens.
         """
         if field == "content":
             return self._content.fragments.append
@@ -123,11 +123,11 @@ class ChoiceFold:
         else:
             append = self._part("message").texts[field].fragments.append
 
-        def grow(piece: str) -> None:
+        def add_piece(piece: str) -> None:
             append(piece)
             self._rest = None
 
-        return grow
+        return add_piece
 
     def adder_of_details(self) -> Callable[[Sequence[Any]], int]:
         """What takes the details that come with pieces of the reasoning, and says how many characters they are."""
@@ -147,18 +147,18 @@ class ChoiceFold:
             None if self._mixed is None else TextState(self._mixed, len(self._mixed)),
         )
 
-    def _part(self, name: str) -> Grown:
+    def _part(self, name: str) -> FieldsFold:
         """The fields of one object of the answer: of the message, its audio, the log probabilities, the choice."""
         grown = self._grown.get(name)
         if grown is None:
-            grown = self._grown[name] = Grown()
+            grown = self._grown[name] = FieldsFold()
         return grown
 
-    def _state_of(self, name: str) -> GrownState:
+    def _state_of(self, name: str) -> FieldsState:
         grown = self._grown.get(name)
-        return NOTHING_GROWN if grown is None else grown.state()
+        return NO_FIELDS if grown is None else grown.state()
 
-    def process(self, choice: StreamChoice) -> int:
+    def add(self, choice: StreamChoice) -> int:
         """Take what the choice gained.
 
         Args:
@@ -180,8 +180,8 @@ class ChoiceFold:
         if delta.tool_calls:
             size += self._add_calls(delta.tool_calls)
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details or delta.extra:
-            size += self._process_reasoning(delta)
-        size += self._process_rest(delta)
+            size += self._add_reasoning(delta)
+        size += self._add_rest(delta)
         if choice.finish_reason:
             self._rest = None
             self._finish(choice.finish_reason)
@@ -209,7 +209,7 @@ class ChoiceFold:
             size += calls.added
         return size
 
-    def _process_reasoning(self, delta: Delta) -> int:
+    def _add_reasoning(self, delta: Delta) -> int:
         """Keep the reasoning in its field, and in order if it changes its field."""
         self._rest = None
         size = 0
@@ -236,7 +236,7 @@ class ChoiceFold:
         self._mixed.fragments.append(text)
         return added + len(text)
 
-    def _process_function_call(self, fragment: FunctionCallDelta) -> int:
+    def _add_function_call(self, fragment: FunctionCallDelta) -> int:
         name, text = self._function or ("", Text())
         self._rest = None
         self._function = (name or fragment.name or "", text)
@@ -245,7 +245,7 @@ class ChoiceFold:
             text.fragments.append(arguments)
         return len(arguments)
 
-    def _process_rest(self, delta: Delta) -> int:
+    def _add_rest(self, delta: Delta) -> int:
         """Take what is neither content nor calls nor reasoning."""
         size = 0
         if delta.role and not self._role:
@@ -255,7 +255,7 @@ class ChoiceFold:
             self._rest = None
             size += self._part("message").add_text("refusal", delta.refusal)
         if delta.function_call is not None:
-            size += self._process_function_call(delta.function_call)
+            size += self._add_function_call(delta.function_call)
         if delta.reasoning_details is not None:
             self._rest = None
             size += self._part("message").add_list(_DETAILS, delta.reasoning_details)
@@ -264,23 +264,23 @@ class ChoiceFold:
             fields = rest_of(delta)
             if delta.reasoning_details is not None:
                 del fields[_DETAILS]  # taken already
-            size += self._process_fields(fields)
+            size += self._add_fields(fields)
         return size
 
-    def _process_fields(self, fields: Mapping[str, Any]) -> int:
+    def _add_fields(self, fields: Mapping[str, Any]) -> int:
         """Take what only some servers send."""
         size = 0
         plain: dict[str, Any] = {}
         for name, value in fields.items():
             if name == "audio" and is_object(value):
-                size += self._process_audio(value)
+                size += self._add_audio(value)
             elif name in _EXTRA_TEXTS and isinstance(value, str):
                 size += self._part("message").add_text(name, value)
             else:
                 plain[name] = value
         return size + put_end_to_end(self._part("message"), plain, _LISTS)
 
-    def _process_audio(self, audio: Mapping[str, Any]) -> int:
+    def _add_audio(self, audio: Mapping[str, Any]) -> int:
         size = 0
         for name, value in audio.items():
             if name in _AUDIO_TEXTS and isinstance(value, str):

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
-from rxllm.accumulators.answer._grown import GrownState, TextState
+from rxllm.accumulators.answer._fields import FieldsState, TextState
 from rxllm.accumulators.calls._call_state import CallState
 from rxllm.exceptions import ToolCallError
 from rxllm.models import (
@@ -56,10 +56,10 @@ class RestState(NamedTuple):
     finish_reason: str | None
     calls: tuple[CallState, ...]
     function: tuple[str, TextState] | None
-    message: GrownState
-    audio: GrownState
-    logprobs: GrownState
-    extra: GrownState
+    message: FieldsState
+    audio: FieldsState
+    logprobs: FieldsState
+    extra: FieldsState
     reasoning: TextState | None
 
     def build(self, content: str, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:

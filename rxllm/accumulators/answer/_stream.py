@@ -21,7 +21,7 @@ from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._size import check_fields
 from rxllm.accumulators.answer._choice import ChoiceFold
 from rxllm.accumulators.answer._choice_state import ChoiceState
-from rxllm.accumulators.answer._grown import keep_last, rest_getter
+from rxllm.accumulators.answer._fields import keep_last, rest_getter
 from rxllm.accumulators.answer._snapshot import PADDING, Snapshot, StreamState, padding_of
 from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
@@ -60,15 +60,15 @@ class StreamAccumulator:
         >>> from rxllm.models import StreamChunk
         >>> accumulator = StreamAccumulator()
         >>> for text in "Hel", "lo":
-        ...     accumulator.process_chunk(StreamChunk.from_wire({"choices": [{"delta": {"content": text}}]}))
+        ...     accumulator.add(StreamChunk.from_wire({"choices": [{"delta": {"content": text}}]}))
         >>> accumulator.message().content
         'Hello'
     """
 
     __slots__ = (
-        *("_add_details", "_attempts", "_beginning", "_characters", "_choices", "_extra", "_extra_is_shared", "_grow"),
+        *("_add_details", "_add_piece", "_attempts", "_beginning", "_characters", "_choices", "_extra"),
         *("_head", "_last", "_like", "_log", "_max_characters", "_max_choices", "_max_tool_calls", "_padded", "_rest"),
-        *("_stream", "_usage", "_wanted"),
+        *("_extra_is_shared", "_stream", "_usage", "_wanted"),
     )
 
     def __init__(
@@ -105,12 +105,12 @@ class StreamAccumulator:
         self._padded: StreamChunk | None = None
         # What the last chunk has in common with those that say nothing but more of one text, and where that goes.
         self._like: Likeness | None = None
-        self._grow: Callable[[str], None] = _nowhere
+        self._add_piece: Callable[[str], None] = _nowhere
         self._add_details: Callable[[Sequence[Any]], int] = len
         # The state of the last snapshot, and its only choice, until more changes than ``StreamState.grown`` says.
         self._last: tuple[StreamState, ChoiceState, ChoiceFold] | None = None
 
-    def process_chunk(self, chunk: StreamChunk) -> None:
+    def add(self, chunk: StreamChunk) -> None:
         """Take the next chunk.
 
         Args:
@@ -123,10 +123,13 @@ class StreamAccumulator:
             LimitExceededError: There are more calls, choices or characters than the limits admit, or more than a
                 thousand unknown fields in one object.
         """
-        self.process_chunks((chunk,))
+        self.add_all((chunk,))
 
-    def process_chunks(self, chunks: Iterable[StreamChunk]) -> None:
-        """Take the next chunks: see ``process_chunk``, which costs more for each."""
+    process_chunk = add
+    """The name that ``add`` had in 0.1."""
+
+    def add_all(self, chunks: Iterable[StreamChunk]) -> None:
+        """Take the next chunks: see ``add``, which costs more for each."""
         most = self._max_characters
         for chunk in chunks:
             self._log.position += 1
@@ -135,7 +138,7 @@ class StreamAccumulator:
             if like is None or piece is None:
                 self._take(chunk)
             else:
-                self._grow(piece)
+                self._add_piece(piece)
                 self._characters += len(piece)
                 if like.has_details:
                     self._characters += self._add_details(chunk.choices[0].delta.reasoning_details or ())
@@ -155,7 +158,7 @@ class StreamAccumulator:
             self._settle()
         for choice in chunk.choices:
             fold = self._choices.get(choice.index) or self._begin(choice)
-            self._characters += fold.process(choice)
+            self._characters += fold.add(choice)
         if self._wanted:
             self._take_head(chunk)
         if chunk.usage is not None:
@@ -176,10 +179,10 @@ class StreamAccumulator:
         if like is None:
             return None
         fold = self._choices[chunk.choices[0].index]
-        grow = fold.grower(like.field)
-        if grow is None:
+        add_piece = fold.adder(like.field)
+        if add_piece is None:
             return None
-        self._grow = grow
+        self._add_piece = add_piece
         if like.has_details:
             self._add_details = fold.adder_of_details()
         return like
@@ -317,7 +320,7 @@ class StreamAccumulator:
 def _partial_of(chunk: StreamChunk) -> ChatCompletion:
     """What there is of the answer that a chunk begins."""
     accumulator = StreamAccumulator()
-    accumulator.process_chunk(chunk)
+    accumulator.add(chunk)
     return accumulator.partial()
 
 

@@ -19,7 +19,7 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.calls._call_state import CallState
-from rxllm.accumulators.json._json_scan import JSONScan
+from rxllm.accumulators.json._json_end import JSONEndFold
 from rxllm.exceptions import ToolCallError, excerpt
 from rxllm.models import ToolCallDelta, rest_of
 
@@ -56,7 +56,7 @@ class GrowingCall:
         self.function_extra: dict[str, Any] = {}
         self.emitted = False
         self.named_again = False
-        self._scan = JSONScan()
+        self._scan = JSONEndFold()
         self._scanned = 0
         self.noted: CallState | None = None
 
@@ -65,7 +65,7 @@ class GrowingCall:
         """Whether the arguments have structurally ended."""
         fragments = self.text.fragments
         for at in range(self._scanned, len(fragments)):
-            self._scan.feed(fragments[at])
+            self._scan.add(fragments[at])
         self._scanned = len(fragments)
         return self._scan.closed
 
@@ -90,7 +90,7 @@ class GrowingCall:
             )
         return self.noted
 
-    def append(self, arguments: str) -> None:
+    def add(self, arguments: str) -> None:
         """Add a fragment of the arguments."""
         if self.emitted and arguments.strip():
             raise self._late("arguments", arguments)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from rxllm.accumulators._beginning import Beginning
 from rxllm.accumulators.calls._watched_calls import WatchedCall, WatchedCalls, then_raise
-from rxllm.accumulators.json._json_text import JSONText
+from rxllm.accumulators.json._json_text import JSONTextFold
 from rxllm.accumulators.json._path import JSONPath, PathFilter
 from rxllm.exceptions import RestartError
 from rxllm.models import JSONPathMatch, StreamChunk
@@ -49,10 +49,10 @@ class JSONPathAccumulator:
         self._opening: Literal["{", "["] = "[" if parsed[0].into_array else "{"
         self._filter = PathFilter(parsed)
         self._calls = _Arguments(self._filter)
-        self._contents: dict[int, JSONText] = {}
+        self._contents: dict[int, JSONTextFold] = {}
         self._beginning = Beginning()
 
-    def process_chunk(self, chunk: StreamChunk) -> Iterable[JSONPathMatch]:
+    def add(self, chunk: StreamChunk) -> Iterable[JSONPathMatch]:
         """Take the next chunk; iterate over the result at once.
 
         Args:
@@ -69,7 +69,7 @@ class JSONPathAccumulator:
             LimitExceededError: There is too much of something.
         """
         if self._of == "arguments":
-            return self._calls.process_chunk(chunk)
+            return self._calls.add(chunk)
         found: list[JSONPathMatch] = []
         if chunk.slots is not self._beginning.slots:
             restarts = self._beginning.restarts(chunk, lambda: (None, None))
@@ -86,7 +86,10 @@ class JSONPathAccumulator:
             return then_raise(found, error)
         return found
 
-    def finish(self) -> Iterator[JSONPathMatch]:
+    process_chunk = add
+    """The name that ``add`` had in 0.1."""
+
+    def close(self) -> Iterator[JSONPathMatch]:
         """Take note that the stream ended, which completes content that is a number or a word.
 
         Yields:
@@ -96,22 +99,25 @@ class JSONPathAccumulator:
             DecodeError: It is neither.
         """
         for index, text in self._contents.items():
-            for change in text.fold.flush():
+            for change in text.fold.close(cut=True):
                 for pattern in self._filter.patterns(change.path):
                     yield JSONPathMatch(pattern, *change, index)
+
+    finish = close
+    """The name that ``close`` had in 0.1."""
 
     def _take_content(self, choice: int, content: str, found: list[JSONPathMatch]) -> None:
         text = self._contents.get(choice)
         if text is None:
-            text = self._contents[choice] = JSONText(text_around=self._text_around, opening=self._opening)
+            text = self._contents[choice] = JSONTextFold(text_around=self._text_around, opening=self._opening)
         fold, add = text.fold, found.append
-        if fold.grow(content):
+        if fold.add_piece(content):
             # A piece of a string, as nearly all are: not to be asked for changes saves 0.2 µs.
             path, paths = fold.path, self._filter
             for pattern in paths.found if path is paths.path else paths.patterns(path):
                 add(_new_match(JSONPathMatch, (pattern, path, content, None, False, choice, None, None)))
         else:
-            for change in text.feed(content):
+            for change in text.add(content):
                 for pattern in self._filter.patterns(change[0]):
                     add(_new_match(JSONPathMatch, (pattern, *change, choice, None, None)))
 
@@ -128,13 +134,13 @@ class _Arguments(WatchedCalls[JSONPathMatch]):
 
     def _report(self, watched: WatchedCall, piece: str, found: list[JSONPathMatch]) -> None:
         call, add = watched.call, found.append
-        if watched.grow(piece):
+        if watched.add_piece(piece):
             path, paths = watched.fold.path, self._filter
             for pattern in paths.found if path is paths.path else paths.patterns(path):
                 fields = (pattern, path, piece, None, False, call.choice, call.index, call.name or None)
                 add(_new_match(JSONPathMatch, fields))
         elif piece:
-            for change in watched.feed(piece):
+            for change in watched.add(piece):
                 for pattern in self._filter.patterns(change[0]):
                     fields = (pattern, *change, call.choice, call.index, call.name or None)
                     add(_new_match(JSONPathMatch, fields))

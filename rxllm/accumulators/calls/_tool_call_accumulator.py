@@ -51,7 +51,7 @@ class ToolCallAccumulator(CallFolds):
         self._error: RepairError | ToolCallError | None = None
         self._has_emitted = False
 
-    def process_chunk(self, chunk: StreamChunk) -> list[ToolCall]:
+    def add(self, chunk: StreamChunk) -> list[ToolCall]:
         """Take the next chunk.
 
         Args:
@@ -63,7 +63,7 @@ class ToolCallAccumulator(CallFolds):
         Raises:
             ToolCallError: A fragment fits nowhere, or comes for a call that was given away; or a finished call has
                 no name or arguments that are no JSON object. If calls before that one were good, those are returned
-                and the error is raised by the next ``process_chunk`` or ``finish``.
+                and the error is raised by the next ``add`` or ``close``.
             RepairError: ``strict``, and something had to be put right; as above.
             MixedAnswersError: The chunk begins another answer.
             RestartError: The answer begins anew, and calls of it were given away.
@@ -92,6 +92,9 @@ class ToolCallAccumulator(CallFolds):
             self._error = error
         return self._emit(ready) if ready or self._error is not None else []
 
+    process_chunk = add
+    """The name that ``add`` had in 0.1."""
+
     def _take_slots(self, chunk: StreamChunk) -> None:
         """Look at whether another answer begins."""
         if self._beginning.restarts(chunk, lambda: (self.incomplete(), [])):
@@ -101,14 +104,14 @@ class ToolCallAccumulator(CallFolds):
             self._failed.clear()
             self._cut.clear()
 
-    def finish(self) -> list[ToolCall]:
+    def close(self) -> list[ToolCall]:
         """Take note that the stream ended in good order, so that all calls are finished.
 
         Returns:
             The calls not given away yet.
 
         Raises:
-            ToolCallError: See ``process_chunk``; here none is given away if one is garbled.
+            ToolCallError: See ``add``; here none is given away if one is garbled.
         """
         self._raise_pending()
         growing, calls = self._check(
@@ -118,6 +121,9 @@ class ToolCallAccumulator(CallFolds):
         for each in growing:
             each.emitted = True
         return calls
+
+    finish = close
+    """The name that ``close`` had in 0.1."""
 
     def _end(self, choice: StreamChoice) -> list[GrowingCall]:
         if choice.finish_reason == FinishReason.ERROR:

@@ -19,8 +19,8 @@ class ToolCallProgressAccumulator(WatchedCalls[ToolCallProgress]):
         changes: tuple[JSONChange, ...] | None = None
         if not piece:
             changes = ()
-        elif not watched.grow(piece):
-            changes = tuple(watched.feed(piece))
+        elif not watched.add_piece(piece):
+            changes = tuple(watched.add(piece))
             watched.note()
         call, value = watched.call, watched.value
         text = value.text

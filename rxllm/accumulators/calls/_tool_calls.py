@@ -123,7 +123,7 @@ class ToolCallFold:
         self.added = call.describe(call_id, name, fragment, self._log)
         if call_id:
             self._by_id.setdefault(call_id, call)
-        call.append(arguments)
+        call.add(arguments)
         self.piece = arguments
         self.added += len(arguments)
         return call

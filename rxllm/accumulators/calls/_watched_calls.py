@@ -27,7 +27,7 @@ from rxllm.models import JSONChange, JSONKeys, StreamChunk
 T = TypeVar("T")
 
 
-class _Input:
+class _InputFold:
     """The input of a custom tool: text, read as if it were a string of JSON. It is rare, so nothing is put off."""
 
     __slots__ = ("_text",)
@@ -36,10 +36,10 @@ class _Input:
     def __init__(self) -> None:
         self._text = Text()
 
-    def grow(self, _: str) -> bool:
+    def add_piece(self, _: str) -> bool:
         return False
 
-    def feed(self, fragment: str) -> list[JSONChange]:
+    def add(self, fragment: str) -> list[JSONChange]:
         self._text.fragments.append(fragment)
         return [JSONChange((), fragment)]
 
@@ -53,30 +53,30 @@ class WatchedCall:
     Attributes:
         call: The call.
         fold: What reads the arguments.
-        grow: Goes on with the arguments if a string of them grows and that is all: see ``JSONFold.grow``.
+        add_piece: Goes on with the arguments if a string of them grows and that is all: see ``JSONFold.add_piece``.
         value: What the arguments were at the last ``note``.
     """
 
-    __slots__ = ("call", "fold", "grow", "value")
+    __slots__ = ("add_piece", "call", "fold", "value")
 
     def __init__(self, call: GrowingCall) -> None:
         self.call = call
-        self.fold = _Input() if call.type == "custom" else JSONFold(object_only=True)
-        self.grow: Callable[[str], bool] = self.fold.grow
+        self.fold = _InputFold() if call.type == "custom" else JSONFold(object_only=True)
+        self.add_piece: Callable[[str], bool] = self.fold.add_piece
         self.value = self.fold.snapshot()
 
     def note(self) -> None:
         """Note in ``value`` what the arguments are now."""
         self.value = self.fold.snapshot()
 
-    def feed(self, piece: str) -> list[JSONChange]:
-        """Go on with the arguments where ``grow`` does not: see ``JSONFold.feed``.
+    def add(self, piece: str) -> list[JSONChange]:
+        """Go on with the arguments where ``add_piece`` does not: see ``JSONFold.add``.
 
         Raises:
             ToolCallError: They cannot become a JSON object any more.
         """
         try:
-            return self.fold.feed(piece)
+            return self.fold.add(piece)
         except DecodeError as error:
             call = self.call
             raise ToolCallError(
@@ -119,7 +119,7 @@ class WatchedCalls(CallFolds, ABC, Generic[T]):
             ToolCallError: The arguments cannot become a JSON object any more.
         """
 
-    def process_chunk(self, chunk: StreamChunk) -> Iterable[T]:
+    def add(self, chunk: StreamChunk) -> Iterable[T]:
         """Take the next chunk; iterate over the result at once.
 
         Args:
@@ -148,6 +148,9 @@ class WatchedCalls(CallFolds, ABC, Generic[T]):
                 raise
             return then_raise(found, error)
         return found
+
+    process_chunk = add
+    """The name that ``add`` had in 0.1."""
 
     def _take(self, chunk: StreamChunk, found: list[T]) -> None:
         for choice in chunk.choices:

@@ -16,7 +16,7 @@ from rxllm.accumulators.json._json_fold import JSONFold
 from rxllm.models import JSONChange
 
 
-class JSONText:
+class JSONTextFold:
     """The fold of one text.
 
     Args:
@@ -36,10 +36,10 @@ class JSONText:
         self._opening = opening
         self._text_around = text_around
 
-    def feed(self, text: str) -> list[JSONChange]:
-        """Go on with the next piece of the text: see ``JSONFold.feed``."""
+    def add(self, text: str) -> list[JSONChange]:
+        """Go on with the next piece of the text: see ``JSONFold.add``."""
         if not self.begun:
             if self._text_around:
                 text = text[text.find(self._opening) :] if self._opening in text else ""
             self.begun = bool(text.strip())
-        return self.fold.feed(text, more_may_follow=self._text_around)
+        return self.fold.add(text, more_may_follow=self._text_around)

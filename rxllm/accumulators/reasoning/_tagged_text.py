@@ -11,7 +11,7 @@ Rules:
 
 >>> text = TaggedText("think")
 >>> for fragment in ("<thi", "nk>Hm.</think", ">Yes: 1 <", " 2"):
-...     print(text.feed(fragment))
+...     print(text.add(fragment))
 Parted(outside='', inside='')
 Parted(outside='', inside='Hm.')
 Parted(outside='Yes: 1 ', inside='')
@@ -62,7 +62,7 @@ class TaggedText:
         self.inside = inside
         self.held = ""
 
-    def feed(self, fragment: str) -> Parted:
+    def add(self, fragment: str) -> Parted:
         """Take the next fragment; returns what is certain by now."""
         if not self.held and "<" not in fragment:
             return Parted("", fragment) if self.inside else Parted(fragment, "")
@@ -77,10 +77,13 @@ class TaggedText:
         parts[self.inside].append(text[at : len(text) - len(self.held)])
         return Parted("".join(parts[0]), "".join(parts[1]))
 
-    def flush(self) -> Parted:
+    def close(self) -> Parted:
         """Take note that the text has ended; returns what was held back."""
         held, self.held = self.held, ""
         return Parted("", held) if self.inside else Parted(held, "")
+
+    feed, flush = add, close
+    """The names that ``add`` and ``close`` had in 0.1."""
 
 
 def _beginning_of(tag: str, text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rxllm.accumulators.json._json_scan import JSONScan
+from rxllm.accumulators.json._json_end import JSONEndFold
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -25,25 +25,25 @@ def test_a_value_is_closed_at_its_last_character_and_not_before(
     value: object, ascii_only: bool, sizes: list[int], tail: str
 ) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
-    scan = JSONScan()
+    scan = JSONEndFold()
     while text:
         assert not scan.closed
         size = min(sizes.pop() if sizes else 1, len(text))
-        scan.feed(text[:size])
+        scan.add(text[:size])
         text = text[size:]
     assert scan.closed
-    scan.feed(tail)
+    scan.add(tail)
     assert scan.closed
 
 
 @pytest.mark.parametrize("text", ["", "  ", "42", "null", '"a\\', '"a\\"', "{", '{"a": [}', '[{"a": "]}"}'])
 def test_what_could_go_on_is_open(text: str) -> None:
-    scan = JSONScan()
-    scan.feed(text)
+    scan = JSONEndFold()
+    scan.add(text)
     assert not scan.closed
 
 
 def test_a_closing_bracket_closes_whatever_it_belongs_to() -> None:
-    scan = JSONScan()
-    scan.feed("x}")
+    scan = JSONEndFold()
+    scan.add("x}")
     assert scan.closed

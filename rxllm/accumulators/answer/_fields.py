@@ -45,7 +45,7 @@ def extend_sized(whole: list[Any], elements: Sequence[Any]) -> int:
     return size_of(elements)
 
 
-class Grown:
+class FieldsFold:
     """Fields of one object: some grow as texts, some as lists, of the others the last value counts."""
 
     __slots__ = ("lists", "plain", "texts")
@@ -67,15 +67,15 @@ class Grown:
         """Put a list to the end of another; returns how much that is."""
         return extend_sized(self.lists.setdefault(name, []), elements)
 
-    def state(self) -> GrownState:
-        return GrownState(
+    def state(self) -> FieldsState:
+        return FieldsState(
             {name: TextState(text, len(text)) for name, text in self.texts.items()},
             {name: _ListState(elements, len(elements)) for name, elements in self.lists.items()},
             dict(self.plain),
         )
 
 
-class GrownState(NamedTuple):
+class FieldsState(NamedTuple):
     texts: dict[str, TextState]
     lists: dict[str, _ListState]
     plain: dict[str, Any]
@@ -86,7 +86,7 @@ class GrownState(NamedTuple):
         return {**self.plain, **texts, **lists}
 
 
-NOTHING_GROWN = GrownState({}, {}, {})
+NO_FIELDS = FieldsState({}, {}, {})
 """The state of an object of which nothing has come."""
 
 
@@ -100,7 +100,7 @@ def keep_last(kept: dict[str, Any], name: str, value: Any) -> int:
     return size_of(value) + (len(name) if before is None else -size_of(before))
 
 
-def put_end_to_end(grown: Grown, fields: Mapping[str, Any], lists: Container[str]) -> int:
+def put_end_to_end(grown: FieldsFold, fields: Mapping[str, Any], lists: Container[str]) -> int:
     """Extend the lists among the fields that are named, and keep the last of the others.
 
     Returns:

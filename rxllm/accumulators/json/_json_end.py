@@ -7,9 +7,9 @@ Rules:
 3. A value is closed when the bracket or string that began it has ended. A bare number or word never is: more of
    it could follow.
 
->>> scan = JSONScan()
+>>> scan = JSONEndFold()
 >>> for fragment in ('{"a": "}', '\\', '""}', ' {'):
-...     scan.feed(fragment)
+...     scan.add(fragment)
 ...     print(scan.closed)
 False
 False
@@ -25,7 +25,7 @@ _STRUCTURE = re.compile(r'["{}\[\]]')
 _STRING_END = re.compile(r'["\\]')
 
 
-class JSONScan:
+class JSONEndFold:
     """The scan of one growing text.
 
     Attributes:
@@ -41,7 +41,7 @@ class JSONScan:
         self._in_string = False
         self._escaped = False
 
-    def feed(self, fragment: str) -> None:
+    def add(self, fragment: str) -> None:
         """Go on with the next fragment; what comes after the end is not looked at."""
         at = 0
         while at < len(fragment) and not self.closed:
