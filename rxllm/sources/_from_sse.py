@@ -149,13 +149,17 @@ class _Request:
                 emitter.flow.stream = _http.info_of(response.url, response.headers, requested_at, secrets)
                 kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
                 decoder = kind(max_event_bytes=self.max_event_bytes)
-                start = await _emit_events(response, decoder, emitter, self.end_marker)
+                start = await _emit_events(response, decoder, emitter, log, self.end_marker)
                 if self.checks_type and not emitter.count:
                     _http.require_events(response, secrets, start)
 
 
 async def _emit_events(
-    response: aiohttp.ClientResponse, decoder: SSEDecoder, emitter: Emitter[ServerSentEvent], end_marker: str | None
+    response: aiohttp.ClientResponse,
+    decoder: SSEDecoder,
+    emitter: Emitter[ServerSentEvent],
+    log: WireLog | NotRecorded,
+    end_marker: str | None,
 ) -> bytes:
     """Emit until the body ends; the start of the body is returned."""
     _http.fail_when_closed(response)
@@ -168,7 +172,7 @@ async def _emit_events(
         try:
             block = await content.read(_READ_BYTES)
         except (aiohttp.ClientError, OSError) as error:
-            await emitter.emit(decoder.feed(_http.take_rest(content)))
+            await emitter.emit(decoder.feed(log.rest_of(content)))
             # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
             raise _interrupted(response, emitter, error) from error.with_traceback(None)
         if not block:

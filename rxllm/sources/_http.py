@@ -23,7 +23,6 @@ from urllib.parse import urljoin
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from aiohttp.helpers import TimerNoop
 from aiohttp.typedefs import StrOrURL
 from loguru import logger
 from yarl import URL
@@ -162,16 +161,6 @@ async def _raise_for_status(response: aiohttp.ClientResponse, secrets: Secrets) 
         request_id=request_id(response.headers, secrets),
         retry_after=retry_after(response.headers),
     )
-
-
-def take_rest(content: aiohttp.StreamReader) -> bytes:
-    """What a reader still holds that has failed.
-
-    It raises before it gives out what arrived in the same turn of the loop, or while a consumer paused, and of a
-    time-out that is over it would tell again.
-    """
-    content._timer = TimerNoop()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    return content._read_nowait(-1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def fail_when_closed(response: aiohttp.ClientResponse) -> None:

@@ -20,10 +20,16 @@ from functools import lru_cache
 from types import NoneType, UnionType, new_class
 from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, RootModel, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
+from rxllm.accumulators._pydantic_internals import (
+    become,
+    fields_with_early_validators,
+    has_early_validators,
+    require_nothing,
+)
 from rxllm.accumulators.json._json_text import JSONTextFold
 from rxllm.exceptions import StructuredOutputError, excerpt
 from rxllm.models import JSONChange, JSONKeys
@@ -203,14 +209,15 @@ class _ModelSchema:
     def __init__(self, model: type[BaseModel]) -> None:
         self.model = model
         self.names = {alias: name for name, field in model.model_fields.items() for alias in _aliases(name, field)}
-        closed = _fields_with_early_validators(model)
+        closed = fields_with_early_validators(model)
         self.open_fields = {
             name: field.annotation
             for name, field in model.model_fields.items()
             if closed.isdisjoint({name, "*"}) and not _is_opaque(field.metadata)
         }
         self._draft = _subclass(model, {"model_post_init": _ignore})
-        self._partial = _partial(self._draft)
+        self._partial = _subclass(self._draft, {})
+        require_nothing(self._partial)
 
     def validate(self, key: str, value: Any) -> dict[str, Any]:
         """The validated fields that a member stands for; nothing if the model ignores it."""
@@ -220,22 +227,12 @@ class _ModelSchema:
     def construct(self, values: dict[str, Any]) -> BaseModel:
         """The model with these fields, and the defaults of the others."""
         instance = self._draft.model_construct(set(values), **values)
-        object.__setattr__(instance, "__class__", self.model)
+        become(instance, self.model)
         return instance
 
 
 def _subclass(model: type[Any], namespace: Mapping[str, Any]) -> type[BaseModel]:
     return cast("type[BaseModel]", new_class(model.__name__, (model,), exec_body=lambda body: body.update(namespace)))
-
-
-def _partial(draft: type[BaseModel]) -> type[BaseModel]:
-    """The model with nothing required of it but that what is there is right."""
-    partial = _subclass(draft, {})
-    partial.__pydantic_decorators__.model_validators.clear()
-    for field in partial.model_fields.values():
-        field.default, field.default_factory, field.validate_default = None, None, False
-    partial.model_rebuild(force=True)
-    return partial
 
 
 def _ignore(_: BaseModel, __: Any) -> None:
@@ -245,11 +242,7 @@ def _ignore(_: BaseModel, __: Any) -> None:
 @lru_cache(maxsize=256)
 def _schema(model: type[BaseModel]) -> _ModelSchema | None:
     """What is to be known of a model; ``None`` if its input need not look like its fields."""
-    decorators = model.__pydantic_decorators__
-    early = any(each.info.mode != "after" for each in decorators.model_validators.values())
-    if early or model.__pydantic_custom_init__ or issubclass(model, RootModel):
-        return None
-    return _ModelSchema(model)
+    return None if has_early_validators(model) else _ModelSchema(model)
 
 
 @lru_cache(maxsize=1024)
@@ -279,11 +272,6 @@ def _is_opaque(metadata: Iterable[Any]) -> bool:
     return any(
         hasattr(each, "__get_pydantic_core_schema__") and not isinstance(each, AfterValidator) for each in metadata
     )
-
-
-def _fields_with_early_validators(model: type[BaseModel]) -> set[str]:
-    decorators = model.__pydantic_decorators__.field_validators.values()
-    return {name for each in decorators if each.info.mode != "after" for name in each.info.fields}
 
 
 def _aliases(name: str, field: FieldInfo) -> list[str]:
