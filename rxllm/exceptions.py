@@ -30,7 +30,8 @@ No message contains a header, a query string or a key.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, TypeAlias, TypeVar
 
 __all__ = [
     "APIConnectionError",
@@ -58,6 +59,8 @@ __all__ = [
     "excerpt",
 ]
 
+T = TypeVar("T")
+
 EXCERPT_LENGTH = 200
 
 
@@ -73,6 +76,23 @@ def excerpt(text: str | bytes, length: int = EXCERPT_LENGTH) -> str:
     head = text[: length * 4].decode(errors="replace") if isinstance(text, bytes) else text
     shown = ascii(head[:length])
     return shown if len(text) <= length else f"{shown}… ({len(text)} in all)"
+
+
+class ItemsThenError(list[T]):
+    """What was good of some input, and then the error about the rest: whoever iterates meets it in its place."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, items: Iterable[T], error: Exception) -> None:
+        super().__init__(items)
+        self._error = error
+
+    def __iter__(self) -> Iterator[T]:
+        yield from super().__iter__()
+        try:
+            raise self._error
+        finally:
+            del self  # which holds the error, whose traceback holds this frame
 
 
 class RxllmError(Exception):

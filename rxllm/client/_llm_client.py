@@ -19,18 +19,7 @@ from rxllm.dialects import Dialect, get_dialect
 from rxllm.exceptions import TruncatedStreamError
 from rxllm.models import ChatCompletion, ChatRequest, StreamChunk
 from rxllm.operators._map_error import map_error
-from rxllm.sources import (
-    CONNECT_SECONDS,
-    Headers,
-    RecordTo,
-    Secrets,
-    SessionLike,
-    Ssl,
-    environment_proxy,
-    from_sse,
-    open_session,
-    shown,
-)
+from rxllm.sources import Headers, RecordTo, SessionLike, Ssl
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
 
@@ -88,19 +77,19 @@ class LLMClient:
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None
         if proxy is None and session is None:
-            proxy = environment_proxy(self._base_url)
+            proxy = sources.environment_proxy(self._base_url)
         self._connection: dict[str, Any] = {"ssl": ssl, "proxy": proxy, "record": record}
         self._timeout = None if timeout is None else _timeout_of(timeout)
         self._max_event_bytes = max_event_bytes
 
     def __repr__(self) -> str:
-        return f"LLMClient(base_url={shown(self._base_url)!r}, dialect={self._dialect.name!r})"
+        return f"LLMClient(base_url={sources.shown(self._base_url)!r}, dialect={self._dialect.name!r})"
 
     async def __aenter__(self) -> Self:
         if self._own_session is not None:
             raise RuntimeError("this client is in use as a context manager already")
         if self._session is None:
-            self._own_session = open_session()
+            self._own_session = sources.open_session()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -157,7 +146,7 @@ class LLMClient:
             Exception: As ``on_error``: what ``rxllm.from_sse`` and ``operators.parse`` raise.
         """
         sent = self._request_headers(headers)
-        return from_sse(
+        return sources.from_sse(
             self._url(),
             json=self._dialect.payload(request),
             headers=sent,
@@ -267,10 +256,10 @@ class LLMClient:
 
     def _without_credentials(self, headers: Mapping[str, str]) -> OperatorFunction[StreamChunk, StreamChunk]:
         """Blot out of an error in the stream what the server echoes of our credentials."""
-        return map_error(Secrets(headers, self._base_url.query).scrub_error)
+        return map_error(sources.Secrets(headers, self._base_url.query).scrub_error)
 
 
 def _timeout_of(timeout: Timeout) -> aiohttp.ClientTimeout:
     if isinstance(timeout, aiohttp.ClientTimeout):
         return timeout
-    return aiohttp.ClientTimeout(total=timeout, connect=min(timeout, CONNECT_SECONDS))
+    return aiohttp.ClientTimeout(total=timeout, connect=min(timeout, sources.CONNECT_SECONDS))

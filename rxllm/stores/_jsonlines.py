@@ -34,11 +34,7 @@ from msgspec import Raw
 from rxllm.exceptions import RecordingError, excerpt
 from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._recording_errors import as_recording_errors
-from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked
-
-VERSION = 2
-# Version 1 had no slots.
-_READABLE = frozenset({1, VERSION})
+from rxllm.stores._records import BATCH_ITEMS, READABLE, VERSION, EndRecord, ItemRecord, RecordingInfo, checked
 
 Fields: TypeAlias = Mapping[str, Any]
 
@@ -50,8 +46,7 @@ Record: TypeAlias = RecordingInfo | ItemRecord | EndRecord
 
 _START = b'{"stream":'
 
-# What a reader holds at a time, whichever is reached first.
-_BATCH_ITEMS = 256
+# What a reader holds at a time, if that is reached before ``BATCH_ITEMS``.
 _BATCH_BYTES = 1024 * 1024
 
 
@@ -189,7 +184,7 @@ class JSONLinesReader:
                 continue
             batch.append(record)
             size += len(place)
-            if len(batch) == _BATCH_ITEMS or size > _BATCH_BYTES:
+            if len(batch) == BATCH_ITEMS or size > _BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
         yield batch
@@ -285,7 +280,7 @@ def _record(fields: Fields) -> Record:
         case {"stream": str(), "record": "end", "ending": ending}:
             return checked(EndRecord, {**fields, "kind": ending})
         case {"stream": str(stream), "record": "begin", "version": version}:
-            if version not in _READABLE:
+            if version not in READABLE:
                 raise ValueError(f"version {version!r} of the format; this version of rxllm reads up to {VERSION}")
             return checked(RecordingInfo, {"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:

@@ -40,6 +40,15 @@ T = TypeVar("T")
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 
+VERSION = 2
+"""The version of both formats; version 1 had no slots."""
+
+READABLE = frozenset({1, VERSION})
+"""The versions that readers know. In a database, the first writer adds the slots."""
+
+BATCH_ITEMS = 256
+"""How many items a reader holds at a time, unless they are so large that it holds fewer."""
+
 EndingKind: TypeAlias = Literal["completed", "failed", "cancelled"]
 
 # By class, the most derived first in each method resolution order; "chunk" is by far the most frequent kind.

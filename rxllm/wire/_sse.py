@@ -17,10 +17,10 @@ The usual reads hold whole events, ``data: {...}\n\n``. They are split with one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-from rxllm.exceptions import EXCERPT_LENGTH, LimitExceededError, excerpt
+from rxllm.exceptions import EXCERPT_LENGTH, ItemsThenError, LimitExceededError, excerpt
 from rxllm.wire._event import ServerSentEvent
 
 DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -119,7 +119,7 @@ class SSEDecoder:
             self._error = error
             if not self._ready:
                 raise
-            self._ready = _ThenError(self._ready, error)
+            self._ready = ItemsThenError(self._ready, error)
         events, self._ready = self._ready, []
         self.events += len(events)
         return events
@@ -276,17 +276,3 @@ class SSETextDecoder(SSEDecoder):
 
     def _plain(self, payloads: list[str]) -> list[Any]:
         return payloads
-
-
-class _ThenError(list[ServerSentEvent]):
-    """Events, and then an error: whoever iterates over them meets it in its place."""
-
-    __slots__ = ("_error",)
-
-    def __init__(self, events: list[ServerSentEvent], error: LimitExceededError) -> None:
-        super().__init__(events)
-        self._error = error
-
-    def __iter__(self) -> Iterator[ServerSentEvent]:
-        yield from super().__iter__()
-        raise self._error

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
-from rxllm.accumulators.answer._fields import FieldsState, TextState
+from rxllm.accumulators.answer._fields import FieldsState, Prefix
 from rxllm.accumulators.calls._call_state import CallState
 from rxllm.exceptions import ToolCallError
 from rxllm.models import (
@@ -55,12 +55,12 @@ class RestState(NamedTuple):
     role: str | None
     finish_reason: str | None
     calls: tuple[CallState, ...]
-    function: tuple[str, TextState] | None
+    function: tuple[str, Prefix] | None
     message: FieldsState
     audio: FieldsState
     logprobs: FieldsState
     extra: FieldsState
-    reasoning: TextState | None
+    reasoning: Prefix | None
 
     def build(self, content: str, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
         """The choice as a model.

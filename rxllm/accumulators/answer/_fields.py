@@ -19,34 +19,22 @@ from rxllm.accumulators._text import Text
 from rxllm.models import WireStruct
 
 
-class _ListState(NamedTuple):
-    """A growing list as it was at one time."""
+class Prefix(NamedTuple):
+    """A growing text or list as it was at one time."""
 
-    elements: list[Any]
+    whole: Text | list[Any]
     length: int
 
-    def read(self) -> list[Any]:
-        return self.elements[: self.length]
-
-
-class TextState(NamedTuple):
-    """A growing text as it was at one time."""
-
-    text: Text
-    length: int
-
-    def read(self) -> str:
-        return self.text.read(self.length)
-
-
-def extend_sized(whole: list[Any], elements: Sequence[Any]) -> int:
-    """Put a list to the end of another; returns how much that is."""
-    whole.extend(elements)
-    return size_of(elements)
+    def read(self) -> Any:
+        """The text, or a list."""
+        return self.whole.read(self.length) if isinstance(self.whole, Text) else self.whole[: self.length]
 
 
 class FieldsFold:
-    """Fields of one object: some grow as texts, some as lists, of the others the last value counts."""
+    """Fields of one object: some grow as texts, some as lists, of the others the last value counts.
+
+    What adds something returns how many characters that adds.
+    """
 
     __slots__ = ("lists", "plain", "texts")
 
@@ -56,7 +44,7 @@ class FieldsFold:
         self.plain: dict[str, Any] = {}
 
     def add_text(self, name: str, fragment: str) -> int:
-        """Append to a text; returns how many characters that were."""
+        """Append to a text."""
         text = self.texts.get(name)
         if text is None:
             text = self.texts[name] = Text()
@@ -64,29 +52,45 @@ class FieldsFold:
         return len(fragment)
 
     def add_list(self, name: str, elements: Sequence[Any]) -> int:
-        """Put a list to the end of another; returns how much that is."""
-        return extend_sized(self.lists.setdefault(name, []), elements)
+        """Put a list to the end of another."""
+        self.lists.setdefault(name, []).extend(elements)
+        return size_of(elements)
+
+    def add(self, fields: Mapping[str, Any], *, texts: Container[str] = (), lists: Container[str] = ()) -> int:
+        """Extend the texts and lists among the fields that are named, and keep the last of the others.
+
+        Raises:
+            LimitExceededError: There are too many fields.
+        """
+        size = 0
+        for name, value in fields.items():
+            if name in texts and isinstance(value, str):
+                size += self.add_text(name, value)
+            elif name in lists and isinstance(value, list | tuple):
+                size += self.add_list(name, cast("list[Any]", value))
+            else:
+                size += keep_last(self.plain, name, value)
+        check_fields(len(self.plain) + len(self.lists))
+        return size
 
     def state(self) -> FieldsState:
-        return FieldsState(
-            {name: TextState(text, len(text)) for name, text in self.texts.items()},
-            {name: _ListState(elements, len(elements)) for name, elements in self.lists.items()},
-            dict(self.plain),
-        )
+        """The fields as they are now."""
+        grown: dict[str, Text | list[Any]] = {**self.texts, **self.lists}
+        return FieldsState({name: Prefix(whole, len(whole)) for name, whole in grown.items()}, self.plain.copy())
 
 
 class FieldsState(NamedTuple):
-    texts: dict[str, TextState]
-    lists: dict[str, _ListState]
+    """The fields of an object as they were at one time."""
+
+    grown: dict[str, Prefix]
     plain: dict[str, Any]
 
     def read(self) -> dict[str, Any]:
-        texts = {name: state.read() for name, state in self.texts.items()}
-        lists = {name: state.read() for name, state in self.lists.items()}
-        return {**self.plain, **texts, **lists}
+        """The fields by name."""
+        return {**self.plain, **{name: prefix.read() for name, prefix in self.grown.items()}}
 
 
-NO_FIELDS = FieldsState({}, {}, {})
+NO_FIELDS = FieldsState({}, {})
 """The state of an object of which nothing has come."""
 
 
@@ -98,25 +102,6 @@ def keep_last(kept: dict[str, Any], name: str, value: Any) -> int:
         return 0
     kept[name] = value
     return size_of(value) + (len(name) if before is None else -size_of(before))
-
-
-def put_end_to_end(grown: FieldsFold, fields: Mapping[str, Any], lists: Container[str]) -> int:
-    """Extend the lists among the fields that are named, and keep the last of the others.
-
-    Returns:
-        How many characters that adds.
-
-    Raises:
-        LimitExceededError: There are too many fields.
-    """
-    size = 0
-    for name, value in fields.items():
-        if isinstance(value, list | tuple) and name in lists:
-            size += grown.add_list(name, cast("list[Any]", value))
-        else:
-            size += keep_last(grown.plain, name, value)
-    check_fields(len(grown.plain) + len(grown.lists))
-    return size
 
 
 def rest_getter(

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rxllm.accumulators._beginning import Beginning
+from rxllm.accumulators._new_tuple import new_tuple
 from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._size import check_fields
 from rxllm.accumulators.answer._choice import ChoiceFold
@@ -41,8 +42,6 @@ _MAX_CHOICES = 128
 _MAX_CHARACTERS = 256 * 1024 * 1024
 _rest_of, _NO_REST = rest_getter(StreamChunk, but=PADDING)
 _HEAD = ("id", "created", "model", "service_tier", "system_fingerprint")
-# The constructor of a NamedTuple is a Python function around this one. Without it a snapshot costs 0.3 µs less.
-_new_state: Callable[[type[StreamState], tuple[Any, ...]], StreamState] = vars(tuple)["__new__"]
 
 
 class StreamAccumulator:
@@ -283,7 +282,7 @@ class StreamAccumulator:
         log = self._log
         choices = [fold.state for fold in self._choices.values()]
         fields = (self._head, self._usage, choices, self._extra, log, len(log.repairs), log.position, self._attempts)
-        return _new_state(StreamState, fields)
+        return new_tuple(StreamState, fields)
 
     def _begin(self, choice: StreamChoice) -> ChoiceFold:
         most = self._max_choices

@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from rxllm.accumulators._repairs import OnRepair
@@ -21,7 +21,7 @@ from rxllm.accumulators.calls._growing_call import GrowingCall
 from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS, CallFolds
 from rxllm.accumulators.json._json_fold import JSONFold
 from rxllm.accumulators.json._json_snapshot import JSONSnapshot
-from rxllm.exceptions import DecodeError, RestartError, ToolCallError
+from rxllm.exceptions import DecodeError, ItemsThenError, RestartError, ToolCallError
 from rxllm.models import JSONChange, JSONKeys, StreamChunk
 
 T = TypeVar("T")
@@ -146,7 +146,7 @@ class WatchedCalls(CallFolds, ABC, Generic[T]):
         except Exception as error:
             if not found:
                 raise
-            return then_raise(found, error)
+            return ItemsThenError(found, error)
         return found
 
     process_chunk = add
@@ -165,9 +165,3 @@ class WatchedCalls(CallFolds, ABC, Generic[T]):
     def _watch(self, call: GrowingCall) -> WatchedCall:
         watched = self._watched[call] = WatchedCall(call)
         return watched
-
-
-def then_raise(found: Sequence[T], error: Exception) -> Iterator[T]:
-    """What was found before an error, and then that."""
-    yield from found
-    raise error

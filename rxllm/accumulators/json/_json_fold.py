@@ -30,6 +30,7 @@ import re
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias, cast
 
+from rxllm.accumulators._new_tuple import new_tuple
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.json._json_snapshot import JSONSnapshot, Level, Members, path_in
 from rxllm.exceptions import EXCERPT_LENGTH, DecodeError, LimitExceededError, excerpt
@@ -48,10 +49,6 @@ _TOKEN = re.compile(r'[ \t\n\r]*+([{}\[\],:"]|[-+.0-9A-Za-z]++)?')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _STRUCTURE = frozenset('{}[],:"')
 _DECODER = json.JSONDecoder()
-# The constructor of a NamedTuple is a Python function around this one and takes twice as long.
-_new_change: Callable[[type[JSONChange], tuple[JSONKeys, str, Any, bool]], JSONChange] = vars(tuple)["__new__"]
-_new_level: Callable[[type[Level], tuple[Any, ...]], Level] = vars(tuple)["__new__"]
-_new_snapshot: Callable[[type[JSONSnapshot], tuple[Any, ...]], JSONSnapshot] = vars(tuple)["__new__"]
 
 _State: TypeAlias = "dict[str, Callable[[JSONFold, list[JSONChange]], None]]"
 """What may follow, and what it means."""
@@ -135,7 +132,7 @@ class JSONFold:
             LimitExceededError: It is too deep or too long, or a number in it is.
         """
         if self.add_piece(fragment):
-            return [_new_change(JSONChange, (self.path, fragment, None, False))]
+            return [new_tuple(JSONChange, (self.path, fragment, None, False))]
         self._pieces = None
         changes: list[JSONChange] = []
         if self._rest:
@@ -179,7 +176,7 @@ class JSONFold:
         """The value as it is now."""
         text = None if self._is_key else self._string
         length = 0 if text is None else len(text.fragments)
-        return _new_snapshot(JSONSnapshot, (self._level, text, length, self._value, self.closed))
+        return new_tuple(JSONSnapshot, (self._level, text, length, self._value, self.closed))
 
     def _token(self, fragment: str, at: int, changes: list[JSONChange]) -> int:
         """Go on outside of strings, behind the next token; returns where to go on."""
@@ -225,7 +222,7 @@ class JSONFold:
         if piece and self._string is not None:
             self._string.fragments.append(piece)
             if not self._is_key:
-                changes.append(_new_change(JSONChange, (self.path, piece, None, False)))
+                changes.append(new_tuple(JSONChange, (self.path, piece, None, False)))
         if end < 0:
             return len(fragment)
         if stop != '"':
@@ -257,7 +254,7 @@ class JSONFold:
         if self._is_key:
             self._is_key = False
             outer, path, node, size, _ = cast("Level", self._level)  # only in an object a name is expected
-            self._level = _new_level(Level, (outer, path, node, size, text))
+            self._level = new_tuple(Level, (outer, path, node, size, text))
             self._state = self._COLON
         else:
             self._complete(text, changes, self.path)
@@ -279,7 +276,7 @@ class JSONFold:
     def _begin(self, node: list[Any] | Members, key: str | int, state: _State) -> None:
         if self.depth >= self._max_depth:
             raise _too_much(f"JSON is nested deeper than {self._max_depth} levels", "max_depth", self._max_depth)
-        self._level = _new_level(Level, (self._level, path_in(self._level), node, 0, key))
+        self._level = new_tuple(Level, (self._level, path_in(self._level), node, 0, key))
         self.depth += 1
         self._state = state
 
@@ -299,7 +296,7 @@ class JSONFold:
     def _complete(self, value: Any, changes: list[JSONChange], path: JSONKeys) -> None:
         """Put a value into the container that it is in."""
         level = self._level
-        changes.append(_new_change(JSONChange, (path, "", value, True)))
+        changes.append(new_tuple(JSONChange, (path, "", value, True)))
         if level is None:
             self._value = value
             self.closed = True
@@ -309,12 +306,12 @@ class JSONFold:
         count += 1
         if isinstance(node, list):
             node.append(value)
-            self._level = _new_level(Level, (outer, around, node, count, count))
+            self._level = new_tuple(Level, (outer, around, node, count, count))
             self._state = self._AFTER_ELEMENT
         else:
             node.pairs.append((str(key), value))
             node.last[str(key)] = value
-            self._level = _new_level(Level, (outer, around, node, count, ""))
+            self._level = new_tuple(Level, (outer, around, node, count, ""))
             self._state = self._AFTER_MEMBER
 
     def _error(self, what: str, fragment: str, at: int) -> DecodeError:
