@@ -9,6 +9,7 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.accumulators._beginning import Beginning as Beginning
     from rxllm.accumulators.answer._stream import StreamAccumulator
+    from rxllm.accumulators.calls._call_state import CallState as CallState
     from rxllm.accumulators.calls._json_path_accumulator import JSONPathAccumulator
     from rxllm.accumulators.calls._tool_call_accumulator import ToolCallAccumulator
     from rxllm.accumulators.calls._tool_call_progress_accumulator import ToolCallProgressAccumulator
@@ -22,7 +23,7 @@ else:
         *("answer._stream", "calls._tool_call_accumulator", "calls._tool_call_progress_accumulator"),
         *("json._json_fold", "json._json_snapshot", "calls._json_path_accumulator", "reasoning._tagged_text"),
         "json._structured",
-        _beginning="Beginning",
+        **{"_beginning": "Beginning", "calls._call_state": "CallState"},
     )
 
 __all__ = [

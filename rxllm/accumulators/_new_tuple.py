@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-T = TypeVar("T", bound=tuple[Any, ...])
+new_tuple = tuple[Any, ...].__new__
+"""Make a named tuple of all its fields: ``new_tuple(Point, (x, y))``.
 
-if TYPE_CHECKING:
-
-    def new_tuple(kind: type[T], fields: tuple[Any, ...], /) -> T:
-        """Make a named tuple of all its fields.
-
-        The constructor of a ``NamedTuple`` is a Python function around this one and takes twice as long, which is a
-        good part of what a snapshot or a change costs: see ``tests/benchmarks``.
-        """
-        ...
-
-else:
-    new_tuple = vars(tuple)["__new__"]
+The constructor of a ``NamedTuple`` is a Python function around this one and takes twice as long. That is a good part
+of what a snapshot or a change costs.
+"""

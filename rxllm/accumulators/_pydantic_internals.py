@@ -12,11 +12,9 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, RootModel
-
-M = TypeVar("M", bound=BaseModel)
 
 _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 
@@ -26,14 +24,8 @@ put_private: Callable[[BaseModel, Any], None] = vars(BaseModel)["__pydantic_priv
 private_of: Callable[[BaseModel], Any] = vars(BaseModel)["__pydantic_private__"].__get__
 """What is there; ``None`` for a model without private attributes."""
 
-if TYPE_CHECKING:
-
-    def new_model(model: type[M], /) -> M:
-        """A model without any state."""
-        ...
-
-else:
-    new_model = vars(object)["__new__"]
+new_model = object.__new__
+"""Make a model without any state."""
 
 
 def become(instance: BaseModel, model: type[BaseModel], state_of: BaseModel | None = None) -> None:

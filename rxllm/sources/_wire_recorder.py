@@ -386,16 +386,14 @@ def _recording_error(path: Path, error: OSError) -> RecordingError:
 
 
 class _TappedReader:
-    """The reader of a body, as far as sources use it, with a log of what it gives out."""
+    """The reader of a body, with a log of what it gives out."""
 
     def __init__(self, content: aiohttp.StreamReader, log: WireLog) -> None:
         self._content = content
         self._log = log
-        self.at_eof = content.at_eof
-        self.exception = content.exception
-        self.is_eof = content.is_eof
-        self.on_eof = content.on_eof
-        self.set_exception = content.set_exception
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
 
     async def read(self, size: int) -> bytes:
         return await self._log.reads(partial(self._content.read, size))

@@ -17,7 +17,6 @@ The usual reads hold whole events, ``data: {...}\n\n``. They are split with one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from rxllm.exceptions import EXCERPT_LENGTH, ItemsThenError, LimitExceededError, excerpt
@@ -32,9 +31,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 4300
 
 # The constructor of a NamedTuple is a Python function around this one and takes twice as long.
-_new_event: Callable[[type[ServerSentEvent], tuple[str, str, str, int | None]], ServerSentEvent] = vars(tuple)[
-    "__new__"
-]
+_new_event = tuple[Any, ...].__new__
 
 
 class SSEDecoder:
