@@ -42,7 +42,7 @@ def has_early_validators(model: type[BaseModel]) -> bool:
     return not modes <= {"after"} or model.__pydantic_custom_init__ or issubclass(model, RootModel)
 
 
-def fields_with_early_validators(model: type[BaseModel]) -> set[str]:
+def fields_validated_early(model: type[BaseModel]) -> set[str]:
     """The fields with a validator that sees the input before pydantic does; ``"*"`` is all of them."""
     decorators = model.__pydantic_decorators__.field_validators.values()
     return {name for each in decorators if each.info.mode != "after" for name in each.info.fields}

@@ -189,7 +189,7 @@ class _Player:
             if batch is None:
                 return None
             if isinstance(batch, EndRecord):
-                _require_position(self._path, self._position, batch.items)
+                self._require_position(batch.items)
                 return batch
             if self._pace is not None and is_first and self._position and batch:
                 self._pace.skip(batch[0].seconds)
@@ -208,10 +208,16 @@ class _Player:
     def _decode(self, records: Sequence[ItemRecord]) -> list[Any]:
         items: list[Any] = []
         for record in records:
-            _require_position(self._path, self._position, record.position)
+            self._require_position(record.position)
             self._position += 1
             items.append(self._decode_one(record))
         return items
+
+    def _require_position(self, found: int) -> None:
+        if found != self._position:
+            raise RecordingError(
+                f"{self._path}: items are missing: number {self._position} was due, number {found} is there"
+            )
 
     def _decode_one(self, record: ItemRecord) -> Any:
         try:
@@ -245,8 +251,3 @@ async def _finish(end: EndRecord | None, pace: Pace | None, emitter: Emitter[Any
         raise decode_error(end.error)
     if end.kind != "completed":
         raise StreamInterruptedError(f"the recorded stream was cancelled after {count} items", events=count)
-
-
-def _require_position(path: str | os.PathLike[str], expected: int, found: int) -> None:
-    if found != expected:
-        raise RecordingError(f"{path}: items are missing: number {expected} was due, number {found} is there")

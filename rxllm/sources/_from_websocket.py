@@ -84,14 +84,7 @@ def from_websocket(
     """
     request_headers = Headers(headers or {})
     frames = [frame if isinstance(frame, str) else json.dumps(frame) for frame in send]
-    options: dict[str, Any] = {
-        "ssl": ssl,
-        "protocols": protocols,
-        "heartbeat": heartbeat,
-        "max_msg_size": max_frame_bytes,
-        # aiohttp's decorator for dataclasses is more than pyright sees through.
-        "timeout": aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),  # pyright: ignore[reportCallIssue]
-    }
+    options = {"ssl": ssl, "protocols": protocols, "heartbeat": heartbeat, "max_msg_size": max_frame_bytes}
 
     async def produce(emitter: Emitter[str]) -> None:
         target = _http.parse_url(url)
@@ -135,6 +128,8 @@ async def _connect(
     session: aiohttp.ClientSession, url: URL, headers: Headers, options: dict[str, Any]
 ) -> aiohttp.ClientWebSocketResponse:
     secrets = Secrets(session.headers, headers, url.query)
+    # aiohttp's decorator for dataclasses is more than pyright sees through.
+    options["timeout"] = aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS)  # pyright: ignore[reportCallIssue]
 
     async def shake_hands() -> aiohttp.ClientWebSocketResponse:
         try:

@@ -63,7 +63,7 @@ def test_pydantic_changed_what_it_says_of_validators() -> None:
         def __init__(self, **fields: Any) -> None:
             super().__init__(**fields)
 
-    assert internals.fields_with_early_validators(City) == {"name"}
+    assert internals.fields_validated_early(City) == {"name"}
     assert [internals.has_early_validators(each) for each in (City, Early, Own, RootModel[int])] == [False, *[True] * 3]
 
 

@@ -22,7 +22,7 @@ from rxllm.accumulators._new_tuple import new_tuple
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.answer._choice_state import ChoiceState, RestState
-from rxllm.accumulators.answer._fields import NO_FIELDS, FieldsFold, FieldsState, Prefix, rest_getter
+from rxllm.accumulators.answer._fields import FieldsFold, Prefix, rest_getter
 from rxllm.accumulators.calls._tool_calls import ToolCallFold, text_of_arguments
 from rxllm.models import (
     Delta,
@@ -131,15 +131,9 @@ class ChoiceFold:
             self.finish_reason,
             () if self._calls is None else self._calls.states(),
             None if self._function is None else (self._function[0], Prefix(text := self._function[1], len(text))),
-            self._state_of("message"),
-            self._state_of("audio"),
-            self._state_of("logprobs"),
-            self._state_of("extra"),
+            {name: fields.state() for name, fields in self._parts.items()},
             None if self._mixed is None else Prefix(self._mixed, len(self._mixed)),
         )
-
-    def _state_of(self, name: str) -> FieldsState:
-        return self._parts[name].state() if name in self._parts else NO_FIELDS
 
     def add(self, choice: StreamChoice) -> int:
         """Take what the choice gained.
@@ -211,7 +205,7 @@ class ChoiceFold:
             if self._spelling in ("", spelling):
                 self._spelling = spelling
                 return 0
-            grown = self._state_of("message").read()
+            grown = self._parts["message"].state().read()
             so_far = find_reasoning(grown.get("reasoning_content"), grown.get("reasoning"), grown)[1]
             self._mixed = Text()
             self._mixed.fragments.append(so_far)

@@ -56,10 +56,7 @@ class RestState(NamedTuple):
     finish_reason: str | None
     calls: tuple[CallState, ...]
     function: tuple[str, Prefix] | None
-    message: FieldsState
-    audio: FieldsState
-    logprobs: FieldsState
-    extra: FieldsState
+    parts: dict[str, FieldsState]
     reasoning: Prefix | None
 
     def build(self, content: str, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
@@ -95,17 +92,21 @@ class RestState(NamedTuple):
                 incomplete.append(IncompleteToolCall(name=name or None, arguments=arguments))
         return CompletionChoice.model_validate(
             {
-                **without_names_of(CompletionChoice, self.extra.read()),
+                **without_names_of(CompletionChoice, self._fields_of("extra")),
                 "index": self.number,
                 "message": self._message(content, calls, function),
                 "finish_reason": self.finish_reason,
-                "logprobs": self.logprobs.read() or None,
+                "logprobs": self._fields_of("logprobs") or None,
                 "incomplete_tool_calls": incomplete,
             }
         )
 
+    def _fields_of(self, part: str) -> dict[str, Any]:
+        """The fields of the message, its audio, the log probabilities or the choice."""
+        return self.parts[part].read() if part in self.parts else {}
+
     def _message(self, content: str, calls: list[ToolCall], function: FunctionCall | None) -> Message:
-        grown = self.message.read()
+        grown = self._fields_of("message")
         own = {name: grown.pop(name) for name in TEXTS if name in grown}
         if is_list(grown.get("annotations", ())) or grown.get("annotations", ()) is None:
             own["annotations"] = grown.pop("annotations")
@@ -117,7 +118,7 @@ class RestState(NamedTuple):
             "role": self.role or Role.ASSISTANT,
             "tool_calls": calls,
             "function_call": function,
-            "audio": self.audio.read() or None,
+            "audio": self._fields_of("audio") or None,
         }
         # As a server has it that answers at once: null if there is something else instead of text.
         instead = calls or function or fields["audio"] or fields.get("refusal")

@@ -90,10 +90,6 @@ class FieldsState(NamedTuple):
         return {**self.plain, **{name: prefix.read() for name, prefix in self.grown.items()}}
 
 
-NO_FIELDS = FieldsState({}, {})
-"""The state of an object of which nothing has come."""
-
-
 def keep_last(kept: dict[str, Any], name: str, value: Any) -> int:
     """Keep the last value that is not null; returns how many characters more that are."""
     before = kept.get(name)

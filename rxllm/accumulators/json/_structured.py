@@ -24,12 +24,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, TypeAdapter, Valid
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
-from rxllm.accumulators._pydantic_internals import (
-    become,
-    fields_with_early_validators,
-    has_early_validators,
-    require_nothing,
-)
+from rxllm.accumulators._pydantic_internals import become, fields_validated_early, has_early_validators, require_nothing
 from rxllm.accumulators.json._json_text import JSONTextFold
 from rxllm.exceptions import StructuredOutputError, excerpt
 from rxllm.models import JSONChange, JSONKeys
@@ -209,7 +204,7 @@ class _ModelSchema:
     def __init__(self, model: type[BaseModel]) -> None:
         self.model = model
         self.names = {alias: name for name, field in model.model_fields.items() for alias in _aliases(name, field)}
-        closed = fields_with_early_validators(model)
+        closed = fields_validated_early(model)
         self.open_fields = {
             name: field.annotation
             for name, field in model.model_fields.items()
