@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from rxllm.sources._http import environment_proxy as environment_proxy
     from rxllm.sources._http import info_of as info_of
     from rxllm.sources._http import open_session as open_session
-    from rxllm.sources._http import request_id as request_id
-    from rxllm.sources._http import retry_after as retry_after
+    from rxllm.sources._http import refusal as refusal
     from rxllm.sources._wire_recorder import RecordTo, WireRecorder
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -33,7 +32,7 @@ else:
         _from_async_iterable="from_async_iterable",
         _from_recording="from_recording list_recordings Pace Timing",
         _credentials="Headers Secrets shown",
-        _http="CONNECT_SECONDS MAX_ERROR_BYTES environment_proxy info_of open_session request_id retry_after",
+        _http="CONNECT_SECONDS MAX_ERROR_BYTES environment_proxy info_of open_session refusal",
     )
 
 __all__ = [

@@ -15,8 +15,6 @@ from yarl import URL
 
 from rxllm.exceptions import (
     APIConnectionError,
-    APIResponseError,
-    APIStatusError,
     DecodeError,
     LimitExceededError,
     StreamInterruptedError,
@@ -139,19 +137,10 @@ async def _connect(
             answered: Mapping[str, str] = error.headers or {}
             reason = secrets.scrub(error.message)
         # Outside the handler: the refusal holds the request with its headers, and must not be this one's context.
-        raise _refused(f"{status} from {shown(url)}: {excerpt(reason)}", status, answered, secrets)
+        message = f"{status} from {shown(url)}: {excerpt(reason)}"
+        raise _http.refusal(message, status, answered, secrets, content_type=answered.get("Content-Type", ""))
 
     return await _http.answer_of(url, secrets, shake_hands())
-
-
-def _refused(
-    message: str, status: int, headers: Mapping[str, str], secrets: Secrets
-) -> APIStatusError | APIResponseError:
-    identifier = _http.request_id(headers, secrets)
-    if status < 300:  # noqa: PLR2004 - the class of success
-        content_type = headers.get("Content-Type", "")
-        return APIResponseError(message, status=status, content_type=content_type, request_id=identifier)
-    return APIStatusError(message, status=status, request_id=identifier, retry_after=_http.retry_after(headers))
 
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], url: URL) -> None:

@@ -19,8 +19,6 @@ from yarl import URL
 from rxllm.exceptions import (
     APIConnectionError,
     APIError,
-    APIResponseError,
-    APIStatusError,
     DecodeError,
     LimitExceededError,
     RecordingError,
@@ -39,8 +37,7 @@ from rxllm.sources import (
     from_sse,
     from_websocket,
     info_of,
-    request_id,
-    retry_after,
+    refusal,
 )
 from rxllm.sources._task import Emitter, task_source
 from rxllm.testing._wire_recordings import WireRecording, check_timing
@@ -353,13 +350,8 @@ def _require_success(recording: WireRecording) -> None:
         return
     if response.status >= HTTPStatus.MULTIPLE_CHOICES:
         body = _start_of_body(recording)
-        raise APIStatusError(
-            f"{response.status} from {recording.request.url}: {excerpt(body)}",
-            status=response.status,
-            body=body,
-            request_id=request_id(response.headers, Secrets()),
-            retry_after=retry_after(response.headers),
-        )
+        message = f"{response.status} from {recording.request.url}: {excerpt(body)}"
+        raise refusal(message, response.status, response.headers, Secrets(), body=body)
     if recording.request.transport == "websocket":
         raise _no_stream(recording, response, "no WebSocket")
 
@@ -378,15 +370,11 @@ def _require_event_stream(recording: WireRecording) -> None:
         raise _no_stream(recording, response, f"{media_type} instead of text/event-stream")
 
 
-def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> APIResponseError:
+def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> APIError:
     body = _start_of_body(recording)
-    return APIResponseError(
-        f"{recording.request.url} answered {response.status} with {what}: {excerpt(body)}",
-        status=response.status,
-        content_type=response.headers.get("content-type", ""),
-        body=body,
-        request_id=request_id(response.headers, Secrets()),
-    )
+    message = f"{recording.request.url} answered {response.status} with {what}: {excerpt(body)}"
+    content_type = response.headers.get("content-type", "")
+    return refusal(message, response.status, response.headers, Secrets(), body=body, content_type=content_type)
 
 
 def _start_of_body(recording: WireRecording) -> str:
