@@ -373,17 +373,12 @@ class OpenAIChatDecoder:
 
 def _is_chunk(data: str | bytes, chunk: StreamChunk) -> bool:
     """Whether an object without choices is a chunk nonetheless: of usage, of filter results, a placeholder."""
-    if chunk.object == "error":
-        return False
-    if chunk.usage is not None:
-        return True
+    if chunk.object == "error" or chunk.usage is not None:
+        return chunk.object != "error"
     # Whether there are none, or they are not mentioned, the chunk does not tell.
     fields = loads(data)
-    if "choices" in fields:
-        return True
-    if has_words_of_error(chunk.model_extra):
-        return False
-    return any(name in fields for name in _CHUNK_FIELDS)
+    has_fields = any(name in fields for name in _CHUNK_FIELDS)
+    return "choices" in fields or (has_fields and not has_words_of_error(chunk.model_extra))
 
 
 def _numbered(data: str | bytes, chunk: StreamChunk) -> StreamChunk:

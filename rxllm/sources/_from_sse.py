@@ -16,11 +16,10 @@ from loguru import logger
 from reactivex import Observable
 from yarl import URL
 
-from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import wake
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
-from rxllm.sources._credentials import Headers, Secrets, shown
+from rxllm.sources._credentials import Headers, Secrets
 from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._task import Emitter, task_source
 from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
@@ -173,8 +172,9 @@ async def _emit_events(
             block = await content.read(_READ_BYTES)
         except (aiohttp.ClientError, OSError) as error:
             await emitter.emit(decoder.feed(log.rest_of(content)))
+            reason = str(error) or ("it took too long" if isinstance(error, TimeoutError) else type(error).__name__)
             # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
-            raise _interrupted(response, emitter, error) from error.with_traceback(None)
+            raise _http.lost(response.url, emitter.count, "events", reason) from error.with_traceback(None)
         if not block:
             if discarded := decoder.close():
                 logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
@@ -202,12 +202,3 @@ async def _await_end_of_body(content: aiohttp.StreamReader) -> None:
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     content.on_eof(partial(wake, ended))
     await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)
-
-
-def _interrupted(
-    response: aiohttp.ClientResponse, emitter: Emitter[ServerSentEvent], error: Exception
-) -> StreamInterruptedError:
-    reason = str(error) or ("it took too long" if isinstance(error, TimeoutError) else type(error).__name__)
-    return StreamInterruptedError(
-        f"the connection to {shown(response.url)} was lost after {emitter.count} events: {reason}", events=emitter.count
-    )

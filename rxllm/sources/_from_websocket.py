@@ -17,7 +17,6 @@ from rxllm.exceptions import (
     APIConnectionError,
     DecodeError,
     LimitExceededError,
-    StreamInterruptedError,
     excerpt,
 )
 from rxllm.models import StreamInfo
@@ -148,7 +147,7 @@ async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], 
         for frame in frames:
             await socket.send_str(frame)
     except (aiohttp.ClientError, OSError) as error:
-        raise _interrupted(url, 0, str(error) or type(error).__name__) from error
+        raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from error
 
 
 async def _emit_frames(
@@ -169,7 +168,7 @@ async def _emit_frames(
             if socket.close_code in _GOOD_CLOSES:
                 return
             reason = f"closed with code {socket.close_code} {excerpt(str(message.extra or ''))}"
-            raise _interrupted(url, emitter.count, reason)
+            raise _http.lost(url, emitter.count, "frames", reason)
         else:
             raise _refusal(message, emitter.count, max_frame_bytes)
 
@@ -189,10 +188,4 @@ def _refusal(message: aiohttp.WSMessage, position: int, max_frame_bytes: int) ->
         )
     return DecodeError(
         f"frame {position} breaks the protocol: {message.data}", dialect="websocket", position=position, text=""
-    )
-
-
-def _interrupted(url: URL, frames: int, reason: str) -> StreamInterruptedError:
-    return StreamInterruptedError(
-        f"the connection to {shown(url)} was lost after {frames} frames: {reason}", events=frames
     )

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urljoin
 from urllib.request import getproxies, proxy_bypass
 
@@ -28,7 +28,7 @@ from aiohttp.typedefs import StrOrURL
 from loguru import logger
 from yarl import URL
 
-from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusError, excerpt
+from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusError, StreamInterruptedError, excerpt
 from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 
@@ -218,6 +218,13 @@ def refusal(
         return APIResponseError(message, status=status, content_type=content_type, body=body, request_id=identifier)
     retry = _retry_after(headers)
     return APIStatusError(message, status=status, body=body, request_id=identifier, retry_after=retry)
+
+
+def lost(url: URL, count: int, what: Literal["events", "frames"], reason: str) -> StreamInterruptedError:
+    """The error about a connection that was lost, or ended as none should, after so many events or frames."""
+    return StreamInterruptedError(
+        f"the connection to {shown(url)} was lost after {count} {what}: {reason}", events=count
+    )
 
 
 async def _error_body(response: aiohttp.ClientResponse) -> str:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from rxllm.accumulators._beginning import Beginning
 from rxllm.accumulators._new_tuple import new_tuple
-from rxllm.accumulators.calls._watched_calls import WatchedCall, WatchedCalls
+from rxllm.accumulators.calls._watched_calls import WatchedCall, WatchedCallsFold
 from rxllm.accumulators.json._json_text import JSONTextFold
 from rxllm.accumulators.json._path import JSONPath, PathFilter
 from rxllm.exceptions import ItemsThenError, RestartError
@@ -46,7 +46,7 @@ class JSONPathAccumulator:
         self._text_around = text_around
         self._opening: Literal["{", "["] = "[" if parsed[0].into_array else "{"
         self._filter = PathFilter(parsed)
-        self._calls = _Arguments(self._filter)
+        self._calls = _ArgumentsFold(self._filter)
         self._contents: dict[int, JSONTextFold] = {}
         self._beginning = Beginning()
 
@@ -111,7 +111,7 @@ class JSONPathAccumulator:
         _find(self._filter, text, content, (choice, None, None), found)
 
 
-class _Arguments(WatchedCalls[JSONPathMatch]):
+class _ArgumentsFold(WatchedCallsFold[JSONPathMatch]):
     """The same in the arguments of calls."""
 
     __slots__ = ("_filter",)

@@ -5,12 +5,12 @@ Nothing that is given away here can be executed.
 
 from __future__ import annotations
 
-from rxllm.accumulators.calls._watched_calls import WatchedCall, WatchedCalls
+from rxllm.accumulators.calls._watched_calls import WatchedCall, WatchedCallsFold
 from rxllm.models import JSONChange, ToolCallProgress
 
 
-class ToolCallProgressAccumulator(WatchedCalls[ToolCallProgress]):
-    """The fold that shows tool calls while they grow: one item a fragment. See ``WatchedCalls``."""
+class ToolCallProgressAccumulator(WatchedCallsFold[ToolCallProgress]):
+    """The fold that shows tool calls while they grow: one item a fragment. See ``WatchedCallsFold``."""
 
     __slots__ = ()
     _name = "tool_call_progress"

@@ -87,7 +87,7 @@ class WatchedCall:
             ) from error
 
 
-class WatchedCalls(CallFolds, ABC, Generic[T]):
+class WatchedCallsFold(CallFolds, ABC, Generic[T]):
     """The fold that tells of calls while they grow: what there is to tell of a fragment, ``_report`` says.
 
     Args:

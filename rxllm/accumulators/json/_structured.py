@@ -114,11 +114,11 @@ class StructuredAccumulator(Generic[M]):
             node = node.child(key) if node is not None and isinstance(key, node.key_type) else None
         if node is None or not isinstance(change.path[-1], node.key_type):
             return False
-        node.complete(change.path, change.value)
+        node.add(change.path, change.value)
         return True
 
 
-class _GrowingModel:
+class _ModelFold:
     """A model under way."""
 
     key_type: ClassVar[type[object]] = str
@@ -137,7 +137,7 @@ class _GrowingModel:
             self._child = _growing(self._schema.open_fields.get(self._child_name))
         return self._child
 
-    def complete(self, path: JSONKeys, value: Any) -> None:
+    def add(self, path: JSONKeys, value: Any) -> None:
         """Take a field that is complete."""
         self._child = None
         try:
@@ -154,7 +154,7 @@ class _GrowingModel:
         return self._schema.construct(values)
 
 
-class _GrowingList:
+class _ListFold:
     """A list under way."""
 
     key_type: ClassVar[type[object]] = int
@@ -171,7 +171,7 @@ class _GrowingList:
             self._child = _growing(self._annotation)
         return self._child
 
-    def complete(self, path: JSONKeys, value: Any) -> None:
+    def add(self, path: JSONKeys, value: Any) -> None:
         """Take an element that is complete."""
         self._child = None
         try:
@@ -184,7 +184,7 @@ class _GrowingList:
         return [*self._elements] if self._child is None else [*self._elements, self._child.snapshot()]
 
 
-_Growing: TypeAlias = _GrowingModel | _GrowingList
+_Growing: TypeAlias = _ModelFold | _ListFold
 
 
 class _ModelSchema:
@@ -255,10 +255,10 @@ def _growing(annotation: Any) -> _Growing | None:
         members = [each for each in get_args(annotation) if each is not NoneType]
         return _growing(members[0]) if len(members) == 1 else None
     if origin is list:
-        return _GrowingList(get_args(annotation)[0])
+        return _ListFold(get_args(annotation)[0])
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         schema = _schema(annotation)
-        return None if schema is None else _GrowingModel(schema)
+        return None if schema is None else _ModelFold(schema)
     return None
 
 
