@@ -33,7 +33,7 @@ from msgspec import Raw
 
 from rxllm.exceptions import RecordingError, excerpt
 from rxllm.stores._lossless_json import dumps, loads
-from rxllm.stores._recording_errors import as_recording_errors
+from rxllm.stores._recording_errors import as_recording_errors, closed_on_error
 from rxllm.stores._records import BATCH_ITEMS, READABLE, VERSION, EndRecord, ItemRecord, RecordingInfo, checked
 
 Fields: TypeAlias = Mapping[str, Any]
@@ -65,12 +65,8 @@ class JSONLinesWriter:
         with as_recording_errors(self._path):
             # Unbuffered, so that a batch is one write; "+" to look at the first and the last byte.
             self._file = self._path.open("a+b", buffering=0)
-        try:
-            with as_recording_errors(self._path):
-                _require_recordings(self._file)
-        except BaseException:
-            self._file.close()
-            raise
+        with closed_on_error(self._file), as_recording_errors(self._path):
+            _require_recordings(self._file)
         # The streams that are being written, and whether they take items.
         self._open: dict[str, bool] = {}
 

@@ -1,4 +1,7 @@
-"""Errors of files, of databases and of what is in them become ``RecordingError`` where they leave a store."""
+"""Errors of files, of databases and of what is in them become ``RecordingError`` where they leave a store.
+
+A store that fails while it is opened is closed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from rxllm.exceptions import RecordingError
 
@@ -24,3 +28,13 @@ def as_recording_errors(path: Path) -> Generator[None]:
     except ValueError as error:
         # What is there was read, and is of other types than it should be.
         raise RecordingError(f"{path}: not a recording of rxllm, or damaged: {error}") from error
+
+
+@contextmanager
+def closed_on_error(opened: IO[bytes] | sqlite3.Connection) -> Generator[None]:
+    """Close what was opened if the block fails."""
+    try:
+        yield
+    except BaseException:
+        opened.close()
+        raise

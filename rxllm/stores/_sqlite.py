@@ -31,7 +31,7 @@ from typing import Any, Literal
 
 from rxllm.exceptions import RecordingError
 from rxllm.stores._lossless_json import dumps, loads
-from rxllm.stores._recording_errors import as_recording_errors
+from rxllm.stores._recording_errors import as_recording_errors, closed_on_error
 from rxllm.stores._records import BATCH_ITEMS, READABLE, VERSION, EndRecord, ItemRecord, RecordingInfo, checked
 
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -93,11 +93,8 @@ class SQLiteWriter:
         self._numbers: dict[str, int] = {}
         with as_recording_errors(self._path):
             self._connection = _connect(self._path, "rwc")
-            try:
+            with closed_on_error(self._connection):
                 _prepare(self._path, self._connection)
-            except BaseException:
-                self._connection.close()
-                raise
 
     def begin(self, stream: str, began: datetime) -> None:
         """Begin a stream.
@@ -261,12 +258,9 @@ def _connect(path: Path, mode: Literal["rw", "rwc", "ro&immutable=1"]) -> sqlite
 
 def _open_to_read(path: Path, mode: Literal["rw", "ro&immutable=1"]) -> sqlite3.Connection:
     connection = _connect(path, mode)
-    try:
+    with closed_on_error(connection):
         connection.execute("PRAGMA query_only = ON")
         _require_ours(path, connection)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 

@@ -57,17 +57,18 @@ class CallState(NamedTuple):
         arguments = self.text.read(self.length)
         if not self.name:
             raise self._error("a tool call has no name", arguments)
+        custom: dict[str, Any] = {}
         if self.type == "custom":
-            return self._custom_call(arguments, log)
-        if not arguments.strip():
+            custom = {"custom": {"name": self.name, "input": arguments}}
+        elif not arguments.strip():
             log.add("arguments-empty", self[:2], arguments, "{}")
             arguments = "{}"
         elif _is_glued(arguments):
             raise self._error(f"the arguments of {self.name!r} are more than one value", arguments)
-        function = FunctionCall.model_validate({**self.function_extra, "name": self.name, "arguments": arguments})
-        return ToolCall.model_validate(
-            {**self.extra, "id": self._call_id(log), "type": self.type or "function", "function": function}
-        )
+        extra = {} if custom else self.function_extra
+        function = FunctionCall.model_validate({**extra, "name": self.name, "arguments": arguments})
+        kind = {"type": self.type or "function", **custom}
+        return ToolCall.model_validate({**self.extra, "id": self._call_id(log), **kind, "function": function})
 
     def incomplete(self, length: int | None = None) -> IncompleteToolCall:
         """What there is of the call.
@@ -83,14 +84,6 @@ class CallState(NamedTuple):
                 "name": self.name or None,
                 "arguments": self.text.read(self.length if length is None else length),
             }
-        )
-
-    def _custom_call(self, text: str, log: RepairLog) -> ToolCall:
-        """A call of a custom tool, whose input is any text and not JSON."""
-        function = FunctionCall(name=self.name, arguments=text)
-        custom = {"name": self.name, "input": text}
-        return ToolCall.model_validate(
-            {**self.extra, "id": self._call_id(log), "type": self.type, "function": function, "custom": custom}
         )
 
     def _call_id(self, log: RepairLog) -> str:
