@@ -79,7 +79,7 @@ def excerpt(text: str | bytes, length: int = EXCERPT_LENGTH) -> str:
 
 
 class ItemsThenError(list[T]):
-    """What was good of some input, and then the error about the rest: whoever iterates meets it in its place."""
+    """The items that were good in some input, and the error about the rest: iterating gives those, and then raises."""
 
     __slots__ = ("_error",)
 

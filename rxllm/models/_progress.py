@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from rxllm.models._message import IncompleteToolCall
 
 if TYPE_CHECKING:
-    # Its parts: they are made there, and only read here.
+    # They are made there, and only read here.
     from rxllm.accumulators import CallState, JSONSnapshot
 
 JSONKeys: TypeAlias = tuple[str | int, ...]

@@ -1,7 +1,7 @@
 """What the sources use of aiohttp beyond its public interface; nothing else may.
 
 A reader that has failed raises before it gives out what arrived in the same turn of the loop, or while a consumer
-paused. ``read_nowait`` raises, too: the error, and after a time-out that once more. So what arrived is taken past both.
+paused. ``read_nowait`` raises, too: the error, and after a time-out that once more. ``take_rest`` avoids both.
 
 ``tests/sources/test_aiohttp_internals.py`` says what broke when aiohttp has changed it.
 """

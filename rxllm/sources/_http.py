@@ -212,7 +212,7 @@ def _no_event_stream(
 def refusal(
     message: str, status: int, headers: Mapping[str, str], secrets: Secrets, *, body: str = "", content_type: str = ""
 ) -> APIStatusError | APIResponseError:
-    """The error about an answer that is no stream: by its status, or in spite of it."""
+    """The error about an answer that is not the stream that was asked for."""
     identifier = _request_id(headers, secrets)
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return APIResponseError(message, status=status, content_type=content_type, body=body, request_id=identifier)

@@ -290,7 +290,7 @@ class WireLog:
         return data
 
     def rest_of(self, _: aiohttp.StreamReader) -> bytes:
-        """What the body, which has failed, still holds; noted, too."""
+        """Take what a body that has failed still holds, and note it."""
         data = self._take_rest()
         self.note_read(data)
         return data

@@ -33,7 +33,7 @@ class Prefix(NamedTuple):
 class FieldsFold:
     """Fields of one object: some grow as texts, some as lists, of the others the last value counts.
 
-    What adds something returns how many characters that adds.
+    Each method that adds something returns how many characters it adds.
     """
 
     __slots__ = ("lists", "plain", "texts")
