@@ -124,7 +124,7 @@ class _Conversation:
     async def _listen(self, answer: StreamAccumulator) -> None:
         async with iterate(self.ask(self._next_request())) as chunks:
             async for chunk in chunks:
-                answer.process_chunk(chunk)
+                answer.add(chunk)
                 await self.out.emit(_deltas(chunk, self.round))
 
     async def _run(self, calls: list[ToolCall]) -> list[ToolResult]:

@@ -22,7 +22,7 @@ from reactivex.subject import Subject
 
 from rxllm.flow import FlowControl
 from rxllm.testing._recordings import Completed, Event, Failed, Hold, Window
-from rxllm.testing._stage import Stage, WatchedFlow
+from rxllm.testing._run_clock import Stage, WatchedFlow
 
 __all__ = ["ColdSource", "HotSource", "MarbleSource"]
 

@@ -19,8 +19,6 @@ from yarl import URL
 from rxllm.exceptions import (
     APIConnectionError,
     APIError,
-    APIResponseError,
-    APIStatusError,
     DecodeError,
     LimitExceededError,
     RecordingError,
@@ -29,10 +27,18 @@ from rxllm.exceptions import (
 )
 from rxllm.flow import Emitter, Stream, clock_of, task_source
 from rxllm.models import StreamInfo
-from rxllm.sources import SessionLike, Ssl, from_sse, from_websocket
-from rxllm.sources._credentials import Secrets
-from rxllm.sources._http import MAX_ERROR_BYTES, info_of, request_id, retry_after
-from rxllm.sources._recording import Pace, Timing
+from rxllm.sources import (
+    MAX_ERROR_BYTES,
+    Pace,
+    Secrets,
+    SessionLike,
+    Ssl,
+    Timing,
+    from_sse,
+    from_websocket,
+    info_of,
+    refusal,
+)
 from rxllm.testing._wire_recordings import WireRecording, check_timing
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, WireResponse
 
@@ -340,13 +346,8 @@ def _require_success(recording: WireRecording) -> None:
         return
     if response.status >= HTTPStatus.MULTIPLE_CHOICES:
         body = _start_of_body(recording)
-        raise APIStatusError(
-            f"{response.status} from {recording.request.url}: {excerpt(body)}",
-            status=response.status,
-            body=body,
-            request_id=request_id(response.headers, Secrets()),
-            retry_after=retry_after(response.headers),
-        )
+        message = f"{response.status} from {recording.request.url}: {excerpt(body)}"
+        raise refusal(message, response.status, response.headers, Secrets(), body=body)
     if recording.request.transport == "websocket":
         raise _no_stream(recording, response, "no WebSocket")
 
@@ -365,15 +366,11 @@ def _require_event_stream(recording: WireRecording) -> None:
         raise _no_stream(recording, response, f"{media_type} instead of text/event-stream")
 
 
-def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> APIResponseError:
+def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> APIError:
     body = _start_of_body(recording)
-    return APIResponseError(
-        f"{recording.request.url} answered {response.status} with {what}: {excerpt(body)}",
-        status=response.status,
-        content_type=response.headers.get("content-type", ""),
-        body=body,
-        request_id=request_id(response.headers, Secrets()),
-    )
+    message = f"{recording.request.url} answered {response.status} with {what}: {excerpt(body)}"
+    content_type = response.headers.get("content-type", "")
+    return refusal(message, response.status, response.headers, Secrets(), body=body, content_type=content_type)
 
 
 def _start_of_body(recording: WireRecording) -> str:

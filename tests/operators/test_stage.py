@@ -25,8 +25,7 @@ from rxllm.flow import FanOut, FlowControl
 from rxllm.flow._batches import Receiver, batching, each
 from rxllm.flow._source import ITEMS_AT_A_TIME, Emitter, task_source
 from rxllm.flow._stream import Stream, subscribe_to
-from rxllm.models import StreamChunk
-from rxllm.models._chunk import text_of
+from rxllm.models import StreamChunk, text_of
 from rxllm.testing import run_virtual, text_chunk
 from rxllm.typing import Ending, Overflow
 

@@ -32,8 +32,7 @@ from rxllm.exceptions import (
     StreamInterruptedError,
 )
 from rxllm.flow import FlowControl
-from rxllm.sources import from_sse
-from rxllm.sources._credentials import Headers, Secrets
+from rxllm.sources import Headers, Secrets, from_sse
 from rxllm.testing import ReceivedRequest, ScriptedServer, script
 from rxllm.wire import ServerSentEvent
 

@@ -33,7 +33,7 @@ T = TypeVar("T")
 def accumulate(parts: tuple[StreamChunk, ...]) -> ChatCompletion:
     accumulator = StreamAccumulator()
     for chunk in parts:
-        accumulator.process_chunk(chunk)
+        accumulator.add(chunk)
     return accumulator.completion()
 
 
