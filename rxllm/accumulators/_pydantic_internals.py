@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel
 
 _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 
@@ -37,9 +37,9 @@ def become(instance: BaseModel, model: type[BaseModel], state_of: BaseModel | No
 
 
 def has_early_validators(model: type[BaseModel]) -> bool:
-    """Whether the input of a model need not look like its fields."""
+    """Whether something sees the input of a model before its fields are validated."""
     modes = {each.info.mode for each in model.__pydantic_decorators__.model_validators.values()}
-    return not modes <= {"after"} or model.__pydantic_custom_init__ or issubclass(model, RootModel)
+    return not modes <= {"after"} or model.__pydantic_custom_init__
 
 
 def fields_validated_early(model: type[BaseModel]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, RootModel, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from rxllm.accumulators import _pydantic_internals as internals
 
@@ -64,7 +64,7 @@ def test_pydantic_changed_what_it_says_of_validators() -> None:
             super().__init__(**fields)
 
     assert internals.fields_validated_early(City) == {"name"}
-    assert [internals.has_early_validators(each) for each in (City, Early, Own, RootModel[int])] == [False, *[True] * 3]
+    assert [internals.has_early_validators(each) for each in (City, Early, Own)] == [False, True, True]
 
 
 def test_pydantic_changed_how_a_model_is_made_to_require_nothing() -> None:

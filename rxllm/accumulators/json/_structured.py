@@ -20,7 +20,7 @@ from functools import lru_cache
 from types import NoneType, UnionType, new_class
 from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, RootModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
@@ -237,7 +237,9 @@ def _ignore(_: BaseModel, __: Any) -> None:
 @lru_cache(maxsize=256)
 def _schema(model: type[BaseModel]) -> _ModelSchema | None:
     """What is to be known of a model; ``None`` if its input need not look like its fields."""
-    return None if has_early_validators(model) else _ModelSchema(model)
+    if has_early_validators(model) or issubclass(model, RootModel):
+        return None
+    return _ModelSchema(model)
 
 
 @lru_cache(maxsize=1024)
