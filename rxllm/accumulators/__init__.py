@@ -9,7 +9,7 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.accumulators._beginning import Beginning as Beginning
     from rxllm.accumulators.answer._conflation import Conflation as Conflation
-    from rxllm.accumulators.answer._stream import StreamAccumulator
+    from rxllm.accumulators.answer._stream_accumulator import StreamAccumulator
     from rxllm.accumulators.calls._call_state import CallState as CallState
     from rxllm.accumulators.calls._json_path_accumulator import JSONPathAccumulator
     from rxllm.accumulators.calls._tool_call_accumulator import ToolCallAccumulator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        *("answer._stream", "calls._tool_call_accumulator", "calls._tool_call_progress_accumulator"),
+        *("answer._stream_accumulator", "calls._tool_call_accumulator", "calls._tool_call_progress_accumulator"),
         *("json._json_fold", "json._json_snapshot", "calls._json_path_accumulator", "reasoning._tagged_text"),
         "json._structured",
         **{"_beginning": "Beginning", "answer._conflation": "Conflation", "calls._call_state": "CallState"},
