@@ -103,7 +103,7 @@ class LLMClient:
         headers: Mapping[str, str] | None = None,
         timeout: Timeout | None = None,  # noqa: ASYNC109 - aiohttp's, which knows what a time-out is about
     ) -> ChatCompletion:
-        """Ask for an answer and wait for the whole of it: for who wants nothing else.
+        """Ask for an answer and wait for the whole of it.
 
         Underneath it is streamed, as ``chat_stream(request).pipe(operators.accumulate())``.
 

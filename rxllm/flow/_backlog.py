@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar, cast, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow._control import Pauses
@@ -68,7 +68,7 @@ class Backlog(Generic[T]):
         size: How many items wait at most.
         out: How many of the items taken are still being processed, and count as waiting.
         dropped: How many items were lost.
-        items: What waits, oldest first; only to be looked at.
+        items: What waits, oldest first, only to be looked at; with ``merge`` some may be a ``Merger``.
         pauses: Whether it pauses a producer: then taking an item may resume it.
     """
 
@@ -92,7 +92,7 @@ class Backlog(Generic[T]):
         self._lossless = overflow in {"pause", "conflate"}
         self._merge = merge if overflow == "conflate" else None
         # Looked at for each item, as are the pauses; by way of a method it takes three times as long.
-        self.items: deque[T | Merger[T]] = deque()
+        self.items: deque[T] = deque()
         self.pauses = False
         self._pauses = Pauses(holder)
         self._resume_at = size // 2 if resume_at is None else resume_at
@@ -166,8 +166,8 @@ class Backlog(Generic[T]):
         """Whether the item became one with the last that waits."""
         if not self.items:
             return False
-        last = self.items[-1]
-        merger = cast("Merger[T]", last) if isinstance(last, Merger) else merge(last)
+        last: Any = self.items[-1]
+        merger: Any = last if isinstance(last, Merger) else merge(last)
         if not merger.add(item):
             return False
         self.items[-1] = merger
@@ -175,8 +175,9 @@ class Backlog(Generic[T]):
 
     def take(self) -> T:
         """The oldest item that waits. Call ``relax`` when it was dealt with."""
-        item = self.items.popleft()
-        return cast("Merger[T]", item).close() if isinstance(item, Merger) else item
+        item: Any = self.items.popleft()
+        taken: T = item.close() if isinstance(item, Merger) else item
+        return taken
 
     def take_all(self) -> Sequence[T]:
         """All items that wait, oldest first; they count as waiting until ``out`` is set back."""

@@ -57,7 +57,19 @@ class FanOut(Generic[T]):
     """
 
     __slots__ = (
-        *("_behind", "_disposed", "_emitting", "_error", "_flow", "_holds", "_observer", "_pauses", "_queue", "_rest"),
+        *(
+            "_behind",
+            "_broken",
+            "_disposed",
+            "_emitting",
+            "_error",
+            "_flow",
+            "_holds",
+            "_observer",
+            "_pauses",
+            "_queue",
+            "_rest",
+        ),
         *("_scheduler", "_withdraw", "ended", "producer"),
     )
 
@@ -77,6 +89,8 @@ class FanOut(Generic[T]):
         # Of the last item that waited when the end came, or of what ended: while it is paused the end waits, too.
         self._behind: FlowControl | None = None
         self._emitting = False
+        # Whether a consumer threw: it gets its error, and no further item.
+        self._broken = False
         self._disposed = False
         self._withdraw: Callable[[], None] | None = None
 
@@ -104,8 +118,8 @@ class FanOut(Generic[T]):
     def emit(self, items: Sequence[T]) -> None:
         """Emit items behind those that still wait; after the end, none.
 
-        To be called at any time in the thread of the loop: from a task or timer these are items of the producer that
-        delivered last, and wait while it is paused.
+        To be called at any time in the thread of the loop. From a task or timer these are items of the producer that
+        delivered last, and wait while it is paused: how many that may be is for the operator to bound.
         """
         flow = self._flow or current() or self.producer
         if flow is current():
@@ -126,6 +140,9 @@ class FanOut(Generic[T]):
             self._emitting = True
             try:
                 self._observer.on_next(items[0])
+            except BaseException:
+                self._broken = True
+                raise
             finally:
                 self._emitting = False
             if self._rest or self.ended:  # from within the emission
@@ -196,7 +213,7 @@ class FanOut(Generic[T]):
             return
         self.ended = True
         self._error = error
-        if items:
+        if items and not self._broken:
             self._waiting().extend((self.producer, item) for item in items)
         if self._rest:
             self._behind = self._rest[-1][0]
@@ -251,6 +268,9 @@ class FanOut(Generic[T]):
         self._emitting = True
         try:
             return self._observer.on_batch(items)
+        except BaseException:
+            self._broken = True
+            raise
         finally:
             self._emitting = False
 

@@ -62,7 +62,7 @@ class Operation(Receiver[A], Generic[A, B]):
         """Release what is held: the subscription is over, in whatever way. Called in the thread that disposes."""
 
     def finish(self, error: Exception | None = None) -> None:
-        """Take no more items, and end behind what is returned now; from within ``on_item``."""
+        """End behind what is returned now, and take no more items; from within ``on_item``. ``on_end`` is not asked."""
         self._final = (error,)
 
     # From here on: the observer that the source sees. Only an operator that is to be fast overrides ``on_batch``.
@@ -191,7 +191,7 @@ def operate(
         **kwargs: The same, by name.
 
     Returns:
-        What ``pipe`` takes: a function from one observable to a ``Stream``.
+        A function from one observable to a ``Stream``, for ``pipe``.
 
     Example:
         >>> import reactivex, rxllm
