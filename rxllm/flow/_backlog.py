@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar, cast, get_args
 
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow._control import Pauses
@@ -167,7 +167,7 @@ class Backlog(Generic[T]):
         if not self.items:
             return False
         last: Any = self.items[-1]
-        merger: Any = last if isinstance(last, Merger) else merge(last)
+        merger = cast("Merger[T]", last) if isinstance(last, Merger) else merge(last)
         if not merger.add(item):
             return False
         self.items[-1] = merger
@@ -175,9 +175,8 @@ class Backlog(Generic[T]):
 
     def take(self) -> T:
         """The oldest item that waits. Call ``relax`` when it was dealt with."""
-        item: Any = self.items.popleft()
-        taken: T = item.close() if isinstance(item, Merger) else item
-        return taken
+        item = self.items.popleft()
+        return cast("Merger[T]", item).close() if isinstance(item, Merger) else item
 
     def take_all(self) -> Sequence[T]:
         """All items that wait, oldest first; they count as waiting until ``out`` is set back."""
