@@ -1,4 +1,4 @@
-"""Tools for testing what is built with rxllm: marbles in virtual time, a scripted chat server, leak checks."""
+"""Tools for testing what is built with rxllm: marbles in virtual time, laws of operators, a server, leak checks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rxllm.testing._chunks import finish_chunk, text_chunk, tool_chunk
     from rxllm.testing._diagrams import DiagramError
     from rxllm.testing._docstrings import check_marbles
+    from rxllm.testing._laws import check_operator
     from rxllm.testing._leaks import LeakError, leak_check
     from rxllm.testing._marbles import Marbles, MarbleSink, MarbleSource
     from rxllm.testing._pictures import draw_marbles
@@ -40,6 +41,7 @@ else:
         tool_chunk="_chunks",
         DiagramError="_diagrams",
         check_marbles="_docstrings",
+        check_operator="_laws",
         LeakError="_leaks",
         leak_check="_leaks",
         Marbles="_marbles",
@@ -94,6 +96,7 @@ __all__ = [
     "assert_pauses",
     "assert_subscriptions",
     "check_marbles",
+    "check_operator",
     "draw_marbles",
     "finish_chunk",
     "leak_check",
