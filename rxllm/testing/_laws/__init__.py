@@ -26,8 +26,8 @@ def check_operator(
     """Check that an operator keeps the laws that all operators keep.
 
     It runs the operator once over the items, one by one and without pauses. That is taken as right: what the operator
-    is for, a test of yours has to show. Then it runs it some hundred times more, in virtual time, and compares. An
-    ordinary operator takes a tenth of a second. The laws:
+    is for, a test of yours has to show. Then it runs it some hundred times more, in virtual time, and compares items by
+    ``==``. An ordinary operator takes a tenth of a second. The laws:
 
     - *subscriptions*: The operator subscribes to its source when somebody subscribes to the result. Subscriptions know
       nothing of each other, and a second one gives the same.
