@@ -22,7 +22,7 @@ from reactivex.disposable import Disposable, SerialDisposable
 
 import rxllm
 from rxllm import operators as ops
-from rxllm.exceptions import ChunkTimeoutError, LimitExceededError, RxllmError
+from rxllm.exceptions import BufferOverflowError, ChunkTimeoutError, LimitExceededError, RxllmError
 from rxllm.flow import Emitter, FanOut, FlowControl, Operation, Stream, operate, task_source
 from rxllm.models import StreamChunk
 from rxllm.operators import map_error
@@ -388,6 +388,7 @@ def test_whoever_has_left_takes_nothing() -> None:
     subscription.dispose()
 
     assert hand.deliver([3, 4]) == 0
+    hand.out.expand([5])
     assert items == [1, 2]
     assert hand.left == 1
 
@@ -452,7 +453,7 @@ def test_left_in_another_thread_while_it_is_subscribed_to_the_source_is_left() -
             operations.append(self)
 
     hand = Hand(leave)
-    hand.stream.pipe(operate(Known)).subscribe()
+    hand.stream.pipe(operate(Known)).subscribe().dispose()
 
     assert hand.left == 1
 
@@ -476,7 +477,16 @@ def test_after_its_end_a_fan_out_emits_nothing() -> None:
     hand.stream.subscribe(received.append, on_completed=lambda: received.append("completed"))
     hand.out.end()
     hand.out.emit([1, 2])
+    assert hand.deliver([3, 4]) == 0
     assert received == ["completed"]
+
+
+def test_what_comes_together_with_an_item_that_was_too_much_is_forgotten() -> None:
+    consumer = Consumer(pause_every=1)
+    source = source_of([[*range(40)]], batches=True)
+    run_virtual(consumer.consume(source.pipe(ops.buffer_with_backpressure(2, overflow="error"))))
+    assert consumer.items == [0, 1, 2]
+    assert [error for error, *_ in consumer.end] == [BufferOverflowError]
 
 
 # What was found wrong once

@@ -131,6 +131,22 @@ class Gathered(Operation[int, Sequence[int]]):
         self.timer.dispose()
 
 
+class Beating(Operation[int, int]):
+    """Tells of a second in which nothing came, once."""
+
+    def __init__(self, out: FanOut[int]) -> None:
+        super().__init__(out)
+        self.timer: abc.DisposableBase = Disposable()
+
+    def on_item(self, item: int, /) -> Iterable[int]:
+        self.timer.dispose()
+        self.timer = self.out.clock.call_later(1, lambda: self.out.emit([-1]))
+        return [item]
+
+    def on_dispose(self) -> None:
+        self.timer.dispose()
+
+
 class Paced(Operation[int, int]):
     """An item every 10 ms; a few wait."""
 
@@ -210,6 +226,7 @@ RIGHT: dict[str, tuple[Callable[[], Operator], Sequence[Any], dict[str, Any]]] =
     "at the end only": (kit(Total), NUMBERS, {}),
     "an error with a cause": (kit(Wrapping), NUMBERS, {}),
     "with a timer": (kit(Gathered), NUMBERS, {"timed": True}),
+    "with a timer that tells of silence": (kit(Beating), NUMBERS, {"timed": True}),
     "paced": (kit(Paced), NUMBERS, {"holds": 2}),
     "map, as a function": (doubled, NUMBERS, {}),
     "pairs, as a function": (paired, NUMBERS, {}),
@@ -321,8 +338,8 @@ def endless(source: Observable[Any], observer: Observer) -> abc.DisposableBase:
     return source.subscribe(observer.on_next, observer.on_error)
 
 
-class Beating(Passing):
-    """Beats for ever."""
+class Ticking(Passing):
+    """Has a timer that sets itself again, also after the end."""
 
     def on_completed(self) -> None:
         self.timer = self.out.clock.call_later(1, self.on_completed)
@@ -621,7 +638,7 @@ FAULTS: list[tuple[str, str, Callable[[], Operator]]] = [
     ("batches", "with batches of", last_of_a_turn),
     ("end", "the source completed, and the result did not end", kit(Endless)),
     ("end", "the source completed, and the result did not end", endless),
-    ("end", "the stream goes on without end", kit(Beating)),
+    ("end", "the stream goes on without end", kit(Ticking)),
     ("end", "the source failed, and the result did not end", kit(EndlessAfterErrors)),
     ("end behind items", "with a slow source, other items came", kit(Delayed)),
     ("end behind items", "with a slow consumer, other items came", looking),
