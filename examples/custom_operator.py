@@ -1,21 +1,22 @@
-"""An operator of your own, its marble test, and what the test says when the operator is wrong.
+"""An operator of your own, its tests, and what a test says when the operator is wrong.
 
 ``sentences`` gathers text to whole sentences, so that the first can be read out while the next is being written. The
-two functions ``test_…`` are what you would give to pytest.
+functions ``test_…`` are what you would give to pytest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterable
 
 from _endpoint import MODEL, connect
-from reactivex import Observable, abc
 from reactivex import operators as rx_ops
 
 from rxllm import ChatRequest, OperatorFunction
 from rxllm import operators as ops
-from rxllm.testing import Marbles, MarbleSource, assert_marbles, assert_pauses
+from rxllm.flow import Operation, operate
+from rxllm.testing import Marbles, MarbleSource, assert_marbles, assert_pauses, check_operator
 
 QUESTION = "What is the moon? Three short sentences."
 ANSWER = "The moon is a ball of rock. It has no air and no water. It goes around the earth in a month."
@@ -26,38 +27,34 @@ def sentences() -> OperatorFunction[str, str]:
 
     ::
 
-        source  -a-b-c-d-|
+        source  -a-b-c-d---|
                 sentences()
-        result  ---x---y-(z|)
+        result  ---x---y---(z|)
+    """
+    return operate(Sentences)
+
+
+class Sentences(Operation[str, str]):
+    """One subscription: what an item becomes, and what comes with the end.
+
+    What is returned is emitted in order. While the consumer pauses it waits here, and the source waits, too.
     """
 
-    def sentences_(source: Observable[str]) -> Observable[str]:
-        def subscribe(
-            observer: abc.ObserverBase[str], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            begun = ""
+    begun = ""
 
-            def on_next(text: str) -> None:
-                nonlocal begun
-                *whole, begun = re.split(r"(?<=[.!?])\s+", begun + text)
-                for sentence in whole:
-                    observer.on_next(sentence)
+    def on_item(self, text: str, /) -> Iterable[str]:
+        """Return the sentences that this text ends."""
+        *whole, self.begun = re.split(r"(?<=[.!?])\s+", self.begun + text)
+        return whole
 
-            def on_completed() -> None:
-                if begun:
-                    observer.on_next(begun)
-                observer.on_completed()
-
-            return source.subscribe(on_next, observer.on_error, on_completed, scheduler=scheduler)
-
-        return Observable(subscribe)
-
-    return sentences_
+    def on_end(self) -> Iterable[str]:
+        """Return the last sentence: none begins behind it."""
+        return [self.begun] if self.begun else []
 
 
 def text_source(marbles: Marbles) -> MarbleSource[str]:
     """Two sentences and the beginning of a third, in pieces."""
-    return marbles.cold("-a-b-c-d-|", a="It is", b=" late. Go", c=" home", d="! Bye")
+    return marbles.cold("-a-b-c-d---|", a="It is", b=" late. Go", c=" home", d="! Bye")
 
 
 def test_each_sentence_comes_when_the_next_begins() -> None:
@@ -65,7 +62,7 @@ def test_each_sentence_comes_when_the_next_begins() -> None:
     marbles = Marbles()
     recording = marbles.run(text_source(marbles).pipe(sentences()))
     print(recording)
-    assert_marbles(recording, "---x---y-(z|)", x="It is late.", y="Go home!", z="Bye")
+    assert_marbles(recording, "---x---y---(z|)", x="It is late.", y="Go home!", z="Bye")
 
 
 def test_a_slow_reader_pauses_the_source() -> None:
@@ -74,8 +71,13 @@ def test_a_slow_reader_pauses_the_source() -> None:
     source = text_source(marbles)
     recording = marbles.run(source.pipe(sentences()), takes=3)
     print(recording)
-    assert_marbles(recording, "---x---y--(z|)", x="It is late.", y="Go home!", z="Bye")
-    assert_pauses(source, "---[--][--]")
+    assert_marbles(recording, "---x---y---z--|", x="It is late.", y="Go home!", z="Bye")
+    assert_pauses(source, "---[--][--][--]")
+
+
+def test_it_keeps_the_laws_of_operators() -> None:
+    """Batches, pauses, dispose, errors: what holds for every operator is tried a hundred times, in virtual time."""
+    check_operator(sentences, ["It is", " late. Go", " home! Come back. Now", ". Please."])
 
 
 def show_a_failure() -> None:
@@ -83,7 +85,7 @@ def show_a_failure() -> None:
     marbles = Marbles()
     recording = marbles.run(text_source(marbles).pipe(sentences()))
     try:
-        assert_marbles(recording, "---x-y---(z|)", x="It is late.", y="Go home!", z="Bye")
+        assert_marbles(recording, "---x-y-----(z|)", x="It is late.", y="Go home!", z="Bye")
     except AssertionError as failure:
         print(failure)
 
@@ -104,6 +106,7 @@ if __name__ == "__main__":
     test_each_sentence_comes_when_the_next_begins()
     print("\nWith a slow reader:\n")
     test_a_slow_reader_pauses_the_source()
+    test_it_keeps_the_laws_of_operators()
     print("\nA test that fails:\n")
     show_a_failure()
     print("\nAt work:\n")

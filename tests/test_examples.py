@@ -5,24 +5,30 @@ All of them start together and are then looked at one by one: most of their time
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from reactivex import operators as rx_ops
+
+from rxllm import operators as ops
+from rxllm.testing import Marbles
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 PROMISED = {
     "custom_operator": [
-        "---A---B-(C|)",
-        "---A---B--(C|)",
+        "---A---B---(C|)",
+        "---A---B---C--|",
         "the marbles differ from 50ms on",
-        "expected  ---x-y---(z|)",
-        "actual    ---x---y-(z|)",
+        "expected  ---x-y-----(z|)",
+        "actual    ---x---y---(z|)",
         "read out: It has no air and no water.",
     ],
     "display_and_persist": [
@@ -92,3 +98,25 @@ def test_example(name: str, running: dict[str, subprocess.Popen[str]]) -> None:
     assert running[name].returncode == 0, output
     missing = [promise for promise in PROMISED[name] if promise not in output]
     assert not missing, output
+
+
+def test_however_much_text_comes_at_once_the_custom_operator_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    example: Any = importlib.import_module("custom_operator")
+    marbles = Marbles()
+    text = " ".join(f"Sentence {number}." for number in range(200))
+    entered: list[str] = []
+    waiting: list[int] = []
+    left: list[str] = []
+
+    def enter(sentence: str) -> None:
+        entered.append(sentence)
+        waiting.append(len(entered) - len(left))
+
+    sentences = marbles.cold("-a-|", a=text).pipe(
+        example.sentences(), rx_ops.do_action(enter), ops.buffer_with_backpressure(4), rx_ops.do_action(left.append)
+    )
+    recording = marbles.run(sentences, takes=1)
+
+    assert recording.items == entered == [f"Sentence {number}." for number in range(200)]
+    assert max(waiting) == 4

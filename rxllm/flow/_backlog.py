@@ -170,7 +170,7 @@ class Backlog(Generic[T]):
         merger = cast("Merger[T]", last) if isinstance(last, Merger) else merge(last)
         if not merger.add(item):
             return False
-        self.items[-1] = merger
+        self.items[-1] = cast("T", merger)
         return True
 
     def take(self) -> T:

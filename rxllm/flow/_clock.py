@@ -42,6 +42,8 @@ class _LoopClock:
 class _SchedulerClock:
     def __init__(self, scheduler: abc.SchedulerBase) -> None:
         self._scheduler = scheduler
+        # As above: what schedules on an event loop takes a copy of the context in which it is asked to.
+        self._context = outside_of_emissions()
 
     def now(self) -> float:
         return self._scheduler.to_seconds(self._scheduler.now)
@@ -51,7 +53,7 @@ class _SchedulerClock:
             del scheduler, state
             action()
 
-        return self._scheduler.schedule_relative(seconds, act)
+        return self._context.copy().run(self._scheduler.schedule_relative, seconds, act)
 
 
 def clock_of(*schedulers: abc.SchedulerBase | None) -> Clock:

@@ -1,4 +1,4 @@
-"""Tools for testing what is built with rxllm: marbles in virtual time, a scripted chat server, leak checks."""
+"""Tools for testing what is built with rxllm: marbles in virtual time, laws of operators, a server, leak checks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rxllm.testing._chunks import finish_chunk, text_chunk, tool_chunk
     from rxllm.testing._diagrams import DiagramError
     from rxllm.testing._docstrings import check_marbles
+    from rxllm.testing._laws import check_operator
     from rxllm.testing._leaks import LeakError, leak_check
     from rxllm.testing._marbles import Marbles, MarbleSink, MarbleSource
     from rxllm.testing._pictures import draw_marbles
@@ -36,6 +37,7 @@ else:
         _chunks="finish_chunk text_chunk tool_chunk",
         _diagrams="DiagramError",
         _docstrings="check_marbles",
+        _laws="check_operator",
         _leaks="LeakError leak_check",
         _marbles="Marbles MarbleSink MarbleSource",
         _pictures="draw_marbles",
@@ -73,6 +75,7 @@ __all__ = [
     "assert_pauses",
     "assert_subscriptions",
     "check_marbles",
+    "check_operator",
     "draw_marbles",
     "finish_chunk",
     "leak_check",

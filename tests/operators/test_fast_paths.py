@@ -5,28 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import reactivex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from reactivex import Observable, abc
+from reactivex import Observable
 from reactivex import operators as rx_ops
-from reactivex.disposable import Disposable, SerialDisposable
+from reactivex.disposable import SerialDisposable
 
 import rxllm
 from rxllm import FlowControl, StreamAccumulator, StreamChoice, StreamChunk
 from rxllm import operators as ops
 from rxllm.accumulators import Conflation
-from rxllm.exceptions import LimitExceededError
-from rxllm.flow import Emitter, task_source
-from rxllm.flow._batches import Receiver
-from rxllm.flow._batches import batching as batching_observer
-from rxllm.flow._stream import Stream, subscribe_to
-from rxllm.models import is_list, is_object
-from rxllm.operators._map_error import map_error
+from rxllm.flow import Emitter, Operation, operate, task_source
 
 
 def made(delta: dict[str, Any], *, choice: int = 0, **fields: Any) -> dict[str, Any]:
@@ -94,9 +88,9 @@ def part(value: Any) -> Any:
     if isinstance(value, BaseModel):
         fields = [(name, part(each)) for name, each in vars(value).items()]
         return (value.__class__, fields, value.__pydantic_fields_set__, part(value.__pydantic_extra__))
-    if is_object(value):
-        return [(name, part(each)) for name, each in value.items()]
-    return [part(each) for each in value] if is_list(value) else (type(value), value)
+    if isinstance(value, dict):
+        return [(name, part(each)) for name, each in cast("dict[str, Any]", value).items()]
+    return [part(each) for each in value] if isinstance(value, list) else (type(value), value)
 
 
 OPERATORS: dict[str, Callable[[], Callable[[Observable[Any]], Observable[Any]]]] = {
@@ -172,42 +166,14 @@ def reads_of(reads: Sequence[Sequence[Any]], *, batches: bool) -> Observable[Any
     return task_source(produce)
 
 
-class Batching(Receiver[Any]):
-    """Passes batches on as batches, as our own operators do, and notes how many came at a time."""
+class Passing(Operation[Any, Any]):
+    """Passes on together what comes together, as our own operators do."""
 
-    sizes: list[int]
-
-    def __init__(self, observer: abc.ObserverBase[Any]) -> None:
-        self._observer = batching_observer(observer)
-        self.sizes = []
-
-    def on_next(self, value: Any) -> None:
-        self.sizes.append(1)
-        self._observer.on_next(value)
+    def on_item(self, item: Any, /) -> Sequence[Any]:
+        return [item]
 
     def on_batch(self, items: Sequence[Any]) -> int:
-        assert items
-        self.sizes.append(len(items))
-        return self._observer.on_batch(items)
-
-    def on_error(self, error: Exception) -> None:
-        self._observer.on_error(error)
-
-    def on_completed(self) -> None:
-        self._observer.on_completed()
-
-
-def batching(into: list[Batching]) -> Callable[[Observable[Any]], Observable[Any]]:
-    def operator(source: Observable[Any]) -> Observable[Any]:
-        def subscribe(
-            observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            into.append(Batching(observer))
-            return subscribe_to(source, into[-1], scheduler)
-
-        return Stream[Any](subscribe)
-
-    return operator
+        return self.out.offer(items)
 
 
 READS = st.lists(st.lists(PIECES, min_size=2, max_size=6), max_size=3)
@@ -225,50 +191,11 @@ def test_batches_give_what_items_give_one_by_one(
 ) -> None:
     def run(*, batches: bool) -> list[Any]:
         chunks = [[piece.chunk() for piece in read] for read in reads]
-        below = [batching([])] if is_batched_below else []
+        below = [operate(Passing)] if is_batched_below else []
         source = reads_of(chunks, batches=batches).pipe(operator(), *below)
         return asyncio.run(Consumer(pause_every, leave_at).consume(source))
 
     assert run(batches=True) == run(batches=False)
-
-
-async def sizes_through(operator: Callable[[Observable[Any]], Observable[Any]], items: Sequence[Any]) -> list[int]:
-    batchings: list[Batching] = []
-
-    def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        del scheduler
-        assert FlowControl().deliver(batching_observer(observer).on_batch, items) == len(items)
-        observer.on_completed()
-        return Disposable()
-
-    await Stream[Any](subscribe).pipe(operator, batching(batchings), rx_ops.count())
-    return batchings[0].sizes
-
-
-async def test_what_came_together_goes_on_together() -> None:
-    chunks = [Piece(kind=0, text=text).chunk() for text in ("a", "b", "c<", "d", "e")]
-    assert await sizes_through(ops.content(), chunks) == [5]
-    assert await sizes_through(ops.split_reasoning(), chunks) == [5]
-    assert await sizes_through(ops.split_reasoning(begins_inside=True), chunks[:2]) == [2]
-    assert await sizes_through(map_error(lambda error: error), chunks) == [5]
-
-
-async def test_the_events_of_a_read_go_on_together() -> None:
-    blocks = [b"data: 1\n\ndata: 2\n\n", b"data: 3\n\n", b": ping\n\n", b"data: 4\n\ndata: 5\n\ndata: 6\n\n", b"data"]
-    assert await sizes_through(ops.decode_sse(), blocks) == [2, 1, 3]
-
-
-async def test_an_error_in_a_batch_comes_behind_what_came_before_it() -> None:
-    def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        del scheduler
-        blocks = [b"data: 1\n\n", b"data: %s" % (b"x" * 100), b"data: 2\n\n"]
-        assert FlowControl().deliver(batching_observer(observer).on_batch, blocks) == 2
-        return Disposable()
-
-    items: list[Any] = []
-    with pytest.raises(LimitExceededError):
-        await Stream[Any](subscribe).pipe(ops.decode_sse(max_event_bytes=50), rx_ops.do_action(items.append))
-    assert [item.data for item in items] == ["1"]
 
 
 @given(st.binary(max_size=20).map(lambda noise: b"data: 1\n\ndata: 2\n\n" + noise + b"\n\ndata: 3\n\n"), st.data())

@@ -8,18 +8,14 @@ from typing import Any
 import pytest
 import reactivex
 from pydantic import BaseModel, RootModel
-from reactivex import abc
+from reactivex import compose
 from reactivex import operators as rx_ops
-from reactivex.disposable import Disposable
 
 import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import DecodeError, RepairError, RxllmError, StructuredOutputError, ToolCallError
-from rxllm.flow import FlowControl
-from rxllm.flow._batches import batching
-from rxllm.flow._stream import Stream
 from rxllm.models import Delta, FunctionCallDelta, Repair, StreamChoice, StreamChunk, ToolCallDelta
-from rxllm.testing import Marbles, assert_marbles, finish_chunk, text_chunk, tool_chunk
+from rxllm.testing import Marbles, assert_marbles, check_operator, finish_chunk, text_chunk, tool_chunk
 
 
 class City(BaseModel):
@@ -167,75 +163,28 @@ def _fail(observable: reactivex.Observable[Any]) -> Exception:
     return failure
 
 
-# Batches
-
-
-def batch_of(*chunks: StreamChunk) -> tuple[Stream[StreamChunk], Callable[[], int]]:
-    """A stage, and what delivers the chunks together, after which it says how many of them were taken."""
-    observers: list[abc.ObserverBase[StreamChunk]] = []
-
-    def subscribe(observer: abc.ObserverBase[StreamChunk], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        observers.append(observer)
-        return Disposable()
-
-    return Stream[Any](subscribe), lambda: batching(observers[0]).on_batch(chunks)
-
+# Many items, and errors in the midst of them
 
 BEGIN = tool_chunk('{"name":"', id="1", name="f")
 PIECE = tool_chunk("Ada")
-END = tool_chunk('"}')
 TEXTS = [text_chunk(""), text_chunk('{"name":'), text_chunk('"Ada",'), text_chunk('"population":1'), text_chunk("}")]
-BATCHES: list[tuple[Any, list[StreamChunk], int]] = [
-    (ops.tool_call_progress(), [text_chunk("x"), BEGIN, PIECE, END], 2),
-    (ops.json_path("name"), [text_chunk("x"), BEGIN, PIECE, END], 3),
-    (ops.json_path("name", of="content"), TEXTS, 3),
-    (ops.parse_structured(City), TEXTS, 3),
-    (ops.accumulate_tool_calls(), [BEGIN, PIECE, END, finish_chunk("tool_calls"), text_chunk("x")], 4),
-]
-IDS = ["progress", "arguments", "content", "structured", "calls"]
+CALL = [text_chunk("x"), BEGIN, PIECE, tool_chunk('"}')]
+ANSWERS: dict[str, tuple[Callable[[], Any], list[StreamChunk]]] = {
+    "progress": (lambda: compose(ops.tool_call_progress(), ARGUMENTS), CALL),
+    "progress, wrong": (lambda: compose(ops.tool_call_progress(), ARGUMENTS), [BEGIN, tool_chunk('"]'), PIECE]),
+    "arguments": (lambda: ops.json_path("name"), CALL),
+    "arguments, wrong": (lambda: ops.json_path("name"), [BEGIN, tool_chunk('a"]'), PIECE]),
+    "content": (lambda: ops.json_path("name", of="content"), TEXTS),
+    "content, wrong": (lambda: ops.json_path("name", of="content"), [*TEXTS[:3], text_chunk("]"), TEXTS[4]]),
+    "structured": (lambda: ops.parse_structured(City), TEXTS),
+    "structured, wrong": (lambda: ops.parse_structured(City), [*TEXTS[:3], text_chunk("]"), TEXTS[4]]),
+    "calls": (ops.accumulate_tool_calls, [*CALL, finish_chunk("tool_calls")]),
+    "calls, wrong": (ops.accumulate_tool_calls, [BEGIN, finish_chunk("tool_calls"), PIECE]),
+}
 
 
-@pytest.mark.parametrize(("operator", "chunks", "count"), BATCHES, ids=IDS)
-def test_a_batch_goes_on_until_something_comes_of_it_and_the_consumer_pauses_or_leaves(
-    operator: Any, chunks: list[StreamChunk], count: int
-) -> None:
-    for pauses, expected in ((True, count), (False, len(chunks))):
-        source, deliver = batch_of(*chunks)
-        flow = FlowControl()
-        items: list[Any] = []
+@pytest.mark.parametrize("name", ANSWERS)
+def test_whatever_comes_they_keep_the_laws_of_operators(name: str) -> None:
+    make, chunks = ANSWERS[name]
 
-        def take(item: Any, flow: FlowControl = flow, items: list[Any] = items, pauses: bool = pauses) -> None:
-            items.append(item)
-            if pauses and len(items) == 1:
-                flow.pause("test")
-
-        source.pipe(operator).subscribe(take)
-        assert flow.deliver(_call, deliver) == expected
-        assert items
-        flow.resume("test")
-    source, deliver = batch_of(*chunks)
-    source.pipe(operator, rx_ops.take(1)).subscribe()
-    assert deliver() == count
-
-
-def _call(function: Callable[[], int]) -> int:
-    return function()
-
-
-@pytest.mark.parametrize(
-    ("operator", "chunks", "count"),
-    [
-        (ops.tool_call_progress(), [BEGIN, tool_chunk('"]'), PIECE], 2),
-        (ops.json_path("name"), [BEGIN, tool_chunk('a"]'), PIECE], 2),
-        (ops.json_path("name", of="content"), [*TEXTS[:3], text_chunk("]"), *TEXTS], 4),
-        (ops.parse_structured(City), [*TEXTS[:3], text_chunk("]"), *TEXTS], 4),
-        (ops.accumulate_tool_calls(), [BEGIN, finish_chunk("tool_calls"), PIECE], 2),
-    ],
-    ids=IDS,
-)
-def test_of_a_batch_with_an_error_in_it_no_more_is_taken(operator: Any, chunks: list[StreamChunk], count: int) -> None:
-    source, deliver = batch_of(*chunks)
-    errors: list[Exception] = []
-    source.pipe(operator).subscribe(on_error=errors.append)
-    assert deliver() == count
-    assert isinstance(errors[0], RxllmError)
+    check_operator(make, chunks)

@@ -16,7 +16,7 @@ from rxllm import operators as ops
 from rxllm.dialects import OpenAIChat, WireItem
 from rxllm.dialects._openai_chat import OpenAIChatDecoder
 from rxllm.models import Repair, marked
-from rxllm.operators._map_error import map_error
+from rxllm.operators import map_error
 from rxllm.testing import Marbles, assert_marbles
 
 

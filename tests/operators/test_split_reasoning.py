@@ -311,3 +311,8 @@ async def test_of_a_connection_that_is_cut_nothing_is_lost() -> None:
 def test_a_tag_is_a_name(tag: str) -> None:
     with pytest.raises(ValueError, match="no name of a tag"):
         ops.split_reasoning(tag)
+
+
+def test_a_chunk_with_the_beginning_of_no_tag_is_the_same_object() -> None:
+    chunk = text_chunk("1 <2 and 3> 2")
+    assert rxllm.run(reactivex.of(chunk).pipe(ops.split_reasoning())) is chunk

@@ -1,4 +1,7 @@
-"""Batches: a pipeline over them does what it does over the same items one by one."""
+"""Items that come together: a pipeline does with them what it does with the same items one by one.
+
+What holds for one operator ``check_operator`` shows. Here are pipelines of several, and how items stay together.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,13 @@ from hypothesis import strategies as st
 from reactivex import Observable, abc
 from reactivex import operators as rx_ops
 from reactivex.disposable import Disposable, SerialDisposable
-from reactivex.observer import AutoDetachObserver
 
 import rxllm
 from rxllm import operators as ops
-from rxllm.exceptions import ChunkTimeoutError, RxllmError
-from rxllm.flow import FanOut, FlowControl
-from rxllm.flow._batches import Receiver, batching, each
-from rxllm.flow._source import ITEMS_AT_A_TIME, Emitter, task_source
-from rxllm.flow._stream import Stream, subscribe_to
-from rxllm.models import StreamChunk, text_of
+from rxllm.exceptions import BufferOverflowError, ChunkTimeoutError, LimitExceededError, RxllmError
+from rxllm.flow import Emitter, FanOut, FlowControl, Operation, Stream, operate, task_source
+from rxllm.models import StreamChunk
+from rxllm.operators import map_error
 from rxllm.testing import run_virtual, text_chunk
 from rxllm.typing import Ending, Overflow
 
@@ -93,11 +93,10 @@ class Store:
 
 @dataclass
 class Consumer:
-    """Notes what comes; pauses, leaves and throws where it is told to."""
+    """Notes what comes; pauses and leaves where it is told to."""
 
     pause_every: int = 0
     leave_at: int = 0
-    throw_at: int = 0
     items: list[Any] = field(default_factory=list[Any])
     end: list[Any] = field(default_factory=list[Any])
 
@@ -127,8 +126,6 @@ class Consumer:
             if count == self.leave_at:
                 subscription.dispose()
                 ended.set()
-            if count == self.throw_at:
-                raise LookupError("thrown")
 
         def on_error(error: Exception) -> None:
             self.end.append(described(error))
@@ -254,12 +251,11 @@ READS = st.lists(
 CONSUMERS = st.tuples(
     st.sampled_from([0, 0, 1, 2, 3, 64]),
     st.sampled_from([0, 0, 0, 1, 2, 3, 64, 65]),
-    st.just(0),
 )
 
 
 def outcome(
-    reads: Sequence[Sequence[Any]], plan: Plan, consumer: tuple[int, int, int], *, batches: bool
+    reads: Sequence[Sequence[Any]], plan: Plan, consumer: tuple[int, int], *, batches: bool
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """What a consumer gets and what is stored."""
 
@@ -283,14 +279,12 @@ MANY = [[content(str(number)) for number in range(200)], [content("end", 0, "sto
 
 @settings(deadline=None)
 @given(READS, PLANS, CONSUMERS)
-@example(MANY, Plan((("tee", 64, "pause"),)), (3, 0, 0))
-@example(MANY, Plan((("tee", 65, "pause"), ("take", 65, ""))), (0, 0, 0))
-@example(
-    MANY, Plan((("timeout", 0, ""), ("tee", 2, "pause"), ("buffer", 3, "pause"), ("accumulate", 0, ""))), (0, 0, 0)
-)
-@example(MANY, Plan((("buffer", 3, "pause"), ("tee", 200, "pause"))), (1, 3, 0))
-@example([[content("x")] * 60, [content(""), "[DONE]"]], Plan((("concat", 1, ""), ("snapshots", 1, ""))), (1, 0, 0))
-def test_batches_are_as_items_one_by_one(reads: list[list[str]], plan: Plan, consumer: tuple[int, int, int]) -> None:
+@example(MANY, Plan((("tee", 64, "pause"),)), (3, 0))
+@example(MANY, Plan((("tee", 65, "pause"), ("take", 65, ""))), (0, 0))
+@example(MANY, Plan((("timeout", 0, ""), ("tee", 2, "pause"), ("buffer", 3, "pause"), ("accumulate", 0, ""))), (0, 0))
+@example(MANY, Plan((("buffer", 3, "pause"), ("tee", 200, "pause"))), (1, 3))
+@example([[content("x")] * 60, [content(""), "[DONE]"]], Plan((("concat", 1, ""), ("snapshots", 1, ""))), (1, 0))
+def test_batches_are_as_items_one_by_one(reads: list[list[str]], plan: Plan, consumer: tuple[int, int]) -> None:
     items, end, stored = outcome(reads, plan, consumer, batches=True)
     single_items, single_end, single_stored = outcome(reads, plan, consumer, batches=False)
     assert (items, end) == (single_items, single_end)
@@ -304,303 +298,99 @@ def test_batches_are_as_items_one_by_one(reads: list[list[str]], plan: Plan, con
             assert together == singly
 
 
-@settings(deadline=None)
-@given(READS, st.sampled_from([1, 2, 65]), st.booleans(), st.integers(1, 4))
-def test_a_consumer_that_throws_ends_either(reads: list[list[str]], size: int, buffers: bool, throw_at: int) -> None:
-    plan = Plan((("timeout", 0, ""), ("buffer" if buffers else "tee", size, "pause")))
-    items, end, stored = outcome(reads, plan, (0, 0, throw_at), batches=True)
-    single_items, single_end, single_stored = outcome(reads, plan, (0, 0, throw_at), batches=False)
-    assert (items, end) == (single_items, single_end)
-    for (together, ending), (singly, single_ending) in zip(stored, single_stored, strict=True):
-        assert ending == single_ending
-        # What had come together with the item at which it threw is stored, too.
-        assert together[: len(singly)] == singly
+# How items stay together
 
 
-# One operator at a time
+class Noting(Operation[Any, Any]):
+    """Passes items on as they come, and notes how many came together."""
 
+    def __init__(self, out: FanOut[Any], sizes: list[int]) -> None:
+        super().__init__(out)
+        self.sizes = sizes
 
-class Taker(Receiver[Any]):
-    """Takes so many of each batch, and then does what it was told."""
-
-    def __init__(self, take: int = 1000, then: Callable[[], None] = lambda: None) -> None:
-        self.batches: list[list[Any]] = []
-        self.ends: list[Any] = []
-        self._take = take
-        self._then = then
-
-    def on_next(self, value: Any) -> None:
-        self.on_batch((value,))
+    def on_item(self, item: Any, /) -> Sequence[Any]:
+        self.sizes.append(1)
+        return [item]
 
     def on_batch(self, items: Sequence[Any]) -> int:
-        taken = items[: self._take]
-        self.batches.append([*taken])
-        self._then()
-        return len(taken)
-
-    def on_error(self, error: Exception) -> None:
-        self.ends.append(error)
-
-    def on_completed(self) -> None:
-        self.ends.append("completed")
+        self.sizes.append(len(items))
+        return self.out.offer(items)
 
 
-def follow(source: Observable[Any], taker: Taker) -> abc.DisposableBase:
-    """Subscribe as an operator does: while somebody subscribes to it."""
-    return Observable[Any](lambda _, scheduler: subscribe_to(source, taker, scheduler)).subscribe()
+class Hand:
+    """A source that delivers what it is told: the operator below it sees items that came together together."""
+
+    def __init__(self, subscribing: Callable[[FanOut[Any]], object] = lambda _: None) -> None:
+        self.left = 0
+        self.flow = FlowControl()
+        self.stream: Stream[Any] = Stream(self._subscribe)
+        self._subscribing = subscribing
+
+    def _subscribe(self, observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        self.out: FanOut[Any] = FanOut(observer)
+        self._subscribing(self.out)
+        return Disposable(self._leave)
+
+    def _leave(self) -> None:
+        self.left += 1
+
+    def deliver(self, items: Sequence[Any]) -> int:
+        """Deliver items together; returns how many were taken."""
+        return self.flow.deliver(self.out.offer, items)
 
 
-async def batches_of(
-    source: Observable[Any], *, take: int = 1000, pauses: bool = False
-) -> tuple[list[list[Any]], list[Any]]:
-    """The batches that a receiver gets that takes so many of each, and asks for a pause if it is told to."""
+def sizes_through(operator: Callable[[Observable[Any]], Observable[Any]], items: Sequence[Any]) -> list[int]:
+    """How many items at a time an operator gives for some that come together."""
+    hand, sizes = Hand(), list[int]()
+    hand.stream.pipe(operator, operate(Noting, sizes)).subscribe()
+    assert hand.deliver(items) == len(items)
+    return sizes
 
-    def then() -> None:
-        flow = FlowControl.current()
-        if pauses and flow is not None:
-            flow.pause("taker")
-            asyncio.get_running_loop().call_soon(flow.resume, "taker")
 
-    taker = Taker(take, then)
-    subscription = follow(source, taker)
-    while not taker.ends:
-        await asyncio.sleep(0)
+async def test_a_source_delivers_its_first_item_alone_and_then_more_and_more_together() -> None:
+    sizes: list[int] = []
+    reads = [[*range(3)], [3], [*range(4, 300)]]
+
+    assert await source_of(reads, batches=True).pipe(operate(Noting, sizes), rx_ops.to_list()) == [*range(300)]
+
+    assert sizes[:4] == [1, 2, 1, 5]
+    # Never more than a source gives at a time: an operator may take them all before it looks whether somebody pauses.
+    assert max(sizes) == 64
+
+
+def test_what_came_together_goes_on_together() -> None:
+    chunks = [text_chunk(text) for text in ("a", "b", "c<", "d", "e")]
+    blocks = [b"data: 1\n\ndata: 2\n\n", b"data: 3\n\n", b": ping\n\n", b"data: 4\n\ndata: 5\n\ndata: 6\n\n", b"data"]
+
+    assert sizes_through(ops.content(), chunks) == [5]
+    assert sizes_through(ops.split_reasoning(), chunks) == [5]
+    assert sizes_through(ops.split_reasoning(begins_inside=True), chunks[:2]) == [2]
+    assert sizes_through(map_error(lambda error: error), chunks) == [5]
+    assert sizes_through(ops.parse(), [content("a"), content("b")]) == [2]
+    assert sizes_through(ops.decode_sse(), blocks) == [2, 1, 3]
+
+
+def test_of_items_with_an_error_in_them_no_more_are_taken_and_what_came_before_is_there() -> None:
+    hand, items, errors = Hand(), list[Any](), list[Exception]()
+    hand.stream.pipe(ops.decode_sse(max_event_bytes=50)).subscribe(items.append, errors.append)
+
+    assert hand.deliver([b"data: 1\n\n", b"data: %s" % (b"x" * 100), b"data: 2\n\n"]) == 2
+
+    assert [item.data for item in items] == ["1"]
+    assert [type(error) for error in errors] == [LimitExceededError]
+
+
+def test_whoever_has_left_takes_nothing() -> None:
+    hand, items = Hand(), list[int]()
+    subscription = hand.stream.pipe(operate(Noting, [])).subscribe(items.append)
+    assert hand.deliver([1, 2]) == 2
+
     subscription.dispose()
-    return taker.batches, taker.ends
 
-
-async def test_a_source_delivers_a_read_at_a_time_and_so_much_a_turn() -> None:
-    reads = [[*range(3)], [3], [*range(4, 4 + 3 * ITEMS_AT_A_TIME)]]
-    batches, ends = await batches_of(source_of(reads, batches=True))
-    # The first alone, then one more than have come at most, and never more than so many.
-    come = 0
-    for batch in batches:
-        assert len(batch) <= min(come + 1, ITEMS_AT_A_TIME)
-        come += len(batch)
-    assert [len(batch) for batch in batches[:4]] == [1, 2, 1, 5]
-    assert ITEMS_AT_A_TIME in [len(batch) for batch in batches]
-    assert [item for batch in batches for item in batch] == [item for read in reads for item in read]
-    assert ends == ["completed"]
-
-
-async def test_what_was_not_taken_comes_again_after_the_pause() -> None:
-    batches, ends = await batches_of(source_of([[*range(7)]], batches=True), take=3, pauses=True)
-    assert batches == [[0], [1, 2], [3, 4, 5], [6]]
-    assert ends == ["completed"]
-
-
-@pytest.mark.parametrize(("take", "taken"), [(1, [*range(9)]), (0, [])])
-async def test_what_was_not_taken_comes_again_unless_none_was(take: int, taken: list[int]) -> None:
-    error = ConnectionError("lost")
-    batches, ends = await batches_of(source_of([[*range(7)], [7, 8]], batches=True, error=error), take=take)
-    assert [item for batch in batches for item in batch] == taken
-    assert ends == [error]
-
-
-async def test_a_source_that_is_left_delivers_no_other_batch() -> None:
-    subscription = SerialDisposable()
-    taker = Taker(1, subscription.dispose)
-    subscription.disposable = follow(source_of([[*range(200)], [1]], batches=True), taker)
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert taker.batches == [[0]]
-    assert taker.ends == []
-
-
-def stage_of(*batches: Sequence[Any]) -> tuple[Stream[Any], list[int]]:
-    """A stage that delivers batches at once, and how many were taken of each."""
-    taken: list[int] = []
-
-    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        taken.extend(batching(observer).on_batch(batch) for batch in batches)
-        observer.on_completed()
-        return Disposable()
-
-    return Stream(subscribe), taken
-
-
-def test_to_everybody_else_a_stage_is_an_ordinary_observable() -> None:
-    stage, taken = stage_of([1, 2], [3])
-    received: list[Any] = []
-    ended: list[bool] = []
-    stage.subscribe(received.append, on_completed=lambda: ended.append(True))
-    assert received == [1, 2, 3]
-    assert taken == [2, 1]
-    assert ended == [True]
-
-
-def test_to_everybody_else_a_receiver_is_an_ordinary_observer() -> None:
-    taker = Taker()
-    reactivex.of(1, 2).subscribe(taker)
-    assert taker.batches == [[1], [2]]
-    assert taker.ends == ["completed"]
-
-
-def test_after_the_end_nothing_passes() -> None:
-    observers: list[abc.ObserverBase[Any]] = []
-
-    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        observers.append(observer)
-        return Disposable()
-
-    taker = Taker()
-    follow(Stream(subscribe), taker)
-    (observer,) = observers
-    observer.on_completed()
-    assert batching(observer).on_batch([1]) == 0
-    observer.on_next(1)
-    observer.on_error(ValueError())
-    assert taker.batches == []
-    assert taker.ends == ["completed"]
-
-
-def test_a_subscription_that_fails_fails_the_stream() -> None:
-    error = ValueError("no")
-
-    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        del observer
-        raise error
-
-    taker = Taker()
-    follow(Stream(subscribe), taker)
-    assert taker.ends == [error]
-
-
-def test_a_subscription_that_fails_after_the_end_raises() -> None:
-    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        observer.on_completed()
-        raise ValueError("no")
-
-    taker = Taker()
-    with pytest.raises(ValueError, match="no"):
-        follow(Stream(subscribe), taker)
-    assert taker.ends == ["completed"]
-
-
-def test_disposing_disposes_what_the_stage_made() -> None:
-    disposed: list[bool] = []
-    stage = Stream[Any](lambda *_: Disposable(lambda: disposed.append(True)))
-    follow(stage, Taker()).dispose()
-    assert disposed == [True]
-
-
-def test_disposed_while_it_subscribes_it_leaves_what_it_then_has() -> None:
-    disposed: list[bool] = []
-    taker = Taker()
-
-    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        observer.on_next(1)
-        taker.dispose()
-        assert disposed == []
-        return Disposable(lambda: disposed.append(True))
-
-    for source in (Stream[Any](subscribe), Observable[Any](subscribe)):
-        taker = Taker()
-        disposed.clear()
-        follow(source, taker)
-        assert disposed == [True]
-        taker.dispose()
-        assert taker.batches == [[1]]
-    assert disposed == [True]
-
-
-def test_disposed_in_another_thread_while_it_subscribes_it_leaves_what_it_then_has() -> None:
-    disposed: list[bool] = []
-    taker = Taker()
-
-    def subscribe(_: abc.ObserverBase[Any], __: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        thread = threading.Thread(target=taker.dispose)
-        thread.start()
-        thread.join()
-        return Disposable(lambda: disposed.append(True))
-
-    follow(Stream(subscribe), taker)
-    assert disposed == [True]
-
-
-def test_after_it_was_disposed_nothing_passes() -> None:
-    observers: list[abc.ObserverBase[Any]] = []
-
-    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        observers.append(observer)
-        return Disposable()
-
-    taker = Taker()
-    follow(Stream(subscribe), taker).dispose()
-    (observer,) = observers
-    assert batching(observer).on_batch([1]) == 0
-    observer.on_next(1)
-    observer.on_error(ValueError())
-    observer.on_completed()
-    assert (taker.batches, taker.ends) == ([], [])
-
-
-@pytest.mark.parametrize("end", ["completed", "failed"])
-@pytest.mark.parametrize("when", ["while it is subscribed to", "later"])
-def test_at_the_end_what_is_above_is_left(end: str, when: str) -> None:
-    disposed: list[bool] = []
-    error = ConnectionError("lost")
-    observers: list[abc.ObserverBase[Any]] = []
-
-    def finish() -> None:
-        (observer,) = observers
-        observer.on_completed() if end == "completed" else observer.on_error(error)
-        observer.on_completed()
-        observer.on_error(error)
-
-    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        observers.append(observer)
-        if when != "later":
-            finish()
-        return Disposable(lambda: disposed.append(True))
-
-    taker = Taker()
-    subscription = follow(Stream(subscribe), taker)
-    if when == "later":
-        finish()
-    assert taker.ends == ["completed" if end == "completed" else error]
-    assert disposed == [True]
-    subscription.dispose()
-    assert disposed == [True]
-
-
-@pytest.mark.parametrize("end", ["completed", "lost"])
-def test_an_end_that_the_receiver_cannot_take_leaves_what_is_above_all_the_same(end: str) -> None:
-    class Failing(Taker):
-        def on_error(self, error: Exception) -> None:
-            raise error
-
-        def on_completed(self) -> None:
-            raise LookupError("completed")
-
-    disposed: list[bool] = []
-    observers: list[abc.ObserverBase[Any]] = []
-
-    def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        observers.append(observer)
-        return Disposable(lambda: disposed.append(True))
-
-    follow(Stream(subscribe), Failing())
-    (observer,) = observers
-    with pytest.raises(LookupError, match=end):
-        observer.on_completed() if end == "completed" else observer.on_error(LookupError(end))
-    assert disposed == [True]
-
-
-def test_each_stops_at_a_pause_and_at_the_end() -> None:
-    flow = FlowControl()
-    received: list[int] = []
-
-    def pausing(item: int) -> None:
-        received.append(item)
-        if item == 2:
-            flow.pause("test")
-
-    assert flow.deliver(lambda items: each(pausing, items, lambda: False), [1, 2, 3]) == 2
-    assert each(received.append, [4, 5], lambda: received[-1] == 4) == 1
-    assert each(received.append, [6, 7], lambda: False) == 2
-    assert received == [1, 2, 4, 6, 7]
-    flow.resume("test")
+    assert hand.deliver([3, 4]) == 0
+    hand.out.expand([5])
+    assert items == [1, 2]
+    assert hand.left == 1
 
 
 @pytest.mark.parametrize("overflow", ["drop_newest", "conflate", "error"])
@@ -611,20 +401,92 @@ async def test_a_sink_that_may_lose_items_is_asked_for_each_of_a_batch(overflow:
     assert received == store.items == [*range(12)]
 
 
-def test_a_batch_that_finds_others_waiting_in_a_buffer_waits_behind_them() -> None:
-    consumer = Consumer(pause_every=1)
-    source = source_of([[*range(5)], [*range(5, 10)]], batches=True)
-    run_virtual(consumer.consume(source.pipe(ops.buffer_with_backpressure(8))))
-    assert consumer.items == [*range(10)]
-    assert consumer.end == ["completed"]
+# How a pipeline of ours is subscribed to and left
+
+PASS: Callable[[Observable[Any]], Observable[Any]] = operate(Noting, [])
+
+
+def test_subscribing_that_fails_after_the_end_raises() -> None:
+    def fail(out: FanOut[Any]) -> None:
+        out.end()
+        raise ValueError("no")
+
+    ends: list[str] = []
+    with pytest.raises(ValueError, match="no"):
+        Hand(fail).stream.pipe(PASS).subscribe(on_completed=lambda: ends.append("completed"))
+    assert ends == ["completed"]
+
+
+@pytest.mark.parametrize("error", [None, ConnectionError("lost")])
+def test_a_source_that_ends_while_it_is_subscribed_to_is_left_once(error: Exception | None) -> None:
+    hand, ends = Hand(lambda out: out.end(error)), list[Any]()
+
+    hand.stream.pipe(PASS).subscribe(on_error=ends.append, on_completed=lambda: ends.append(None)).dispose()
+
+    assert ends == [error]
+    assert hand.left == 1
+
+
+def test_left_while_it_is_subscribed_to_the_source_is_left_and_delivers_nothing_more() -> None:
+    def deliver(out: FanOut[Any]) -> None:
+        for item in (1, 2):
+            out.expand([item])
+
+    hand, items = Hand(deliver), list[int]()
+    hand.stream.pipe(PASS, rx_ops.take(1)).subscribe(items.append)
+
+    assert items == [1]
+    assert hand.left == 1
+
+
+def test_left_in_another_thread_while_it_is_subscribed_to_the_source_is_left() -> None:
+    def leave(_: FanOut[Any]) -> None:
+        thread = threading.Thread(target=operations[0].dispose)
+        thread.start()
+        thread.join()
+
+    operations: list[Noting] = []
+
+    class Known(Noting):
+        def __init__(self, out: FanOut[Any]) -> None:
+            super().__init__(out, [])
+            operations.append(self)
+
+    hand = Hand(leave)
+    hand.stream.pipe(operate(Known)).subscribe().dispose()
+
+    assert hand.left == 1
+
+
+@pytest.mark.parametrize("error", [None, ConnectionError("lost")])
+def test_an_end_that_the_consumer_cannot_take_leaves_the_source_all_the_same(error: Exception | None) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError("thrown")
+
+    hand = Hand()
+    hand.stream.pipe(PASS).subscribe(on_error=fail, on_completed=fail)
+
+    with pytest.raises(LookupError, match="thrown"):
+        hand.out.end(error)
+    assert hand.left == 1
 
 
 def test_after_its_end_a_fan_out_emits_nothing() -> None:
     received: list[Any] = []
-    fan_out = FanOut[int](AutoDetachObserver(received.append, on_completed=lambda: received.append("completed")))
-    fan_out.end()
-    fan_out.emit([1, 2])
+    hand = Hand()
+    hand.stream.subscribe(received.append, on_completed=lambda: received.append("completed"))
+    hand.out.end()
+    hand.out.emit([1, 2])
+    assert hand.deliver([3, 4]) == 0
     assert received == ["completed"]
+
+
+def test_what_comes_together_with_an_item_that_was_too_much_is_forgotten() -> None:
+    consumer = Consumer(pause_every=1)
+    source = source_of([[*range(40)]], batches=True)
+    run_virtual(consumer.consume(source.pipe(ops.buffer_with_backpressure(2, overflow="error"))))
+    assert consumer.items == [0, 1, 2]
+    assert [error for error, *_ in consumer.end] == [BufferOverflowError]
 
 
 # What was found wrong once
@@ -673,7 +535,7 @@ async def test_an_end_in_the_middle_of_a_batch_waits_behind_a_pause(above: Any) 
         source = source_of([[content("0")], [content("1")], [content("a"), last, content("late")]], batches=True)
 
         def on_next(chunk: StreamChunk, order: list[Any] = order) -> None:
-            if text_of(chunk) != "a":
+            if chunk.text != "a":
                 return
             flow = FlowControl.current()
             assert flow is not None

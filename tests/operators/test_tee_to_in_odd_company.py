@@ -9,16 +9,14 @@ from typing import Any
 
 import pytest
 import reactivex
-from reactivex import Observable, abc
+from reactivex import Observable
 from reactivex import operators as rx_ops
-from reactivex.disposable import SerialDisposable
+from reactivex.observer import AutoDetachObserver
 
 import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import Emitter, FanOut, FlowControl, task_source
-from rxllm.flow._batches import Receiver
-from rxllm.flow._stream import Stream, subscribe_to
+from rxllm.flow import Emitter, FanOut, FlowControl, Operation, operate, task_source
 from rxllm.typing import Ending
 
 
@@ -67,6 +65,21 @@ async def test_a_queue_smaller_than_a_batch_loses_nothing(size: int) -> None:
     assert sink.ending == Ending("completed")
 
 
+class Gathering(Operation[Any, Any]):
+    """Emits four items at a time."""
+
+    def __init__(self, out: FanOut[Any]) -> None:
+        super().__init__(out)
+        self.items: list[Any] = []
+
+    def on_item(self, item: Any, /) -> Sequence[Any]:
+        self.items.append(item)
+        if len(self.items) < 4:
+            return ()
+        items, self.items = self.items, []
+        return items
+
+
 async def test_a_branch_that_left_pauses_nobody() -> None:
     """The source feeds another branch, too; and the sink of the one that left never returns."""
     released = asyncio.Event()
@@ -77,34 +90,11 @@ async def test_a_branch_that_left_pauses_nobody() -> None:
 
     source = reads(*[10] * 6).pipe(rx_ops.share())
     left: list[int] = []
-    spread = Receives(3)
-    source.pipe(spread.operator, ops.tee_to(Sink(stand_still), buffer_size=3), rx_ops.take(3)).subscribe(left.append)
+    source.pipe(operate(Gathering), ops.tee_to(Sink(stand_still), buffer_size=3), rx_ops.take(3)).subscribe(left.append)
     received = await source.pipe(rx_ops.to_list())
     assert left == [0, 1, 2]
     assert received == [*range(60)]
     released.set()
-
-
-class Receives:
-    """An operator that hands on what it gets in batches of one item more than fits."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._items: list[Any] = []
-
-    def operator(self, source: Observable[Any]) -> Observable[Any]:
-        def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> Any:
-            fan_out = FanOut(observer)
-
-            def on_next(item: Any) -> None:
-                self._items.append(item)
-                if len(self._items) > self._size:
-                    items, self._items = self._items, []
-                    fan_out.emit(items)
-
-            return source.subscribe(on_next, fan_out.end, fan_out.end, scheduler=scheduler)
-
-        return Stream(subscribe)
 
 
 class Item:
@@ -112,31 +102,16 @@ class Item:
 
 
 async def test_whoever_leaves_in_the_middle_of_a_batch_leaves_nothing_behind() -> None:
-    subscription = SerialDisposable()
-    fan_outs: list[FanOut[Item]] = []
     flow = FlowControl()
 
-    class Leaver(Receiver[Item]):
-        def on_next(self, value: Item) -> None:
-            self.on_batch((value,))
+    def leave(_: Item) -> None:
+        flow.pause("leaver")
+        fan_out.dispose()
 
-        def on_batch(self, items: Sequence[Item]) -> int:
-            flow.pause("leaver")
-            fan_outs[0].dispose()
-            return len(items[:1])
-
-        def on_error(self, error: Exception) -> None: ...
-
-        def on_completed(self) -> None: ...
-
-    def subscribe(observer: abc.ObserverBase[Item], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        fan_outs.append(FanOut(observer))
-        return subscription
-
-    Observable[Item](lambda _, scheduler: subscribe_to(Stream(subscribe), Leaver(), scheduler)).subscribe()
+    fan_out: FanOut[Item] = FanOut(AutoDetachObserver(leave))
     items = [Item() for _ in range(3)]
     kept = [weakref.ref(item) for item in items]
-    flow.deliver(fan_outs[0].emit, items)
+    flow.deliver(fan_out.emit, items)
     del items
     assert [reference() for reference in kept] == [None] * 3
     flow.resume("leaver")
@@ -172,17 +147,6 @@ async def test_a_write_that_raises_stop_iteration_has_failed() -> None:
         await reads(*[1] * 6).pipe(ops.tee_to(sink))
     assert sink.ending is not None
     assert sink.ending.kind == "failed"
-
-
-def test_a_callback_may_be_taken_back_after_it_was_called() -> None:
-    flow = FlowControl()
-    flow.pause("test")
-    called: list[int] = []
-    withdraw = flow.when_resumed(lambda: called.append(1))
-    flow.resume("test")
-    withdraw()
-    withdraw()
-    assert called == [1]
 
 
 async def test_a_sink_in_another_thread_stores_the_same() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,10 +16,7 @@ from reactivex.disposable import Disposable, SerialDisposable
 
 from rxllm import operators as ops
 from rxllm.exceptions import BufferOverflowError
-from rxllm.flow import Emitter, FlowControl, task_source
-from rxllm.flow._batches import batching
-from rxllm.flow._stream import Stream
-from rxllm.operators._tee_to import OnSinkError
+from rxllm.flow import Emitter, FanOut, FlowControl, Stream, task_source
 from rxllm.testing import run_virtual
 from rxllm.typing import Ending
 
@@ -83,11 +80,11 @@ class Hand:
         self.ends: list[Any] = []
         self.then: Callable[[Any], object] = lambda _: None
         self.left = asyncio.Event()
-        self.observers: list[abc.ObserverBase[Any]] = []
-        source: Observable[Any] = Stream(self._subscribe)
         self.subscription = SerialDisposable()
-        self.subscription.disposable = source.pipe(ops.tee_to(self.sink, buffer_size=buffer_size)).subscribe(
-            self._on_next, self.ends.append, lambda: self.ends.append("completed")
+        self.subscription.disposable = (
+            Stream[Any](self._subscribe)
+            .pipe(ops.tee_to(self.sink, buffer_size=buffer_size))
+            .subscribe(self._on_next, self.ends.append, lambda: self.ends.append("completed"))
         )
 
     @classmethod
@@ -103,7 +100,7 @@ class Hand:
         return hand
 
     def _subscribe(self, observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        self.observers.append(observer)
+        self.out: FanOut[Any] = FanOut(observer)
         return Disposable(self.left.set)
 
     def _on_next(self, item: Any) -> None:
@@ -113,15 +110,15 @@ class Hand:
     def singly(self, items: str) -> None:
         """Emit one after the other."""
         for item in items:
-            self.flow.deliver(self.observers[0].on_next, item)
+            self.flow.deliver(self.out.expand, [item])
 
     def together(self, items: str) -> int:
         """Emit a batch; how many were taken is returned."""
-        return self.flow.deliver(batching(self.observers[0]).on_batch, [*items])
+        return self.flow.deliver(self.out.offer, [*items])
 
     async def complete(self) -> list[Any]:
         """Complete, and wait until that has been passed on."""
-        self.observers[0].on_completed()
+        self.out.end()
         await self.sink.closed.wait()
         await turns()
         return self.ends
@@ -145,26 +142,6 @@ async def test_what_gathers_in_a_turn_is_written_together_after_the_consumer_has
     assert hand.sink.ending == Ending("completed")
 
 
-async def test_what_comes_while_a_sink_writes_is_written_together_when_it_is_done() -> None:
-    hand = await Hand.begun()
-    stored = asyncio.Event()
-
-    async def wait(_: list[Any]) -> None:
-        await stored.wait()
-
-    hand.sink.then = wait
-    hand.singly("b")
-    await turns()
-    hand.singly("cd")
-    hand.together("ef")
-    await turns()
-    assert hand.log == ["b", "write b", *"cdef"]
-    stored.set()
-
-    assert await hand.complete() == ["completed"]
-    assert hand.sink.batches == [["a"], ["b"], ["c", "d", "e", "f"]]
-
-
 # What may happen within a write
 
 
@@ -183,24 +160,6 @@ async def test_a_sink_that_leaves_the_stream_has_stored_what_came() -> None:
     assert hand.sink.items == [*"abc"]
     assert hand.sink.ending == Ending("cancelled")
     assert hand.ends == []
-
-
-async def test_a_sink_that_fails_fails_the_stream() -> None:
-    hand = await Hand.begun()
-    error = OSError("full")
-
-    async def fail(_: list[Any]) -> None:
-        raise error
-
-    hand.sink.then = fail
-    hand.singly("b")
-    await hand.sink.closed.wait()
-    await turns()
-
-    assert hand.left.is_set()
-    assert hand.ends == [error]
-    assert hand.log == ["b", "write b"]
-    assert hand.sink.ending == Ending("failed", error)
 
 
 async def test_a_sink_whose_time_is_over_at_once_fails_and_is_not_cancelled() -> None:
@@ -234,19 +193,6 @@ async def test_what_a_sink_makes_the_source_emit_is_written_behind_what_it_write
 
     assert hand.log == ["b", "write b", "c", "d", "e", "stored b", "write cde", "stored cde"]
     assert await hand.complete() == ["completed"]
-
-
-async def test_a_producer_that_is_paused_because_the_queue_is_full_goes_on_when_its_item_is_written() -> None:
-    hand = await Hand.begun(buffer_size=1)
-    paused: list[bool] = []
-    hand.then = lambda _: paused.append(hand.flow.paused)
-
-    hand.singly("b")
-    assert paused == [True]
-    await turns()
-
-    assert not hand.flow.paused
-    await hand.complete()
 
 
 async def test_a_sink_that_pauses_the_producer_from_within() -> None:
@@ -293,7 +239,7 @@ async def test_an_item_of_which_the_consumer_throws_is_stored(emit: Callable[[Ha
     with pytest.raises(LookupError, match="thrown"):
         emit(hand, "b")
     error = LookupError("thrown")
-    hand.observers[0].on_error(error)  # as a source does
+    hand.out.end(error)  # as a source does
     await hand.sink.closed.wait()
 
     assert hand.sink.items == ["a", "b"]
@@ -309,60 +255,6 @@ async def test_an_item_of_which_the_consumer_leaves_is_stored(emit: Callable[[Ha
     await hand.sink.closed.wait()
 
     assert hand.sink.items == ["a", "b"]
-    assert hand.sink.ending == Ending("cancelled")
-    assert hand.left.is_set()
-
-
-@pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
-async def test_an_end_while_a_write_is_under_way_waits_for_it(end: str) -> None:
-    hand = await Hand.begun()
-    observer = hand.observers[0]
-    error = ConnectionError("lost")
-
-    async def end_and_wait(items: list[Any]) -> None:
-        if items == ["b"]:
-            {
-                "completed": observer.on_completed,
-                "failed": lambda: observer.on_error(error),
-                "cancelled": hand.subscription.dispose,
-            }[end]()
-            await turns()
-
-    hand.sink.then = end_and_wait
-    hand.singly("b")
-    await hand.sink.closed.wait()
-    await turns()
-
-    assert hand.sink.items == ["a", "b"]
-    assert hand.sink.ending == Ending(end, error if end == "failed" else None)  # type: ignore[arg-type]
-    assert hand.ends == {"completed": ["completed"], "failed": [error], "cancelled": []}[end]
-
-
-def test_a_program_that_ends_while_a_write_is_under_way_lets_the_sink_finish() -> None:
-    hands: list[Hand] = []
-
-    async def finish_when_cancelled(items: list[Any]) -> None:
-        if items == ["b"]:
-            try:
-                await asyncio.get_running_loop().create_future()
-            except asyncio.CancelledError:
-                await turns()
-
-    async def main() -> None:
-        hand = await Hand.begun()
-        hands.append(hand)
-        hand.sink.then = finish_when_cancelled
-        hand.singly("b")
-        await turns()
-        hand.singly("c")
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()  # as asyncio.run does
-        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
-
-    asyncio.run(main())
-
-    (hand,) = hands
-    assert hand.sink.batches == [["a"], ["b"], ["c"]]
     assert hand.sink.ending == Ending("cancelled")
     assert hand.left.is_set()
 
@@ -407,7 +299,6 @@ async def test_what_comes_from_another_thread_just_before_the_writer_waits(
     """It has seen that there is nothing to write, and does not wait yet."""
     hand = await Hand.begun()
     loop = asyncio.get_running_loop()
-    observer = hand.observers[0]
     create_future = loop.create_future
     stored = asyncio.Event()
 
@@ -417,7 +308,7 @@ async def test_what_comes_from_another_thread_just_before_the_writer_waits(
 
     def create_future_late() -> asyncio.Future[Any]:
         monkeypatch.undo()
-        in_a_thread(lambda: hand.singly("c") if what == "an item" else observer.on_completed())
+        in_a_thread(lambda: hand.singly("c") if what == "an item" else hand.out.end())
         return create_future()
 
     hand.sink.then = note
@@ -548,7 +439,7 @@ class Plan:
     does: str = "stays"
     number: int = 0
     buffer_size: int = 256
-    on_error: OnSinkError = "raise"
+    on_error: Literal["raise", "detach"] = "raise"
 
     def carry_out(self) -> tuple[Emissions, Watching, Reluctant]:
         source, sink = Emissions(self.emissions), Reluctant(self.writes)
@@ -618,9 +509,8 @@ async def test_what_was_begun_is_finished_when_the_queue_overflows() -> None:
     hand = await Hand.begun(buffer_size=2)
     hand.sink.then = _slowly
     hand.singly("b")
-    observer = hand.observers[0]
-    observer.on_next("c")
-    observer.on_next("d")
+    hand.out.emit(["c"])
+    hand.out.emit(["d"])
     await hand.sink.closed.wait()
     await turns()
 
