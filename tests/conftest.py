@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import hypothesis
@@ -26,6 +27,12 @@ hypothesis.settings.load_profile("rxllm-ci" if os.environ.get("CI") else "rxllm"
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Run the tests of files that are named in this process: they are done before workers would have begun."""
     return 0 if all(".py" in argument for argument in config.args) else None
+
+
+def pytest_collection_finish() -> None:
+    """Have no later collection of garbage look at the modules and tests: they stay, and are most of what there is."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
