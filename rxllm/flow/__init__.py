@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rxllm.flow._fan_out import FanOut, Queue
     from rxllm.flow._mailbox import Iteration
     from rxllm.flow._mailbox import last_of as last_of
-    from rxllm.flow._operation import Operation, operate
+    from rxllm.flow._operation import Fold, Folder, Operation, operate
     from rxllm.flow._sink_writer import SinkWriter as SinkWriter
     from rxllm.flow._source import Emitter as Emitter
     from rxllm.flow._source import task_source as task_source
@@ -41,7 +41,7 @@ else:
         _batches="nothing",
         _fan_out="FanOut Queue",
         _mailbox="Iteration last_of",
-        _operation="Operation operate",
+        _operation="Fold Folder Operation operate",
         _source="Emitter task_source",
         _stream="Stream",
         _sink_writer="SinkWriter",
@@ -52,6 +52,8 @@ __all__ = [
     "Clock",
     "FanOut",
     "FlowControl",
+    "Fold",
+    "Folder",
     "Iteration",
     "Merger",
     "Operation",

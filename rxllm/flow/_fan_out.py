@@ -184,7 +184,7 @@ class FanOut(Generic[T]):
     def _offer_own(self, flow: FlowControl, items: Sequence[T]) -> int:
         if flow.stream is None:
             self._adopt(flow)
-        if self._holds or self._emitting or self._waits(flow):
+        if self._holds or self._emitting or self._withdraw is not None or self._waits(flow):
             return 0
         taken = len(items)
         self._emitting = True
@@ -298,8 +298,7 @@ class FanOut(Generic[T]):
         """Whether a producer is paused; then this goes on when it is resumed."""
         if flow is None or not flow.paused:
             return False
-        if self._withdraw is None:
-            self._withdraw = flow.when_resumed(self._resumed)
+        self._withdraw = flow.when_resumed(self._resumed)
         return True
 
     def _resumed(self) -> None:

@@ -10,12 +10,12 @@ Rules:
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from reactivex import Observable, abc
 
+from rxllm.exceptions import attach_partial
 from rxllm.flow._batches import Receiver
 from rxllm.flow._control import current
 from rxllm.flow._fan_out import FanOut
@@ -23,6 +23,8 @@ from rxllm.flow._stream import Stream, subscribe_to
 
 A = TypeVar("A")
 B = TypeVar("B")
+A_contra = TypeVar("A_contra", contravariant=True)
+B_co = TypeVar("B_co", covariant=True)
 P = ParamSpec("P")
 
 
@@ -42,12 +44,12 @@ class Operation(Receiver[A], Generic[A, B]):
     def __init__(self, out: FanOut[B]) -> None:
         self.out = out
 
-    @abstractmethod
     def on_item(self, item: A, /) -> Iterable[B]:
-        """Say what an item becomes: any number of items, as a list, a tuple or a generator.
+        """Say what an item becomes: any number of items, as a list, a tuple or a generator. By default, itself.
 
         An exception fails the stream, behind what a generator gave before it.
         """
+        return [cast("B", item)]
 
     def on_failure(self, error: Exception, /) -> Iterable[B]:
         """Say what comes before an error, of the source or of this operation. Raise another one to replace it."""
@@ -165,6 +167,44 @@ class Operation(Receiver[A], Generic[A, B]):
             self.out.expand(items)
         if failure is not None:
             self.on_error(failure)
+
+
+class Folder(Protocol[A_contra, B_co]):
+    """A fold without Rx, for ``Fold``."""
+
+    def add(self, item: A_contra, /) -> Iterable[B_co]:
+        """Take an item; give what it makes known."""
+        ...
+
+    def close(self) -> Iterable[B_co]:
+        """Take note of the end; give what that makes known."""
+        ...
+
+    def partial(self) -> object:
+        """What there is so far, for ``error.partial``."""
+        ...
+
+
+class Fold(Operation[A, B]):
+    """An operation that leaves everything to a fold.
+
+    Args:
+        out: The way out.
+        make: Makes the fold.
+    """
+
+    def __init__(self, out: FanOut[B], make: Callable[[], Folder[A, B]]) -> None:
+        super().__init__(out)
+        self._fold = make()
+
+    def on_item(self, item: A, /) -> Iterable[B]:
+        return self._fold.add(item)
+
+    def on_end(self) -> Iterable[B]:
+        return self._fold.close()
+
+    def on_failure(self, error: Exception, /) -> Iterable[B]:
+        return attach_partial(error, self._fold.partial)
 
 
 def _gathered(found: Iterable[B]) -> tuple[Sequence[B], Exception | None]:

@@ -29,9 +29,6 @@ class _Mapping(Operation[T, T]):
         super().__init__(out)
         self._mapper = mapper
 
-    def on_item(self, item: T, /) -> Iterable[T]:
-        return [item]
-
     def on_batch(self, items: Sequence[T]) -> int:
         return self.out.offer(items)
 

@@ -114,10 +114,6 @@ class _Watch(Operation[T, T]):
         clock = out.clock if scheduler is None else clock_of(scheduler)
         self.silence = _Silence(clock, first, gap, self.expire)
 
-    def on_item(self, item: T, /) -> Iterable[T]:
-        self.silence.broken(1)
-        return [item]
-
     def on_next(self, value: T) -> None:
         self.silence.broken(1)
         self.out.offer((value,))

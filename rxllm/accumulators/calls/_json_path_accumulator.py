@@ -104,6 +104,9 @@ class JSONPathAccumulator:
     finish = close
     """The name that ``close`` had in 0.1."""
 
+    def partial(self) -> None:
+        """Nothing: what was found was given away."""
+
     def _take_content(self, choice: int, content: str, found: list[JSONPathMatch]) -> None:
         text = self._contents.get(choice)
         if text is None:

@@ -289,6 +289,8 @@ class CallFolds:
         """What there is of the calls that were not given away."""
         return [call.state.incomplete() for _, fold in sorted(self._folds.items()) for call in fold.left()]
 
+    partial = incomplete
+
     def _begin(self, choice: int) -> ToolCallFold:
         fold = self._folds[choice] = ToolCallFold(choice, self._log, self._max_tool_calls)
         return fold

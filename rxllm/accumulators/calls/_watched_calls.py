@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from rxllm.accumulators._repairs import OnRepair
@@ -118,6 +118,10 @@ class WatchedCallsFold(CallFolds, ABC, Generic[T]):
         Raises:
             ToolCallError: The arguments cannot become a JSON object any more.
         """
+
+    def close(self) -> Sequence[T]:
+        """Take note that the stream ended, which tells nothing new."""
+        return ()
 
     def add(self, chunk: StreamChunk) -> Iterable[T]:
         """Take the next chunk; iterate over the result at once.
