@@ -11,6 +11,7 @@ from reactivex import Observable, abc
 from rxllm.flow._backlog import Queue
 from rxllm.flow._batches import batching, end
 from rxllm.flow._clock import Clock, clock_of
+from rxllm.flow._consumer import consumer, tell
 from rxllm.flow._control import FlowControl, Pauses, current
 
 T = TypeVar("T")
@@ -36,20 +37,8 @@ class FanOut(Generic[T]):
     """
 
     __slots__ = (
-        *(
-            "_behind",
-            "_broken",
-            "_disposed",
-            "_emitting",
-            "_error",
-            "_flow",
-            "_holds",
-            "_observer",
-            "_pauses",
-            "_queue",
-            "_rest",
-        ),
-        *("_scheduler", "_withdraw", "ended", "producer"),
+        *("_behind", "_broken", "_consumer", "_disposed", "_emitting", "_error", "_flow", "_holds", "_observer"),
+        *("_pauses", "_queue", "_rest", "_scheduler", "_withdraw", "ended", "producer"),
     )
 
     def __init__(self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> None:
@@ -72,6 +61,7 @@ class FanOut(Generic[T]):
         self._broken = False
         self._disposed = False
         self._withdraw: Callable[[], None] | None = None
+        self._consumer = consumer()
 
     @property
     def clock(self) -> Clock:
@@ -172,8 +162,8 @@ class FanOut(Generic[T]):
                 taken = flow.deliver(self._observer.on_batch, items)
             else:
                 flow.deliver(self._observer.on_next, items[0])
-        except Exception as error:
-            self._observer.on_error(error)
+        except BaseException as error:
+            self._fail(error)
         finally:
             self._emitting = False
         if self._holds or self.ended:  # type: ignore[redundant-expr]  # from within the emission
@@ -235,6 +225,7 @@ class FanOut(Generic[T]):
     def dispose(self) -> None:
         """Forget what waits, and emit no more."""
         self._disposed = self.ended = True
+        self._consumer = None
         self._rest = ()
         self._queue = None
         self._behind = None
@@ -259,11 +250,10 @@ class FanOut(Generic[T]):
                 self._observer.on_next(take())
             else:
                 flow.deliver(self._observer.on_next, take())
-        except Exception as error:
-            # As a source does: whoever resumed is not to blame, and whoever waits for the stream has to learn of it.
+        except BaseException as error:
             self._rest = ()
             self._queue = None
-            self._observer.on_error(error)
+            self._fail(error)
 
     def _take(self) -> T:
         return self._waiting().popleft()[1]
@@ -292,4 +282,19 @@ class FanOut(Generic[T]):
     def _notify(self) -> None:
         # An error keeps its traceback, and that what raised it: a circle for the garbage collector.
         error, self._error = self._error, None
-        end(self._observer, error)
+        who = self._consumer
+        try:
+            end(self._observer, error)
+        except BaseException as failure:
+            tell(who, failure)
+
+    def _fail(self, error: BaseException) -> None:
+        """Fail at once with what a consumer raised: whoever resumed, a timer or a task, is not to blame."""
+        who = self._consumer
+        if not isinstance(error, Exception):
+            tell(who, error)
+            return
+        try:
+            self._observer.on_error(error)
+        except BaseException as failure:
+            tell(who, failure)

@@ -13,6 +13,7 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 from rxllm.exceptions import BufferOverflowError, EmptyStreamError, StreamInterruptedError
 from rxllm.flow._backlog import Backlog
 from rxllm.flow._batches import Receiver
+from rxllm.flow._consumer import consuming
 from rxllm.flow._stream import subscribe_to
 from rxllm.flow._tasks import wake
 
@@ -31,14 +32,15 @@ class _Awaited(Receiver[T]):
     def __init__(self) -> None:
         self.waiter: asyncio.Future[None] | None = None
         self.ended = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._thread = 0
 
     def start(self, observable: Observable[T], scheduler: abc.SchedulerBase | None = None) -> None:
         """Subscribe, in the thread of the task, unless that has been done."""
         if not self._thread:
             self._thread = threading.get_ident()
-            subscribe_to(observable, self, scheduler)
+            with consuming(self):
+                subscribe_to(observable, self, scheduler)
 
     def on_error(self, error: Exception) -> None:
         self.end(error)
@@ -46,7 +48,11 @@ class _Awaited(Receiver[T]):
     def on_completed(self) -> None:
         self.end(None)
 
-    def end(self, error: Exception | None) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Hear of an error that had no other way."""
+        self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
         """Note the end; the first one counts."""
         if not self.ended:
             self.ended = True
@@ -140,7 +146,7 @@ class _Mailbox(_Awaited[T]):
         self.wake()
         return len(batch)
 
-    def close(self, error: Exception | None) -> None:
+    def close(self, error: BaseException | None) -> None:
         """Dispose; what is taken from here on ends with ``error``, after the items that wait."""
         self.end(error)
         self.dispose()
@@ -200,6 +206,9 @@ class Iteration(AsyncIterator[T], Generic[T]):
         if mailbox.ended:
             # Once raised it is over, as in a generator.
             error, mailbox.error = mailbox.error, None
+            if isinstance(error, StopAsyncIteration):
+                # As a generator does: raised, it would be taken for the end.
+                raise RuntimeError("the stream failed with StopAsyncIteration") from error
             raise StopAsyncIteration if error is None else error
 
     async def aclose(self) -> None:

@@ -1,0 +1,79 @@
+"""Who hears of an exception that has no way to go.
+
+An exception of a consumer goes up through the calls that delivered to it, to the source, which fails the stream with
+it. Once the end is under way that is too late: what is above has ended. Then the consumer of the whole pipeline is
+told: the task that awaits it or iterates over it, or else whoever subscribed. A subscription is made within its
+context, so each source and each operator finds it there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+__all__ = ["Consumer", "Subscriber", "consumer", "consuming", "tell", "unheard"]
+
+
+class Consumer(Protocol):
+    """Who is told."""
+
+    def fail(self, error: BaseException) -> None:
+        """Hear of an error, unless the end was heard of."""
+        ...
+
+
+_consumer: ContextVar[Consumer | None] = ContextVar("rxllm.consumer", default=None)
+consumer = _consumer.get
+
+
+@contextmanager
+def consuming(who: Consumer) -> Iterator[None]:
+    """Make somebody the consumer of what is subscribed to within."""
+    token = _consumer.set(who)
+    try:
+        yield
+    finally:
+        _consumer.reset(token)
+
+
+def tell(who: Consumer | None, error: BaseException) -> None:
+    """Tell the consumer of an error, or the event loop if there is none; what is no ``Exception`` is raised, too."""
+    if who is None:
+        unheard(error)
+    else:
+        who.fail(error)
+    if not isinstance(error, Exception):
+        raise error
+
+
+def unheard(error: BaseException) -> None:
+    """Report an error that nobody listens for to the loop's exception handler; where no loop runs, raise it."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise error from None
+    loop.call_exception_handler({"message": "a stream failed and nobody listens for its errors", "exception": error})
+
+
+class Subscriber:
+    """Whoever subscribed with callbacks.
+
+    Args:
+        on_error: The callback for errors, if there is one.
+    """
+
+    __slots__ = ("_on_error",)
+
+    def __init__(self, on_error: Callable[[Exception], Any] | None) -> None:
+        self._on_error = on_error
+
+    def fail(self, error: BaseException) -> None:
+        """Call back, once; an error of the callback itself, or without one, nobody listens for."""
+        on_error, self._on_error = self._on_error, None
+        if on_error is None or not isinstance(error, Exception):
+            unheard(error)
+        else:
+            on_error(error)
