@@ -24,6 +24,10 @@ class Consumer(Protocol):
         """Hear of an error, unless the end was heard of."""
         ...
 
+    def outlives(self, task: asyncio.Task[None]) -> None:
+        """Hear of a task that has something to finish when the pipeline is left, as the writer of a sink has."""
+        ...
+
 
 _consumer: ContextVar[Consumer | None] = ContextVar("rxllm.consumer", default=None)
 consumer = _consumer.get
@@ -69,6 +73,9 @@ class Subscriber:
 
     def __init__(self, on_error: Callable[[Exception], Any] | None) -> None:
         self._on_error = on_error
+
+    def outlives(self, task: asyncio.Task[None]) -> None:
+        """Nobody waits for that: to dispose is no waiting."""
 
     def fail(self, error: BaseException) -> None:
         """Call back, once; an error of the callback itself, or without one, nobody listens for."""

@@ -14,6 +14,7 @@ from rxllm.exceptions import BufferOverflowError, EmptyStreamError, StreamInterr
 from rxllm.flow._backlog import Backlog
 from rxllm.flow._batches import Receiver
 from rxllm.flow._consumer import consuming
+from rxllm.flow._sink_writer import PATIENCE_SECONDS
 from rxllm.flow._stream import subscribe_to
 from rxllm.flow._tasks import wake
 
@@ -34,6 +35,7 @@ class _Awaited(Receiver[T]):
         self.ended = False
         self.error: BaseException | None = None
         self._thread = 0
+        self._finishing: set[asyncio.Task[None]] = set()
 
     def start(self, observable: Observable[T], scheduler: abc.SchedulerBase | None = None) -> None:
         """Subscribe, in the thread of the task, unless that has been done."""
@@ -51,6 +53,17 @@ class _Awaited(Receiver[T]):
     def fail(self, error: BaseException) -> None:
         """Hear of an error that had no other way."""
         self.end(error)
+
+    def outlives(self, task: asyncio.Task[None]) -> None:
+        """Note a task that has something to finish when the pipeline is left."""
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
+    async def settle(self) -> None:
+        """Leave the pipeline, as the task was cancelled, and wait for what sinks have to finish, a while at most."""
+        self.dispose()
+        if self._finishing:
+            await asyncio.wait(self._finishing, timeout=PATIENCE_SECONDS)
 
     def end(self, error: BaseException | None) -> None:
         """Note the end; the first one counts."""
@@ -107,6 +120,9 @@ async def last_of(observable: Observable[T]) -> T:
     try:
         last.start(observable, AsyncIOScheduler(asyncio.get_running_loop()))
         await last.wait()
+    except asyncio.CancelledError:
+        await last.settle()
+        raise
     finally:
         last.dispose()
     error, last.error = last.error, None
@@ -193,6 +209,7 @@ class Iteration(AsyncIterator[T], Generic[T]):
                 await mailbox.wait()
             except asyncio.CancelledError:
                 mailbox.close(StreamInterruptedError("the task that iterated was cancelled"))
+                await mailbox.settle()
                 raise
         item = backlog.take()
         backlog.relax()
