@@ -90,7 +90,7 @@ def part(value: Any) -> Any:
         return (value.__class__, fields, value.__pydantic_fields_set__, part(value.__pydantic_extra__))
     if isinstance(value, dict):
         return [(name, part(each)) for name, each in cast("dict[str, Any]", value).items()]
-    return [part(each) for each in value] if isinstance(value, list) else (type(value), value)
+    return [part(each) for each in cast("Sequence[Any]", value)] if isinstance(value, list) else (type(value), value)
 
 
 OPERATORS: dict[str, Callable[[], Callable[[Observable[Any]], Observable[Any]]]] = {
