@@ -39,9 +39,6 @@ SLOW = 1.0
 """Virtual seconds between two items of a slow source."""
 
 
-ERROR = PlannedError("the source failed")
-
-
 @dataclass(frozen=True)
 class Subject:
     """The operator that is checked, and what it does with the items one by one.
@@ -56,6 +53,7 @@ class Subject:
         end: How it ends.
         needed: How many items of the source had come when each item of the result came.
         late: How many items of the result came when the source had ended.
+        error: What the source fails with, where it does.
         failed: What it gives when the source fails behind the items, and how it ends then.
     """
 
@@ -68,6 +66,7 @@ class Subject:
     end: Exception | None
     needed: Sequence[int]
     late: int
+    error: PlannedError
     failed: tuple[Sequence[Any], Exception | None]
 
     @classmethod
@@ -84,18 +83,28 @@ class Subject:
             needed.append(source.taken)
             late += any(delivery.ended for delivery in source.deliveries)
 
+        error = PlannedError("the source failed")
         consumer, of_none, failed = Consumer(note), Consumer(), Consumer()
         for each, source_of_it, what in (
             (consumer, source, "the source completed"),
             (of_none, Source(()), "the source completed without an item"),
-            (failed, Source(singly(items), error=ERROR), "the source failed"),
+            (failed, Source(singly(items), error=error), "the source failed"),
         ):
             run = Run(make, source_of_it, each)
             if not each.ends:
                 fail("end", f"{what}, and the result did not end", run.source)
-        end_of_failed = (failed.items, failed.ends[0])
         return cls(
-            make, items, holds, timed, replaces_errors, consumer.items, consumer.ends[0], needed, late, end_of_failed
+            make=make,
+            items=items,
+            holds=holds,
+            timed=timed,
+            replaces_errors=replaces_errors,
+            result=consumer.items,
+            end=consumer.ends[0],
+            needed=needed,
+            late=late,
+            error=error,
+            failed=(failed.items, failed.ends[0]),
         )
 
     @property
@@ -148,7 +157,6 @@ def _same(item: Any) -> Any:
 
 
 SURROUNDINGS: dict[str, tuple[list[Operator], list[Operator]]] = {
-    "": ([], []),
     " behind an operator of reactivex": ([rx_ops.map(_same)], []),
     " in front of an operator of reactivex": ([], [rx_ops.map(_same)]),
     " in front of an operator of rxllm": ([], [operate(_Pass)]),
@@ -166,7 +174,7 @@ def batches(subject: Subject) -> None:
             for busy in (False, True):
                 run = subject.run(Source(split), Consumer(Consumer.work if busy else None), above=above, below=below)
                 expect("batches", _came(split, busy=busy) + where, run, subject.result, subject.end)
-        run = subject.run(Source(split, error=ERROR), Consumer(Consumer.work))
+        run = subject.run(Source(split, error=subject.error), Consumer(Consumer.work))
         expect("batches", _came(split, busy=True) + " and a source that fails", run, *subject.failed)
     run = subject.run(Source(()), Consumer(), above=[partial(_instead, _of_a_task(subject.items))])
     expect("batches", "with a list that a task emits", run, subject.result, subject.end)
@@ -266,7 +274,7 @@ def end_behind_items(subject: Subject) -> None:
         consumer.work(WORK)
 
     one_by_one = singly(subject.items)
-    for error, (items, end) in ((None, (subject.result, subject.end)), (ERROR, subject.failed)):
+    for error, (items, end) in ((None, (subject.result, subject.end)), (subject.error, subject.failed)):
         for what, source, consumer in (
             ("with a slow source", Source(one_by_one, error=error, gap=SLOW), Consumer()),
             ("with a slow consumer", Source(one_by_one, error=error), Consumer(work)),
@@ -357,7 +365,7 @@ def exceptions(subject: Subject) -> None:
     for count in range(len(subject.items) + 1):
         items = subject.items[:count]
         for split in (singly(items), [items]) if count > 1 else (singly(items),):
-            _fail_after(subject, Source(split, error=ERROR), count)
+            _fail_after(subject, Source(split, error=subject.error), count)
     for cls in (Observable, Stream):
         _fail_to_subscribe(subject, cls)
     for split in subject.ways:
@@ -401,7 +409,7 @@ def _fail_after(subject: Subject, source: Source, count: int) -> None:
     ends = run.consumer.ends
     if not ends:
         fail("exceptions", f"{what}, and no end came", source)
-    if not subject.tells(run.consumer, ERROR):
+    if not subject.tells(run.consumer, subject.error):
         fail("exceptions", f"{what}, and the result ended with {ends[0]!r}", source)
 
 
