@@ -58,7 +58,7 @@ class ArgumentsView:
 
     def update(self, chunk: StreamChunk) -> None:
         """Take a chunk and show what it changed."""
-        for call in self._calls.process_chunk(chunk):
+        for call in self._calls.add(chunk):
             # Nothing that could be run: a call is a ToolCall when its answer is whole, and not before.
             self._show(call.index, f"  {call.id}: {call.name} {call.arguments or ''}")
 

@@ -5,11 +5,12 @@ the library but whose tests use nothing of it imports neither aiohttp nor pydant
 
 Rules:
 
-1. A package lists its exports in ``__all__``, and for type checkers in a block of imports under ``TYPE_CHECKING``. A
-   test compares them.
-2. ``__getattr__`` stands where type checkers do not look: seen by them, any misspelled name would be one.
-3. A name is looked up once. Then it is an attribute of the package like any other.
-4. It is looked for in modules in the order given, which are imported on the way. So those come first that others import
+1. A package lists its public names in ``__all__``. Names that are there for other packages of this library only are
+   listed with the module that they are in.
+2. For type checkers all of these names are in a block of imports under ``TYPE_CHECKING``. A test compares them.
+3. ``__getattr__`` stands where type checkers do not look: seen by them, any misspelled name would be one.
+4. A name is looked up once. Then it is an attribute of the package like any other.
+5. It is looked for in modules in the order given, which are imported on the way. So those come first that others import
    anyway, or that import little.
 """
 
@@ -31,18 +32,20 @@ def lazy_exports(package: str, *modules: str, **places: str) -> Exports:
         package: The name of the package.
         *modules: The modules within that its exports are in. Those without an underscore are attributes of the package,
             too. If there are none, each export is in a module of its name: ``parse`` in ``_parse``.
-        **places: The modules of the exports for which no other one is to be imported.
+        **places: Modules, each with the names, separated by spaces, for which no other module is imported. A name that
+            is not in ``__all__`` is there for other packages of this library.
 
     Returns:
         The two functions. The first raises an ``AttributeError``, as it must, for a name that is none of these.
     """
+    place_of = {name: place for place, names in places.items() for name in names.split()}
 
     def find(name: str) -> object:
         if name in modules:
             return import_module(f".{name}", package)
-        if name not in vars(sys.modules[package])["__all__"] and name not in places:
+        if name not in place_of and name not in vars(sys.modules[package])["__all__"]:
             raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
-        candidates = (places[name],) if name in places else modules or (f"_{name}",)
+        candidates = (place_of[name],) if name in place_of else modules or (f"_{name}",)
         found = (import_module(f".{each}", package) for each in candidates)
         return next(getattr(module, name) for module in found if hasattr(module, name))
 
@@ -53,6 +56,6 @@ def lazy_exports(package: str, *modules: str, **places: str) -> Exports:
 
     def dir_() -> list[str]:
         module = vars(sys.modules[package])
-        return sorted({*module, *module["__all__"], *(name for name in modules if not name.startswith("_"))})
+        return sorted({*module, *module["__all__"], *(name for name in modules if "._" not in f".{name}")})
 
     return getattr_, dir_

@@ -31,8 +31,8 @@ No message contains a header, a query string or a key.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, TypeAlias, TypeVar
 
 __all__ = [
     "APIConnectionError",
@@ -61,6 +61,8 @@ __all__ = [
     "excerpt",
 ]
 
+T = TypeVar("T")
+
 EXCERPT_LENGTH = 200
 
 
@@ -76,6 +78,23 @@ def excerpt(text: str | bytes, length: int = EXCERPT_LENGTH) -> str:
     head = text[: length * 4].decode(errors="replace") if isinstance(text, bytes) else text
     shown = ascii(head[:length])
     return shown if len(text) <= length else f"{shown}… ({len(text)} in all)"
+
+
+class ItemsThenError(list[T]):
+    """The items that were good in some input, and the error about the rest: iterating gives those, and then raises."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, items: Iterable[T], error: Exception) -> None:
+        super().__init__(items)
+        self._error = error
+
+    def __iter__(self) -> Iterator[T]:
+        yield from super().__iter__()
+        try:
+            raise self._error
+        finally:
+            del self  # which holds the error, whose traceback holds this frame
 
 
 class RxllmError(Exception):

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import gc
+import os
+
+import hypothesis
 import pytest
 
 from rxllm.testing import TLSContexts, tls_contexts
 
 pytest_plugins = ["pytester", "rxllm.testing.pytest_plugin"]
+
+# How long an example takes is said by what else the machine does, and is no reason to fail.
+hypothesis.settings.register_profile(
+    "rxllm", deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+# Whether a commit passes is the same each time: neither chance nor what an earlier run left decides, also about which
+# lines are covered. New examples are drawn on the machines of those who develop, where one that fails is kept.
+hypothesis.settings.register_profile(
+    "rxllm-ci", hypothesis.settings.get_profile("rxllm"), derandomize=True, database=None
+)
+hypothesis.settings.load_profile("rxllm-ci" if os.environ.get("CI") else "rxllm")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run the tests of files that are named in this process: they are done before workers would have begun."""
+    return 0 if all(".py" in argument for argument in config.args) else None
+
+
+def pytest_collection_finish() -> None:
+    """Have no later collection of garbage look at the modules and tests: they stay, and are most of what there is."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

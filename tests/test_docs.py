@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rxllm import exceptions
 from rxllm.testing import ScriptedServer
+from tests.programs import Programs
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -41,21 +41,23 @@ def write_files(page: Path, folder: Path) -> None:
             (folder / name[1]).write_text(code, "utf-8")
 
 
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Programs]:
+    with Programs() as programs:
+        yield programs
+
+
 @pytest.mark.parametrize(("page", "code", "printed"), examples(), ids=identify)
-async def test_the_code_prints_what_it_says(page: Path, code: str, printed: str, tmp_path: Path) -> None:
+async def test_the_code_prints_what_it_says(
+    page: Path, code: str, printed: str, tmp_path: Path, programs: Programs
+) -> None:
     write_files(page, tmp_path)
     async with ScriptedServer(ANSWER, repeat=True) as server:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "error", "-c", code),
-            cwd=tmp_path,
-            env={**os.environ, "OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "", "PYTHONIOENCODING": "utf-8"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output = (await process.communicate())[0].decode().replace("\r\n", "\n")
+        environment = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": ""}
+        output, status = await asyncio.to_thread(programs.run, code, tmp_path, environment)
 
-    assert output == printed, page
-    assert process.returncode == 0
+    assert output.replace("\r\n", "\n") == printed, page
+    assert status == 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=identify)

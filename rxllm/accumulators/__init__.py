@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from rxllm.accumulators._conflation import Conflation as Conflation
-    from rxllm.accumulators._json_fold import JSONFold
-    from rxllm.accumulators._json_path_accumulator import JSONPathAccumulator
-    from rxllm.accumulators._json_snapshot import JSONSnapshot
-    from rxllm.accumulators._stream import StreamAccumulator
-    from rxllm.accumulators._structured import StructuredAccumulator
-    from rxllm.accumulators._tagged_text import Parted, TaggedText
-    from rxllm.accumulators._tool_call_accumulator import ToolCallAccumulator
-    from rxllm.accumulators._tool_call_progress import ToolCallProgressAccumulator
+    from rxllm.accumulators._beginning import Beginning as Beginning
+    from rxllm.accumulators.answer._conflation import Conflation as Conflation
+    from rxllm.accumulators.answer._stream_accumulator import StreamAccumulator
+    from rxllm.accumulators.calls._call_state import CallState as CallState
+    from rxllm.accumulators.calls._json_path_accumulator import JSONPathAccumulator
+    from rxllm.accumulators.calls._tool_call_accumulator import ToolCallAccumulator
+    from rxllm.accumulators.calls._tool_call_progress_accumulator import ToolCallProgressAccumulator
+    from rxllm.accumulators.json._json_fold import JSONFold
+    from rxllm.accumulators.json._json_snapshot import JSONSnapshot
+    from rxllm.accumulators.json._structured import StructuredAccumulator
+    from rxllm.accumulators.reasoning._tagged_text import Parted, TaggedText
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        *("_stream", "_tool_call_accumulator", "_tool_call_progress", "_json_fold", "_json_snapshot"),
-        *("_json_path_accumulator", "_tagged_text", "_structured"),
-        Conflation="_conflation",
+        *("answer._stream_accumulator", "calls._tool_call_accumulator", "calls._tool_call_progress_accumulator"),
+        *("json._json_fold", "json._json_snapshot", "calls._json_path_accumulator", "reasoning._tagged_text"),
+        "json._structured",
+        **{"_beginning": "Beginning", "answer._conflation": "Conflation", "calls._call_state": "CallState"},
     )
 
 __all__ = [

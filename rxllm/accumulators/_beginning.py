@@ -14,8 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rxllm.exceptions import MixedAnswersError
-from rxllm.models import StreamChunk
-from rxllm.models._chunk import Slots
+from rxllm.models import Slots, StreamChunk
 
 
 class Beginning:

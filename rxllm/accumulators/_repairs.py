@@ -14,8 +14,7 @@ from itertools import islice
 from typing import Any
 
 from rxllm.exceptions import RepairError, excerpt
-from rxllm.models import Repair
-from rxllm.models._repair import MAX_REPAIRS
+from rxllm.models import MAX_REPAIRS, Repair
 
 OnRepair = Callable[[Repair], None]
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from rxllm.client._client import LLMClient
+from rxllm.client._llm_client import LLMClient
 
 __all__ = ["LLMClient"]

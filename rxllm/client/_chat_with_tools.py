@@ -24,7 +24,7 @@ from rxllm import models
 from rxllm.accumulators import StreamAccumulator
 from rxllm.bridges import iterate
 from rxllm.exceptions import LimitExceededError, TruncatedStreamError, attach_partial
-from rxllm.flow import Emitter, FlowControl, task_source
+from rxllm.flow import Emitter, FlowControl, Stream, task_source
 from rxllm.models import ChatCompletion, ChatRequest, FinishReason, Message, StreamChunk, ToolCall, ToolResult
 from rxllm.sources import from_async_iterable
 from rxllm.tools import ToolRegistry
@@ -39,7 +39,7 @@ _NOT_FORCED = ("auto", "none", None)
 
 def chat_with_tools(
     ask: Ask, request: ChatRequest, registry: ToolRegistry, run_tools: RunTools, *, max_rounds: int
-) -> Observable[models.ChatEvent]:
+) -> Stream[models.ChatEvent]:
     """The conversation that begins with a request, as its events.
 
     Args:
@@ -124,7 +124,7 @@ class _Conversation:
     async def _listen(self, answer: StreamAccumulator) -> None:
         async with iterate(self.ask(self._next_request())) as chunks:
             async for chunk in chunks:
-                answer.process_chunk(chunk)
+                answer.add(chunk)
                 await self.out.emit(_deltas(chunk, self.round))
 
     async def _run(self, calls: list[ToolCall]) -> list[ToolResult]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rxllm.dialects._base import Dialect, StreamDecoder, WireItem
+from rxllm.dialects._dialect import Dialect, StreamDecoder, WireItem
 from rxllm.dialects._openai_chat import OpenAIChat
 from rxllm.dialects._registry import get_dialect
 

@@ -17,7 +17,7 @@ Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, cast
@@ -25,23 +25,13 @@ from typing import Any, cast
 import msgspec
 from loguru import logger
 
-from rxllm.dialects._base import WireItem
+from rxllm import exceptions, models
+from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
-from rxllm.exceptions import (
-    EXCERPT_LENGTH,
-    APIStreamError,
-    DecodeError,
-    LimitExceededError,
-    TruncatedStreamError,
-    excerpt,
-)
-from rxllm.models import ChatRequest, Delta, Repair, StreamChoice, StreamChunk, Usage
-from rxllm.models._chunk import marked
-from rxllm.models._json import is_object, loads
-from rxllm.models._lenient import decoder_of, read_json, read_refused
-from rxllm.models._repair import MAX_REPAIRS
-from rxllm.wire._event import ServerSentEvent
+from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError, TruncatedStreamError
+from rxllm.models import ChatRequest, Delta, Repair, StreamChoice, StreamChunk, Usage, is_object, loads, marked
+from rxllm.wire import ServerSentEvent
 
 _NAME = "openai-chat"
 _DONE = "[DONE]"
@@ -57,7 +47,7 @@ _FIELD_NAMES = re.compile(r"(?:data:\s*+)++")
 _PATIENCE = 4
 _ASKED_AGAIN = 64
 
-_decode = decoder_of(StreamChunk)
+_decode = models.decoder_of(StreamChunk)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +238,7 @@ class OpenAIChatDecoder:
         if self._dialect.cumulative_text:
             chunk = chunk.model_copy(update={"choices": [self._keep_what_is_new(each) for each in chunk.choices]})
         chunk = self._with_repairs(chunk)
-        return (chunk,) if error is None else _then_raise(chunk, error)
+        return (chunk,) if error is None else ItemsThenError((chunk,), error)
 
     def _take_from_extras(self, chunk: StreamChunk, choice: StreamChoice) -> tuple[StreamChunk, APIStreamError | None]:
         """Read what some servers put into a choice: the usage, an error, or a whole message instead of a delta.
@@ -286,9 +276,9 @@ class OpenAIChatDecoder:
         text = _text_of(data)
         try:
             if self._is_half_waiting or may_hold_half(text):
-                chunk = read_json(StreamChunk, self._loads(text))
+                chunk = models.read_json(StreamChunk, self._loads(text))
             else:
-                chunk = read_refused(StreamChunk, data)
+                chunk = models.read_refused(StreamChunk, data)
         except LimitExceededError:
             raise
         except ValueError as error:
@@ -309,12 +299,12 @@ class OpenAIChatDecoder:
         if text[0] == "{":
             return self._decode_leniently(text)
         if text[0] == ":":
-            self._report("comment-as-data", excerpt(text), None)
+            self._report("comment-as-data", exceptions.excerpt(text), None)
             return _NOTHING
         if field_names := _FIELD_NAMES.match(text):
             # All of them at once, so that this calls itself but once.
             inner = text[field_names.end() :]
-            self._report("field-name-in-data", excerpt(text), excerpt(inner))
+            self._report("field-name-in-data", exceptions.excerpt(text), exceptions.excerpt(inner))
             return self._decode_other(name, inner)
         return self._refuse(text, "it is no JSON object")
 
@@ -340,7 +330,7 @@ class OpenAIChatDecoder:
     def _fail(self, data: str | bytes, chunk: StreamChunk | None) -> Iterable[StreamChunk]:
         if chunk is None or not (chunk.choices or chunk.usage):
             raise error_from(loads(data), self._position)
-        return _then_raise(chunk, error_from(loads(data), self._position))
+        return ItemsThenError((chunk,), error_from(loads(data), self._position))
 
     def _refuse(self, data: str | bytes, reason: str, cause: Exception | None = None) -> Iterable[StreamChunk]:
         if not self._dialect.skip_malformed:
@@ -354,12 +344,12 @@ class OpenAIChatDecoder:
         return self._error(f"event {self._position} is no chunk of {_NAME}, {reason}", _text_of(data))
 
     def _error(self, message: str, text: str) -> DecodeError:
-        shown = f"{message}: {excerpt(text)}"
-        return DecodeError(shown, dialect=_NAME, position=self._position, text=text[:EXCERPT_LENGTH])
+        shown = f"{message}: {exceptions.excerpt(text)}"
+        return DecodeError(shown, dialect=_NAME, position=self._position, text=text[: exceptions.EXCERPT_LENGTH])
 
     def _report(self, kind: str, before: object, after: object) -> None:
         repair = Repair(kind, self._position, before, after)
-        if len(self.repairs) < MAX_REPAIRS:
+        if len(self.repairs) < models.MAX_REPAIRS:
             self.repairs.append(repair)
             self._pending = (*self._pending, repair)
             self._is_plain = False
@@ -383,17 +373,12 @@ class OpenAIChatDecoder:
 
 def _is_chunk(data: str | bytes, chunk: StreamChunk) -> bool:
     """Whether an object without choices is a chunk nonetheless: of usage, of filter results, a placeholder."""
-    if chunk.object == "error":
-        return False
-    if chunk.usage is not None:
-        return True
+    if chunk.object == "error" or chunk.usage is not None:
+        return chunk.object != "error"
     # Whether there are none, or they are not mentioned, the chunk does not tell.
     fields = loads(data)
-    if "choices" in fields:
-        return True
-    if has_words_of_error(chunk.model_extra):
-        return False
-    return any(name in fields for name in _CHUNK_FIELDS)
+    has_fields = any(name in fields for name in _CHUNK_FIELDS)
+    return "choices" in fields or (has_fields and not has_words_of_error(chunk.model_extra))
 
 
 def _numbered(data: str | bytes, chunk: StreamChunk) -> StreamChunk:
@@ -439,11 +424,3 @@ def _value_of(text: str) -> Any:
         return loads(text)
     except ValueError:
         return text
-
-
-def _then_raise(chunk: StreamChunk, error: APIStreamError) -> Iterator[StreamChunk]:
-    yield chunk
-    try:
-        raise error
-    finally:
-        del error  # which keeps this frame in its traceback

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from rxllm.dialects._base import Dialect
+from rxllm.dialects._dialect import Dialect
 from rxllm.dialects._openai_chat import OpenAIChat
 
 _DIALECTS: MappingProxyType[str, Dialect] = MappingProxyType({each.name: each for each in (OpenAIChat(),)})

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rxllm.models._json import is_list, loads_unscrubbed, scrub
+from rxllm.models import is_list, loads_unscrubbed, scrub
 
 _TEXT_FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
 

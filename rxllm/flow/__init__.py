@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rxllm.flow._fan_out import FanOut, Queue
     from rxllm.flow._mailbox import Iteration
     from rxllm.flow._mailbox import last_of as last_of
-    from rxllm.flow._operation import Operation, operate
+    from rxllm.flow._operation import Fold, Folder, Operation, operate
     from rxllm.flow._sink_writer import SinkWriter as SinkWriter
     from rxllm.flow._source import Emitter as Emitter
     from rxllm.flow._source import task_source as task_source
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        **dict.fromkeys(("FlowControl", "MOST_EXCESS", "Pauses", "outside_of_emissions"), "_control"),
-        **dict.fromkeys(("LoopDisposable", "running_loop", "start_task", "wake"), "_tasks"),
-        **dict.fromkeys(("Clock", "clock_of"), "_clock"),
-        **dict.fromkeys(("Backlog", "Merger", "check_bounds"), "_backlog"),
-        **dict.fromkeys(("Iteration", "last_of"), "_mailbox"),
-        **dict.fromkeys(("FanOut", "Queue"), "_fan_out"),
-        **dict.fromkeys(("Operation", "operate"), "_operation"),
-        **dict.fromkeys(("Emitter", "task_source"), "_source"),
-        nothing="_batches",
-        Stream="_stream",
-        SinkWriter="_sink_writer",
+        _control="FlowControl MOST_EXCESS Pauses outside_of_emissions",
+        _tasks="LoopDisposable running_loop start_task wake",
+        _clock="Clock clock_of",
+        _backlog="Backlog Merger check_bounds",
+        _batches="nothing",
+        _fan_out="FanOut Queue",
+        _mailbox="Iteration last_of",
+        _operation="Fold Folder Operation operate",
+        _source="Emitter task_source",
+        _stream="Stream",
+        _sink_writer="SinkWriter",
     )
 
 __all__ = [
@@ -52,6 +52,8 @@ __all__ = [
     "Clock",
     "FanOut",
     "FlowControl",
+    "Fold",
+    "Folder",
     "Iteration",
     "Merger",
     "Operation",

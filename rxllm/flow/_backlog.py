@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar, cast, get_args
+from typing import Any, Generic, TypeVar, cast, get_args
 
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow._control import Pauses
@@ -68,11 +68,14 @@ class Backlog(Generic[T]):
         size: How many items wait at most.
         out: How many of the items taken are still being processed, and count as waiting.
         dropped: How many items were lost.
-        items: What waits, oldest first; only to be looked at.
-        pauses: Whether it pauses a producer.
+        items: What waits, oldest first, only to be looked at; with ``merge`` some may be a ``Merger``.
+        pauses: Whether it pauses a producer: then taking an item may resume it.
     """
 
-    __slots__ = ("_merge", "_overflow", "_pauses", "_resume_at", "dropped", "items", "out", "size")
+    __slots__ = (
+        *("_lossless", "_merge", "_overflow", "_pauses", "_resume_at"),
+        *("dropped", "items", "out", "pauses", "size"),
+    )
 
     def __init__(
         self,
@@ -86,9 +89,11 @@ class Backlog(Generic[T]):
         check_bounds(size, overflow)
         self.size = size
         self._overflow = overflow
+        self._lossless = overflow in {"pause", "conflate"}
         self._merge = merge if overflow == "conflate" else None
-        # Looked at for each item; by way of a method it takes three times as long.
-        self.items: deque[T | Merger[T]] = deque()
+        # Looked at for each item, as are the pauses; by way of a method it takes three times as long.
+        self.items: deque[T] = deque()
+        self.pauses = False
         self._pauses = Pauses(holder)
         self._resume_at = size // 2 if resume_at is None else resume_at
         self.out = 0
@@ -101,11 +106,6 @@ class Backlog(Generic[T]):
     def ready(self) -> bool:
         """Whether there is an item to take."""
         return bool(self.items)
-
-    @property
-    def pauses(self) -> bool:
-        """Whether it pauses a producer: then taking an item may resume it."""
-        return bool(self._pauses)
 
     @property
     def room(self) -> int:
@@ -124,8 +124,8 @@ class Backlog(Generic[T]):
         if excess < 0:
             self.items.append(item)
             return
-        if self._overflow in {"pause", "conflate"}:
-            if not self._pauses.hold(excess) and excess > 0:
+        if self._lossless:
+            if not self._hold(excess) and excess > 0:
                 raise BufferOverflowError(
                     f"{self.size} items wait in {self._pauses!r} and there is no producer to pause: the source is no "
                     "rxllm source, or an operator with a timer or thread of its own stands between. Bound it by a "
@@ -140,7 +140,17 @@ class Backlog(Generic[T]):
         """Let items wait, no more than there is room for."""
         self.items.extend(items)
         if self.room <= 0:
-            self._pauses.hold()
+            self._hold()
+
+    def skip(self) -> None:
+        """Count one more item as being processed, which need not wait."""
+        self.out += 1
+        if len(self.items) + self.out >= self.size:
+            self._hold()
+
+    def _hold(self, excess: int = 0) -> bool:
+        self.pauses = True
+        return self._pauses.hold(excess)
 
     def _make_room(self) -> bool:
         """Drop the oldest item, if there is one to drop; otherwise it is the new one that is dropped."""
@@ -156,11 +166,11 @@ class Backlog(Generic[T]):
         """Whether the item became one with the last that waits."""
         if not self.items:
             return False
-        last = self.items[-1]
+        last: Any = self.items[-1]
         merger = cast("Merger[T]", last) if isinstance(last, Merger) else merge(last)
         if not merger.add(item):
             return False
-        self.items[-1] = merger
+        self.items[-1] = cast("T", merger)
         return True
 
     def take(self) -> T:
@@ -177,14 +187,15 @@ class Backlog(Generic[T]):
 
     def relax(self) -> None:
         """Resume the producers when few enough wait: after items were taken."""
-        if self._pauses and len(self.items) + self.out <= self._resume_at:
-            self._pauses.release()
+        if self.pauses and len(self.items) + self.out <= self._resume_at:
+            self.release()
 
     def clear(self) -> None:
         """Forget what waits and resume the producers: at the end of a subscription."""
         self.items.clear()
-        self._pauses.release()
+        self.release()
 
     def release(self) -> None:
         """Resume the producers, keeping what waits: the subscription ended but its items are still wanted."""
+        self.pauses = False
         self._pauses.release()

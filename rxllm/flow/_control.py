@@ -31,6 +31,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _current: ContextVar[FlowControl | None] = ContextVar("rxllm.flow", default=None)
+# What ``FlowControl.current`` gives, in half the time: for what is asked for each item.
+current = _current.get
 
 
 MOST_EXCESS = 10_000
@@ -211,9 +213,9 @@ class Pauses:
         """Pause the producer that is delivering; ``False`` if there is none, or if it goes on all the same.
 
         Args:
-            excess: How many items more than there is room for have come although their producers are paused. Some
-                were under way (``delay``); beyond ``MOST_EXCESS`` it is a timer that was set within an emission, and
-                counts as part of it, but cannot be paused.
+            excess: How many items more than there is room for have come, although their producers are paused. A few
+                may have been under way, as behind ``delay``. More than ``MOST_EXCESS`` come from a timer that somebody
+                set within an emission: it counts as part of the emission, but cannot be paused.
         """
         flow = FlowControl.current()
         if flow is None or excess > MOST_EXCESS:

@@ -10,7 +10,7 @@ from reactivex import Observable, abc
 
 from rxllm.flow._batches import batching, end
 from rxllm.flow._clock import Clock, clock_of
-from rxllm.flow._control import FlowControl, Pauses
+from rxllm.flow._control import FlowControl, Pauses, current
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -57,7 +57,19 @@ class FanOut(Generic[T]):
     """
 
     __slots__ = (
-        *("_behind", "_disposed", "_emitting", "_error", "_flow", "_observer", "_pauses", "_queue", "_rest"),
+        *(
+            "_behind",
+            "_broken",
+            "_disposed",
+            "_emitting",
+            "_error",
+            "_flow",
+            "_holds",
+            "_observer",
+            "_pauses",
+            "_queue",
+            "_rest",
+        ),
         *("_scheduler", "_withdraw", "ended", "producer"),
     )
 
@@ -68,6 +80,8 @@ class FanOut(Generic[T]):
         self._rest: deque[tuple[FlowControl | None, T]] | tuple[()] = ()
         self._pauses = Pauses("items of which several came at once")
         self._queue: Queue[T] | None = None
+        # Whether something may wait in that: to ask it costs more than all else that an item takes.
+        self._holds = False
         self._flow: FlowControl | None = None
         self.producer: FlowControl | None = None
         self.ended = False
@@ -75,6 +89,8 @@ class FanOut(Generic[T]):
         # Of the last item that waited when the end came, or of what ended: while it is paused the end waits, too.
         self._behind: FlowControl | None = None
         self._emitting = False
+        # Whether a consumer threw: it gets its error, and no further item.
+        self._broken = False
         self._disposed = False
         self._withdraw: Callable[[], None] | None = None
 
@@ -102,11 +118,11 @@ class FanOut(Generic[T]):
     def emit(self, items: Sequence[T]) -> None:
         """Emit items behind those that still wait; after the end, none.
 
-        To be called at any time in the thread of the loop: from a task or timer these are items of the producer that
-        delivered last, and wait while it is paused.
+        To be called at any time in the thread of the loop. From a task or timer these are items of the producer that
+        delivered last, and wait while it is paused: how many that may be is for the operator to bound.
         """
-        flow = self._flow or FlowControl.current() or self.producer
-        if flow is FlowControl.current():
+        flow = self._flow or current() or self.producer
+        if flow is current():
             self.expand(items)
         elif not self.ended:
             self._waiting().extend((flow, item) for item in items)
@@ -124,12 +140,15 @@ class FanOut(Generic[T]):
             self._emitting = True
             try:
                 self._observer.on_next(items[0])
+            except BaseException:
+                self._broken = True
+                raise
             finally:
                 self._emitting = False
             if self._rest or self.ended:  # from within the emission
                 self.drain()
             return
-        flow = FlowControl.current()
+        flow = current()
         if self._emitting or self._rest:
             self._waiting().extend((flow, item) for item in items)
         else:
@@ -155,20 +174,31 @@ class FanOut(Generic[T]):
         if self.ended or self._rest:
             return 0
         flow = self._flow
-        if flow is None:
+        if flow is not None:
+            return self._offer_own(flow, items)
+        if len(items) > 1:
             return self._observer.on_batch(items)
-        self._adopt(flow)
-        if self._queue or self._emitting or self._waits(flow):
+        self._observer.on_next(items[0])
+        return 1
+
+    def _offer_own(self, flow: FlowControl, items: Sequence[T]) -> int:
+        if flow.stream is None:
+            self._adopt(flow)
+        if self._holds or self._emitting or self._withdraw is not None or self._waits(flow):
             return 0
         taken = len(items)
         self._emitting = True
         try:
-            taken = flow.deliver(self._observer.on_batch, items)
+            if taken > 1:
+                taken = flow.deliver(self._observer.on_batch, items)
+            else:
+                flow.deliver(self._observer.on_next, items[0])
         except Exception as error:
             self._observer.on_error(error)
         finally:
             self._emitting = False
-        self.drain()  # what came from within the emission
+        if self._holds or self.ended:  # type: ignore[redundant-expr]  # from within the emission
+            self.drain()
         return taken
 
     def end(self, error: Exception | None = None, items: Sequence[T] = (), *, early: bool = False) -> None:
@@ -183,7 +213,7 @@ class FanOut(Generic[T]):
             return
         self.ended = True
         self._error = error
-        if items:
+        if items and not self._broken:
             self._waiting().extend((self.producer, item) for item in items)
         if self._rest:
             self._behind = self._rest[-1][0]
@@ -198,26 +228,29 @@ class FanOut(Generic[T]):
 
     def drain(self) -> None:
         """Emit what waits and is ready, and the end behind it."""
+        self._holds = True
         if self._emitting or self._disposed or self._withdraw is not None:
             return
-        if self._flow is not None:
-            self._adopt(self._flow)
+        flow = self._flow
+        if flow is not None and flow.stream is None:
+            self._adopt(flow)
         self._emitting = True
         self._pauses.release()
         try:
             while self._rest:
-                flow = self._rest[0][0]
+                producer = self._rest[0][0]
+                if self._waits(producer):
+                    return
+                self._emit(producer, self._take)
+            while (queue := self._queue) is not None and queue.ready:
                 if self._waits(flow):
                     return
-                self._emit(flow, self._take)
-            while (queue := self._queue) is not None and queue.ready:
-                if self._waits(self._flow):
-                    return
-                self._emit(self._flow, queue.take)
+                self._emit(flow, queue.take)
                 queue.relax()
+            self._holds = bool(self._queue)
         finally:
             self._emitting = False
-        if self.ended and not self._queue and not self._waits(self._behind):
+        if self.ended and not self._holds and not self._waits(self._behind):
             self._notify()
 
     def dispose(self) -> None:
@@ -235,6 +268,9 @@ class FanOut(Generic[T]):
         self._emitting = True
         try:
             return self._observer.on_batch(items)
+        except BaseException:
+            self._broken = True
+            raise
         finally:
             self._emitting = False
 
@@ -255,15 +291,14 @@ class FanOut(Generic[T]):
 
     def _adopt(self, flow: FlowControl) -> None:
         """Tell consumers of the request whose answer the producer above is delivering."""
-        if flow.stream is None and (above := FlowControl.current() or self.producer) is not None:
+        if (above := current() or self.producer) is not None:
             flow.stream = above.stream
 
     def _waits(self, flow: FlowControl | None) -> bool:
         """Whether a producer is paused; then this goes on when it is resumed."""
         if flow is None or not flow.paused:
             return False
-        if self._withdraw is None:
-            self._withdraw = flow.when_resumed(self._resumed)
+        self._withdraw = flow.when_resumed(self._resumed)
         return True
 
     def _resumed(self) -> None:

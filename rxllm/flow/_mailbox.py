@@ -179,7 +179,7 @@ class Iteration(AsyncIterator[T], Generic[T]):
         backlog = mailbox.backlog
         # Nearly always one waits, and nobody need be resumed.
         if backlog.items and not backlog.pauses and mailbox.waiter is None:
-            return backlog.take()
+            return backlog.items.popleft()
         mailbox.start(self._observable)
         while not backlog.items or mailbox.waiter is not None:
             self._require_more()

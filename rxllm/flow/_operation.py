@@ -10,19 +10,21 @@ Rules:
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from reactivex import Observable, abc
 
+from rxllm.exceptions import attach_partial
 from rxllm.flow._batches import Receiver
-from rxllm.flow._control import FlowControl
+from rxllm.flow._control import current
 from rxllm.flow._fan_out import FanOut
 from rxllm.flow._stream import Stream, subscribe_to
 
 A = TypeVar("A")
 B = TypeVar("B")
+A_contra = TypeVar("A_contra", contravariant=True)
+B_co = TypeVar("B_co", covariant=True)
 P = ParamSpec("P")
 
 
@@ -42,12 +44,12 @@ class Operation(Receiver[A], Generic[A, B]):
     def __init__(self, out: FanOut[B]) -> None:
         self.out = out
 
-    @abstractmethod
     def on_item(self, item: A, /) -> Iterable[B]:
-        """Say what an item becomes: any number of items, as a list, a tuple or a generator.
+        """Say what an item becomes: any number of items, as a list, a tuple or a generator. By default, itself.
 
         An exception fails the stream, behind what a generator gave before it.
         """
+        return [cast("B", item)]
 
     def on_failure(self, error: Exception, /) -> Iterable[B]:
         """Say what comes before an error, of the source or of this operation. Raise another one to replace it."""
@@ -62,7 +64,7 @@ class Operation(Receiver[A], Generic[A, B]):
         """Release what is held: the subscription is over, in whatever way. Called in the thread that disposes."""
 
     def finish(self, error: Exception | None = None) -> None:
-        """Take no more items, and end behind what is returned now; from within ``on_item``."""
+        """End behind what is returned now, and take no more items; from within ``on_item``. ``on_end`` is not asked."""
         self._final = (error,)
 
     # From here on: the observer that the source sees. Only an operator that is to be fast overrides ``on_batch``.
@@ -73,14 +75,17 @@ class Operation(Receiver[A], Generic[A, B]):
     def on_next(self, value: A) -> None:
         if self.out.ended:
             return
-        self.out.producer = FlowControl.current()
+        self.out.producer = current()
         try:
             found: Any = self.on_item(value)
         except Exception as error:
             self.on_error(error)
             return
         if found:
-            self._give(found)
+            if found.__class__ is list:
+                self.out.expand(found)
+            else:
+                self._give(found)
         if self._final is not None:
             self._end_early(self._final)
 
@@ -88,7 +93,7 @@ class Operation(Receiver[A], Generic[A, B]):
         out, process = self.out, self.on_item
         if out.ended:
             return 0
-        out.producer = flow = FlowControl.current()
+        out.producer = flow = current()
         count = 0
         for count, item in enumerate(items, 1):  # noqa: B007 - it is returned
             try:
@@ -97,7 +102,10 @@ class Operation(Receiver[A], Generic[A, B]):
                 self.on_error(error)
                 break
             if found:
-                self._give(found)
+                if found.__class__ is list:
+                    out.expand(found)
+                else:
+                    self._give(found)
             if self._left or self._final is not None or (flow is not None and flow.paused):
                 break
         if self._final is not None:
@@ -109,7 +117,7 @@ class Operation(Receiver[A], Generic[A, B]):
 
         What is more than the consumer takes waits here.
         """
-        self.out.producer = FlowControl.current()
+        self.out.producer = current()
         self._give(found)
         if self._final is not None:
             self._end_early(self._final)
@@ -154,13 +162,49 @@ class Operation(Receiver[A], Generic[A, B]):
 
     def _give(self, found: Any) -> None:
         """Emit what an item became, up to an error."""
-        failure: Exception | None = None
-        if found.__class__ is not list:
-            found, failure = _gathered(found)
-        if found:
-            self.out.expand(found)
+        items, failure = _gathered(found)
+        if items:
+            self.out.expand(items)
         if failure is not None:
             self.on_error(failure)
+
+
+class Folder(Protocol[A_contra, B_co]):
+    """A fold without Rx, for ``Fold``."""
+
+    def add(self, item: A_contra, /) -> Iterable[B_co]:
+        """Take an item; give what it makes known."""
+        ...
+
+    def close(self) -> Iterable[B_co]:
+        """Take note of the end; give what that makes known."""
+        ...
+
+    def partial(self) -> object:
+        """What there is so far, for ``error.partial``."""
+        ...
+
+
+class Fold(Operation[A, B]):
+    """An operation that leaves everything to a fold.
+
+    Args:
+        out: The way out.
+        make: Makes the fold.
+    """
+
+    def __init__(self, out: FanOut[B], make: Callable[[], Folder[A, B]]) -> None:
+        super().__init__(out)
+        self._fold = make()
+
+    def on_item(self, item: A, /) -> Iterable[B]:
+        return self._fold.add(item)
+
+    def on_end(self) -> Iterable[B]:
+        return self._fold.close()
+
+    def on_failure(self, error: Exception, /) -> Iterable[B]:
+        return attach_partial(error, self._fold.partial)
 
 
 def _gathered(found: Iterable[B]) -> tuple[Sequence[B], Exception | None]:
@@ -187,7 +231,7 @@ def operate(
         **kwargs: The same, by name.
 
     Returns:
-        What ``pipe`` takes: a function from one observable to a ``Stream``.
+        A function from one observable to a ``Stream``, for ``pipe``.
 
     Example:
         >>> import reactivex, rxllm

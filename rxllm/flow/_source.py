@@ -44,15 +44,22 @@ class Emitter(abc.DisposableBase, Generic[T]):
         count: How many items have been emitted.
         delivering: Whether the task calls its observer, and looks afterwards whether it was disposed.
         flow: What consumers pause.
+        scheduler: The scheduler of the subscription, if it has one. Input and output live by the event loop; what only
+            waits may go by this.
         takes_texts: Whether the observer takes the text of an event for the event.
         task: The task in which the coroutine runs.
     """
 
-    __slots__ = ("_disposed", "_observer", "_thread", "_turn", "count", "delivering", "flow", "takes_texts", "task")
+    __slots__ = (
+        *("_disposed", "_observer", "_thread", "_turn"),
+        *("count", "delivering", "flow", "scheduler", "takes_texts", "task"),
+    )
 
     task: asyncio.Task[None] | None
 
-    def __init__(self, observer: abc.ObserverBase[T], flow: FlowControl) -> None:
+    def __init__(
+        self, observer: abc.ObserverBase[T], flow: FlowControl, scheduler: abc.SchedulerBase | None = None
+    ) -> None:
         self._observer = batching(observer)
         self.takes_texts = self._observer.takes_texts
         self._turn = 0
@@ -61,6 +68,7 @@ class Emitter(abc.DisposableBase, Generic[T]):
         self.count = 0
         self.delivering = False
         self.flow = flow
+        self.scheduler = scheduler
 
     async def ready(self) -> None:
         """Wait until nobody holds a pause: before reading on."""
@@ -167,9 +175,8 @@ def _start(
     scheduler: abc.SchedulerBase | None,
     produce: Callable[[Emitter[T]], Awaitable[None]],
 ) -> abc.DisposableBase:
-    del scheduler  # A source of real input and output lives by its event loop.
     loop = running_loop("a source")
-    emitter = Emitter(observer, FlowControl())
+    emitter = Emitter(observer, FlowControl(), scheduler)
     context = copy_context()
     emitter.task = task = start_task(loop, _drive(produce, emitter), context)
     _running.add(task)

@@ -9,30 +9,33 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from reactivex import ConnectableObservable, Observable, abc
+from reactivex import Observable, abc
 
 from rxllm.flow._batches import Link, Receiver
 
+T = TypeVar("T")
+
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultTypeVar
+
     from rxllm.flow._mailbox import Iteration
     from rxllm.typing import OperatorFunction as Op
 
-T = TypeVar("T")
-A = TypeVar("A")
-B = TypeVar("B")
-C = TypeVar("C")
-D = TypeVar("D")
-E = TypeVar("E")
-F = TypeVar("F")
-G = TypeVar("G")
-H = TypeVar("H")
-I = TypeVar("I")  # noqa: E741 - one letter an operator
-J = TypeVar("J")
-K = TypeVar("K")
-L = TypeVar("L")
-R = TypeVar("R")
+    # The default of each is the one before: that of an operator that is not given.
+    A = DefaultTypeVar("A", default=T)
+    B = DefaultTypeVar("B", default=A)
+    C = DefaultTypeVar("C", default=B)
+    D = DefaultTypeVar("D", default=C)
+    E = DefaultTypeVar("E", default=D)
+    F = DefaultTypeVar("F", default=E)
+    G = DefaultTypeVar("G", default=F)
+    H = DefaultTypeVar("H", default=G)
+    J = DefaultTypeVar("J", default=H)
+    K = DefaultTypeVar("K", default=J)
+    M = DefaultTypeVar("M", default=K)
+    N = DefaultTypeVar("N", default=M)
 
 
 class Stream(Observable[T]):
@@ -86,69 +89,31 @@ class Stream(Observable[T]):
             link.dispose()
         return link
 
-    # mypy and pyright: of several operators each has to give an observable, which that of reactivex does not ask for.
-    @overload  # type: ignore[override]
-    def pipe(  # type: ignore[overload-overlap]  # and a connectable one, which is an observable, stays one
-        self, a: Callable[[Observable[T]], ConnectableObservable[A]], /
-    ) -> ConnectableObservable[A]: ...
-    @overload
-    def pipe(self, a: Op[T, A], /) -> Stream[A]: ...
-    @overload
-    def pipe(self, a: Op[T, A], b: Op[A, B], /) -> Stream[B]: ...
-    @overload
-    def pipe(self, a: Op[T, A], b: Op[A, B], c: Op[B, C], /) -> Stream[C]: ...
-    @overload
-    def pipe(self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], /) -> Stream[D]: ...
-    @overload
-    def pipe(self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], /) -> Stream[E]: ...
-    @overload
-    def pipe(self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], /) -> Stream[F]: ...
-    @overload
-    def pipe(
-        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], /
-    ) -> Stream[G]: ...
-    # fmt: off
-    @overload
-    def pipe(
-        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], h: Op[G, H], /
-    ) -> Stream[H]: ...
-    @overload
-    def pipe(
-        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], h: Op[G, H],
-        i: Op[H, I], /
-    ) -> Stream[I]: ...
-    @overload
-    def pipe(
-        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], h: Op[G, H],
-        i: Op[H, I], j: Op[I, J], /
-    ) -> Stream[J]: ...
-    @overload
-    def pipe(
-        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], h: Op[G, H],
-        i: Op[H, I], j: Op[I, J], k: Op[J, K], /
-    ) -> Stream[K]: ...
-    @overload
-    def pipe(
-        self, a: Op[T, A], b: Op[A, B], c: Op[B, C], d: Op[C, D], e: Op[D, E], f: Op[E, F], g: Op[F, G], h: Op[G, H],
-        i: Op[H, I], j: Op[I, J], k: Op[J, K], l: Op[K, L], /  # noqa: E741 - one letter an operator
-    ) -> Stream[L]: ...
-    # fmt: on
-    @overload
-    def pipe(self, a: Callable[[Observable[T]], R], /) -> R: ...
-    def pipe(self, *operators: Callable[[Any], Any]) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Put operators behind one another.
+    if TYPE_CHECKING:
+        # fmt: off
+        # The type that comes in is known to each operator, so lambdas are typed. Overloads would hide it from mypy.
+        def pipe(  # type: ignore[override]  # noqa: PLR0917
+            self, a: Op[T, A] = ..., b: Op[A, B] = ..., c: Op[B, C] = ..., d: Op[C, D] = ...,
+            e: Op[D, E] = ..., f: Op[E, F] = ..., g: Op[F, G] = ..., h: Op[G, H] = ...,
+            j: Op[H, J] = ..., k: Op[J, K] = ..., m: Op[K, M] = ..., n: Op[M, N] = ..., /  # pyright: ignore[reportInvalidTypeVarUse]
+        ) -> Stream[N]: ...
+        # fmt: on
+    else:
 
-        Args:
-            *operators: Ours and those of ``reactivex``, up to twelve with their types.
+        def pipe(self, *operators: Callable[[Any], Any]) -> Any:
+            """Put operators behind one another.
 
-        Returns:
-            A ``Stream``, whatever operator stands last. What is no ordinary observable stays what it is, as the
-            connectable one of ``publish()`` does. To have that type, give ``publish()`` to a ``pipe`` of its own.
-        """
-        result: Any = self
-        for operator in operators:
-            result = operator(result)
-        return Stream[Any](_subscribe_within, result) if type(result) is Observable else result
+            Args:
+                *operators: Ours and those of ``reactivex``, up to twelve with their types.
+
+            Returns:
+                A ``Stream``, whatever operator stands last. What is no ordinary observable stays what it is, as the
+                connectable one of ``publish()`` does; type checkers know that of ``publish()(stream)``.
+            """
+            result: Any = self
+            for operator in operators:
+                result = operator(result)
+            return Stream[Any](subscribe_within, result) if type(result) is Observable else result
 
     def __await__(self) -> Generator[Any, None, T]:
         from rxllm.flow._mailbox import last_of  # noqa: PLC0415 - which knows of streams, too
@@ -168,7 +133,7 @@ class Stream(Observable[T]):
         )
 
 
-def _subscribe_within(
+def subscribe_within(
     observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None, source: Observable[T]
 ) -> abc.DisposableBase:
     return source.subscribe(observer, scheduler=scheduler)

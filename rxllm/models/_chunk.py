@@ -7,9 +7,8 @@ servers are known to add, which says who; a field that is not declared is kept i
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
@@ -22,9 +21,6 @@ from rxllm.models._usage import Usage
 from rxllm.models._wire_struct import BoundedItems, Items, Value, WireStruct, hidden
 
 C = TypeVar("C", bound="StreamChunk")
-
-PADDING = ("obfuscation", "p")
-"""The fields that hide how long a text is: with each chunk another, and they say nothing."""
 
 
 class FunctionCallDelta(WireStruct, frozen=True, kw_only=True):
@@ -333,22 +329,3 @@ def rest_of(struct: WireStruct) -> dict[str, Any]:
     """What only some servers send, by name: the declared fields of that kind, and the undeclared ones."""
     rest = {name: value for name in struct.loose if (value := getattr(struct, name)) is not None}
     return {**rest, **struct.model_extra}
-
-
-def padding_of(chunk: StreamChunk) -> dict[str, Any]:
-    """The padding of a chunk, by name."""
-    return {name: value for name in PADDING if (value := getattr(chunk, name)) is not None}
-
-
-def rest_getter(
-    struct: type[WireStruct], *, but: Container[str] = (), extra: bool = False
-) -> tuple[Callable[[WireStruct], tuple[Any, ...]], tuple[None, ...]]:
-    """A compiled getter of what only some servers send, and what it gives where there is none of that.
-
-    Args:
-        struct: Of what.
-        but: Which of these fields are not meant.
-        extra: Whether ``extra`` is.
-    """
-    names = [name for name in sorted(struct.loose) if name not in but] + ["extra"] * extra
-    return attrgetter(*names), (None,) * len(names)

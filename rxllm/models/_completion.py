@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from rxllm.models._base import Model, OpenFinishReason
 from rxllm.models._message import IncompleteToolCall, Message
+from rxllm.models._model import Model, OpenFinishReason
 from rxllm.models._repair import Repair
 from rxllm.models._stream_info import StreamInfo
 from rxllm.models._usage import Usage

@@ -59,17 +59,7 @@ def loads(text: str | bytes) -> Any:
     try:
         return from_json(text)
     except (ValueError, TypeError):  # a TypeError: half a surrogate pair stands in the text as it is
-        return loads_slowly(text)
-
-
-def loads_slowly(text: str | bytes) -> Any:
-    """Read a JSON text that the compiled parser refused.
-
-    Raises:
-        LimitExceededError: It is nested too deep.
-        ValueError: It is no JSON.
-    """
-    return scrub(loads_unscrubbed(text))
+        return scrub(loads_unscrubbed(text))
 
 
 def loads_unscrubbed(text: str | bytes) -> Any:

@@ -30,7 +30,7 @@ from rxllm.models._json import is_deep, is_list, is_object, loads
 from rxllm.models._reasoning import is_thinking, texts_of
 from rxllm.models._repair import MAX_REPAIRS, Repair
 from rxllm.models._usage import Usage
-from rxllm.models._wire_struct import HIDDEN_EXTRA, MAX_ELEMENTS, Extra, Value, WireStruct, make, put_extra, put_member
+from rxllm.models._wire_struct import HIDDEN_EXTRA, MAX_ELEMENTS, Extra, Value, WireStruct, make, put_extra
 
 S = TypeVar("S", bound=WireStruct)
 
@@ -89,13 +89,9 @@ def read_refused(struct: type[S], text: str | bytes) -> S:
         undeclared = plan.undeclared(members)
         if undeclared:
             # Mostly that was all: without them the compiled decoder takes it, which costs less than a dictionary.
-            extra = Extra()
-            for name in undeclared:
-                value = _value_of(members.pop(name))
-                if value is not None:
-                    put_member(extra, name, value)
+            extra = _extra_of({name: _value_of(members.pop(name)) for name in undeclared})
             chunk: S = plan.decode(_text_of(members))
-            put_extra(chunk, extra or None)
+            put_extra(chunk, extra)
             return chunk
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass  # there is more to it
@@ -233,11 +229,7 @@ def _take_apart(plan: _Plan, fields: dict[str, Any]) -> None:
 
 def _extra_of(fields: Mapping[str, Any]) -> Extra | None:
     """The fields that are not null."""
-    extra = Extra()
-    for name, value in fields.items():
-        if value is not None:
-            put_member(extra, name, value)
-    return extra or None
+    return Extra({name: value for name, value in fields.items() if value is not None}) or None
 
 
 # Types that are not those declared.

@@ -11,9 +11,9 @@ from typing import Annotated, Any, cast
 from pydantic import BeforeValidator, Field
 
 from rxllm.exceptions import ToolCallError, excerpt
-from rxllm.models._base import Model, OpenRole, Role
 from rxllm.models._json import loads
 from rxllm.models._lenient import is_set_aside
+from rxllm.models._model import Model, OpenRole, Role
 from rxllm.models._reasoning import JOINED, find_reasoning
 
 
@@ -128,7 +128,7 @@ class Message(Model):
         If the deltas of a stream put it in different places, all of it in order is the extra field
         ``reasoning_joined``, which comes first.
         """
-        return find_reasoning(self.reasoning_content, self.reasoning, self.__pydantic_extra__)[1] or None
+        return find_reasoning(self.reasoning_content, self.reasoning, self.model_extra)[1] or None
 
     def to_wire(self) -> dict[str, Any]:
         """The message as servers take it: no nulls and no empty lists, which strict ones refuse.

@@ -5,9 +5,13 @@ Nothing here can be executed: a ``ToolCallProgress`` has no ``ToolCall`` in it, 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from rxllm.models._message import IncompleteToolCall
+
+if TYPE_CHECKING:
+    # They are made there, and only read here.
+    from rxllm.accumulators import CallState, JSONSnapshot
 
 JSONKeys: TypeAlias = tuple[str | int, ...]
 """Where a value is in a JSON text: names of members and numbers of elements, from the outside."""
@@ -56,32 +60,6 @@ class JSONPathMatch(NamedTuple):
     name: str | None = None
 
 
-class _CallState(Protocol):
-    """A call as it was at one time."""
-
-    @property
-    def choice(self) -> int: ...
-    @property
-    def number(self) -> int: ...
-    @property
-    def id(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-
-    def incomplete(self, length: int | None = None) -> IncompleteToolCall: ...
-
-
-class _Value(Protocol):
-    """A growing value as it was at one time."""
-
-    @property
-    def closed(self) -> bool: ...
-
-    def read(self, default: Any = None, length: int | None = None) -> Any: ...
-
-    def change(self, length: int) -> JSONChange: ...
-
-
 class ToolCallProgress:
     """A tool call as far as it had come with one fragment. It does not change any more."""
 
@@ -91,7 +69,7 @@ class ToolCallProgress:
     __slots__ = ("_arguments", "_changes", "_state", "_text", "_value")
 
     def __init__(
-        self, state: _CallState, arguments: int, value: _Value, text: int, changes: tuple[JSONChange, ...] | None
+        self, state: CallState, arguments: int, value: JSONSnapshot, text: int, changes: tuple[JSONChange, ...] | None
     ) -> None:
         """Note the progress of a call.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rxllm.models._base import Model
 from rxllm.models._message import Message
+from rxllm.models._model import Model
 
 
 class ChatRequest(Model):

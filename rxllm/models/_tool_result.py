@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from rxllm.exceptions import ToolFailure
-from rxllm.models._base import Role
 from rxllm.models._message import Message, ToolCall
+from rxllm.models._model import Role
 
 
 class ToolResult(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rxllm.models._base import WireModel
+from rxllm.models._model import WireModel
 
 
 class Usage(WireModel):

@@ -76,10 +76,6 @@ class Extra(dict[str, Any]):
         return Extra, (dict(self),)
 
 
-put_member: Callable[[Extra, str, Any], None] = dict[str, Any].__setitem__
-"""Set a member while an ``Extra`` is made."""
-
-
 def hidden(name: str) -> Any:
     """A field that is not part of the JSON, ``None`` unless it is set."""
     return msgspec.field(default=None, name=name)

@@ -47,4 +47,4 @@ if TYPE_CHECKING:
     from rxllm.operators._timeout_per_chunk import timeout_per_chunk
     from rxllm.operators._tool_call_progress import tool_call_progress
 else:
-    __getattr__, __dir__ = lazy_exports(__name__, map_error="_map_error")
+    __getattr__, __dir__ = lazy_exports(__name__, _map_error="map_error")

@@ -86,7 +86,7 @@ class _Accumulation(CompletionFold):
 
     def on_item(self, item: StreamChunk, /) -> Iterable[ChatCompletion]:
         self._is_due = True
-        self.accumulator.process_chunk(item)
+        self.accumulator.add(item)
         return ()
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
@@ -94,7 +94,7 @@ class _Accumulation(CompletionFold):
         self._is_due = True
         rest = iter(items)
         try:
-            self.accumulator.process_chunks(rest)
+            self.accumulator.add_all(rest)
         except Exception as error:
             self.on_error(error)
         return len(items) - length_hint(rest)

@@ -57,7 +57,7 @@ class _Snapshots(CompletionFold):
     _latest: ChatCompletion | None = None
 
     def on_item(self, item: StreamChunk, /) -> Iterable[ChatCompletion]:
-        self.accumulator.process_chunk(item)
+        self.accumulator.add(item)
         self._latest = snapshot = self.accumulator.snapshot()
         return [snapshot]
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from rxllm.accumulators import ToolCallAccumulator
-from rxllm.exceptions import attach_partial
-from rxllm.flow import FanOut, Operation, operate
+from rxllm.flow import Fold, operate
 from rxllm.models import Repair, StreamChunk, ToolCall
 from rxllm.typing import OperatorFunction
 
@@ -56,25 +55,4 @@ def accumulate_tool_calls(
     See also:
         ``accumulate``
     """
-    return operate(_Calls, eager, strict, on_repair)
-
-
-class _Calls(Operation[StreamChunk, ToolCall]):
-    def __init__(
-        self,
-        out: FanOut[ToolCall],
-        eager: bool,  # noqa: FBT001 - passed on
-        strict: bool,  # noqa: FBT001 - passed on
-        on_repair: Callable[[Repair], None] | None,
-    ) -> None:
-        super().__init__(out)
-        self._accumulator = ToolCallAccumulator(eager=eager, strict=strict, on_repair=on_repair)
-
-    def on_item(self, item: StreamChunk, /) -> Iterable[ToolCall]:
-        return self._accumulator.process_chunk(item)
-
-    def on_failure(self, error: Exception, /) -> Iterable[ToolCall]:
-        return attach_partial(error, self._accumulator.incomplete)
-
-    def on_end(self) -> Iterable[ToolCall]:
-        return self._accumulator.finish()
+    return operate(Fold, lambda: ToolCallAccumulator(eager=eager, strict=strict, on_repair=on_repair))

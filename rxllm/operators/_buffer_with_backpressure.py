@@ -85,9 +85,13 @@ class _Buffer(Operation[T, T]):
         out.hold(self._backlog)
 
     def on_item(self, item: T, /) -> Iterable[T]:
-        if not self.out.offer((item,)):
-            self._backlog.push(item)
+        self._backlog.push(item)
+        self.out.drain()
         return ()
+
+    def on_next(self, value: T) -> None:
+        if not self.out.offer((value,)):
+            super().on_next(value)
 
     def on_batch(self, items: Sequence[T]) -> int:
         taken = self.out.offer(items)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from rxllm.exceptions import RestartError
 from rxllm.flow import Operation, operate
@@ -49,16 +50,13 @@ class _Contents(Operation[StreamChunk, str]):
     _has_emitted = False
 
     def on_item(self, item: StreamChunk, /) -> Iterable[str]:
-        return self._texts((item,))
+        if self._has_emitted and item.restarts:
+            raise RestartError("content")
+        if not (text := item.text):
+            return []
+        self._has_emitted = True
+        return [text]
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
-        self.emit_together(self._texts(items))
+        self.emit_together(chain.from_iterable(map(self.on_item, items)))
         return len(items)
-
-    def _texts(self, chunks: Sequence[StreamChunk]) -> Iterator[str]:
-        for chunk in chunks:
-            if self._has_emitted and chunk.restarts:
-                raise RestartError("content")
-            if text := chunk.text:
-                self._has_emitted = True
-                yield text

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from rxllm.accumulators import JSONPathAccumulator
-from rxllm.flow import FanOut, Operation, operate
+from rxllm.flow import Fold, operate
 from rxllm.models import JSONPathMatch, StreamChunk
 from rxllm.typing import OperatorFunction
 
@@ -63,22 +62,4 @@ def json_path(
     """
     JSONPathAccumulator(paths, of=of, text_around=text_around)  # a wrong argument is reported where it stands
 
-    return operate(_Matches, paths, of, text_around)
-
-
-class _Matches(Operation[StreamChunk, JSONPathMatch]):
-    def __init__(
-        self,
-        out: FanOut[JSONPathMatch],
-        paths: Sequence[str],
-        of: Literal["arguments", "content"],
-        text_around: bool,  # noqa: FBT001 - passed on
-    ) -> None:
-        super().__init__(out)
-        self._accumulator = JSONPathAccumulator(paths, of=of, text_around=text_around)
-
-    def on_item(self, item: StreamChunk, /) -> Iterable[JSONPathMatch]:
-        return self._accumulator.process_chunk(item)
-
-    def on_end(self) -> Iterable[JSONPathMatch]:
-        return self._accumulator.finish()
+    return operate(Fold, lambda: JSONPathAccumulator(paths, of=of, text_around=text_around))

@@ -120,8 +120,12 @@ class MapAsync(Operation[A, B]):
         return LoopDisposable(self._loop, super().follow(upstream).dispose)
 
     def on_item(self, item: A, /) -> Iterable[B]:
-        self._waiting.push(item)
-        self._begin_next()
+        waiting = self._waiting
+        if waiting.items or len(self._calls) >= self._places:
+            waiting.push(item)
+        else:
+            self._begin(item)
+            waiting.skip()
         return ()
 
     def on_dispose(self) -> None:
@@ -133,7 +137,7 @@ class MapAsync(Operation[A, B]):
         self._waiting.clear()
 
     def __len__(self) -> int:
-        return len(self._calls) + len(self._waiting)
+        return len(self._calls) + len(self._waiting.items)
 
     @property
     def ready(self) -> bool:
@@ -151,17 +155,18 @@ class MapAsync(Operation[A, B]):
             del call  # which has the error, whose traceback keeps this frame: a circle for the garbage collector
 
     def relax(self) -> None:
-        self._waiting.out -= 1
-        self._begin_next()
-        self._waiting.relax()
+        waiting = self._waiting
+        waiting.out -= 1
+        while waiting.items and len(self._calls) < self._places:
+            self._begin(waiting.take())
+            waiting.out += 1
+        waiting.relax()
 
-    def _begin_next(self) -> None:
-        while self._waiting.items and len(self._calls) < self._places:
-            call: _Call[B] = _Call()
-            call.task = start_task(self._loop, self._run(call, self._waiting.take()), self._outside.copy())
-            self._waiting.out += 1
-            self._calls.append(call)
-            call.task.add_done_callback(self._task_ended, context=self._context)
+    def _begin(self, item: A) -> None:
+        call: _Call[B] = _Call()
+        call.task = start_task(self._loop, self._run(call, item), self._outside.copy())
+        self._calls.append(call)
+        call.task.add_done_callback(self._task_ended, context=self._context)
 
     async def _run(self, call: _Call[B], item: A) -> None:
         try:

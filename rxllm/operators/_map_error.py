@@ -29,11 +29,11 @@ class _Mapping(Operation[T, T]):
         super().__init__(out)
         self._mapper = mapper
 
-    def on_item(self, item: T, /) -> Iterable[T]:
-        return [item]
-
     def on_batch(self, items: Sequence[T]) -> int:
         return self.out.offer(items)
+
+    def on_next(self, value: T) -> None:
+        self.out.offer((value,))
 
     def on_failure(self, error: Exception, /) -> Iterable[T]:
         raise self._mapper(error)

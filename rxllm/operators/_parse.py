@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rxllm.dialects import Dialect, WireItem, get_dialect
 from rxllm.flow import FanOut, FlowControl, Operation, operate
-from rxllm.models import StreamChunk, StreamInfo
-from rxllm.models._chunk import Slots, put_slots
+from rxllm.models import Slots, StreamChunk, StreamInfo, put_slots
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
 

@@ -8,12 +8,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from rxllm.accumulators import StructuredAccumulator
-from rxllm.accumulators._beginning import Beginning
+from rxllm.accumulators import Beginning, StructuredAccumulator
 from rxllm.exceptions import attach_partial
 from rxllm.flow import FanOut, Operation, operate
-from rxllm.models import StreamChunk
-from rxllm.models._chunk import text_of
+from rxllm.models import StreamChunk, text_of
 from rxllm.typing import OperatorFunction
 
 M = TypeVar("M", bound=BaseModel)
@@ -91,14 +89,14 @@ class _Parsing(Operation[StreamChunk, M]):
         self._empty = False
         if item.slots is not self._beginning.slots and self._beginning.restarts(item, lambda: (self._latest(), None)):
             self._accumulator = self._begin()
-        snapshot = self._accumulator.feed(text_of(item, self._choice))
+        snapshot = self._accumulator.add(text_of(item, self._choice))
         return () if snapshot is None else (snapshot,)
 
     def on_failure(self, error: Exception, /) -> Iterable[M]:
         return attach_partial(error, self._latest)
 
     def on_end(self) -> Iterable[M]:
-        last = None if self._empty else self._accumulator.finish()
+        last = None if self._empty else self._accumulator.close()
         return () if last is None else (last,)
 
     def _latest(self) -> M | None:

@@ -7,7 +7,7 @@ from operator import is_
 
 from msgspec.structs import replace
 
-from rxllm.accumulators._tagged_text import Parted, TaggedText
+from rxllm.accumulators import Parted, TaggedText
 from rxllm.flow import FanOut, Operation, operate
 from rxllm.models import Delta, StreamChoice, StreamChunk
 from rxllm.typing import OperatorFunction
@@ -80,7 +80,7 @@ class _Splitter(Operation[StreamChunk, StreamChunk]):
         return self.on_end()
 
     def on_end(self) -> Iterable[StreamChunk]:
-        return [_chunk(index, text.flush()) for index, text in sorted(self._texts.items()) if text.held]
+        return [_chunk(index, text.close()) for index, text in sorted(self._texts.items()) if text.held]
 
     def _split(self, chunk: StreamChunk) -> StreamChunk:
         """The chunk with the reasoning in its place; the same object if there is none."""
@@ -100,9 +100,9 @@ class _Splitter(Operation[StreamChunk, StreamChunk]):
         content = delta.content or ""
         if not text.held and "<" not in content:
             return _reasoning(choice, delta, None, content) if text.inside and content else choice
-        outside, inside = text.feed(content)
+        outside, inside = text.add(content)
         if choice.finish_reason and text.held:
-            last = text.flush()
+            last = text.close()
             outside += last.outside
             inside += last.inside
         if outside == content and not inside:

@@ -122,18 +122,26 @@ class _Tee(Operation[T, T]):
         return LoopDisposable(self.writer.loop, subscription.dispose)
 
     def on_item(self, item: T, /) -> Iterable[T]:
+        return [item] if self._takes(item) else []
+
+    def on_next(self, value: T) -> None:
+        if self._takes(value):
+            self.out.offer((value,))
+
+    def _takes(self, item: T) -> bool:
+        """Whether an item goes on. It waits for the sink, first, and is written also if the observer throws."""
         writer = self.writer
         if writer.ending is not None:
-            return ()
+            return False
         if not writer.detached:
             try:
                 self._backlog.push(item)
-            except BufferOverflowError:
+            except BufferOverflowError as error:
                 self.leave()
-                raise
-            # An item of which the observer throws, or leaves, is written nonetheless.
+                self.on_error(error)
+                return False
             writer.wake()
-        return [item]
+        return True
 
     def on_batch(self, items: Sequence[T]) -> int:
         """Pass on items for which there is room, and let them wait for the sink."""

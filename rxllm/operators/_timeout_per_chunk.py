@@ -114,9 +114,9 @@ class _Watch(Operation[T, T]):
         clock = out.clock if scheduler is None else clock_of(scheduler)
         self.silence = _Silence(clock, first, gap, self.expire)
 
-    def on_item(self, item: T, /) -> Iterable[T]:
+    def on_next(self, value: T) -> None:
         self.silence.broken(1)
-        return [item]
+        self.out.offer((value,))
 
     def on_batch(self, items: Sequence[T]) -> int:
         self.silence.broken(len(items))

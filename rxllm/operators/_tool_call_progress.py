@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from rxllm.accumulators import ToolCallProgressAccumulator
-from rxllm.exceptions import attach_partial
-from rxllm.flow import FanOut, Operation, operate
+from rxllm.flow import Fold, operate
 from rxllm.models import Repair, StreamChunk, ToolCallProgress
 from rxllm.typing import OperatorFunction
 
@@ -55,21 +54,4 @@ def tool_call_progress(
     See also:
         ``accumulate_tool_calls``, ``json_path``
     """
-    return operate(_Progress, strict, on_repair)
-
-
-class _Progress(Operation[StreamChunk, ToolCallProgress]):
-    def __init__(
-        self,
-        out: FanOut[ToolCallProgress],
-        strict: bool,  # noqa: FBT001 - passed on
-        on_repair: Callable[[Repair], None] | None,
-    ) -> None:
-        super().__init__(out)
-        self._accumulator = ToolCallProgressAccumulator(strict=strict, on_repair=on_repair)
-
-    def on_item(self, item: StreamChunk, /) -> Iterable[ToolCallProgress]:
-        return self._accumulator.process_chunk(item)
-
-    def on_failure(self, error: Exception, /) -> Iterable[ToolCallProgress]:
-        return attach_partial(error, self._accumulator.incomplete)
+    return operate(Fold, lambda: ToolCallProgressAccumulator(strict=strict, on_repair=on_repair))

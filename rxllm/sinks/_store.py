@@ -155,12 +155,12 @@ class _Answer:
         if self._accumulator is None:
             return
         self._begun = self._begun or bool(items)
+        chunks = [item for item in items if isinstance(item, StreamChunk)]
+        if len(chunks) < len(items):
+            self._accumulator = None
+            return
         try:
-            for item in items:
-                if not isinstance(item, StreamChunk):
-                    self._accumulator = None
-                    return
-                self._accumulator.process_chunk(item)
+            self._accumulator.add_all(chunks)
         except RxllmError:
             # That is for an accumulating operator to report. Here the items count, and they are stored.
             self._accumulator = None

@@ -18,17 +18,17 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from http import HTTPStatus
+from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urljoin
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from aiohttp.helpers import TimerNoop
 from aiohttp.typedefs import StrOrURL
 from loguru import logger
 from yarl import URL
 
-from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusError, excerpt
+from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusError, StreamInterruptedError, excerpt
 from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 
@@ -151,27 +151,12 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
 
 
 async def _raise_for_status(response: aiohttp.ClientResponse, secrets: Secrets) -> aiohttp.ClientResponse:
-    if response.status < 300:  # noqa: PLR2004 - the class of success
+    if response.status < HTTPStatus.MULTIPLE_CHOICES:
         return response
     body = secrets.scrub(await _error_body(response))
     message = f"{response.status} {response.reason or ''}".strip()
-    raise APIStatusError(
-        secrets.scrub(f"{message} from {shown(response.url)}: {excerpt(body)}"),
-        status=response.status,
-        body=body,
-        request_id=request_id(response.headers, secrets),
-        retry_after=retry_after(response.headers),
-    )
-
-
-def take_rest(content: aiohttp.StreamReader) -> bytes:
-    """What a reader still holds that has failed.
-
-    It raises before it gives out what arrived in the same turn of the loop, or while a consumer paused, and of a
-    time-out that is over it would tell again.
-    """
-    content._timer = TimerNoop()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    return content._read_nowait(-1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    message = secrets.scrub(f"{message} from {shown(response.url)}: {excerpt(body)}")
+    raise refusal(message, response.status, response.headers, secrets, body=body)
 
 
 def fail_when_closed(response: aiohttp.ClientResponse) -> None:
@@ -219,13 +204,26 @@ def require_events(response: aiohttp.ClientResponse, secrets: Secrets, start: by
 
 def _no_event_stream(
     response: aiohttp.ClientResponse, what: str, content_type: str, body: str, secrets: Secrets
-) -> APIResponseError:
-    return APIResponseError(
-        f"{shown(response.url)} answered {response.status} with {what}: {excerpt(body)}",
-        status=response.status,
-        content_type=content_type,
-        body=body,
-        request_id=request_id(response.headers, secrets),
+) -> APIStatusError | APIResponseError:
+    message = f"{shown(response.url)} answered {response.status} with {what}: {excerpt(body)}"
+    return refusal(message, response.status, response.headers, secrets, body=body, content_type=content_type)
+
+
+def refusal(
+    message: str, status: int, headers: Mapping[str, str], secrets: Secrets, *, body: str = "", content_type: str = ""
+) -> APIStatusError | APIResponseError:
+    """The error about an answer that is not the stream that was asked for."""
+    identifier = _request_id(headers, secrets)
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return APIResponseError(message, status=status, content_type=content_type, body=body, request_id=identifier)
+    retry = _retry_after(headers)
+    return APIStatusError(message, status=status, body=body, request_id=identifier, retry_after=retry)
+
+
+def lost(url: URL, count: int, what: Literal["events", "frames"], reason: str) -> StreamInterruptedError:
+    """The error about a connection that was lost, or ended as none should, after so many events or frames."""
+    return StreamInterruptedError(
+        f"the connection to {shown(url)} was lost after {count} {what}: {reason}", events=count
     )
 
 
@@ -244,7 +242,7 @@ async def _error_body(response: aiohttp.ClientResponse) -> str:
     return body.decode(errors="replace")
 
 
-def request_id(headers: Mapping[str, str], secrets: Secrets) -> str | None:
+def _request_id(headers: Mapping[str, str], secrets: Secrets) -> str | None:
     return next((secrets.scrub(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), None)
 
 
@@ -260,7 +258,7 @@ def info_of(url: URL, headers: Mapping[str, str], requested_at: float, secrets: 
     limits = {name.lower(): secrets.scrub(value) for name, value in headers.items() if _tells_of_limits(name.lower())}
     return StreamInfo(
         host=url.host if url.is_default_port() else f"{url.host}:{url.port}",
-        request_id=request_id(headers, secrets),
+        request_id=_request_id(headers, secrets),
         rate_limits=limits,
         requested_at=requested_at,
     )
@@ -270,7 +268,7 @@ def _tells_of_limits(name: str) -> bool:
     return "ratelimit" in name or "rate-limit" in name or name.startswith("retry-after")
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds: ``Retry-After`` is a number or a date (RFC 9110, section 10.2.3); some send milliseconds apart."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         with contextlib.suppress(KeyError, ValueError):

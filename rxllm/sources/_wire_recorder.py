@@ -41,9 +41,9 @@ from rxllm.exceptions import (
     StreamInterruptedError,
 )
 from rxllm.flow import wake
+from rxllm.sources._aiohttp_internals import take_rest
 from rxllm.sources._credentials import SHORTEST_SECRET, Headers, Secrets, shown
-from rxllm.sources._http import take_rest
-from rxllm.stores._worker import Worker
+from rxllm.stores import Worker
 
 DEFAULT_MAX_RECORDING_BYTES = 64 * 1024 * 1024
 
@@ -108,6 +108,7 @@ class NotRecorded:
     """What stands for a log where nothing is recorded."""
 
     answered = None
+    rest_of = staticmethod(take_rest)
 
     def reading(self, response: aiohttp.ClientResponse) -> AbstractContextManager[None]:
         """Nothing to be noted."""
@@ -199,6 +200,7 @@ class WireLog:
         self._last = 0.0
         self._end: wire.WireEnd | None = None
         self._closed: asyncio.Future[Any] | None = None
+        self._take_rest: Callable[[], bytes] = bytes
 
     # Beginning and end
 
@@ -255,6 +257,7 @@ class WireLog:
         self._note(wire.WireResponse(self._now(), response.status, headers))
         if response.connection is not None and response.connection.protocol is not None:
             self._closed = response.connection.protocol.closed
+        self._take_rest = partial(take_rest, response.content)
         tapped: Any = _TappedReader(response.content, self)
         response.content = tapped
 
@@ -284,6 +287,12 @@ class WireLog:
         else:
             self._ended("eof")
         await self.flush()
+        return data
+
+    def rest_of(self, _: aiohttp.StreamReader) -> bytes:
+        """Take what a body that has failed still holds, and note it."""
+        data = self._take_rest()
+        self.note_read(data)
         return data
 
     def note_read(self, data: bytes | str) -> None:
@@ -377,25 +386,17 @@ def _recording_error(path: Path, error: OSError) -> RecordingError:
 
 
 class _TappedReader:
-    """The reader of a body, as far as sources use it, with a log of what it gives out."""
+    """The reader of a body, with a log of what it gives out."""
 
     def __init__(self, content: aiohttp.StreamReader, log: WireLog) -> None:
         self._content = content
         self._log = log
-        self.at_eof = content.at_eof
-        self.exception = content.exception
-        self.is_eof = content.is_eof
-        self.on_eof = content.on_eof
-        self.set_exception = content.set_exception
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
 
     async def read(self, size: int) -> bytes:
         return await self._log.reads(partial(self._content.read, size))
-
-    def _read_nowait(self, size: int) -> bytes:
-        del size  # all of it, which is what is left
-        data = take_rest(self._content)
-        self._log.note_read(data)
-        return data
 
 
 class Blotter:

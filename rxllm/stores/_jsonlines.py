@@ -32,13 +32,9 @@ from typing import IO, Any, TypeAlias, cast
 from msgspec import Raw
 
 from rxllm.exceptions import RecordingError, excerpt
-from rxllm.stores._errors import as_recording_errors
-from rxllm.stores._json import dumps, loads
-from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked
-
-VERSION = 2
-# Version 1 had no slots.
-_READABLE = frozenset({1, VERSION})
+from rxllm.stores._lossless_json import dumps, loads
+from rxllm.stores._recording_errors import as_recording_errors, closed_on_error
+from rxllm.stores._records import BATCH_ITEMS, READABLE, VERSION, EndRecord, ItemRecord, RecordingInfo, checked
 
 Fields: TypeAlias = Mapping[str, Any]
 
@@ -50,8 +46,7 @@ Record: TypeAlias = RecordingInfo | ItemRecord | EndRecord
 
 _START = b'{"stream":'
 
-# What a reader holds at a time, whichever is reached first.
-_BATCH_ITEMS = 256
+# What a reader holds at a time, if that is reached before ``BATCH_ITEMS``.
 _BATCH_BYTES = 1024 * 1024
 
 
@@ -70,12 +65,8 @@ class JSONLinesWriter:
         with as_recording_errors(self._path):
             # Unbuffered, so that a batch is one write; "+" to look at the first and the last byte.
             self._file = self._path.open("a+b", buffering=0)
-        try:
-            with as_recording_errors(self._path):
-                _require_recordings(self._file)
-        except BaseException:
-            self._file.close()
-            raise
+        with closed_on_error(self._file), as_recording_errors(self._path):
+            _require_recordings(self._file)
         # The streams that are being written, and whether they take items.
         self._open: dict[str, bool] = {}
 
@@ -189,7 +180,7 @@ class JSONLinesReader:
                 continue
             batch.append(record)
             size += len(place)
-            if len(batch) == _BATCH_ITEMS or size > _BATCH_BYTES:
+            if len(batch) == BATCH_ITEMS or size > _BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
         yield batch
@@ -285,7 +276,7 @@ def _record(fields: Fields) -> Record:
         case {"stream": str(), "record": "end", "ending": ending}:
             return checked(EndRecord, {**fields, "kind": ending})
         case {"stream": str(stream), "record": "begin", "version": version}:
-            if version not in _READABLE:
+            if version not in READABLE:
                 raise ValueError(f"version {version!r} of the format; this version of rxllm reads up to {VERSION}")
             return checked(RecordingInfo, {"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:

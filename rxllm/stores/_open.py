@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rxllm.stores._errors import as_recording_errors
 from rxllm.stores._jsonlines import JSONLinesReader
+from rxllm.stores._recording_errors import as_recording_errors
 from rxllm.stores._records import Reader
 from rxllm.stores._sqlite import SQLITE_MAGIC, SQLiteReader
 

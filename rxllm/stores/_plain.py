@@ -15,9 +15,7 @@ from typing import Any, NamedTuple, cast, get_args
 import msgspec
 from pydantic import BaseModel
 
-from rxllm.models import Repair
-from rxllm.models._lenient import decoder_of
-from rxllm.models._wire_struct import WireStruct
+from rxllm.models import Repair, WireStruct, decoder_of
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _NO_FIELDS: Mapping[str, object] = MappingProxyType({})

@@ -30,9 +30,7 @@ from pydantic_core import to_jsonable_python
 
 from rxllm import exceptions, models
 from rxllm.exceptions import RecordingError, RxllmError
-from rxllm.models import Repair, StreamChunk, StreamInfo
-from rxllm.models._chunk import Slots, put_slots, without_slots
-from rxllm.models._wire_struct import WireStruct
+from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, WireStruct, put_slots, without_slots
 from rxllm.stores._plain import dump, encode_struct, plain
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
@@ -41,6 +39,15 @@ T = TypeVar("T")
 
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
+
+VERSION = 2
+"""The version of both formats; version 1 had no slots."""
+
+READABLE = frozenset({1, VERSION})
+"""The versions that readers know. In a database, the first writer adds the slots."""
+
+BATCH_ITEMS = 256
+"""How many items a reader holds at a time, unless they are so large that it holds fewer."""
 
 EndingKind: TypeAlias = Literal["completed", "failed", "cancelled"]
 

@@ -30,17 +30,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rxllm.exceptions import RecordingError
-from rxllm.stores._errors import as_recording_errors
-from rxllm.stores._json import dumps, loads
-from rxllm.stores._records import EndRecord, ItemRecord, RecordingInfo, checked
+from rxllm.stores._lossless_json import dumps, loads
+from rxllm.stores._recording_errors import as_recording_errors, closed_on_error
+from rxllm.stores._records import BATCH_ITEMS, READABLE, VERSION, EndRecord, ItemRecord, RecordingInfo, checked
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 """What every SQLite file begins with (SQLite, "Database File Format", section 1.3.1)."""
 
 APPLICATION_ID = int.from_bytes(b"rxLM")
-VERSION = 2
-# Version 1 had no slots. Readers read it as it is; the first writer adds them.
-_READABLE = frozenset({1, VERSION})
 BUSY_SECONDS = 30.0
 _RETRY_SECONDS = 0.01
 
@@ -80,8 +77,7 @@ SCHEMA = (
 
 _COLUMNS = ("stream", "began", "items", "ending")
 
-# What a reader holds at a time, whichever is reached first.
-_BATCH_ITEMS = 256
+# What a reader holds at a time, if that is reached before ``BATCH_ITEMS``.
 _BATCH_CHARACTERS = 1024 * 1024
 
 
@@ -97,11 +93,8 @@ class SQLiteWriter:
         self._numbers: dict[str, int] = {}
         with as_recording_errors(self._path):
             self._connection = _connect(self._path, "rwc")
-            try:
+            with closed_on_error(self._connection):
                 _prepare(self._path, self._connection)
-            except BaseException:
-                self._connection.close()
-                raise
 
     def begin(self, stream: str, began: datetime) -> None:
         """Begin a stream.
@@ -186,10 +179,7 @@ class SQLiteReader:
         """
         with as_recording_errors(self._path):
             rows = self._connection.execute(query).fetchall()
-            return [
-                checked(RecordingInfo, dict(zip(("stream", "began", "items", "ending"), row, strict=True)))
-                for row in rows
-            ]
+            return [checked(RecordingInfo, dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
     def began_anew(self, stream: str) -> int:
         """The position of the last item of a stream that restarts it; 0 if there is none."""
@@ -239,7 +229,7 @@ class SQLiteReader:
         """  # noqa: S608 - one of two words of ours
         batch: list[ItemRecord] = []
         size = 0
-        for number, seconds, kind, value, beside in self._connection.execute(query, (stream, position, _BATCH_ITEMS)):
+        for number, seconds, kind, value, beside in self._connection.execute(query, (stream, position, BATCH_ITEMS)):
             text = _text(value)
             fields = {"position": number, "seconds": seconds, "kind": kind, "value": loads(text)}
             batch.append(checked(ItemRecord, {**fields, "slots": _loaded(beside)}))
@@ -268,12 +258,9 @@ def _connect(path: Path, mode: Literal["rw", "rwc", "ro&immutable=1"]) -> sqlite
 
 def _open_to_read(path: Path, mode: Literal["rw", "ro&immutable=1"]) -> sqlite3.Connection:
     connection = _connect(path, mode)
-    try:
+    with closed_on_error(connection):
         connection.execute("PRAGMA query_only = ON")
         _require_ours(path, connection)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
@@ -353,7 +340,7 @@ def _is_ours(path: Path, connection: sqlite3.Connection) -> bool:
     application = _value(connection, "PRAGMA application_id")
     version = _value(connection, "PRAGMA user_version")
     if application == APPLICATION_ID:
-        if version not in _READABLE:
+        if version not in READABLE:
             raise RecordingError(f"{path}: version {version} of the schema; this rxllm knows up to {VERSION}")
         return True
     if application or version or _value(connection, "SELECT COUNT(*) FROM sqlite_master"):

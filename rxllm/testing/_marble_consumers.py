@@ -12,7 +12,7 @@ from reactivex.disposable import SingleAssignmentDisposable
 
 from rxllm.flow import FlowControl
 from rxllm.testing._recordings import Completed, Failed, Item, Recording, Window
-from rxllm.testing._stage import Stage
+from rxllm.testing._run_clock import Stage
 from rxllm.typing import Ending
 
 __all__ = ["Consumer", "MarbleSink"]

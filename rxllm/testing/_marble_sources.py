@@ -22,7 +22,7 @@ from reactivex.subject import Subject
 
 from rxllm.flow import FlowControl
 from rxllm.testing._recordings import Completed, Event, Failed, Hold, Window
-from rxllm.testing._stage import Stage, WatchedFlow
+from rxllm.testing._run_clock import Stage, WatchedFlow
 
 __all__ = ["ColdSource", "HotSource", "MarbleSource"]
 
@@ -99,8 +99,8 @@ class MarbleSource(Observable[T]):
         due: What it would have emitted, and when, if nobody had paused it or left.
     """
 
-    def __init__(self, stage: Stage, events: Sequence[Event[T]]) -> None:
-        super().__init__()
+    def __init__(self, stage: Stage, events: Sequence[Event[T]], subscribe: abc.Subscription[T]) -> None:
+        super().__init__(subscribe)
         self.frame = stage.frame
         self.subscriptions: list[Window] = []
         self.pauses: list[Window] = []
@@ -133,27 +133,23 @@ class MarbleSource(Observable[T]):
 
 class ColdSource(MarbleSource[T]):
     def __init__(self, stage: Stage, events: Sequence[Event[T]], *, flow_controlled: bool) -> None:
-        super().__init__(stage, events)
+        super().__init__(stage, events, self._begin)
         self._flow_controlled = flow_controlled
 
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
+    def _begin(self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         del scheduler  # a source of the stage goes by the stage's time
         return self._note_subscription(self._play(observer, flow_controlled=self._flow_controlled).stop)
 
 
 class HotSource(MarbleSource[T]):
     def __init__(self, stage: Stage, events: Sequence[Event[T]]) -> None:
-        super().__init__(stage, events)
+        super().__init__(stage, events, self._begin)
         self._audience = Subject[T]()
 
     def play(self, *, flow_controlled: bool) -> None:
         self._play(self._audience, flow_controlled=flow_controlled)
 
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
+    def _begin(self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         subscription = SingleAssignmentDisposable()
         noted = self._note_subscription(subscription.dispose)
         subscription.disposable = self._audience.subscribe(observer, scheduler=scheduler)

@@ -43,7 +43,7 @@ from rxllm.testing._leaks import leak_check
 from rxllm.testing._marble_consumers import Consumer, MarbleSink
 from rxllm.testing._marble_sources import ColdSource, HotSource, MarbleSource
 from rxllm.testing._recordings import ExpectedError, Recording
-from rxllm.testing._stage import Stage
+from rxllm.testing._run_clock import Stage
 from rxllm.testing._virtual_time import LIMIT, VirtualTimeScheduler, run_virtual, running
 
 __all__ = ["MarbleSink", "MarbleSource", "Marbles"]

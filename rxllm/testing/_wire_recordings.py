@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from rxllm.exceptions import RecordingError, excerpt
-from rxllm.sources._recording import Timing
+from rxllm.sources import Timing
 from rxllm.testing._server_websocket import Opcode, encode_frame
 from rxllm.testing.script import Answer, Close, Cut, Delay, Event, Raw, Reset, Stall, Step
 from rxllm.wire import WireEnd, WireRead, WireRequest, WireResponse, decode_record

@@ -19,20 +19,26 @@ from yarl import URL
 from rxllm.exceptions import (
     APIConnectionError,
     APIError,
-    APIResponseError,
-    APIStatusError,
     DecodeError,
     LimitExceededError,
     RecordingError,
     StreamInterruptedError,
     excerpt,
 )
-from rxllm.flow import Emitter, clock_of, task_source
+from rxllm.flow import Emitter, Stream, clock_of, task_source
 from rxllm.models import StreamInfo
-from rxllm.sources import SessionLike, Ssl, from_sse, from_websocket
-from rxllm.sources._credentials import Secrets
-from rxllm.sources._http import MAX_ERROR_BYTES, info_of, request_id, retry_after
-from rxllm.sources._recording import Pace, Timing
+from rxllm.sources import (
+    MAX_ERROR_BYTES,
+    Pace,
+    Secrets,
+    SessionLike,
+    Ssl,
+    Timing,
+    from_sse,
+    from_websocket,
+    info_of,
+    refusal,
+)
 from rxllm.testing._wire_recordings import WireRecording, check_timing
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, WireResponse
 
@@ -108,7 +114,7 @@ def replay(
     max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     check_content_type: bool = True,
     scheduler: abc.SchedulerBase | None = None,
-) -> Observable[ServerSentEvent | str]:
+) -> Stream[ServerSentEvent | str]:
     r"""Play a wire recording again, without a network: what ``from_sse`` or ``from_websocket`` made of it.
 
     Cold, and flow-controlled. In virtual time (``run_virtual``) each read comes at the microsecond at which it came, so
@@ -177,7 +183,7 @@ def replay_reads(
     timing: Timing = "recorded",
     speed: float = 1.0,
     scheduler: abc.SchedulerBase | None = None,
-) -> Observable[bytes]:
+) -> Stream[bytes]:
     """Play the bytes of a wire recording again, read by read, for a decoder of your own.
 
     Like ``replay`` in everything else; but status and media type are not looked at, so the body of an error comes, too.
@@ -223,17 +229,14 @@ def _source(
     timing: Timing,
     speed: float,
     scheduler: abc.SchedulerBase | None,
-) -> Observable[T]:
+) -> Stream[T]:
     check_timing(timing, speed)
 
-    def subscribe(observer: abc.ObserverBase[T], scheduler_: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        async def produce(emitter: Emitter[T]) -> None:
-            pace = Pace(clock_of(scheduler, scheduler_), speed) if timing == "recorded" else None
-            await _play(recording, decoder, pace, emitter)
+    async def produce(emitter: Emitter[T]) -> None:
+        pace = Pace(clock_of(scheduler, emitter.scheduler), speed) if timing == "recorded" else None
+        await _play(recording, decoder, pace, emitter)
 
-        return task_source(produce).subscribe(observer, scheduler=scheduler_)
-
-    return Observable(subscribe)
+    return task_source(produce)
 
 
 async def _play(
@@ -343,13 +346,8 @@ def _require_success(recording: WireRecording) -> None:
         return
     if response.status >= HTTPStatus.MULTIPLE_CHOICES:
         body = _start_of_body(recording)
-        raise APIStatusError(
-            f"{response.status} from {recording.request.url}: {excerpt(body)}",
-            status=response.status,
-            body=body,
-            request_id=request_id(response.headers, Secrets()),
-            retry_after=retry_after(response.headers),
-        )
+        message = f"{response.status} from {recording.request.url}: {excerpt(body)}"
+        raise refusal(message, response.status, response.headers, Secrets(), body=body)
     if recording.request.transport == "websocket":
         raise _no_stream(recording, response, "no WebSocket")
 
@@ -368,15 +366,11 @@ def _require_event_stream(recording: WireRecording) -> None:
         raise _no_stream(recording, response, f"{media_type} instead of text/event-stream")
 
 
-def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> APIResponseError:
+def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> APIError:
     body = _start_of_body(recording)
-    return APIResponseError(
-        f"{recording.request.url} answered {response.status} with {what}: {excerpt(body)}",
-        status=response.status,
-        content_type=response.headers.get("content-type", ""),
-        body=body,
-        request_id=request_id(response.headers, Secrets()),
-    )
+    message = f"{recording.request.url} answered {response.status} with {what}: {excerpt(body)}"
+    content_type = response.headers.get("content-type", "")
+    return refusal(message, response.status, response.headers, Secrets(), body=body, content_type=content_type)
 
 
 def _start_of_body(recording: WireRecording) -> str:

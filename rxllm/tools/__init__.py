@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from rxllm.tools._registry import OnToolError, ToolRegistry
+    from rxllm.tools._tool_registry import OnToolError, ToolRegistry
 else:
-    __getattr__, __dir__ = lazy_exports(__name__, "_registry")
+    __getattr__, __dir__ = lazy_exports(__name__, "_tool_registry")
 
 __all__ = ["OnToolError", "ToolRegistry"]

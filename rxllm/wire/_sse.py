@@ -17,10 +17,9 @@ The usual reads hold whole events, ``data: {...}\n\n``. They are split with one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
-from rxllm.exceptions import EXCERPT_LENGTH, LimitExceededError, excerpt
+from rxllm.exceptions import EXCERPT_LENGTH, ItemsThenError, LimitExceededError, excerpt
 from rxllm.wire._event import ServerSentEvent
 
 DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -32,9 +31,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 4300
 
 # The constructor of a NamedTuple is a Python function around this one and takes twice as long.
-_new_event: Callable[[type[ServerSentEvent], tuple[str, str, str, int | None]], ServerSentEvent] = vars(tuple)[
-    "__new__"
-]
+_new_event = tuple[Any, ...].__new__
 
 
 class SSEDecoder:
@@ -119,7 +116,7 @@ class SSEDecoder:
             self._error = error
             if not self._ready:
                 raise
-            self._ready = _ThenError(self._ready, error)
+            self._ready = ItemsThenError(self._ready, error)
         events, self._ready = self._ready, []
         self.events += len(events)
         return events
@@ -276,17 +273,3 @@ class SSETextDecoder(SSEDecoder):
 
     def _plain(self, payloads: list[str]) -> list[Any]:
         return payloads
-
-
-class _ThenError(list[ServerSentEvent]):
-    """Events, and then an error: whoever iterates over them meets it in its place."""
-
-    __slots__ = ("_error",)
-
-    def __init__(self, events: list[ServerSentEvent], error: LimitExceededError) -> None:
-        super().__init__(events)
-        self._error = error
-
-    def __iter__(self) -> Iterator[ServerSentEvent]:
-        yield from super().__iter__()
-        raise self._error

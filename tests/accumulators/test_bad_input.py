@@ -34,9 +34,9 @@ def parsed(*texts: str) -> Any:
     emitted: list[Any] = []
     states: list[Any] = []
     for chunk in chunks:
-        whole.process_chunk(chunk)
-        emitted += calls.process_chunk(chunk)
-        states += progress.process_chunk(chunk)
+        whole.add(chunk)
+        emitted += calls.add(chunk)
+        states += progress.add(chunk)
     value = whole.message().tool_calls[0].function.parsed
     assert repr(value) == repr(emitted[0].function.parsed) == repr(states[-1].arguments)
     return value
@@ -48,8 +48,8 @@ def test_a_depth_bomb_in_arguments_is_no_call() -> None:
     whole, calls = StreamAccumulator(), ToolCallAccumulator()
     with pytest.raises(ToolCallError, match="no JSON object"):
         for chunk in chunks:
-            whole.process_chunk(chunk)
-            calls.process_chunk(chunk)
+            whole.add(chunk)
+            calls.add(chunk)
     call = whole.message().tool_calls[0]
     assert call.function.arguments == bomb
     with pytest.raises(ToolCallError, match="no JSON object"):
@@ -67,21 +67,21 @@ def test_a_million_tool_calls_end_at_the_limit() -> None:
             for index in range(1_000_000):
                 call = {"index": index, "id": str(index), "function": {"name": "f"}}
                 chunk = StreamChunk.from_wire({"choices": [{"delta": {"tool_calls": [call]}}]})
-                _ = list(accumulator.process_chunk(chunk) or ())
+                _ = list(accumulator.add(chunk) or ())
 
 
 def test_a_hundred_thousand_tool_calls_in_one_chunk_are_refused() -> None:
     calls = ",".join(f'{{"index":{index},"function":{{"name":"f"}}}}' for index in range(100_000))
     with pytest.raises((LimitExceededError, DecodeError)):
         for chunk in decoded(f'{{"tool_calls":[{calls}]}}'):
-            StreamAccumulator().process_chunk(chunk)
+            StreamAccumulator().add(chunk)
 
 
 def test_an_index_of_four_billion_is_a_call_like_any_other() -> None:
     (chunk,) = decoded('{"tool_calls":[{"index":4000000000,"id":"a","function":{"name":"f","arguments":"{}"}}]}')
     accumulator = ToolCallAccumulator()
-    assert accumulator.process_chunk(chunk) == []
-    assert [call.id for call in accumulator.process_chunk(finish_chunk())] == ["a"]
+    assert accumulator.add(chunk) == []
+    assert [call.id for call in accumulator.add(finish_chunk())] == ["a"]
 
 
 def test_fifty_megabytes_of_arguments_are_a_call() -> None:
@@ -93,17 +93,17 @@ def test_fifty_megabytes_of_arguments_are_a_call() -> None:
 def test_more_than_the_limit_of_characters_is_an_error() -> None:
     accumulator = StreamAccumulator()
     piece = tool_chunk("x" * 16_000_000)
-    accumulator.process_chunk(tool_chunk('{"a":"', id="a", name="f"))
+    accumulator.add(tool_chunk('{"a":"', id="a", name="f"))
     with pytest.raises(LimitExceededError, match="longer than 268435456 characters"):
         for _ in range(20):
-            accumulator.process_chunk(piece)
+            accumulator.add(piece)
 
 
 def test_a_string_that_never_closes_is_no_call() -> None:
     accumulator = ToolCallAccumulator()
     with pytest.raises(ToolCallError, match="no JSON object"):
         for chunk in with_arguments('{"a":"', *["b" * 100] * 10_000):
-            accumulator.process_chunk(chunk)
+            accumulator.add(chunk)
 
 
 def test_numbers_that_json_does_not_have_are_floats() -> None:
@@ -131,7 +131,7 @@ def test_invalid_escapes_are_no_json(escape: str) -> None:
     for accumulator in (ToolCallAccumulator(), ToolCallProgressAccumulator()):
         with pytest.raises(ToolCallError, match="no JSON object"):
             for chunk in with_arguments('{"a":"' + escape, '"}'):
-                _ = list(accumulator.process_chunk(chunk))
+                _ = list(accumulator.add(chunk))
 
 
 @pytest.mark.parametrize("text", ["[1]", "null", "true", "42", '"text"'])
@@ -139,20 +139,20 @@ def test_json_that_is_no_object_is_shown_and_not_executed(text: str) -> None:
     accumulator = ToolCallAccumulator()
     with pytest.raises(ToolCallError, match="no JSON object") as caught:
         for chunk in with_arguments(text):
-            accumulator.process_chunk(chunk)
+            accumulator.add(chunk)
     assert caught.value.text == text
     with pytest.raises(ToolCallError, match="no JSON object"):
         for chunk in with_arguments(text):
-            list(ToolCallProgressAccumulator().process_chunk(chunk))
+            list(ToolCallProgressAccumulator().add(chunk))
 
 
 def test_what_only_a_chunk_made_by_hand_can_have_is_counted_and_kept() -> None:
     made: Any = StreamChunk
     accumulator = StreamAccumulator(max_characters=20)
-    accumulator.process_chunk(made(vendor=["\ud800"]))
+    accumulator.add(made(vendor=["\ud800"]))
     assert accumulator.partial().model_extra == {"vendor": ["\ud800"]}
     with pytest.raises(LimitExceededError, match="longer than 20 characters"):
-        accumulator.process_chunk(made(vendor=["\ud800" * 10]))
+        accumulator.add(made(vendor=["\ud800" * 10]))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_what_only_a_chunk_made_by_hand_can_have_is_counted_and_kept() -> None:
 def test_what_no_text_of_json_in_utf_8_can_be_is_counted_and_kept(value: object, kept: object) -> None:
     data = json.dumps({"choices": [{"index": 0, "delta": {"content": "a", "vendor": value}}]})
     accumulator = StreamAccumulator()
-    accumulator.process_chunks([StreamChunk.from_wire(data), StreamChunk.from_wire(data)])
+    accumulator.add_all([StreamChunk.from_wire(data), StreamChunk.from_wire(data)])
     completion = accumulator.partial()
 
     assert completion.content == "aa"

@@ -52,7 +52,7 @@ def decode(wire: bytes, size: int) -> tuple[list[StreamChunk], RxllmError | None
 def accumulate(chunks: list[StreamChunk], *, ended: bool) -> ChatCompletion:
     accumulator = StreamAccumulator()
     for chunk in chunks:
-        accumulator.process_chunk(chunk)
+        accumulator.add(chunk)
     return accumulator.completion(ended=True) if ended else accumulator.partial()
 
 
@@ -111,8 +111,8 @@ def test_events_are_counted(case: dict[str, Any], wire: bytes) -> None:
 
 def emit(accumulator: ToolCallAccumulator, chunks: list[StreamChunk]) -> Iterator[ToolCall]:
     for chunk in chunks:
-        yield from accumulator.process_chunk(chunk)
-    yield from accumulator.finish()
+        yield from accumulator.add(chunk)
+    yield from accumulator.close()
 
 
 @pytest.mark.parametrize("eager", [False, True])

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from rxllm.accumulators import JSONFold
 from rxllm.exceptions import DecodeError, LimitExceededError
-from rxllm.models import JSONChange
-from rxllm.models._json import is_list, is_object, loads
+from rxllm.models import JSONChange, is_list, is_object, loads
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -33,7 +32,7 @@ def pieces(text: str, sizes: list[int]) -> list[str]:
 
 def fold(*fragments: str) -> tuple[JSONFold, list[JSONChange]]:
     growing = JSONFold()
-    return growing, [change for fragment in fragments for change in growing.feed(fragment)]
+    return growing, [change for fragment in fragments for change in growing.add(fragment)]
 
 
 def completed(changes: list[JSONChange]) -> dict[tuple[str | int, ...], Any]:
@@ -61,10 +60,10 @@ def test_the_value_is_that_of_the_whole_text_however_it_is_cut(
     changes: list[JSONChange] = []
     snapshots: list[tuple[Any, Any]] = []
     for fragment in pieces(text, sizes):
-        changes += growing.feed(fragment)
+        changes += growing.add(fragment)
         snapshot = growing.snapshot()
         snapshots.append((snapshot, snapshot.read()))
-    changes += growing.finish()
+    changes += growing.close()
     expected = loads(text)
     assert growing.closed
     assert growing.depth == 0
@@ -102,8 +101,8 @@ def test_what_is_json_is_what_the_parser_takes(text: str, sizes: list[int]) -> N
     growing = JSONFold()
     try:
         for fragment in pieces(text, sizes):
-            growing.feed(fragment)
-        growing.finish()
+            growing.add(fragment)
+        growing.close()
         result: Any = ("value", growing.snapshot().read())
     except DecodeError:
         result = "no JSON"
@@ -113,7 +112,7 @@ def test_what_is_json_is_what_the_parser_takes(text: str, sizes: list[int]) -> N
 def test_a_number_is_there_when_something_follows_it() -> None:
     growing, _ = fold("[1", "2")
     assert growing.snapshot().read() == []
-    growing.feed("3 ")
+    growing.add("3 ")
     assert growing.snapshot().read() == [123]
 
 
@@ -122,14 +121,14 @@ def test_nothing_yet() -> None:
     assert changes == []
     assert growing.snapshot().read("nothing") == "nothing"
     with pytest.raises(DecodeError, match="the text ended before the value did at character 2"):
-        growing.finish()
+        growing.close()
 
 
 @pytest.mark.parametrize("text", ["{", '{"a"', '{"a":"', '{"a":"\\', "[tru", '"a\\u12'])
 def test_an_end_before_the_end_of_the_value(text: str) -> None:
     growing, _ = fold(text)
     with pytest.raises(DecodeError):
-        growing.finish()
+        growing.close()
 
 
 @pytest.mark.parametrize("value", [{"a": ["x", {"b": "c"}, 1]}, []])
@@ -161,7 +160,7 @@ def test_what_is_no_json_fails_at_once_and_says_where(text: str, position: int, 
         growing = JSONFold()
         with pytest.raises(DecodeError, match=f"{what} at character {position} of JSON") as caught:
             for fragment in pieces(text, sizes):
-                growing.feed(fragment)
+                growing.add(fragment)
         assert (caught.value.dialect, caught.value.position) == ("json", position)
         assert text[position] == caught.value.text[0]
 
@@ -169,7 +168,7 @@ def test_what_is_no_json_fails_at_once_and_says_where(text: str, position: int, 
 def test_an_object_is_asked_for() -> None:
     for text in ("[", "1", '"', " null"):
         with pytest.raises(DecodeError, match="unexpected character"):
-            JSONFold(object_only=True).feed(text)
+            JSONFold(object_only=True).add(text)
 
 
 # Bad input
@@ -181,7 +180,7 @@ def test_a_depth_bomb(size: int) -> None:
         growing = JSONFold()
         with pytest.raises(LimitExceededError, match="deeper than 200 levels") as caught:
             for start in range(0, len(bomb), size):
-                growing.feed(bomb[start : start + size])
+                growing.add(bomb[start : start + size])
         assert (caught.value.limit, caught.value.maximum) == ("max_depth", 200)
     deep = "[" * 200 + "]" * 200
     assert fold(deep)[0].closed
@@ -189,9 +188,9 @@ def test_a_depth_bomb(size: int) -> None:
 
 def test_a_limit_on_the_length() -> None:
     growing = JSONFold(max_characters=5)
-    growing.feed('["abc')
+    growing.add('["abc')
     with pytest.raises(LimitExceededError, match="longer than 5 characters"):
-        growing.feed("d")
+        growing.add("d")
 
 
 @pytest.mark.parametrize("size", [1, 5000])
@@ -199,20 +198,20 @@ def test_a_number_without_end(size: int) -> None:
     growing = JSONFold()
     with pytest.raises(LimitExceededError, match="a number is longer than 4300 characters"):
         for _ in range(0, 5000, size):
-            growing.feed("9" * size)
+            growing.add("9" * size)
 
 
 def test_fifty_megabytes_with_a_string_that_never_closes() -> None:
     growing = JSONFold()
-    growing.feed('{"text":"')
+    growing.add('{"text":"')
     fragment = "line \\n and \\u00e9 \\\\" * 50_000
     for _ in range(50):
-        assert len(growing.feed(fragment)) == 1
+        assert len(growing.add(fragment)) == 1
     assert growing.length > 50_000_000
     assert not growing.closed
     assert growing.snapshot().read()["text"][:14] == "line \n and é \\"
     with pytest.raises(DecodeError):
-        growing.finish()
+        growing.close()
 
 
 @pytest.mark.parametrize(
@@ -249,13 +248,13 @@ def test_numbers_that_json_does_not_have() -> None:
 
 def test_of_duplicate_names_the_last_counts_and_a_state_says_what_counted_then() -> None:
     growing, _ = fold('{"a":1,"b":2')
-    growing.feed(",")
+    growing.add(",")
     before = growing.snapshot()
-    growing.feed('"a":"x')
+    growing.add('"a":"x')
     between = growing.snapshot()
-    growing.feed('","c":3')
+    growing.add('","c":3')
     after = growing.snapshot()
-    growing.feed("}")
+    growing.add("}")
     assert before.read() == {"a": 1, "b": 2}
     assert between.read() == {"a": "x", "b": 2}
     assert after.read() == {"a": "x", "b": 2}
@@ -280,7 +279,7 @@ def test_values_come_before_what_is_made_of_them() -> None:
 class Thorough(JSONFold):
     """A fold that never takes the short way."""
 
-    def grow(self, fragment: str) -> bool:
+    def add_piece(self, fragment: str) -> bool:
         del fragment
         return False
 
@@ -298,7 +297,7 @@ def test_the_short_way_leads_to_the_same(start: str, fragments: list[str], chara
         said: list[Any] = []
         for fragment in (start, *fragments):
             try:
-                said.append(growing.feed(fragment, more_may_follow=more))
+                said.append(growing.add(fragment, more_may_follow=more))
             except (DecodeError, LimitExceededError) as error:
                 return [*said, str(error), growing.length]
             snapshot = growing.snapshot()
@@ -311,11 +310,11 @@ def test_the_short_way_leads_to_the_same(start: str, fragments: list[str], chara
 def test_what_grows_is_told_by_the_number_of_its_pieces() -> None:
     growing, _ = fold('{"a":["')
     snapshot = growing.snapshot()
-    assert [growing.grow(piece) for piece in ("b", "d e")] == [True, True]
-    assert not any(growing.grow(piece) for piece in ("", 'c"', "\\", "\n", "\u2028"))
+    assert [growing.add_piece(piece) for piece in ("b", "d e")] == [True, True]
+    assert not any(growing.add_piece(piece) for piece in ("", 'c"', "\\", "\n", "\u2028"))
     assert growing.path == ("a", 0)
     assert [snapshot.read(length=length) for length in range(3)] == [{"a": [text]} for text in ("", "b", "bd e")]
     assert snapshot.change(2) == JSONChange(("a", 0), "d e")
     whole, _ = fold('"')
-    assert whole.grow("x")
+    assert whole.add_piece("x")
     assert whole.snapshot().change(1) == JSONChange((), "x")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from rxllm.accumulators import JSONPathAccumulator
-from rxllm.accumulators._json_path import JSONPath
+from rxllm.accumulators.json._path import JSONPath
 from rxllm.exceptions import DecodeError, LimitExceededError, ToolCallError
 from rxllm.models import JSONPathMatch, StreamChunk
 from rxllm.testing import text_chunk, tool_chunk
@@ -23,8 +23,8 @@ def found(
     text_around: bool = False,
 ) -> list[JSONPathMatch]:
     accumulator = JSONPathAccumulator(paths, of=of, text_around=text_around)
-    matches = [match for chunk in chunks for match in accumulator.process_chunk(chunk)]
-    return matches + list(accumulator.finish())
+    matches = [match for chunk in chunks for match in accumulator.add(chunk)]
+    return matches + list(accumulator.close())
 
 
 def values(matches: list[JSONPathMatch]) -> list[Any]:
@@ -136,7 +136,7 @@ def test_what_one_choice_gives_comes_before_the_error_of_another() -> None:
     chunk = StreamChunk.model_validate(
         {"choices": [{"index": index, "delta": {"content": text}} for index, text in enumerate(['{"a":1,', "nope,"])]}
     )
-    matches = iter(JSONPathAccumulator(["a"], of="content").process_chunk(chunk))
+    matches = iter(JSONPathAccumulator(["a"], of="content").add(chunk))
     assert next(matches).value == 1
     with pytest.raises(DecodeError):
         next(matches)

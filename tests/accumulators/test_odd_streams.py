@@ -18,7 +18,7 @@ def chunk(finish_reason: str | None = None, index: int = 0, **delta: Any) -> dic
 def accumulate(*values: dict[str, Any]) -> StreamAccumulator:
     accumulator = StreamAccumulator()
     for value in values:
-        accumulator.process_chunk(StreamChunk.from_wire(value))
+        accumulator.add(StreamChunk.from_wire(value))
     return accumulator
 
 
@@ -91,13 +91,13 @@ def test_a_usage_of_nothing_but_nulls_replaces_no_real_one() -> None:
 )
 def test_all_that_is_kept_counts(value: dict[str, Any]) -> None:
     with pytest.raises(LimitExceededError, match="longer than 8"):
-        StreamAccumulator(max_characters=8).process_chunk(StreamChunk.from_wire(value))
+        StreamAccumulator(max_characters=8).add(StreamChunk.from_wire(value))
 
 
 def test_what_is_replaced_does_not_count() -> None:
     accumulator = StreamAccumulator(max_characters=22)
     for number in range(50):
-        accumulator.process_chunk(StreamChunk.from_wire({"choices": [], "padding": f"{number:010}", "same": "x"}))
+        accumulator.add(StreamChunk.from_wire({"choices": [], "padding": f"{number:010}", "same": "x"}))
 
 
 @pytest.mark.parametrize("place", ["chunk", "choice", "delta", "call", "function", "audio", "logprobs"])
@@ -116,7 +116,7 @@ def test_an_object_has_so_many_fields_at_most(place: str) -> None:
 
     accumulator = accumulate(*map(value, range(1000)))
     with pytest.raises(LimitExceededError, match="more than 1000 fields"):
-        accumulator.process_chunk(StreamChunk.from_wire(value(1000)))
+        accumulator.add(StreamChunk.from_wire(value(1000)))
 
 
 def call(arguments: str | None = None, index: int | None = 0, **fields: Any) -> dict[str, Any]:
@@ -129,12 +129,12 @@ def test_a_good_call_is_not_lost_to_an_error_of_another_choice(*, eager: bool) -
     accumulator = ToolCallAccumulator(eager=eager)
     bad = [call("{", 0, id="x", name="w"), call("{", 1, id="y", name="w")]
     for index, calls in enumerate(([call("{}", id="good", name="w")], bad)):
-        assert accumulator.process_chunk(StreamChunk.from_wire(chunk(index=index, tool_calls=calls))) == []
+        assert accumulator.add(StreamChunk.from_wire(chunk(index=index, tool_calls=calls))) == []
     end, lost = chunk("tool_calls"), chunk("tool_calls", 1, tool_calls=[call("}", None)])
     both = StreamChunk.from_wire({"choices": [*end["choices"], *lost["choices"]]})
-    assert [each.id for each in accumulator.process_chunk(both)] == ["good"]
+    assert [each.id for each in accumulator.add(both)] == ["good"]
     with pytest.raises(ToolCallError, match="2 calls are open"):
-        accumulator.finish()
+        accumulator.close()
     assert [each.id for each in accumulator.incomplete()] == ["x", "y"]
 
 
@@ -166,10 +166,10 @@ def test_a_call_that_is_garbled_behind_a_good_one_is_an_error_of_the_next_chunk(
     accumulator = ToolCallAccumulator()
     functions = [{"name": "w", "arguments": "{}"}, {"arguments": "{}"}]
     calls = [{"index": index, "id": str(index), "function": each} for index, each in enumerate(functions)]
-    (good,) = accumulator.process_chunk(StreamChunk.from_wire(chunk("tool_calls", tool_calls=calls)))
+    (good,) = accumulator.add(StreamChunk.from_wire(chunk("tool_calls", tool_calls=calls)))
     assert good.id == "0"
     with pytest.raises(ToolCallError, match="no name"):
-        accumulator.process_chunk(StreamChunk.from_wire(chunk(content="x")))
+        accumulator.add(StreamChunk.from_wire(chunk(content="x")))
 
 
 @pytest.mark.parametrize("odd", ["FLT", {"type": "a"}, 5, "", 0.5])

@@ -14,7 +14,7 @@ from rxllm import StreamAccumulator, StreamChunk, StreamInfo, ToolCallAccumulato
 from rxllm import operators as ops
 from rxllm.accumulators import JSONPathAccumulator, ToolCallProgressAccumulator
 from rxllm.exceptions import MixedAnswersError, RestartError, RxllmError
-from rxllm.models._chunk import marked
+from rxllm.models import marked
 from rxllm.testing import finish_chunk, text_chunk, tool_chunk
 
 
@@ -42,7 +42,7 @@ CALL_AGAIN = answer(tool_chunk('{"a":2}', id="2", name="f"), finish_chunk("tool_
 def test_a_second_answer_is_an_error_that_has_both() -> None:
     accumulator = StreamAccumulator()
     with pytest.raises(MixedAnswersError, match="a second answer") as caught:
-        accumulator.process_chunks([*FIRST, *SECOND])
+        accumulator.add_all([*FIRST, *SECOND])
     first, second = caught.value.partials
     assert isinstance(first, rxllm.ChatCompletion)
     assert isinstance(second, rxllm.ChatCompletion)
@@ -53,15 +53,15 @@ def test_a_second_answer_is_an_error_that_has_both() -> None:
 
 def test_chunks_made_by_hand_are_taken_as_they_come() -> None:
     accumulator = StreamAccumulator()
-    accumulator.process_chunks([text_chunk("a"), *SECOND, text_chunk("b")])
+    accumulator.add_all([text_chunk("a"), *SECOND, text_chunk("b")])
     assert accumulator.partial().content == "aUno, dueb"
 
 
 def test_an_answer_that_begins_anew_replaces_what_came() -> None:
     accumulator = StreamAccumulator()
-    accumulator.process_chunks(FIRST)
+    accumulator.add_all(FIRST)
     before = accumulator.snapshot()
-    accumulator.process_chunks(AGAIN)
+    accumulator.add_all(AGAIN)
     completion = accumulator.completion(ended=True)
     assert completion.content == "Uno, due"
     assert completion.usage == Usage(total_tokens=7)
@@ -76,10 +76,10 @@ def test_an_answer_that_begins_anew_replaces_what_came() -> None:
 
 def test_a_restart_at_the_beginning_gives_nothing_up() -> None:
     accumulator = StreamAccumulator()
-    accumulator.process_chunks(AGAIN)
+    accumulator.add_all(AGAIN)
     assert accumulator.completion().attempts == ()
-    accumulator.process_chunks(answer(text_chunk("x"), restarts=True, attempt=3))
-    accumulator.process_chunks(answer(text_chunk("y"), restarts=True, attempt=4))
+    accumulator.add_all(answer(text_chunk("x"), restarts=True, attempt=3))
+    accumulator.add_all(answer(text_chunk("y"), restarts=True, attempt=4))
     assert [each.stream and each.stream.attempt for each in accumulator.partial().attempts] == [2, 3]
     assert accumulator.partial().content == "y"
 
@@ -87,22 +87,22 @@ def test_a_restart_at_the_beginning_gives_nothing_up() -> None:
 def test_a_restart_without_a_beginning_counts() -> None:
     # As the first item of a new writer of a log, which goes on where another one died.
     accumulator = StreamAccumulator()
-    accumulator.process_chunks([*FIRST, marked(text_chunk("z"), restarts=True)])
+    accumulator.add_all([*FIRST, marked(text_chunk("z"), restarts=True)])
     assert accumulator.partial().content == "z"
 
 
 def test_calls_that_were_not_given_away_are_dropped() -> None:
     accumulator = ToolCallAccumulator()
-    given = [call for chunk in [CALL[0], *CALL_AGAIN] for call in accumulator.process_chunk(chunk)]
+    given = [call for chunk in [CALL[0], *CALL_AGAIN] for call in accumulator.add(chunk)]
     assert [call.function.arguments for call in given] == ['{"a":2}']
 
 
 def test_calls_that_were_given_away_cannot_be_taken_back() -> None:
     accumulator = ToolCallAccumulator()
     for chunk in CALL:
-        accumulator.process_chunk(chunk)
+        accumulator.add(chunk)
     with pytest.raises(RestartError, match="accumulate_tool_calls") as caught:
-        accumulator.process_chunk(CALL_AGAIN[0])
+        accumulator.add(CALL_AGAIN[0])
     assert caught.value.operator == "accumulate_tool_calls"
 
 
@@ -117,28 +117,28 @@ def test_calls_that_were_given_away_cannot_be_taken_back() -> None:
 )
 def test_folds_of_calls_take_one_answer(make: Any, name: str) -> None:
     fold = make()
-    list(fold.process_chunk(CALL[0]))
+    list(fold.add(CALL[0]))
     with pytest.raises(MixedAnswersError):
-        list(fold.process_chunk(CALL[0]))
+        list(fold.add(CALL[0]))
     if name:
         with pytest.raises(RestartError, match=name):
-            list(fold.process_chunk(CALL_AGAIN[0]))
+            list(fold.add(CALL_AGAIN[0]))
     # Before anything was told of it, it may begin anew.
     other = make()
-    list(other.process_chunk(FIRST[0]))
-    list(other.process_chunk(CALL_AGAIN[0]))
+    list(other.add(FIRST[0]))
+    list(other.add(CALL_AGAIN[0]))
 
 
 def test_paths_of_the_content_take_one_answer() -> None:
     texts = answer(text_chunk('{"a":1'), text_chunk("}"))
     again = answer(text_chunk('{"a":2}'), restarts=True)
     fold = JSONPathAccumulator(["a"], of="content")
-    list(fold.process_chunk(texts[0]))
+    list(fold.add(texts[0]))
     with pytest.raises(RestartError, match="json_path"):
-        list(fold.process_chunk(again[0]))
+        list(fold.add(again[0]))
     fresh = JSONPathAccumulator(["a"], of="content")
-    list(fresh.process_chunk(answer(StreamChunk())[0]))
-    assert [match.value for match in fresh.process_chunk(again[0])] == [2]
+    list(fresh.add(answer(StreamChunk())[0]))
+    assert [match.value for match in fresh.add(again[0])] == [2]
 
 
 class Count(BaseModel):

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator, ToolCallProgressAccumulator
 from rxllm.dialects import get_dialect
-from rxllm.models import ChatCompletion, ToolCall
-from rxllm.models._json import is_list, is_object
+from rxllm.models import ChatCompletion, ToolCall, is_list, is_object
 from rxllm.testing.strategies import StreamedAnswer, answers, fragmentations, framings
 from rxllm.wire import SSEDecoder
 
@@ -42,7 +41,7 @@ def test_the_whole_is_the_original_and_each_part_a_prefix(answer: StreamedAnswer
     finished: set[int] = set()
     snapshots: list[tuple[ChatCompletion, ChatCompletion]] = []
     for chunk in answer.chunks:
-        accumulator.process_chunk(chunk)
+        accumulator.add(chunk)
         finished |= {choice.index for choice in chunk.choices if choice.finish_reason}
         check_prefix(answer.completion, accumulator.partial(), finished)
         snapshots.append((accumulator.snapshot(), accumulator.partial()))
@@ -61,9 +60,9 @@ def test_each_call_is_given_away_once(answer: StreamedAnswer) -> None:
     expected = sorted(call for choice in answer.completion.choices for call in seen(choice.message.tool_calls))
     for eager in (False, True):
         accumulator = ToolCallAccumulator(eager=eager)
-        calls = [call for chunk in answer.chunks for call in accumulator.process_chunk(chunk)]
+        calls = [call for chunk in answer.chunks for call in accumulator.add(chunk)]
         assert sorted(seen(calls)) == expected
-        assert accumulator.finish() == []
+        assert accumulator.close() == []
         assert accumulator.incomplete() == []
 
 
@@ -79,10 +78,10 @@ def test_any_prefix_of_the_bytes_gives_a_prefix_and_no_call_too_early(
     given_away: list[ToolCall] = []
     choices = answer.completion.choices
     for chunk in (chunk for read in reads for event in events.feed(read) for chunk in decoder.decode(event)):
-        accumulator.process_chunk(chunk)
-        given_away += calls.process_chunk(chunk)
+        accumulator.add(chunk)
+        given_away += calls.add(chunk)
         finished |= {choice.index for choice in chunk.choices if choice.finish_reason}
-        for state in progress.process_chunk(chunk):
+        for state in progress.add(chunk):
             whole = {call.id: call.function for call in choices[state.choice].message.tool_calls}[state.id or ""]
             assert whole.arguments.startswith(state.call.arguments)
             check_part(state.arguments, json.loads(whole.arguments))

@@ -25,14 +25,14 @@ def chunks(*deltas: list[dict[str, Any]], end: str | None = "tool_calls") -> lis
 def fold(*deltas: list[dict[str, Any]], end: str | None = "tool_calls") -> ChatCompletion:
     accumulator = StreamAccumulator()
     for chunk in chunks(*deltas, end=end):
-        accumulator.process_chunk(chunk)
+        accumulator.add(chunk)
     return accumulator.completion()
 
 
 def emitted(*deltas: list[dict[str, Any]], end: str | None = "tool_calls", eager: bool = False) -> list[ToolCall]:
     accumulator = ToolCallAccumulator(eager=eager)
-    calls = [call for chunk in chunks(*deltas, end=end) for call in accumulator.process_chunk(chunk)]
-    return calls + accumulator.finish()
+    calls = [call for chunk in chunks(*deltas, end=end) for call in accumulator.add(chunk)]
+    return calls + accumulator.close()
 
 
 def seen(calls: list[ToolCall]) -> list[tuple[str, str, str]]:
@@ -245,7 +245,7 @@ def test_rows_in_snapshots() -> None:
         accumulator = StreamAccumulator()
         snapshots: list[tuple[ChatCompletion, dict[str, Any]]] = []
         for chunk in chunks(*deltas):
-            accumulator.process_chunk(chunk)
+            accumulator.add(chunk)
             snapshots.append((accumulator.snapshot(), accumulator.partial().model_dump(exclude={"complete"})))
         assert [snapshot.model_dump(exclude={"complete"}) for snapshot, _ in snapshots] == [
             then for _, then in snapshots
@@ -282,20 +282,20 @@ def test_arguments_that_are_the_models_own_mistake_are_shown_and_not_executed(te
         _ = calls[1].function.parsed
     accumulator = ToolCallAccumulator()
     first, last = chunks(deltas)
-    accumulator.process_chunk(first)
-    assert [call.id for call in accumulator.process_chunk(last)] == ["a"]
+    accumulator.add(first)
+    assert [call.id for call in accumulator.add(last)] == ["a"]
     assert [call.id for call in accumulator.incomplete()] == ["b"]
     with pytest.raises(ToolCallError, match="no JSON object") as caught:
-        accumulator.finish()
+        accumulator.close()
     assert (caught.value.choice, caught.value.call_id, caught.value.text) == (0, "b", text)
 
 
 def test_a_garbled_call_at_the_end_without_finish_reason_lets_none_through() -> None:
     accumulator = ToolCallAccumulator()
     for chunk in chunks([tc("{}", name="v", id="a", index=0), tc("[", name="w", id="b", index=1)], end=None):
-        assert accumulator.process_chunk(chunk) == []
+        assert accumulator.add(chunk) == []
     with pytest.raises(ToolCallError, match="no JSON object"):
-        accumulator.finish()
+        accumulator.close()
     assert [call.id for call in accumulator.incomplete()] == ["a", "b"]
 
 
@@ -332,11 +332,11 @@ def test_row_14_a_limit_on_the_number_of_calls() -> None:
     accumulator = StreamAccumulator(max_tool_calls=2)
     first, *_ = chunks([tc("{}", name="w", id=str(number), index=number) for number in range(3)])
     with pytest.raises(LimitExceededError, match="more than 2 tool calls") as caught:
-        accumulator.process_chunk(first)
+        accumulator.add(first)
     assert (caught.value.limit, caught.value.maximum) == ("max_tool_calls", 2)
     assert len(accumulator.partial().choices[0].incomplete_tool_calls) == 2
     with pytest.raises(LimitExceededError):
-        ToolCallAccumulator(max_tool_calls=2).process_chunk(first)
+        ToolCallAccumulator(max_tool_calls=2).add(first)
 
 
 @pytest.mark.parametrize(
@@ -371,8 +371,8 @@ def test_eagerly_a_call_comes_when_it_has_closed_and_the_next_has_begun() -> Non
         [tc("", name="w", id="b", index=1)],
         [tc("{}", index=1)],
     )
-    assert [[call.id for call in accumulator.process_chunk(chunk)] for chunk in stream] == [[], [], ["a"], [], ["b"]]
-    assert accumulator.finish() == []
+    assert [[call.id for call in accumulator.add(chunk)] for chunk in stream] == [[], [], ["a"], [], ["b"]]
+    assert accumulator.close() == []
 
 
 def test_eagerly_a_call_that_is_open_when_the_next_begins_comes_when_it_closes() -> None:
@@ -383,7 +383,7 @@ def test_eagerly_a_call_that_is_open_when_the_next_begins_comes_when_it_closes()
         [tc("1}", index=0)],
         [tc("}", index=1)],
     )
-    assert [[call.id for call in accumulator.process_chunk(chunk)] for chunk in stream] == [[], [], ["a"], [], ["b"]]
+    assert [[call.id for call in accumulator.add(chunk)] for chunk in stream] == [[], [], ["a"], [], ["b"]]
 
 
 @pytest.mark.parametrize(
@@ -397,34 +397,34 @@ def test_a_fragment_for_a_call_that_was_given_away(late: dict[str, Any]) -> None
         (ToolCallAccumulator(eager=True), chunks([first], [more], end=None)),
         (ToolCallAccumulator(), chunks([first])),
     ):
-        assert [call.id for chunk in stream for call in accumulator.process_chunk(chunk)] == ["a"]
+        assert [call.id for chunk in stream for call in accumulator.add(chunk)] == ["a"]
         with pytest.raises(ToolCallError, match="came after the call was complete") as caught:
-            accumulator.process_chunk(chunks([late], end=None)[0])
+            accumulator.add(chunks([late], end=None)[0])
         assert (caught.value.choice, caught.value.call_id) == (0, "a")
 
 
 def test_a_name_for_a_call_that_was_given_away() -> None:
     accumulator = ToolCallAccumulator()
     stream = chunks([tc(name="w", id="a", index=0)])
-    assert [call.id for chunk in stream for call in accumulator.process_chunk(chunk)] == ["a"]
+    assert [call.id for chunk in stream for call in accumulator.add(chunk)] == ["a"]
     with pytest.raises(ToolCallError, match="a name"):
-        accumulator.process_chunk(chunks([tc(name="v", index=0)], end=None)[0])
+        accumulator.add(chunks([tc(name="v", index=0)], end=None)[0])
 
 
 def test_an_identifier_for_a_call_that_was_given_away_under_a_made_up_one() -> None:
     accumulator = ToolCallAccumulator()
     stream = chunks([tc("{", name="w", index=0)], [tc("}", index=0)])
-    assert [call.id for chunk in stream for call in accumulator.process_chunk(chunk)] == ["call_0_0"]
+    assert [call.id for chunk in stream for call in accumulator.add(chunk)] == ["call_0_0"]
     with pytest.raises(ToolCallError, match="an identifier"):
-        accumulator.process_chunk(chunks([tc("", id="a", index=0)], end=None)[0])
+        accumulator.add(chunks([tc("", id="a", index=0)], end=None)[0])
 
 
 def test_what_says_nothing_new_may_come_after_a_call_was_given_away() -> None:
     accumulator = ToolCallAccumulator()
     for chunk in chunks([tc("{}", name="w", id="a", index=0)]):
-        accumulator.process_chunk(chunk)
+        accumulator.add(chunk)
     for late in (tc("\n", index=0), tc("", name="w", id="a", index=0), tc(name="w", index=0)):
-        assert accumulator.process_chunk(chunks([late], end="stop")[0]) == []
+        assert accumulator.add(chunks([late], end="stop")[0]) == []
 
 
 def test_a_new_call_after_the_end_waits_for_the_next_end() -> None:
@@ -433,7 +433,7 @@ def test_a_new_call_after_the_end_waits_for_the_next_end() -> None:
         *chunks([tc("{}", name="w", id="a", index=0)]),
         *chunks([tc("{", name="w", id="b", index=1)], [tc("}", index=1)]),
     ]
-    ids = [[call.id for call in accumulator.process_chunk(chunk)] for chunk in stream]
+    ids = [[call.id for call in accumulator.add(chunk)] for chunk in stream]
     assert ids == [[], ["a"], [], [], ["b"]]
 
 
@@ -448,9 +448,9 @@ def test_calls_of_a_choice_that_ended_in_an_error_are_not_executable() -> None:
 def test_row_34_at_the_end_of_the_stream_the_calls_count_once() -> None:
     accumulator = ToolCallAccumulator()
     for chunk in chunks([tc("{}", name="w", id="a", index=0)], end=None):
-        assert accumulator.process_chunk(chunk) == []
-    assert [call.id for call in accumulator.finish()] == ["a"]
-    assert accumulator.finish() == []
+        assert accumulator.add(chunk) == []
+    assert [call.id for call in accumulator.close()] == ["a"]
+    assert accumulator.close() == []
     assert accumulator.incomplete() == []
 
 
@@ -496,6 +496,6 @@ def test_repairs_are_reported_once_each() -> None:
 def test_the_number_of_repairs_is_bounded() -> None:
     accumulator = StreamAccumulator(max_tool_calls=2000)
     for chunk in chunks([tc("{}", name="w", id=str(number)) for number in range(1500)]):
-        accumulator.process_chunk(chunk)
+        accumulator.add(chunk)
     assert len(accumulator.completion().repairs) == 1000
     assert len(accumulator.completion().message.tool_calls) == 1500

@@ -14,7 +14,7 @@ from rxllm.models import ChatCompletion, FinishReason, FunctionCall, IncompleteT
 def accumulate(*chunks: dict[str, Any]) -> StreamAccumulator:
     accumulator = StreamAccumulator()
     for chunk in chunks:
-        accumulator.process_chunk(StreamChunk.from_wire(chunk))
+        accumulator.add(StreamChunk.from_wire(chunk))
     return accumulator
 
 
@@ -189,7 +189,7 @@ def test_a_function_call_of_the_older_protocol() -> None:
     assert accumulator.completion().choices[0].incomplete_tool_calls == [
         IncompleteToolCall(name="w", arguments='{"a"{"b":1}')
     ]
-    accumulator.process_chunk(StreamChunk.from_wire(choices(choice(finish_reason="function_call"))))
+    accumulator.add(StreamChunk.from_wire(choices(choice(finish_reason="function_call"))))
     assert accumulator.message().function_call == FunctionCall(name="w", arguments='{"a"{"b":1}')
     empty = accumulate(choices(choice(function_call={"name": "w"}, finish_reason="function_call")))
     assert empty.message().function_call == FunctionCall(name="w", arguments="{}")
@@ -207,7 +207,7 @@ def test_the_last_finish_reason_counts_unless_it_is_blank() -> None:
 def test_limits() -> None:
     chunk = StreamChunk.from_wire(choices(*[choice(index) for index in range(3)]))
     with pytest.raises(LimitExceededError, match="more than 2 choices") as caught:
-        StreamAccumulator(max_choices=2).process_chunk(chunk)
+        StreamAccumulator(max_choices=2).add(chunk)
     assert (caught.value.limit, caught.value.maximum) == ("max_choices", 2)
     call = {"index": 0, "id": "a", "function": {"name": "w", "arguments": "123"}}
     deltas: list[dict[str, Any]] = [
@@ -221,17 +221,17 @@ def test_limits() -> None:
     ]
     for delta in deltas:
         size = 5 if "tool_calls" in delta else 3
-        StreamAccumulator(max_characters=size).process_chunk(StreamChunk.from_wire(choices(choice(**delta))))
+        StreamAccumulator(max_characters=size).add(StreamChunk.from_wire(choices(choice(**delta))))
         with pytest.raises(LimitExceededError, match=f"longer than {size - 1} characters"):
-            StreamAccumulator(max_characters=size - 1).process_chunk(StreamChunk.from_wire(choices(choice(**delta))))
+            StreamAccumulator(max_characters=size - 1).add(StreamChunk.from_wire(choices(choice(**delta))))
 
 
 def test_a_snapshot_stays_as_it_was() -> None:
     accumulator = accumulate(choices(choice(content="a"), id="c"))
     first = accumulator.snapshot()
-    accumulator.process_chunk(StreamChunk.from_wire(choices(choice(content="b", annotations=[1]), x=1)))
+    accumulator.add(StreamChunk.from_wire(choices(choice(content="b", annotations=[1]), x=1)))
     second = accumulator.snapshot()
-    accumulator.process_chunk(StreamChunk.from_wire(choices(choice(content="c", annotations=[2]), x=2)))
+    accumulator.add(StreamChunk.from_wire(choices(choice(content="c", annotations=[2]), x=2)))
     assert isinstance(first, ChatCompletion)
     assert (second.message.content, second.message.annotations, second.model_dump()["x"]) == ("ab", [1], 1)
     assert (first.message.content, first.id) == ("a", "c")

@@ -47,8 +47,8 @@ TEXT = (
 def grow(model: type[BaseModel], text: str, size: int = 1, *, text_around: bool = False) -> list[Any]:
     """The snapshots of a text that comes in pieces, as dictionaries of what is there."""
     accumulator = StructuredAccumulator(model, text_around=text_around)
-    snapshots = [accumulator.feed(text[start : start + size]) for start in range(0, len(text), size)]
-    snapshots.append(accumulator.finish())
+    snapshots = [accumulator.add(text[start : start + size]) for start in range(0, len(text), size)]
+    snapshots.append(accumulator.close())
     return [snapshot for snapshot in snapshots if snapshot is not None]
 
 
@@ -89,10 +89,10 @@ def test_the_last_is_the_whole_however_it_is_cut(sizes: list[int]) -> None:
     accumulator = StructuredAccumulator(Recipe)
     rest = TEXT
     for size in sizes:
-        accumulator.feed(rest[:size])
+        accumulator.add(rest[:size])
         rest = rest[size:]
-    accumulator.feed(rest)
-    assert accumulator.finish() is None
+    accumulator.add(rest)
+    assert accumulator.close() is None
     assert accumulator.latest == Recipe.model_validate_json(TEXT)
 
 
@@ -116,9 +116,9 @@ def test_a_value_that_breaks_the_schema_fails_as_soon_as_it_is_complete(
 ) -> None:
     accumulator = StructuredAccumulator(Recipe)
     for character in text:
-        accumulator.feed(character)
+        accumulator.add(character)
     with pytest.raises(StructuredOutputError) as caught:
-        accumulator.feed(seen)
+        accumulator.add(seen)
     assert caught.value.path == path
     written = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".") or "$"
     assert str(caught.value).startswith(f"{written} is not what ")

@@ -18,7 +18,7 @@ texts = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
 def parted(fragments: list[str], *, inside: bool) -> Parted:
     text = TaggedText("t", inside=inside)
-    parts = [*map(text.feed, fragments), text.flush()]
+    parts = [*map(text.add, fragments), text.close()]
     assert text.held == ""
     return Parted("".join(part.outside for part in parts), "".join(part.inside for part in parts))
 
@@ -46,7 +46,7 @@ def test_every_split_gives_the_same(text: str, data: st.DataObject, inside: bool
 def test_what_is_held_is_the_beginning_of_a_tag_and_no_more(text: str, inside: bool) -> None:
     growing = TaggedText("t", inside=inside)
     for character in text:
-        growing.feed(character)
+        growing.add(character)
         assert any(tag.startswith(growing.held) and tag != growing.held for tag in ("<t>", "</t>"))
 
 

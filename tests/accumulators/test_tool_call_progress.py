@@ -26,7 +26,7 @@ from rxllm.testing import finish_chunk, text_chunk, tool_chunk
 
 def grow(*chunks: StreamChunk) -> list[ToolCallProgress]:
     accumulator = ToolCallProgressAccumulator()
-    return [progress for chunk in chunks for progress in accumulator.process_chunk(chunk)]
+    return [progress for chunk in chunks for progress in accumulator.add(chunk)]
 
 
 def test_a_call_as_it_grows() -> None:
@@ -115,7 +115,7 @@ def test_arguments_that_are_no_object_fail_at_that_character(text: str) -> None:
     chunks = [tool_chunk("{}", id="0", name="v", index=1), tool_chunk(id="1", name="f"), *map(tool_chunk, text)]
     with pytest.raises(ToolCallError, match="the arguments of 'f' are no JSON object") as caught:
         for chunk in chunks:
-            list(accumulator.process_chunk(chunk))
+            list(accumulator.add(chunk))
     assert (caught.value.choice, caught.value.call_id) == (0, "1")
     assert text.startswith(caught.value.text)
     assert [call.id for call in accumulator.incomplete()] == ["1", "0"]
@@ -130,7 +130,7 @@ def test_depth_length_and_number_are_limited() -> None:
     accumulator = ToolCallProgressAccumulator()
     with pytest.raises(LimitExceededError, match="more than 1024 tool calls"):
         for index in range(1_000_000):
-            list(accumulator.process_chunk(tool_chunk("{}", id=str(index), name="f", index=index)))
+            list(accumulator.add(tool_chunk("{}", id=str(index), name="f", index=index)))
     assert len(accumulator.incomplete()) == 1024
 
 
@@ -142,11 +142,11 @@ def test_an_index_of_four_billion_is_a_call() -> None:
 def test_fifty_megabytes_of_arguments() -> None:
     piece = "x" * 100_000
     accumulator = ToolCallProgressAccumulator()
-    list(accumulator.process_chunk(tool_chunk('{"a":"', id="1", name="f")))
+    list(accumulator.add(tool_chunk('{"a":"', id="1", name="f")))
     for _ in range(500):
-        ((change,),) = [progress.changes for progress in accumulator.process_chunk(tool_chunk(piece))]
+        ((change,),) = [progress.changes for progress in accumulator.add(tool_chunk(piece))]
         assert change.delta == piece
-    (last,) = accumulator.process_chunk(tool_chunk('"}'))
+    (last,) = accumulator.add(tool_chunk('"}'))
     assert last.arguments == {"a": piece * 500}
 
 
@@ -156,7 +156,7 @@ def test_fifty_megabytes_of_arguments() -> None:
 def test_repairs_go_to_a_callback_or_are_an_error() -> None:
     repairs: list[Repair] = []
     chunk = tool_chunk("{}", id="1", name="f", index=None)
-    list(ToolCallProgressAccumulator(on_repair=repairs.append).process_chunk(chunk))
+    list(ToolCallProgressAccumulator(on_repair=repairs.append).add(chunk))
     assert repairs == [Repair("index-made-up", 0, None, 0)]
     with pytest.raises(RepairError, match="index-made-up in item 0 of the stream"):
-        list(ToolCallProgressAccumulator(strict=True).process_chunk(chunk))
+        list(ToolCallProgressAccumulator(strict=True).add(chunk))

@@ -53,7 +53,7 @@ async def client(url: str) -> str:
     async with rxllm.LLMClient(base_url=base_url, api_key="none") as llm:
         async for chunk in rxllm.iterate(llm.chat_stream(REQUEST)):
             _read(chunk)
-            answer.process_chunk(chunk)
+            answer.add(chunk)
     return _answer_of(answer.completion())
 
 

@@ -64,7 +64,7 @@ async def _client(session: aiohttp.ClientSession, url: str, lateness: _Lateness)
     answer = rxllm.StreamAccumulator()
     async for chunk in rxllm.iterate(llm.chat_stream(REQUEST)):
         lateness.note(chunk)
-        answer.process_chunk(chunk)
+        answer.add(chunk)
     answer.completion()
 
 

@@ -169,7 +169,7 @@ async def parts(count: int, runs: int) -> dict[str, list[float]]:
             validator(each)
 
     def fold() -> None:
-        process = StreamAccumulator().process_chunk
+        process = StreamAccumulator().add
         for each in chunks:
             process(each)
 
@@ -223,7 +223,7 @@ async def tool_calls(sizes: Sequence[int], runs: int) -> dict[str, list[float]]:
         def fold(chunks: Sequence[StreamChunk] = chunks) -> None:
             accumulator = StreamAccumulator()
             for each in chunks:
-                accumulator.process_chunk(each)
+                accumulator.add(each)
             assert accumulator.message().tool_calls[0].function.name == "write"
 
         figures[f"{size} KB"] = _timed(fold, 1000, runs)

@@ -40,7 +40,7 @@ from rxllm.exceptions import (
     ToolExecutionError,
     TruncatedStreamError,
 )
-from rxllm.models._chunk import marked
+from rxllm.models import marked
 from rxllm.testing import ReceivedRequest, ScriptedServer, script
 
 

@@ -23,7 +23,7 @@ def decode(*values: Any, dialect: OpenAIChat | None = None) -> list[StreamChunk]
 def fold(*values: Any) -> ChatCompletion:
     accumulator = StreamAccumulator()
     for chunk in decode(*values):
-        accumulator.process_chunk(chunk)
+        accumulator.add(chunk)
     return accumulator.completion()
 
 

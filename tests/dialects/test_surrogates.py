@@ -21,7 +21,7 @@ def fold(*choices: dict[str, Any], as_bytes: bool = False) -> ChatCompletion:
     for choice in choices:
         text = json.dumps({"choices": [choice]})
         for chunk in decoder.decode(text.encode() if as_bytes else text):
-            accumulator.process_chunk(chunk)
+            accumulator.add(chunk)
     return accumulator.completion()
 
 

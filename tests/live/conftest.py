@@ -22,6 +22,11 @@ TEMPLATE = "meetkai-functionary-medium-v3.2.jinja"
 START_SECONDS = 120
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Run these tests in one process: the model has all cores, and each process would start one of its own."""
+    return 0
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is in this folder."""
     for item in items:

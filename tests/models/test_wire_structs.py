@@ -18,9 +18,7 @@ import pytest
 from pydantic import BaseModel
 
 from rxllm import Delta, FinishReason, StreamChoice, StreamChunk, StreamInfo, ToolCallDelta, Usage
-from rxllm.models import FunctionCallDelta, Repair
-from rxllm.models._chunk import marked
-from rxllm.models._lenient import decoder_of
+from rxllm.models import FunctionCallDelta, Repair, decoder_of, marked
 
 WIRE: dict[str, Any] = {
     "id": "c-1",

@@ -232,7 +232,7 @@ def test_a_snapshot_is_the_answer_as_it_was(pieces: list[tuple[Piece, bool]]) ->
     taken: list[rxllm.ChatCompletion] = []
     expected: list[dict[str, Any]] = []
     for piece, is_asked_for in pieces:
-        accumulator.process_chunk(piece.chunk())
+        accumulator.add(piece.chunk())
         if is_asked_for:
             taken.append(accumulator.snapshot())
             # Made of the accumulator as it is now, by way of no snapshot.
@@ -244,10 +244,10 @@ def test_repairs_that_reading_finds_have_the_position_of_the_snapshot() -> None:
     accumulator = StreamAccumulator()
     call = made({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]})
     call["choices"][0]["finish_reason"] = "tool_calls"
-    accumulator.process_chunk(StreamChunk.model_validate(call))
+    accumulator.add(StreamChunk.model_validate(call))
     snapshots = [accumulator.snapshot()]
     for _ in range(2):
-        accumulator.process_chunk(StreamChunk.model_validate(made({"content": "x"})))
+        accumulator.add(StreamChunk.model_validate(made({"content": "x"})))
         snapshots.append(accumulator.snapshot())
     positions = [{repair.position for repair in snapshot.repairs} for snapshot in snapshots]
     assert positions == [{0}, {1}, {2}]
@@ -264,14 +264,14 @@ def test_merging_loses_nothing_that_is_accumulated(pieces: list[Piece]) -> None:
     single: list[StreamChunk] = []
     for piece in pieces:
         chunk = piece.chunk()
-        plain.process_chunk(piece.chunk())
+        plain.add(piece.chunk())
         if not waiting or not waiting[-1].add(chunk):
             waiting.append(Conflation(chunk))
             single.append(chunk)
             continue
         single[-1] = waiting[-1].close()
     for chunk in single:
-        merged.process_chunk(chunk)
+        merged.add(chunk)
     excluded = {"repairs", "created"}  # have positions; is that of the last
     assert merged.partial().model_dump(exclude=excluded) == plain.partial().model_dump(exclude=excluded)
 
@@ -298,8 +298,8 @@ def test_chunks_that_are_alike_add_up_as_those_that_are_not(pieces: list[Piece],
     source.pipe(*split).subscribe(chunks.append)
     other = StreamChoice(index=7)
     for chunk in chunks:
-        alike.process_chunk(chunk)
-        unlike.process_chunk(chunk.model_copy(update={"choices": (*chunk.choices, other)}))
+        alike.add(chunk)
+        unlike.add(chunk.model_copy(update={"choices": (*chunk.choices, other)}))
     left = alike.partial().model_dump()
     right = unlike.partial().model_dump()
     right["choices"] = [choice for choice in right["choices"] if choice["index"] != 7]

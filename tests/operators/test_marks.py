@@ -15,8 +15,7 @@ from rxllm import StreamChunk, StreamInfo
 from rxllm import operators as ops
 from rxllm.dialects import OpenAIChat, WireItem
 from rxllm.dialects._openai_chat import OpenAIChatDecoder
-from rxllm.models import Repair
-from rxllm.models._chunk import marked
+from rxllm.models import Repair, marked
 from rxllm.operators import map_error
 from rxllm.testing import Marbles, assert_marbles
 

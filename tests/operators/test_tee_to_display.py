@@ -18,7 +18,7 @@ from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import operators as ops
-from rxllm.sinks import ConsoleSink, printable
+from rxllm.sinks import ConsoleSink, _console, printable
 from rxllm.testing import text_chunk
 
 
@@ -160,6 +160,13 @@ async def test_a_terminal_that_blocks_pauses_its_own_stream_and_nothing_else() -
     assert (await seen).lstrip(b".") == b"x" * 2_000_000 + b"\n"
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a display that never shows what it has time for."""
+    monkeypatch.setattr(_console, "_PATIENCE_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_terminal_that_blocks_does_not_keep_the_program_from_ending() -> None:
     reading, screen = blocked_pipe()
     threads = set(threading.enumerate())
@@ -197,6 +204,7 @@ async def test_a_display_whose_stream_was_left_shows_what_came_until_then() -> N
     assert screen.getvalue() == "Hello\n"
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_display_that_blocks_is_given_up_when_its_stream_was_left() -> None:
     reading, screen = blocked_pipe()
     threads = set(threading.enumerate())

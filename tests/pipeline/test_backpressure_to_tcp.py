@@ -21,7 +21,7 @@ from rxllm.testing import ReceivedRequest, ScriptedServer, script
 from rxllm.typing import Ending
 
 TOTAL_BYTES = 200_000_000
-CHUNK_BYTES = 32_768
+CHUNK_BYTES = 65_536
 CHUNKS = TOTAL_BYTES // CHUNK_BYTES
 MOST_BUFFERED = 16_000_000
 MOST_GROWTH = 16_000_000

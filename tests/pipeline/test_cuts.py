@@ -35,7 +35,7 @@ def fold(body: bytes) -> ChatCompletion:
     accumulator = rxllm.StreamAccumulator()
     for event in SSEDecoder().feed(body):
         if event.data != "[DONE]":
-            accumulator.process_chunk(rxllm.StreamChunk.from_wire(event.data))
+            accumulator.add(rxllm.StreamChunk.from_wire(event.data))
     return accumulator.partial()
 
 

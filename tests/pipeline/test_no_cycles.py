@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import reactivex
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
@@ -86,7 +87,7 @@ def pipeline_to(url: str, session: aiohttp.ClientSession, *, seconds: float, unt
     }
     names = [*operators]
     source: Pipeline = rxllm.from_sse(url, json={}, session=session)
-    return source.pipe(*(operators[name] for name in names[: names.index(until) + 1]))
+    return source.pipe(reactivex.compose(*(operators[name] for name in names[: names.index(until) + 1])))
 
 
 WHOLE = [script.role(), script.text("a"), script.text("b"), script.text("c"), script.finish(), script.done()]

@@ -53,7 +53,7 @@ async def answers(body: bytes | script.Answer) -> list[ChatCompletion]:
             return rxllm.from_sse(server.url).pipe(ops.parse())
 
         accumulator = rxllm.StreamAccumulator()
-        await chunks().pipe(rx_ops.do_action(accumulator.process_chunk))
+        await chunks().pipe(rx_ops.do_action(accumulator.add))
         return [
             await chunks().pipe(ops.accumulate()),
             await chunks().pipe(ops.accumulate_snapshots()),

@@ -22,7 +22,7 @@ from rxllm import operators as ops
 from rxllm.exceptions import BufferOverflowError, ChunkTimeoutError, RecordingError, StreamInterruptedError
 from rxllm.models import ChatCompletion, Delta, StreamChunk
 from rxllm.sinks import JSONLinesSink, SQLiteSink, StoreSink
-from rxllm.sources._recording import from_recording, list_recordings
+from rxllm.sources import from_recording, list_recordings
 from rxllm.stores import EndRecord, ItemRecord, RecordingInfo, open_reader
 from rxllm.testing import finish_chunk, text_chunk, tool_chunk
 from rxllm.typing import Ending

@@ -12,11 +12,10 @@ from reactivex import operators as rx_ops
 
 from rxllm import operators as ops
 from rxllm.exceptions import RecordingError, StreamInterruptedError, TruncatedStreamError
-from rxllm.models import ChatCompletion, StreamChunk, StreamInfo, Usage
-from rxllm.models._chunk import marked
+from rxllm.models import ChatCompletion, StreamChunk, StreamInfo, Usage, marked
 from rxllm.sinks import JSONLinesSink, SQLiteSink, StoreSink
 from rxllm.sources import from_recording, list_recordings
-from rxllm.sources._recording import Attempts
+from rxllm.sources._from_recording import Attempts
 from rxllm.stores import open_reader
 from rxllm.testing import finish_chunk, text_chunk, virtual_time
 from rxllm.typing import Ending

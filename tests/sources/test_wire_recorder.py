@@ -33,8 +33,7 @@ from rxllm.exceptions import (
     RecordingError,
     StreamInterruptedError,
 )
-from rxllm.sources import WireRecorder, from_sse, from_websocket
-from rxllm.sources._credentials import Secrets
+from rxllm.sources import Secrets, WireRecorder, from_sse, from_websocket
 from rxllm.sources._wire_recorder import Blotter
 from rxllm.testing import ReceivedRequest, ScriptedServer, WireRecording, script
 from rxllm.wire import WireEnd, WireRead

@@ -40,10 +40,10 @@ from rxllm.models import (
     ToolCall,
     ToolResult,
     Usage,
+    marked,
 )
-from rxllm.models._chunk import marked
 from rxllm.stores import ErrorRecord, SlotsDecoder, SlotsEncoder, decode_error, decode_item, encode_error, encode_item
-from rxllm.stores._json import dumps, loads
+from rxllm.stores._lossless_json import dumps, loads
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
 

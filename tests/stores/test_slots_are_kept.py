@@ -19,12 +19,11 @@ from reactivex.subject import Subject
 import rxllm
 from rxllm import operators as ops
 from rxllm.flow import FlowControl
-from rxllm.models import Repair, StreamChunk, StreamInfo, Usage
-from rxllm.models._chunk import marked
+from rxllm.models import Repair, StreamChunk, StreamInfo, Usage, marked
 from rxllm.sinks import JSONLinesSink, SQLiteSink, StoreSink
 from rxllm.sources import from_recording
 from rxllm.stores import SlotsDecoder, SlotsEncoder
-from rxllm.stores._json import dumps, loads
+from rxllm.stores._lossless_json import dumps, loads
 from rxllm.testing import finish_chunk, text_chunk, tool_chunk
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent

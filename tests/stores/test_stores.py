@@ -29,7 +29,7 @@ from rxllm.stores import (
     Writer,
     open_reader,
 )
-from rxllm.stores._json import loads
+from rxllm.stores._lossless_json import loads
 from tests.stores.places import Place
 
 BEGAN = datetime(2025, 1, 31, 12, 0, 0, 5, tzinfo=UTC)
@@ -436,7 +436,7 @@ def test_a_line_that_is_being_written_is_not_there_yet(tmp_path: Path) -> None:
 
 
 def test_a_file_is_read_as_it_was_when_reading_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxllm.stores._jsonlines._BATCH_ITEMS", 1)
+    monkeypatch.setattr("rxllm.stores._jsonlines.BATCH_ITEMS", 1)
     path = tmp_path / "live.jsonl"
     with closing(JSONLinesWriter(path)) as writer, closing(JSONLinesReader(path)) as reader:
         writer.begin("a", BEGAN)

@@ -9,7 +9,7 @@ import pytest
 
 from rxllm.models import ChatCompletion, CompletionChoice, Delta, Message, StreamChoice, StreamChunk, Usage
 from rxllm.stores import decode_item, encode_item
-from rxllm.stores._json import dumps, loads
+from rxllm.stores._lossless_json import dumps, loads
 
 
 def through(item: object) -> Any:

@@ -15,8 +15,7 @@ from reactivex import operators as rx_ops
 import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import RecordingError, TruncatedStreamError
-from rxllm.models import ChatCompletion, StreamChunk, StreamInfo, Usage
-from rxllm.models._chunk import marked
+from rxllm.models import ChatCompletion, StreamChunk, StreamInfo, Usage, marked
 from rxllm.sinks import JSONLinesSink, SQLiteSink, StoreSink
 from rxllm.sources import from_recording, list_recordings
 from rxllm.stores import EndRecord, SQLiteWriter, open_reader

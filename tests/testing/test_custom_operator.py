@@ -31,7 +31,7 @@ def test_the_error_is_caught_and_both_diagrams_are_shown(pytester: pytest.Pytest
 
 
 def test_put_right_it_passes(pytester: pytest.Pytester) -> None:
-    right = FILES["joined"].replace("> count", ">= count")
+    right = FILES["joined"].replace("> self._count", ">= self._count")
     pytester.makepyfile(joined=right, test_joined=FILES["test_joined"], test_client=FILES["test_client"])
 
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio", "-W", "error")

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import assert_type
 
+import reactivex as rx
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import operators as ops
+from rxllm.flow import Stream
 from rxllm.sinks import SQLiteSink
 from rxllm.typing import Ending
 
 
 async def a_pipeline_ends_in_a_completion(client: rxllm.LLMClient, request: rxllm.ChatRequest) -> None:
     chunks = client.chat_stream(request)
-    assert_type(chunks, Observable[rxllm.StreamChunk])
+    assert_type(chunks, Stream[rxllm.StreamChunk])
     assert_type(await chunks.pipe(ops.accumulate()), rxllm.ChatCompletion)
     assert_type(rxllm.run(chunks.pipe(ops.accumulate())), rxllm.ChatCompletion)
     assert_type(
@@ -35,6 +37,31 @@ async def a_pipeline_ends_in_a_completion(client: rxllm.LLMClient, request: rxll
     )
 
 
+async def ten_operators_and_more(client: rxllm.LLMClient, request: rxllm.ChatRequest) -> None:
+    chunks = client.chat_stream(request)
+    words = chunks.pipe(
+        ops.timeout_per_chunk(10, first=60),
+        rx_ops.filter(lambda chunk: chunk.usage is None),
+        rx_ops.take_while(lambda chunk: not chunk.restarts),
+        ops.split_reasoning(),
+        ops.tee_to_display(),
+        ops.buffer_with_backpressure(16),
+        ops.content(),
+        rx_ops.map(lambda text: text.split()),
+        rx_ops.flat_map(lambda words: rx.of(*words)),
+        rx_ops.map(lambda word: len(word)),  # noqa: PLW0108 - that its type is known is what this shows
+    )
+    assert_type(words, Stream[int])
+    assert_type(await words, int)
+    async for length in words:
+        assert_type(length, int)
+    twelve = words.pipe(
+        *(rx_ops.map(str), rx_ops.map(len), rx_ops.map(str), rx_ops.map(len), rx_ops.map(str), rx_ops.map(len)),
+        *(rx_ops.map(str), rx_ops.map(len), rx_ops.map(str), rx_ops.map(len), rx_ops.map(str), rx_ops.to_list()),
+    )
+    assert_type(twelve, Stream[list[str]])
+
+
 def each_operator_says_what_comes_out(chunks: Observable[rxllm.StreamChunk]) -> None:
     assert_type(chunks.pipe(ops.content()), Observable[str])
     assert_type(chunks.pipe(ops.accumulate_snapshots()), Observable[rxllm.ChatCompletion])
@@ -44,13 +71,13 @@ def each_operator_says_what_comes_out(chunks: Observable[rxllm.StreamChunk]) -> 
 
 def transports_of_ones_own(blocks: Observable[bytes]) -> None:
     assert_type(blocks.pipe(ops.decode_sse()), Observable[rxllm.ServerSentEvent])
-    assert_type(rxllm.from_sse("http://127.0.0.1/"), Observable[rxllm.ServerSentEvent])
-    assert_type(rxllm.from_websocket("ws://127.0.0.1/"), Observable[str])
+    assert_type(rxllm.from_sse("http://127.0.0.1/"), Stream[rxllm.ServerSentEvent])
+    assert_type(rxllm.from_websocket("ws://127.0.0.1/"), Stream[str])
 
 
 async def other_streams(stream: AsyncIterator[int]) -> None:
     numbers = rxllm.from_async_iterable(stream)
-    assert_type(numbers, Observable[int])
+    assert_type(numbers, Stream[int])
     async for number in rxllm.iterate(numbers):
         assert_type(number, int)
 
@@ -78,7 +105,9 @@ def a_sink_of_ones_own(chunks: Observable[rxllm.StreamChunk]) -> None:
     assert_type(chunks.pipe(ops.content(), ops.tee_to(sink)), Observable[str])
 
 
-def what_does_not_fit_is_refused(events: Observable[rxllm.ServerSentEvent], texts: Observable[str]) -> None:
+def what_does_not_fit_is_refused(events: Stream[rxllm.ServerSentEvent], texts: Observable[str]) -> None:
+    events.pipe(rx_ops.map(lambda event: event.text))  # type: ignore[attr-defined]
+    events.pipe(rx_ops.skip(1), ops.accumulate())  # type: ignore[misc]
     events.pipe(ops.accumulate())  # type: ignore[arg-type]
     events.pipe(ops.content())  # type: ignore[arg-type]
     texts.pipe(ops.decode_sse())  # type: ignore[arg-type]

@@ -1,0 +1,131 @@
+"""One of the parallel answers as it was at one time, and the model that it comes to.
+
+Rules:
+
+1. A choice has finished if a reason was given or the stream ended in good order, unless that reason is an error. What
+   calls it has are finished then, and incomplete otherwise.
+2. A field of a provider that has the name of one of ours is kept as ``<name>_original``.
+3. Content is null, as from a server that answers at once, if there is something else instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators._text import Text
+from rxllm.accumulators.answer._fields import FieldsState, Prefix
+from rxllm.accumulators.calls._call_state import CallState
+from rxllm.exceptions import ToolCallError
+from rxllm.models import (
+    JOINED,
+    CompletionChoice,
+    FinishReason,
+    FunctionCall,
+    IncompleteToolCall,
+    Message,
+    Role,
+    ToolCall,
+    is_list,
+    set_aside,
+)
+
+TEXTS = ("reasoning_content", "reasoning", "refusal")
+"""The fields of a message, besides its content, that grow as texts."""
+
+
+class ChoiceState(NamedTuple):
+    """A choice as it was at one time: how far its content had grown, and the rest of it."""
+
+    rest: RestState
+    content: Text
+    length: int
+
+    def build(self, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
+        """The choice as a model: see ``RestState.build``."""
+        return self.rest.build(self.content.read(self.length), log, ended=ended, strict=strict)
+
+
+class RestState(NamedTuple):
+    """What of a choice is not content, as it was at one time."""
+
+    number: int
+    role: str | None
+    finish_reason: str | None
+    calls: tuple[CallState, ...]
+    function: tuple[str, Prefix] | None
+    parts: dict[str, FieldsState]
+    reasoning: Prefix | None
+
+    def build(self, content: str, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
+        """The choice as a model.
+
+        Args:
+            content: Its text.
+            log: Where repairs are noted.
+            ended: Whether the stream ended in good order, so that a missing reason for the end means nothing.
+            strict: Whether calls that are garbled are an error; else they are incomplete.
+
+        Raises:
+            ToolCallError: ``strict``, and a call is garbled.
+        """
+        finished = self.finish_reason != FinishReason.ERROR and (ended or bool(self.finish_reason))
+        calls: list[ToolCall] = []
+        incomplete: list[IncompleteToolCall] = []
+        for state in self.calls:
+            try:
+                if finished:
+                    calls.append(state.tool_call(log))
+                    continue
+            except ToolCallError:
+                if strict:
+                    raise
+            incomplete.append(state.incomplete())
+        function = None
+        if self.function is not None:
+            name, arguments = self.function[0], self.function[1].read()
+            if finished and name:
+                function = FunctionCall(name=name, arguments=arguments if arguments.strip() else "{}")
+            else:
+                incomplete.append(IncompleteToolCall(name=name or None, arguments=arguments))
+        return CompletionChoice.model_validate(
+            {
+                **without_names_of(CompletionChoice, self._fields_of("extra")),
+                "index": self.number,
+                "message": self._message(content, calls, function),
+                "finish_reason": self.finish_reason,
+                "logprobs": self._fields_of("logprobs") or None,
+                "incomplete_tool_calls": incomplete,
+            }
+        )
+
+    def _fields_of(self, part: str) -> dict[str, Any]:
+        """The fields of the message, its audio, the log probabilities or the choice."""
+        return self.parts[part].read() if part in self.parts else {}
+
+    def _message(self, content: str, calls: list[ToolCall], function: FunctionCall | None) -> Message:
+        grown = self._fields_of("message")
+        own = {name: grown.pop(name) for name in TEXTS if name in grown}
+        if is_list(grown.get("annotations", ())) or grown.get("annotations", ()) is None:
+            own["annotations"] = grown.pop("annotations")
+        if self.reasoning is not None:
+            own[JOINED] = self.reasoning.read()
+        fields = {
+            **without_names_of(Message, grown),
+            **own,
+            "role": self.role or Role.ASSISTANT,
+            "tool_calls": calls,
+            "function_call": function,
+            "audio": self._fields_of("audio") or None,
+        }
+        # As a server has it that answers at once: null if there is something else instead of text.
+        instead = calls or function or fields["audio"] or fields.get("refusal")
+        fields["content"] = content or (None if instead else "")
+        return Message.model_validate(fields)
+
+
+def without_names_of(model: type[BaseModel], fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a provider, those renamed that would be taken for the model's own."""
+    return {set_aside(name) if name in model.model_fields else name: value for name, value in fields.items()}

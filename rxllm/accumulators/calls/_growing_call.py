@@ -1,0 +1,142 @@
+"""A tool call under way: what fragments that are known to be its own add to it.
+
+Rules:
+
+1. Names and identifiers are sticky. A name that goes on before the arguments have begun came in pieces; what differs
+   later is noted and dropped.
+2. Nothing may come for a call that was given away but what says nothing new.
+3. Of the fields of a provider the first value that is not null counts.
+4. Whether the arguments have structurally closed is told by a scan that sees each character once, and only when the
+   question comes up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rxllm.accumulators._new_tuple import new_tuple
+from rxllm.accumulators._repairs import RepairLog
+from rxllm.accumulators._size import check_fields, size_of
+from rxllm.accumulators._text import Text
+from rxllm.accumulators.calls._call_state import CallState
+from rxllm.accumulators.json._json_end import JSONEndFold
+from rxllm.exceptions import ToolCallError, excerpt
+from rxllm.models import ToolCallDelta, rest_of
+
+
+class GrowingCall:
+    """A call under way.
+
+    Attributes:
+        emitted: Whether the call was given away as finished; nothing may come for it any more.
+        began: In which item of the stream it began.
+        named_again: Whether its name came once more, alone, after its arguments had closed.
+        noted: The call as ``state`` last said it, if nothing but its arguments has changed since.
+        index: ``number`` of its ``CallState``, which describes the others.
+    """
+
+    __slots__ = (
+        *("_scan", "_scanned", "began", "choice", "emitted", "extra", "function_extra", "id", "index", "name"),
+        *("named_again", "noted", "serial", "text", "type"),
+    )
+
+    def __init__(self, choice: int, serial: int, index: int, began: int) -> None:
+        self.choice = choice
+        self.serial = serial
+        self.index = index
+        self.began = began
+        self.id = ""
+        self.name = ""
+        self.type = ""
+        self.text = Text()
+        self.extra: dict[str, Any] = {}
+        self.function_extra: dict[str, Any] = {}
+        self.emitted = False
+        self.named_again = False
+        self._scan = JSONEndFold()
+        self._scanned = 0
+        self.noted: CallState | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the arguments have structurally ended."""
+        fragments = self.text.fragments
+        for at in range(self._scanned, len(fragments)):
+            self._scan.add(fragments[at])
+        self._scanned = len(fragments)
+        return self._scan.closed
+
+    @property
+    def state(self) -> CallState:
+        """The call as it is now; the same object until it changes."""
+        if self.noted is None or self.noted.length != len(self.text.fragments):
+            said = (self.choice, self.serial, self.index, self.id, self.name, self.type)
+            grown = (self.text, len(self.text.fragments), self.extra, self.function_extra)
+            self.noted = new_tuple(CallState, said + grown)
+        return self.noted
+
+    def add(self, arguments: str) -> None:
+        """Add a fragment of the arguments."""
+        if self.emitted and arguments.strip():
+            raise self._late("arguments", arguments)
+        if arguments:
+            self.text.fragments.append(arguments)
+
+    def describe(self, call_id: str, name: str, fragment: ToolCallDelta, log: RepairLog) -> int:
+        """Add what a fragment says of the call besides its arguments; returns how many characters that were."""
+        self.noted = None
+        before = (self.id, self.name, self.extra, self.function_extra)
+        if call_id:
+            self._identify(call_id, log)
+        if name:
+            self._name(name, log)
+        if fragment.type and not self.type:
+            self.type = fragment.type
+        self.extra = _keep_first(self.extra, rest_of(fragment))
+        if fragment.function is not None:
+            self.function_extra = _keep_first(self.function_extra, fragment.function.model_extra)
+        after = (self.id, self.name, self.extra, self.function_extra)
+        return sum(size_of(new) - size_of(old) for new, old in zip(after, before, strict=True) if new is not old)
+
+    def _identify(self, call_id: str, log: RepairLog) -> None:
+        if not self.id:
+            if self.emitted:
+                raise self._late("an identifier", call_id)
+            self.id = call_id
+        elif call_id == self.id:
+            log.add("id-repeated", (self.choice, self.serial), call_id, None)
+        else:
+            log.add("id-changed", (self.choice, self.serial), call_id, self.id)
+
+    def _name(self, name: str, log: RepairLog) -> None:
+        subject = (self.choice, self.serial)
+        if not self.name:
+            self.name = name
+        elif name == self.name:
+            log.add("name-repeated", subject, name, None)
+        elif self.emitted:
+            raise self._late("a name", name)
+        elif self.text.fragments:
+            log.add("name-changed", subject, name, self.name)
+        else:
+            joined = name if name.startswith(self.name) else self.name + name
+            log.add("name-joined", subject, name, joined)
+            self.name = joined
+
+    def _late(self, what: str, text: str) -> ToolCallError:
+        return ToolCallError(
+            f"{what} for {self.name!r} came after the call was complete: {excerpt(text)}",
+            choice=self.choice,
+            call_id=self.id or None,
+            text=text,
+        )
+
+
+def _keep_first(kept: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Add what is new. A new dictionary: states hold on to the old one."""
+    new = {name: value for name, value in more.items() if name not in kept}
+    if not new:
+        return kept
+    check_fields(len(kept) + len(new))
+    return {**kept, **new}

@@ -1,0 +1,158 @@
+"""What grows under paths, in the content or in the arguments of all calls.
+
+Rules:
+
+1. There is one scan a text, whatever the number of paths. A change that is under several comes once for each.
+2. The content of each choice is a text of its own, and so are the arguments of each call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from rxllm.accumulators._beginning import Beginning
+from rxllm.accumulators._new_tuple import new_tuple
+from rxllm.accumulators.calls._watched_calls import WatchedCall, WatchedCallsFold
+from rxllm.accumulators.json._json_text import JSONTextFold
+from rxllm.accumulators.json._path import JSONPath, PathFilter
+from rxllm.exceptions import ItemsThenError, RestartError
+from rxllm.models import JSONPathMatch, StreamChunk
+
+
+class JSONPathAccumulator:
+    """The fold of one stream.
+
+    Args:
+        paths: What to look for: see ``operators.json_path``.
+        of: In what.
+        text_around: Whether there may be text around the JSON in the content.
+
+    Raises:
+        ValueError: A path is none, or there is none.
+    """
+
+    __slots__ = ("_beginning", "_calls", "_contents", "_filter", "_of", "_opening", "_text_around")
+
+    def __init__(
+        self, paths: Sequence[str], *, of: Literal["arguments", "content"] = "arguments", text_around: bool = False
+    ) -> None:
+        parsed = [JSONPath(path) for path in paths]
+        if not parsed:
+            raise ValueError("there is no path to look for")
+        if of not in {"arguments", "content"}:
+            raise ValueError(f"paths are of arguments or of content, not of {of!r}")
+        self._of = of
+        self._text_around = text_around
+        self._opening: Literal["{", "["] = "[" if parsed[0].into_array else "{"
+        self._filter = PathFilter(parsed)
+        self._calls = _ArgumentsFold(self._filter)
+        self._contents: dict[int, JSONTextFold] = {}
+        self._beginning = Beginning()
+
+    def add(self, chunk: StreamChunk) -> Iterable[JSONPathMatch]:
+        """Take the next chunk; iterate over the result at once.
+
+        Args:
+            chunk: The chunk.
+
+        Returns:
+            What is found, in order, a list. If something is found before an error, an iterable that raises it.
+
+        Raises:
+            DecodeError: The content is no JSON.
+            MixedAnswersError: The chunk begins another answer.
+            RestartError: The answer begins anew, and something of it was read.
+            ToolCallError: A fragment fits nowhere, or arguments cannot become a JSON object any more.
+            LimitExceededError: There is too much of something.
+        """
+        if self._of == "arguments":
+            return self._calls.add(chunk)
+        found: list[JSONPathMatch] = []
+        if chunk.slots is not self._beginning.slots:
+            restarts = self._beginning.restarts(chunk, lambda: (None, None))
+            if restarts and self._contents:
+                raise RestartError("json_path")
+        try:
+            for choice in chunk.choices:
+                content = choice.delta.content
+                if content:
+                    self._take_content(choice.index, content, found)
+        except Exception as error:
+            if not found:
+                raise
+            return ItemsThenError(found, error)
+        return found
+
+    process_chunk = add
+    """The name that ``add`` had in 0.1."""
+
+    def close(self) -> Iterator[JSONPathMatch]:
+        """Take note that the stream ended, which completes content that is a number or a word.
+
+        Yields:
+            What is found.
+
+        Raises:
+            DecodeError: It is neither.
+        """
+        for index, text in self._contents.items():
+            for change in text.fold.close(cut=True):
+                for pattern in self._filter.patterns(change.path):
+                    yield JSONPathMatch(pattern, *change, index)
+
+    finish = close
+    """The name that ``close`` had in 0.1."""
+
+    def partial(self) -> None:
+        """Nothing: what was found was given away."""
+
+    def _take_content(self, choice: int, content: str, found: list[JSONPathMatch]) -> None:
+        text = self._contents.get(choice)
+        if text is None:
+            text = self._contents[choice] = JSONTextFold(text_around=self._text_around, opening=self._opening)
+        _find(self._filter, text, content, (choice, None, None), found)
+
+
+class _ArgumentsFold(WatchedCallsFold[JSONPathMatch]):
+    """The same in the arguments of calls."""
+
+    __slots__ = ("_filter",)
+    _name = "json_path"
+
+    def __init__(self, paths: PathFilter) -> None:
+        super().__init__()
+        self._filter = paths
+
+    def _report(self, watched: WatchedCall, piece: str, found: list[JSONPathMatch]) -> None:
+        call = watched.call
+        if piece:
+            _find(self._filter, watched, piece, (call.choice, call.index, call.name or None), found)
+
+
+def _find(
+    paths: PathFilter,
+    growing: WatchedCall | JSONTextFold,
+    piece: str,
+    place: tuple[int, int | None, str | None],
+    found: list[JSONPathMatch],
+) -> None:
+    """Find what a text gains with a piece.
+
+    Args:
+        paths: Under which paths.
+        growing: The text.
+        piece: The piece.
+        place: The choice, and the index and name of the call, where the text is.
+        found: Where to put it.
+    """
+    add, fold = found.append, growing.fold
+    if fold.add_piece(piece):
+        # A piece of a string, as nearly all are: not to be asked for changes saves 0.2 µs.
+        path = fold.path
+        for pattern in paths.found if path is paths.path else paths.patterns(path):
+            add(new_tuple(JSONPathMatch, (pattern, path, piece, None, False, *place)))
+    else:
+        for change in growing.add(piece):
+            for pattern in paths.patterns(change[0]):
+                add(new_tuple(JSONPathMatch, (pattern, *change, *place)))

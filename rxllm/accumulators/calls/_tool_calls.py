@@ -1,0 +1,339 @@
+"""Which call a fragment belongs to.
+
+Servers number the calls of a choice wrongly, twice or not at all. A fragment is placed by these rules:
+
+1. An identifier or a name that is blank is absent.
+2. A known identifier goes to its call; unless that call is at another index and its arguments have structurally
+   closed, and a name and arguments arrive: then the server gives several calls one identifier, and the index counts.
+3. A new identifier together with a name starts a call, even at an index in use; unless the call there still lacks
+   both, or lacks the identifier and has the same name: then it is that call's.
+4. An index without an identifier continues the call that is open there, unless that call's arguments have
+   structurally closed and a name arrives: that starts a new one. If it is the same name without arguments, only the
+   arguments that follow tell: until then it is a repetition.
+5. With neither, the fragment goes to the only call whose arguments are structurally open. If there are several,
+   that is an ambiguity, and an error. A name that is not the open call's starts a call if no arguments are under way.
+6. Two names before any arguments are one that came in pieces, unless both came in one chunk: then they are two calls.
+
+Nothing is allocated by index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import to_json
+
+from rxllm.accumulators._beginning import Beginning
+from rxllm.accumulators._repairs import OnRepair, RepairLog
+from rxllm.accumulators.calls._call_state import CallState
+from rxllm.accumulators.calls._growing_call import GrowingCall
+from rxllm.exceptions import LimitExceededError, ToolCallError, excerpt
+from rxllm.models import FunctionCallDelta, IncompleteToolCall, ToolCallDelta
+
+MAX_TOOL_CALLS = 1024
+"""How many calls a choice may have by default."""
+
+
+class ToolCallFold:
+    """The calls of one choice.
+
+    Args:
+        choice: The index of the choice.
+        log: Where repairs are noted.
+        max_tool_calls: How many calls there may be.
+
+    Attributes:
+        added: How many characters the last fragment added, with all that it said of its call.
+        calls: The calls, in the order in which they began.
+        last: The call that the last fragment went to.
+        piece: The arguments of the last fragment.
+    """
+
+    __slots__ = (
+        *("_by_id", "_by_index", "_choice", "_log", "_max_tool_calls", "_next_index", "_open", "_ranks"),
+        *("_states", "_touched", "added", "calls", "last", "piece"),
+    )
+
+    def __init__(self, choice: int, log: RepairLog, max_tool_calls: int) -> None:
+        self.added = 0
+        self.calls: list[GrowingCall] = []
+        self.last: GrowingCall | None = None
+        self.piece = ""
+        self._choice = choice
+        self._log = log
+        self._max_tool_calls = max_tool_calls
+        self._by_id: dict[str, GrowingCall] = {}
+        self._by_index: dict[int, GrowingCall] = {}
+        self._next_index = 0
+        self._open: list[GrowingCall] = []
+        # The calls that changed since their states were asked for, but for the last.
+        self._touched: set[GrowingCall] = set()
+        self._states: list[CallState] = []
+        self._ranks: dict[int, int] = {}
+
+    def add(self, fragment: ToolCallDelta) -> GrowingCall | None:
+        """Place a fragment.
+
+        Args:
+            fragment: One element of ``delta.tool_calls``.
+
+        Returns:
+            The call that it went to; ``None`` if it said nothing and belongs to none.
+
+        Raises:
+            ToolCallError: It fits nowhere, or comes for a call that was given away.
+            LimitExceededError: There are too many calls.
+        """
+        # Nearly all fragments are a piece of the arguments of the call at their index, and say nothing else.
+        function = fragment.function
+        if (
+            function is not None
+            and fragment.id is None
+            and function.name is None
+            and not fragment.type
+            and fragment.extra_content is fragment.custom is fragment.extra is function.extra is None
+        ):
+            call = self._by_index.get(fragment.index)  # type: ignore[arg-type]  # None is no index
+            arguments = function.arguments
+            if call is not None and type(arguments) is str and not call.named_again and not call.emitted:
+                if call is not self.last:
+                    self._touch(call)
+                if arguments:
+                    call.text.fragments.append(arguments)
+                self.piece = arguments
+                self.added = len(arguments)
+                return call
+        return self._add(fragment)
+
+    def _add(self, fragment: ToolCallDelta) -> GrowingCall | None:
+        """Place a fragment of whatever kind: see ``add``."""
+        if fragment.function is None and fragment.custom is not None:
+            fragment = _with_custom_as_function(fragment, fragment.custom)
+        function = fragment.function
+        name = "" if function is None else self._unless_blank("name", function.name)
+        call_id = self._unless_blank("id", fragment.id)
+        arguments = "" if function is None else text_of_arguments(function.arguments, self._choice, self._log)
+        self.added = 0
+        call = self._place(fragment.index, call_id, name, arguments)
+        self._touch(call)
+        if call is None:
+            self._log.add("empty-fragment-ignored", self._choice, fragment.index, None)
+            return None
+        self.added = call.describe(call_id, name, fragment, self._log)
+        if call_id:
+            self._by_id.setdefault(call_id, call)
+        call.add(arguments)
+        self.piece = arguments
+        self.added += len(arguments)
+        return call
+
+    def _touch(self, call: GrowingCall | None) -> None:
+        """Note which call changes: the last one may go on changing without a word."""
+        if self.last is not None:
+            self._touched.add(self.last)
+        self.last = call
+
+    def states(self) -> tuple[CallState, ...]:
+        """The calls as they are now, in order of their index; costs what changed since the last time."""
+        if len(self._states) != len(self.calls):
+            ordered = self.ordered()
+            self._states = [call.state for call in ordered]
+            self._ranks = {call.serial: rank for rank, call in enumerate(ordered)}
+        else:
+            if self.last is not None:
+                self._touched.add(self.last)
+            for call in self._touched:
+                self._states[self._ranks[call.serial]] = call.state
+        self._touched.clear()
+        return tuple(self._states)
+
+    def ordered(self) -> list[GrowingCall]:
+        """The calls in order of their index."""
+        return sorted(self.calls, key=lambda call: call.index)
+
+    def left(self) -> list[GrowingCall]:
+        """Those that were not given away."""
+        return [call for call in self.ordered() if not call.emitted]
+
+    def _unless_blank(self, field: str, value: str | None) -> str:
+        if value is None:
+            return ""
+        if not value.strip():
+            self._log.add("blank-ignored", (self._choice, field), value, None)
+            return ""
+        return value
+
+    def _place(self, index: int | None, call_id: str, name: str, arguments: str) -> GrowingCall | None:
+        known = self._by_id.get(call_id)
+        if known is not None:
+            return self._place_by_id(known, index, name, arguments)
+        if index is None:
+            if call_id and name:
+                return self._begin(None)
+            return self._place_by_openness(call_id, name, arguments)
+        there = self._by_index.get(index)
+        if there is None:
+            # Some servers end a list of calls with an empty element.
+            return self._begin(index) if call_id or name or arguments.strip() else None
+        if _is_another(there, call_id, name, arguments) or self._is_beside(there, call_id, name):
+            return self._begin(index, "" if name else _name_to_come(there))
+        return self._noted(there, name, arguments)
+
+    def _is_beside(self, there: GrowingCall, call_id: str, name: str) -> bool:
+        """Whether a name is another than that of a call without arguments, and came in the same chunk."""
+        return (
+            there.began == self._log.position
+            and not (call_id or there.id or there.text.fragments)
+            and bool(name and there.name)
+            and name != there.name
+        )
+
+    def _noted(self, call: GrowingCall, name: str, arguments: str) -> GrowingCall:
+        """Note that a name was repeated after the arguments had closed: arguments that follow are another call's."""
+        if name and name == call.name and not arguments.strip() and call.closed:
+            call.named_again = True
+        return call
+
+    def _place_by_id(self, known: GrowingCall, index: int | None, name: str, arguments: str) -> GrowingCall:
+        if index is None or index == known.index:
+            return known
+        there = self._by_index.get(index)
+        if there is not None and there.id == known.id:
+            return there
+        if name and arguments.strip() and known.closed:
+            self._log.add("id-reused", (self._choice, index), known.id, None)
+            return self._begin(index)
+        return known
+
+    def _place_by_openness(self, call_id: str, name: str, arguments: str) -> GrowingCall | None:
+        if not (call_id or name or arguments):
+            return None
+        self._open = [call for call in self._open if not call.closed]
+        if name and all(self._is_other_name(call, name) for call in self._open):
+            return self._last_named(name, arguments) or self._begin(None)
+        if len(self._open) == 1 and not (name and _conflicts(self._open[0], name)):
+            return self._open[0]
+        if not self._open:
+            if not (call_id or name or arguments.strip()):
+                return None
+            if call_id or not self.calls:
+                return self._begin(None)
+            if again := _name_to_come(self.calls[-1]):
+                return self._begin(None, again)
+        raise ToolCallError(
+            f"a fragment of a tool call has no index and no identifier that is known, and {len(self._open)} calls are "
+            f"open: {excerpt(arguments or name or call_id)}",
+            choice=self._choice,
+            call_id=call_id or None,
+            text=arguments,
+        )
+
+    def _last_named(self, name: str, arguments: str) -> GrowingCall | None:
+        """The last call, if all that a fragment says is once more the name of it."""
+        if self._open or arguments.strip() or not self.calls:
+            return None
+        last = self.calls[-1]
+        if last.name != name or last.began == self._log.position:
+            return None
+        return self._noted(last, name, arguments)
+
+    def _is_other_name(self, call: GrowingCall, name: str) -> bool:
+        """Whether a name without index cannot be meant for a call: the call has another, or is as new as the name."""
+        if call.text.fragments:
+            return False
+        return bool(call.name) and (call.name != name or call.began == self._log.position)
+
+    def _begin(self, index: int | None, name: str = "") -> GrowingCall:
+        """Begin a call, whose name may have come already."""
+        most = self._max_tool_calls
+        if len(self.calls) >= most:
+            raise LimitExceededError(
+                f"choice {self._choice} has more than {most} tool calls", limit="max_tool_calls", maximum=most
+            )
+        serial = len(self.calls)
+        if index is None:
+            index = self._next_index
+            self._log.add("index-made-up", (self._choice, serial), None, index)
+        elif index in self._by_index:
+            self._log.add("index-reused", (self._choice, serial), index, None)
+        call = GrowingCall(self._choice, serial, index, self._log.position)
+        call.name = name
+        self._next_index = max(self._next_index, index + 1)
+        self._by_index[index] = call
+        self.calls.append(call)
+        self._open.append(call)
+        return call
+
+
+class CallFolds:
+    """The calls of all choices: what the folds that give away or show calls have in common.
+
+    Args:
+        max_tool_calls: How many calls a choice may have.
+        strict: Whether to raise a ``RepairError`` instead of putting something right.
+        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
+    """
+
+    __slots__ = ("_beginning", "_folds", "_log", "_max_tool_calls")
+
+    def __init__(
+        self, *, max_tool_calls: int = MAX_TOOL_CALLS, strict: bool = False, on_repair: OnRepair | None = None
+    ) -> None:
+        self._max_tool_calls = max_tool_calls
+        self._log = RepairLog(strict=strict, on_repair=on_repair)
+        self._folds: dict[int, ToolCallFold] = {}
+        self._beginning = Beginning()
+
+    def incomplete(self) -> list[IncompleteToolCall]:
+        """What there is of the calls that were not given away."""
+        return [call.state.incomplete() for _, fold in sorted(self._folds.items()) for call in fold.left()]
+
+    partial = incomplete
+
+    def _begin(self, choice: int) -> ToolCallFold:
+        fold = self._folds[choice] = ToolCallFold(choice, self._log, self._max_tool_calls)
+        return fold
+
+
+def text_of_arguments(arguments: str | dict[str, Any] | None, choice: int, log: RepairLog) -> str:
+    """The arguments of a fragment as text."""
+    if not isinstance(arguments, dict):
+        return arguments or ""
+    text = to_json(arguments).decode()
+    log.add("arguments-serialized", choice, arguments, text)
+    return text
+
+
+def _with_custom_as_function(fragment: ToolCallDelta, custom: Mapping[str, Any]) -> ToolCallDelta:
+    """The fragment with the name and input of a custom tool in the place of a function's."""
+    function = FunctionCallDelta.model_validate({"name": custom.get("name"), "arguments": custom.get("input")})
+    return fragment.model_copy(update={"type": "custom", "function": function, "custom": None})
+
+
+def _is_another(there: GrowingCall, call_id: str, name: str, arguments: str) -> bool:
+    """Whether a fragment, its identifier unknown, is of another call than the one at its index."""
+    if there.named_again and arguments.strip():
+        return True
+    if call_id and name:
+        if there.id or there.name not in ("", name):
+            return True
+        # The call there has no identifier yet, so this may be it: unless it is complete without.
+        return there.closed and bool(there.name or arguments.strip())
+    if name:
+        # A name alone, after the arguments: the one that was missing, or once more the same.
+        late = not arguments.strip() and there.name in ("", name)
+        return not late and there.closed
+    if call_id:
+        return bool(there.id) and bool(arguments.strip()) and there.closed
+    return False
+
+
+def _name_to_come(call: GrowingCall) -> str:
+    """The name of the call after this one, if it came as a repetition of this one's."""
+    return call.name if call.named_again else ""
+
+
+def _conflicts(call: GrowingCall, name: str) -> bool:
+    """Whether a name is not the one of a call whose arguments are under way."""
+    return call.name not in ("", name)

@@ -1,0 +1,261 @@
+"""``LLMClient``: a source, a dialect and a key put together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Self, TypeAlias
+
+import aiohttp
+from aiohttp.typedefs import StrOrURL
+from pydantic import SecretStr
+from reactivex import Observable
+from yarl import URL
+
+from rxllm import models, sources, tools
+from rxllm import operators as ops
+from rxllm.dialects import Dialect, get_dialect
+from rxllm.flow import Stream
+from rxllm.models import ChatCompletion, ChatRequest, StreamChunk
+from rxllm.operators import map_error
+from rxllm.sources import Headers, RecordTo, SessionLike, Ssl
+from rxllm.typing import OperatorFunction
+from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
+
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+
+Timeout: TypeAlias = aiohttp.ClientTimeout | float
+"""aiohttp's time-outs, or how many seconds a whole answer may take."""
+
+
+class LLMClient:
+    """Sends chat requests to a server and gives the answer as an observable of chunks.
+
+    As an async context manager it keeps one session, so that streams share connections; otherwise each stream has a
+    session of its own, opened and closed with it.
+
+    Args:
+        base_url: Where the API is, as ``https://host/v1``. By default ``OPENAI_BASE_URL`` of the environment, else
+            OpenAI's own.
+        api_key: Sent as ``Authorization: Bearer``. By default ``OPENAI_API_KEY`` of the environment; none is sent
+            where none is set. Shown nowhere.
+        dialect: What the server speaks: a name, or a dialect with options (``rxllm.dialects``).
+        headers: Sent with each request.
+        session: An ``aiohttp.ClientSession`` of your own, or a function that returns one; not closed.
+        ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
+        proxy: The URL of a proxy.
+        timeout: For requests over HTTP: aiohttp's time-outs (see ``rxllm.from_sse``), or how many seconds a whole
+            answer may take.
+        max_event_bytes: The most bytes that one event may have.
+        record: Where to record what is read, each request in a file of its own: see ``rxllm.from_sse``.
+
+    Example:
+        >>> LLMClient(base_url="http://127.0.0.1:8080/v1", api_key="secret")
+        LLMClient(base_url='http://127.0.0.1:8080/v1', dialect='openai-chat')
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: StrOrURL | None = None,
+        api_key: str | SecretStr | None = None,
+        dialect: str | Dialect = "openai-chat",
+        headers: Mapping[str, str] | None = None,
+        session: SessionLike | None = None,
+        ssl: Ssl = True,
+        proxy: StrOrURL | None = None,
+        timeout: Timeout | None = None,
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        record: RecordTo | None = None,
+    ) -> None:
+        self._base_url = URL(base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
+        key = api_key if api_key is not None else os.environ.get("OPENAI_API_KEY", "")
+        self._api_key = key if isinstance(key, SecretStr) else SecretStr(key)
+        self._dialect = get_dialect(dialect)
+        self._headers = dict(headers or {})
+        self._session = session
+        self._own_session: aiohttp.ClientSession | None = None
+        if proxy is None and session is None:
+            proxy = sources.environment_proxy(self._base_url)
+        self._connection: dict[str, Any] = {"ssl": ssl, "proxy": proxy, "record": record}
+        self._timeout = None if timeout is None else _timeout_of(timeout)
+        self._max_event_bytes = max_event_bytes
+
+    def __repr__(self) -> str:
+        return f"LLMClient(base_url={sources.shown(self._base_url)!r}, dialect={self._dialect.name!r})"
+
+    async def __aenter__(self) -> Self:
+        if self._own_session is not None:
+            raise RuntimeError("this client is in use as a context manager already")
+        if self._session is None:
+            self._own_session = sources.open_session()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._own_session is not None:
+            await self._own_session.close()
+            self._own_session = None
+
+    async def chat(
+        self,
+        request: ChatRequest,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,  # noqa: ASYNC109 - aiohttp's, which knows what a time-out is about
+    ) -> ChatCompletion:
+        """Ask for an answer and wait for the whole of it.
+
+        Underneath it is streamed, as ``chat_stream(request).pipe(operators.accumulate())``.
+
+        Args:
+            request: What to ask.
+            headers: As in ``chat_stream``, like the last.
+            timeout: For this request.
+
+        Returns:
+            The answer.
+
+        Raises:
+            EmptyStreamError: The server said that the answer was whole, and had sent nothing of it.
+            Exception: What ``chat_stream`` and ``operators.accumulate`` raise; ``error.partial`` is what had come.
+        """
+        chunks = self.chat_stream(request, headers=headers, timeout=timeout)
+        return await chunks.pipe(ops.accumulate())
+
+    def chat_stream(
+        self, request: ChatRequest, *, headers: Mapping[str, str] | None = None, timeout: Timeout | None = None
+    ) -> Stream[StreamChunk]:
+        """Ask for an answer over server-sent events.
+
+        Cold: each subscription sends the request once. Streaming and usage in the stream are switched on.
+
+        Args:
+            request: What to ask.
+            headers: Sent with this request, besides those of the client; of two with one name these count.
+            timeout: For this request instead of the client's: aiohttp's time-outs, or how many seconds all of it may
+                take.
+
+        Returns:
+            The chunks of the answer; completes when the answer is whole.
+
+        Raises:
+            Exception: As ``on_error``: what ``rxllm.from_sse`` and ``operators.parse`` raise.
+        """
+        sent = self._request_headers(headers)
+        return sources.from_sse(
+            self._url(),
+            json=self._dialect.payload(request),
+            headers=sent,
+            session=self._current_session,
+            timeout=self._timeout if timeout is None else _timeout_of(timeout),
+            max_event_bytes=self._max_event_bytes,
+            **self._connection,
+        ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
+
+    def websocket_stream(self, request: ChatRequest) -> Stream[StreamChunk]:
+        """Ask for an answer over a WebSocket: the request is the first frame, each chunk a text frame.
+
+        Cold: each subscription makes a connection.
+
+        Args:
+            request: What to ask.
+
+        Returns:
+            The chunks of the answer; completes when the answer is whole.
+
+        Raises:
+            Exception: As ``on_error``: what ``rxllm.from_websocket`` and ``operators.parse`` raise.
+        """
+        url, sent = self._url(), self._request_headers()
+        return sources.from_websocket(
+            url.with_scheme({"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)),
+            send=(self._dialect.payload(request),),
+            headers=sent,
+            session=self._current_session,
+            max_frame_bytes=self._max_event_bytes,
+            **self._connection,
+        ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
+
+    def chat_with_tools(
+        self,
+        request: ChatRequest,
+        registry: tools.ToolRegistry,
+        *,
+        max_rounds: int = 10,
+        max_concurrency: int = 8,
+        timeout: float | None = None,
+        on_error: tools.OnToolError = "send",
+        ordered: bool = True,
+        through: OperatorFunction[StreamChunk, StreamChunk] | None = None,
+    ) -> Stream[models.ChatEvent]:
+        """Ask for an answer, run the tools that the model calls, send their results back, until it calls no more.
+
+        Cold: each subscription is a conversation of its own. A round is one request and what is done about its answer.
+        Its events are ``TextDelta`` and ``ReasoningDelta`` as they arrive; when the answer is whole, a
+        ``ToolCallEvent`` for each call, a ``ToolResultEvent`` for each result, and ``RoundCompleted``. The last
+        event is ``ChatCompleted``. All of it is paused while a consumer below holds a pause.
+
+        Each request after the first carries all that was said before, results included. A ``tool_choice`` that forces a
+        call (``"required"``, the name of a tool) holds for the first round only: then the model is free. A call
+        is run once, and only when its answer is whole and was not cut by its length. Dispose closes the connection and
+        cancels the tools that run; a function in a thread ends unheeded. Calls in the older protocol
+        (``function_call``) are not run.
+
+        Args:
+            request: The first request. Its ``tools`` are sent besides those of the registry; of two with one name
+                the request's wording counts. A call of one that is not in the registry is answered with an error.
+            registry: The tools.
+            max_rounds: How many requests are sent at most, at least 1.
+            max_concurrency: As in ``operators.run_tools``, like all but the last.
+            timeout: How many seconds a tool may take; any number if ``None``.
+            on_error: Whether the model is told of a tool that failed, or the conversation fails.
+            ordered: Whether results come in the order of the calls, or as they are ready.
+            through: What the chunks of each answer go through first, as ``operators.timeout_per_chunk(10)`` or
+                ``operators.split_reasoning()``; several are put together by ``reactivex.compose``.
+
+        Returns:
+            The events of the conversation.
+
+        Raises:
+            LimitExceededError: As ``on_error``, like all but the last: the model calls tools in the last round still.
+            TruncatedStreamError: An answer with calls in it was cut.
+            ToolExecutionError: A tool failed, and ``on_error="raise"``.
+            Exception: What ``chat_stream`` and ``through`` raise, in whichever round. The events of the rounds
+                before have been emitted; ``error.partial`` is what there is of the present answer, a
+                ``ChatCompletion``.
+            ValueError: At once: an argument is not one of those, or the request asks for several answers (``n``).
+        """
+        # Tools and the events of a conversation take a quarter of the time that importing the client took.
+        from rxllm.client._chat_with_tools import chat_with_tools  # noqa: PLC0415
+
+        def ask(request: ChatRequest) -> Observable[StreamChunk]:
+            chunks = self.chat_stream(request)
+            return chunks if through is None else through(chunks)
+
+        run_tools = ops.run_tools(
+            registry, max_concurrency=max_concurrency, timeout=timeout, on_error=on_error, ordered=ordered
+        )
+        return chat_with_tools(ask, request, registry, run_tools, max_rounds=max_rounds)
+
+    def _url(self) -> URL:
+        # Some servers want a version in the query.
+        return self._base_url.joinpath(self._dialect.path.lstrip("/")).with_query(self._base_url.query)
+
+    def _current_session(self) -> aiohttp.ClientSession | None:
+        return self._session() if callable(self._session) else self._own_session or self._session
+
+    def _request_headers(self, own: Mapping[str, str] | None = None) -> Headers:
+        """The headers of a request, those of its own among them."""
+        key = self._api_key.get_secret_value()
+        usual = ({"Authorization": f"Bearer {key}"} if key else {}) | self._headers
+        return Headers.of(usual, own or {})
+
+    def _without_credentials(self, headers: Mapping[str, str]) -> OperatorFunction[StreamChunk, StreamChunk]:
+        """Blot out of an error in the stream what the server echoes of our credentials."""
+        return map_error(sources.Secrets(headers, self._base_url.query).scrub_error)
+
+
+def _timeout_of(timeout: Timeout) -> aiohttp.ClientTimeout:
+    if isinstance(timeout, aiohttp.ClientTimeout):
+        return timeout
+    return aiohttp.ClientTimeout(total=timeout, connect=min(timeout, sources.CONNECT_SECONDS))

@@ -1,0 +1,78 @@
+"""What a dialect is: the way from a provider's events to chunks, and from a request to a payload.
+
+Rules:
+
+1. A dialect is a value and has no state; each subscription gets a decoder of its own, which has.
+2. A decoder takes the items of a transport one at a time, and says when the answer is over (``done``). What
+   arrives after that is ignored.
+3. A transport that ended in good order says so with ``close``; whether the answer was whole then is for the
+   decoder to judge. A transport that failed never calls it.
+4. Nothing outside this package knows the name of a provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeAlias
+
+from rxllm.models import ChatRequest, StreamChunk
+from rxllm.wire import ServerSentEvent
+
+WireItem: TypeAlias = ServerSentEvent | str | bytes
+"""What transports deliver: an event of an event stream, or a frame of a WebSocket."""
+
+
+class StreamDecoder(Protocol):
+    """The decoder of one stream."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the stream has said that it is over."""
+        ...
+
+    def decode(self, event: WireItem, /) -> Iterable[StreamChunk]:
+        """Turn an item into chunks: none, one or several.
+
+        Iterate over the result at once. It may give chunks that are good and then raise.
+
+        Args:
+            event: What arrived.
+
+        Returns:
+            The chunks.
+
+        Raises:
+            APIStreamError: The item reports an error of the server.
+            DecodeError: The item is nothing that the dialect knows.
+        """
+        ...
+
+    def close(self) -> None:
+        """Take note that the transport ended in good order.
+
+        Raises:
+            TruncatedStreamError: The answer is not whole.
+        """
+        ...
+
+
+class Dialect(Protocol):
+    """How a family of providers talks."""
+
+    @property
+    def name(self) -> str:
+        """The name it is chosen by."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Where chat requests go, below the base URL."""
+        ...
+
+    def decoder(self) -> StreamDecoder:
+        """A decoder for one stream."""
+        ...
+
+    def payload(self, request: ChatRequest, /) -> dict[str, Any]:
+        """The body of the request that makes the server stream the answer, as a JSON object."""
+        ...

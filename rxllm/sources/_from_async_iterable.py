@@ -1,0 +1,102 @@
+"""``from_async_iterable``: another library's stream as a source."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeGuard, TypeVar, cast
+
+from rxllm.flow import Emitter, Stream, task_source
+
+T = TypeVar("T")
+
+Factory: TypeAlias = Callable[[], AsyncIterable[T] | Awaitable[AsyncIterable[T]]]
+
+
+def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> Stream[T]:
+    """Make a flow-controlled source of any async iterable, the stream of another SDK for example.
+
+    While a consumer holds a pause, the iterable is not advanced, so a client that reads its socket on demand
+    is slowed down as ours are. On dispose, and at the end, the iterator's ``aclose()`` (or ``close()``, as SDK
+    streams call it) is called.
+
+    Args:
+        factory_or_iterable: A function that makes the iterable (or a coroutine function that does), called once a
+            subscription: so the source is cold and ``retry`` works. Or an iterable; an iterator, which can be
+            consumed only once, serves one subscription.
+
+    Returns:
+        The items, in order.
+
+    Raises:
+        RuntimeError: As ``on_error``: an iterator was subscribed to a second time.
+        NoRunningLoopError: As ``on_error``: no event loop runs in this thread.
+
+    Example:
+        >>> import rxllm
+        >>> async def numbers():
+        ...     for number in range(3):
+        ...         yield number
+        >>> rxllm.run(rxllm.from_async_iterable(numbers))
+        2
+    """
+    used = False
+
+    async def open_iterable() -> AsyncIterable[T]:
+        nonlocal used
+        if _is_iterable(factory_or_iterable):
+            if used and isinstance(factory_or_iterable, AsyncIterator):
+                raise RuntimeError("an async iterator serves one subscription: give a function that makes it")
+            used = True
+            return factory_or_iterable
+        made = cast(Factory[T], factory_or_iterable)()
+        return made if isinstance(made, AsyncIterable) else await made
+
+    async def produce(emitter: Emitter[T]) -> None:
+        iterable = await open_iterable()
+        iterator = aiter(iterable)
+        async with AsyncExitStack() as stack:
+            for resource in {id(each): each for each in (iterable, iterator)}.values():
+                await stack.enter_async_context(_Closing(resource))
+            while True:
+                await emitter.ready()
+                try:
+                    item = await anext(iterator)
+                except StopAsyncIteration:
+                    return
+                await emitter.emit((item,))
+
+    return task_source(produce)
+
+
+def _is_iterable(value: object) -> TypeGuard[AsyncIterable[Any]]:
+    return isinstance(value, AsyncIterable)
+
+
+class _Closing:
+    """Closes, on leaving, what has a way to be closed: generators have ``aclose``, the streams of SDKs ``close``."""
+
+    def __init__(self, resource: object) -> None:
+        self._close = getattr(resource, "aclose", None) or getattr(resource, "close", None) or _nothing
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            result = self._close()
+            if inspect.isawaitable(result):
+                await result
+        except Exception as failure:
+            if error is None:
+                raise
+            # What the stream itself failed with has precedence.
+            error.add_note(f"closing it failed, too: {failure!r}")
+
+
+def _nothing() -> None:
+    """There is no way to close it."""

@@ -1,0 +1,249 @@
+"""``from_recording`` and ``list_recordings``: what a sink recorded, again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeAlias
+
+from reactivex import abc
+
+from rxllm.exceptions import RecordingError, StreamInterruptedError
+from rxllm.flow import Clock, Emitter, Stream, clock_of, task_source
+from rxllm.stores import (
+    EndRecord,
+    ItemRecord,
+    Reader,
+    RecordingInfo,
+    SlotsDecoder,
+    Worker,
+    decode_error,
+    decode_item,
+    open_reader,
+)
+
+Timing: TypeAlias = Literal["none", "recorded"]
+Attempts: TypeAlias = Literal["last", "all"]
+
+
+def list_recordings(path: str | os.PathLike[str]) -> list[RecordingInfo]:
+    """List the streams in a file that a sink wrote.
+
+    This reads the file in the calling thread; of JSON lines it reads all.
+
+    Args:
+        path: The file, of ``SQLiteSink`` or ``JSONLinesSink``.
+
+    Returns:
+        Identifier, beginning, number of items and ending of each stream, in the order in which they began.
+
+    Raises:
+        RecordingError: There is no such file, or it is something else.
+    """
+    reader = open_reader(path)
+    try:
+        return reader.recordings()
+    finally:
+        reader.close()
+
+
+def from_recording(
+    path: str | os.PathLike[str],
+    *,
+    stream: str | None = None,
+    timing: Timing = "none",
+    speed: float = 1.0,
+    attempts: Attempts = "last",
+    scheduler: abc.SchedulerBase | None = None,
+) -> Stream[Any]:
+    """Play a recorded stream again: the same items, and the same ending.
+
+    Cold, and flow-controlled: while a consumer holds a pause, nothing is read. The file is read in a thread, in batches
+    of some hundred items. A stream that failed fails again, with the same type, message and attributes. One that was
+    cut, because its consumer left or its process was killed, ends in a ``StreamInterruptedError``: it is never
+    taken for a whole one.
+
+    Args:
+        path: The file, of ``SQLiteSink`` or ``JSONLinesSink``; its first bytes tell which.
+        stream: Which stream, by its identifier; by default the one that began last. See ``list_recordings``.
+        timing: ``"none"`` for full speed, ``"recorded"`` to deliver each item as long after the subscription as it was
+            written after the beginning. What a pause has delayed comes at once, as it would from a server.
+        speed: How many times faster than recorded.
+        attempts: Of an answer that began anew (``StreamChunk.restarts``), ``"last"`` plays what counts, from there on;
+            ``"all"`` plays what was given up before, too.
+        scheduler: Whose time it is; by default that of the subscription, else of the running loop.
+
+    Returns:
+        The items, as the sink got them.
+
+    Raises:
+        RecordingError: As ``on_error``, like all but the last: there is no such file or stream, it is something else,
+            items are missing, or the stream failed with an error that is none of this library's.
+        StreamInterruptedError: The recorded stream was cut.
+        RxllmError: What the recorded stream failed with.
+        ValueError: At once: ``timing`` or ``attempts`` is none of those, or ``speed`` is not positive.
+
+    Example:
+        >>> import pathlib, reactivex, rxllm, tempfile
+        >>> from rxllm import operators as ops
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "chats.db")
+        >>> answer = reactivex.of("Hel", "lo").pipe(ops.tee_to(rxllm.sinks.SQLiteSink(path)))
+        >>> rxllm.run(answer)
+        'lo'
+        >>> rxllm.run(rxllm.from_recording(path, timing="recorded", speed=10))
+        'lo'
+    """
+    if timing not in {"none", "recorded"}:
+        raise ValueError(f"timing must be 'none' or 'recorded', not {timing!r}")
+    if attempts not in {"last", "all"}:
+        raise ValueError(f"attempts must be 'last' or 'all', not {attempts!r}")
+    if not speed > 0:
+        raise ValueError(f"speed must be positive, not {speed}")
+
+    async def produce(emitter: Emitter[Any]) -> None:
+        pace = Pace(clock_of(scheduler, emitter.scheduler), speed) if timing == "recorded" else None
+        await _Player(path, pace, emitter, all_attempts=attempts == "all").play(stream)
+
+    return task_source(produce)
+
+
+class Pace:
+    """Waits until it is time, as recorded."""
+
+    def __init__(self, clock: Clock, speed: float) -> None:
+        self._clock = clock
+        self._speed = speed
+        self._started = clock.now()
+
+    def skip(self, seconds: float) -> None:
+        """Leave out so many recorded seconds."""
+        self._started -= seconds / self._speed
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until so many recorded seconds have passed since the beginning."""
+        delay = self._started + seconds / self._speed - self._clock.now()
+        if delay <= 0:
+            return
+        loop = asyncio.get_running_loop()
+        due = asyncio.Event()
+
+        def act() -> None:
+            # The scheduler may be one that acts in a thread of its own.
+            loop.call_soon_threadsafe(due.set)
+
+        timer = self._clock.call_later(delay, act)
+        try:
+            await due.wait()
+        finally:
+            timer.dispose()
+
+
+class _Player:
+    """Plays one stream once."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], pace: Pace | None, emitter: Emitter[Any], *, all_attempts: bool
+    ) -> None:
+        self._path = path
+        self._pace = pace
+        self._emitter = emitter
+        self._all_attempts = all_attempts
+        self._worker = Worker()
+        # What the thread has opened is found here also when the wait for it was cancelled.
+        self._opened: list[Reader] = []
+        self._slots = SlotsDecoder()
+        # The position of the next item.
+        self._position = 0
+
+    async def play(self, stream: str | None) -> None:
+        """Emit the items, and end as the recorded stream did."""
+        try:
+            records = await self._worker.run(self._open, stream)
+            end = await self._emit_items(records)
+        finally:
+            await self._worker.stop(self._close)
+        await _finish(end, self._pace, self._emitter)
+
+    def _open(self, stream: str | None) -> Iterator[Sequence[ItemRecord] | EndRecord]:
+        reader = open_reader(self._path)
+        self._opened.append(reader)
+        name = _find(self._path, reader.recordings(), stream)
+        self._position = 0 if self._all_attempts else reader.began_anew(name)
+        return reader.read(name, self._position)
+
+    def _close(self) -> None:
+        for reader in self._opened:
+            reader.close()
+
+    async def _emit_items(self, records: Iterator[Sequence[ItemRecord] | EndRecord]) -> EndRecord | None:
+        """Emit the items, and return the ending."""
+        is_first = True
+        while True:
+            await self._emitter.ready()
+            batch = await self._worker.run(next, records, None)
+            if batch is None:
+                return None
+            if isinstance(batch, EndRecord):
+                self._require_position(batch.items)
+                return batch
+            if self._pace is not None and is_first and self._position and batch:
+                self._pace.skip(batch[0].seconds)
+            is_first = False
+            items = await self._worker.run(self._decode, batch)
+            await self._emit(batch, items)
+
+    async def _emit(self, records: Sequence[ItemRecord], items: list[Any]) -> None:
+        if self._pace is None:
+            await self._emitter.emit(items)
+            return
+        for record, item in zip(records, items, strict=True):
+            await self._pace.wait(record.seconds)
+            await self._emitter.emit((item,))
+
+    def _decode(self, records: Sequence[ItemRecord]) -> list[Any]:
+        items: list[Any] = []
+        for record in records:
+            self._require_position(record.position)
+            self._position += 1
+            items.append(self._decode_one(record))
+        return items
+
+    def _require_position(self, found: int) -> None:
+        if found != self._position:
+            raise RecordingError(
+                f"{self._path}: items are missing: number {self._position} was due, number {found} is there"
+            )
+
+    def _decode_one(self, record: ItemRecord) -> Any:
+        try:
+            item = decode_item(record.kind, record.value)
+            self._slots.restore(item, record.slots)
+        except (TypeError, ValueError) as error:
+            raise RecordingError(f"{self._path}: item {record.position} is no {record.kind}: {error}") from error
+        return item
+
+
+def _find(path: str | os.PathLike[str], recordings: list[RecordingInfo], stream: str | None) -> str:
+    if not recordings:
+        raise RecordingError(f"{path}: no stream was recorded")
+    if stream is None:
+        return recordings[-1].stream
+    if any(info.stream == stream for info in recordings):
+        return stream
+    raise RecordingError(f"{path}: no stream {stream!r}; the last of {len(recordings)} is {recordings[-1].stream!r}")
+
+
+async def _finish(end: EndRecord | None, pace: Pace | None, emitter: Emitter[Any]) -> None:
+    """End as the recorded stream did."""
+    count = emitter.count
+    if end is None:
+        raise StreamInterruptedError(
+            f"the recording stops after {count} items: its process was killed, or is still writing", events=count
+        )
+    if pace is not None:
+        await pace.wait(end.seconds)
+    if end.error is not None:
+        raise decode_error(end.error)
+    if end.kind != "completed":
+        raise StreamInterruptedError(f"the recorded stream was cancelled after {count} items", events=count)

@@ -1,0 +1,202 @@
+"""``from_sse``: an HTTP answer as an observable of events."""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import aiohttp
+from aiohttp.typedefs import StrOrURL
+from loguru import logger
+from yarl import URL
+
+from rxllm.flow import Emitter, Stream, task_source, wake
+from rxllm.models import StreamInfo
+from rxllm.sources import _http
+from rxllm.sources._credentials import Headers, Secrets
+from rxllm.sources._http import SessionLike, Ssl
+from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
+from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder
+
+END_OF_BODY_SECONDS = 0.1
+# As many events as go in one call. The rest of what has come stays what it is, bytes, until the loop has had its turn.
+_READ_BYTES = 16 * 1024
+_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=_http.CONNECT_SECONDS)
+_to_json = jsonlib.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def from_sse(
+    url: StrOrURL,
+    *,
+    json: Any = None,
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
+    session: SessionLike | None = None,
+    ssl: Ssl = True,
+    proxy: StrOrURL | None = None,
+    timeout: aiohttp.ClientTimeout | None = None,
+    max_event_bytes: int = 16 * 1024 * 1024,
+    end_marker: str | None = "[DONE]",
+    check_content_type: bool = True,
+    record: RecordTo | None = None,
+) -> Stream[ServerSentEvent]:
+    """Request an event stream: each subscription sends one request (WHATWG HTML, section 9.2).
+
+    Cold. While a consumer holds a pause the socket is not read, so that the TCP window closes and the server
+    stops writing. Dispose closes the connection at once. A body that ended in good order gives the connection
+    back to the session's pool. The end of the body is the end: it never reconnects.
+
+    Args:
+        url: Where to send the request.
+        json: The body, anything that ``json.dumps`` takes; none if ``None``.
+        method: The HTTP method.
+        headers: Added to ``Accept`` and ``Content-Type``. A redirect to another origin drops them.
+        session: An ``aiohttp.ClientSession`` of your own (proxies, TLS, cookies, limits), or a function that returns
+            one when the request is sent; it is not closed. Without it each subscription has its own.
+        ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
+        proxy: The URL of a proxy; without ``session`` the proxy settings of the environment are read.
+        timeout: aiohttp's time-outs. By default 30 s to get a connection and none for the rest: silence in the stream
+            is what ``operators.timeout_per_chunk`` watches.
+        max_event_bytes: The most bytes that one event may have.
+        end_marker: The data of the event that says that nothing follows. The source waits up to 0.1 s for the end of
+            the body before it passes that event on, so that a consumer who leaves on seeing it leaves the connection
+            reusable. ``None`` for none.
+        check_content_type: Whether a media type other than ``text/event-stream`` is an error.
+        record: Where to record each read with its time, for ``rxllm.testing.replay``: a path, or a
+            ``rxllm.sources.WireRecorder``. Each request has a file of its own; none is written over.
+
+    Returns:
+        The events, in order; completes with the body.
+
+    Raises:
+        APIConnectionError: As ``on_error``, like all of these: no connection came about, or too many redirects.
+        APIStatusError: The status is 400 or more.
+        APIResponseError: The answer is no event stream.
+        StreamInterruptedError: The connection was lost in the middle of the body.
+        LimitExceededError: An event is larger than ``max_event_bytes``.
+        RecordingError: The file to record to cannot be made or written.
+        NoRunningLoopError: No event loop runs in this thread.
+    """
+    SSEDecoder(max_event_bytes=max_event_bytes)  # a wrong argument is reported where it stands
+    usual = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+    body = None
+    if json is not None:
+        usual["Content-Type"] = "application/json"
+        # What cannot be encoded, half a surrogate pair, becomes a question mark.
+        body = _to_json(json).encode(errors="replace")
+    request_headers = Headers.of(usual, headers or {})
+    options = {"ssl": ssl, "timeout": timeout or _TIMEOUT}
+    request = _Request(
+        *(url, method, request_headers, body, session, proxy, options, record),
+        *(max_event_bytes, end_marker, check_content_type),
+    )
+    return task_source(request.produce)
+
+
+@dataclass(slots=True)
+class _Request:
+    """What ``from_sse`` was asked for: one object for the garbage collector, where a closure is one a variable."""
+
+    url: StrOrURL
+    method: str
+    headers: Headers
+    body: bytes | None
+    session: SessionLike | None
+    proxy: StrOrURL | None
+    options: dict[str, Any]
+    record: RecordTo | None
+    max_event_bytes: int
+    end_marker: str | None
+    checks_type: bool
+
+    def produce(self, emitter: Emitter[ServerSentEvent]) -> Awaitable[None]:
+        """Send the request and emit the events of the answer."""
+        url = _http.parse_url(self.url)
+        given = self.session() if callable(self.session) else self.session
+        if given is None or self.record is not None:
+            return self._within(given, url, emitter)
+        # Usually there is a session, and nothing is recorded: then a stream that waits is fewer objects.
+        return self._ask(given, url, emitter, NOT_RECORDED)
+
+    async def _within(self, given: aiohttp.ClientSession | None, url: URL, emitter: Emitter[ServerSentEvent]) -> None:
+        async with (
+            _http.use_session(given) as client,
+            recorded(self.record, "sse", self.method, url, session=client, headers=self.headers) as log,
+        ):
+            await self._ask(client, url, emitter, log)
+
+    async def _ask(
+        self, client: aiohttp.ClientSession, url: URL, emitter: Emitter[ServerSentEvent], log: WireLog | NotRecorded
+    ) -> None:
+        headers = self.headers
+        proxy = self.proxy or (_http.environment_proxy(url) if self.session is None else None)
+        secrets = Secrets(client.headers, headers, url.query)
+        request: dict[str, Any] = {"headers": headers, "secrets": secrets, "body": self.body, **self.options}
+        requested_at = time.time()
+        response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
+        async with response:
+            with log.reading(response):
+                if self.checks_type:
+                    await _http.require_event_stream(response, secrets)
+                emitter.flow.stream = _http.info_of(response.url, response.headers, requested_at, secrets)
+                kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
+                decoder = kind(max_event_bytes=self.max_event_bytes)
+                start = await _emit_events(response, decoder, emitter, log, self.end_marker)
+                if self.checks_type and not emitter.count:
+                    _http.require_events(response, secrets, start)
+
+
+async def _emit_events(
+    response: aiohttp.ClientResponse,
+    decoder: SSEDecoder,
+    emitter: Emitter[ServerSentEvent],
+    log: WireLog | NotRecorded,
+    end_marker: str | None,
+) -> bytes:
+    """Emit until the body ends; the start of the body is returned."""
+    _http.fail_when_closed(response)
+    content = response.content
+    stream: StreamInfo = emitter.flow.stream
+    start = b""
+    while True:
+        if emitter.flow.paused:
+            await emitter.ready()
+        try:
+            block = await content.read(_READ_BYTES)
+        except (aiohttp.ClientError, OSError) as error:
+            await emitter.emit(decoder.feed(log.rest_of(content)))
+            reason = str(error) or ("it took too long" if isinstance(error, TimeoutError) else type(error).__name__)
+            # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
+            raise _http.lost(response.url, emitter.count, "events", reason) from error.with_traceback(None)
+        if not block:
+            if discarded := decoder.close():
+                logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
+            return start
+        start = start or block[: _http.MAX_ERROR_BYTES]
+        stream.received(len(block), time.time())
+        events = decoder.feed(block)
+        marker = events[-1:] if events and _data_of(events[-1]) == end_marker else None
+        await emitter.emit(events if marker is None else events[:-1])
+        if marker is not None:
+            await _await_end_of_body(content)
+            await emitter.emit(marker)
+        # What waits while this waits takes memory, and is looked at by every garbage collection.
+        del block, events
+
+
+def _data_of(event: ServerSentEvent | str) -> str:
+    return event if isinstance(event, str) else event.data
+
+
+async def _await_end_of_body(content: aiohttp.StreamReader) -> None:
+    """Give the body a moment to end, without reading on: data after the marker is left in the buffer."""
+    if content.is_eof():
+        return
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    content.on_eof(partial(wake, ended))
+    await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)

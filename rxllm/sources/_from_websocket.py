@@ -1,0 +1,190 @@
+"""``from_websocket``: the text frames of a WebSocket as an observable."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, cast
+
+import aiohttp
+from aiohttp.typedefs import StrOrURL
+from yarl import URL
+
+from rxllm.exceptions import (
+    APIConnectionError,
+    DecodeError,
+    LimitExceededError,
+    excerpt,
+)
+from rxllm.flow import Emitter, Stream, task_source
+from rxllm.models import StreamInfo
+from rxllm.sources import _http
+from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
+from rxllm.sources._http import SessionLike, Ssl
+from rxllm.sources._wire_recorder import CLOSED, RecordTo, recorded
+
+# RFC 6455, section 7.4.1: 1000 is a normal closure, 1005 one that gave no code.
+_GOOD_CLOSES = frozenset({1000, 1005})
+_TOO_BIG = 1009
+# How long the other side may take to answer our closing frame before the connection is cut.
+_CLOSE_SECONDS = 0.25
+
+
+def from_websocket(
+    url: StrOrURL,
+    *,
+    send: Sequence[Any] = (),
+    headers: Mapping[str, str] | None = None,
+    session: SessionLike | None = None,
+    ssl: Ssl = True,
+    proxy: StrOrURL | None = None,
+    protocols: Sequence[str] = (),
+    heartbeat: float | None = None,
+    max_frame_bytes: int = 16 * 1024 * 1024,
+    record: RecordTo | None = None,
+) -> Stream[str]:
+    """Connect, send, and emit each text frame (RFC 6455).
+
+    Cold. While a consumer holds a pause the socket is not read, so that the TCP window closes. Dispose sends a
+    closing frame and closes the connection.
+
+    Args:
+        url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same).
+        send: What to send after connecting, a text frame each: strings as they are, anything else as JSON.
+        headers: Headers of the opening handshake. A redirect to another origin drops them.
+        session: An ``aiohttp.ClientSession`` whose connector, cookies, headers and ``trust_env`` are used, or a
+            function that returns one when the connection is made; it is not closed. Its proxy and its middlewares are
+            not used: give ``proxy`` here.
+        ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
+        proxy: The URL of a proxy; without ``session`` the proxy settings of the environment are read.
+        protocols: The subprotocols offered.
+        heartbeat: Seconds between pings; a pong that does not come interrupts the stream. ``None`` for none. While a
+            consumer holds a pause no pong is read, so a pause that is longer than this interrupts it, too.
+        max_frame_bytes: The most bytes that one message may have.
+        record: Where to record each frame with its time: see ``from_sse``.
+
+    Returns:
+        The text frames, in order; completes when the other side closes normally (code 1000, or none).
+
+    Raises:
+        APIConnectionError: As ``on_error``, like all of these: no connection came about.
+        APIStatusError: The handshake was refused.
+        APIResponseError: The handshake was answered as if it were an ordinary request.
+        StreamInterruptedError: The connection was lost, or closed with another code than 1000.
+        DecodeError: A binary frame, or one that breaks the protocol.
+        LimitExceededError: A message is larger than ``max_frame_bytes``.
+        RecordingError: The file to record to cannot be made or written.
+        NoRunningLoopError: No event loop runs in this thread.
+    """
+    request_headers = Headers(headers or {})
+    frames = [frame if isinstance(frame, str) else json.dumps(frame) for frame in send]
+    options = {"ssl": ssl, "protocols": protocols, "heartbeat": heartbeat, "max_msg_size": max_frame_bytes}
+
+    async def produce(emitter: Emitter[str]) -> None:
+        target = _http.parse_url(url)
+        requested_at = time.time()
+        used_proxy = proxy or (_http.environment_proxy(target) if session is None else None)
+        async with (
+            _http.use_session(session) as client,
+            recorded(record, "websocket", "GET", target, session=client, headers=request_headers) as log,
+            _guarded(client, target) as guarded,
+            await _connect(guarded, target, request_headers, options | {"proxy": used_proxy}) as socket,
+        ):
+            emitter.flow.stream = _http.info_of(target, {}, requested_at, Secrets())
+            await _send(socket, frames, target)
+            await _emit_frames(socket, log.receiving(socket), emitter, target, max_frame_bytes)
+
+    return task_source(produce)
+
+
+@contextlib.asynccontextmanager
+async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[aiohttp.ClientSession]:
+    """A session over the connector of the given one that drops credentials on the way to another origin.
+
+    ``ws_connect`` follows redirects and takes no middleware of its own.
+    """
+    if session.closed:
+        raise APIConnectionError(f"no answer from {shown(url)}: the session is closed")
+    async with aiohttp.ClientSession(
+        connector=session.connector,
+        connector_owner=False,
+        cookie_jar=session.cookie_jar,
+        headers=session.headers,
+        auth=session.auth,
+        trust_env=session.trust_env,
+        timeout=aiohttp.ClientTimeout(total=None, connect=_http.CONNECT_SECONDS),
+        middlewares=(drop_credentials(origin_of(url)),),
+    ) as guarded:
+        yield guarded
+
+
+async def _connect(
+    session: aiohttp.ClientSession, url: URL, headers: Headers, options: dict[str, Any]
+) -> aiohttp.ClientWebSocketResponse:
+    secrets = Secrets(session.headers, headers, url.query)
+    # aiohttp's decorator for dataclasses is more than pyright sees through.
+    options["timeout"] = aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS)  # pyright: ignore[reportCallIssue]
+
+    async def shake_hands() -> aiohttp.ClientWebSocketResponse:
+        try:
+            return cast(aiohttp.ClientWebSocketResponse, await session.ws_connect(url, headers=headers, **options))
+        except aiohttp.WSServerHandshakeError as error:
+            status = error.status
+            answered: Mapping[str, str] = error.headers or {}
+            reason = secrets.scrub(error.message)
+        # Outside the handler: the refusal holds the request with its headers, and must not be this one's context.
+        message = f"{status} from {shown(url)}: {excerpt(reason)}"
+        raise _http.refusal(message, status, answered, secrets, content_type=answered.get("Content-Type", ""))
+
+    return await _http.answer_of(url, secrets, shake_hands())
+
+
+async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], url: URL) -> None:
+    try:
+        for frame in frames:
+            await socket.send_str(frame)
+    except (aiohttp.ClientError, OSError) as error:
+        raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from error
+
+
+async def _emit_frames(
+    socket: aiohttp.ClientWebSocketResponse,
+    receive: Callable[[], Awaitable[aiohttp.WSMessage]],
+    emitter: Emitter[str],
+    url: URL,
+    max_frame_bytes: int,
+) -> None:
+    stream: StreamInfo = emitter.flow.stream
+    while True:
+        await emitter.ready()
+        message = await receive()
+        if message.type is aiohttp.WSMsgType.TEXT:
+            stream.received(len(message.data.encode(errors="replace")), time.time())
+            await emitter.emit((message.data,))
+        elif message.type in CLOSED:
+            if socket.close_code in _GOOD_CLOSES:
+                return
+            reason = f"closed with code {socket.close_code} {excerpt(str(message.extra or ''))}"
+            raise _http.lost(url, emitter.count, "frames", reason)
+        else:
+            raise _refusal(message, emitter.count, max_frame_bytes)
+
+
+def _refusal(message: aiohttp.WSMessage, position: int, max_frame_bytes: int) -> Exception:
+    """A frame that is no text, or breaks the protocol."""
+    if message.type is aiohttp.WSMsgType.BINARY:
+        return DecodeError(
+            f"binary frame at position {position}, where text was expected: {excerpt(message.data)}",
+            dialect="websocket",
+            position=position,
+            text=excerpt(message.data),
+        )
+    if getattr(message.data, "code", None) == _TOO_BIG:
+        return LimitExceededError(
+            f"frame {position} is larger than {max_frame_bytes} bytes", limit="max_frame_bytes", maximum=max_frame_bytes
+        )
+    return DecodeError(
+        f"frame {position} breaks the protocol: {message.data}", dialect="websocket", position=position, text=""
+    )

@@ -1,0 +1,40 @@
+"""Errors of files, of databases and of what is in them become ``RecordingError`` where they leave a store.
+
+A store that fails while it is opened is closed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from rxllm.exceptions import RecordingError
+
+
+@contextmanager
+def as_recording_errors(path: Path) -> Generator[None]:
+    """Name the file in what goes wrong with it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise RecordingError(f"{path}: no such file") from error
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror or error}") from error
+    except sqlite3.Error as error:
+        raise RecordingError(f"{path}: {error}") from error
+    except ValueError as error:
+        # What is there was read, and is of other types than it should be.
+        raise RecordingError(f"{path}: not a recording of rxllm, or damaged: {error}") from error
+
+
+@contextmanager
+def closed_on_error(opened: IO[bytes] | sqlite3.Connection) -> Generator[None]:
+    """Close what was opened if the block fails."""
+    try:
+        yield
+    except BaseException:
+        opened.close()
+        raise
