@@ -169,9 +169,6 @@ def reads_of(reads: Sequence[Sequence[Any]], *, batches: bool) -> Observable[Any
 class Passing(Operation[Any, Any]):
     """Passes on together what comes together, as our own operators do."""
 
-    def on_item(self, item: Any, /) -> Sequence[Any]:
-        return [item]
-
     def on_batch(self, items: Sequence[Any]) -> int:
         return self.out.offer(items)
 

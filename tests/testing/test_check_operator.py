@@ -257,9 +257,6 @@ def test_a_right_operator_passes(name: str, count: int) -> None:
 class Passing(Operation[Any, Any]):
     """What the faulty ones have in common: they pass on what they get."""
 
-    def on_item(self, item: Any, /) -> Iterable[Any]:
-        return [item]
-
 
 class Shared(Passing):
     """Numbers the items of all subscriptions."""

@@ -145,9 +145,6 @@ def splits(items: Sequence[Any]) -> Iterable[Sequence[Sequence[Any]]]:
 class _Pass(Operation[Any, Any]):
     """Hands batches on as they come, as operators of ours do."""
 
-    def on_item(self, item: Any, /) -> Iterable[Any]:
-        return [item]
-
     def on_batch(self, items: Sequence[Any]) -> int:
         return self.out.offer(items)
 
