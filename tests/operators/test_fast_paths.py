@@ -43,6 +43,7 @@ KINDS: list[dict[str, Any]] = [
     made({"reasoning": "{0}", "reasoning_details": [{"text": "{1}"}]}),
     made({"content": "{0}"}, created=0),
     made({"content": "{0}"}, created=7),
+    made({"content": "{0}"}, p="{1}"),
 ]
 SINGLE: list[dict[str, Any]] = [
     {"choices": [], "usage": {"total_tokens": 1}},
@@ -273,13 +274,14 @@ def test_merging_loses_nothing_that_is_accumulated(pieces: list[Piece]) -> None:
     assert merged.partial().model_dump(exclude=excluded) == plain.partial().model_dump(exclude=excluded)
 
 
-def test_what_is_merged_is_as_the_last_said_it() -> None:
-    chunks = [Piece(kind=1, text=text, beside=text).chunk() for text in "abcd"]
+@pytest.mark.parametrize(("kind", "padding"), [(1, "obfuscation"), (15, "p")])
+def test_what_is_merged_is_as_the_last_said_it(kind: int, padding: str) -> None:
+    chunks = [Piece(kind=kind, text=text, beside=text).chunk() for text in "abcd"]
     conflation = Conflation(chunks[0])
     assert all(conflation.add(chunk) for chunk in chunks[1:])
     merged = conflation.close()
     assert merged.text == "abcd"
-    assert merged.obfuscation == "d"
+    assert getattr(merged, padding) == "d"
 
 
 # A likeness
