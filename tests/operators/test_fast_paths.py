@@ -43,7 +43,6 @@ KINDS: list[dict[str, Any]] = [
     made({"reasoning": "{0}", "reasoning_details": [{"text": "{1}"}]}),
     made({"content": "{0}"}, created=0),
     made({"content": "{0}"}, created=7),
-    made({"content": "{0}"}, p="{1}"),
 ]
 SINGLE: list[dict[str, Any]] = [
     {"choices": [], "usage": {"total_tokens": 1}},
@@ -274,9 +273,9 @@ def test_merging_loses_nothing_that_is_accumulated(pieces: list[Piece]) -> None:
     assert merged.partial().model_dump(exclude=excluded) == plain.partial().model_dump(exclude=excluded)
 
 
-@pytest.mark.parametrize(("kind", "padding"), [(1, "obfuscation"), (15, "p")])
-def test_what_is_merged_is_as_the_last_said_it(kind: int, padding: str) -> None:
-    chunks = [Piece(kind=kind, text=text, beside=text).chunk() for text in "abcd"]
+@pytest.mark.parametrize("padding", ["obfuscation", "p"])
+def test_what_is_merged_is_as_the_last_said_it(padding: str) -> None:
+    chunks = [StreamChunk.model_validate(made({"content": text}, **{padding: text})) for text in "abcd"]
     conflation = Conflation(chunks[0])
     assert all(conflation.add(chunk) for chunk in chunks[1:])
     merged = conflation.close()
