@@ -275,7 +275,7 @@ def test_merging_loses_nothing_that_is_accumulated(pieces: list[Piece]) -> None:
 
 @pytest.mark.parametrize("padding", ["obfuscation", "p"])
 def test_what_is_merged_is_as_the_last_said_it(padding: str) -> None:
-    chunks = [StreamChunk.model_validate(made({"content": text}, **{padding: text})) for text in "abcd"]
+    chunks = [StreamChunk.model_validate(made({"content": text}) | {padding: text}) for text in "abcd"]
     conflation = Conflation(chunks[0])
     assert all(conflation.add(chunk) for chunk in chunks[1:])
     merged = conflation.close()
