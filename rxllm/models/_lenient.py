@@ -208,9 +208,7 @@ class _Plan:
         return undeclared
 
 
-@cache
-def _plan_of(struct: type[WireStruct]) -> _Plan:
-    return _Plan(struct)
+_plan_of = cache(_Plan)
 
 
 def _take_apart(plan: _Plan, fields: dict[str, Any]) -> None:
