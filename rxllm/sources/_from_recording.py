@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from typing import Any, Literal, TypeAlias
 
 from reactivex import abc
@@ -14,7 +15,6 @@ from rxllm.flow import Clock, Emitter, Stream, clock_of, task_source
 from rxllm.stores import (
     EndRecord,
     ItemRecord,
-    Reader,
     RecordingInfo,
     SlotsDecoder,
     Worker,
@@ -41,11 +41,8 @@ def list_recordings(path: str | os.PathLike[str]) -> list[RecordingInfo]:
     Raises:
         RecordingError: There is no such file, or it is something else.
     """
-    reader = open_reader(path)
-    try:
+    with closing(open_reader(path)) as reader:
         return reader.recordings()
-    finally:
-        reader.close()
 
 
 def from_recording(
@@ -151,7 +148,7 @@ class _Player:
         self._all_attempts = all_attempts
         self._worker = Worker()
         # What the thread has opened is found here also when the wait for it was cancelled.
-        self._opened: list[Reader] = []
+        self._opened = ExitStack()
         self._slots = SlotsDecoder()
         # The position of the next item.
         self._position = 0
@@ -162,19 +159,14 @@ class _Player:
             records = await self._worker.run(self._open, stream)
             end = await self._emit_items(records)
         finally:
-            await self._worker.stop(self._close)
+            await self._worker.stop(self._opened.close)
         await _finish(end, self._pace, self._emitter)
 
     def _open(self, stream: str | None) -> Iterator[Sequence[ItemRecord] | EndRecord]:
-        reader = open_reader(self._path)
-        self._opened.append(reader)
+        reader = self._opened.enter_context(closing(open_reader(self._path)))
         name = _find(self._path, reader.recordings(), stream)
         self._position = 0 if self._all_attempts else reader.began_anew(name)
         return reader.read(name, self._position)
-
-    def _close(self) -> None:
-        for reader in self._opened:
-            reader.close()
 
     async def _emit_items(self, records: Iterator[Sequence[ItemRecord] | EndRecord]) -> EndRecord | None:
         """Emit the items, and return the ending."""

@@ -32,7 +32,7 @@ from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusErro
 from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 
-T = TypeVar("T")
+Answer = TypeVar("Answer")
 
 SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]
 """A session, or a function that returns one, or ``None``, when the request is sent; it is not closed by us."""
@@ -86,7 +86,7 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     raise APIConnectionError("the URL is none that can be requested")
 
 
-async def answer_of(url: URL, secrets: Secrets, request: Awaitable[T]) -> T:
+async def answer_of(url: URL, secrets: Secrets, request: Awaitable[Answer]) -> Answer:
     """Await the answer to a request, and translate what goes wrong before there is one.
 
     Raises:

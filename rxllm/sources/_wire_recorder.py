@@ -110,9 +110,8 @@ class NotRecorded:
     answered = None
     rest_of = staticmethod(take_rest)
 
-    def reading(self, response: aiohttp.ClientResponse) -> AbstractContextManager[None]:
+    def reading(self, _: aiohttp.ClientResponse) -> AbstractContextManager[None]:
         """Nothing to be noted."""
-        del response
         return nullcontext()
 
     def receiving(self, socket: aiohttp.ClientWebSocketResponse) -> Callable[[], Awaitable[aiohttp.WSMessage]]:
@@ -186,7 +185,6 @@ class WireLog:
         # Bytes that may still be recorded; below 0, more came.
         self._room = room
         self._transport: wire.WireTransport = transport
-        self._sent = sent
         self._secrets = Secrets(*sent)
         self._blotter = Blotter(self._secrets)
         self._clock = asyncio.get_running_loop().time
@@ -251,7 +249,7 @@ class WireLog:
         """Note the head of an answer, and from now on what is read of its body."""
         self._answered = True
         # The session may have added something: a login of the environment, what a middleware brought.
-        self._secrets = Secrets(*self._sent, response.request_info.headers)
+        self._secrets.add(response.request_info.headers)
         self._blotter = Blotter(self._secrets)
         headers = {name: self._secrets.scrub(response.headers[name]) for name in _HEADERS if name in response.headers}
         self._note(wire.WireResponse(self._now(), response.status, headers))

@@ -205,13 +205,12 @@ class SQLiteReader:
                 # In the same snapshot: no item can come between the last one and the ending. And only once, since
                 # the completion is about as large as all items together.
                 end = None if batch else self._end(stream)
-            if batch:
-                yield batch
-                position = batch[-1].position + 1
-                continue
-            if end is not None:
-                yield end
-            return
+            if not batch:
+                break
+            yield batch
+            position = batch[-1].position + 1
+        if end is not None:
+            yield end
 
     def close(self) -> None:
         """Close the database."""

@@ -71,13 +71,17 @@ class SSEDecoder:
         self._ready: list[ServerSentEvent] = []
         self._started = False
         self._after_cr = False
-        # The unfinished event: its line under way, the size of its finished data lines, the specification's buffers.
-        self._open = False
+        # The line under way, and the specification's buffer of the identifier, which outlives the event.
         self._line = bytearray()
+        self._id = ""
+        self._reset()
+
+    def _reset(self) -> None:
+        """Have nothing of an event: neither the size of its finished data lines nor the specification's buffers."""
+        self._open = False
         self._kept = 0
         self._data: list[str] = []
         self._event = ""
-        self._id = ""
         self._retry: int | None = None
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
@@ -255,13 +259,6 @@ class SSEDecoder:
             event = ServerSentEvent("\n".join(self._data), self._event or "message", self._id, self._retry)
             self._ready.append(event)
             self._data = []
-        self._event = ""
-        self._retry = None
-
-    def _reset(self) -> None:
-        self._open = False
-        self._kept = 0
-        self._data = []
         self._event = ""
         self._retry = None
 

@@ -21,7 +21,7 @@ from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.calls._call_state import CallState
 from rxllm.accumulators.json._json_end import JSONEndFold
-from rxllm.exceptions import ToolCallError, excerpt
+from rxllm.exceptions import ToolCallError
 from rxllm.models import ToolCallDelta, rest_of
 
 
@@ -125,12 +125,7 @@ class GrowingCall:
             self.name = joined
 
     def _late(self, what: str, text: str) -> ToolCallError:
-        return ToolCallError(
-            f"{what} for {self.name!r} came after the call was complete: {excerpt(text)}",
-            choice=self.choice,
-            call_id=self.id or None,
-            text=text,
-        )
+        return self.state.error(f"{what} for {self.name!r} came after the call was complete", text)
 
 
 def _keep_first(kept: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from types import NoneType, UnionType, new_class
 from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, Union, cast, get_args, get_origin
@@ -242,9 +242,7 @@ def _schema(model: type[BaseModel]) -> _ModelSchema | None:
     return _ModelSchema(model)
 
 
-@lru_cache(maxsize=1024)
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(annotation)
+_adapter: Callable[[Any], TypeAdapter[Any]] = lru_cache(maxsize=1024)(TypeAdapter)
 
 
 def _growing(annotation: Any) -> _Growing | None:
