@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from reactivex import Observable, abc
+from reactivex.scheduler import CurrentThreadScheduler
 
 from rxllm.flow._batches import Link, Receiver
 from rxllm.flow._consumer import Subscriber, consumer, consuming
@@ -99,8 +100,8 @@ class Stream(Observable[T]):
         observer: Any = on_next
         if callable(getattr(observer, "on_next", None)):
             on_next, on_error, on_completed = observer.on_next, observer.on_error, observer.on_completed
-        if consumer() is not None:
-            # Part of a pipeline, of which somebody else is the consumer.
+        if consumer() is not None or not CurrentThreadScheduler.singleton().schedule_required():
+            # Part of a pipeline, of which somebody else is the consumer: within a subscription that is under way.
             return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
         subscriber = Subscriber(on_error)
         with consuming(subscriber):

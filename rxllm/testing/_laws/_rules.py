@@ -394,7 +394,7 @@ def _throw_at_end(subject: Subject, source: Source) -> None:
         raise error
 
     run = subject.run(source, Consumer(at_end=throw), when="after the consumer raised in on_completed")
-    if subject.end is None and not run.caught_by_somebody(error):
+    if subject.end is None and not run.caught_by_somebody(error) and not subject.tells(run.consumer, error):
         fail("exceptions", "the consumer raised in on_completed, and nobody was told of it", source)
 
 
