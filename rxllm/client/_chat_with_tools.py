@@ -24,7 +24,7 @@ from rxllm import models
 from rxllm.accumulators import StreamAccumulator
 from rxllm.bridges import iterate
 from rxllm.exceptions import LimitExceededError, TruncatedStreamError, attach_partial
-from rxllm.flow import Emitter, FlowControl, Stream, task_source
+from rxllm.flow import Emitter, FlowControl, Stream, mark_stopped, task_source
 from rxllm.models import ChatCompletion, ChatRequest, FinishReason, Message, StreamChunk, ToolCall, ToolResult
 from rxllm.sources import from_async_iterable
 from rxllm.tools import ToolRegistry
@@ -95,7 +95,10 @@ class _Conversation:
         """Send a request, emit what is answered, and run the calls in the answer; returns whether to go on."""
         answer = StreamAccumulator()
         try:
-            await self._listen(answer)
+            if await self._listen(answer):
+                await self.out.emit((models.Stopped(round=self.round, completion=answer.partial("stopped")),))
+                mark_stopped()
+                return False
             completion = answer.completion(ended=True)
             calls = _calls(completion)
             results = await self._run(calls) if calls else []
@@ -121,11 +124,13 @@ class _Conversation:
             update["tool_choice"] = _no_longer_forced(self.request.tool_choice)
         return self.request.model_copy(update=update)
 
-    async def _listen(self, answer: StreamAccumulator) -> None:
+    async def _listen(self, answer: StreamAccumulator) -> bool:
+        """Emit what is answered; returns whether it was stopped."""
         async with iterate(self.ask(self._next_request())) as chunks:
             async for chunk in chunks:
                 answer.add(chunk)
                 await self.out.emit(_deltas(chunk, self.round))
+            return chunks.stopped
 
     async def _run(self, calls: list[ToolCall]) -> list[ToolResult]:
         """Run the calls; returns their results in the order of the calls."""

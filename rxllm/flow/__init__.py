@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from rxllm.flow._sink_writer import SinkWriter as SinkWriter
     from rxllm.flow._source import Emitter as Emitter
     from rxllm.flow._source import task_source as task_source
+    from rxllm.flow._stopping import mark_stopped as mark_stopped
+    from rxllm.flow._stopping import stopping as stopping
+    from rxllm.flow._stopping import stopping_now as stopping_now
     from rxllm.flow._stream import Stream
     from rxllm.flow._tasks import LoopDisposable as LoopDisposable
     from rxllm.flow._tasks import running_loop as running_loop
@@ -43,6 +46,7 @@ else:
         _mailbox="Iteration last_of",
         _operation="Fold Folder Operation operate",
         _source="Emitter task_source",
+        _stopping="mark_stopped stopping stopping_now",
         _stream="Stream",
         _sink_writer="SinkWriter",
     )

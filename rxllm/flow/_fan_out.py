@@ -13,6 +13,7 @@ from rxllm.flow._batches import batching, end
 from rxllm.flow._clock import Clock, clock_of
 from rxllm.flow._consumer import consumer, tell
 from rxllm.flow._control import FlowControl, Pauses, current
+from rxllm.flow._stopping import stopping, stopping_now
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ class FanOut(Generic[T]):
 
     __slots__ = (
         *("_behind", "_broken", "_consumer", "_disposed", "_emitting", "_error", "_flow", "_holds", "_observer"),
-        *("_pauses", "_queue", "_rest", "_scheduler", "_withdraw", "ended", "producer"),
+        *("_pauses", "_queue", "_rest", "_scheduler", "_stops", "_withdraw", "ended", "producer"),
     )
 
     def __init__(self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> None:
@@ -54,6 +55,7 @@ class FanOut(Generic[T]):
         self.producer: FlowControl | None = None
         self.ended = False
         self._error: Exception | None = None
+        self._stops = False
         # Of the last item that waited when the end came, or of what ended: while it is paused the end waits, too.
         self._behind: FlowControl | None = None
         self._emitting = False
@@ -182,6 +184,7 @@ class FanOut(Generic[T]):
             return
         self.ended = True
         self._error = error
+        self._stops = stopping()
         if items and not self._broken:
             self._waiting().extend((self.producer, item) for item in items)
         if self._rest:
@@ -284,7 +287,11 @@ class FanOut(Generic[T]):
         error, self._error = self._error, None
         who = self._consumer
         try:
-            end(self._observer, error)
+            if self._stops:
+                with stopping_now():
+                    self._observer.on_completed()
+            else:
+                end(self._observer, error)
         except BaseException as failure:
             tell(who, failure)
 

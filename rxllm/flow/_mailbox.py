@@ -15,6 +15,7 @@ from rxllm.flow._backlog import Backlog
 from rxllm.flow._batches import Receiver
 from rxllm.flow._consumer import consuming
 from rxllm.flow._sink_writer import PATIENCE_SECONDS
+from rxllm.flow._stopping import stopping
 from rxllm.flow._stream import subscribe_to
 from rxllm.flow._tasks import wake
 
@@ -28,11 +29,12 @@ class _Awaited(Receiver[T]):
         waiter: What the task waits for.
         error: What it ended with.
         ended: Whether it has.
+        stopped: Whether it was stopped.
     """
 
     def __init__(self) -> None:
         self.waiter: asyncio.Future[None] | None = None
-        self.ended = False
+        self.ended = self.stopped = False
         self.error: BaseException | None = None
         self._thread = 0
         self._finishing: set[asyncio.Task[None]] = set()
@@ -48,6 +50,7 @@ class _Awaited(Receiver[T]):
         self.end(error)
 
     def on_completed(self) -> None:
+        self.stopped = stopping()
         self.end(None)
 
     def fail(self, error: BaseException) -> None:
@@ -195,6 +198,11 @@ class Iteration(AsyncIterator[T], Generic[T]):
 
     def __aiter__(self) -> Self:
         return self
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the stream has ended because it was stopped (``operators.stop_when``)."""
+        return self._mailbox.stopped
 
     async def __anext__(self) -> T:
         mailbox = self._mailbox

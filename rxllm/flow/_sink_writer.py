@@ -22,6 +22,7 @@ from rxllm.flow._backlog import Backlog
 from rxllm.flow._batches import nothing
 from rxllm.flow._consumer import consumer
 from rxllm.flow._control import outside_of_emissions
+from rxllm.flow._stopping import stopping
 from rxllm.flow._tasks import running_loop, start_task, wake
 from rxllm.typing import Ending, Sink, SinkStream
 
@@ -110,7 +111,7 @@ class SinkWriter(Generic[T]):
         """Leave the source, and write what came until now."""
         self._leave()
         self._backlog.release()
-        self.end(Ending("cancelled"))
+        self.end(Ending("stopped" if stopping() else "cancelled"))
 
     async def _run(self) -> None:
         """Write until the end, and pass the end on."""
@@ -133,7 +134,7 @@ class SinkWriter(Generic[T]):
     async def _settle(self, failure: Exception) -> None:
         """The sink failed: go on without it, or fail; what the stream itself failed with has precedence."""
         self.detached = True
-        if self._detach or (self.ending is not None and self.ending.kind == "cancelled"):
+        if self._detach or (self.ending is not None and self.ending.kind in {"cancelled", "stopped"}):
             self._backlog.clear()
             logger.warning("a sink failed and is detached: {}", type(failure).__name__)
             while self.ending is None:

@@ -8,7 +8,7 @@ from operator import length_hint
 
 from rxllm.accumulators import StreamAccumulator
 from rxllm.exceptions import attach_partial
-from rxllm.flow import FanOut, Operation, operate
+from rxllm.flow import FanOut, Operation, operate, stopping
 from rxllm.models import ChatCompletion, Repair, StreamChunk
 from rxllm.typing import OperatorFunction
 
@@ -73,6 +73,8 @@ class CompletionFold(Operation[StreamChunk, ChatCompletion]):
         return attach_partial(error, self.accumulator.partial)
 
     def on_end(self) -> Iterable[ChatCompletion]:
+        if stopping():
+            return (self.accumulator.partial("stopped"),)
         completion = self.accumulator.completion(ended=True)
         return (completion,) if self.is_due() else ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rxllm.dialects import Dialect, WireItem, get_dialect
-from rxllm.flow import FanOut, FlowControl, Operation, operate
+from rxllm.flow import FanOut, FlowControl, Operation, operate, stopping
 from rxllm.models import Slots, StreamChunk, StreamInfo, put_slots
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
@@ -90,7 +90,8 @@ class _Parser(Operation[WireItem, StreamChunk]):
         return self._mark(chunks) if chunks else chunks
 
     def on_end(self) -> Iterable[StreamChunk]:
-        self._decoder.close()
+        if not stopping():
+            self._decoder.close()
         return ()
 
     def _mark(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:

@@ -96,7 +96,7 @@ class _ConsoleStream:
     async def close(self, ending: Ending, /) -> None:
         written = self._begin(self._end)
         self._jobs.put(None)
-        if ending.kind == "cancelled":
+        if ending.kind in {"cancelled", "stopped"}:
             # The program may be ending: a terminal that blocks must not keep it.
             await asyncio.wait((written,), timeout=_PATIENCE_SECONDS)
             if not written.done():

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from reactivex import abc
 
 from rxllm.exceptions import RecordingError, StreamInterruptedError
-from rxllm.flow import Clock, Emitter, Stream, clock_of, task_source
+from rxllm.flow import Clock, Emitter, Stream, clock_of, mark_stopped, task_source
 from rxllm.stores import (
     EndRecord,
     ItemRecord,
@@ -237,5 +237,7 @@ async def _finish(end: EndRecord | None, pace: Pace | None, emitter: Emitter[Any
         await pace.wait(end.seconds)
     if end.error is not None:
         raise decode_error(end.error)
-    if end.kind != "completed":
+    if end.kind == "stopped":
+        mark_stopped()
+    elif end.kind != "completed":
         raise StreamInterruptedError(f"the recorded stream was cancelled after {count} items", events=count)

@@ -49,7 +49,7 @@ READABLE = frozenset({1, VERSION})
 BATCH_ITEMS = 256
 """How many items a reader holds at a time, unless they are so large that it holds fewer."""
 
-EndingKind: TypeAlias = Literal["completed", "failed", "cancelled"]
+EndingKind: TypeAlias = Literal["completed", "failed", "stopped", "cancelled"]
 
 # By class, the most derived first in each method resolution order; "chunk" is by far the most frequent kind.
 _KINDS: dict[type, str] = {
