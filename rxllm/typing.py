@@ -26,8 +26,8 @@ class Ending:
     """How a stream ended.
 
     Attributes:
-        kind: ``"completed"``, ``"failed"``, ``"stopped"`` by ``operators.stop_when``, or ``"cancelled"`` when the consumer
-            left first.
+        kind: ``"completed"``, ``"failed"``, ``"stopped"`` by ``operators.stop_when``, or ``"cancelled"`` when the
+            consumer left first.
         error: What it failed with.
     """
 

@@ -9,7 +9,7 @@ context, so each source and each operator finds it there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -34,7 +34,7 @@ consumer = _consumer.get
 
 
 @contextmanager
-def consuming(who: Consumer) -> Iterator[None]:
+def consuming(who: Consumer) -> Generator[None]:
     """Make somebody the consumer of what is subscribed to within."""
     token = _consumer.set(who)
     try:

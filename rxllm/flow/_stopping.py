@@ -6,7 +6,7 @@ whatever operators of ``reactivex`` stand between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -18,7 +18,7 @@ stopping = _stopping.get
 
 
 @contextmanager
-def stopping_now() -> Iterator[None]:
+def stopping_now() -> Generator[None]:
     """Let what ends or is left within be stopped."""
     token = _stopping.set(True)
     try:

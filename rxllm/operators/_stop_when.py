@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from reactivex import Observable, abc
 
@@ -39,8 +39,8 @@ def stop_when(signal: Signal) -> Callable[[Observable[T]], Observable[T]]:
         a="Hel" b="lo" c=" wor" d="ld" x="stop"
 
     What had arrived counts: behind it ``accumulate`` gives a completion that is not ``complete``, whose ``ending`` is
-    ``"stopped"`` and whose unfinished calls are ``IncompleteToolCall``; an empty one if nothing had arrived. Sinks store
-    the stream as stopped. Of the events of ``LLMClient.chat_with_tools`` the last one is a ``Stopped``. Nothing is
+    ``"stopped"`` and whose unfinished calls are ``IncompleteToolCall``; an empty one if nothing had arrived. Sinks
+    store the stream as stopped. Of the events of ``LLMClient.chat_with_tools`` the last one is a ``Stopped``. Nothing is
     held. If the event is set before somebody subscribes, no request is sent.
 
     Args:
@@ -66,7 +66,7 @@ def stop_when(signal: Signal) -> Callable[[Observable[T]], Observable[T]]:
         ('stopped', False)
 
     See also:
-        ``timeout_per_chunk``, ``accumulate``, ``reactivex.operators.take_until`` (behind which an answer counts as whole)
+        ``timeout_per_chunk``, ``accumulate``, ``reactivex.operators.take_until`` (which tells nobody of the stop)
     """
     return operate(_Stop, signal)
 
@@ -105,7 +105,11 @@ class _Stop(Operation[T, T]):
             return self._signal.subscribe(lambda _: self._stop(), self._fail)
         loop = running_loop("stop_when")
         task = start_task(loop, self._wait(self._signal), outside_of_emissions())
-        return LoopDisposable(loop, task.cancel)
+
+        def leave() -> None:
+            task.cancel()
+
+        return LoopDisposable(loop, leave)
 
     async def _wait(self, signal: asyncio.Event | Awaitable[object]) -> None:
         try:
@@ -125,8 +129,8 @@ class _Stop(Operation[T, T]):
     def _stop(self) -> None:
         with stopping_now():
             self.leave()
-            last: Sequence[Any] = () if self._round is None else (Stopped(round=self._round),)
-            self.out.end(items=last)
+            last = () if self._round is None else (Stopped(round=self._round),)
+            self.out.end(items=cast("Sequence[T]", last))
 
     def _fail(self, error: Exception) -> None:
         self.leave()
