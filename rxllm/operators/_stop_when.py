@@ -40,8 +40,8 @@ def stop_when(signal: Signal) -> Callable[[Observable[T]], Observable[T]]:
 
     What had arrived counts: behind it ``accumulate`` gives a completion that is not ``complete``, whose ``ending`` is
     ``"stopped"`` and whose unfinished calls are ``IncompleteToolCall``; an empty one if nothing had arrived. Sinks
-    store the stream as stopped. Of the events of ``LLMClient.chat_with_tools`` the last one is a ``Stopped``. Nothing is
-    held. If the event is set before somebody subscribes, no request is sent.
+    store the stream as stopped. Of the events of ``LLMClient.chat_with_tools`` the last one is a ``Stopped``. If the
+    event is set before somebody subscribes, no request is sent. Nothing is held.
 
     Args:
         signal: An ``asyncio.Event``, anything that can be awaited (a coroutine, for one subscription only), or an
