@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, cast
 
@@ -91,6 +91,7 @@ class OpenAIChat:
         return payload
 
 
+@dataclass(slots=True, eq=False)
 class OpenAIChatDecoder:
     """The decoder of one stream of chat completion chunks.
 
@@ -99,29 +100,27 @@ class OpenAIChatDecoder:
         repairs: What was put right, the first thousand.
     """
 
-    __slots__ = (
-        *("_begun", "_dialect", "_finished", "_halves", "_is_plain", "_pending", "_position", "_refused"),
-        *("_texts", "done", "repairs"),
-    )
+    _dialect: OpenAIChat
+    done: bool = False
+    repairs: list[Repair] = field(default_factory=list[Repair])
+    _position: int = -1
+    # The choices that were seen, and whether each has finished. A dictionary of such values, unlike a set, is nothing
+    # to the garbage collector.
+    _finished: dict[int, bool] = field(default_factory=dict[int, bool])
+    # The choices that a delta of the server's own has said something of.
+    _begun: dict[int, bool] = field(default_factory=dict[int, bool])
+    _texts: dict[tuple[int, str], str] = field(default_factory=dict[tuple[int, str], str])
+    # Made when there is an event that concerns them, as few are.
+    _halves: SurrogateHalves | None = None
+    # What was put right in events that gave no chunk: the next one has it.
+    _pending: tuple[Repair, ...] = ()
+    # How often the compiled decoder has refused, one chunk after the other.
+    _refused: int = 0
+    # Whether nothing waits, so that a chunk of text changes nothing here.
+    _is_plain: bool = False
 
-    def __init__(self, dialect: OpenAIChat) -> None:
-        self.done = False
-        self.repairs: list[Repair] = []
-        self._dialect = dialect
-        self._position = -1
-        # The choices that were seen, and whether each has finished. A dictionary of such values, unlike a set, is
-        # nothing to the garbage collector.
-        self._finished: dict[int, bool] = {}
-        # The choices that a delta of the server's own has said something of.
-        self._begun: dict[int, bool] = {}
-        self._texts: dict[tuple[int, str], str] = {}
-        # Made when there is an event that concerns them, as few are.
-        self._halves: SurrogateHalves | None = None
-        # What was put right in events that gave no chunk: the next one has it.
-        self._pending: tuple[Repair, ...] = ()
-        # How often the compiled decoder has refused, one chunk after the other.
-        self._refused = 0
-        self._is_plain = not dialect.cumulative_text
+    def __post_init__(self) -> None:
+        self._look_whether_plain()
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
@@ -333,15 +332,13 @@ class OpenAIChatDecoder:
         return ItemsThenError((chunk,), error_from(loads(data), self._position))
 
     def _refuse(self, data: str | bytes, reason: str, cause: Exception | None = None) -> Iterable[StreamChunk]:
+        error = self._error(f"event {self._position} is no chunk of {_NAME}, {reason}", _text_of(data))
         if not self._dialect.skip_malformed:
-            raise self._malformed(data, reason) from cause
+            raise error from cause
         logger.warning("skipped event {} of a stream: {}", self._position, reason)
         if self._dialect.on_malformed is not None:
-            self._dialect.on_malformed(self._malformed(data, reason))
+            self._dialect.on_malformed(error)
         return _NOTHING
-
-    def _malformed(self, data: str | bytes, reason: str) -> DecodeError:
-        return self._error(f"event {self._position} is no chunk of {_NAME}, {reason}", _text_of(data))
 
     def _error(self, message: str, text: str) -> DecodeError:
         shown = f"{message}: {exceptions.excerpt(text)}"

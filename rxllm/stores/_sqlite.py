@@ -259,7 +259,9 @@ def _open_to_read(path: Path, mode: Literal["rw", "ro&immutable=1"]) -> sqlite3.
     connection = _connect(path, mode)
     with closed_on_error(connection):
         connection.execute("PRAGMA query_only = ON")
-        _require_ours(path, connection)
+        with _transaction(connection, "DEFERRED"):
+            if not _is_ours(path, connection):
+                raise RecordingError(f"{path}: an empty database")
     return connection
 
 
@@ -345,12 +347,6 @@ def _is_ours(path: Path, connection: sqlite3.Connection) -> bool:
     if application or version or _value(connection, "SELECT COUNT(*) FROM sqlite_master"):
         raise RecordingError(f"{path}: a database of something else")
     return False
-
-
-def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
-    with _transaction(connection, "DEFERRED"):
-        if not _is_ours(path, connection):
-            raise RecordingError(f"{path}: an empty database")
 
 
 def _value(connection: sqlite3.Connection, query: str) -> int:
