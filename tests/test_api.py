@@ -60,6 +60,7 @@ PARAMETERS = {
     "operators.parse_structured": ("model",),
     "operators.run_tools": ("registry", "max_concurrency", "timeout", "on_error"),
     "operators.split_reasoning": ("tag",),
+    "operators.stop_when": ("signal",),
     "sinks.SQLiteSink": ("path",),
     "sinks.JSONLinesSink": ("path",),
 }

@@ -45,6 +45,8 @@ def consuming(who: Consumer) -> Generator[None]:
 
 def tell(who: Consumer | None, error: BaseException) -> None:
     """Tell the consumer of an error, or the event loop if there is none; what is no ``Exception`` is raised, too."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error  # which ends the loop
     if who is None:
         unheard(error)
     else:
@@ -63,16 +65,18 @@ def unheard(error: BaseException) -> None:
 
 
 class Subscriber:
-    """Whoever subscribed with callbacks.
+    """Whoever subscribed with callbacks or an observer.
 
     Args:
         on_error: The callback for errors, if there is one.
+        observer: The observer whose it is; one that has stopped hears nothing.
     """
 
-    __slots__ = ("_on_error",)
+    __slots__ = ("_observer", "_on_error")
 
-    def __init__(self, on_error: Callable[[Exception], Any] | None) -> None:
+    def __init__(self, on_error: Callable[[Exception], Any] | None, observer: object) -> None:
         self._on_error = on_error
+        self._observer = observer
 
     def outlives(self, task: asyncio.Task[None]) -> None:
         """Nobody waits for that: to dispose is no waiting."""
@@ -80,7 +84,7 @@ class Subscriber:
     def fail(self, error: BaseException) -> None:
         """Call back, once; an error of the callback itself, or without one, nobody listens for."""
         on_error, self._on_error = self._on_error, None
-        if on_error is None or not isinstance(error, Exception):
+        if on_error is None or not isinstance(error, Exception) or getattr(self._observer, "is_stopped", False):
             unheard(error)
         else:
             on_error(error)

@@ -103,7 +103,7 @@ class Stream(Observable[T]):
         if consumer() is not None or not CurrentThreadScheduler.singleton().schedule_required():
             # Part of a pipeline, of which somebody else is the consumer: within a subscription that is under way.
             return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
-        subscriber = Subscriber(on_error)
+        subscriber = Subscriber(on_error, observer)
         with consuming(subscriber):
             return super().subscribe(on_next, subscriber.fail, on_completed, scheduler=scheduler)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 import reactivex
@@ -23,7 +23,7 @@ from rxllm.typing import Ending
 T = TypeVar("T")
 
 REQUEST = ChatRequest(model="m", messages=[{"role": "user", "content": "q"}])
-ENDLESS = [script.text("one "), script.text("two "), script.stall()]
+ENDLESS: list[Any] = [script.text("one "), script.text("two "), script.stall()]
 
 
 class Store:
@@ -56,7 +56,8 @@ def after(count: int, act: Callable[[], None]) -> Callable[[Observable[T]], Obse
         if passed == count:
             act()
 
-    return rx_ops.do_action(note)
+    operator: Any = rx_ops.do_action(note)
+    return cast("Callable[[Observable[T]], Observable[T]]", operator)
 
 
 @pytest.mark.parametrize("between", ["nothing", "an operator of reactivex", "one of ours that holds"])
