@@ -205,7 +205,7 @@ async def test_one_of_a_mapper_or_a_factory_is_no_end(cls: type[Exception]) -> N
         assert any(isinstance(cause, cls) for cause in causes(caught.value))
 
 
-@pytest.mark.parametrize("cls", [asyncio.CancelledError, KeyboardInterrupt])
+@pytest.mark.parametrize("cls", [asyncio.CancelledError])
 @every_end
 def test_what_is_no_exception_ends_the_pipeline_too(at_end: Callable[[], Any], cls: type[BaseException]) -> None:
     with pytest.raises((cls, rxllm.StreamInterruptedError)):
