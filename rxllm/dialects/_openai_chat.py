@@ -332,13 +332,15 @@ class OpenAIChatDecoder:
         return ItemsThenError((chunk,), error_from(loads(data), self._position))
 
     def _refuse(self, data: str | bytes, reason: str, cause: Exception | None = None) -> Iterable[StreamChunk]:
-        error = self._error(f"event {self._position} is no chunk of {_NAME}, {reason}", _text_of(data))
         if not self._dialect.skip_malformed:
-            raise error from cause
+            raise self._malformed(data, reason) from cause
         logger.warning("skipped event {} of a stream: {}", self._position, reason)
         if self._dialect.on_malformed is not None:
-            self._dialect.on_malformed(error)
+            self._dialect.on_malformed(self._malformed(data, reason))
         return _NOTHING
+
+    def _malformed(self, data: str | bytes, reason: str) -> DecodeError:
+        return self._error(f"event {self._position} is no chunk of {_NAME}, {reason}", _text_of(data))
 
     def _error(self, message: str, text: str) -> DecodeError:
         shown = f"{message}: {exceptions.excerpt(text)}"
