@@ -214,9 +214,14 @@ def test_what_is_no_exception_ends_the_pipeline_too(at_end: Callable[[], Any], c
 
 async def test_whoever_is_cancelled_goes_on_when_sinks_have_written_what_they_have() -> None:
     store, began = Store(), asyncio.Event()
-    stream = reactivex.of("Hel", "lo").pipe(
-        rx_ops.concat(reactivex.never()), ops.tee_to(store), rx_ops.do_action(lambda _: began.set())
-    )
+
+    async def endless() -> AsyncIterator[str]:
+        yield "Hel"
+        yield "lo"
+        began.set()
+        await asyncio.get_running_loop().create_future()
+
+    stream = rxllm.from_async_iterable(endless).pipe(ops.tee_to(store), rx_ops.skip(0))
 
     async def iterates() -> None:
         async for _ in rxllm.iterate(stream):
