@@ -36,6 +36,9 @@ class Repair(NamedTuple):
     ``parts-joined``            a text came in parts; they are kept beside it (dialect)
     ``set-aside``               a value that cannot be right is kept as ``<name>_original`` (dialect)
     ``message-as-delta``        a whole message came in the place of a delta (dialect)
+    ``text-as-delta``           the text of a legacy completion came in the place of deltas; noted once (dialect)
+    ``answer-not-streamed``     the answer came as one JSON object, though a stream was asked for (dialect)
+    ``event-passed-over``       an event was no chunk, and no error; equal ones are noted once (dialect)
     ==========================  ==================================================================================
 
     Those of the dialect are on the chunk, too (``StreamChunk.repairs``), and go to ``on_repair`` of

@@ -138,7 +138,7 @@ async def test_without_on_error_and_from_on_error_itself_it_reaches_the_loop(pla
     stream = rxllm.from_async_iterable(chunks)
     if place == "on_error":
         stream = stream.pipe(rx_ops.concat(reactivex.throw(LookupError("no more"))))
-    callbacks = {"on_next": None, "on_error": None, "on_completed": None, place: raising}
+    callbacks: dict[str, Any] = {"on_next": None, "on_error": None, "on_completed": None, place: raising}
     stream.subscribe(**callbacks)
     assert (await heard)["exception"] is error
 
