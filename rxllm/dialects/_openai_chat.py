@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -94,6 +94,7 @@ class OpenAIChat:
         return payload
 
 
+@dataclass(slots=True, eq=False)
 class OpenAIChatDecoder:
     """The decoder of one stream of chat completion chunks.
 
@@ -102,31 +103,29 @@ class OpenAIChatDecoder:
         repairs: What was put right, the first thousand.
     """
 
-    __slots__ = (
-        *("_begun", "_dialect", "_doubtful", "_finished", "_halves", "_is_plain", "_pending", "_position"),
-        *("_refused", "_texts", "done", "repairs"),
-    )
+    _dialect: OpenAIChat
+    done: bool = False
+    repairs: list[Repair] = field(default_factory=list[Repair])
+    _position: int = -1
+    # The choices that were seen, and whether each has finished. A dictionary of such values, unlike a set, is nothing
+    # to the garbage collector.
+    _finished: dict[int, bool] = field(default_factory=dict[int, bool])
+    # The choices that a delta of the server's own has said something of.
+    _begun: dict[int, bool] = field(default_factory=dict[int, bool])
+    # Made when there is an event that concerns them, as few are, like the halves of characters.
+    _texts: CumulativeTexts | None = None
+    _halves: SurrogateHalves | None = None
+    # What was put right in events that gave no chunk: the next one has it.
+    _pending: tuple[Repair, ...] = ()
+    # If no choice comes: the error about the first event that was more than a heartbeat.
+    _doubtful: list[DecodeError] | tuple[()] = ()
+    # How often the compiled decoder has refused, one chunk after the other.
+    _refused: int = 0
+    # Whether nothing waits, so that a chunk of text changes nothing here.
+    _is_plain: bool = False
 
-    def __init__(self, dialect: OpenAIChat) -> None:
-        self.done = False
-        self.repairs: list[Repair] = []
-        self._dialect = dialect
-        self._position = -1
-        # The choices that were seen, and whether each has finished. A dictionary of such values, unlike a set, is
-        # nothing to the garbage collector.
-        self._finished: dict[int, bool] = {}
-        # The choices that a delta of the server's own has said something of.
-        self._begun: dict[int, bool] = {}
-        # Made when there is an event that concerns them, as few are, like the halves of characters.
-        self._texts: CumulativeTexts | None = None
-        self._halves: SurrogateHalves | None = None
-        # What was put right in events that gave no chunk: the next one has it.
-        self._pending: tuple[Repair, ...] = ()
-        # If no choice comes: the error about the first event that was more than a heartbeat.
-        self._doubtful: list[DecodeError] | tuple[()] = ()
-        # How often the compiled decoder has refused, one chunk after the other.
-        self._refused = 0
-        self._is_plain = not dialect.cumulative_text
+    def __post_init__(self) -> None:
+        self._look_whether_plain()
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""

@@ -122,8 +122,8 @@ def read_json(struct: type[Struct], raw: Any) -> Struct:
     except msgspec.ValidationError:
         log = _Log()
         right = _READERS[next(kind for kind in struct.__mro__ if kind in _READERS)](struct, fields, log)
-        if log.repairs and isinstance(right, StreamChunk):
-            put_slots(right, Slots(repairs=tuple(log.repairs)))
+        if log and isinstance(right, StreamChunk):
+            put_slots(right, Slots(repairs=tuple(log)))
         return cast("Struct", right)
 
 
@@ -233,15 +233,12 @@ def _extra_of(fields: Mapping[str, Any]) -> Extra | None:
 # Types that are not those declared.
 
 
-class _Log:
+class _Log(list[Repair]):
     """What was put right. Which event of its stream it was, the dialect knows."""
 
-    def __init__(self) -> None:
-        self.repairs: list[Repair] = []
-
     def add(self, kind: str, before: object, after: object) -> None:
-        if len(self.repairs) < MAX_REPAIRS:
-            self.repairs.append(Repair(kind, 0, before, after))
+        if len(self) < MAX_REPAIRS:
+            self.append(Repair(kind, 0, before, after))
 
 
 @cache
@@ -326,16 +323,7 @@ def _usage(raw: Mapping[str, Any], log: _Log) -> Usage:
 
 def _choice(struct: type[StreamChoice], raw: Mapping[str, Any], log: _Log) -> StreamChoice:
     fields = dict(raw)
-    delta = fields.pop("delta", None)
-    if isinstance(delta, Delta):
-        fields["delta"] = delta
-    elif is_object(delta):
-        fields["delta"] = _delta(Delta, delta, log)
-    elif delta:
-        raise ValueError("a delta is no object")
-    elif delta is not None:
-        # Some servers write an empty object as [], since their language has but one type for both.
-        log.add("type-converted", delta, {})
+    fields["delta"] = _object_in(fields, "delta", Delta, log, empty={})
     reason = fields.get("finish_reason")
     if isinstance(reason, int | float) and not reason:
         # No end: 0 or false.
@@ -360,23 +348,27 @@ def _delta(struct: type[Delta], raw: Mapping[str, Any], log: _Log) -> Delta:
             fields[set_aside(name)] = value
             fields[name] = "".join(texts_of(value)) or None
             log.add("parts-joined", value, fields[name])
-    fields["function_call"] = _function_in(fields, "function_call", log)
+    fields["function_call"] = _object_in(fields, "function_call", FunctionCallDelta, log)
     return _typed(struct, fields, log)
 
 
 def _tool_call(struct: type[ToolCallDelta], raw: Mapping[str, Any], log: _Log) -> ToolCallDelta:
-    return _typed(struct, {**raw, "function": _function_in(raw, "function", log)}, log)
+    return _typed(struct, {**raw, "function": _object_in(raw, "function", FunctionCallDelta, log)}, log)
 
 
-def _function_in(owner: Mapping[str, Any], name: str, log: _Log) -> FunctionCallDelta | None:
-    function = owner.get(name)
-    if function is None or isinstance(function, FunctionCallDelta):
-        return function
-    if is_object(function):
-        return _function(FunctionCallDelta, function, log)
-    if function:
+def _object_in(
+    owner: Mapping[str, Any], name: str, struct: type[Struct], log: _Log, *, empty: object = None
+) -> Struct | None:
+    """The object in a field; what is empty there is none, and is noted as ``empty``."""
+    value = owner.get(name)
+    if value is None or isinstance(value, struct):
+        return value
+    if is_object(value):
+        return _element(value, struct, log)
+    if value:
         raise ValueError(f"a {name} is no object")
-    log.add("type-converted", function, None)
+    # Some servers write an empty object as [], since their language has but one type for both.
+    log.add("type-converted", value, empty)
     return None
 
 

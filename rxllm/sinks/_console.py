@@ -10,12 +10,12 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sys
 import threading
 import unicodedata
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from rxllm.models import StreamChunk
@@ -84,7 +84,7 @@ class _ConsoleStream:
         self._file = file
         self._end = end
         self._encoding = getattr(file, "encoding", None) or "utf-8"
-        self._jobs: queue.SimpleQueue[tuple[str, Future[None]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="rxllm-display", daemon=True)
         self._thread.start()
 
@@ -105,20 +105,27 @@ class _ConsoleStream:
         await written
 
     def _begin(self, text: str) -> asyncio.Future[None]:
-        written: Future[None] = Future()
-        # What was begun is shown, also if nobody waits for it any more.
-        written.set_running_or_notify_cancel()
-        self._jobs.put((text, written))
-        return asyncio.wrap_future(written)
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            text, written = job
+        def report(error: Exception | None) -> None:
+            if not written.done():
+                written.set_exception(error) if error else written.set_result(None)
+
+        def job() -> None:
+            error: Exception | None = None
             try:
                 # A terminal that cannot show a character shows a question mark.
                 self._file.write(text.encode(self._encoding, "replace").decode(self._encoding))
                 self._file.flush()
             except Exception as failure:  # noqa: BLE001 - raised where it is awaited
-                written.set_exception(failure)
-            else:
-                written.set_result(None)
+                error = failure
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(report, error)
+
+        self._jobs.put(job)
+        return written
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()

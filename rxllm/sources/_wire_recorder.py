@@ -32,14 +32,7 @@ from typing import IO, Any, TypeAlias, cast
 import aiohttp
 from yarl import URL
 
-from rxllm import wire
-from rxllm.exceptions import (
-    APIConnectionError,
-    APIResponseError,
-    APIStatusError,
-    RecordingError,
-    StreamInterruptedError,
-)
+from rxllm import exceptions, wire
 from rxllm.flow import wake
 from rxllm.sources._aiohttp_internals import take_rest
 from rxllm.sources._credentials import SHORTEST_SECRET, Headers, Secrets, shown
@@ -149,7 +142,7 @@ async def recorded(
         except BaseException as error:
             try:
                 await log.close(error)
-            except RecordingError as failure:
+            except exceptions.RecordingError as failure:
                 # What the stream itself failed with has precedence.
                 error.add_note(f"recording it failed, too: {failure}")
             raise
@@ -227,11 +220,11 @@ class WireLog:
     def _note_end(self, error: BaseException | None) -> None:
         if self._room < 0:
             return
-        if not self._answered and isinstance(error, APIStatusError | APIResponseError):
+        if not self._answered and isinstance(error, exceptions.APIStatusError | exceptions.APIResponseError):
             # The handshake of a WebSocket was refused.
             self._note(wire.WireResponse(self._now(), error.status))
             self._ended("eof")
-        elif isinstance(error, APIConnectionError | StreamInterruptedError):
+        elif isinstance(error, exceptions.APIConnectionError | exceptions.StreamInterruptedError):
             cause = error.__cause__ or error
             self._ended("lost", error=type(cause).__name__, reset=_is_reset(cause))
         name = type(error).__name__ if isinstance(error, Exception) else None
@@ -380,8 +373,8 @@ class WireLog:
             self._file = None
 
 
-def _recording_error(path: Path, error: OSError) -> RecordingError:
-    return RecordingError(f"{path}: {error.strerror or error}")
+def _recording_error(path: Path, error: OSError) -> exceptions.RecordingError:
+    return exceptions.RecordingError(f"{path}: {error.strerror or error}")
 
 
 class _TappedReader:

@@ -118,11 +118,8 @@ class SSEDecoder:
             data = self._with_line_feeds(data)
         try:
             # A piece no longer than the limit holds no whole event that is longer: only open ones need be measured.
-            if len(data) <= self._limit:
-                self._take(data)
-            else:
-                for start in range(0, len(data), self._limit):
-                    self._take(data[start : start + self._limit])
+            for start in range(0, len(data), self._limit):
+                self._take(data[start : start + self._limit])
         except LimitExceededError as error:
             self._error = error
             if not self._ready:

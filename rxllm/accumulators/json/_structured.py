@@ -70,8 +70,7 @@ class StructuredAccumulator(Generic[M]):
             if not change.complete:
                 continue
             if not change.path:
-                self.latest = self._validate_whole(change.value)
-                return self.latest
+                return self._take_whole(change.value)
             completed = self._take(change) or completed
         if completed and self._growing is not None:
             self.latest = cast("M", self._growing.snapshot())
@@ -94,18 +93,18 @@ class StructuredAccumulator(Generic[M]):
         if not self._text.begun:
             raise StructuredOutputError("there is no JSON in the answer")
         for change in self._text.fold.close():
-            self.latest = self._validate_whole(change.value)
-            return self.latest
+            return self._take_whole(change.value)
         return None
 
     finish = close
     """The name that ``close`` had in 0.1."""
 
-    def _validate_whole(self, value: Any) -> M:
+    def _take_whole(self, value: Any) -> M:
         try:
-            return self._model.model_validate_json(_json(value))
+            self.latest = self._model.model_validate_json(_json(value))
         except ValidationError as error:
             raise _error((), error) from error
+        return self.latest
 
     def _take(self, change: JSONChange) -> bool:
         """Validate a complete value, if the schema says what it is; returns whether it does."""
