@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rxllm.dialects import Dialect, WireItem, get_dialect
+from rxllm.dialects import BodyDecoder, Dialect, WireItem, get_dialect
+from rxllm.exceptions import APIResponseError
 from rxllm.flow import FanOut, FlowControl, Operation, operate, stopping
 from rxllm.models import Slots, StreamChunk, StreamInfo, put_slots
 from rxllm.typing import OperatorFunction
@@ -25,8 +26,9 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         x=text_chunk("Hel") y=text_chunk("lo") z=finish_chunk("stop")
 
     Completes as soon as the dialect says that nothing follows (``[DONE]``), or with the source if every choice
-    has its ``finish_reason``. Events that are no chunks, such as mangled comments, are skipped. The first chunk
-    ``begins`` the answer, and all have what is known of the request as ``stream``.
+    has its ``finish_reason``. Events that are no chunks, such as mangled comments, are skipped. An answer that came as
+    one JSON object, though a stream was asked for, is one chunk. The first chunk ``begins`` the answer, and all have
+    what is known of the request as ``stream``.
 
     Args:
         dialect: The name of a dialect, or a dialect with options: see ``rxllm.dialects``.
@@ -37,7 +39,7 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
     Raises:
         TruncatedStreamError: As ``on_error``, like all of these: the source ended, but the answer did not.
         APIStreamError: An error object came in the stream.
-        DecodeError: An event is no chunk of this dialect.
+        DecodeError: An event is no chunk of this dialect, or the stream is of another protocol, which it names.
         LimitExceededError: A chunk is nested too deeply.
         ValueError: At once: there is no dialect of that name.
 
@@ -93,6 +95,29 @@ class _Parser(Operation[WireItem, StreamChunk]):
         if not stopping():
             self._decoder.close()
         return ()
+
+    def on_error(self, error: Exception) -> None:
+        decoder = self._decoder
+        if isinstance(error, APIResponseError) and self._slots is None and isinstance(decoder, BodyDecoder):
+            unread, error.unread = getattr(error, "unread", None), None
+            if unread is not None:
+                self._read_body(error, decoder, *unread)
+                return
+        super().on_error(error)
+
+    def _read_body(self, error: APIResponseError, decoder: BodyDecoder, body: str, stream: StreamInfo) -> None:
+        """End with the answer that a body is which is no event stream; with the error about it if it is none."""
+        self._stream = stream
+        chunks: list[StreamChunk] = []
+        failure: Exception | None = None
+        try:
+            chunks += decoder.decode_body(body)
+        except Exception as found:
+            # That error is about the first one.
+            found.__cause__ = error
+            failure = found
+        self.out.end(failure if chunks or failure else error, self._mark(chunks) if chunks else ())
+        del error, failure  # whose tracebacks may keep this frame: a circle for the garbage collector
 
     def _mark(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
         """Say of chunks that nobody else has yet which answer they are of: the first one begins it."""

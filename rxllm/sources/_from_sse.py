@@ -20,8 +20,9 @@ from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets
 from rxllm.sources._http import SessionLike, Ssl
+from rxllm.sources._unasked_body import require_events, start_of_events
 from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
-from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder
+from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder, feed
 
 END_OF_BODY_SECONDS = 0.1
 # As many events as go in one call. The rest of what has come stays what it is, bytes, until the loop has had its turn.
@@ -66,7 +67,8 @@ def from_sse(
         end_marker: The data of the event that says that nothing follows. The source waits up to 0.1 s for the end of
             the body before it passes that event on, so that a consumer who leaves on seeing it leaves the connection
             reusable. ``None`` for none.
-        check_content_type: Whether a media type other than ``text/event-stream`` is an error.
+        check_content_type: Whether an answer that is no event stream is an error. Where its media type is another
+            than ``text/event-stream``, its first bytes decide.
         record: Where to record each read with its time, for ``rxllm.testing.replay``: a path, or a
             ``rxllm.sources.WireRecorder``. Each request has a file of its own; none is written over.
 
@@ -141,45 +143,47 @@ class _Request:
         response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
         async with response:
             with log.reading(response):
+                info = _http.info_of(response.url, response.headers, requested_at, secrets)
+                emitter.flow.stream = info
+                _http.fail_when_closed(response)
+                start = b""
                 if self.checks_type:
-                    await _http.require_event_stream(response, secrets)
-                emitter.flow.stream = _http.info_of(response.url, response.headers, requested_at, secrets)
+                    start = await start_of_events(response, secrets, info, self.max_event_bytes)
                 kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
                 decoder = kind(max_event_bytes=self.max_event_bytes)
-                start = await _emit_events(response, decoder, emitter, log, self.end_marker)
-                if self.checks_type and not emitter.count:
-                    _http.require_events(response, secrets, start)
+                await _emit_events(response, decoder, emitter, log, self.end_marker, start)
+                if self.checks_type and not emitter.count and decoder.strays is not None:
+                    require_events(response, secrets, info, decoder.strays)
 
 
-async def _emit_events(
+async def _emit_events(  # noqa: PLR0917 - what each read needs
     response: aiohttp.ClientResponse,
     decoder: SSEDecoder,
     emitter: Emitter[ServerSentEvent],
     log: WireLog | NotRecorded,
     end_marker: str | None,
-) -> bytes:
-    """Emit until the body ends; the start of the body is returned."""
-    _http.fail_when_closed(response)
+    start: bytes,
+) -> None:
+    """Emit until the body ends; its start was read already."""
     content = response.content
     stream: StreamInfo = emitter.flow.stream
-    start = b""
     while True:
         if emitter.flow.paused:
             await emitter.ready()
         try:
-            block = await content.read(_READ_BYTES)
+            block = start or await content.read(_READ_BYTES)
         except (aiohttp.ClientError, OSError) as error:
-            await emitter.emit(decoder.feed(log.rest_of(content)))
+            await emitter.emit(feed(decoder, log.rest_of(content)))
+            await emitter.emit(_events_at_end(decoder))
             reason = str(error) or ("it took too long" if isinstance(error, TimeoutError) else type(error).__name__)
             # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
             raise _http.lost(response.url, emitter.count, "events", reason) from error.with_traceback(None)
         if not block:
-            if discarded := decoder.close():
-                logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
-            return start
-        start = start or block[: _http.MAX_ERROR_BYTES]
+            await emitter.emit(_events_at_end(decoder))
+            return
+        start = b""
         stream.received(len(block), time.time())
-        events = decoder.feed(block)
+        events = feed(decoder, block)
         marker = events[-1:] if events and _data_of(events[-1]) == end_marker else None
         await emitter.emit(events if marker is None else events[:-1])
         if marker is not None:
@@ -187,6 +191,13 @@ async def _emit_events(
             await emitter.emit(marker)
         # What waits while this waits takes memory, and is looked at by every garbage collection.
         del block, events
+
+
+def _events_at_end(decoder: SSEDecoder) -> list[ServerSentEvent]:
+    """Discard what the end finds unfinished; returns what the lines between the events turn out to be."""
+    if discarded := decoder.close():
+        logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
+    return [] if decoder.strays is None else decoder.strays.at_end()
 
 
 def _data_of(event: ServerSentEvent | str) -> str:

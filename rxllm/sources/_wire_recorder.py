@@ -244,7 +244,8 @@ class WireLog:
         # The session may have added something: a login of the environment, what a middleware brought.
         self._secrets.add(response.request_info.headers)
         self._blotter = Blotter(self._secrets)
-        headers = {name: self._secrets.scrub(response.headers[name]) for name in _HEADERS if name in response.headers}
+        found = {name: ", ".join(response.headers.getall(name, ())) for name in _HEADERS}
+        headers = {name: self._secrets.scrub(value) for name, value in found.items() if value}
         self._note(wire.WireResponse(self._now(), response.status, headers))
         if response.connection is not None and response.connection.protocol is not None:
             self._closed = response.connection.protocol.closed

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 from rxllm.wire._encode import encode_comment, encode_sse
 from rxllm.wire._event import ServerSentEvent
-from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder, SSETextDecoder
+from rxllm.wire._first_bytes import EVENT_STREAM, WHITESPACE, media_types, starts_events
+from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder, SSETextDecoder, feed
+from rxllm.wire._strays import Strays
 
 if TYPE_CHECKING:
     from rxllm.wire._recording import *
@@ -16,9 +18,12 @@ else:
 
 __all__ = [
     "DEFAULT_MAX_EVENT_BYTES",
+    "EVENT_STREAM",
+    "WHITESPACE",
     "SSEDecoder",
     "SSETextDecoder",
     "ServerSentEvent",
+    "Strays",
     "WireEnd",
     "WireEnding",
     "WireRead",
@@ -30,4 +35,7 @@ __all__ = [
     "encode_comment",
     "encode_record",
     "encode_sse",
+    "feed",
+    "media_types",
+    "starts_events",
 ]
