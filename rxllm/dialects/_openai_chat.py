@@ -5,8 +5,9 @@ Rules:
 1. An event is one JSON object. The compiled decoder gets its text as it is; nothing else is looked at before
    that but the first character. Only what is no chunk, or says that it is an error, is looked at twice.
 2. ``[DONE]`` ends the stream. Whatever follows is ignored.
-3. A stream that ends without it is whole if every choice that was seen has a ``finish_reason``, and at least one
-   was seen. Otherwise it is truncated.
+3. A stream that ends without it is whole if it has ``finished``: every choice that was seen has a ``finish_reason``,
+   at least one was seen, and no arguments are open. Otherwise it is truncated. A reason that says that the server gave
+   up makes it truncated in any case, at the end: an error may follow that says more.
 4. An error together with choices, or in one of them, is both: first the chunk, then the error.
 5. Events that carry nothing (empty data, pings, comments that a proxy turned into data) give no chunk. What a gateway
    has put between the chunks is passed over, with a repair; if nothing else comes, the first of it is an error.
@@ -32,10 +33,11 @@ from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import protocol_of, protocol_of_body
 from rxllm.dialects._no_chunk import KEEP_ALIVES, is_idle, judged
 from rxllm.dialects._odd_choices import numbered, says_something, spoken_in, with_usage
+from rxllm.dialects._seen_choices import SeenChoices
 from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
 from rxllm.dialects._whole_answer import as_chunk
-from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError, TruncatedStreamError
+from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError
 from rxllm.models import ChatRequest, Delta, Repair, StreamChoice, StreamChunk, is_object, loads, marked
 from rxllm.wire import ServerSentEvent
 
@@ -107,10 +109,9 @@ class OpenAIChatDecoder:
     done: bool = False
     repairs: list[Repair] = field(default_factory=list[Repair])
     _position: int = -1
-    # The choices that were seen, and whether each has finished. A dictionary of such values, unlike a set, is nothing
-    # to the garbage collector.
-    _finished: dict[int, bool] = field(default_factory=dict[int, bool])
-    # The choices that a delta of the server's own has said something of.
+    _choices: SeenChoices = field(default_factory=SeenChoices)
+    # The choices that a delta of the server's own has said something of. A dictionary of such values, unlike a set, is
+    # nothing to the garbage collector.
     _begun: dict[int, bool] = field(default_factory=dict[int, bool])
     # Made when there is an event that concerns them, as few are, like the halves of characters.
     _texts: CumulativeTexts | None = None
@@ -138,6 +139,8 @@ class OpenAIChatDecoder:
             if chunk is not None:
                 choices = chunk.choices
                 if len(choices) == 1 and not (only := choices[0]).finish_reason and only.index in self._begun:
+                    if only.delta.tool_calls is not None:
+                        self._choices.calls.add(only.index, only.delta.tool_calls)
                     return (chunk,)
                 return self._accept(event, chunk)
         name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
@@ -185,18 +188,35 @@ class OpenAIChatDecoder:
             self._dialect.cumulative_text or self._is_half_waiting or self._pending or self._refused > _PATIENCE
         )
 
-    def close(self) -> None:
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has ended, and no arguments are open: see ``StreamDecoder.finished``."""
+        # Asked at each read of a source.
+        choices = self._choices
+        return choices.ended and choices.finished
+
+    def close(self) -> Iterable[StreamChunk]:
         """Take note that the transport ended in good order: see ``StreamDecoder.close``."""
-        unfinished = tuple(sorted(index for index, finished in self._finished.items() if not finished))
-        if self.done or (self._finished and not unfinished):
-            return
-        self._refuse_what_is_no_answer()
-        reason = f"choices {unfinished} had no finish_reason" if unfinished else "no choice had begun"
-        raise TruncatedStreamError(
-            f"the stream ended after {self._position + 1} events without {_DONE}, and {reason}",
-            unfinished=unfinished,
-            events=self._position + 1,
-        )
+        if self.done:
+            return _NOTHING
+        if not self._choices.seen:
+            self._refuse_what_is_no_answer()
+        return self._end(self._choices.cut(self._position + 1, _DONE))
+
+    def _end(self, error: Exception | None = None) -> Iterable[StreamChunk]:
+        """End with what still waits: half a character, and what was put right since the last chunk."""
+        error = error or self._choices.given_up(self._position + 1)
+        rest = _NOTHING
+        if self._is_half_waiting and self._halves is not None:
+            rest = (self._with_repairs(StreamChunk.from_wire(self._halves.rest())),)
+        elif self._pending and self._choices.seen:
+            rest = (self._with_repairs(StreamChunk()),)
+        if error is None or rest:
+            return rest if error is None else ItemsThenError(rest, error)
+        try:
+            raise error
+        finally:
+            del error  # whose traceback holds this frame
 
     def _take(self, data: str | bytes, chunk: StreamChunk, name: str) -> Iterable[StreamChunk]:
         """Take a chunk that was put right. Nearly all of them change nothing here, either."""
@@ -209,6 +229,8 @@ class OpenAIChatDecoder:
             and (chunk.extra is None or _TELLING.isdisjoint(chunk.extra))
             and not (chunk.slots or self._pending or self._dialect.cumulative_text)
         ):
+            if only.delta.tool_calls is not None:
+                self._choices.calls.add(only.index, only.delta.tool_calls)
             return (chunk,)
         return self._accept(data, chunk, name)
 
@@ -239,7 +261,9 @@ class OpenAIChatDecoder:
         except ValueError as problem:
             return self._refuse(data, "it is malformed", problem)
         for choice in chunk.choices:
-            self._finished[choice.index] = bool(choice.finish_reason) or self._finished.get(choice.index, False)
+            if choice.finish_reason and not models.is_reason(choice.finish_reason):
+                chunk = self._without_reason(chunk, choice)
+            self._choices.take(choice)
         if self._dialect.cumulative_text:
             chunk = self._keep_what_is_new(chunk)
         chunk = self._with_repairs(chunk)
@@ -266,6 +290,16 @@ class OpenAIChatDecoder:
             chunk = chunk.model_copy(update={"choices": others})
         error = error_from({"error": extra["error"]}, self._position) if extra.get("error") else None
         return chunk, error
+
+    def _without_reason(self, chunk: StreamChunk, choice: StreamChoice) -> StreamChunk:
+        """The chunk without a reason that is none. It comes with each chunk, so one is reported for all."""
+        if choice.index not in self._choices.seen:
+            self._report("finish-reason-blank", choice.finish_reason, None)
+        others = [
+            each.model_copy(update={"finish_reason": None}) if each.index == choice.index else each
+            for each in chunk.choices
+        ]
+        return chunk.model_copy(update={"choices": others})
 
     def _with_repairs(self, chunk: StreamChunk) -> StreamChunk:
         """The chunk with all that was put right since the one before, each in its place in the stream."""
@@ -301,7 +335,7 @@ class OpenAIChatDecoder:
         if text == _DONE:
             self._refuse_what_is_no_answer()
             self.done = True
-            return _NOTHING
+            return self._end(self._choices.nothing(self._position, _DONE))
         if text[0] == "{":
             return self._decode_leniently(text, name)
         return self._decode_words(name, text)
@@ -337,7 +371,7 @@ class OpenAIChatDecoder:
         # Whether there are no choices, or they are not mentioned, the chunk does not tell.
         fields = loads(data)
         protocol = protocol_of(name, fields)
-        if protocol is not None and not self._finished:
+        if protocol is not None and not self._choices.seen:
             raise self._of_another(protocol, _text_of(data))
         verdict = judged(name, fields, chunk)
         if verdict == "error":
@@ -366,7 +400,7 @@ class OpenAIChatDecoder:
         Raises:
             DecodeError: It is one.
         """
-        if self._doubtful and not self._finished:
+        if self._doubtful and not self._choices.seen:
             # Nothing here keeps it, for its traceback will keep this: a circle for the garbage collector.
             raise self._doubtful.pop()
 
@@ -381,7 +415,9 @@ class OpenAIChatDecoder:
             return _NOTHING
         self.done = True
         self._report("answer-not-streamed", exceptions.excerpt(body), None)
-        return self._accept_choices(body, chunk)
+        chunks = self._accept_choices(body, chunk)
+        error = self._choices.given_up(1)
+        return chunks if error is None else ItemsThenError(chunks, error)
 
     def _fail(self, data: str | bytes, chunk: StreamChunk | None) -> Iterable[StreamChunk]:
         if chunk is None or not (chunk.choices or chunk.usage):

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rxllm.models._chat_event import *
     from rxllm.models._chunk import *
     from rxllm.models._completion import *
+    from rxllm.models._ending import *
     from rxllm.models._json import *
+    from rxllm.models._json_end import *
     from rxllm.models._lenient import *
     from rxllm.models._likeness import *
     from rxllm.models._message import *
@@ -31,9 +33,11 @@ else:
         __name__,
         *("_model", "_usage", "_repair", "_stream_info", "_chunk", "_message", "_completion", "_request"),
         *("_tool_result", "_chat_event", "_progress"),
+        _ending="AnswerEnding WHOLE ending_after ending_of is_reason worst_of",
         _chunk="Slots marked put_slots rest_of text_of without_slots",
         _chat_event="is_chat_event",
         _json="MAX_DEPTH is_list is_object loads loads_unscrubbed scrub without_lone_surrogates",
+        _json_end="JSONEndFold is_open",
         _lenient="decoder_of read_json read_refused set_aside",
         _likeness="Likeness",
         _progress="JSONKeys",
@@ -43,6 +47,7 @@ else:
     )
 
 __all__ = [
+    "AnswerEnding",
     "Attempt",
     "ChatCompleted",
     "ChatCompletion",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rxllm.dialects import BodyDecoder, Dialect, WireItem, get_dialect
-from rxllm.exceptions import APIResponseError
+from rxllm.exceptions import APIResponseError, StreamInterruptedError
 from rxllm.flow import FanOut, FlowControl, Operation, operate, stopping
-from rxllm.models import Slots, StreamChunk, StreamInfo, put_slots
+from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, marked, put_slots
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
 
@@ -26,9 +26,10 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         x=text_chunk("Hel") y=text_chunk("lo") z=finish_chunk("stop")
 
     Completes as soon as the dialect says that nothing follows (``[DONE]``), or with the source if every choice
-    has its ``finish_reason``. Events that are no chunks, such as mangled comments, are skipped. An answer that came as
-    one JSON object, though a stream was asked for, is one chunk. The first chunk ``begins`` the answer, and all have
-    what is known of the request as ``stream``.
+    has its ``finish_reason`` and no arguments of a call are open. From then on the answer is whole: if the source loses
+    its connection, that is a repair of it. Events that are no chunks, such as mangled comments, are skipped. An answer
+    that came as one JSON object, though a stream was asked for, is one chunk. The first chunk ``begins`` the answer,
+    and all have what is known of the request as ``stream``.
 
     Args:
         dialect: The name of a dialect, or a dialect with options: see ``rxllm.dialects``.
@@ -37,7 +38,9 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         An operator from ``ServerSentEvent``, or text frames, to ``StreamChunk``.
 
     Raises:
-        TruncatedStreamError: As ``on_error``, like all of these: the source ended, but the answer did not.
+        TruncatedStreamError: As ``on_error``, like all of these: the source ended, but the answer did not; or the
+            server gave up on it.
+        EmptyStreamError: The source ended, or ``[DONE]`` came, and no answer had begun.
         APIStreamError: An error object came in the stream.
         DecodeError: An event is no chunk of this dialect, or the stream is of another protocol, which it names.
         LimitExceededError: A chunk is nested too deeply.
@@ -65,6 +68,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
         self._slots: Slots | None = None
         self._stream = StreamInfo()
         self._is_of_no_model = True
+        self._lost: StreamInterruptedError | None = None
 
     @property
     def takes_texts(self) -> bool:
@@ -89,15 +93,30 @@ class _Parser(Operation[WireItem, StreamChunk]):
                     break
         except Exception as error:
             self.finish(error)
-        return self._mark(chunks) if chunks else chunks
+        return self._mark(chunks)
 
     def on_end(self) -> Iterable[StreamChunk]:
-        if not stopping():
-            self._decoder.close()
-        return ()
+        if stopping():
+            return ()
+        chunks: list[StreamChunk] = []
+        try:
+            chunks += self._decoder.close()
+        except Exception:
+            if chunks:
+                self.out.emit(self._mark(chunks))
+            raise
+        if self._lost is not None:
+            chunks.append(_repaired(self._lost))
+            self._lost = None
+        return self._mark(chunks)
 
     def on_error(self, error: Exception) -> None:
         decoder = self._decoder
+        if isinstance(error, StreamInterruptedError) and decoder.finished:
+            # Nothing of the answer is missing: it ends as if the connection had been closed properly.
+            self._lost = error
+            self.on_completed()
+            return
         if isinstance(error, APIResponseError) and self._slots is None and isinstance(decoder, BodyDecoder):
             unread, error.unread = getattr(error, "unread", None), None
             if unread is not None:
@@ -121,6 +140,8 @@ class _Parser(Operation[WireItem, StreamChunk]):
 
     def _mark(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
         """Say of chunks that nobody else has yet which answer they are of: the first one begins it."""
+        if not chunks:
+            return chunks
         slots = self._slots
         is_first = slots is None
         if slots is None:
@@ -142,7 +163,13 @@ class _Parser(Operation[WireItem, StreamChunk]):
 
     def _begin(self) -> Slots:
         flow = FlowControl.current()
-        if flow is not None and flow.stream is not None:
-            self._stream = flow.stream
+        if flow is not None:
+            self._stream = flow.stream or self._stream
+            flow.decoder = self._decoder
         self._stream.dialect = self._dialect
         return Slots(self._stream)
+
+
+def _repaired(lost: StreamInterruptedError) -> StreamChunk:
+    """A chunk that says nothing but that a loss was put right."""
+    return marked(StreamChunk(), repairs=(Repair("cut-after-finish", lost.events, str(lost), None),))

@@ -15,16 +15,17 @@ from aiohttp.typedefs import StrOrURL
 from loguru import logger
 from yarl import URL
 
+from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import Emitter, Stream, task_source, wake
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets
+from rxllm.sources._grace import END_OF_BODY_SECONDS, GRACE_SECONDS, Grace
 from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._unasked_body import require_events, start_of_events
 from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
 from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder, feed
 
-END_OF_BODY_SECONDS = 0.1
 # As many events as go in one call. The rest of what has come stays what it is, bytes, until the loop has had its turn.
 _READ_BYTES = 16 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=_http.CONNECT_SECONDS)
@@ -43,6 +44,7 @@ def from_sse(
     timeout: aiohttp.ClientTimeout | None = None,
     max_event_bytes: int = 16 * 1024 * 1024,
     end_marker: str | None = "[DONE]",
+    grace_period: float = GRACE_SECONDS,
     check_content_type: bool = True,
     record: RecordTo | None = None,
 ) -> Stream[ServerSentEvent]:
@@ -67,6 +69,11 @@ def from_sse(
         end_marker: The data of the event that says that nothing follows. The source waits up to 0.1 s for the end of
             the body before it passes that event on, so that a consumer who leaves on seeing it leaves the connection
             reusable. ``None`` for none.
+        grace_period: How many seconds the source waits at most for usage and the end of the body once the answer is
+            whole: when ``operators.parse`` below has seen each choice end. The time that a consumer pauses does not
+            count. A cut or silence is then a ``StreamInterruptedError`` that ``parse`` makes a repair of. As long is
+            waited for the end of the body when the end marker comes and a choice has not ended: if the connection is
+            lost then, the answer was cut.
         check_content_type: Whether an answer that is no event stream is an error. Where its media type is another
             than ``text/event-stream``, its first bytes decide.
         record: Where to record each read with its time, for ``rxllm.testing.replay``: a path, or a
@@ -95,7 +102,7 @@ def from_sse(
     options = {"ssl": ssl, "timeout": timeout or _TIMEOUT}
     request = _Request(
         *(url, method, request_headers, body, session, proxy, options, record),
-        *(max_event_bytes, end_marker, check_content_type),
+        *(max_event_bytes, end_marker, grace_period, check_content_type),
     )
     return task_source(request.produce)
 
@@ -114,6 +121,7 @@ class _Request:
     record: RecordTo | None
     max_event_bytes: int
     end_marker: str | None
+    grace_period: float
     checks_type: bool
 
     def produce(self, emitter: Emitter[ServerSentEvent]) -> Awaitable[None]:
@@ -151,7 +159,8 @@ class _Request:
                     start = await start_of_events(response, secrets, info, self.max_event_bytes)
                 kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
                 decoder = kind(max_event_bytes=self.max_event_bytes)
-                await _emit_events(response, decoder, emitter, log, self.end_marker, start)
+                grace = Grace(self.grace_period, emitter.flow)
+                await _emit_events(response, decoder, emitter, log, self.end_marker, start, grace)
                 if self.checks_type and not emitter.count and decoder.strays is not None:
                     require_events(response, secrets, info, decoder.strays)
 
@@ -163,6 +172,7 @@ async def _emit_events(  # noqa: PLR0917 - what each read needs
     log: WireLog | NotRecorded,
     end_marker: str | None,
     start: bytes,
+    grace: Grace,
 ) -> None:
     """Emit until the body ends; its start was read already."""
     content = response.content
@@ -171,13 +181,14 @@ async def _emit_events(  # noqa: PLR0917 - what each read needs
         if emitter.flow.paused:
             await emitter.ready()
         try:
-            block = start or await content.read(_READ_BYTES)
+            if not (block := start):
+                reading = content.read(_READ_BYTES)
+                block = await (grace.within(reading) if grace.has_begun else reading)
         except (aiohttp.ClientError, OSError) as error:
             await emitter.emit(feed(decoder, log.rest_of(content)))
             await emitter.emit(_events_at_end(decoder))
-            reason = str(error) or ("it took too long" if isinstance(error, TimeoutError) else type(error).__name__)
             # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
-            raise _http.lost(response.url, emitter.count, "events", reason) from error.with_traceback(None)
+            raise _lost(response, emitter, error) from error.with_traceback(None)
         if not block:
             await emitter.emit(_events_at_end(decoder))
             return
@@ -187,7 +198,7 @@ async def _emit_events(  # noqa: PLR0917 - what each read needs
         marker = events[-1:] if events and _data_of(events[-1]) == end_marker else None
         await emitter.emit(events if marker is None else events[:-1])
         if marker is not None:
-            await _await_end_of_body(content)
+            await _await_end_of_body(response, emitter, grace)
             await emitter.emit(marker)
         # What waits while this waits takes memory, and is looked at by every garbage collection.
         del block, events
@@ -204,10 +215,33 @@ def _data_of(event: ServerSentEvent | str) -> str:
     return event if isinstance(event, str) else event.data
 
 
-async def _await_end_of_body(content: aiohttp.StreamReader) -> None:
-    """Give the body a moment to end, without reading on: data after the marker is left in the buffer."""
+def _lost(
+    response: aiohttp.ClientResponse, emitter: Emitter[ServerSentEvent], error: aiohttp.ClientError | OSError
+) -> StreamInterruptedError:
+    reason = str(error) or ("it took too long" if isinstance(error, TimeoutError) else type(error).__name__)
+    return _http.lost(response.url, emitter.count, "events", reason)
+
+
+async def _await_end_of_body(response: aiohttp.ClientResponse, emitter: Emitter[ServerSentEvent], grace: Grace) -> None:
+    """Give the body a moment to end, behind the end marker.
+
+    Raises:
+        StreamInterruptedError: The connection was lost, and the answer was not whole.
+    """
+    content = response.content
     if content.is_eof():
         return
-    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    content.on_eof(partial(wake, ended))
-    await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)
+    if grace.is_due:
+        # Without reading on: data after the marker is left in the buffer.
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        content.on_eof(partial(wake, ended))
+        await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)
+        return
+    limit = asyncio.timeout(grace.seconds)
+    try:
+        async with limit:
+            while await content.read(_READ_BYTES):
+                pass
+    except (aiohttp.ClientError, OSError) as error:
+        if not limit.expired():
+            raise _lost(response, emitter, error) from error.with_traceback(None)
