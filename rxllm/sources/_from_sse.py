@@ -169,7 +169,7 @@ async def _emit_events(  # noqa: PLR0917 - what a request was asked for
     grace: Grace,
 ) -> bytes:
     """Emit until the body ends; the start of the body is returned."""
-    _http.fail_when_closed(response)
+    closed = _http.fail_when_closed(response)
     content = response.content
     stream: StreamInfo = emitter.flow.stream
     start = b""
@@ -193,7 +193,7 @@ async def _emit_events(  # noqa: PLR0917 - what a request was asked for
         marker = events[-1:] if events and _data_of(events[-1]) == end_marker else None
         await emitter.emit(events if marker is None else events[:-1])
         if marker is not None:
-            await _await_end_of_body(response, emitter, grace)
+            await _await_end_of_body(response, emitter, grace, closed)
             await emitter.emit(marker)
         # What waits while this waits takes memory, and is looked at by every garbage collection.
         del block, events, reading
@@ -210,26 +210,31 @@ def _lost(
     return _http.lost(response.url, emitter.count, "events", reason)
 
 
-async def _await_end_of_body(response: aiohttp.ClientResponse, emitter: Emitter[ServerSentEvent], grace: Grace) -> None:
+async def _await_end_of_body(
+    response: aiohttp.ClientResponse,
+    emitter: Emitter[ServerSentEvent],
+    grace: Grace,
+    closed: asyncio.Future[None] | None,
+) -> None:
     """Give the body a moment to end, behind the end marker.
 
     Raises:
         StreamInterruptedError: The connection was lost, and the answer was not whole.
     """
     content = response.content
-    if content.is_eof():
-        return
     if grace.is_due:
-        # Without reading on: data after the marker is left in the buffer.
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        content.on_eof(partial(wake, ended))
-        await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)
+        if not content.is_eof():
+            # Without reading on: data after the marker is left in the buffer.
+            ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            content.on_eof(partial(wake, ended))
+            await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)
         return
     limit = asyncio.timeout(grace.seconds)
     try:
         async with limit:
             while await content.read(_READ_BYTES):
                 pass
+            _http.check_end(response, closed)
     except (aiohttp.ClientError, OSError) as error:
         if not limit.expired():
             raise _lost(response, emitter, error) from error.with_traceback(None)
