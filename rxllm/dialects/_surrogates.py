@@ -55,8 +55,8 @@ class SurrogateHalves:
         deltas: dict[int, dict[str, Any]] = {place[0]: {} for place in self.waiting}
         for choice, delta in deltas.items():
             self._release(choice, delta)
-        rest: dict[str, Any] = scrub({"choices": [{"index": each, "delta": delta} for each, delta in deltas.items()]})
-        return rest
+        choices = [{"index": choice, "delta": scrub(delta)} for choice, delta in deltas.items()]
+        return {"choices": choices}
 
     def _join(self, choice: dict[str, Any]) -> None:
         index = _number(choice.get("index"))

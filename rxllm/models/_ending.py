@@ -32,7 +32,7 @@ _WORDS: dict[AnswerEnding, str] = {
     "paused": "pause_turn",
     "truncated": "error abort aborted cancelled canceled failed network_error insufficient_system_resource",
 }
-_ENDINGS = {word: ending for ending, words in _WORDS.items() for word in words.split()}
+_ENDINGS: dict[str, AnswerEnding] = {word: ending for ending, words in _WORDS.items() for word in words.split()}
 
 WHOLE: Final = frozenset[AnswerEnding]({"completed", "length", "content_filter", "unknown"})
 """The endings of an answer that is whole: as long as it was to become."""
@@ -56,7 +56,8 @@ def ending_of(reason: str) -> AnswerEnding:
 
 def worst_of(endings: Iterable[AnswerEnding]) -> AnswerEnding:
     """The worst of several endings; ``"unknown"`` of none."""
-    return max(endings, key=_FROM_THE_BEST.index, default="unknown")
+    places = [_FROM_THE_BEST.index(ending) for ending in endings]
+    return _FROM_THE_BEST[max(places)] if places else "unknown"
 
 
 def ending_after(error: Exception) -> AnswerEnding:

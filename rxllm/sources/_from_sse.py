@@ -153,13 +153,13 @@ class _Request:
             with log.reading(response):
                 info = _http.info_of(response.url, response.headers, requested_at, secrets)
                 emitter.flow.stream = info
-                _http.fail_when_closed(response)
+                closed = _http.fail_when_closed(response)
                 start = b""
                 if self.checks_type:
                     start = await start_of_events(response, secrets, info, self.max_event_bytes)
                 kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
                 decoder = kind(max_event_bytes=self.max_event_bytes)
-                grace = Grace(self.grace_period, emitter.flow)
+                grace = Grace(self.grace_period, emitter.flow, closed)
                 await _emit_events(response, decoder, emitter, log, self.end_marker, start, grace)
                 if self.checks_type and not emitter.count and decoder.strays is not None:
                     require_events(response, secrets, info, decoder.strays)
@@ -229,19 +229,19 @@ async def _await_end_of_body(response: aiohttp.ClientResponse, emitter: Emitter[
         StreamInterruptedError: The connection was lost, and the answer was not whole.
     """
     content = response.content
-    if content.is_eof():
-        return
     if grace.is_due:
-        # Without reading on: data after the marker is left in the buffer.
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        content.on_eof(partial(wake, ended))
-        await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)
+        if not content.is_eof():
+            # Without reading on: data after the marker is left in the buffer.
+            ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            content.on_eof(partial(wake, ended))
+            await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)
         return
     limit = asyncio.timeout(grace.seconds)
     try:
         async with limit:
             while await content.read(_READ_BYTES):
                 pass
+            _http.check_end(response, grace.closed)
     except (aiohttp.ClientError, OSError) as error:
         if not limit.expired():
             raise _lost(response, emitter, error) from error.with_traceback(None)

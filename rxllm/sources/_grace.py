@@ -29,15 +29,18 @@ class Grace:
     Args:
         seconds: How long it is.
         flow: That of the source.
+        closed: What becomes of the connection, if that is known.
 
     Attributes:
         seconds: How long it is.
+        closed: What becomes of the connection.
     """
 
-    __slots__ = ("_deadline", "_flow", "seconds")
+    __slots__ = ("_deadline", "_flow", "closed", "seconds")
 
-    def __init__(self, seconds: float, flow: FlowControl) -> None:
+    def __init__(self, seconds: float, flow: FlowControl, closed: asyncio.Future[None] | None = None) -> None:
         self.seconds = seconds
+        self.closed = closed
         self._flow = flow
         self._deadline: float | None = None
 

@@ -126,7 +126,7 @@ def test_stream_of_calls(case: dict[str, Any], wire: bytes, *, eager: bool) -> N
     endings = {ending_of(choice["finish_reason"] or "") for choice in case["expected"]["choices"]}
     if calls and endings != {"completed"}:
         with pytest.raises(TruncatedStreamError, match="none of them is run"):
-            [*emit(ToolCallAccumulator(), chunks)]
+            list(emit(ToolCallAccumulator(), chunks))
         return
     # Eagerly the good calls come before the error about another one; otherwise none.
     whole = whole if eager or whole == calls else []

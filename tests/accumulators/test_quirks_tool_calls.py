@@ -285,7 +285,8 @@ def test_arguments_that_are_the_models_own_mistake_are_shown_and_not_executed(te
     assert [call.id for call in accumulator.add(first)] == ["a"]
     assert [call.id for call in accumulator.incomplete()] == ["b"]
     with pytest.raises(ToolCallError, match="no JSON object") as caught:
-        [*accumulator.add(last), *accumulator.close()]
+        accumulator.add(last)
+        accumulator.close()
     assert (caught.value.choice, caught.value.call_id, caught.value.text) == (0, "b", text)
 
 

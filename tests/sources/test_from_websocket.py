@@ -358,7 +358,7 @@ async def test_dispose_cuts_a_connection_that_nobody_reads() -> None:
                 self.transport.write(text_frames("x" * 100))
                 loop.call_later(0.001, self.write)
 
-        def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
+        def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as its base has it
             gone.set()
 
     flows: list[FlowControl] = []

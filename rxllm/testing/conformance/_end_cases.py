@@ -51,6 +51,18 @@ END_CASES: tuple[Case, ...] = (
     case("Q33-done", "[DONE] lacks its blank line, all has finished", LATE + STOP[:-1], said("It is late.")),
     case("Q34-text", "[DONE] without a finish reason", LATE + DONE, said("It is late.")),
     case("Q34-call", "[DONE] after a call without a finish reason", OPENING + CLOSED_CALL + DONE, PARIS),
+    case("Q35-done", "[DONE] alone", DONE),
+    case("Q35-usage", "[DONE] after usage alone", chunk([], usage={"completion_tokens": 0}) + DONE),
+    case("Q36-text", "[DONE] without a finish reason in a chunked body that is cut", Answer((LATE, DONE, cut()))),
+    case("Q36-call", "the same after a call", Answer((OPENING + CLOSED_CALL, DONE, cut()))),
+    case("Q37", "a finish reason that is the text null, and the end", PART + delta("null", content="late.")),
+    *(case(f"Q38-{word}", f"finish reason {word}", LATE + delta(word) + DONE) for word in ("abort", "network_error")),
+    case(
+        "Q39",
+        "the finish before the last arguments",
+        OPENING + OPEN_CALL + delta("tool_calls") + calls(fragment(':"Paris"}', index=0)) + DONE,
+        PARIS,
+    ),
 )
 
 
@@ -109,7 +121,12 @@ IMPATIENT = {"retry-after": "0", "retry-after-ms": "1"}
 NETWORK_CASES: tuple[Case, ...] = (
     case("N1-chunked", "FIN in a chunked body", [cut_at(position) for position in CUTS]),
     case("N1-close", "FIN in a body that ends with the connection", [cut_at(position, "close") for position in CUTS]),
-    case("N1-finished", "FIN in a chunked body between the finish and [DONE]", Answer((LATE, delta("stop"), cut()))),
+    case(
+        "N1-finished",
+        "FIN in a chunked body between the finish and [DONE]",
+        Answer((LATE, delta("stop"), cut())),
+        said("It is late."),
+    ),
     case("N2", "RST after some chunks", Answer((CALLING, reset()))),
     case("N2-first", "RST after the headers", Answer((reset(),), framing="chunked"), may_repeat=True),
     case("N3", "FIN in a body with a Content-Length", [cut_at(position, "length") for position in CUTS]),
