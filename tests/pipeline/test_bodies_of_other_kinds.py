@@ -172,6 +172,22 @@ async def test_a_page_that_is_called_an_event_stream_or_nothing_is_an_error_abou
         assert body.decode().split("\n")[0].strip() in result.body
 
 
+async def test_a_page_that_comes_in_pieces_is_shown_as_far_as_16_kib() -> None:
+    page = b"<html>\n" + b"x" * 40_000
+    async with ScriptedServer(typed("text/html", page, fragment=1_000)) as server:
+        result = await ended(rxllm.from_sse(server.url).pipe(ops.parse()))
+    assert isinstance(result, APIResponseError)
+    assert result.body == page[: 16 * 1024].decode()
+
+
+async def test_a_handshake_that_was_answered_has_no_body_to_look_at() -> None:
+    async with (
+        ScriptedServer(script.status(202, WHOLE)) as server,
+        rxllm.LLMClient(base_url=server.base_url) as client,
+    ):
+        assert isinstance(await ended(client.websocket_stream(REQUEST)), APIResponseError)
+
+
 async def test_a_body_without_events_can_be_allowed() -> None:
     async with ScriptedServer(typed("text/event-stream", b"<html>\n")) as server:
         assert await rxllm.from_sse(server.url, check_content_type=False).pipe(rx_ops.to_list()) == []
