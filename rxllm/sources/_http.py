@@ -196,10 +196,13 @@ def _fail(content: aiohttp.StreamReader, closed: asyncio.Future[None]) -> None:
 
 def no_event_stream(
     response: aiohttp.ClientResponse, what: str, content_type: str, body: str, secrets: Secrets
-) -> APIStatusError | APIResponseError:
+) -> APIResponseError:
     """The error about a successful answer that is no event stream; its body is shown."""
     message = f"{shown(response.url)} answered {response.status} with {what}: {excerpt(body)}"
-    return refusal(message, response.status, response.headers, secrets, body=body, content_type=content_type)
+    identifier = _request_id(response.headers, secrets)
+    return APIResponseError(
+        message, status=response.status, content_type=content_type, body=body, request_id=identifier
+    )
 
 
 def refusal(

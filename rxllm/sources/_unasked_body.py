@@ -69,13 +69,12 @@ def require_events(response: aiohttp.ClientResponse, secrets: Secrets, stream: S
 
 def _refusal(
     response: aiohttp.ClientResponse, secrets: Secrets, stream: StreamInfo, content_type: str, body: str
-) -> Exception:
+) -> APIResponseError:
     content_type = secrets.scrub(content_type)
     what = "no event stream" if content_type in {"", EVENT_STREAM} else f"{content_type} instead of {EVENT_STREAM}"
     shown = secrets.scrub(body[: _http.MAX_ERROR_BYTES])
     error = _http.no_event_stream(response, what, content_type, shown, secrets)
-    if isinstance(error, APIResponseError):
-        error.unread = body, stream
+    error.unread = body, stream
     return error
 
 
@@ -94,7 +93,7 @@ async def _read_on(  # noqa: PLR0917
     content_type: str,
     body: bytearray,
     max_bytes: int,
-) -> Exception:
+) -> APIResponseError:
     """Read the body on from its start, of a JSON object for as long as something comes; returns the error about it.
 
     The start is used up: what may hold the echo of a key is in no variable where the error is raised.

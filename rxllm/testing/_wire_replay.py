@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -325,12 +326,12 @@ async def _stay_silent() -> NoReturn:
         await asyncio.Event().wait()
 
 
-class _Decoder(Generic[T]):
+class _Decoder(ABC, Generic[T]):
     """What a source makes of what it reads; by default, nothing comes with the end."""
 
+    @abstractmethod
     def take(self, data: bytes | str) -> Sequence[T]:
         """Take what was read, or a frame."""
-        raise NotImplementedError
 
     def close(self) -> Sequence[T]:
         """Take note of the end."""

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 from rxllm.wire._encode import encode_comment, encode_sse
 from rxllm.wire._event import ServerSentEvent
-from rxllm.wire._first_bytes import EVENT_STREAM, WHITESPACE, media_types, starts_events
-from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder, SSETextDecoder, feed
-from rxllm.wire._strays import Strays
+from rxllm.wire._first_bytes import EVENT_STREAM as EVENT_STREAM
+from rxllm.wire._first_bytes import WHITESPACE as WHITESPACE
+from rxllm.wire._first_bytes import media_types as media_types
+from rxllm.wire._first_bytes import starts_events as starts_events
+from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder, SSETextDecoder
+from rxllm.wire._sse import feed as feed
+from rxllm.wire._strays import Strays as Strays
 
 if TYPE_CHECKING:
     from rxllm.wire._recording import *
@@ -18,12 +22,9 @@ else:
 
 __all__ = [
     "DEFAULT_MAX_EVENT_BYTES",
-    "EVENT_STREAM",
-    "WHITESPACE",
     "SSEDecoder",
     "SSETextDecoder",
     "ServerSentEvent",
-    "Strays",
     "WireEnd",
     "WireEnding",
     "WireRead",
@@ -35,7 +36,4 @@ __all__ = [
     "encode_comment",
     "encode_record",
     "encode_sse",
-    "feed",
-    "media_types",
-    "starts_events",
 ]

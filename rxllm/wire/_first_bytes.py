@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable
 
 EVENT_STREAM = "text/event-stream"
+"""The media type of server-sent events."""
+
 WHITESPACE = b" \t\r\n"
+"""What may stand before a JSON text, and before the first event."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # A comment, a field of an event, or an object in a field that some servers report errors in.

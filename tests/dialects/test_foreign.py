@@ -267,7 +267,7 @@ def test_row_47_a_whole_completion_is_an_answer(message: dict[str, Any]) -> None
     completion = fold_body(whole(message, finish_reason=None))
     assert completion is not None
     assert completion.complete
-    assert kinds(completion) == ["answer-not-streamed"]
+    assert kinds(completion) == ["answer-not-streamed", "finish-reason-missing"]
     assert (completion.id, completion.model) == ("c", "m")
     assert completion.usage is not None
     assert completion.message.content == message["content"]

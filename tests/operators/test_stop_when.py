@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -16,6 +16,7 @@ from reactivex.subject import Subject
 import rxllm
 from rxllm import ChatRequest, LLMClient
 from rxllm import operators as ops
+from rxllm.flow import Stream
 from rxllm.sinks import JSONLinesSink, SQLiteSink
 from rxllm.testing import Marbles, ScriptedServer, assert_marbles, assert_subscriptions, script, text_chunk, tool_chunk
 from rxllm.typing import Ending
@@ -60,6 +61,18 @@ def after(count: int, act: Callable[[], None]) -> Callable[[Observable[T]], Obse
     return cast("Callable[[Observable[T]], Observable[T]]", operator)
 
 
+def until(stop: asyncio.Event, *items: Any) -> Stream[Any]:
+    """These items, then the signal, and nothing more."""
+
+    async def produce() -> AsyncIterator[Any]:
+        for item in items:
+            yield item
+        stop.set()
+        await asyncio.get_running_loop().create_future()
+
+    return rxllm.from_async_iterable(produce)
+
+
 @pytest.mark.parametrize("between", ["nothing", "an operator of reactivex", "one of ours that holds"])
 async def test_what_had_arrived_counts_and_the_connection_is_closed(between: str) -> None:
     stop = asyncio.Event()
@@ -102,10 +115,10 @@ async def test_while_the_model_thinks_there_is_an_empty_answer() -> None:
 
 async def test_a_call_that_is_not_finished_is_incomplete_and_given_to_nobody() -> None:
     stop = asyncio.Event()
-    chunks = reactivex.of(tool_chunk('{"a": 1}', id="1", name="f")).pipe(rx_ops.concat(reactivex.never()))
-    asyncio.get_running_loop().call_soon(stop.set)
+    chunks = until(stop, tool_chunk('{"a": 1}', id="1", name="f"))
 
     answer = await chunks.pipe(ops.stop_when(stop), ops.accumulate())
+    stop.clear()
     calls = await chunks.pipe(ops.stop_when(stop), ops.accumulate_tool_calls(), rx_ops.to_list())
 
     assert not answer.message.tool_calls
@@ -122,8 +135,7 @@ async def test_what_was_stopped_is_no_cut(operator: Callable[[], Any]) -> None:
 
 async def test_the_last_snapshot_says_that_it_was_stopped() -> None:
     stop = asyncio.Event()
-    asyncio.get_running_loop().call_soon(stop.set)
-    chunks = reactivex.of(text_chunk("Hel")).pipe(rx_ops.concat(reactivex.never()))
+    chunks = until(stop, text_chunk("Hel"))
 
     snapshots = await chunks.pipe(ops.stop_when(stop), ops.accumulate_snapshots(), rx_ops.to_list())
 
@@ -134,13 +146,11 @@ async def test_the_last_snapshot_says_that_it_was_stopped() -> None:
 @pytest.mark.parametrize("place", ["above", "below"])
 async def test_sinks_store_it_as_stopped(place: str) -> None:
     stop, store = asyncio.Event(), Store()
-    chunks = reactivex.of(text_chunk("Hel")).pipe(rx_ops.concat(reactivex.never()))
-    operators = [ops.tee_to(store), after(1, stop.set), ops.stop_when(stop)]
+    operators: list[Any] = [ops.tee_to(store), rx_ops.skip(0), ops.stop_when(stop)]
     if place == "below":
         operators.reverse()
-    asyncio.get_running_loop().call_soon(stop.set)
 
-    answer = await chunks.pipe(reactivex.compose(*operators), ops.accumulate())
+    answer = await until(stop, text_chunk("Hel")).pipe(reactivex.compose(*operators), ops.accumulate())
     await store.closed.wait()
 
     assert store.ending == Ending("stopped")
@@ -150,8 +160,7 @@ async def test_sinks_store_it_as_stopped(place: str) -> None:
 @pytest.mark.parametrize("sink", [SQLiteSink, JSONLinesSink])
 async def test_a_recording_of_it_stops_again(sink: Any, tmp_path: Path) -> None:
     stop = asyncio.Event()
-    asyncio.get_running_loop().call_soon(stop.set)
-    chunks = reactivex.of(text_chunk("Hel")).pipe(rx_ops.concat(reactivex.never()))
+    chunks = until(stop, text_chunk("Hel"))
     await chunks.pipe(ops.stop_when(stop), ops.tee_to(sink(tmp_path / "file")), ops.accumulate())
 
     (recording,) = rxllm.list_recordings(tmp_path / "file")

@@ -158,7 +158,7 @@ async def test_row_43_pages_and_errors_stay_errors_about_the_answer(
         assert (result.status, result.content_type) == (200, content_type)
         assert result.body.strip() == body.decode().strip()
         assert f"with {content_type} instead of text/event-stream" in str(result)
-        assert result.partial == ChatCompletion(choices=[], complete=False)
+        assert result.partial == ChatCompletion(choices=[], complete=False, ending="failed")
 
 
 @pytest.mark.parametrize("body", [b"<html>a proxy</html>", b"<html>\n\n</html>\n", b"Bad gateway\n", b"<!-- : -->\r\n"])
@@ -170,6 +170,22 @@ async def test_a_page_that_is_called_an_event_stream_or_nothing_is_an_error_abou
         assert isinstance(result, APIResponseError)
         assert "answered 200 with no event stream" in str(result)
         assert body.decode().split("\n")[0].strip() in result.body
+
+
+async def test_a_page_that_comes_in_pieces_is_shown_as_far_as_16_kib() -> None:
+    page = b"<html>\n" + b"x" * 40_000
+    async with ScriptedServer(typed("text/html", page, fragment=1_000)) as server:
+        result = await ended(rxllm.from_sse(server.url).pipe(ops.parse()))
+    assert isinstance(result, APIResponseError)
+    assert result.body == page[: 16 * 1024].decode()
+
+
+async def test_a_handshake_that_was_answered_has_no_body_to_look_at() -> None:
+    async with (
+        ScriptedServer(script.status(202, WHOLE)) as server,
+        rxllm.LLMClient(base_url=server.base_url) as client,
+    ):
+        assert isinstance(await ended(client.websocket_stream(REQUEST)), APIResponseError)
 
 
 async def test_a_body_without_events_can_be_allowed() -> None:
