@@ -27,7 +27,7 @@ from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import operators as ops
-from rxllm.exceptions import StreamInterruptedError
+from rxllm.exceptions import StructuredOutputError
 from rxllm.testing import VirtualTimeError, VirtualTimeLoop, VirtualTimeScheduler
 from rxllm.typing import Ending
 from tests.operators.test_laws import CASES
@@ -42,7 +42,7 @@ CLASSES: tuple[type[BaseException], ...] = (
 )
 
 
-def same(item: Any) -> Any:
+def same(item: Any = None) -> Any:
     return item
 
 
@@ -415,8 +415,11 @@ def wrong(run: Run, raised: BaseException | None, *, listened: bool) -> str | No
     told = raised if listened else next((each for each in (raised, *run.heard) if each is not None), None)
     reached = any(each is run.error for each in chain(told))
     if isinstance(run.error, asyncio.CancelledError):
-        # What cancels a task cannot be told from being cancelled: that the stream will not go on has to be.
-        reached = reached or any(isinstance(each, StreamInterruptedError) for each in chain(told))
+        # It cannot be told from a task that was cancelled: that the stream will not go on has to be heard of.
+        reached = told is not None
+    if isinstance(told, StructuredOutputError) and isinstance(run.error, ValueError):
+        # With that a validator of pydantic says that what it looks at is not right.
+        reached = True
     if not reached:
         return f"not heard of: {raised!r}, the loop heard {run.heard!r}"
     # KeyboardInterrupt ends the loop before anything else can end.
