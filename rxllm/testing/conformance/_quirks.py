@@ -112,6 +112,13 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ),
         ("Q26", "unknown fields", "Fields that the protocol does not know.", "They are kept."),
         ("Q27", "refusals, logprobs", "Refusals and log probabilities in pieces.", "They are put together."),
+        ("Q28", "legacy completions", "The older API: `choices[].text` and no delta.", "It is read as text."),
+        (
+            "Q59",
+            "strange events",
+            "Between the chunks: named events of a gateway, `{}`, objects without choices, `DONE` without brackets.",
+            "They are passed over.",
+        ),
     ),
     "ends": (
         (
@@ -128,7 +135,43 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
             "The last event lacks its blank line.",
             "It is discarded, so it cannot finish an answer.",
         ),
-        ("Q34", "no finish reason", "`[DONE]` without any finish reason.", "The answer is whole: `[DONE]` says so."),
+        (
+            "Q34",
+            "no finish reason",
+            "`[DONE]` without any finish reason, and the body ends in good order.",
+            "The answer is whole: `[DONE]` says so.",
+        ),
+        ("Q35", "`[DONE]` alone", "`[DONE]` without any chunk before it.", "An error: there is no answer."),
+        (
+            "Q36",
+            "no reason, and cut",
+            "`[DONE]` without any finish reason, and the body does not end in good order.",
+            "An error: the answer is cut, as if another request had killed it.",
+        ),
+        (
+            "Q37",
+            "`null` as a text",
+            'A finish reason of `"null"`, `"None"` or `""`.',
+            "It is none: the answer has not finished.",
+        ),
+        (
+            "Q38",
+            "unlisted reasons",
+            "Finish reasons that the protocol does not list.",
+            "Words of failure are an error; others end the answer.",
+        ),
+        (
+            "Q39",
+            "reason too early",
+            "The finish reason comes before the last of a call's arguments.",
+            "The answer goes on until the arguments are whole.",
+        ),
+        (
+            "Q63",
+            "no end after the finish",
+            "Every choice has finished; then the connection is lost, silent, or brings only keep-alives.",
+            "The answer is whole, after a short wait.",
+        ),
     ),
     "errors": (
         ("Q40", "error object", "An error object as an event.", "An error, with the server's message."),
@@ -141,6 +184,16 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ),
         ("Q43", "no event stream", "Status 200 and a body that is no event stream.", "An error that shows what came."),
         ("Q44", "malformed JSON", "An event with malformed JSON.", "An error that shows the text."),
+        ("Q45", "a line `error:`", "A line `error: {…}`, with or without `[DONE]` behind it.", "That error."),
+        ("Q46", "JSON as events", "A JSON error under `text/event-stream`.", "That error."),
+        ("Q47", "no stream", "A whole JSON completion, although a stream was asked for.", "It is the answer."),
+        (
+            "Q48",
+            "other media types",
+            "A stream under `text/plain`, or under two media types at once.",
+            "It is read: the first bytes decide.",
+        ),
+        ("Q49", "other protocols", "A stream of another protocol.", "An error, and no empty answer."),
     ),
     "framing": (
         ("Q50", "comments", "Comments as keep-alives, also mangled into data by a proxy.", "They are not data."),
@@ -191,8 +244,8 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         (
             "N1",
             "FIN",
-            "The connection is closed (FIN) before the answer's end is reached.",
-            "An error, at whichever byte.",
+            "The connection is closed (FIN) in the middle of the body.",
+            "An error, at whichever byte, unless every choice has finished.",
         ),
         ("N2", "RST", "The connection is reset (RST).", "An error."),
         ("N3", "short body", "A body shorter than its Content-Length.", "An error, unless `[DONE]` came."),
