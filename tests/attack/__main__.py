@@ -1,7 +1,7 @@
 """Mutates streams and plays them through ``chat_with_tools``: ``python -m tests.attack --seed 1 --count 100000``.
 
-A tool must never run for an answer that is not completed, nothing may hang, and every error is one of ours or the user's
-own. Prints how many attacks ended how, and the first offenders of each kind. ``--only`` plays one of them again;
+A tool must never run for an answer that is not completed, nothing may hang, and every error is one of ours or the
+user's own. Prints how many attacks ended how, and the first offenders of each kind. ``--only`` plays one of them again;
 ``--minimize`` looks for a shorter body with the same offence.
 """
 

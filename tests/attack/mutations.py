@@ -10,11 +10,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from tests.attack.streams import DONE, Event, chunk, made, recorded
 
-__all__ = ["Attack", "attack", "encoded"]
+__all__ = ["Attack", "Ending", "attack", "encoded"]
 
 Ending: TypeAlias = Literal["proper", "fin", "reset", "silence", "pings"]
 Framing: TypeAlias = Literal["chunked", "length", "close"]
@@ -174,11 +174,19 @@ def key_renamed(random: Random, events: list[Event]) -> None:
         holder[random.choice(("Content", "text", "message", "error", "usage", "index", "arguments"))] = holder.pop(key)
 
 
+def in_list(value: Any) -> Any:
+    return [value]
+
+
+def in_object(value: Any) -> Any:
+    return {"value": value}
+
+
 def wrapped(random: Random, events: list[Event]) -> None:
     place = _any_place(random, events)
     if place is not None:
         holder, key = place
-        holder[key] = random.choice((lambda value: [value], lambda value: {"value": value}, json.dumps))(holder[key])
+        holder[key] = random.choice((in_list, in_object, json.dumps))(holder[key])
 
 
 FOREIGN: tuple[Event, ...] = (
@@ -230,11 +238,10 @@ def glued(random: Random, events: list[Event]) -> None:
 def calls_split(_: Random, events: list[Event]) -> None:
     """Without indexes and identifiers."""
     for choice in _choices(events):
-        calls: Any = (choice.get("delta") or {}).get("tool_calls")
-        for each in calls if isinstance(calls, list) else ():
-            if isinstance(each, dict):
-                each.pop("index", None)
-                each.pop("id", None)
+        delta: dict[str, Any] = choice.get("delta") or {}
+        for each in _objects(delta.get("tool_calls")):
+            each.pop("index", None)
+            each.pop("id", None)
 
 
 OF_EVENTS: tuple[Callable[[Random, list[Event]], None], ...] = (
@@ -245,11 +252,14 @@ OF_EVENTS: tuple[Callable[[Random, list[Event]], None], ...] = (
 
 
 def _choices(events: list[Event]) -> list[dict[str, Any]]:
-    held: list[dict[str, Any]] = []
-    for event in events:
-        choices = event.get("choices") if isinstance(event, dict) else None
-        held += [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    held = [choice for event in events if isinstance(event, dict) for choice in _objects(event.get("choices"))]
     return [choice for choice in held if isinstance(choice.get("delta") or {}, dict)]
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list, if it is one."""
+    held: list[Any] = value if isinstance(value, list) else []
+    return [each for each in held if isinstance(each, dict)]
 
 
 def _any_place(random: Random, events: list[Event]) -> tuple[Any, Any] | None:
@@ -259,13 +269,16 @@ def _any_place(random: Random, events: list[Event]) -> tuple[Any, Any] | None:
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
+    members: list[tuple[Any, Any]] = []
     if isinstance(value, dict):
-        members = list(value.items())
+        members = list(cast("dict[str, Any]", value).items())
     elif isinstance(value, list):
-        members = list(enumerate(value))
-    else:
-        return []
-    return [place for key, member in members for place in ((value, key), *_places(member))]
+        held: list[Any] = value
+        members = list(enumerate(held))
+    places: list[tuple[Any, Any]] = []
+    for key, member in members:
+        places += [(value, key), *_places(member)]
+    return places
 
 
 def encoded(event: Event) -> bytes:

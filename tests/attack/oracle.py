@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from tests.attack.mutations import Attack
 from tests.attack.streams import DONE
@@ -48,11 +48,7 @@ class _Read:
 
 def allowed(sent: Attack) -> Allowed:
     """What may be made of the answer."""
-    body, proper = (
-        (sent.body, sent.ending != "reset" and sent.ending != "fin") if sent.raw is None else _dechunked(sent.raw)
-    )
-    if sent.raw is None and sent.framing == "close" and sent.ending == "fin":
-        proper = True
+    body, proper = _arrived(sent)
     whole = _completion(body)
     if whole is not None:
         read = whole
@@ -68,6 +64,14 @@ def allowed(sent: Attack) -> Allowed:
         tools=all(any(word in GOOD for word in words) for words in reasons),
         whole=all(any(word not in FAILED for word in words) for words in reasons),
     )
+
+
+def _arrived(sent: Attack) -> tuple[bytes, bool]:
+    """The content that arrives, and whether its end may be taken for a proper one."""
+    if sent.raw is not None:
+        return _dechunked(sent.raw)
+    # A body that the end of the connection ends is not cut by that. Silence is no failure.
+    return sent.body, sent.ending != "reset" and (sent.ending != "fin" or sent.framing == "close")
 
 
 def _read(body: bytes) -> _Read:
@@ -87,12 +91,14 @@ def _take(read: _Read, name: str, data: str) -> None:
         return
     if not isinstance(value, dict):
         return
-    if not read.finished and (name == "error" or (value.get("error") and not value.get("choices"))):
+    fields = cast("dict[str, Any]", value)
+    if not read.finished and (name == "error" or (fields.get("error") and not fields.get("choices"))):
         read.failed = True
-    choices = value.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
+    held = fields.get("choices")
+    choices: list[Any] = held if isinstance(held, list) else []
+    for choice in choices:
         if isinstance(choice, dict):
-            _take_choice(read, choice)
+            _take_choice(read, cast("dict[str, Any]", choice))
 
 
 def _take_choice(read: _Read, choice: dict[str, Any]) -> None:

@@ -135,7 +135,7 @@ class _Battle:
             await asyncio.wait({task, hung}, return_when=asyncio.FIRST_COMPLETED)
             hung.cancel()
             if task.done():
-                self._judge(sent, task.result(), events, held)
+                self._judge(sent, asyncio.CancelledError() if task.cancelled() else task.result(), events, held)
             else:
                 self.report.outcomes["hung"] += 1
                 self.report.offences.append(Offence("hung", sent, f"after {len(events)} events"))
@@ -154,11 +154,7 @@ class _Battle:
         try:
             async with rxllm.iterate(conversation) as arriving:
                 async for event in arriving:
-                    events.append(event)
-        except asyncio.CancelledError as error:
-            if asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                raise
-            return error
+                    events.append(event)  # noqa: PERF401 - those before an error count
         except Exception as error:  # noqa: BLE001 - what it is is judged
             return error
         finally:
@@ -167,8 +163,7 @@ class _Battle:
 
     def _judge(self, sent: Attack, error: BaseException | None, events: list[rxllm.ChatEvent], held: list[str]) -> None:
         self.report.outcomes[_named(error, held)] += 1
-        may = allowed(sent)
-        for kind, what in _offences(sent, may, error, events, held):
+        for kind, what in _offences(allowed(sent), error, events, held):
             self.report.offences.append(Offence(kind, sent, what))
 
 
@@ -191,7 +186,7 @@ def _named(error: BaseException | None, held: list[str]) -> str:
 
 
 def _offences(
-    sent: Attack, may: Allowed, error: BaseException | None, events: list[rxllm.ChatEvent], held: list[str]
+    may: Allowed, error: BaseException | None, events: list[rxllm.ChatEvent], held: list[str]
 ) -> Iterator[tuple[str, str]]:
     shown = f"{error!r}, tool ran with {held}, {[type(event).__name__ for event in events][-6:]}"
     if error is not None and not isinstance(error, rxllm.RxllmError | UserError):

@@ -53,7 +53,7 @@ class Attacker(asyncio.Protocol):
         self._transport = transport
         self._loop = asyncio.get_running_loop()
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name is asyncio's
         if self._timer is not None:
             self._timer.cancel()
 

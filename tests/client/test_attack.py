@@ -1,13 +1,12 @@
-"""The short form of ``python -m tests.attack``: mutated streams never make a tool run, hang, or raise a foreign error."""
+"""The short form of ``python -m tests.attack``: what mutated streams must never do."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 import pytest
 
-from tests.attack.mutations import Attack, attack, encoded
+from tests.attack.mutations import Attack, Ending, attack, encoded
 from tests.attack.oracle import allowed
 from tests.attack.runner import run
 from tests.attack.streams import made
@@ -37,29 +36,47 @@ async def test_streams_that_are_not_mutated_are_whole_and_their_tools_run() -> N
     assert set(report.outcomes) == {"completed", "completed, tool ran"}
 
 
+CALLED = b'"tool_calls"}]'
+
+
 @pytest.mark.parametrize(
-    ("change", "tools", "whole"),
+    ("before", "after", "ending", "tools", "whole"),
     [
-        ({}, True, True),
-        ({"ending": "fin"}, True, True),
-        ({"body": lambda body: body.replace(b'"tool_calls"}', b'"length"}')}, False, True),
-        ({"body": lambda body: body.replace(b'"tool_calls"}', b'"abort"}')}, False, False),
-        ({"body": lambda body: body.replace(b'"tool_calls"}', b'"null"}')}, True, True),
-        ({"body": lambda body: body.replace(b'"tool_calls"}', b'"null"}'), "ending": "fin"}, False, False),
-        ({"body": lambda body: body.replace(b"data: [DONE]", b": ").replace(b'"tool_calls"}', b'""}')}, False, False),
-        ({"body": lambda body: b'data: {"error":{"message":"no"}}\n\n' + body}, False, False),
-        ({"body": lambda body: b'error: {"message":"no"}\n\n' + body}, False, False),
-        ({"raw": b"5\r\n: hi\n\r\nzz\r\n"}, False, False),
-        ({"body": lambda _: b""}, False, False),
+        (b"", b"", "proper", True, True),
+        (b"", b"", "fin", True, True),
+        (CALLED, b'"length"}]', "proper", False, True),
+        (CALLED, b'"abort"}]', "proper", False, False),
+        (CALLED, b'"null"}]', "proper", True, True),
+        (CALLED, b'"null"}]', "fin", False, False),
+        (CALLED, b'"null"}]', "reset", False, False),
+        (CALLED, b'{"type":"stop"}}]', "fin", False, True),
+        (b"data: [DONE]", b": ", "proper", True, True),
+        (b"data:", b": ", "proper", False, False),
     ],
 )
-def test_what_is_allowed(change: dict[str, object], *, tools: bool, whole: bool) -> None:
+def test_what_is_allowed(before: bytes, after: bytes, ending: Ending, *, tools: bool, whole: bool) -> None:
     body = _bodies()[0]
-    made_of = {name: value(body) if callable(value) else value for name, value in change.items()}
 
-    may = allowed(replace(Attack(0, body), **made_of))  # type: ignore[arg-type]
+    may = allowed(Attack(0, body.replace(before, after) if before else body, ending=ending))
 
     assert (may.tools, may.whole) == (tools, whole)
+
+
+@pytest.mark.parametrize("error", [b'data: {"error":{"message":"no"}}\n\n', b'error: {"message":"no"}\n\n'])
+def test_an_error_allows_nothing_unless_the_answer_had_finished(error: bytes) -> None:
+    body = _bodies()[0]
+
+    assert not allowed(Attack(0, error + body)).whole
+    assert allowed(Attack(0, body.replace(b"data: [DONE]", error + b"data: [DONE]"))).tools
+
+
+def test_a_broken_transfer_coding_is_read_as_far_as_it_goes() -> None:
+    body = _bodies()[0]
+    coded = b"%x\r\n%s\r\n" % (len(body), body)
+
+    assert allowed(Attack(0, b"", raw=coded)).tools
+    assert not allowed(Attack(0, b"", raw=b"zz" + coded)).whole
+    assert not allowed(Attack(0, b"", raw=coded[:-300])).tools
 
 
 def test_a_seed_and_a_number_give_the_same_attack() -> None:

@@ -1,8 +1,8 @@
 """Who is compared: coroutine functions from the address of chat completions to an answer.
 
-Each is written as its own documentation says, with a read time-out of two seconds where it has one. What a library leaves
-to its users, which is the fold of the chunks, is the hand-written fold for all of them. Those that are not installed
-are left out (extras ``bench`` and ``peers``).
+Each is written as its own documentation says, with a read time-out of two seconds where it has one. What a library
+leaves to its users, which is the fold of the chunks, is the hand-written fold for all of them. Those that are not
+installed are left out (extras ``bench`` and ``peers``).
 """
 
 from __future__ import annotations

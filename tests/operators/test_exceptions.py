@@ -2,8 +2,8 @@
 
 Each run puts one operator between a source and a consumer, and raises at one place:
 
-- *source*: in the task of the source. *above*: in a mapper above the operator. *above, on_next*: in the ``on_next`` of a
-  careless operator of the user's above it.
+- *source*: in the task of the source. *above*: in a mapper above the operator. *above, on_next*: in the ``on_next`` of
+  a careless operator of the user's above it.
 - *inside*: in a callback that the operator takes.
 - *below*: in a mapper below. *below, on_next* and *below, on_completed*: in a careless operator below, or in the
   callback of ``subscribe``. *sink, open*, *write* and *close*: in a sink below.
@@ -16,19 +16,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, cast
 
 import pydantic
 import pytest
 import reactivex
-from reactivex import Observable, compose
+from reactivex import Observable, abc, compose
 from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import StructuredOutputError
-from rxllm.testing import VirtualTimeError, VirtualTimeLoop, VirtualTimeScheduler
+from rxllm.testing import VirtualTimeError, VirtualTimeLoop, VirtualTimeScheduler, finish_chunk, tool_chunk
 from rxllm.typing import Ending
 from tests.operators.test_laws import CASES
 
@@ -64,7 +63,7 @@ def flattened(windows: Any) -> Any:
 
 # Without effect on most items. Those with a mapper are given one that may raise.
 REACTIVEX: dict[str, Callable[[Raise], Operator]] = {
-    "map": lambda f: rx_ops.map(lambda item: f(item)),
+    "map": rx_ops.map,
     "map_indexed": lambda f: rx_ops.map_indexed(lambda item, _: f(item)),
     "filter": lambda f: rx_ops.filter(lambda item: bool(f(item))),
     "scan": lambda f: rx_ops.scan(lambda _, item: f(item), 0),
@@ -74,23 +73,23 @@ REACTIVEX: dict[str, Callable[[Raise], Operator]] = {
     "switch_latest": lambda f: compose(
         rx_ops.map(lambda item: reactivex.of(f(item))), cast("Operator", rx_ops.switch_latest())
     ),
-    "expand": lambda f: rx_ops.expand(lambda item: reactivex.empty() if f(item) else reactivex.empty()),
-    "do_action": lambda f: rx_ops.do_action(lambda item: f(item)),
-    "take_while": lambda f: rx_ops.take_while(lambda item: bool(f(item)) or True),
+    "expand": lambda f: rx_ops.expand(lambda item: reactivex.of(f(item)).pipe(rx_ops.take(0))),
+    "do_action": rx_ops.do_action,
+    "take_while": lambda f: rx_ops.take_while(lambda item: f(item) is not None),
     "skip_while": lambda f: rx_ops.skip_while(lambda item: not f(item)),
-    "distinct": lambda f: rx_ops.distinct(lambda item: f(item)),
-    "distinct_until_changed": lambda f: rx_ops.distinct_until_changed(lambda item: f(item)),
-    "group_by": lambda f: compose(rx_ops.group_by(lambda item: f(item)), flattened),
+    "distinct": rx_ops.distinct,
+    "distinct_until_changed": rx_ops.distinct_until_changed,
+    "group_by": lambda f: compose(rx_ops.group_by(f), flattened),
     "count": lambda f: rx_ops.count(lambda item: bool(f(item))),
-    "sum": lambda f: rx_ops.sum(lambda item: f(item)),
-    "average": lambda f: rx_ops.average(lambda item: f(item)),
+    "sum": rx_ops.sum,
+    "average": rx_ops.average,
     "last": lambda f: rx_ops.last(lambda item: bool(f(item))),
     "first": lambda f: rx_ops.first(lambda item: not (f(item) and item < 5)),
-    "find": lambda f: rx_ops.find(lambda item, *_: not (f(item) and item < 5)),
+    "find": lambda f: rx_ops.find(lambda item, _, __: not (f(item) and item < 5)),
     "all": lambda f: rx_ops.all(lambda item: bool(f(item))),
     "some": lambda f: rx_ops.some(lambda item: not f(item)),
-    "to_dict": lambda f: rx_ops.to_dict(lambda item: f(item)),
-    "max_by": lambda f: rx_ops.max_by(lambda item: f(item)),
+    "to_dict": rx_ops.to_dict,
+    "max_by": rx_ops.max_by,
     "partition": lambda f: (
         lambda source: reactivex.merge(*source.pipe(rx_ops.share(), rx_ops.partition(lambda item: bool(f(item)))))
     ),
@@ -104,7 +103,7 @@ REACTIVEX: dict[str, Callable[[Raise], Operator]] = {
     "start_with": lambda _: rx_ops.start_with(0),
     "default_if_empty": lambda _: rx_ops.default_if_empty(0),
     "share": lambda _: rx_ops.share(),
-    "publish and ref_count": lambda _: lambda source: rx_ops.publish()(source).pipe(rx_ops.ref_count()),
+    "publish and ref_count": lambda _: lambda source: rx_ops.ref_count()(rx_ops.publish()(source)),
     "merge": lambda _: rx_ops.merge(reactivex.of(7)),
     "concat": lambda _: rx_ops.concat(reactivex.of(7)),
     "zip": lambda _: rx_ops.zip(reactivex.of(1, 2, 3, 4, 5, 6, 7, 8)),
@@ -139,10 +138,10 @@ class Failing:
     async def open(self) -> Failing:
         return self._step("open")
 
-    async def write(self, items: Sequence[Any], /) -> None:
+    async def write(self, _: Sequence[Any], /) -> None:
         self._step("write")
 
-    async def close(self, ending: Ending, /) -> None:
+    async def close(self, _: Ending, /) -> None:
         self._step("close")
 
     def _step(self, name: str) -> Failing:
@@ -197,9 +196,9 @@ def told(fail: Raise) -> dict[str, Any]:
 
 
 ODD_CALLS = [
-    rxllm.testing.tool_chunk('{"a":', id="1", name="f", index=None),
-    rxllm.testing.tool_chunk("1}", index=None),
-    rxllm.testing.finish_chunk("tool_calls"),
+    tool_chunk('{"a":', id="1", name="f", index=None),
+    tool_chunk("1}", index=None),
+    finish_chunk("tool_calls"),
 ]
 
 # Operators of ours that take a callback, with that.
@@ -281,19 +280,26 @@ class Run:
 
 def careless(fail: Raise) -> Operator:
     """An operator of the user's whose ``on_next`` raises."""
-    return lambda source: reactivex.create(
-        lambda observer, scheduler=None: source.subscribe(
-            fail, observer.on_error, observer.on_completed, scheduler=scheduler
-        )
-    )
+
+    def operator(source: Observable[Any]) -> Observable[Any]:
+        def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> Any:
+            return source.subscribe(fail, observer.on_error, observer.on_completed, scheduler=scheduler)
+
+        return Observable(subscribe)
+
+    return operator
 
 
 def careless_at_the_end(fail: Raise) -> Operator:
-    return lambda source: reactivex.create(
-        lambda observer, scheduler=None: source.subscribe(
-            observer.on_next, observer.on_error, fail, scheduler=scheduler
-        )
-    )
+    """One whose ``on_completed`` raises."""
+
+    def operator(source: Observable[Any]) -> Observable[Any]:
+        def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> Any:
+            return source.subscribe(observer.on_next, observer.on_error, fail, scheduler=scheduler)
+
+        return Observable(subscribe)
+
+    return operator
 
 
 Build = Callable[[Run, Callable[[Raise], Operator]], Any]
@@ -363,7 +369,7 @@ class Loop(VirtualTimeLoop):
         )
 
 
-def outcome(run: Run, consume: Callable[[], None]) -> BaseException | None:
+def outcome(consume: Callable[[], None]) -> BaseException | None:
     """What came of consuming."""
     try:
         consume()
@@ -441,10 +447,10 @@ def test_an_exception_ends_the_pipeline_and_is_heard_of(
     shape = SHAPES[name]
     failures: list[str] = []
     times = 0
-    for place, build in places_of(shape).items():
+    for place in places_of(shape):
         for kind in CLASSES:
             run = Run(kind("mine"), shape.items)
-            raised = outcome(run, consuming(run, consumer, place, build, shape, monkeypatch))
+            raised = outcome(consuming(run, shape, place, consumer, monkeypatch))
             times += run.times
             failure = wrong(run, raised, listened=consumer != "subscribe")
             if failure is not None:
@@ -454,9 +460,8 @@ def test_an_exception_ends_the_pipeline_and_is_heard_of(
     assert not failures, f"{name}, by {consumer}:\n" + "\n".join(failures)
 
 
-def consuming(
-    run: Run, consumer: str, place: str, build: Build, shape: Shape, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], None]:
+def consuming(run: Run, shape: Shape, place: str, consumer: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    build = places_of(shape)[place]
     match consumer:
         case "await":
             return in_loop(run, lambda: by_await(run, build(run, shape.make)))

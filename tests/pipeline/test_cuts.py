@@ -288,15 +288,32 @@ async def test_a_websocket_closed_with_an_error_behind_every_frame(streamed: Str
     await over_websocket(streamed, closed, lost=True)
 
 
-@pytest.mark.parametrize("end", [script.cut(), script.reset()], ids=["FIN", "RST"])
 @every_stream
-async def test_a_websocket_lost_behind_every_frame(streamed: Streamed, end: script.Step) -> None:
-    held = [(number, script.Answer([*frames(streamed, number), end])) for number in range(len(streamed.events) + 1)]
-    if isinstance(end, script.Reset):
-        # A reset takes what the peer has not read along, so that it has to come later.
-        held = [(number, script.Answer([*answer.steps[:-1], script.delay(0.02), end])) for number, answer in held]
+async def test_a_websocket_lost_behind_every_frame(streamed: Streamed) -> None:
+    held = [
+        (number, script.Answer([*frames(streamed, number), script.cut()])) for number in range(len(streamed.events) + 1)
+    ]
 
     await over_websocket(streamed, held, lost=True)
+
+
+@every_stream
+async def test_a_websocket_reset_behind_every_frame(streamed: Streamed) -> None:
+    for number in range(len(streamed.events) + 1):
+        # A reset takes along what has not been read.
+        read = asyncio.Event()
+
+        def noted(frame: str, place: int, *, number: int = number, read: asyncio.Event = read) -> str:
+            if place + 1 == number:
+                read.set()
+            return frame
+
+        if not number:
+            read.set()
+        async with ScriptedServer([*frames(streamed, number), script.wait_for(read), script.reset()]) as server:
+            source = rxllm.from_websocket(server.ws_url, send=("{}",))
+            result = await result_of(source.pipe(rx_ops.map_indexed(noted)))
+            check(streamed, number, result, lost=True, where=number)
 
 
 @pytest.mark.parametrize("name", ["late arguments", "usage last"])
