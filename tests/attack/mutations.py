@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Literal, TypeAlias, cast
 
-from tests.attack.streams import DONE, Event, chunk, made, recorded
+from tests.attack.streams import DONE, Event, chunk, is_list, made, recorded
 
 __all__ = ["Attack", "Ending", "attack", "encoded"]
 
@@ -258,7 +258,7 @@ def _choices(events: list[Event]) -> list[dict[str, Any]]:
 
 def _objects(value: Any) -> list[dict[str, Any]]:
     """The objects in a list, if it is one."""
-    held: list[Any] = value if isinstance(value, list) else []
+    held = value if is_list(value) else []
     return [each for each in held if isinstance(each, dict)]
 
 
@@ -272,9 +272,8 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
     members: list[tuple[Any, Any]] = []
     if isinstance(value, dict):
         members = list(cast("dict[str, Any]", value).items())
-    elif isinstance(value, list):
-        held: list[Any] = value
-        members = list(enumerate(held))
+    elif is_list(value):
+        members = list(enumerate(value))
     places: list[tuple[Any, Any]] = []
     for key, member in members:
         places += [(value, key), *_places(member)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tests.attack.mutations import Attack
-from tests.attack.streams import DONE
+from tests.attack.streams import DONE, is_list
 
 __all__ = ["Allowed", "allowed"]
 
@@ -94,9 +94,8 @@ def _take(read: _Read, name: str, data: str) -> None:
     fields = cast("dict[str, Any]", value)
     if not read.finished and (name == "error" or (fields.get("error") and not fields.get("choices"))):
         read.failed = True
-    held = fields.get("choices")
-    choices: list[Any] = held if isinstance(held, list) else []
-    for choice in choices:
+    choices = fields.get("choices")
+    for choice in choices if is_list(choices) else ():
         if isinstance(choice, dict):
             _take_choice(read, cast("dict[str, Any]", choice))
 

@@ -6,15 +6,20 @@ import json
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-__all__ = ["DONE", "Event", "chunk", "made", "recorded"]
+__all__ = ["DONE", "Event", "chunk", "is_list", "made", "recorded"]
 
 Event = dict[str, Any] | str
 """The data of an event: a JSON object, or text."""
 
 DONE = "[DONE]"
 MAX_RECORDED = 8000
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether it is a list, of whatever."""
+    return isinstance(value, list)
 
 
 def chunk(delta: dict[str, Any] | None = None, reason: str | None = None, index: int = 0, **fields: Any) -> Event:
