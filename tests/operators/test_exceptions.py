@@ -57,23 +57,29 @@ def never(_: Any) -> bool:
     return False
 
 
+async def others() -> AsyncIterator[int]:
+    for number in range(8):
+        yield number
+
+
 def flattened(windows: Any) -> Any:
     return windows.pipe(rx_ops.merge_all())
 
 
-# Without effect on most items. Those with a mapper are given one that may raise.
+# Without effect on most items. Those with a mapper are given one that may raise. None has ``reactivex.of`` above what
+# raises: that takes a StopIteration for the end of its own iterable, and nobody learns of it.
 REACTIVEX: dict[str, Callable[[Raise], Operator]] = {
     "map": rx_ops.map,
     "map_indexed": lambda f: rx_ops.map_indexed(lambda item, _: f(item)),
     "filter": lambda f: rx_ops.filter(lambda item: bool(f(item))),
     "scan": lambda f: rx_ops.scan(lambda _, item: f(item), 0),
     "reduce": lambda f: rx_ops.reduce(lambda _, item: f(item), 0),
-    "flat_map": lambda f: rx_ops.flat_map(lambda item: reactivex.of(f(item))),
-    "concat_map": lambda f: rx_ops.concat_map(lambda item: reactivex.of(f(item))),
+    "flat_map": lambda f: rx_ops.flat_map(lambda item: reactivex.just(f(item))),
+    "concat_map": lambda f: rx_ops.concat_map(lambda item: reactivex.just(f(item))),
     "switch_latest": lambda f: compose(
-        rx_ops.map(lambda item: reactivex.of(f(item))), cast("Operator", rx_ops.switch_latest())
+        rx_ops.map(lambda item: reactivex.just(f(item))), cast("Operator", rx_ops.switch_latest())
     ),
-    "expand": lambda f: rx_ops.expand(lambda item: reactivex.of(f(item)).pipe(rx_ops.take(0))),
+    "expand": lambda f: rx_ops.expand(lambda item: reactivex.just(f(item)).pipe(rx_ops.take(0))),
     "do_action": rx_ops.do_action,
     "take_while": lambda f: rx_ops.take_while(lambda item: f(item) is not None),
     "skip_while": lambda f: rx_ops.skip_while(lambda item: not f(item)),
@@ -106,7 +112,7 @@ REACTIVEX: dict[str, Callable[[Raise], Operator]] = {
     "publish and ref_count": lambda _: lambda source: rx_ops.ref_count()(rx_ops.publish()(source)),
     "merge": lambda _: rx_ops.merge(reactivex.of(7)),
     "concat": lambda _: rx_ops.concat(reactivex.of(7)),
-    "zip": lambda _: rx_ops.zip(reactivex.of(1, 2, 3, 4, 5, 6, 7, 8)),
+    "zip": lambda _: lambda source: reactivex.zip(source, rxllm.from_async_iterable(others)),
     "finally_action": lambda _: rx_ops.finally_action(lambda: None),
     "retry once": lambda _: rx_ops.retry(1),
     "timestamp": lambda _: rx_ops.timestamp(),
