@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -102,5 +103,14 @@ def recorded() -> tuple[tuple[Event, ...], ...]:
 
 
 def _events_of(body: str) -> list[Event]:
-    data = [line.removeprefix("data:").strip() for line in body.splitlines() if line.startswith("data:")]
-    return [json.loads(each) if each.startswith("{") else each for each in data]
+    # U+2028 ends a line for str.splitlines, and not here.
+    data = [line.removeprefix("data:").strip() for line in re.split(r"\r?\n", body) if line.startswith("data:")]
+    return [_event_of(each) for each in data]
+
+
+def _event_of(data: str) -> Event:
+    try:
+        value: Any = json.loads(data)
+    except ValueError:
+        return data
+    return value if isinstance(value, dict) else data
