@@ -109,8 +109,10 @@ def _events_of(body: str) -> list[Event]:
 
 
 def _event_of(data: str) -> Event:
+    if not data.startswith("{"):
+        return data
     try:
-        value: Any = json.loads(data)
+        event: Event = json.loads(data)
     except ValueError:
         return data
-    return value if isinstance(value, dict) else data
+    return event
