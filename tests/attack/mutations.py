@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Literal, TypeAlias, cast
 
-from tests.attack.streams import DONE, Event, chunk, is_list, made, recorded
+from tests.attack.streams import DONE, Event, chunk, completion, is_list, made, recorded
 
 __all__ = ["Attack", "Ending", "attack", "encoded"]
 
@@ -65,19 +65,22 @@ def attack(seed: int, number: int) -> Attack:
         number: Which one.
     """
     random = Random(f"{seed}/{number}")  # noqa: S311 - it has to be the same each time
+    whole = random.random() < 0.05
     streams = made() if random.random() < 0.6 or not recorded() else recorded()
-    events = copy.deepcopy(list(random.choice(streams)))
+    events = [completion()] if whole else copy.deepcopy(list(random.choice(streams)))
     done: list[str] = []
     for _ in range(random.choice((0, 1, 1, 1, 2, 2, 3, 4))):
         mutate = random.choice(OF_EVENTS)
         mutate(random, events)
         done.append(mutate.__name__)
-    body = b"".join(map(encoded, events))
+    body = b"\n".join(map(as_json, events)) if whole else b"".join(map(encoded, events))
     for _ in range(random.choice((0, 0, 0, 1, 1, 2))):
         change = random.choice(OF_BYTES)
         body = change(random, body)
         done.append(change.__name__)
     result = _sent(random, Attack(number, body, mutations=tuple(done)))
+    if whole and random.random() < 0.8:
+        result = replace(result, content_type="application/json")
     if random.random() < 0.03:
         result = replace(result, user_error=random.randrange(4))
     return result
@@ -280,9 +283,14 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
     return places
 
 
+def as_json(event: Event) -> bytes:
+    """An event, without its framing."""
+    return (event if isinstance(event, str) else json.dumps(event, separators=(",", ":"))).encode()
+
+
 def encoded(event: Event) -> bytes:
-    text = event if isinstance(event, str) else json.dumps(event, separators=(",", ":"))
-    return f"data: {text}\n\n".encode()
+    """An event as it is sent."""
+    return b"data: " + as_json(event) + b"\n\n"
 
 
 # Bytes

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
-__all__ = ["DONE", "Event", "chunk", "is_list", "made", "recorded"]
+__all__ = ["DONE", "Event", "chunk", "completion", "is_list", "made", "recorded"]
 
 Event = dict[str, Any] | str
 """The data of an event: a JSON object, or text."""
@@ -38,6 +38,18 @@ def chunk(delta: dict[str, Any] | None = None, reason: str | None = None, index:
 def call(arguments: str | None = None, name: str | None = None, of: int = 0, **fields: Any) -> Event:
     function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
     return chunk({"tool_calls": [{"index": of, **fields, "function": function}]})
+
+
+def legacy(text: str, reason: str | None = None) -> Event:
+    return {"object": "text_completion", "choices": [{"index": 0, "text": text, "finish_reason": reason}]}
+
+
+def completion() -> Event:
+    """A whole answer in one object, as servers send it to who did not ask for a stream."""
+    call = {"id": "call-1", "type": "function", "function": {"name": "delete", "arguments": '{"path": "/c"}'}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    return {"id": "c-1", "object": "chat.completion", "created": 1_750_000_000, "choices": [choice]}
 
 
 OPENING = chunk({"role": "assistant", "content": ""})
@@ -77,6 +89,8 @@ def made() -> tuple[tuple[Event, ...], ...]:
         (OPENING, *CALL, DONE),
         (OPENING, *TEXT, STOPPED, USAGE, DONE),
         (OPENING, chunk({"reasoning_content": "Is it old?"}), *TEXT, STOPPED, DONE),
+        # The older API.
+        (legacy("I will "), legacy("not."), legacy("", "stop"), DONE),
         # A second choice, although one was asked for.
         (OPENING, chunk({"content": "x"}, index=1), *CALL, CALLED, chunk({}, "stop", 1), DONE),
     )
