@@ -78,17 +78,21 @@ def _arrived(sent: Attack) -> tuple[bytes, bool]:
 def _read(body: bytes) -> _Read:
     read = _Read()
     for name, data in _events(body):
-        if data.strip() == DONE:
+        if _unframed(data).strip() == DONE:
             read.done = True
             break
         _take(read, name, data)
     return read
 
 
+def _unframed(data: str) -> str:
+    """The data of an event that a gateway has framed twice, as was seen."""
+    return re.sub(r"^(\s*data:)+", "", data)
+
+
 def _take(read: _Read, name: str, data: str) -> None:
     try:
-        # Gateways were seen to frame an event twice.
-        value: Any = json.loads(re.sub(r"^(\s*data:)+", "", data))
+        value: Any = json.loads(_unframed(data))
     except (ValueError, RecursionError):
         return
     if not isinstance(value, dict):

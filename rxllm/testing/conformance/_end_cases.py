@@ -59,6 +59,7 @@ END_CASES: tuple[Case, ...] = (
     case("Q34-call", "[DONE] after a call without a finish reason", OPENING + CLOSED_CALL + DONE, PARIS),
     case("Q35", "nothing but [DONE]", DONE),
     case("Q35-comments", "nothing but comments and [DONE]", b": ping\n\n: ping\n\n" + DONE),
+    case("Q35-usage", "nothing but usage and [DONE]", chunk([], usage={"completion_tokens": 0}) + DONE),
     case("Q36-chunked", "no reason, [DONE], and no last chunk of the body", Answer((PART, DONE, cut()))),
     case("Q36-call", "a call, no reason, [DONE], and no last chunk", Answer((OPENING + CLOSED_CALL + DONE, cut()))),
     case(
