@@ -10,7 +10,7 @@
     │   └── APIStreamError             an error object in the middle of the stream
     ├── StreamInterruptedError         the connection was lost in the middle (ConnectionError)
     ├── TruncatedStreamError           the stream ended before the answer did
-    ├── EmptyStreamError               the stream that is awaited ended without an item
+    ├── EmptyStreamError               the stream ended, and nothing of an answer had come
     ├── DecodeError                    bytes or JSON that the protocol does not allow (ValueError)
     ├── MixedAnswersError              the chunks of a second answer behind those of a first (ValueError)
     ├── RestartError                   an answer began anew, and what was emitted cannot be taken back
@@ -25,14 +25,18 @@
     ├── NoRunningLoopError             subscribed outside an event loop (RuntimeError)
     └── MissingExtraError              an optional dependency is not installed (ImportError)
 
-Whatever ends a stream early carries in ``partial`` what had been accumulated until then.
+Whatever ends a stream early carries in ``partial`` the answer as far as it had come, if an operator below put it
+together, and in ``gathered`` what an operator of another kind had gathered until then.
 No message contains a header, a query string or a key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from rxllm.models import ChatCompletion
 
 __all__ = [
     "APIConnectionError",
@@ -101,11 +105,14 @@ class RxllmError(Exception):
     """The base of all errors of this library.
 
     Attributes:
-        partial: What an accumulating operator had gathered when the stream failed, a
-            ``ChatCompletion`` or what that operator emits; ``None`` if nothing accumulated.
+        partial: The answer as far as it had come, with ``complete=False``, if an operator put it together:
+            ``accumulate``, ``accumulate_snapshots``, ``LLMClient.chat_with_tools``; else ``None``.
+        gathered: What an operator that makes something else of an answer had gathered: see its docstring. ``None`` if
+            there was none.
     """
 
-    partial: object | None = None
+    partial: ChatCompletion | None = None
+    gathered: object | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it is pickled and copied: without its constructor, which takes other arguments than a message."""
@@ -119,15 +126,24 @@ def _restored(kind: type[RxllmError], args: tuple[Any, ...], attributes: dict[st
     return error
 
 
-def attach_partial(error: Exception, partial: Callable[[], object]) -> tuple[()]:
-    """Put what was accumulated on an error of whatever class, unless an operator upstream has done so.
+def attach_partial(error: Exception, partial: Callable[[], ChatCompletion]) -> tuple[()]:
+    """Put what there is of an answer on an error of whatever class, unless an operator upstream has done so.
 
     Returns:
         Nothing: what comes before the error.
     """
-    if getattr(error, "partial", None) is None:
+    return _attach(error, "partial", partial)
+
+
+def attach_gathered(error: Exception, gathered: Callable[[], object]) -> tuple[()]:
+    """Put what was gathered on an error: see ``attach_partial``."""
+    return _attach(error, "gathered", gathered)
+
+
+def _attach(error: Exception, name: str, make: Callable[[], object]) -> tuple[()]:
+    if getattr(error, name, None) is None:
         try:
-            vars(error)["partial"] = partial()
+            vars(error)[name] = make()
         except Exception as failure:  # noqa: BLE001 - the error that ended the stream has to arrive
             error.add_note(f"what had arrived cannot be shown: {failure!r}")
     return ()
@@ -229,7 +245,7 @@ class TruncatedStreamError(RxllmError):
     """The stream ended in good order, but the answer in it did not.
 
     Attributes:
-        unfinished: The indexes of the choices without a ``finish_reason``; empty if none had begun.
+        unfinished: The indexes of the choices that had not ended, or of which the server gave up.
         events: How many events had arrived.
     """
 
@@ -240,7 +256,7 @@ class TruncatedStreamError(RxllmError):
 
 
 class EmptyStreamError(RxllmError):
-    """The stream that is awaited ended without an item."""
+    """The stream ended without an answer: one that is awaited without an item, one that is parsed without a choice."""
 
 
 class DecodeError(RxllmError, ValueError):

@@ -37,7 +37,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 def test_an_error_comes_back_as_it_was(name: str, way: Callable[[Any], Any]) -> None:
     kind: Any = getattr(exceptions, name)
     error: RxllmError = kind("gap" if name == "ChunkTimeoutError" else "no", **ARGUMENTS.get(name, {}))
-    error.partial = ["so", "far"]
+    error.gathered = ["so", "far"]
     error.add_note("on a Monday")
 
     again = way(error)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rxllm.accumulators.calls._call_state import CallState as CallState
     from rxllm.accumulators.calls._json_path_accumulator import JSONPathAccumulator
     from rxllm.accumulators.calls._tool_call_accumulator import ToolCallAccumulator
+    from rxllm.accumulators.calls._tool_call_accumulator import require_completed as require_completed
     from rxllm.accumulators.calls._tool_call_progress_accumulator import ToolCallProgressAccumulator
     from rxllm.accumulators.json._json_fold import JSONFold
     from rxllm.accumulators.json._json_snapshot import JSONSnapshot
@@ -25,6 +26,7 @@ else:
         *("json._json_fold", "json._json_snapshot", "calls._json_path_accumulator", "reasoning._tagged_text"),
         "json._structured",
         **{"_beginning": "Beginning", "answer._conflation": "Conflation", "calls._call_state": "CallState"},
+        **{"calls._tool_call_accumulator": "require_completed"},
     )
 
 __all__ = [

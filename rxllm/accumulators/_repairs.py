@@ -1,10 +1,10 @@
 """The list of what was put right: the kinds are those of ``rxllm.Repair``.
 
 Each kind is listed once for each thing it concerns, and there are at most a thousand. A callback gets the same ones,
-each as soon as it is known: those of a finished call when the call is read. In strict mode the first is an error.
+each as soon as it is known: those of a finished call when the call is read. In strict mode the first that is about the
+meaning of what was sent is an error.
 
-What the dialect put right is listed, too. It went to a callback of its own (``OpenAIChat.on_repair``), and is no error:
-it is about the form of what was sent.
+What the dialect put right is listed, too. It went to a callback of its own (``OpenAIChat.on_repair``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class RepairLog:
 
     Args:
         position: In which item of the stream the fold is.
-        strict: Whether a repair is an error.
+        strict: Whether a repair of the weight ``"meaning"`` is an error.
         on_repair: Called with each repair.
 
     Attributes:
@@ -59,40 +59,50 @@ class RepairLog:
         return log
 
     def take_over(self, repairs: Iterable[Repair]) -> None:
-        """List what the dialect put right."""
-        self.repairs.extend(islice(repairs, MAX_REPAIRS - len(self.repairs)))
+        """List what the dialect put right.
+
+        Raises:
+            RepairError: One of them is about the meaning, and those are errors.
+        """
+        for repair in islice(repairs, MAX_REPAIRS - len(self.repairs)):
+            self._refuse(repair)
+            self.repairs.append(repair)
 
     def add(self, kind: str, subject: object, before: Any, after: Any) -> None:
         """Note a repair.
 
         Args:
-            kind: One of the words above.
+            kind: One of the words of ``rxllm.Repair``.
             subject: What it concerns: of each kind there is one report for each subject.
             before: What was sent.
             after: What it was taken for.
 
         Raises:
-            RepairError: Repairs are errors.
+            RepairError: It is about the meaning, and those are errors.
             Exception: What the callback raises.
         """
         key = (kind, subject)
-        if self._strict:
-            raise RepairError(
-                f"{kind} in item {self.position} of the stream: {excerpt(str(before))}",
-                kind=kind,
-                position=self.position,
-                before=before,
-                after=after,
-            )
+        repair = Repair(kind, self.position, before, after)
+        self._refuse(repair)
         if self._reported is None:
             self._reported = set()
         if self._announced is None:
             self._announced = set()
         if key in self._reported or len(self.repairs) >= MAX_REPAIRS:
             return
-        repair = Repair(kind, self.position, before, after)
         self._reported.add(key)
         self.repairs.append(repair)
         if self._on_repair is not None and key not in self._announced:
             self._announced.add(key)
             self._on_repair(repair)
+
+    def _refuse(self, repair: Repair) -> None:
+        if self._strict and repair.weight == "meaning":
+            shown = "" if repair.before is None else f": {excerpt(str(repair.before))}"
+            raise RepairError(
+                f"{repair.kind} in item {repair.position} of the stream{shown}",
+                kind=repair.kind,
+                position=repair.position,
+                before=repair.before,
+                after=repair.after,
+            )

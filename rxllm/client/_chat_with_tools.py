@@ -4,10 +4,10 @@ Rules:
 
 1. One request at a time; the tools of an answer run when that answer is whole, and the next request goes out when they
    are done.
-2. A call is run only if its answer ended because the model had finished: of an answer that was cut by its length, by a
-   filter or by an error, no call is run, and the conversation fails.
-3. The loop ends with the first answer without calls. In the last round that is allowed no call is run: nobody would
-   learn of the result.
+2. A call is run only if its answer is ``completed``. Of an answer that was cut by its length or by a filter, that ended
+   in a word that nobody knows, or with ``[DONE]`` and no word, no call is run, and the conversation fails.
+3. The loop ends with the first answer without calls, unless the model paused: then it is asked to go on. In the last
+   round that is allowed no call is run: nobody would learn of the result.
 4. What makes a model call a tool holds for the first round only; with it in every one there would be no end.
 5. A consumer that pauses pauses everything above: the loop, the tools, the socket.
 """
@@ -16,16 +16,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 from reactivex import Observable
 
 from rxllm import models
-from rxllm.accumulators import StreamAccumulator
+from rxllm.accumulators import StreamAccumulator, require_completed
 from rxllm.bridges import iterate
-from rxllm.exceptions import LimitExceededError, TruncatedStreamError, attach_partial
+from rxllm.exceptions import LimitExceededError, attach_partial
 from rxllm.flow import Emitter, FlowControl, Stream, task_source
-from rxllm.models import ChatCompletion, ChatRequest, FinishReason, Message, StreamChunk, ToolCall, ToolResult
+from rxllm.models import ChatCompletion, ChatRequest, Message, StreamChunk, ToolCall, ToolResult
 from rxllm.sources import from_async_iterable
 from rxllm.tools import ToolRegistry
 from rxllm.typing import OperatorFunction
@@ -33,7 +34,6 @@ from rxllm.typing import OperatorFunction
 Ask: TypeAlias = Callable[[ChatRequest], Observable[StreamChunk]]
 RunTools: TypeAlias = OperatorFunction[ToolCall, ToolResult]
 
-_CUT = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.ERROR})
 _NOT_FORCED = ("auto", "none", None)
 
 
@@ -94,24 +94,38 @@ class _Conversation:
     async def hold_round(self) -> bool:
         """Send a request, emit what is answered, and run the calls in the answer; returns whether to go on."""
         answer = StreamAccumulator()
+        said: models.AnswerEnding | None = None
         try:
             await self._listen(answer)
             completion = answer.completion(ended=True)
+            said = completion.ending
             calls = _calls(completion)
+            goes_on = bool(calls) or completion.ending == "paused"
+            self._check_rounds(goes_on=goes_on)
             results = await self._run(calls) if calls else []
         except Exception as error:
-            attach_partial(error, answer.partial)
+            ending = models.ending_after(error)
+            # "length" says more than "truncated".
+            attach_partial(error, partial(answer.partial, (said or ending) if ending == "truncated" else ending))
             raise
         added = (completion.message, *(result.message() for result in results))
         self.messages += added
         events: list[models.ChatEvent] = [
             models.RoundCompleted(round=self.round, completion=completion, messages=added)
         ]
-        if not calls:
+        if not goes_on:
             events.append(models.ChatCompleted(round=self.round, completion=completion, messages=tuple(self.messages)))
         await self.out.emit(events)
         self.round += 1
-        return bool(calls)
+        return goes_on
+
+    def _check_rounds(self, *, goes_on: bool) -> None:
+        if goes_on and self.round == self.max_rounds:
+            raise LimitExceededError(
+                f"the model wants to go on after round {self.round}, the last one allowed: none of its calls is run",
+                limit="max_rounds",
+                maximum=self.max_rounds,
+            )
 
     def _next_request(self) -> ChatRequest:
         if self.round == 1:
@@ -129,12 +143,6 @@ class _Conversation:
 
     async def _run(self, calls: list[ToolCall]) -> list[ToolResult]:
         """Run the calls; returns their results in the order of the calls."""
-        if self.round == self.max_rounds:
-            raise LimitExceededError(
-                f"the model still calls tools in round {self.round}, the last one allowed: these calls are not run",
-                limit="max_rounds",
-                maximum=self.max_rounds,
-            )
         await self.out.emit(models.ToolCallEvent(round=self.round, call=call) for call in calls)
 
         async def pending() -> AsyncIterator[ToolCall]:
@@ -199,14 +207,10 @@ def _calls(completion: ChatCompletion) -> list[ToolCall]:
     """The calls in an answer.
 
     Raises:
-        TruncatedStreamError: The answer was cut with calls in it.
+        TruncatedStreamError: There are some, and the answer is not ``completed``.
     """
-    choice = next((choice for choice in completion.choices if choice.index == 0), None)
-    if choice is None:
+    if completion.ending == "paused":
         return []
-    calls = choice.message.tool_calls
-    if choice.finish_reason in _CUT and (calls or choice.incomplete_tool_calls):
-        raise TruncatedStreamError(
-            f"the answer with its tool calls was cut ({choice.finish_reason}): none of them is run", unfinished=(0,)
-        )
-    return calls
+    if any(choice.message.tool_calls or choice.incomplete_tool_calls for choice in completion.choices):
+        require_completed({choice.index: choice.finish_reason for choice in completion.choices})
+    return completion.message.tool_calls

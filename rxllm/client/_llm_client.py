@@ -47,6 +47,7 @@ class LLMClient:
         timeout: For requests over HTTP: aiohttp's time-outs (see ``rxllm.from_sse``), or how many seconds a whole
             answer may take.
         max_event_bytes: The most bytes that one event may have.
+        grace_period: How many seconds a whole answer is waited for that does not end: see ``rxllm.from_sse``.
         record: Where to record what is read, each request in a file of its own: see ``rxllm.from_sse``.
 
     Example:
@@ -66,6 +67,7 @@ class LLMClient:
         proxy: StrOrURL | None = None,
         timeout: Timeout | None = None,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        grace_period: float = sources.GRACE_SECONDS,
         record: RecordTo | None = None,
     ) -> None:
         self._base_url = URL(base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
@@ -77,7 +79,7 @@ class LLMClient:
         self._own_session: aiohttp.ClientSession | None = None
         if proxy is None and session is None:
             proxy = sources.environment_proxy(self._base_url)
-        self._connection: dict[str, Any] = {"ssl": ssl, "proxy": proxy, "record": record}
+        self._connection: dict[str, Any] = {"ssl": ssl, "proxy": proxy, "record": record, "grace_period": grace_period}
         self._timeout = None if timeout is None else _timeout_of(timeout)
         self._max_event_bytes = max_event_bytes
 

@@ -6,7 +6,7 @@ Rules:
 2. A decoder takes the items of a transport one at a time, and says when the answer is over (``done``). What
    arrives after that is ignored.
 3. A transport that ended in good order says so with ``close``; whether the answer was whole then is for the
-   decoder to judge. A transport that failed never calls it.
+   decoder to judge. A transport that failed calls it only if the answer was ``finished``: then nothing is missing.
 4. Nothing outside this package knows the name of a provider.
 """
 
@@ -30,6 +30,15 @@ class StreamDecoder(Protocol):
         """Whether the stream has said that it is over."""
         ...
 
+    @property
+    def finished(self) -> bool:
+        """Whether the answer is whole, though the stream has not said that it is over.
+
+        Each choice that was seen has ended, and no arguments of a call are open. Usage may still follow, so the source
+        waits a moment.
+        """
+        ...
+
     def decode(self, event: WireItem, /) -> Iterable[StreamChunk]:
         """Turn an item into chunks: none, one or several.
 
@@ -47,11 +56,15 @@ class StreamDecoder(Protocol):
         """
         ...
 
-    def close(self) -> None:
-        """Take note that the transport ended in good order.
+    def close(self) -> Iterable[StreamChunk]:
+        """Take note that the transport ended in good order. Iterate over the result at once.
+
+        Returns:
+            The chunks that only the end shows to be some, usually none. If ``done``, none.
 
         Raises:
             TruncatedStreamError: The answer is not whole.
+            EmptyStreamError: There was none.
         """
         ...
 

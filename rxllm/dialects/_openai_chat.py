@@ -5,8 +5,9 @@ Rules:
 1. An event is one JSON object. The compiled decoder gets its text as it is; nothing else is looked at before
    that but the first character. Only what is no chunk, or says that it is an error, is looked at twice.
 2. ``[DONE]`` ends the stream. Whatever follows is ignored.
-3. A stream that ends without it is whole if every choice that was seen has a ``finish_reason``, and at least one
-   was seen. Otherwise it is truncated.
+3. A stream that ends without it is whole if it has ``finished``: every choice that was seen has a ``finish_reason``,
+   at least one was seen, and no arguments are open. Otherwise it is truncated. A reason that says that the server gave
+   up makes it truncated in any case, at the end: an error may follow that says more.
 4. An error together with choices, or in one of them, is both: first the chunk, then the error.
 5. Events that carry nothing (empty data, pings, comments that a proxy turned into data) give no chunk.
 6. A whole message in the place of a delta is one, unless deltas of the choice said it already: then it is an extra.
@@ -19,17 +20,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, cast
 
 import msgspec
 from loguru import logger
 
 from rxllm import exceptions, models
+from rxllm.dialects._choice_numbers import numbered
 from rxllm.dialects._dialect import WireItem
+from rxllm.dialects._seen_choices import SeenChoices
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
-from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError, TruncatedStreamError
+from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError
 from rxllm.models import ChatRequest, Delta, Repair, StreamChoice, StreamChunk, Usage, is_object, loads, marked
 from rxllm.wire import ServerSentEvent
 
@@ -100,7 +102,7 @@ class OpenAIChatDecoder:
     """
 
     __slots__ = (
-        *("_begun", "_dialect", "_finished", "_halves", "_is_plain", "_pending", "_position", "_refused"),
+        *("_begun", "_choices", "_dialect", "_halves", "_is_plain", "_pending", "_position", "_refused"),
         *("_texts", "done", "repairs"),
     )
 
@@ -109,10 +111,9 @@ class OpenAIChatDecoder:
         self.repairs: list[Repair] = []
         self._dialect = dialect
         self._position = -1
-        # The choices that were seen, and whether each has finished. A dictionary of such values, unlike a set, is
-        # nothing to the garbage collector.
-        self._finished: dict[int, bool] = {}
-        # The choices that a delta of the server's own has said something of.
+        self._choices = SeenChoices()
+        # The choices that a delta of the server's own has said something of. A dictionary of such values, unlike a set,
+        # is nothing to the garbage collector.
         self._begun: dict[int, bool] = {}
         self._texts: dict[tuple[int, str], str] = {}
         # Made when there is an event that concerns them, as few are.
@@ -134,6 +135,8 @@ class OpenAIChatDecoder:
             if chunk is not None:
                 choices = chunk.choices
                 if len(choices) == 1 and not (only := choices[0]).finish_reason and only.index in self._begun:
+                    if only.delta.tool_calls is not None:
+                        self._choices.calls.add(only.index, only.delta.tool_calls)
                     return (chunk,)
                 return self._accept(event, chunk)
         name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
@@ -181,17 +184,33 @@ class OpenAIChatDecoder:
             self._dialect.cumulative_text or self._is_half_waiting or self._pending or self._refused > _PATIENCE
         )
 
-    def close(self) -> None:
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has ended, and no arguments are open: see ``StreamDecoder.finished``."""
+        # Asked at each read of a source.
+        choices = self._choices
+        return choices.ended and choices.finished
+
+    def close(self) -> Iterable[StreamChunk]:
         """Take note that the transport ended in good order: see ``StreamDecoder.close``."""
-        unfinished = tuple(sorted(index for index, finished in self._finished.items() if not finished))
-        if self.done or (self._finished and not unfinished):
-            return
-        reason = f"choices {unfinished} had no finish_reason" if unfinished else "no choice had begun"
-        raise TruncatedStreamError(
-            f"the stream ended after {self._position + 1} events without {_DONE}, and {reason}",
-            unfinished=unfinished,
-            events=self._position + 1,
-        )
+        if self.done:
+            return _NOTHING
+        return self._end(self._choices.cut(self._position + 1, _DONE))
+
+    def _end(self, error: Exception | None = None) -> Iterable[StreamChunk]:
+        """End with what still waits: half a character, and what was put right since the last chunk."""
+        error = error or self._choices.given_up(self._position + 1)
+        rest = _NOTHING
+        if self._is_half_waiting and self._halves is not None:
+            rest = (self._with_repairs(StreamChunk.from_wire(self._halves.rest())),)
+        elif self._pending and self._choices.seen:
+            rest = (self._with_repairs(StreamChunk()),)
+        if error is None or rest:
+            return rest if error is None else ItemsThenError(rest, error)
+        try:
+            raise error
+        finally:
+            del error  # whose traceback holds this frame
 
     def _take(self, data: str | bytes, chunk: StreamChunk) -> Iterable[StreamChunk]:
         """Take a chunk that was put right. Nearly all of them change nothing here, either."""
@@ -204,6 +223,8 @@ class OpenAIChatDecoder:
             and (chunk.extra is None or _TELLING.isdisjoint(chunk.extra))
             and not (chunk.slots or self._pending or self._dialect.cumulative_text)
         ):
+            if only.delta.tool_calls is not None:
+                self._choices.calls.add(only.index, only.delta.tool_calls)
             return (chunk,)
         return self._accept(data, chunk)
 
@@ -224,7 +245,7 @@ class OpenAIChatDecoder:
         error: APIStreamError | None = None
         try:
             if len(chunk.choices) > 1:
-                chunk = _numbered(data, chunk)
+                chunk = numbered(data, chunk)
             for choice in chunk.choices:
                 if choice.extra:
                     chunk, error_of_choice = self._take_from_extras(chunk, choice)
@@ -234,7 +255,9 @@ class OpenAIChatDecoder:
         except ValueError as problem:
             return self._refuse(data, "it is malformed", problem)
         for choice in chunk.choices:
-            self._finished[choice.index] = bool(choice.finish_reason) or self._finished.get(choice.index, False)
+            if choice.finish_reason and not models.is_reason(choice.finish_reason):
+                chunk = self._without_reason(chunk, choice)
+            self._choices.take(choice)
         if self._dialect.cumulative_text:
             chunk = chunk.model_copy(update={"choices": [self._keep_what_is_new(each) for each in chunk.choices]})
         chunk = self._with_repairs(chunk)
@@ -261,6 +284,16 @@ class OpenAIChatDecoder:
             chunk = chunk.model_copy(update={"choices": others})
         error = error_from({"error": extra["error"]}, self._position) if extra.get("error") else None
         return chunk, error
+
+    def _without_reason(self, chunk: StreamChunk, choice: StreamChoice) -> StreamChunk:
+        """The chunk without a reason that is none. It comes with each chunk, so one is reported for all."""
+        if choice.index not in self._choices.seen:
+            self._report("finish-reason-blank", choice.finish_reason, None)
+        others = [
+            each.model_copy(update={"finish_reason": None}) if each.index == choice.index else each
+            for each in chunk.choices
+        ]
+        return chunk.model_copy(update={"choices": others})
 
     def _with_repairs(self, chunk: StreamChunk) -> StreamChunk:
         """The chunk with all that was put right since the one before, each in its place in the stream."""
@@ -295,7 +328,7 @@ class OpenAIChatDecoder:
             return self._decode_keep_alive(text)
         if text == _DONE:
             self.done = True
-            return _NOTHING
+            return self._end(self._choices.nothing(self._position, _DONE))
         if text[0] == "{":
             return self._decode_leniently(text)
         if text[0] == ":":
@@ -379,27 +412,6 @@ def _is_chunk(data: str | bytes, chunk: StreamChunk) -> bool:
     fields = loads(data)
     has_fields = any(name in fields for name in _CHUNK_FIELDS)
     return "choices" in fields or (has_fields and not has_words_of_error(chunk.model_extra))
-
-
-def _numbered(data: str | bytes, chunk: StreamChunk) -> StreamChunk:
-    """Give choices without an index the one of their place, or the first that is free if another choice has that."""
-    indexes = [choice.index for choice in chunk.choices]
-    if len({*indexes}) == len(indexes) and 0 not in indexes[1:]:
-        return chunk
-    # Whether an index is 0, or is not mentioned, the choice does not tell.
-    raw = [each for each in loads(data)["choices"] if each is not None]
-    has_own = [
-        each.get("index") is not None and "index_original" not in choice.model_extra
-        for each, choice in zip(raw, chunk.choices, strict=True)
-    ]
-    taken = {choice.index for choice, own in zip(chunk.choices, has_own, strict=True) if own}
-    free = (index for index in count() if index not in taken)
-    choices: list[StreamChoice] = []
-    for place, (choice, own) in enumerate(zip(chunk.choices, has_own, strict=True)):
-        index = choice.index if own else next(free) if place in taken else place
-        taken.add(index)
-        choices.append(choice.model_copy(update={"index": index}))
-    return chunk.model_copy(update={"choices": choices})
 
 
 def _says_something(delta: Delta) -> bool:

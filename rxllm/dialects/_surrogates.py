@@ -4,7 +4,8 @@ A server that cuts text by UTF-16 code units sends an emoji as ``"\ud83d"`` in o
 Each is a lone surrogate, which no text may contain. Rules:
 
 1. A high surrogate at the end of a text waits for the next piece of the same text.
-2. If that does not begin with a low one, or the choice finishes, it is U+FFFD, as lone surrogates are everywhere.
+2. If that does not begin with a low one, or the choice or the stream ends, it is U+FFFD, as lone surrogates are
+   everywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rxllm.models import is_list, loads_unscrubbed, scrub
+from rxllm.models import is_list, is_reason, loads_unscrubbed, scrub
 
 _TEXT_FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
 
@@ -49,16 +50,24 @@ class SurrogateHalves:
             self._join(choice)
         return scrub(value)
 
+    def rest(self) -> dict[str, Any]:
+        """What still waits, as an event."""
+        deltas: dict[int, dict[str, Any]] = {place[0]: {} for place in self.waiting}
+        for choice, delta in deltas.items():
+            self._release(choice, delta)
+        choices = [{"index": choice, "delta": scrub(delta)} for choice, delta in deltas.items()]
+        return {"choices": choices}
+
     def _join(self, choice: dict[str, Any]) -> None:
         index = _number(choice.get("index"))
         for delta in _objects([choice.get("delta")]):
             for place, owner, name in _texts(index, delta):
                 text = self.waiting.pop(place, "") + owner[name]
-                if "\ud800" <= text[-1:] <= "\udbff" and not choice.get("finish_reason"):
+                if "\ud800" <= text[-1:] <= "\udbff" and not _has_ended(choice):
                     self.waiting[place] = text[-1]
                     text = text[:-1]
                 owner[name] = text
-            if choice.get("finish_reason"):
+            if _has_ended(choice):
                 self._release(index, delta)
 
     def _release(self, choice: int, delta: dict[str, Any]) -> None:
@@ -81,6 +90,11 @@ def _texts(choice: int, delta: dict[str, Any]) -> Iterator[tuple[_Place, dict[st
         for function in _objects([call.get("function")]):
             if isinstance(function.get("arguments"), str):
                 yield (choice, "arguments", _number(call.get("index"))), function, "arguments"
+
+
+def _has_ended(choice: dict[str, Any]) -> bool:
+    reason = choice.get("finish_reason")
+    return is_reason(reason) if isinstance(reason, str) else bool(reason)
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

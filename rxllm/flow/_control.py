@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rxllm.flow._tasks import wake
 
@@ -39,6 +39,15 @@ MOST_EXCESS = 10_000
 """How many items in excess a lossless operator takes before it fails: see ``Pauses.hold``."""
 
 
+class Decoder(Protocol):
+    """What makes an answer of the items of a producer."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer is whole, though the producer goes on."""
+        ...
+
+
 class FlowControl:
     """What a producer's consumers hold to stop it for a while.
 
@@ -47,13 +56,14 @@ class FlowControl:
             ``time.monotonic`` where none runs.
 
     Attributes:
+        decoder: What decodes the items, if somebody does: its ``finished`` tells a source that the answer is whole.
         paused: Whether anyone holds a pause; only to be looked at.
         stream: What is known of the request whose answer the producer delivers; ``None`` if there is none.
     """
 
     __slots__ = (
         *("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_paused_before", "_serial", "_thread"),
-        *("paused", "stream"),
+        *("decoder", "paused", "stream"),
     )
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
@@ -64,6 +74,7 @@ class FlowControl:
         # Looked at twice for each item: a property of the holders takes 30 ns longer.
         self.paused = False
         self.stream: Any = None
+        self.decoder: Decoder | None = None
         self._paused_at = 0.0
         self._paused_before = 0.0
         # Only ever added to and removed from: threads that dispose take their callbacks back at the same time.

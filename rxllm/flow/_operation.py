@@ -15,7 +15,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from reactivex import Observable, abc
 
-from rxllm.exceptions import attach_partial
+from rxllm.exceptions import attach_gathered
 from rxllm.flow._batches import Receiver
 from rxllm.flow._control import current
 from rxllm.flow._fan_out import FanOut
@@ -181,7 +181,7 @@ class Folder(Protocol[A_contra, B_co]):
         ...
 
     def partial(self) -> object:
-        """What there is so far, for ``error.partial``."""
+        """What there is so far, for ``error.gathered``."""
         ...
 
 
@@ -204,7 +204,7 @@ class Fold(Operation[A, B]):
         return self._fold.close()
 
     def on_failure(self, error: Exception, /) -> Iterable[B]:
-        return attach_partial(error, self._fold.partial)
+        return attach_gathered(error, self._fold.partial)
 
 
 def _gathered(found: Iterable[B]) -> tuple[Sequence[B], Exception | None]:

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from rxllm.models._chunk import text_of as text_of
     from rxllm.models._chunk import without_slots as without_slots
     from rxllm.models._completion import Attempt, ChatCompletion, CompletionChoice
+    from rxllm.models._ending import WHOLE as WHOLE
+    from rxllm.models._ending import AnswerEnding
+    from rxllm.models._ending import ending_after as ending_after
+    from rxllm.models._ending import ending_of as ending_of
+    from rxllm.models._ending import is_reason as is_reason
+    from rxllm.models._ending import worst_of as worst_of
     from rxllm.models._json import MAX_DEPTH as MAX_DEPTH
     from rxllm.models._json import is_list as is_list
     from rxllm.models._json import is_object as is_object
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
     from rxllm.models._json import loads_unscrubbed as loads_unscrubbed
     from rxllm.models._json import scrub as scrub
     from rxllm.models._json import without_lone_surrogates as without_lone_surrogates
+    from rxllm.models._json_end import JSONEndFold as JSONEndFold
+    from rxllm.models._json_end import is_open as is_open
     from rxllm.models._lenient import decoder_of as decoder_of
     from rxllm.models._lenient import read_json as read_json
     from rxllm.models._lenient import read_refused as read_refused
@@ -58,8 +66,10 @@ else:
         __name__,
         *("_model", "_usage", "_repair", "_stream_info", "_chunk", "_message", "_completion", "_request"),
         *("_tool_result", "_chat_event", "_progress"),
+        _ending="AnswerEnding WHOLE ending_after ending_of is_reason worst_of",
         _chunk="Slots marked put_slots rest_of text_of without_slots",
         _json="MAX_DEPTH is_list is_object loads loads_unscrubbed scrub without_lone_surrogates",
+        _json_end="JSONEndFold is_open",
         _lenient="decoder_of read_json read_refused set_aside",
         _likeness="Likeness",
         _progress="JSONKeys",
@@ -69,6 +79,7 @@ else:
     )
 
 __all__ = [
+    "AnswerEnding",
     "Attempt",
     "ChatCompleted",
     "ChatCompletion",

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from rxllm.models._ending import AnswerEnding, ending_of, is_reason, worst_of
 from rxllm.models._message import IncompleteToolCall, Message
 from rxllm.models._model import Model, OpenFinishReason
 from rxllm.models._repair import Repair
@@ -43,6 +44,15 @@ class CompletionChoice(Model):
     incomplete_tool_calls: list[IncompleteToolCall] = Field(default_factory=list[IncompleteToolCall])
 
 
+def _ending_by_reasons(fields: dict[str, Any]) -> AnswerEnding:
+    """How an answer ended whose writer did not know of endings: a server that does not stream, or an older version."""
+    if not fields.get("complete", True):
+        return "truncated"
+    choices: list[CompletionChoice] = fields.get("choices", [])
+    reasons = [choice.finish_reason for choice in choices]
+    return worst_of(ending_of(reason) if reason and is_reason(reason) else "unknown" for reason in reasons)
+
+
 class ChatCompletion(Model):
     """An answer of a language model.
 
@@ -56,6 +66,21 @@ class ChatCompletion(Model):
         service_tier: The tier that served the request.
         system_fingerprint: The server's configuration.
         complete: Whether the answer is whole; false for what is left of a stream that was cut.
+        ending: How it ended; of several choices, the worst counts. ``None`` while it goes on, in a snapshot.
+
+            ==================  =================================================================  ==========
+            ``ending``          what the server said, or what happened                             complete
+            ==================  =================================================================  ==========
+            ``completed``       ``stop``, ``tool_calls``, and known words for them (``end_turn``)  yes
+            ``length``          ``length``, ``max_tokens`` and the like                            yes
+            ``content_filter``  a filter stepped in                                                yes
+            ``unknown``         a word that nobody knows, or ``[DONE]`` and no word; no tool runs  yes
+            ``paused``          ``pause_turn``: the model wants to be asked to go on               no
+            ``stopped``         you stopped it                                                     no
+            ``truncated``       the stream was cut, or the server said that it gave up             no
+            ``timed_out``       it took too long                                                   no
+            ``failed``          an error came in the stream, or was made of it                     no
+            ==================  =================================================================  ==========
         repairs: What was put right in the stream. Not part of ``model_dump``.
         attempts: What the tries cost that were given up before this answer, oldest first; none if the first one
             succeeded. Not part of ``model_dump``.
@@ -70,6 +95,7 @@ class ChatCompletion(Model):
     service_tier: str | None = None
     system_fingerprint: str | None = None
     complete: bool = True
+    ending: AnswerEnding | None = Field(default_factory=_ending_by_reasons)
     repairs: tuple[Repair, ...] = Field(default=(), exclude=True, repr=False)
     attempts: tuple[Attempt, ...] = Field(default=(), exclude=True, repr=False)
 

@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 MAX_REPAIRS = 1000
 """How many are kept of one stream."""
+
+_MEANING = frozenset(
+    {
+        *("index-made-up", "index-reused", "id-repeated", "id-changed", "id-reused", "id-made-up"),
+        *("name-repeated", "name-joined", "name-changed"),
+        *("usage-replaced", "finish-reason-replaced", "finish-reason-missing"),
+    }
+)
 
 
 class Repair(NamedTuple):
     """One thing that a server sent wrong and that was read as it was meant.
 
-    Repairs are on ``ChatCompletion.repairs``, and go to the ``on_repair`` of the folds and operators that take one;
-    with ``strict=True`` the first is a ``RepairError`` instead. Kinds:
+    All repairs are on ``ChatCompletion.repairs``. Those of the folds go to the ``on_repair`` of the folds and operators
+    that take one, those of the dialect to ``on_repair`` of ``rxllm.dialects.OpenAIChat``. The weight says how much of a
+    guess it was: nobody could have read it otherwise (``form``), or somebody could (``meaning``). With ``strict=True``
+    the first of ``meaning`` is a ``RepairError`` instead. Kinds:
 
-    ==========================  ==================================================================================
-    ``index-made-up``           a tool call fragment had no index
-    ``index-reused``            a new call came at an index that was in use
-    ``id-repeated``             a call's identifier came again after its first fragment
-    ``id-changed``              a call's identifier changed on the way; the first one stays
-    ``id-reused``               a new call had the identifier of another one
-    ``id-made-up``              a call had no identifier when it was finished
-    ``name-repeated``           a function's name came again
-    ``name-joined``             a function's name came in pieces
-    ``name-changed``            a function's name changed after its arguments had begun; the first one stays
-    ``blank-ignored``           an identifier or name was blank, which means absent
-    ``arguments-serialized``    arguments came as an object instead of JSON text
-    ``arguments-empty``         a call had no arguments when it was finished; they are ``{}``
-    ``empty-fragment-ignored``  a fragment said nothing and belonged to no call
-    ``usage-replaced``          usage came more than once; the last counts and nothing is added up
-    ``finish-reason-replaced``  the reason for the end changed; the last counts
-    ``comment-as-data``         a comment of the event stream came as data; it is ignored (dialect)
-    ``field-name-in-data``      data began with ``data:`` once more (dialect)
-    ``type-converted``          a value of another type was read as what it stands for (dialect)
-    ``parts-joined``            a text came in parts; they are kept beside it (dialect)
-    ``set-aside``               a value that cannot be right is kept as ``<name>_original`` (dialect)
-    ``message-as-delta``        a whole message came in the place of a delta (dialect)
-    ==========================  ==================================================================================
+    ==========================  =======  ==============================================================================
+    ``index-made-up``           meaning  a tool call fragment had no index
+    ``index-reused``            meaning  a new call came at an index that was in use
+    ``id-repeated``             meaning  a call's identifier came again after its first fragment
+    ``id-changed``              meaning  a call's identifier changed on the way; the first one stays
+    ``id-reused``               meaning  a new call had the identifier of another one
+    ``id-made-up``              meaning  a call had no identifier when it was finished
+    ``name-repeated``           meaning  a function's name came again
+    ``name-joined``             meaning  a function's name came in pieces
+    ``name-changed``            meaning  a function's name changed after its arguments had begun; the first one stays
+    ``blank-ignored``           form     an identifier or name was blank, which means absent
+    ``arguments-serialized``    form     arguments came as an object instead of JSON text
+    ``arguments-empty``         form     a call had no arguments when it was finished; they are ``{}``
+    ``empty-fragment-ignored``  form     a fragment said nothing and belonged to no call
+    ``usage-replaced``          meaning  usage came more than once; the last counts and nothing is added up
+    ``finish-reason-replaced``  meaning  the reason for the end changed; the last counts
+    ``finish-reason-missing``   meaning  the stream ended in good order, and a choice had no reason
+    ``finish-reason-blank``     form     ``"null"`` or ``"None"`` was the reason, which means none; (dialect)
+    ``cut-after-finish``        form     the connection was lost, or silent, after all choices had finished (``parse``)
+    ``comment-as-data``         form     a comment of the event stream came as data; it is ignored (dialect)
+    ``field-name-in-data``      form     data began with ``data:`` once more (dialect)
+    ``type-converted``          form     a value of another type was read as what it stands for (dialect)
+    ``parts-joined``            form     a text came in parts; they are kept beside it (dialect)
+    ``set-aside``               form     a value that cannot be right is kept as ``<name>_original`` (dialect)
+    ``message-as-delta``        form     a whole message came in the place of a delta (dialect)
+    ==========================  =======  ==============================================================================
 
-    Those of the dialect are on the chunk, too (``StreamChunk.repairs``), and go to ``on_repair`` of
-    ``rxllm.dialects.OpenAIChat``. They are about the form of what was sent, not about its meaning: ``strict=True``
-    lets them pass. Their ``position`` counts events, not chunks.
+    Those of the dialect and of ``parse`` are on the chunk, too (``StreamChunk.repairs``). Their ``position`` counts
+    events, not chunks.
 
     Attributes:
         kind: What was wrong, one of a fixed set of words.
@@ -53,3 +65,8 @@ class Repair(NamedTuple):
     position: int
     before: Any
     after: Any
+
+    @property
+    def weight(self) -> Literal["form", "meaning"]:
+        """How much of a guess it was, by its kind: see the table."""
+        return "meaning" if self.kind in _MEANING else "form"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import length_hint
 
 from rxllm.accumulators import StreamAccumulator
 from rxllm.exceptions import attach_partial
 from rxllm.flow import FanOut, Operation, operate
-from rxllm.models import ChatCompletion, Repair, StreamChunk
+from rxllm.models import ChatCompletion, Repair, StreamChunk, ending_after
 from rxllm.typing import OperatorFunction
 
 
@@ -70,7 +71,7 @@ class CompletionFold(Operation[StreamChunk, ChatCompletion]):
         self.accumulator = StreamAccumulator(strict=strict, on_repair=on_repair)
 
     def on_failure(self, error: Exception, /) -> Iterable[ChatCompletion]:
-        return attach_partial(error, self.accumulator.partial)
+        return attach_partial(error, partial(self.accumulator.partial, ending_after(error)))
 
     def on_end(self) -> Iterable[ChatCompletion]:
         completion = self.accumulator.completion(ended=True)

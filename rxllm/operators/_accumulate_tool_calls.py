@@ -19,20 +19,20 @@ def accumulate_tool_calls(
 
         source  --a-b-c---|
                 accumulate_tool_calls() | rx_ops.map(lambda call: call.function.arguments)
-        result  ------x---|
+        result  ----------(x|)
 
         a=tool_chunk(index=0, id="1", name="get_weather", arguments='{"city":')
         b=tool_chunk(index=0, arguments='"Paris"}') c=finish_chunk("tool_calls") x='{"city":"Paris"}'
 
-    A call may be executed when its choice has finished: arguments that merely parse already may still go on. Any
-    ``finish_reason`` counts: with ``"length"`` a call whose arguments are whole is emitted, one whose arguments are not
-    is an error. Calls come in the order of their index, all of a choice at once; while a consumer below holds a pause
-    they wait here. A stream that is cut leaves its calls on ``error.partial``, a list of ``IncompleteToolCall``; on
-    dispose they are forgotten.
+    Calls may be executed when the answer is ``completed`` (see ``ChatCompletion.ending``), which is known at its end.
+    Arguments that merely parse already may still go on, and an error may come behind the reason for the end. If the
+    answer was cut by its length, or ended with a word that nobody knows or with none, its calls are an error. They come
+    in the order of their index, all of a choice together; while a consumer below holds a pause they wait here. A stream
+    that is cut leaves its calls on ``error.gathered``, a list of ``IncompleteToolCall``; on dispose they are forgotten.
 
     Args:
-        eager: Emit a call as soon as its arguments have closed structurally and the next call of its choice has begun.
-            A fragment that then still comes for it is an error.
+        eager: Emit a call as soon as its arguments have closed structurally, and the next call of its choice has begun
+            or the choice has completed. A fragment that then still comes for it is an error.
         strict: Whether to fail with a ``RepairError`` instead of putting something right.
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
 
@@ -41,6 +41,7 @@ def accumulate_tool_calls(
 
     Raises:
         ToolCallError: As ``on_error``: a fragment fits nowhere, or arguments are no JSON object.
+        TruncatedStreamError: As ``on_error``: there are calls, and the answer is not ``completed``.
         RepairError: As ``on_error``: ``strict``, and something had to be put right.
         LimitExceededError: As ``on_error``: more calls than the limit of ``ToolCallAccumulator`` admits.
 
@@ -48,7 +49,8 @@ def accumulate_tool_calls(
         >>> import reactivex, rxllm
         >>> from rxllm import operators as ops
         >>> call = '{"index":0,"id":"1","function":{"name":"now","arguments":"{}"}}'
-        >>> frames = '{"choices":[{"index":0,"delta":{"tool_calls":[' + call + "]}}]}", "[DONE]"
+        >>> delta = '{"tool_calls":[' + call + "]}"
+        >>> frames = '{"choices":[{"index":0,"delta":' + delta + ',"finish_reason":"tool_calls"}]}', "[DONE]"
         >>> rxllm.run(reactivex.of(*frames).pipe(ops.parse(), ops.accumulate_tool_calls())).function.name
         'now'
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rxllm.dialects import Dialect, WireItem, get_dialect
+from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import FanOut, FlowControl, Operation, operate
-from rxllm.models import Slots, StreamChunk, StreamInfo, put_slots
+from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, marked, put_slots
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
 
@@ -25,8 +26,9 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         x=text_chunk("Hel") y=text_chunk("lo") z=finish_chunk("stop")
 
     Completes as soon as the dialect says that nothing follows (``[DONE]``), or with the source if every choice
-    has its ``finish_reason``. Events that are no chunks, such as mangled comments, are skipped. The first chunk
-    ``begins`` the answer, and all have what is known of the request as ``stream``.
+    has its ``finish_reason`` and no arguments of a call are open. From then on the answer is whole: if the source loses
+    its connection, that is a repair of it. Events that are no chunks, such as mangled comments, are skipped. The first
+    chunk ``begins`` the answer, and all have what is known of the request as ``stream``.
 
     Args:
         dialect: The name of a dialect, or a dialect with options: see ``rxllm.dialects``.
@@ -35,7 +37,9 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         An operator from ``ServerSentEvent``, or text frames, to ``StreamChunk``.
 
     Raises:
-        TruncatedStreamError: As ``on_error``, like all of these: the source ended, but the answer did not.
+        TruncatedStreamError: As ``on_error``, like all of these: the source ended, but the answer did not; or the
+            server gave up on it.
+        EmptyStreamError: The source ended, or ``[DONE]`` came, and no answer had begun.
         APIStreamError: An error object came in the stream.
         DecodeError: An event is no chunk of this dialect.
         LimitExceededError: A chunk is nested too deeply.
@@ -63,6 +67,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
         self._slots: Slots | None = None
         self._stream = StreamInfo()
         self._is_of_no_model = True
+        self._lost: StreamInterruptedError | None = None
 
     @property
     def takes_texts(self) -> bool:
@@ -87,14 +92,33 @@ class _Parser(Operation[WireItem, StreamChunk]):
                     break
         except Exception as error:
             self.finish(error)
-        return self._mark(chunks) if chunks else chunks
+        return self._mark(chunks)
+
+    def on_error(self, error: Exception) -> None:
+        if isinstance(error, StreamInterruptedError) and self._decoder.finished:
+            # Nothing of the answer is missing: it ends as if the connection had been closed properly.
+            self._lost = error
+            self.on_completed()
+        else:
+            super().on_error(error)
 
     def on_end(self) -> Iterable[StreamChunk]:
-        self._decoder.close()
-        return ()
+        chunks: list[StreamChunk] = []
+        try:
+            chunks += self._decoder.close()
+        except Exception:
+            if chunks:
+                self.out.emit(self._mark(chunks))
+            raise
+        if self._lost is not None:
+            chunks.append(_repaired(self._lost))
+            self._lost = None
+        return self._mark(chunks)
 
     def _mark(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
         """Say of chunks that nobody else has yet which answer they are of: the first one begins it."""
+        if not chunks:
+            return chunks
         slots = self._slots
         is_first = slots is None
         if slots is None:
@@ -116,7 +140,13 @@ class _Parser(Operation[WireItem, StreamChunk]):
 
     def _begin(self) -> Slots:
         flow = FlowControl.current()
-        if flow is not None and flow.stream is not None:
-            self._stream = flow.stream
+        if flow is not None:
+            self._stream = flow.stream or self._stream
+            flow.decoder = self._decoder
         self._stream.dialect = self._dialect
         return Slots(self._stream)
+
+
+def _repaired(lost: StreamInterruptedError) -> StreamChunk:
+    """A chunk that says nothing but that a loss was put right."""
+    return marked(StreamChunk(), repairs=(Repair("cut-after-finish", lost.events, str(lost), None),))

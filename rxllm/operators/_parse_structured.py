@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from rxllm.accumulators import Beginning, StructuredAccumulator
-from rxllm.exceptions import attach_partial
+from rxllm.exceptions import attach_gathered
 from rxllm.flow import FanOut, Operation, operate
 from rxllm.models import StreamChunk, text_of
 from rxllm.typing import OperatorFunction
@@ -35,7 +35,7 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
     value that breaks the schema fails as soon as it is complete. Fields and models with validators that see the input
     first (``mode="before"``, ``"wrap"``, ``"plain"``) are validated when they are complete as a whole. Time is linear
     in the answer; lists that are open are copied for each item. Emits at once. If the answer begins anew, so do the
-    items: each is all there is so far. On error, the last item is on ``error.partial`` as well, if there was one; on
+    items: each is all there is so far. On error, the last item is on ``error.gathered`` as well, if there was one; on
     dispose it is forgotten.
 
     Args:
@@ -93,7 +93,7 @@ class _Parsing(Operation[StreamChunk, M]):
         return () if snapshot is None else (snapshot,)
 
     def on_failure(self, error: Exception, /) -> Iterable[M]:
-        return attach_partial(error, self._latest)
+        return attach_gathered(error, self._latest)
 
     def on_end(self) -> Iterable[M]:
         last = None if self._empty else self._accumulator.close()

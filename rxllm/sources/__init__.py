@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rxllm.sources._from_recording import from_recording, list_recordings
     from rxllm.sources._from_sse import from_sse
     from rxllm.sources._from_websocket import from_websocket
+    from rxllm.sources._grace import GRACE_SECONDS as GRACE_SECONDS
     from rxllm.sources._http import CONNECT_SECONDS as CONNECT_SECONDS
     from rxllm.sources._http import MAX_ERROR_BYTES as MAX_ERROR_BYTES
     from rxllm.sources._http import SessionLike, Ssl
@@ -32,6 +33,7 @@ else:
         _from_async_iterable="from_async_iterable",
         _from_recording="from_recording list_recordings Pace Timing",
         _credentials="Headers Secrets shown",
+        _grace="GRACE_SECONDS",
         _http="CONNECT_SECONDS MAX_ERROR_BYTES environment_proxy info_of open_session refusal",
     )
 

@@ -3,10 +3,15 @@
 A reader that has failed raises before it gives out what arrived in the same turn of the loop, or while a consumer
 paused. ``read_nowait`` raises, too: the error, and after a time-out that once more. ``take_rest`` avoids both.
 
+A WebSocket does not give out its transport. To close it waits until all is sent, for ever if the other side does not
+read, and then for the other side's answer. ``transport_of`` is for cutting it.
+
 ``tests/sources/test_aiohttp_internals.py`` says what broke when aiohttp has changed it.
 """
 
 from __future__ import annotations
+
+import asyncio
 
 import aiohttp
 from aiohttp.helpers import TimerNoop
@@ -16,3 +21,9 @@ def take_rest(content: aiohttp.StreamReader) -> bytes:
     """What a reader that has failed still holds."""
     content._timer = TimerNoop()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     return content._read_nowait(-1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def transport_of(socket: aiohttp.ClientWebSocketResponse) -> asyncio.Transport | None:
+    """The transport of a WebSocket; ``None`` once it is closed."""
+    connection = socket._conn  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return None if connection is None else connection.transport

@@ -15,15 +15,16 @@ from aiohttp.typedefs import StrOrURL
 from loguru import logger
 from yarl import URL
 
+from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import Emitter, Stream, task_source, wake
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets
+from rxllm.sources._grace import END_OF_BODY_SECONDS, GRACE_SECONDS, Grace
 from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
 from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder
 
-END_OF_BODY_SECONDS = 0.1
 # As many events as go in one call. The rest of what has come stays what it is, bytes, until the loop has had its turn.
 _READ_BYTES = 16 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=_http.CONNECT_SECONDS)
@@ -42,6 +43,7 @@ def from_sse(
     timeout: aiohttp.ClientTimeout | None = None,
     max_event_bytes: int = 16 * 1024 * 1024,
     end_marker: str | None = "[DONE]",
+    grace_period: float = GRACE_SECONDS,
     check_content_type: bool = True,
     record: RecordTo | None = None,
 ) -> Stream[ServerSentEvent]:
@@ -66,6 +68,11 @@ def from_sse(
         end_marker: The data of the event that says that nothing follows. The source waits up to 0.1 s for the end of
             the body before it passes that event on, so that a consumer who leaves on seeing it leaves the connection
             reusable. ``None`` for none.
+        grace_period: How many seconds the source waits at most for usage and the end of the body once the answer is
+            whole: when ``operators.parse`` below has seen each choice end. The time that a consumer pauses does not
+            count. A cut or silence is then a ``StreamInterruptedError`` that ``parse`` makes a repair of. As long is
+            waited for the end of the body when the end marker comes and a choice has not ended: if the connection is
+            lost then, the answer was cut.
         check_content_type: Whether a media type other than ``text/event-stream`` is an error.
         record: Where to record each read with its time, for ``rxllm.testing.replay``: a path, or a
             ``rxllm.sources.WireRecorder``. Each request has a file of its own; none is written over.
@@ -93,7 +100,7 @@ def from_sse(
     options = {"ssl": ssl, "timeout": timeout or _TIMEOUT}
     request = _Request(
         *(url, method, request_headers, body, session, proxy, options, record),
-        *(max_event_bytes, end_marker, check_content_type),
+        *(max_event_bytes, end_marker, grace_period, check_content_type),
     )
     return task_source(request.produce)
 
@@ -112,6 +119,7 @@ class _Request:
     record: RecordTo | None
     max_event_bytes: int
     end_marker: str | None
+    grace_period: float
     checks_type: bool
 
     def produce(self, emitter: Emitter[ServerSentEvent]) -> Awaitable[None]:
@@ -146,20 +154,22 @@ class _Request:
                 emitter.flow.stream = _http.info_of(response.url, response.headers, requested_at, secrets)
                 kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
                 decoder = kind(max_event_bytes=self.max_event_bytes)
-                start = await _emit_events(response, decoder, emitter, log, self.end_marker)
+                grace = Grace(self.grace_period, emitter.flow)
+                start = await _emit_events(response, decoder, emitter, log, self.end_marker, grace)
                 if self.checks_type and not emitter.count:
                     _http.require_events(response, secrets, start)
 
 
-async def _emit_events(
+async def _emit_events(  # noqa: PLR0917 - what a request was asked for
     response: aiohttp.ClientResponse,
     decoder: SSEDecoder,
     emitter: Emitter[ServerSentEvent],
     log: WireLog | NotRecorded,
     end_marker: str | None,
+    grace: Grace,
 ) -> bytes:
     """Emit until the body ends; the start of the body is returned."""
-    _http.fail_when_closed(response)
+    closed = _http.fail_when_closed(response)
     content = response.content
     stream: StreamInfo = emitter.flow.stream
     start = b""
@@ -167,12 +177,12 @@ async def _emit_events(
         if emitter.flow.paused:
             await emitter.ready()
         try:
-            block = await content.read(_READ_BYTES)
+            reading = content.read(_READ_BYTES)
+            block = await (grace.within(reading) if grace.has_begun else reading)
         except (aiohttp.ClientError, OSError) as error:
             await emitter.emit(decoder.feed(log.rest_of(content)))
-            reason = str(error) or ("it took too long" if isinstance(error, TimeoutError) else type(error).__name__)
             # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
-            raise _http.lost(response.url, emitter.count, "events", reason) from error.with_traceback(None)
+            raise _lost(response, emitter, error) from error.with_traceback(None)
         if not block:
             if discarded := decoder.close():
                 logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
@@ -183,20 +193,48 @@ async def _emit_events(
         marker = events[-1:] if events and _data_of(events[-1]) == end_marker else None
         await emitter.emit(events if marker is None else events[:-1])
         if marker is not None:
-            await _await_end_of_body(content)
+            await _await_end_of_body(response, emitter, grace, closed)
             await emitter.emit(marker)
         # What waits while this waits takes memory, and is looked at by every garbage collection.
-        del block, events
+        del block, events, reading
 
 
 def _data_of(event: ServerSentEvent | str) -> str:
     return event if isinstance(event, str) else event.data
 
 
-async def _await_end_of_body(content: aiohttp.StreamReader) -> None:
-    """Give the body a moment to end, without reading on: data after the marker is left in the buffer."""
-    if content.is_eof():
+def _lost(
+    response: aiohttp.ClientResponse, emitter: Emitter[ServerSentEvent], error: aiohttp.ClientError | OSError
+) -> StreamInterruptedError:
+    reason = str(error) or ("it took too long" if isinstance(error, TimeoutError) else type(error).__name__)
+    return _http.lost(response.url, emitter.count, "events", reason)
+
+
+async def _await_end_of_body(
+    response: aiohttp.ClientResponse,
+    emitter: Emitter[ServerSentEvent],
+    grace: Grace,
+    closed: asyncio.Future[None] | None,
+) -> None:
+    """Give the body a moment to end, behind the end marker.
+
+    Raises:
+        StreamInterruptedError: The connection was lost, and the answer was not whole.
+    """
+    content = response.content
+    if grace.is_due:
+        if not content.is_eof():
+            # Without reading on: data after the marker is left in the buffer.
+            ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            content.on_eof(partial(wake, ended))
+            await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)
         return
-    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    content.on_eof(partial(wake, ended))
-    await asyncio.wait((ended,), timeout=END_OF_BODY_SECONDS)
+    limit = asyncio.timeout(grace.seconds)
+    try:
+        async with limit:
+            while await content.read(_READ_BYTES):
+                pass
+            _http.check_end(response, closed)
+    except (aiohttp.ClientError, OSError) as error:
+        if not limit.expired():
+            raise _lost(response, emitter, error) from error.with_traceback(None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import aiohttp
@@ -16,20 +18,24 @@ from rxllm.exceptions import (
     APIConnectionError,
     DecodeError,
     LimitExceededError,
+    StreamInterruptedError,
     excerpt,
 )
 from rxllm.flow import Emitter, Stream, task_source
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
+from rxllm.sources._aiohttp_internals import transport_of
 from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
+from rxllm.sources._grace import GRACE_SECONDS, Grace
 from rxllm.sources._http import SessionLike, Ssl
-from rxllm.sources._wire_recorder import CLOSED, RecordTo, recorded
+from rxllm.sources._wire_recorder import CLOSED, RecordTo, close_code_of, recorded
 
 # RFC 6455, section 7.4.1: 1000 is a normal closure, 1005 one that gave no code.
 _GOOD_CLOSES = frozenset({1000, 1005})
 _TOO_BIG = 1009
 # How long the other side may take to answer our closing frame before the connection is cut.
-_CLOSE_SECONDS = 0.25
+_CLOSE_SECONDS = 0.03
+_PINGS = frozenset({aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG})
 
 
 def from_websocket(
@@ -43,12 +49,14 @@ def from_websocket(
     protocols: Sequence[str] = (),
     heartbeat: float | None = None,
     max_frame_bytes: int = 16 * 1024 * 1024,
+    end_marker: str | None = "[DONE]",
+    grace_period: float = GRACE_SECONDS,
     record: RecordTo | None = None,
 ) -> Stream[str]:
     """Connect, send, and emit each text frame (RFC 6455).
 
     Cold. While a consumer holds a pause the socket is not read, so that the TCP window closes. Dispose sends a
-    closing frame and closes the connection.
+    closing frame and closes the connection, at the latest 0.03 s later.
 
     Args:
         url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same).
@@ -63,6 +71,9 @@ def from_websocket(
         heartbeat: Seconds between pings; a pong that does not come interrupts the stream. ``None`` for none. While a
             consumer holds a pause no pong is read, so a pause that is longer than this interrupts it, too.
         max_frame_bytes: The most bytes that one message may have.
+        end_marker: The frame that says that nothing follows; ``None`` for none.
+        grace_period: How many seconds the source waits at most for the other side to close once the answer is whole, or
+            behind the end marker of one that is not: see ``from_sse``.
         record: Where to record each frame with its time: see ``from_sse``.
 
     Returns:
@@ -81,6 +92,7 @@ def from_websocket(
     request_headers = Headers(headers or {})
     frames = [frame if isinstance(frame, str) else json.dumps(frame) for frame in send]
     options = {"ssl": ssl, "protocols": protocols, "heartbeat": heartbeat, "max_msg_size": max_frame_bytes}
+    options["autoping"] = False
 
     async def produce(emitter: Emitter[str]) -> None:
         target = _http.parse_url(url)
@@ -90,11 +102,12 @@ def from_websocket(
             _http.use_session(session) as client,
             recorded(record, "websocket", "GET", target, session=client, headers=request_headers) as log,
             _guarded(client, target) as guarded,
-            await _connect(guarded, target, request_headers, options | {"proxy": used_proxy}) as socket,
+            _closing(await _connect(guarded, target, request_headers, options | {"proxy": used_proxy})) as socket,
         ):
             emitter.flow.stream = _http.info_of(target, {}, requested_at, Secrets())
             await _send(socket, frames, target)
-            await _emit_frames(socket, log.receiving(socket), emitter, target, max_frame_bytes)
+            frames_in = _Frames(socket, log.receiving(socket), emitter, target, Grace(grace_period, emitter.flow))
+            await frames_in.emit(end_marker, max_frame_bytes)
 
     return task_source(produce)
 
@@ -149,27 +162,92 @@ async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], 
         raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from error
 
 
-async def _emit_frames(
-    socket: aiohttp.ClientWebSocketResponse,
-    receive: Callable[[], Awaitable[aiohttp.WSMessage]],
-    emitter: Emitter[str],
-    url: URL,
-    max_frame_bytes: int,
-) -> None:
-    stream: StreamInfo = emitter.flow.stream
-    while True:
-        await emitter.ready()
-        message = await receive()
-        if message.type is aiohttp.WSMsgType.TEXT:
-            stream.received(len(message.data.encode(errors="replace")), time.time())
-            await emitter.emit((message.data,))
-        elif message.type in CLOSED:
-            if socket.close_code in _GOOD_CLOSES:
+@dataclass(slots=True)
+class _Frames:
+    """The frames that come.
+
+    Attributes:
+        socket: The connection.
+        receive: Gives the next message.
+        emitter: Where text goes.
+        url: Of the connection, for errors.
+        grace: How long a whole answer is waited for.
+    """
+
+    socket: aiohttp.ClientWebSocketResponse
+    receive: Callable[[], Coroutine[Any, Any, aiohttp.WSMessage]]
+    emitter: Emitter[str]
+    url: URL
+    grace: Grace
+
+    async def emit(self, end_marker: str | None, max_frame_bytes: int) -> None:
+        """Emit text frames until the other side closes."""
+        emitter = self.emitter
+        stream: StreamInfo = emitter.flow.stream
+        while True:
+            await emitter.ready()
+            message = await (self._receive_in_time() if self.grace.has_begun else self._receive())
+            if message is None:
                 return
-            reason = f"closed with code {socket.close_code} {excerpt(str(message.extra or ''))}"
-            raise _http.lost(url, emitter.count, "frames", reason)
-        else:
-            raise _refusal(message, emitter.count, max_frame_bytes)
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                raise _refusal(message, emitter.count, max_frame_bytes)
+            stream.received(len(message.data.encode(errors="replace")), time.time())
+            if message.data == end_marker and not self.grace.is_due:
+                await self._await_close()
+            await emitter.emit((message.data,))
+
+    async def _receive(self) -> aiohttp.WSMessage | None:
+        """The next message; ``None`` if the other side has closed as it should.
+
+        Raises:
+            StreamInterruptedError: It closed in another way, or the connection was lost.
+        """
+        while (message := await self.receive()).type in _PINGS:
+            if message.type is aiohttp.WSMsgType.PING:
+                # If the connection is gone, that is told behind what arrived before, which may be a closing frame.
+                with contextlib.suppress(aiohttp.ClientError, OSError):
+                    await self.socket.pong(message.data)
+        if message.type not in CLOSED:
+            return message
+        code = close_code_of(message)
+        if code in _GOOD_CLOSES:
+            return None
+        raise self._lost(f"closed with code {code} {excerpt(str(message.extra or ''))}")
+
+    async def _receive_in_time(self) -> aiohttp.WSMessage | None:
+        try:
+            return await self.grace.within(self._receive())
+        except TimeoutError as error:
+            raise self._lost(str(error)) from error
+
+    async def _await_close(self) -> None:
+        """Wait until the other side closes, behind the end marker of an answer that is not whole, but not for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.grace.seconds):
+                while await self._receive() is not None:
+                    pass
+
+    def _lost(self, reason: str) -> StreamInterruptedError:
+        return _http.lost(self.url, self.emitter.count, "frames", reason)
+
+
+@contextlib.asynccontextmanager
+async def _closing(
+    socket: aiohttp.ClientWebSocketResponse,
+) -> AsyncGenerator[aiohttp.ClientWebSocketResponse]:
+    """Close the connection when the block is left, in whatever way, and cut it if that takes time."""
+    transport = transport_of(socket)
+    try:
+        yield socket
+    finally:
+        try:
+            # aiohttp waits anew for each frame that still comes, and for ever until what we sent was taken.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await socket.close()
+        finally:
+            if transport is not None:
+                transport.abort()
 
 
 def _refusal(message: aiohttp.WSMessage, position: int, max_frame_bytes: int) -> Exception:

@@ -159,17 +159,33 @@ async def _raise_for_status(response: aiohttp.ClientResponse, secrets: Secrets) 
     raise refusal(message, response.status, response.headers, secrets, body=body)
 
 
-def fail_when_closed(response: aiohttp.ClientResponse) -> None:
+def fail_when_closed(response: aiohttp.ClientResponse) -> asyncio.Future[None] | None:
     """Let the reader of a body learn that its connection was closed on our side, with the session for example.
 
     aiohttp tells it only what the other side does; it would wait for ever.
+
+    Returns:
+        What becomes of the connection, if there still is one.
     """
     connection, content = response.connection, response.content
     # A protocol is a queue, too: empty ones are false.
     if connection is None or connection.protocol is None or (closed := connection.protocol.closed) is None:
-        return
-
+        return None
     closed.add_done_callback(partial(_fail, content))
+    return closed
+
+
+def check_end(response: aiohttp.ClientResponse, closed: asyncio.Future[None] | None) -> None:
+    """Check, once a body has ended, that it was not a reset that ended it.
+
+    Where the end of the connection is that of the body, aiohttp takes any end for a good one.
+
+    Raises:
+        aiohttp.ClientError: It was.
+    """
+    ends_with_connection = response.headers.keys().isdisjoint({"Content-Length", "Transfer-Encoding"})
+    if ends_with_connection and closed is not None and closed.done() and (error := closed.exception()) is not None:
+        raise error
 
 
 def _fail(content: aiohttp.StreamReader, closed: asyncio.Future[None]) -> None:

@@ -20,7 +20,7 @@ import asyncio
 import json
 import os
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -56,7 +56,16 @@ _HEADERS = (
 
 # RFC 6455, section 7.4.1: a connection that was lost without a closing frame.
 _NOT_CLOSED = 1006
+_NO_CODE = 1005
 CLOSED = frozenset({aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED})
+
+
+def close_code_of(message: aiohttp.WSMessage) -> int:
+    """With which code the other side closed a WebSocket: 1005 for none, 1006 if it was lost (RFC 6455, section 7.4.1).
+
+    The code is in the frame. What aiohttp says is of the connection, which may be gone when the frame is read.
+    """
+    return (message.data or _NO_CODE) if message.type is aiohttp.WSMsgType.CLOSE else _NOT_CLOSED
 
 
 class WireRecorder:
@@ -115,7 +124,9 @@ class NotRecorded:
         del response
         return nullcontext()
 
-    def receiving(self, socket: aiohttp.ClientWebSocketResponse) -> Callable[[], Awaitable[aiohttp.WSMessage]]:
+    def receiving(
+        self, socket: aiohttp.ClientWebSocketResponse
+    ) -> Callable[[], Coroutine[Any, Any, aiohttp.WSMessage]]:
         """How to receive: as ever."""
         return socket.receive
 
@@ -301,28 +312,31 @@ class WireLog:
 
     # A WebSocket
 
-    def receiving(self, socket: aiohttp.ClientWebSocketResponse) -> Callable[[], Awaitable[aiohttp.WSMessage]]:
+    def receiving(
+        self, socket: aiohttp.ClientWebSocketResponse
+    ) -> Callable[[], Coroutine[Any, Any, aiohttp.WSMessage]]:
         """How to receive, so that each frame is noted."""
         self._answered = True
         self._note(wire.WireResponse(self._now(), HTTPStatus.SWITCHING_PROTOCOLS))
 
         async def receive() -> aiohttp.WSMessage:
             message = await socket.receive()
-            self._note_message(message, socket)
+            self._note_message(message)
             await self.flush()
             return message
 
         return receive
 
-    def _note_message(self, message: aiohttp.WSMessage, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def _note_message(self, message: aiohttp.WSMessage) -> None:
         if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
             self.note_read(message.data)
         elif message.type in CLOSED:
-            if socket.close_code == _NOT_CLOSED:
+            code = close_code_of(message)
+            if code == _NOT_CLOSED:
                 # aiohttp does not tell in which way.
                 self._ended("lost")
             else:
-                self._ended("closed", code=socket.close_code, reason=self._secrets.scrub(str(message.extra or "")))
+                self._ended("closed", code=code, reason=self._secrets.scrub(str(message.extra or "")))
 
     # Lines
 

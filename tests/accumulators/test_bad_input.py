@@ -37,6 +37,7 @@ def parsed(*texts: str) -> Any:
         whole.add(chunk)
         emitted += calls.add(chunk)
         states += progress.add(chunk)
+    emitted += calls.close()
     value = whole.message().tool_calls[0].function.parsed
     assert repr(value) == repr(emitted[0].function.parsed) == repr(states[-1].arguments)
     return value
@@ -50,7 +51,8 @@ def test_a_depth_bomb_in_arguments_is_no_call() -> None:
         for chunk in chunks:
             whole.add(chunk)
             calls.add(chunk)
-    call = whole.message().tool_calls[0]
+        calls.close()
+    call = whole.completion(ended=True).message.tool_calls[0]
     assert call.function.arguments == bomb
     with pytest.raises(ToolCallError, match="no JSON object"):
         _ = call.function.parsed
@@ -81,7 +83,8 @@ def test_an_index_of_four_billion_is_a_call_like_any_other() -> None:
     (chunk,) = decoded('{"tool_calls":[{"index":4000000000,"id":"a","function":{"name":"f","arguments":"{}"}}]}')
     accumulator = ToolCallAccumulator()
     assert accumulator.add(chunk) == []
-    assert [call.id for call in accumulator.add(finish_chunk())] == ["a"]
+    assert accumulator.add(finish_chunk()) == []
+    assert [call.id for call in accumulator.close()] == ["a"]
 
 
 def test_fifty_megabytes_of_arguments_are_a_call() -> None:
@@ -104,6 +107,7 @@ def test_a_string_that_never_closes_is_no_call() -> None:
     with pytest.raises(ToolCallError, match="no JSON object"):
         for chunk in with_arguments('{"a":"', *["b" * 100] * 10_000):
             accumulator.add(chunk)
+        accumulator.close()
 
 
 def test_numbers_that_json_does_not_have_are_floats() -> None:
@@ -132,6 +136,7 @@ def test_invalid_escapes_are_no_json(escape: str) -> None:
         with pytest.raises(ToolCallError, match="no JSON object"):
             for chunk in with_arguments('{"a":"' + escape, '"}'):
                 _ = list(accumulator.add(chunk))
+            accumulator.close()
 
 
 @pytest.mark.parametrize("text", ["[1]", "null", "true", "42", '"text"'])
@@ -140,6 +145,7 @@ def test_json_that_is_no_object_is_shown_and_not_executed(text: str) -> None:
     with pytest.raises(ToolCallError, match="no JSON object") as caught:
         for chunk in with_arguments(text):
             accumulator.add(chunk)
+        accumulator.close()
     assert caught.value.text == text
     with pytest.raises(ToolCallError, match="no JSON object"):
         for chunk in with_arguments(text):

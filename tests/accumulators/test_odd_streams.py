@@ -124,9 +124,8 @@ def call(arguments: str | None = None, index: int | None = 0, **fields: Any) -> 
     return {"index": index, **fields, "function": {**name, "arguments": arguments}}
 
 
-@pytest.mark.parametrize("eager", [False, True])
-def test_a_good_call_is_not_lost_to_an_error_of_another_choice(*, eager: bool) -> None:
-    accumulator = ToolCallAccumulator(eager=eager)
+def test_eagerly_a_good_call_is_not_lost_to_an_error_of_another_choice() -> None:
+    accumulator = ToolCallAccumulator(eager=True)
     bad = [call("{", 0, id="x", name="w"), call("{", 1, id="y", name="w")]
     for index, calls in enumerate(([call("{}", id="good", name="w")], bad)):
         assert accumulator.add(StreamChunk.from_wire(chunk(index=index, tool_calls=calls))) == []
@@ -162,8 +161,8 @@ def test_which_call_a_name_begins(deltas: list[list[dict[str, Any]]], expected: 
     assert [(each.function.name, each.function.arguments) for each in calls] == expected
 
 
-def test_a_call_that_is_garbled_behind_a_good_one_is_an_error_of_the_next_chunk() -> None:
-    accumulator = ToolCallAccumulator()
+def test_eagerly_a_call_that_is_garbled_behind_a_good_one_is_an_error_of_the_next_chunk() -> None:
+    accumulator = ToolCallAccumulator(eager=True)
     functions = [{"name": "w", "arguments": "{}"}, {"arguments": "{}"}]
     calls = [{"index": index, "id": str(index), "function": each} for index, each in enumerate(functions)]
     (good,) = accumulator.add(StreamChunk.from_wire(chunk("tool_calls", tool_calls=calls)))

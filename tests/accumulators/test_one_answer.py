@@ -93,12 +93,14 @@ def test_a_restart_without_a_beginning_counts() -> None:
 
 def test_calls_that_were_not_given_away_are_dropped() -> None:
     accumulator = ToolCallAccumulator()
-    given = [call for chunk in [CALL[0], *CALL_AGAIN] for call in accumulator.add(chunk)]
+    for chunk in [CALL[0], *CALL_AGAIN]:
+        accumulator.add(chunk)
+    given = accumulator.close()
     assert [call.function.arguments for call in given] == ['{"a":2}']
 
 
 def test_calls_that_were_given_away_cannot_be_taken_back() -> None:
-    accumulator = ToolCallAccumulator()
+    accumulator = ToolCallAccumulator(eager=True)
     for chunk in CALL:
         accumulator.add(chunk)
     with pytest.raises(RestartError, match="accumulate_tool_calls") as caught:

@@ -9,7 +9,7 @@ import pytest
 
 from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator
 from rxllm.dialects import get_dialect
-from rxllm.exceptions import LimitExceededError, ToolCallError
+from rxllm.exceptions import LimitExceededError, ToolCallError, TruncatedStreamError
 from rxllm.models import ChatCompletion, IncompleteToolCall, StreamChunk, ToolCall
 
 
@@ -22,11 +22,11 @@ def chunks(*deltas: list[dict[str, Any]], end: str | None = "tool_calls") -> lis
     return [chunk for each in wire for chunk in decoder.decode(json.dumps(each))]
 
 
-def fold(*deltas: list[dict[str, Any]], end: str | None = "tool_calls") -> ChatCompletion:
+def fold(*deltas: list[dict[str, Any]], end: str | None = "tool_calls", ended: bool | None = None) -> ChatCompletion:
     accumulator = StreamAccumulator()
     for chunk in chunks(*deltas, end=end):
         accumulator.add(chunk)
-    return accumulator.completion()
+    return accumulator.completion(ended=end is not None if ended is None else ended)
 
 
 def emitted(*deltas: list[dict[str, Any]], end: str | None = "tool_calls", eager: bool = False) -> list[ToolCall]:
@@ -246,8 +246,8 @@ def test_rows_in_snapshots() -> None:
         snapshots: list[tuple[ChatCompletion, dict[str, Any]]] = []
         for chunk in chunks(*deltas):
             accumulator.add(chunk)
-            snapshots.append((accumulator.snapshot(), accumulator.partial().model_dump(exclude={"complete"})))
-        assert [snapshot.model_dump(exclude={"complete"}) for snapshot, _ in snapshots] == [
+            snapshots.append((accumulator.snapshot(), accumulator.partial().model_dump(exclude={"complete", "ending"})))
+        assert [snapshot.model_dump(exclude={"complete", "ending"}) for snapshot, _ in snapshots] == [
             then for _, then in snapshots
         ]
 
@@ -280,21 +280,22 @@ def test_arguments_that_are_the_models_own_mistake_are_shown_and_not_executed(te
     assert calls[1].function.arguments == text
     with pytest.raises(ToolCallError, match="no JSON object"):
         _ = calls[1].function.parsed
-    accumulator = ToolCallAccumulator()
+    accumulator = ToolCallAccumulator(eager=True)
     first, last = chunks(deltas)
-    accumulator.add(first)
-    assert [call.id for call in accumulator.add(last)] == ["a"]
+    assert [call.id for call in accumulator.add(first)] == ["a"]
     assert [call.id for call in accumulator.incomplete()] == ["b"]
     with pytest.raises(ToolCallError, match="no JSON object") as caught:
+        accumulator.add(last)
         accumulator.close()
     assert (caught.value.choice, caught.value.call_id, caught.value.text) == (0, "b", text)
 
 
-def test_a_garbled_call_at_the_end_without_finish_reason_lets_none_through() -> None:
+@pytest.mark.parametrize("end", ["tool_calls", None])
+def test_a_garbled_call_at_the_end_lets_none_through(end: str | None) -> None:
     accumulator = ToolCallAccumulator()
-    for chunk in chunks([tc("{}", name="v", id="a", index=0), tc("[", name="w", id="b", index=1)], end=None):
+    for chunk in chunks([tc("{}", name="v", id="a", index=0), tc("[", name="w", id="b", index=1)], end=end):
         assert accumulator.add(chunk) == []
-    with pytest.raises(ToolCallError, match="no JSON object"):
+    with pytest.raises((ToolCallError, TruncatedStreamError), match=r"no JSON object|no finish_reason"):
         accumulator.close()
     assert [call.id for call in accumulator.incomplete()] == ["a", "b"]
 
@@ -395,7 +396,7 @@ def test_a_fragment_for_a_call_that_was_given_away(late: dict[str, Any]) -> None
     first, more = tc("{}", name="w", id="a", index=0), tc("", name="w", id="b", index=1)
     for accumulator, stream in (
         (ToolCallAccumulator(eager=True), chunks([first], [more], end=None)),
-        (ToolCallAccumulator(), chunks([first])),
+        (ToolCallAccumulator(eager=True), chunks([first])),
     ):
         assert [call.id for chunk in stream for call in accumulator.add(chunk)] == ["a"]
         with pytest.raises(ToolCallError, match="came after the call was complete") as caught:
@@ -404,15 +405,15 @@ def test_a_fragment_for_a_call_that_was_given_away(late: dict[str, Any]) -> None
 
 
 def test_a_name_for_a_call_that_was_given_away() -> None:
-    accumulator = ToolCallAccumulator()
-    stream = chunks([tc(name="w", id="a", index=0)])
+    accumulator = ToolCallAccumulator(eager=True)
+    stream = chunks([tc("{}", name="w", id="a", index=0)])
     assert [call.id for chunk in stream for call in accumulator.add(chunk)] == ["a"]
     with pytest.raises(ToolCallError, match="a name"):
-        accumulator.add(chunks([tc(name="v", index=0)], end=None)[0])
+        accumulator.add(chunks([tc(name="v", id="a", index=0)], end=None)[0])
 
 
 def test_an_identifier_for_a_call_that_was_given_away_under_a_made_up_one() -> None:
-    accumulator = ToolCallAccumulator()
+    accumulator = ToolCallAccumulator(eager=True)
     stream = chunks([tc("{", name="w", index=0)], [tc("}", index=0)])
     assert [call.id for chunk in stream for call in accumulator.add(chunk)] == ["call_0_0"]
     with pytest.raises(ToolCallError, match="an identifier"):
@@ -427,8 +428,8 @@ def test_what_says_nothing_new_may_come_after_a_call_was_given_away() -> None:
         assert accumulator.add(chunks([late], end="stop")[0]) == []
 
 
-def test_a_new_call_after_the_end_waits_for_the_next_end() -> None:
-    accumulator = ToolCallAccumulator()
+def test_eagerly_a_new_call_after_the_end_waits_for_the_next_end() -> None:
+    accumulator = ToolCallAccumulator(eager=True)
     stream = [
         *chunks([tc("{}", name="w", id="a", index=0)]),
         *chunks([tc("{", name="w", id="b", index=1)], [tc("}", index=1)]),
@@ -437,17 +438,64 @@ def test_a_new_call_after_the_end_waits_for_the_next_end() -> None:
     assert ids == [[], ["a"], [], [], ["b"]]
 
 
-def test_calls_of_a_choice_that_ended_in_an_error_are_not_executable() -> None:
+CUT_SHORT = ["error", "length", "max_tokens", "MAX_TOKENS", "content_filter", "pause_turn", "abort"]
+
+
+@pytest.mark.parametrize("end", CUT_SHORT)
+@pytest.mark.parametrize("eager", [False, True])
+def test_calls_of_a_choice_that_was_cut_short_are_not_executable(end: str, *, eager: bool) -> None:
     deltas = [tc("{}", name="w", id="a", index=0)]
-    choice = fold(deltas, end="error").choices[0]
+    choice = fold(deltas, end=end).choices[0]
     assert choice.message.tool_calls == []
     assert choice.incomplete_tool_calls == [IncompleteToolCall(index=0, id="a", name="w", arguments="{}")]
-    assert emitted(deltas, end="error") == []
+    with pytest.raises(TruncatedStreamError, match=f"'{end}'.*: none of them is run") as caught:
+        emitted(deltas, end=end, eager=eager)
+    assert caught.value.unfinished == (0,)
 
 
-def test_row_34_at_the_end_of_the_stream_the_calls_count_once() -> None:
+@pytest.mark.parametrize(
+    ("end", "said"), [("moonrise", "'moonrise'"), (None, "no finish_reason"), ("null", "no finish")]
+)
+def test_calls_whose_end_nobody_understands_are_kept_and_not_given_away(end: str | None, said: str) -> None:
+    deltas = [tc("{}", name="w", id="a", index=0)]
+    completion = fold(deltas, end=end, ended=True)
+    assert [call.id for call in completion.message.tool_calls] == ["a"]
+    assert (completion.complete, completion.ending) == (True, "unknown")
+    for eager in (False, True):
+        with pytest.raises(TruncatedStreamError, match=said):
+            emitted(deltas, end=end, eager=eager)
+
+
+def test_of_an_answer_with_a_choice_that_was_cut_no_call_is_given_away() -> None:
     accumulator = ToolCallAccumulator()
-    for chunk in chunks([tc("{}", name="w", id="a", index=0)], end=None):
+    for chunk in chunks([tc("{}", name="w", id="a", index=0)]):
+        accumulator.add(chunk)
+    accumulator.add(StreamChunk.from_wire({"choices": [{"index": 1, "delta": {"content": "a"}}]}))
+    with pytest.raises(TruncatedStreamError, match="no finish_reason") as caught:
+        accumulator.close()
+    assert caught.value.unfinished == (1,)
+    assert [call.id for call in accumulator.incomplete()] == ["a"]
+
+
+def test_row_39_a_reason_before_the_last_fragment_of_the_arguments() -> None:
+    first, *rest = [tc('{"c":', name="w", id="a", index=0)], [tc("1", index=0)], [tc("}", index=0)]
+    stream = [*chunks(first), *chunks(*rest, end=None)]
+    for eager in (False, True):
+        whole, calls = StreamAccumulator(), ToolCallAccumulator(eager=eager)
+        for chunk in stream[:-1]:
+            whole.add(chunk)
+            assert calls.add(chunk) == []
+            assert whole.snapshot().message.tool_calls == whole.partial().message.tool_calls == []
+            assert (whole.snapshot().complete, whole.snapshot().ending) == (False, None)
+        whole.add(stream[-1])
+        assert whole.snapshot().ending == "completed"
+        assert seen(whole.message().tool_calls) == [("a", "w", '{"c":1}')]
+        assert seen([*calls.add(stream[-1]), *calls.close()]) == [("a", "w", '{"c":1}')]
+
+
+def test_at_the_end_of_the_stream_the_calls_count_once() -> None:
+    accumulator = ToolCallAccumulator()
+    for chunk in chunks([tc("{}", name="w", id="a", index=0)]):
         assert accumulator.add(chunk) == []
     assert [call.id for call in accumulator.close()] == ["a"]
     assert accumulator.close() == []

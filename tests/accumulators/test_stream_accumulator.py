@@ -48,6 +48,7 @@ def test_an_answer() -> None:
         "system_fingerprint": "f",
         "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "cost": 0.5},
         "complete": True,
+        "ending": "completed",
     }
 
 
@@ -239,7 +240,7 @@ def test_a_snapshot_stays_as_it_was() -> None:
 
 def test_a_snapshot_is_a_completion_however_it_is_read_first() -> None:
     accumulator = accumulate(choices(choice(content="a"), id="c", x=1))
-    expected = accumulator.partial()
+    expected = accumulator.completion()
     assert accumulator.snapshot() == expected
     assert expected == accumulator.snapshot()
     assert accumulator.snapshot() == accumulator.snapshot()

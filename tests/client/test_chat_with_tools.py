@@ -35,6 +35,7 @@ from rxllm.exceptions import (
     APIStreamError,
     BufferOverflowError,
     ChunkTimeoutError,
+    EmptyStreamError,
     LimitExceededError,
     StreamInterruptedError,
     ToolExecutionError,
@@ -165,8 +166,8 @@ async def test_an_answer_without_calls_is_the_end(registry: ToolRegistry, asked:
 async def test_an_answer_of_nothing(registry: ToolRegistry) -> None:
     events, failure, _ = await converse(registry, [script.usage(), script.done()])
 
-    assert failure is None
-    assert types(events) == ["round", "completed"]
+    assert isinstance(failure, EmptyStreamError)
+    assert events == []
 
 
 async def test_events_are_json_and_read_back(registry: ToolRegistry) -> None:
@@ -415,15 +416,50 @@ async def test_an_error_in_a_later_round_leaves_what_was_emitted(
     assert asked == ["Paris"]
 
 
-@pytest.mark.parametrize("reason", ["length", "content_filter", "error"])
-async def test_of_an_answer_that_was_cut_no_call_is_run(registry: ToolRegistry, asked: list[str], reason: str) -> None:
+NOT_COMPLETED = {
+    "length": "length",
+    "max_tokens": "length",
+    "MAX_TOKENS": "length",
+    "content_filter": "content_filter",
+    "error": "truncated",
+    "abort": "truncated",
+    "moonrise": "unknown",
+    "null": "unknown",
+}
+
+
+@pytest.mark.parametrize(("reason", "ending"), NOT_COMPLETED.items(), ids=NOT_COMPLETED)
+async def test_of_an_answer_that_was_cut_no_call_is_run(
+    registry: ToolRegistry, asked: list[str], reason: str, ending: str
+) -> None:
     """Its arguments parse: but the call without any may have been about to get some."""
     calls = [*weather("Paris"), script.tool_call_delta("", index=1, id="call_2", name="get_weather")]
     events, failure, _ = await converse(registry, [*calls, script.finish(reason), script.done()])
 
     assert isinstance(failure, TruncatedStreamError)
+    assert failure.partial is not None
+    assert (failure.partial.complete, failure.partial.ending) == (False, ending)
+    assert failure.partial.message.tool_calls == [] or ending == "unknown"
     assert events == []
     assert asked == []
+
+
+async def test_a_model_that_pauses_is_asked_to_go_on(registry: ToolRegistry, asked: list[str]) -> None:
+    pause = [script.text("Wait. "), *weather("Paris"), script.finish("pause_turn"), script.done()]
+    events, failure, requests = await converse(registry, pause, CALL, ANSWER)
+
+    assert failure is None
+    assert asked == ["Paris"]
+    rounds = [event.completion for event in events if isinstance(event, RoundCompleted)]
+    assert [(each.complete, each.ending) for each in rounds] == [
+        (False, "paused"),
+        (True, "completed"),
+        (True, "completed"),
+    ]
+    assert (requests[1].json or {})["messages"][-1] == {"role": "assistant", "content": "Wait. "}
+
+    _, failure, _ = await converse(registry, pause, repeat=True, max_rounds=2)
+    assert isinstance(failure, LimitExceededError)
 
 
 async def test_text_that_was_cut_by_its_length_is_an_answer(registry: ToolRegistry) -> None:

@@ -7,7 +7,13 @@ import pytest
 from loguru import logger
 
 from rxllm.dialects import OpenAIChat, WireItem, get_dialect
-from rxllm.exceptions import APIStreamError, DecodeError, LimitExceededError, TruncatedStreamError
+from rxllm.exceptions import (
+    APIStreamError,
+    DecodeError,
+    EmptyStreamError,
+    LimitExceededError,
+    TruncatedStreamError,
+)
 from rxllm.models import ChatRequest, Repair, StreamChunk
 from rxllm.wire import ServerSentEvent
 
@@ -54,6 +60,7 @@ def test_an_event_of_another_name_is_a_chunk_nonetheless() -> None:
 
 def test_done_ends_the_stream_and_what_follows_is_ignored() -> None:
     decoder = OpenAIChat().decoder()
+    list(decoder.decode(event(content("a"))))
     assert list(decoder.decode(event("[DONE]"))) == []
     assert decoder.done
     for late in (event("[DONE]"), event(content("a")), event("x"), event("x", "error")):
@@ -64,7 +71,8 @@ def test_done_ends_the_stream_and_what_follows_is_ignored() -> None:
 @pytest.mark.parametrize("done", ["[DONE]", " [DONE] ", b"[DONE]", "data: [DONE]", b"data: [DONE]\n\n"])
 def test_done_in_any_wrapping(done: str | bytes) -> None:
     decoder = OpenAIChat().decoder()
-    assert list(decoder.decode(done)) == []
+    list(decoder.decode(event(content("a"))))
+    assert all(chunk == StreamChunk() for chunk in decoder.decode(done))
     assert decoder.done
 
 
@@ -85,11 +93,87 @@ def test_rows_30_and_33_without_one_the_stream_is_truncated() -> None:
     assert (caught.value.unfinished, caught.value.events) == ((0, 2), 3)
 
 
-@pytest.mark.parametrize("values", [[], [{"choices": []}], [""]])
-def test_a_stream_without_a_choice_is_truncated(values: list[Any]) -> None:
-    with pytest.raises(TruncatedStreamError, match="no choice had begun") as caught:
-        closed(*values)
-    assert caught.value.unfinished == ()
+@pytest.mark.parametrize("end", [[], ["[DONE]"]])
+@pytest.mark.parametrize("values", [[], [{"choices": []}], [""], [": a comment"], [{"choices": [], "usage": {"x": 1}}]])
+def test_row_35_a_stream_without_a_choice_is_empty(values: list[Any], end: list[Any]) -> None:
+    with pytest.raises(EmptyStreamError, match="no choice had begun"):
+        closed(*values, *end)
+
+
+GIVEN_UP = ["error", "abort", "network_error", "insufficient_system_resource", "Cancelled"]
+
+
+@pytest.mark.parametrize("reason", GIVEN_UP)
+@pytest.mark.parametrize("end", [[], ["[DONE]"]])
+def test_row_38_a_reason_that_says_that_the_server_gave_up(reason: str, end: list[Any]) -> None:
+    with pytest.raises(TruncatedStreamError, match=rf"choices \(1,\) ended with '{reason}'") as caught:
+        closed(content("a", 0, "stop"), content("b", 1, reason), *end)
+    assert caught.value.unfinished == (1,)
+
+
+def test_an_error_behind_such_a_reason_says_more() -> None:
+    with pytest.raises(APIStreamError, match="overloaded"):
+        closed(content("a", 0, "error"), {"error": {"message": "overloaded"}})
+
+
+@pytest.mark.parametrize("reason", ["null", "None", " ", "NULL"])
+def test_row_37_words_that_are_no_reason(reason: str) -> None:
+    heard: list[Repair] = []
+    decoder = OpenAIChat(on_repair=heard.append).decoder()
+    chunks = [chunk for _ in range(3) for chunk in decoder.decode(event(content("a", finish_reason=reason)))]
+    assert [chunk.choices[0].finish_reason for chunk in chunks] == [None] * 3
+    assert heard == [Repair("finish-reason-blank", 0, reason, None)]
+    assert chunks[0].repairs == tuple(heard)
+    assert not decoder.finished
+    with pytest.raises(TruncatedStreamError):
+        decoder.close()
+
+
+def call(arguments: str, finish_reason: str | None = None, index: int = 0, **fields: Any) -> dict[str, Any]:
+    calls = [{"index": index, "function": {"arguments": arguments}, **fields}]
+    return {"choices": [{"index": 0, "delta": {"tool_calls": calls}, "finish_reason": finish_reason}]}
+
+
+FINISHED: dict[str, list[tuple[Any, bool]]] = {
+    "two choices": [(content("a"), False), (content("b", 1, "stop"), False), (content("c", 0, "stop"), True)],
+    "another choice begins": [(content("a", 0, "stop"), True), (content("b", 1), False), (content("", 1, "x"), True)],
+    "usage": [(content("a", 0, "stop"), True), ({"choices": [], "usage": {"total_tokens": 1}}, True)],
+    "arguments behind the reason": [(call('{"a"', "tool_calls"), False), (call(":1"), False), (call("}"), True)],
+    "a string in them": [(call('{"a":"}'), False), (content("", 0, "stop"), False), (call('"}'), True)],
+    "two calls": [(call("{", id="a"), False), (call("{}", "stop", 1, id="b"), False), (call("}"), True)],
+    "a placeholder": [(call("{}", "stop"), True), (call('{"a":'), False), (call("1}"), True)],
+    "a custom tool": [(call("{", "stop", type="custom"), True)],
+    "no arguments": [(call("", "stop"), True)],
+    "many pieces": [*[(call("["), False)] * 1100, (call("", "stop"), False), (call("]" * 1100), True)],
+}
+
+
+@pytest.mark.parametrize("events", FINISHED.values(), ids=FINISHED)
+def test_when_an_answer_has_finished(events: list[tuple[Any, bool]]) -> None:
+    decoder = OpenAIChat().decoder()
+    assert not decoder.finished
+    for value, finished in events:
+        list(decoder.decode(event(value)))
+        assert decoder.finished == finished
+    assert list(decoder.close()) == []
+
+
+def test_open_arguments_at_the_end_are_a_cut() -> None:
+    with pytest.raises(TruncatedStreamError, match="the arguments of a call were open") as caught:
+        closed(call('{"a"', "tool_calls"))
+    assert caught.value.unfinished == (0,)
+    # The end marker says that the model wrote them so.
+    closed(call('{"a"', "tool_calls"), "[DONE]")
+
+
+@pytest.mark.parametrize("end", ["[DONE]", None])
+def test_what_was_put_right_behind_the_last_chunk_is_kept(end: str | None) -> None:
+    decoder = OpenAIChat().decoder()
+    list(decoder.decode(event(content("a", finish_reason="stop"))))
+    assert list(decoder.decode(": a comment")) == []
+    (last,) = decoder.decode(end) if end else decoder.close()
+    assert last == StreamChunk()
+    assert [repair.kind for repair in last.repairs] == ["comment-as-data"]
 
 
 def test_row_34_done_says_that_a_stream_without_finish_reason_is_whole() -> None:
@@ -382,6 +466,7 @@ def test_the_registry() -> None:
 
 def test_each_decoder_has_a_state_of_its_own() -> None:
     first, second = OpenAIChat().decoder(), OpenAIChat().decoder()
+    list(first.decode(event(content("a"))))
     list(first.decode("[DONE]"))
     assert first.done
     assert not second.done

@@ -84,7 +84,7 @@ def test_the_calls_so_far_are_on_the_error() -> None:
     )
     for source in (lost, reactivex.of(TWO_CALLS)):
         error = _fail(source.pipe(ops.tool_call_progress()))
-        partial: Any = vars(error)["partial"]
+        partial: Any = vars(error)["gathered"]
         assert all(isinstance(call, rxllm.IncompleteToolCall) for call in partial)
         assert partial[0].arguments[:5] == '{"a":'
 
@@ -133,13 +133,13 @@ def test_an_answer_that_breaks_the_schema_fails_in_the_middle_with_what_had_come
     error = _fail(reactivex.of(*letters.values()).pipe(ops.parse_structured(City)))
     assert isinstance(error, StructuredOutputError)
     assert error.path == ("population",)
-    assert error.partial == City(name="Paris")
+    assert error.gathered == City(name="Paris")
 
 
 def test_an_answer_that_ends_before_its_json_is_an_error() -> None:
     error = _fail(reactivex.of(text_chunk('{"name":"Paris"'), finish_chunk("length")).pipe(ops.parse_structured(City)))
     assert isinstance(error, DecodeError)
-    assert isinstance(error.partial, City)
+    assert isinstance(error.gathered, City)
     error = _fail(reactivex.of(finish_chunk()).pipe(ops.parse_structured(City)))
     assert isinstance(error, StructuredOutputError)
 

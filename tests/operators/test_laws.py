@@ -15,7 +15,7 @@ from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import operators as ops
-from rxllm.exceptions import TruncatedStreamError
+from rxllm.exceptions import EmptyStreamError
 from rxllm.testing import (
     Marbles,
     assert_marbles,
@@ -125,7 +125,7 @@ CASES = {
     "accumulate_tool_calls": Case(
         lambda: compose(ops.accumulate_tool_calls(), NAME),
         {"a": tool_chunk("{", id="1", name="f"), "b": tool_chunk("}"), "c": finish_chunk("tool_calls")},
-        "-----x-|",
+        "-------(x|)",
         "---#",
         {"x": "f"},
     ),
@@ -147,7 +147,7 @@ CASES = {
         {letter: chunk.model_dump_json(exclude_unset=True) for letter, chunk in TEXT.items()},
         results=TEXT,
         empty="-#",
-        empty_error=TruncatedStreamError,
+        empty_error=EmptyStreamError,
         holds=BATCH,
     ),
     "parse_structured": Case(

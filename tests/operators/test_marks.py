@@ -101,13 +101,14 @@ def test_what_was_put_right_is_on_its_chunk_and_in_the_completion() -> None:
     assert [(repair.kind, repair.position) for repair in completion.repairs] == [
         ("parts-joined", 1),
         ("type-converted", 2),
+        ("finish-reason-missing", 2),
     ]
     assert completion.repairs[1] == Repair("type-converted", 2, 5, "5")
 
 
-def test_a_strict_fold_takes_what_the_dialect_put_right() -> None:
-    # It is of the form of what was sent, and a callback of the dialect's own has heard of it.
-    answer = reactivex.of(event([{"text": "b"}]), event(""), "[DONE]").pipe(ops.parse(), ops.accumulate(strict=True))
+def test_a_strict_fold_takes_what_is_of_the_form_of_what_was_sent() -> None:
+    finish = '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
+    answer = reactivex.of(event([{"text": "b"}]), finish, "[DONE]").pipe(ops.parse(), ops.accumulate(strict=True))
     assert rxllm.run(answer).content == "b"
 
 

@@ -326,11 +326,11 @@ def test_what_comes_behind_an_error_that_waits_is_ignored() -> None:
     flow.resume("test")
 
 
-def test_calls_come_when_their_choice_has_finished_and_wait_for_the_consumer() -> None:
+def test_calls_come_when_the_answer_has_ended_and_wait_for_the_consumer() -> None:
     marbles = Marbles()
     source = marbles.cold("-abcf-|", CALL)
 
-    assert_marbles(marbles.run(source.pipe(ops.accumulate_tool_calls(), NAMES), takes=4), "----w---t---|")
+    assert_marbles(marbles.run(source.pipe(ops.accumulate_tool_calls(), NAMES), takes=4), "------w---t---|")
 
 
 def test_eager_calls_come_when_the_next_has_begun() -> None:
@@ -356,7 +356,7 @@ def test_a_cut_stream_leaves_incomplete_calls_on_the_error() -> None:
     recording = marbles.run(marbles.cold("-a#", CALL, error=error).pipe(ops.accumulate_tool_calls(), NAMES))
 
     assert_marbles(recording, "--#", error=TruncatedStreamError)
-    (call,) = cast("list[object]", error.partial)
+    (call,) = cast("list[object]", error.gathered)
     assert isinstance(call, rxllm.IncompleteToolCall)
 
 
@@ -368,19 +368,20 @@ def test_a_call_whose_arguments_a_limit_cut_off_is_not_given_away(reason: str) -
 
     recording = marbles.run(source.pipe(ops.accumulate_tool_calls(), NAMES))
 
-    # The two that are whole, and then the error instead of a call without arguments.
-    assert_marbles(recording, "-----(wt) @60ms #", error=ToolCallError)
+    # Not even the two that are whole.
+    assert_marbles(recording, "------#", error=TruncatedStreamError)
 
 
-def test_calls_that_no_finish_reason_ended_come_with_the_end() -> None:
+def test_calls_that_no_finish_reason_ended_are_an_error() -> None:
     marbles = Marbles()
+    calls = marbles.cold("-ab-|", CALL).pipe(ops.accumulate_tool_calls(), NAMES)
 
-    assert_marbles(marbles.run(marbles.cold("-ab-|", CALL).pipe(ops.accumulate_tool_calls(), NAMES)), "----(w|)")
+    assert_marbles(marbles.run(calls), "----#", error=TruncatedStreamError)
 
 
 def test_arguments_that_are_no_object_fail_at_the_end() -> None:
     marbles = Marbles()
-    source = marbles.cold("-a-|", a=tool_chunk('{"a":1}{"a":2}', id="1", name="f"))
+    source = marbles.cold("-af|", CALL | {"a": tool_chunk('{"a":1}{"a":2}', id="1", name="f")})
 
     recording = marbles.run(source.pipe(ops.accumulate_tool_calls(), NAMES))
 
@@ -435,7 +436,7 @@ def test_arguments_that_are_no_object_fail_the_accumulation_with_what_had_arrive
 
 
 def test_what_cannot_be_shown_does_not_hide_the_error() -> None:
-    def broken() -> object:
+    def broken() -> rxllm.ChatCompletion:
         raise ZeroDivisionError
 
     error = ConnectionError("lost")

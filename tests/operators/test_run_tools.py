@@ -161,7 +161,7 @@ def test_without_a_producer_to_pause_too_many_calls_overflow() -> None:
     assert_marbles(recording, "------(A#)", RESULTS, error=BufferOverflowError)
 
 
-def test_calls_run_when_their_choice_has_finished() -> None:
+def test_calls_run_when_the_answer_has_ended() -> None:
     marbles = Marbles()
     source = marbles.cold(
         "-abc|", a=tool_chunk('{"frames": 1}', id="1", name="wait"), b=tool_chunk(" "), c=finish_chunk("tool_calls")
@@ -169,7 +169,7 @@ def test_calls_run_when_their_choice_has_finished() -> None:
 
     recording = marbles.run(source.pipe(ops.accumulate_tool_calls(), ops.run_tools(TOOLS), CONTENT))
 
-    assert_marbles(recording, "----(x|)", x="1 frames")
+    assert_marbles(recording, "-----(x|)", x="1 frames")
 
 
 def test_of_a_stream_that_is_cut_no_call_runs() -> None:

@@ -192,9 +192,11 @@ async def test_row_33_a_last_event_without_its_blank_line_does_not_count() -> No
 async def test_row_34_the_end_marker_stands_for_a_missing_finish_reason() -> None:
     body = delta(content="a") + calls(tc('{"c":1}', "w", index=0, id="a")) + DONE
     for completion in await answers(body):
-        assert completion.complete
+        assert (completion.complete, completion.ending) == (True, "unknown")
         assert seen(completion.message.tool_calls) == TWO[:1]
-    assert seen(await emitted(body)) == TWO[:1]
+        assert [(repair.kind, repair.weight) for repair in completion.repairs] == [("finish-reason-missing", "meaning")]
+    with pytest.raises(TruncatedStreamError, match="no finish_reason"):
+        await emitted(body)
 
 
 async def test_row_41_an_event_named_error_is_one() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
 from collections.abc import AsyncGenerator
+from typing import cast
 
 import aiohttp
 import pytest
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
+from rxllm import operators as ops
 from rxllm.exceptions import (
     APIConnectionError,
     APIResponseError,
@@ -248,3 +252,164 @@ async def test_a_redirect_to_another_origin_drops_whatever_may_be_a_credential()
     assert frames[-1] == "[DONE]"
     assert server.requests[0].headers["api-key"] == KEY
     assert KEY not in str(other.requests[0].headers)
+
+
+# How it is closed, while the consumer is behind
+
+HANDSHAKE_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+FINISHED = '{"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}'
+UNFINISHED = '{"choices":[{"index":0,"delta":{"content":"Hi"}}]}'
+NORMAL, NO_CODE, GOING_AWAY = b"\x88\x02\x03\xe8", b"\x88\x00", b"\x88\x02\x03\xe9"
+PING = b"\x89\x00"
+
+
+def text_frames(*texts: str) -> bytes:
+    return b"".join(bytes([0x81, len(text)]) + text.encode() for text in texts)
+
+
+@contextlib.asynccontextmanager
+async def upgrading_server(answer: bytes, *, end: str = "fin") -> AsyncGenerator[str]:
+    """A server that accepts, writes these bytes at once, and closes the connection (``fin``), resets it or stays."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = next(line[18:].strip() for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
+        accept = base64.b64encode(hashlib.sha1(key + HANDSHAKE_GUID, usedforsecurity=False).digest())
+        upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        writer.write(upgrade + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + answer)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+            if end == "stay":
+                await reader.read()
+        if end == "reset":
+            writer.transport.abort()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+async def collect_slowly(source: Observable[str]) -> list[str]:
+    """Pauses at the first frame for as long as it takes until the other side is gone."""
+    received: list[str] = []
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def take(text: str) -> None:
+        received.append(text)
+        flow = FlowControl.current()
+        if len(received) == 1 and flow is not None:
+            flow.pause("test")
+            asyncio.get_running_loop().call_later(0.05, flow.resume, "test")
+
+    source.subscribe(take, ended.set_exception, lambda: ended.set_result(None))
+    await ended
+    return received
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("before", [b"", PING, PING * 3], ids=["", "ping", "pings"])
+@pytest.mark.parametrize("close", [NORMAL, NO_CODE], ids=["1000", "no code"])
+async def test_row_65_a_proper_close_is_one_whoever_is_behind(close: bytes, before: bytes, *, slow: bool) -> None:
+    async with upgrading_server(text_frames("a", "b") + before + close) as url:
+        source = from_websocket(url)
+        assert await (collect_slowly if slow else collect)(source) == ["a", "b"]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("end", ["fin", "reset"])
+@pytest.mark.parametrize("last", [b"", PING, GOING_AWAY, PING + GOING_AWAY], ids=["", "ping", "1001", "ping, 1001"])
+async def test_any_other_end_is_a_loss_whoever_is_behind(last: bytes, end: str, *, slow: bool) -> None:
+    async with upgrading_server(text_frames("a", "b") + last, end=end) as url:
+        with pytest.raises((StreamInterruptedError, APIConnectionError)):
+            await (collect_slowly if slow else collect)(from_websocket(url))
+
+
+async def test_a_pong_is_sent_and_one_that_comes_is_nothing() -> None:
+    async with upgrading_server(text_frames("a") + PING + b"\x8a\x00" + text_frames("b") + NORMAL, end="stay") as url:
+        assert await collect(from_websocket(url)) == ["a", "b"]
+
+
+async def test_dispose_cuts_a_connection_that_nobody_reads() -> None:
+    """Neither what we have not sent yet nor what still comes keeps it open."""
+    connected, gone = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Deaf(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast("asyncio.Transport", transport)
+            self.head = b""
+
+        def data_received(self, data: bytes) -> None:
+            self.head += data
+            if self.head.endswith(b"\r\n\r\n"):
+                lines = self.head.split(b"\r\n")
+                key = next(line[18:].strip() for line in lines if line.lower().startswith(b"sec-websocket-key"))
+                accept = base64.b64encode(hashlib.sha1(key + HANDSHAKE_GUID, usedforsecurity=False).digest())
+                upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                self.transport.write(upgrade + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+                self.transport.pause_reading()
+                connected.set()
+                self.write()
+
+        def write(self) -> None:
+            if not self.transport.is_closing():
+                self.transport.write(text_frames("x" * 100))
+                loop.call_later(0.001, self.write)
+
+        def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as its base has it
+            gone.set()
+
+    flows: list[FlowControl] = []
+    arrived = asyncio.Event()
+
+    def pause(_: str) -> None:
+        flow = FlowControl.current()
+        if flow is not None:
+            flow.pause("test")
+            flows.append(flow)
+        arrived.set()
+
+    server = await loop.create_server(Deaf, "127.0.0.1", 0)
+    async with server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        for frames, ready in (((), arrived), (("x" * 10_000_000,), connected)):
+            gone.clear()
+            connected.clear()
+            subscription = from_websocket(url, send=frames).subscribe(pause)
+            await ready.wait()
+            subscription.dispose()
+            await gone.wait()
+    flows[0].resume("test")
+
+
+# Answers
+
+
+@pytest.mark.parametrize("end", ["fin", "reset", "stay"])
+async def test_row_63_an_answer_that_has_finished_is_whole(end: str) -> None:
+    async with upgrading_server(text_frames(FINISHED), end=end) as url:
+        completion = await from_websocket(url, grace_period=0.05).pipe(ops.parse(), ops.accumulate(strict=True))
+
+    assert (completion.content, completion.complete, completion.ending) == ("Hi", True, "completed")
+    assert [repair.kind for repair in completion.repairs] == ["cut-after-finish"]
+
+
+@pytest.mark.parametrize(("close", "end"), [(b"", "fin"), (GOING_AWAY, "stay"), (PING, "fin"), (b"", "reset")])
+async def test_row_36_the_end_marker_without_a_reason_and_then_a_loss(close: bytes, end: str) -> None:
+    async with upgrading_server(text_frames(UNFINISHED, "[DONE]") + close, end=end) as url:
+        with pytest.raises(StreamInterruptedError) as caught:
+            await from_websocket(url, grace_period=60).pipe(ops.parse(), ops.accumulate())
+
+    assert caught.value.partial is not None
+    assert caught.value.partial.content == "Hi"
+
+
+@pytest.mark.parametrize(("close", "end"), [(NORMAL, "fin"), (NO_CODE, "fin"), (text_frames("x"), "stay")])
+async def test_row_34_the_end_marker_without_a_reason_and_no_loss(close: bytes, end: str) -> None:
+    async with upgrading_server(text_frames(UNFINISHED, "[DONE]") + close, end=end) as url:
+        completion = await from_websocket(url, grace_period=0.05).pipe(ops.parse(), ops.accumulate())
+
+    assert (completion.content, completion.complete, completion.ending) == ("Hi", True, "unknown")
+    assert [repair.kind for repair in completion.repairs] == ["finish-reason-missing"]

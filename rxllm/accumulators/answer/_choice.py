@@ -31,6 +31,7 @@ from rxllm.models import (
     ToolCallDelta,
     find_reasoning,
     is_object,
+    is_reason,
     rest_of,
     set_aside,
 )
@@ -159,7 +160,7 @@ class ChoiceFold:
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details or delta.extra:
             size += self._add_reasoning(delta)
         size += self._add_rest(delta)
-        if choice.finish_reason:
+        if choice.finish_reason and is_reason(choice.finish_reason):
             self._rest = None
             self._finish(choice.finish_reason)
         if choice.logprobs:

@@ -2,8 +2,9 @@
 
 Rules:
 
-1. A choice has finished if a reason was given or the stream ended in good order, unless that reason is an error. What
-   calls it has are finished then, and incomplete otherwise.
+1. A choice has finished if a reason was given or the stream ended in good order. What calls it has are finished then,
+   unless the reason says that the answer was cut short; otherwise they are incomplete. While the stream has not ended,
+   so is a call whose arguments are open, whatever the reason: more of them may follow.
 2. A field of a provider that has the name of one of ours is kept as ``<name>_original``.
 3. Content is null, as from a server that answers at once, if there is something else instead.
 """
@@ -21,19 +22,22 @@ from rxllm.accumulators.calls._call_state import CallState
 from rxllm.exceptions import ToolCallError
 from rxllm.models import (
     JOINED,
+    AnswerEnding,
     CompletionChoice,
-    FinishReason,
     FunctionCall,
     IncompleteToolCall,
     Message,
     Role,
     ToolCall,
+    ending_of,
     is_list,
     set_aside,
 )
 
 TEXTS = ("reasoning_content", "reasoning", "refusal")
 """The fields of a message, besides its content, that grow as texts."""
+
+_FINISHED = frozenset[AnswerEnding]({"completed", "unknown"})
 
 
 class ChoiceState(NamedTuple):
@@ -46,6 +50,21 @@ class ChoiceState(NamedTuple):
     def build(self, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
         """The choice as a model: see ``RestState.build``."""
         return self.rest.build(self.content.read(self.length), log, ended=ended, strict=strict)
+
+    def ending(self, log: RepairLog, *, ended: bool) -> AnswerEnding | None:
+        """How the choice ended; ``None`` while it goes on.
+
+        Args:
+            log: Where it is noted that the reason is missing.
+            ended: Whether the stream ended in good order.
+        """
+        reason = self.rest.finish_reason
+        if reason:
+            return ending_of(reason) if ended or not self.rest.has_open_calls else None
+        if not ended:
+            return None
+        log.add("finish-reason-missing", self.rest.number, None, None)
+        return "unknown"
 
 
 class RestState(NamedTuple):
@@ -71,12 +90,12 @@ class RestState(NamedTuple):
         Raises:
             ToolCallError: ``strict``, and a call is garbled.
         """
-        finished = self.finish_reason != FinishReason.ERROR and (ended or bool(self.finish_reason))
+        finished = ending_of(self.finish_reason) in _FINISHED if self.finish_reason else ended
         calls: list[ToolCall] = []
         incomplete: list[IncompleteToolCall] = []
         for state in self.calls:
             try:
-                if finished:
+                if finished and (ended or not state.is_open):
                     calls.append(state.tool_call(log))
                     continue
             except ToolCallError:
@@ -100,6 +119,11 @@ class RestState(NamedTuple):
                 "incomplete_tool_calls": incomplete,
             }
         )
+
+    @property
+    def has_open_calls(self) -> bool:
+        """Whether the arguments of a call have begun and not ended."""
+        return any(call.is_open for call in self.calls)
 
     def _fields_of(self, part: str) -> dict[str, Any]:
         """The fields of the message, its audio, the log probabilities or the choice."""

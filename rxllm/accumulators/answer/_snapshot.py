@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from rxllm.accumulators._pydantic_internals import become, new_model, private_of, put_private
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators.answer._choice_state import ChoiceState, without_names_of
-from rxllm.models import Attempt, ChatCompletion, FinishReason, StreamChunk, Usage
+from rxllm.models import WHOLE, AnswerEnding, Attempt, ChatCompletion, StreamChunk, Usage, worst_of
 
 PADDING = ("obfuscation", "p")
 """The fields that hide how long a text is: with each chunk another, and they say nothing."""
@@ -41,23 +41,27 @@ class StreamState(NamedTuple):
     position: int
     attempts: tuple[Attempt, ...]
 
-    def completion(self, *, ended: bool = False, cut: bool = False, strict: bool = False) -> ChatCompletion:
+    def completion(
+        self, *, ended: bool = False, cut: AnswerEnding | None = None, strict: bool = False
+    ) -> ChatCompletion:
         """The completion: see ``ChoiceState.build``.
 
         Args:
             ended: Whether the stream is known to have ended in good order.
-            cut: Whether it is known not to have: then the completion is not complete, whatever its choices say.
+            cut: How it ended if not: then the completion is not complete, whatever its choices say.
             strict: Whether repairs are announced and may be errors.
         """
         # What is put right now goes on a log of its own: reading changes nothing.
         log = self.log.for_reading() if strict else RepairLog(self.position)
         states = sorted(self.choices, key=lambda choice: choice.rest.number)
         choices = [choice.build(log, ended=ended, strict=strict) for choice in states]
+        ending = cut or self._ending(log, ended=ended)
         fields = {
             **self.head,
             "usage": self.usage,
             "choices": choices,
-            "complete": not cut and self._is_complete(ended=ended),
+            "complete": cut is None and ending in WHOLE,
+            "ending": ending,
             "repairs": (*self.log.repairs[: self.repairs], *log.repairs),
             "attempts": self.attempts,
         }
@@ -77,9 +81,15 @@ class StreamState(NamedTuple):
         (choice,) = self.choices
         return self._replace(choices=[choice._replace(length=length)], extra=extra, position=position)
 
-    def _is_complete(self, *, ended: bool) -> bool:
-        reasons = [choice.rest.finish_reason for choice in self.choices]
-        return FinishReason.ERROR not in reasons and (ended or (bool(reasons) and all(reasons)))
+    def _ending(self, log: RepairLog, *, ended: bool) -> AnswerEnding | None:
+        """How the answer ended, which is as the worst of its choices did; ``None`` while one goes on."""
+        endings: list[AnswerEnding] = []
+        for choice in self.choices:
+            ending = choice.ending(log, ended=ended)
+            if ending is None:
+                return None
+            endings.append(ending)
+        return worst_of(endings) if ended or endings else None
 
 
 def padding_of(chunk: StreamChunk) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 Rules:
 
 1. Time and memory are linear in the stream. Fragments are joined once, when they are read.
-2. A call is a ``ToolCall`` only if its choice has ended, or the stream has in good order. Otherwise it is an
-   ``IncompleteToolCall``.
+2. A call is a ``ToolCall`` only if its choice has ended and was not cut short, or the stream has ended in good order.
+   Otherwise it is an ``IncompleteToolCall``.
 3. Identifier, model and the like are the first real ones: a placeholder (``""``, ``0``, ``null``) counts only
    if nothing else comes. Usage is the last real one, and never added up.
 4. A snapshot notes how far everything had grown. It becomes a completion when it is read.
@@ -27,6 +27,7 @@ from rxllm.accumulators.answer._snapshot import PADDING, Snapshot, StreamState, 
 from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
 from rxllm.models import (
+    AnswerEnding,
     Attempt,
     ChatCompletion,
     Likeness,
@@ -227,7 +228,8 @@ class StreamAccumulator:
                 choice without a ``finish_reason`` count nonetheless. By default they are incomplete.
 
         Returns:
-            The completion. It is ``complete`` if the stream has ended or every choice has, none of them in an error.
+            The completion. It is ``complete`` if the stream has ended or every choice has, unless a reason says that
+            the server gave up: see ``ChatCompletion.ending``.
 
         Raises:
             ToolCallError: A finished call has no name, or more than one value for arguments. ``partial`` holds the
@@ -237,16 +239,19 @@ class StreamAccumulator:
         try:
             return self._state().completion(ended=ended, strict=True)
         except (RepairError, ToolCallError) as error:
-            error.partial = self.partial()
+            error.partial = self.partial("failed")
             raise
 
-    def partial(self) -> ChatCompletion:
+    def partial(self, ending: AnswerEnding = "truncated") -> ChatCompletion:
         """What has come, as what is left of an answer that was cut; raises nothing.
+
+        Args:
+            ending: How it ended.
 
         Returns:
             The completion, ``complete`` being false. Calls that are garbled are incomplete ones.
         """
-        return self._state().completion(cut=True)
+        return self._state().completion(cut=ending)
 
     def message(self) -> Message:
         """The message of choice 0 of ``completion()``."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
 from rxllm.exceptions import ToolCallError, excerpt
-from rxllm.models import FunctionCall, IncompleteToolCall, ToolCall
+from rxllm.models import FunctionCall, IncompleteToolCall, ToolCall, is_open
 
 _DECODER = json.JSONDecoder()
 
@@ -47,6 +47,11 @@ class CallState(NamedTuple):
     length: int
     extra: dict[str, Any]
     function_extra: dict[str, Any]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the arguments have begun and not ended; the input of a custom tool, which is any text, has."""
+        return self.type != "custom" and is_open(self.text.read(self.length))
 
     def tool_call(self, log: RepairLog) -> ToolCall:
         """The finished call.

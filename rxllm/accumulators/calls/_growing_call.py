@@ -20,9 +20,8 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.calls._call_state import CallState
-from rxllm.accumulators.json._json_end import JSONEndFold
 from rxllm.exceptions import ToolCallError, excerpt
-from rxllm.models import ToolCallDelta, rest_of
+from rxllm.models import JSONEndFold, ToolCallDelta, rest_of
 
 
 class GrowingCall:

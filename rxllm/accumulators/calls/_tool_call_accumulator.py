@@ -2,26 +2,24 @@
 
 Rules:
 
-1. Arguments that parse are not finished: more of them may follow. A call is given away when its choice has ended.
-2. Eagerly, it is given away as soon as its arguments have structurally closed and the next call of its choice has
-   begun; never on the arguments alone.
+1. Arguments that parse are not finished: more of them may follow, and an error may follow the reason for the end. So
+   calls are given away when the stream has ended, all together, and only if the answer is ``completed``.
+2. Eagerly, a call is given away as soon as its arguments have structurally closed, and the next call of its choice has
+   begun or the choice has completed; never on the arguments alone.
 3. A fragment that arrives for a call that was given away is an error.
-4. A choice that ended in an error ended none of its calls.
-5. In a choice that was cut (by a limit of length or a filter), arguments that have not closed are an error.
-6. Calls that are good are given away before an error about another one is raised.
+4. Calls of an answer that was cut short, or whose end nobody understands, are an error.
+5. Eagerly, calls that are good are given away before an error about another one is raised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators.calls._growing_call import GrowingCall
 from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS, CallFolds, ToolCallFold
-from rxllm.exceptions import RepairError, RestartError, ToolCallError, excerpt
-from rxllm.models import FinishReason, StreamChoice, StreamChunk, ToolCall, ToolCallDelta
-
-_CUTS = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
+from rxllm.exceptions import RepairError, RestartError, ToolCallError, TruncatedStreamError, excerpt
+from rxllm.models import StreamChunk, ToolCall, ToolCallDelta, ending_of, is_reason
 
 
 class ToolCallAccumulator(CallFolds):
@@ -34,7 +32,7 @@ class ToolCallAccumulator(CallFolds):
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
     """
 
-    __slots__ = ("_cut", "_eager", "_error", "_failed", "_has_emitted")
+    __slots__ = ("_eager", "_error", "_has_emitted", "_last_choice", "_reasons")
 
     def __init__(
         self,
@@ -46,8 +44,9 @@ class ToolCallAccumulator(CallFolds):
     ) -> None:
         super().__init__(max_tool_calls=max_tool_calls, strict=strict, on_repair=on_repair)
         self._eager = eager
-        self._failed: set[int] = set()
-        self._cut: set[int] = set()
+        # Why each choice ended, ``""`` if it has not; and which came last, so that few chunks need looking it up.
+        self._reasons: dict[int, str] = {}
+        self._last_choice: int | None = None
         self._error: RepairError | ToolCallError | None = None
         self._has_emitted = False
 
@@ -58,7 +57,8 @@ class ToolCallAccumulator(CallFolds):
             chunk: The chunk.
 
         Returns:
-            The calls that may now be executed; their arguments have been seen to be a JSON object.
+            The calls that may now be executed, none unless ``eager``; their arguments have been seen to be a JSON
+            object.
 
         Raises:
             ToolCallError: A fragment fits nowhere, or comes for a call that was given away; or a finished call has
@@ -77,6 +77,9 @@ class ToolCallAccumulator(CallFolds):
         ready: list[GrowingCall] = []
         try:
             for choice in chunk.choices:
+                if choice.index != self._last_choice:
+                    self._last_choice = choice.index
+                    self._reasons.setdefault(choice.index, "")
                 fragments = choice.delta.tool_calls
                 if fragments:
                     fold = self._folds.get(choice.index) or self._begin(choice.index)
@@ -85,8 +88,8 @@ class ToolCallAccumulator(CallFolds):
                     else:
                         for fragment in fragments:
                             fold.add(fragment)
-                if choice.finish_reason:
-                    ready += self._end(choice)
+                if choice.finish_reason and is_reason(choice.finish_reason):
+                    ready += self._end(choice.index, choice.finish_reason)
         except (RepairError, ToolCallError) as error:
             # Choices before that one may have ended.
             self._error = error
@@ -101,8 +104,8 @@ class ToolCallAccumulator(CallFolds):
             if self._has_emitted:
                 raise RestartError("accumulate_tool_calls")
             self._folds.clear()
-            self._failed.clear()
-            self._cut.clear()
+            self._reasons.clear()
+            self._last_choice = None
 
     def close(self) -> list[ToolCall]:
         """Take note that the stream ended in good order, so that all calls are finished.
@@ -112,11 +115,13 @@ class ToolCallAccumulator(CallFolds):
 
         Raises:
             ToolCallError: See ``add``; here none is given away if one is garbled.
+            TruncatedStreamError: There are calls, and the answer is not ``completed``.
         """
         self._raise_pending()
-        growing, calls = self._check(
-            [call for index, fold in sorted(self._folds.items()) if index not in self._failed for call in fold.left()]
-        )
+        left = [call for _, fold in sorted(self._folds.items()) for call in fold.left()]
+        if left:
+            require_completed(self._reasons)
+        growing, calls = self._check(left)
         self._raise_pending()
         for each in growing:
             each.emitted = True
@@ -125,14 +130,13 @@ class ToolCallAccumulator(CallFolds):
     finish = close
     """The name that ``close`` had in 0.1."""
 
-    def _end(self, choice: StreamChoice) -> list[GrowingCall]:
-        if choice.finish_reason == FinishReason.ERROR:
-            self._failed.add(choice.index)
+    def _end(self, choice: int, reason: str) -> list[GrowingCall]:
+        """Take note of why a choice ended; returns the calls that are ready for that."""
+        self._reasons[choice] = reason
+        if not self._eager or ending_of(reason) != "completed" or choice not in self._folds:
             return []
-        if choice.finish_reason in _CUTS:
-            self._cut.add(choice.index)
-        fold = self._folds.get(choice.index)
-        return [] if fold is None else fold.left()
+        # Others go on behind the reason, with some servers.
+        return [call for call in self._folds[choice].left() if call.closed]
 
     def _emit(self, ready: Sequence[GrowingCall]) -> list[ToolCall]:
         """Give away what is good; raise if nothing is."""
@@ -154,7 +158,7 @@ class ToolCallAccumulator(CallFolds):
         calls: list[ToolCall] = []
         for each in growing:
             try:
-                calls.append(_executable(each, self._log, cut=each.choice in self._cut))
+                calls.append(_executable(each, self._log))
             except (RepairError, ToolCallError) as error:
                 self._error = error
                 break
@@ -170,16 +174,7 @@ def _add_eagerly(fold: ToolCallFold, fragments: Sequence[ToolCallDelta]) -> list
     return [call for call in dict.fromkeys(touched) if call is not last and call.closed and not call.emitted]
 
 
-def _executable(growing: GrowingCall, log: RepairLog, *, cut: bool) -> ToolCall:
-    if cut and not growing.closed:
-        # Open arguments are found out below. Those that had not begun would pass for none.
-        begun = growing.state.incomplete()
-        raise ToolCallError(
-            f"the answer was cut before the arguments of {begun.name!r} were whole",
-            choice=growing.choice,
-            call_id=begun.id,
-            text=excerpt(begun.arguments),
-        )
+def _executable(growing: GrowingCall, log: RepairLog) -> ToolCall:
     call = growing.state.tool_call(log)
     try:
         # The input of a custom tool is any text; all other arguments are JSON objects.
@@ -187,3 +182,22 @@ def _executable(growing: GrowingCall, log: RepairLog, *, cut: bool) -> ToolCall:
     except ToolCallError as error:
         raise ToolCallError(str(error), choice=growing.choice, call_id=call.id, text=error.text) from None
     return call
+
+
+def require_completed(reasons: Mapping[int, str | None]) -> None:
+    """Check that the calls of an answer may be executed.
+
+    Args:
+        reasons: Why each choice ended, blank if it did not say.
+
+    Raises:
+        TruncatedStreamError: The answer is not ``completed``.
+    """
+    bad = {index: reason for index, reason in reasons.items() if not reason or ending_of(reason) != "completed"}
+    if not bad:
+        return
+    said = ", ".join(excerpt(reason) if reason else "no finish_reason" for reason in bad.values())
+    raise TruncatedStreamError(
+        f"the answer with its tool calls was cut, or may have been ({said}): none of them is run",
+        unfinished=tuple(sorted(bad)),
+    )

@@ -9,7 +9,7 @@ Rules:
 
 >>> scan = JSONEndFold()
 >>> for fragment in ('{"a": "}', '\\', '""}', ' {'):
-...     scan.add(fragment)
+...     _ = scan.add(fragment)
 ...     print(scan.closed)
 False
 False
@@ -20,6 +20,8 @@ True
 from __future__ import annotations
 
 import re
+
+import msgspec
 
 _STRUCTURE = re.compile(r'["{}\[\]]')
 _STRING_END = re.compile(r'["\\]')
@@ -41,11 +43,24 @@ class JSONEndFold:
         self._in_string = False
         self._escaped = False
 
-    def add(self, fragment: str) -> None:
-        """Go on with the next fragment; what comes after the end is not looked at."""
-        at = 0
+    @property
+    def opened(self) -> bool:
+        """Whether a bracket or a string has begun and not ended."""
+        return self.depth > 0 or self._in_string
+
+    def add(self, fragment: str, at: int = 0) -> int:
+        """Go on with the next fragment.
+
+        Args:
+            fragment: The fragment.
+            at: Where to begin in it.
+
+        Returns:
+            Where the value ended in it: what comes after that is not looked at.
+        """
         while at < len(fragment) and not self.closed:
             at = self._in(fragment, at) if self._in_string else self._out(fragment, at)
+        return at
 
     def _in(self, fragment: str, at: int) -> int:
         """Go on inside a string, to its end or behind an escape; returns where to go on."""
@@ -75,3 +90,27 @@ class JSONEndFold:
             self.depth -= 1
             self.closed = self.depth <= 0
         return match.end()
+
+
+def is_open(text: str) -> bool:
+    """Whether the last value in a text has begun and not ended. A bare number or word counts as one that has.
+
+    >>> is_open('{"a": 1'), is_open('{}{"a"'), is_open('{"a": 1}'), is_open("null"), is_open("")
+    (True, True, False, False, False)
+    """
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _has_open_end(text)
+    return False
+
+
+def _has_open_end(text: str) -> bool:
+    """The same of a text that is no JSON, or several values, one behind the other."""
+    at = 0
+    while at < len(text):
+        scan = JSONEndFold()
+        at = scan.add(text, at)
+        if not scan.closed:
+            return scan.opened
+    return False

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rxllm.accumulators.json._json_end import JSONEndFold
+from rxllm.models import JSONEndFold
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
