@@ -67,6 +67,16 @@ END_CASES: tuple[Case, ...] = (
         "no reason, [DONE], and less than the Content-Length",
         Answer((PART + DONE, cut(), b"\n"), framing="length"),
     ),
+    case(
+        "Q36-more",
+        "no reason, [DONE] and data behind it, and no last chunk",
+        Answer((PART + DONE + delta(content="late."), cut())),
+    ),
+    case(
+        "Q36-spaces",
+        "no reason, [DONE] behind two spaces, and no last chunk",
+        Answer((PART + DONE.replace(b" ", b"  "), cut())),
+    ),
     case("Q36-reset", "no reason, [DONE], and a reset", Answer((PART + DONE, delay(READING), reset()))),
     *(
         case(f"Q37-{name}", f"the end after a finish reason of {word!r}", PART + delta(word))
