@@ -73,9 +73,9 @@ def encode_text(text: str, frame_size: int | None = None) -> bytes:
     )
 
 
-def encode_close(code: int, reason: str = "") -> bytes:
-    """A close frame (section 5.5.1)."""
-    return encode_frame(Opcode.CLOSE, code.to_bytes(2) + reason.encode())
+def encode_close(code: int | None, reason: str = "") -> bytes:
+    """A close frame (section 5.5.1); one without a code says nothing at all."""
+    return encode_frame(Opcode.CLOSE, b"" if code is None else code.to_bytes(2) + reason.encode())
 
 
 def encode_step(step: Sent, frame_size: int | None = None) -> bytes:

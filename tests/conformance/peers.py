@@ -1,8 +1,8 @@
 """Who is compared: coroutine functions from the address of chat completions to an answer.
 
-Each is written as its own documentation says, with a read time-out of a second where it has one. What a library leaves
-to its users, which is the fold of the chunks, is the hand-written fold for all of them. Those that are not installed
-are left out (extras ``bench`` and ``peers``).
+Each is written as its own documentation says, with a read time-out of two seconds where it has one. What a library
+leaves to its users, which is the fold of the chunks, is the hand-written fold for all of them. Those that are not
+installed are left out (extras ``bench`` and ``peers``).
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ async def aiohttp_sse_client2(url: str) -> Any:
 
 
 PEERS = (
-    Peer("rxllm", ("rxllm",), rxllm_client, "`LLMClient.chat_stream`, `timeout_per_chunk(1)`, `accumulate`."),
+    Peer("rxllm", ("rxllm",), rxllm_client, "`LLMClient.chat_stream`, `timeout_per_chunk(2)`, `accumulate`."),
     Peer(
         "openai, loop",
         ("openai",),

@@ -99,6 +99,15 @@ async def test_a_close_has_the_code_it_is_given(session: aiohttp.ClientSession) 
         assert (message.type, message.data, message.extra) == (aiohttp.WSMsgType.CLOSE, 1011, "tired")
 
 
+async def test_a_close_may_say_no_code(session: aiohttp.ClientSession) -> None:
+    async with ScriptedServer(["a", script.close(None)]) as server, session.ws_connect(server.ws_url) as websocket:
+        await websocket.send_str(QUESTION)
+        await websocket.receive_str()
+        message = await websocket.receive()
+        assert (message.type, message.data, message.extra) == (aiohttp.WSMsgType.CLOSE, 0, "")
+        await server.wait_disconnected()
+
+
 @pytest.mark.parametrize("end", [script.cut(), script.reset()])
 async def test_without_a_close_frame_the_end_is_abnormal(session: aiohttp.ClientSession, end: script.Step) -> None:
     async with ScriptedServer(["a", end]) as server, session.ws_connect(server.ws_url) as websocket:

@@ -8,8 +8,8 @@ from rxllm.models import ChatCompletion, ChatRequest, Message, Role
 
 __all__ = ["CHUNK_TIMEOUT", "rxllm_client"]
 
-CHUNK_TIMEOUT = 1.0
-"""For how many seconds ``rxllm_client`` lets a server be silent."""
+CHUNK_TIMEOUT = 2.0
+"""For how many seconds ``rxllm_client`` lets a server be silent: longer than a source waits behind the finish."""
 
 PATH = "/chat/completions"
 

@@ -29,6 +29,14 @@ def thought(field: str, text: str) -> bytes:
     return delta(**fields)
 
 
+STRANGE = {
+    "named": ("a gateway's named event", b"event: gateway.status\n" + event({"status": "queued", "position": 3})),
+    "ping": ("an event named ping", b"event: ping\n" + event({"type": "ping"})),
+    "empty": ("an empty object", event({})),
+    "object": ("an object without choices", event({"id": "chatcmpl-1", "object": "chat.completion.chunk"})),
+    "done": ("DONE without brackets", b"data: DONE\n\n"),
+}
+
 CONTENT_CASES: tuple[Case, ...] = (
     case(
         "Q20-no-choices",
@@ -134,5 +142,24 @@ CONTENT_CASES: tuple[Case, ...] = (
         "log probabilities in two chunks",
         OPENING + logprobs("It is ") + logprobs("late.") + STOP,
         said("It is late.", logprobs=("It is ", "late.")),
+    ),
+    case(
+        "Q28",
+        "a text completion",
+        b"".join(
+            event({"id": "cmpl-1", "object": "text_completion", "choices": [{"index": 0, "text": text, **reason}]})
+            for text, reason in (("It is ", {"finish_reason": None}), ("late.", {"finish_reason": "stop"}))
+        )
+        + DONE,
+        said("It is late."),
+    ),
+    *(
+        case(
+            f"Q59-{name}",
+            f"{title} in the middle",
+            delta(role="assistant", content="It is ") + strange + delta(content="late.") + STOP,
+            said("It is late."),
+        )
+        for name, (title, strange) in STRANGE.items()
     ),
 )

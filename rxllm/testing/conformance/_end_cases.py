@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rxllm.testing.conformance._case import Case, Failure, Redirected
+from rxllm.testing.conformance._no_stream_cases import NO_STREAM_CASES
 from rxllm.testing.conformance._wire import (
     CALLED,
     DONE,
@@ -15,9 +16,10 @@ from rxllm.testing.conformance._wire import (
     delta,
     event,
     fragment,
+    not_a_stream,
     said,
 )
-from rxllm.testing.script import Answer, Framing, cut, reset, status
+from rxllm.testing.script import Answer, Framing, cut, delay, reset, stall, status
 
 __all__ = ["END_CASES", "ERROR_CASES", "NETWORK_CASES"]
 
@@ -26,6 +28,10 @@ PART = OPENING + delta(content="It is ")
 LATE = PART + delta(content="late.")
 OPEN_CALL = calls(fragment('{"city"', "get_weather", index=0, id="a"))
 CLOSED_CALL = calls(fragment('{"city":"Paris"}', "get_weather", index=0, id="a"))
+FINISHED = LATE + delta("stop")
+# A reset takes along what has not been read.
+READING = 0.05
+PAUSE = 0.05
 PARIS = called(("a", "get_weather", '{"city":"Paris"}'))
 
 END_CASES: tuple[Case, ...] = (
@@ -51,25 +57,91 @@ END_CASES: tuple[Case, ...] = (
     case("Q33-done", "[DONE] lacks its blank line, all has finished", LATE + STOP[:-1], said("It is late.")),
     case("Q34-text", "[DONE] without a finish reason", LATE + DONE, said("It is late.")),
     case("Q34-call", "[DONE] after a call without a finish reason", OPENING + CLOSED_CALL + DONE, PARIS),
-    case("Q35-done", "[DONE] alone", DONE),
-    case("Q35-usage", "[DONE] after usage alone", chunk([], usage={"completion_tokens": 0}) + DONE),
-    case("Q36-text", "[DONE] without a finish reason in a chunked body that is cut", Answer((LATE, DONE, cut()))),
-    case("Q36-call", "the same after a call", Answer((OPENING + CLOSED_CALL, DONE, cut()))),
-    case("Q37", "a finish reason that is the text null, and the end", PART + delta("null", content="late.")),
-    *(case(f"Q38-{word}", f"finish reason {word}", LATE + delta(word) + DONE) for word in ("abort", "network_error")),
+    case("Q35", "nothing but [DONE]", DONE),
+    case("Q35-comments", "nothing but comments and [DONE]", b": ping\n\n: ping\n\n" + DONE),
+    case("Q35-usage", "nothing but usage and [DONE]", chunk([], usage={"completion_tokens": 0}) + DONE),
+    case("Q36-chunked", "no reason, [DONE], and no last chunk of the body", Answer((PART, DONE, cut()))),
+    case("Q36-call", "a call, no reason, [DONE], and no last chunk", Answer((OPENING + CLOSED_CALL + DONE, cut()))),
+    case(
+        "Q36-length",
+        "no reason, [DONE], and less than the Content-Length",
+        Answer((PART + DONE, cut(), b"\n"), framing="length"),
+    ),
+    case(
+        "Q36-more",
+        "no reason, [DONE] and data behind it, and no last chunk",
+        Answer((PART + DONE + delta(content="late."), cut())),
+    ),
+    case(
+        "Q36-spaces",
+        "no reason, [DONE] behind two spaces, and no last chunk",
+        Answer((PART + DONE.replace(b" ", b"  "), cut())),
+    ),
+    case("Q36-reset", "no reason, [DONE], and a reset", Answer((PART + DONE, delay(READING), reset()))),
+    *(
+        case(f"Q37-{name}", f"the end after a finish reason of {word!r}", PART + delta(word))
+        for name, word in (("null", "null"), ("none", "None"), ("empty", ""))
+    ),
+    case(
+        "Q37-call",
+        "the end after a call and a finish reason of 'null'",
+        OPENING + CLOSED_CALL + delta("null"),
+    ),
+    case(
+        "Q37-then",
+        "a finish reason of 'null' in each chunk, then stop",
+        delta("null", content="It is ") + delta("null", content="late.") + STOP,
+        said("It is late.", finish_reason="stop"),
+    ),
+    *(
+        case(f"Q38-{word.partition('_')[0]}", f"a finish reason of {word}", LATE + delta(word) + DONE)
+        for word in ("abort", "network_error", "insufficient_system_resource", "error")
+    ),
+    *(
+        case(f"Q38-{name}", f"a finish reason of {word}", LATE + delta(word) + DONE, said("It is late."))
+        for name, word in (("max", "max_tokens"), ("turn", "end_turn"), ("unknown", "tired"))
+    ),
     case(
         "Q39",
-        "the finish before the last arguments",
+        "a finish reason, and then the rest of the arguments",
         OPENING + OPEN_CALL + delta("tool_calls") + calls(fragment(':"Paris"}', index=0)) + DONE,
         PARIS,
+    ),
+    case(
+        "Q39-cut",
+        "FIN behind the finish reason and before the rest of the arguments",
+        Answer((OPENING + OPEN_CALL + delta("tool_calls"), cut())),
+    ),
+    case(
+        "Q63-usage",
+        "FIN behind the finish and the usage",
+        Answer((FINISHED + chunk([], usage={"completion_tokens": 5}), cut())),
+        said("It is late."),
+    ),
+    case(
+        "Q63-call",
+        "FIN behind a call and its finish",
+        Answer((OPENING + CLOSED_CALL + delta("tool_calls"), cut())),
+        PARIS,
+    ),
+    case(
+        "Q63-length",
+        "less than the Content-Length, behind the finish",
+        Answer((FINISHED, cut(), DONE), framing="length"),
+        said("It is late."),
+    ),
+    case("Q63-reset", "RST behind the finish", Answer((FINISHED, delay(READING), reset())), said("It is late.")),
+    case("Q63-silence", "silence behind the finish", Answer((FINISHED, stall())), said("It is late.")),
+    case(
+        "Q63-pings",
+        "keep-alives without end behind the finish",
+        Answer((FINISHED, stall(keep_alive=PAUSE))),
+        said("It is late."),
     ),
 )
 
 
-def not_a_stream(body: bytes, content_type: str) -> Answer:
-    return Answer((body,), content_type=content_type, framing="length")
-
-
+ERROR_LINE = b'error: {"code":500,"message":"' + SHOWN.encode() + b'","type":"server_error"}\n\n'
 ERRORS: dict[str, tuple[str, bytes]] = {
     "Q40-object": ("an error object", event({"error": {"message": SHOWN, "type": "server_error", "code": 500}})),
     "Q40-string": ("an error that is a string", event({"error": SHOWN})),
@@ -78,6 +150,9 @@ ERRORS: dict[str, tuple[str, bytes]] = {
         "type: error, overloaded",
         event({"type": "error", "error": {"type": "overloaded_error", "message": SHOWN}}),
     ),
+    # Seen of llama.cpp.
+    "Q45-done": ("a line error: and [DONE]", ERROR_LINE + DONE),
+    "Q45-end": ("a line error: and the end", ERROR_LINE),
 }
 HTML = b"<html><body>" + SHOWN.encode() + b"</body></html>"
 FOREIGN: dict[str, tuple[str, Answer]] = {
@@ -86,6 +161,14 @@ FOREIGN: dict[str, tuple[str, Answer]] = {
         not_a_stream(b'{"error":{"message":"' + SHOWN.encode() + b'"}}', "application/json"),
     ),
     "Q43-html": ("a page of HTML with status 200", not_a_stream(HTML, "text/html")),
+    "Q46": (
+        "a JSON error under text/event-stream",
+        not_a_stream(b'{"error":{"message":"' + SHOWN.encode() + b'"}}', "text/event-stream"),
+    ),
+    "Q46-lines": (
+        "a JSON error on several lines under text/event-stream",
+        not_a_stream(b'{\n  "error": {\n    "message": "' + SHOWN.encode() + b'"\n  }\n}\n', "text/event-stream"),
+    ),
 }
 BROKEN = b'data: {"choices": [the kettle is empty\n\n'
 
@@ -100,6 +183,7 @@ ERROR_CASES: tuple[Case, ...] = (
     *(case(f"{row}-shown", f"{title}: what came", answer, Failure(SHOWN)) for row, (title, answer) in FOREIGN.items()),
     case("Q44", "malformed JSON in one event", LATE + BROKEN + STOP),
     case("Q44-shown", "malformed JSON: the text", LATE + BROKEN + STOP, Failure(SHOWN)),
+    *NO_STREAM_CASES,
 )
 
 CALLING = PART + OPEN_CALL + calls(fragment(':"Paris"}', index=0))
@@ -124,7 +208,7 @@ NETWORK_CASES: tuple[Case, ...] = (
     case(
         "N1-finished",
         "FIN in a chunked body between the finish and [DONE]",
-        Answer((LATE, delta("stop"), cut())),
+        Answer((FINISHED, cut())),
         said("It is late."),
     ),
     case("N2", "RST after some chunks", Answer((CALLING, reset()))),

@@ -22,6 +22,7 @@ __all__ = [
     "delta",
     "event",
     "fragment",
+    "not_a_stream",
     "said",
 ]
 
@@ -51,6 +52,11 @@ def fragment(arguments: Any = None, name: str | None = None, **fields: Any) -> d
     """A fragment of a tool call; what is ``None`` is left out."""
     function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
     return {**fields, **({"type": "function"} if fields.get("id") else {}), "function": function}
+
+
+def not_a_stream(body: bytes, content_type: str) -> Answer:
+    """An answer that is one body, and said to be of this media type."""
+    return Answer((body,), content_type=content_type, framing="length")
 
 
 OPENING = delta(role="assistant", content="")

@@ -221,8 +221,8 @@ def reset() -> Reset:
     return Reset()
 
 
-def close(code: int = 1000, reason: str = "") -> Close:
-    """A WebSocket close frame with this code."""
+def close(code: int | None = 1000, reason: str = "") -> Close:
+    """A WebSocket close frame with this code; ``None`` for one that says none (RFC 6455, section 7.1.5)."""
     return Close(code, reason)
 
 

@@ -116,9 +116,9 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Ends a WebSocket with a close frame (RFC 6455, section 7.4); over HTTP, the same as ``Cut``."""
+    """Ends a WebSocket with a close frame (RFC 6455, section 7.4), which may say no code; over HTTP, as ``Cut``."""
 
-    code: int = 1000
+    code: int | None = 1000
     reason: str = ""
 
 
