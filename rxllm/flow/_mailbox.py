@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from reactivex import Observable, abc
+from reactivex.disposable import Disposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxllm.exceptions import BufferOverflowError, EmptyStreamError, StreamInterruptedError
 from rxllm.flow._backlog import Backlog
 from rxllm.flow._batches import Receiver
-from rxllm.flow._consumer import consuming
+from rxllm.flow._consumer import Consumer, consuming, tell
 from rxllm.flow._sink_writer import PATIENCE_SECONDS
 from rxllm.flow._stopping import stopping
 from rxllm.flow._stream import subscribe_to
@@ -102,6 +103,21 @@ class _Awaited(Receiver[T]):
             self.waiter = None
 
 
+class _Scheduler(AsyncIOScheduler):
+    """The loop's, for what reactivex schedules in a pipeline that is awaited: an error of that is heard of, too."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, who: Consumer) -> None:
+        super().__init__(loop)
+        self._who = who
+
+    def invoke_action(self, action: Any, state: Any = None) -> abc.DisposableBase:
+        try:
+            return super().invoke_action(action, state)
+        except BaseException as error:
+            tell(self._who, error)
+            return Disposable()
+
+
 class _Last(_Awaited[T]):
     """Keeps the last item."""
 
@@ -121,7 +137,7 @@ async def last_of(observable: Observable[T]) -> T:
     """
     last: _Last[T] = _Last()
     try:
-        last.start(observable, AsyncIOScheduler(asyncio.get_running_loop()))
+        last.start(observable, _Scheduler(asyncio.get_running_loop(), last))
         await last.wait()
     except asyncio.CancelledError:
         await last.settle()

@@ -91,12 +91,21 @@ class Emitter(abc.DisposableBase, Generic[T]):
                 if self.flow.paused:
                     await self.ready()
                 self.count += 1
-                self._observer.on_next(item)
+                try:
+                    self._observer.on_next(item)
+                except BaseException as error:
+                    self._tell_if_left(error)
+                    raise
                 self._turn += 1
                 if self._disposed or self._turn >= ITEMS_PER_TURN:
                     await self._give_turn()
         finally:
             self.delivering = False
+
+    def _tell_if_left(self, error: BaseException) -> None:
+        """Tell the consumer what it raised if the stream was ended in the same call, by take for example."""
+        if self._disposed:
+            tell(self._consumer, error)
 
     async def _emit_in_batches(self, items: list[T]) -> None:
         done = 0
@@ -104,7 +113,11 @@ class Emitter(abc.DisposableBase, Generic[T]):
             await self.ready()
             # The first does not wait for those that came with it to be decoded.
             batch = items[done : done + min(self.count + 1, ITEMS_AT_A_TIME)]
-            taken = self._observer.on_batch(batch)
+            try:
+                taken = self._observer.on_batch(batch)
+            except BaseException as error:
+                self._tell_if_left(error)
+                raise
             if not taken and not self.flow.paused:
                 taken = len(batch)  # whoever listened does no more, and wants none of them
             self.count += taken
