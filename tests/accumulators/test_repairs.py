@@ -88,7 +88,7 @@ def test_on_the_completion_and_to_the_callback(kind: str) -> None:
     assert accumulator.completion().repairs == tuple(reported) == repairs
 
 
-@pytest.mark.parametrize("kind", OF_THE_FORM)
+@pytest.mark.parametrize("kind", sorted(OF_THE_FORM))
 def test_what_is_of_the_form_is_no_error_in_strict_mode(kind: str) -> None:
     accumulator, calls = StreamAccumulator(strict=True), ToolCallAccumulator(strict=True)
     for chunk in chunks(kind):
