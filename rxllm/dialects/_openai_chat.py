@@ -130,8 +130,6 @@ class OpenAIChatDecoder:
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
-        if self.done:
-            return _NOTHING
         self._position += 1
         if self._is_plain and type(event) is str:
             # Nearly all events: chunks that change nothing here.
@@ -143,6 +141,8 @@ class OpenAIChatDecoder:
                         self._choices.calls.add(only.index, only.delta.tool_calls)
                     return (chunk,)
                 return self._accept(event, chunk)
+        if self.done:
+            return _NOTHING
         name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
         return self._decode_in_full(name, data)
 
@@ -183,9 +183,13 @@ class OpenAIChatDecoder:
         return self._halves.loads(text)
 
     def _look_whether_plain(self) -> None:
-        """Look whether nothing waits, so that a chunk of text changes nothing here."""
+        """Look whether nothing waits and nothing is over, so that a chunk of text changes nothing here."""
         self._is_plain = not (
-            self._dialect.cumulative_text or self._is_half_waiting or self._pending or self._refused > _PATIENCE
+            self.done
+            or self._dialect.cumulative_text
+            or self._is_half_waiting
+            or self._pending
+            or self._refused > _PATIENCE
         )
 
     @property
@@ -335,6 +339,7 @@ class OpenAIChatDecoder:
         if text == _DONE:
             self._refuse_what_is_no_answer()
             self.done = True
+            self._is_plain = False
             return self._end(self._choices.nothing(self._position, _DONE))
         if text[0] == "{":
             return self._decode_leniently(text, name)

@@ -65,11 +65,8 @@ class Grace:
         now = asyncio.get_running_loop().time() - self._flow.paused_time
         if self._deadline is None:
             self._deadline = now + self.seconds
-        limit = asyncio.timeout(max(0.0, self._deadline - now))
         try:
-            async with limit:
+            async with asyncio.timeout(max(0.0, self._deadline - now)):
                 return await coroutine
         except TimeoutError:
-            if not limit.expired():
-                raise
-        raise TimeoutError(f"nothing that ends it came within {self.seconds:g} s of a whole answer")
+            raise TimeoutError(f"nothing that ends it came within {self.seconds:g} s of a whole answer") from None
