@@ -195,11 +195,11 @@ async def _emit_events(  # noqa: PLR0917 - what each read needs
         start = b""
         stream.received(len(block), time.time())
         events = feed(decoder, block)
-        marker = events[-1:] if events and _data_of(events[-1]) == end_marker else None
-        await emitter.emit(events if marker is None else events[:-1])
-        if marker is not None:
+        place = _place_of_marker(events, block, end_marker)
+        await emitter.emit(events[:place])
+        if place is not None:
             await _await_end_of_body(response, emitter, grace)
-            await emitter.emit(marker)
+            await emitter.emit(events[place:])
         # What waits while this waits takes memory, and is looked at by every garbage collection.
         del block, events
 
@@ -209,6 +209,16 @@ def _events_at_end(decoder: SSEDecoder) -> list[ServerSentEvent]:
     if discarded := decoder.close():
         logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
     return [] if decoder.strays is None else decoder.strays.at_end()
+
+
+def _place_of_marker(events: list[ServerSentEvent], block: bytes, end_marker: str | None) -> int | None:
+    """Where among the events of a read the end marker is, if it is there; spaces around it do not count."""
+    if end_marker is None or not events:
+        return None
+    # One that is split between two reads is in the first event of the second.
+    if end_marker.encode() not in block and _data_of(events[0]).strip() != end_marker:
+        return None
+    return next((place for place, event in enumerate(events) if _data_of(event).strip() == end_marker), None)
 
 
 def _data_of(event: ServerSentEvent | str) -> str:
