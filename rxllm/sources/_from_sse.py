@@ -196,7 +196,7 @@ async def _emit_events(  # noqa: PLR0917 - what each read needs
         stream.received(len(block), time.time())
         events = feed(decoder, block)
         place = _place_of_marker(events, block, end_marker)
-        await emitter.emit(events[:place])
+        await emitter.emit(events if place is None else events[:place])
         if place is not None:
             await _await_end_of_body(response, emitter, grace)
             await emitter.emit(events[place:])
