@@ -50,12 +50,9 @@ def allowed(sent: Attack) -> Allowed:
     """What may be made of the answer."""
     body, proper = _arrived(sent)
     whole = _completion(body)
-    if whole is not None:
-        read = whole
-        read.done = proper
-    else:
-        read = _read(body)
-    said = read.done and proper
+    read = _read(body) if whole is None else whole
+    # An object that is closed is whole, whatever comes of the connection.
+    said = proper and read.done or whole is not None
     if read.failed or not read.reasons:
         # A stream without any choice says nothing, but is not called whole either.
         return Allowed(tools=False, whole=False)
@@ -126,8 +123,9 @@ def _completion(body: bytes) -> _Read | None:
     except (ValueError, RecursionError):
         return None
     read = _Read()
-    if isinstance(value, dict):
-        _take(read, "", body.decode("utf-8", "replace"))
+    if not isinstance(value, dict):
+        return None
+    _take(read, "", body.decode("utf-8", "replace"))
     return read
 
 
@@ -136,8 +134,9 @@ def _events(body: bytes) -> list[tuple[str, str]]:
     text = body.decode("utf-8", "replace").removeprefix("\ufeff")
     events: list[tuple[str, str]] = []
     name, data = "", list[str]()
-    # What is behind the last line end is no line.
-    for line in re.split(r"\r\n|\n|\r", text)[:-1]:
+    *lines, rest = re.split(r"\r\n|\n|\r", text)
+    # What is behind the last line end is no line of an event.
+    for line in [*lines, *([rest] if rest[:1] in {"{", "["} else [])]:
         key, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:
@@ -150,6 +149,9 @@ def _events(body: bytes) -> list[tuple[str, str]]:
             name = value
         elif key == "error":
             events.append(("error", value))
+        elif line[:1] in {"{", "["}:
+            # Objects, a line each, without a framing, as some servers send them.
+            events.append(("", line))
     if data and "\n".join(data).strip() == DONE:
         # The last event without its blank line is none; of this one that may be said in two ways.
         events.append((name, DONE))
