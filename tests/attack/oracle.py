@@ -18,6 +18,8 @@ __all__ = ["Allowed", "allowed"]
 GOOD = {"stop", "tool_calls", "function_call", "eos", "eos_token", "end_turn", "stop_sequence", "tool_use"}
 FAILED = {"abort", "network_error", "error", "insufficient_system_resource"}
 NONE = {"", "null", "none"}
+# The name of what is no event.
+STRAY = "stray"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def allowed(sent: Attack) -> Allowed:
     whole = _completion(body)
     read = _read(body) if whole is None else whole
     # An object that is closed is whole, whatever comes of the connection.
-    said = proper and read.done or whole is not None
+    said = (proper and read.done) or whole is not None
     if read.failed or not read.reasons:
         # A stream without any choice says nothing, but is not called whole either.
         return Allowed(tools=False, whole=False)
@@ -77,7 +79,8 @@ def _read(body: bytes) -> _Read:
     for name, data in _events(body):
         if _unframed(data).strip() == DONE:
             read.done = True
-            break
+            if name != STRAY:
+                break
         _take(read, name, data)
     return read
 
@@ -151,7 +154,7 @@ def _events(body: bytes) -> list[tuple[str, str]]:
             events.append(("error", value))
         elif line[:1] in {"{", "["}:
             # Objects, a line each, without a framing, as some servers send them.
-            events.append(("", line))
+            events.append((STRAY, line))
     if data and "\n".join(data).strip() == DONE:
         # The last event without its blank line is none; of this one that may be said in two ways.
         events.append((name, DONE))
