@@ -58,10 +58,11 @@ def allowed(sent: Attack) -> Allowed:
     if read.failed or not read.reasons:
         # A stream without any choice says nothing, but is not called whole either.
         return Allowed(tools=False, whole=False)
-    reasons = [reasons or ["stop"] if said else reasons for reasons in read.reasons.values()]
+    reasons = list(read.reasons.values())
+    # Where no reason is said the end of the answer may be one, but nobody knows why it ended.
     return Allowed(
         tools=all(any(word in GOOD for word in words) for words in reasons),
-        whole=all(any(word not in FAILED for word in words) for words in reasons),
+        whole=all(any(word not in FAILED for word in words) or (said and not words) for words in reasons),
     )
 
 
