@@ -18,6 +18,8 @@ __all__ = ["Allowed", "allowed"]
 GOOD = {"stop", "tool_calls", "function_call", "eos", "eos_token", "end_turn", "stop_sequence", "tool_use"}
 FAILED = {"abort", "network_error", "error", "insufficient_system_resource"}
 NONE = {"", "null", "none"}
+# The name of what is no event.
+STRAY = "stray"
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,17 @@ def allowed(sent: Attack) -> Allowed:
     """What may be made of the answer."""
     body, proper = _arrived(sent)
     whole = _completion(body)
-    if whole is not None:
-        read = whole
-        read.done = proper
-    else:
-        read = _read(body)
-    said = read.done and proper
+    read = _read(body) if whole is None else whole
+    # An object that is closed is whole, whatever comes of the connection.
+    said = (proper and read.done) or whole is not None
     if read.failed or not read.reasons:
         # A stream without any choice says nothing, but is not called whole either.
         return Allowed(tools=False, whole=False)
-    reasons = [reasons or ["stop"] if said else reasons for reasons in read.reasons.values()]
+    reasons = list(read.reasons.values())
+    # Where no reason is said the end of the answer may be one, but nobody knows why it ended.
     return Allowed(
         tools=all(any(word in GOOD for word in words) for words in reasons),
-        whole=all(any(word not in FAILED for word in words) for words in reasons),
+        whole=all(any(word not in FAILED for word in words) or (said and not words) for words in reasons),
     )
 
 
@@ -80,7 +80,8 @@ def _read(body: bytes) -> _Read:
     for name, data in _events(body):
         if _unframed(data).strip() == DONE:
             read.done = True
-            break
+            if name != STRAY:
+                break
         _take(read, name, data)
     return read
 
@@ -126,8 +127,9 @@ def _completion(body: bytes) -> _Read | None:
     except (ValueError, RecursionError):
         return None
     read = _Read()
-    if isinstance(value, dict):
-        _take(read, "", body.decode("utf-8", "replace"))
+    if not isinstance(value, dict):
+        return None
+    _take(read, "", body.decode("utf-8", "replace"))
     return read
 
 
@@ -136,8 +138,9 @@ def _events(body: bytes) -> list[tuple[str, str]]:
     text = body.decode("utf-8", "replace").removeprefix("\ufeff")
     events: list[tuple[str, str]] = []
     name, data = "", list[str]()
-    # What is behind the last line end is no line.
-    for line in re.split(r"\r\n|\n|\r", text)[:-1]:
+    *lines, rest = re.split(r"\r\n|\n|\r", text)
+    # What is behind the last line end is no line of an event.
+    for line in [*lines, *([rest] if rest[:1] in {"{", "["} else [])]:
         key, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:
@@ -150,6 +153,9 @@ def _events(body: bytes) -> list[tuple[str, str]]:
             name = value
         elif key == "error":
             events.append(("error", value))
+        elif line[:1] in {"{", "["}:
+            # Objects, a line each, without a framing, as some servers send them.
+            events.append((STRAY, line))
     if data and "\n".join(data).strip() == DONE:
         # The last event without its blank line is none; of this one that may be said in two ways.
         events.append((name, DONE))
