@@ -730,7 +730,7 @@ async def test_dispose_cuts_a_connection_whose_server_does_not_read() -> None:
 
 
 async def test_a_large_request_that_nobody_takes() -> None:
-    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as server:
+    async with await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
     with pytest.raises(APIConnectionError):
         await from_sse(f"http://127.0.0.1:{port}/", json="x" * 100_000)
