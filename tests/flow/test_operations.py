@@ -225,5 +225,5 @@ async def test_an_error_about_an_item_that_it_takes_is_as_it_was() -> None:
         def on_item(self, item: str, /) -> list[str]:
             raise TypeError(item)
 
-    with pytest.raises(TypeError, match="^Hel$"):
+    with pytest.raises(TypeError, match=r"^Hel$"):
         await reactivex.of("Hel").pipe(operate(Failing), ops.buffer_with_backpressure(1))
