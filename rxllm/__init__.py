@@ -91,6 +91,7 @@ __all__ = [
     "ServerSentEvent",
     "Sink",
     "SinkStream",
+    "Stopped",
     "Stream",
     "StreamAccumulator",
     "StreamChoice",

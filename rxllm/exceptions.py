@@ -116,14 +116,7 @@ class RxllmError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it is pickled and copied: without its constructor, which takes other arguments than a message."""
-        return _restored, (type(self), self.args, vars(self))
-
-
-def _restored(kind: type[RxllmError], args: tuple[Any, ...], attributes: dict[str, Any]) -> RxllmError:
-    error = kind.__new__(kind)
-    error.args = args
-    vars(error).update(attributes)
-    return error
+        return type(self).__new__, (type(self),), {**vars(self), "args": self.args}
 
 
 def attach_partial(error: Exception, partial: Callable[[], ChatCompletion]) -> tuple[()]:
@@ -193,10 +186,16 @@ class APIResponseError(APIError):
         request_id: The server's identifier of the request, from its headers.
     """
 
+    # For a decoder, which may know the body: its text as it came, and what is known of the request. What may hold an
+    # echo of a key is neither shown nor copied with the error, and gone when ``parse`` has looked at it.
+    __slots__ = ("unread",)
+    unread: tuple[str, Any] | None
+
     def __init__(
         self, message: str, *, status: int, content_type: str, body: str = "", request_id: str | None = None
     ) -> None:
         super().__init__(message)
+        self.unread = None
         self.status = status
         self.content_type = content_type
         self.body = body

@@ -26,11 +26,12 @@ class Ending:
     """How a stream ended.
 
     Attributes:
-        kind: ``"completed"``, ``"failed"``, or ``"cancelled"`` when the consumer left first.
+        kind: ``"completed"``, ``"failed"``, ``"stopped"`` by ``operators.stop_when``, or ``"cancelled"`` when the
+            consumer left first.
         error: What it failed with.
     """
 
-    kind: Literal["completed", "failed", "cancelled"]
+    kind: Literal["completed", "failed", "stopped", "cancelled"]
     error: Exception | None = None
 
 

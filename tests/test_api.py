@@ -60,6 +60,7 @@ PARAMETERS = {
     "operators.parse_structured": ("model",),
     "operators.run_tools": ("registry", "max_concurrency", "timeout", "on_error"),
     "operators.split_reasoning": ("tag",),
+    "operators.stop_when": ("signal",),
     "sinks.SQLiteSink": ("path",),
     "sinks.JSONLinesSink": ("path",),
 }
@@ -251,7 +252,10 @@ LAZY_PACKAGES = [package for package in packages() if "__getattr__" in vars(pack
 
 def names_of(node: ast.ImportFrom) -> list[str]:
     names = [alias.name for alias in node.names]
-    return list(importlib.import_module(str(node.module)).__all__) if names == ["*"] else names
+    if names != ["*"]:
+        return names
+    module = importlib.import_module(str(node.module))
+    return list(getattr(module, "__all__", vars(module)))
 
 
 @pytest.mark.parametrize("package", LAZY_PACKAGES, ids=lambda package: package.__name__)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rxllm.dialects._dialect import Dialect, StreamDecoder, WireItem
+from rxllm.dialects._dialect import BodyDecoder, Dialect, StreamDecoder, WireItem
 from rxllm.dialects._openai_chat import OpenAIChat
 from rxllm.dialects._registry import get_dialect
 
-__all__ = ["Dialect", "OpenAIChat", "StreamDecoder", "WireItem", "get_dialect"]
+__all__ = ["BodyDecoder", "Dialect", "OpenAIChat", "StreamDecoder", "WireItem", "get_dialect"]

@@ -13,7 +13,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from rxllm.models import ChatRequest, StreamChunk
 from rxllm.wire import ServerSentEvent
@@ -65,6 +65,25 @@ class StreamDecoder(Protocol):
         Raises:
             TruncatedStreamError: The answer is not whole.
             EmptyStreamError: There was none.
+        """
+        ...
+
+
+@runtime_checkable
+class BodyDecoder(Protocol):
+    """A ``StreamDecoder`` that can also read an answer that is no stream: servers send one that was asked for one."""
+
+    def decode_body(self, body: str, /) -> Iterable[StreamChunk]:
+        """Read the body of a successful answer that is no event stream.
+
+        Args:
+            body: The body, or the start of one that is no JSON object.
+
+        Returns:
+            The chunks of an answer that is whole; none if the body is something else, a page or an error.
+
+        Raises:
+            DecodeError: It is the answer of another protocol.
         """
         ...
 

@@ -9,40 +9,43 @@ Rules:
    at least one was seen, and no arguments are open. Otherwise it is truncated. A reason that says that the server gave
    up makes it truncated in any case, at the end: an error may follow that says more.
 4. An error together with choices, or in one of them, is both: first the chunk, then the error.
-5. Events that carry nothing (empty data, pings, comments that a proxy turned into data) give no chunk.
+5. Events that carry nothing (empty data, pings, comments that a proxy turned into data) give no chunk. What a gateway
+   has put between the chunks is passed over, with a repair; if nothing else comes, the first of it is an error.
 6. A whole message in the place of a delta is one, unless deltas of the choice said it already: then it is an extra.
 7. What says that a chunk is out of the ordinary (``error``, ``type``, ``message``) is no field that a chunk declares:
    what the compiled decoder takes need not be looked at for it.
+8. What is known for an event of another protocol fails the stream, unless a choice has come before.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from loguru import logger
 
 from rxllm import exceptions, models
-from rxllm.dialects._choice_numbers import numbered
+from rxllm.dialects._cumulative_text import CumulativeTexts, UnrelatedTextError
 from rxllm.dialects._dialect import WireItem
+from rxllm.dialects._foreign import protocol_of, protocol_of_body
+from rxllm.dialects._no_chunk import KEEP_ALIVES, is_idle, judged
+from rxllm.dialects._odd_choices import numbered, says_something, spoken_in, with_usage
 from rxllm.dialects._seen_choices import SeenChoices
-from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error
+from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
+from rxllm.dialects._whole_answer import as_chunk
 from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError
-from rxllm.models import ChatRequest, Delta, Repair, StreamChoice, StreamChunk, Usage, is_object, loads, marked
+from rxllm.models import ChatRequest, Delta, Repair, StreamChoice, StreamChunk, is_object, loads, marked
 from rxllm.wire import ServerSentEvent
 
 _NAME = "openai-chat"
 _DONE = "[DONE]"
-_KEEP_ALIVES = frozenset({"ping", "keepalive", "keep-alive", "heartbeat"})
 _OBJECT_START = ("{", b"{")
 _TELLING = frozenset({"error", "type", "x_groq"})
-_CHUNK_FIELDS = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
-_TEXT_FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
-_SAYING = (*_TEXT_FIELDS, "tool_calls", "function_call")
+_PASSED_OVER = "event-passed-over"
 _NOTHING: tuple[StreamChunk, ...] = ()
 _FIELD_NAMES = re.compile(r"(?:data:\s*+)++")
 # After so many refusals in a row the compiled decoder is asked only now and then.
@@ -93,6 +96,7 @@ class OpenAIChat:
         return payload
 
 
+@dataclass(slots=True, eq=False)
 class OpenAIChatDecoder:
     """The decoder of one stream of chat completion chunks.
 
@@ -101,33 +105,31 @@ class OpenAIChatDecoder:
         repairs: What was put right, the first thousand.
     """
 
-    __slots__ = (
-        *("_begun", "_choices", "_dialect", "_halves", "_is_plain", "_pending", "_position", "_refused"),
-        *("_texts", "done", "repairs"),
-    )
+    _dialect: OpenAIChat
+    done: bool = False
+    repairs: list[Repair] = field(default_factory=list[Repair])
+    _position: int = -1
+    _choices: SeenChoices = field(default_factory=SeenChoices)
+    # The choices that a delta of the server's own has said something of. A dictionary of such values, unlike a set, is
+    # nothing to the garbage collector.
+    _begun: dict[int, bool] = field(default_factory=dict[int, bool])
+    # Made when there is an event that concerns them, as few are, like the halves of characters.
+    _texts: CumulativeTexts | None = None
+    _halves: SurrogateHalves | None = None
+    # What was put right in events that gave no chunk: the next one has it.
+    _pending: tuple[Repair, ...] = ()
+    # If no choice comes: the error about the first event that was more than a heartbeat.
+    _doubtful: list[DecodeError] | tuple[()] = ()
+    # How often the compiled decoder has refused, one chunk after the other.
+    _refused: int = 0
+    # Whether nothing waits, so that a chunk of text changes nothing here.
+    _is_plain: bool = False
 
-    def __init__(self, dialect: OpenAIChat) -> None:
-        self.done = False
-        self.repairs: list[Repair] = []
-        self._dialect = dialect
-        self._position = -1
-        self._choices = SeenChoices()
-        # The choices that a delta of the server's own has said something of. A dictionary of such values, unlike a set,
-        # is nothing to the garbage collector.
-        self._begun: dict[int, bool] = {}
-        self._texts: dict[tuple[int, str], str] = {}
-        # Made when there is an event that concerns them, as few are.
-        self._halves: SurrogateHalves | None = None
-        # What was put right in events that gave no chunk: the next one has it.
-        self._pending: tuple[Repair, ...] = ()
-        # How often the compiled decoder has refused, one chunk after the other.
-        self._refused = 0
-        self._is_plain = not dialect.cumulative_text
+    def __post_init__(self) -> None:
+        self._look_whether_plain()
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
-        if self.done:
-            return _NOTHING
         self._position += 1
         if self._is_plain and type(event) is str:
             # Nearly all events: chunks that change nothing here.
@@ -139,6 +141,8 @@ class OpenAIChatDecoder:
                         self._choices.calls.add(only.index, only.delta.tool_calls)
                     return (chunk,)
                 return self._accept(event, chunk)
+        if self.done:
+            return _NOTHING
         name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
         return self._decode_in_full(name, data)
 
@@ -179,9 +183,13 @@ class OpenAIChatDecoder:
         return self._halves.loads(text)
 
     def _look_whether_plain(self) -> None:
-        """Look whether nothing waits, so that a chunk of text changes nothing here."""
+        """Look whether nothing waits and nothing is over, so that a chunk of text changes nothing here."""
         self._is_plain = not (
-            self._dialect.cumulative_text or self._is_half_waiting or self._pending or self._refused > _PATIENCE
+            self.done
+            or self._dialect.cumulative_text
+            or self._is_half_waiting
+            or self._pending
+            or self._refused > _PATIENCE
         )
 
     @property
@@ -195,6 +203,8 @@ class OpenAIChatDecoder:
         """Take note that the transport ended in good order: see ``StreamDecoder.close``."""
         if self.done:
             return _NOTHING
+        if not self._choices.seen:
+            self._refuse_what_is_no_answer()
         return self._end(self._choices.cut(self._position + 1, _DONE))
 
     def _end(self, error: Exception | None = None) -> Iterable[StreamChunk]:
@@ -212,7 +222,7 @@ class OpenAIChatDecoder:
         finally:
             del error  # whose traceback holds this frame
 
-    def _take(self, data: str | bytes, chunk: StreamChunk) -> Iterable[StreamChunk]:
+    def _take(self, data: str | bytes, chunk: StreamChunk, name: str) -> Iterable[StreamChunk]:
         """Take a chunk that was put right. Nearly all of them change nothing here, either."""
         choices = chunk.choices
         if (
@@ -226,19 +236,19 @@ class OpenAIChatDecoder:
             if only.delta.tool_calls is not None:
                 self._choices.calls.add(only.index, only.delta.tool_calls)
             return (chunk,)
-        return self._accept(data, chunk)
+        return self._accept(data, chunk, name)
 
-    def _accept(self, data: str | bytes, chunk: StreamChunk) -> Iterable[StreamChunk]:
+    def _accept(self, data: str | bytes, chunk: StreamChunk, name: str = "message") -> Iterable[StreamChunk]:
         """Take a chunk, all of whose fields are optional, so that it may still be none."""
         choices = chunk.choices
         if chunk.extra or not choices:
             extra = chunk.model_extra
             if is_error(extra):
                 return self._fail(data, chunk)
-            if not choices and not _is_chunk(data, chunk):
-                return self._decode_no_chunk(data, chunk, extra)
+            if not choices and (found := self._decode_no_chunk(data, chunk, name)) is not None:
+                return found
             if chunk.usage is None and "x_groq" in extra:
-                chunk = _with_usage(chunk, extra["x_groq"])
+                chunk = with_usage(chunk, extra["x_groq"])
         return self._accept_choices(data, chunk)
 
     def _accept_choices(self, data: str | bytes, chunk: StreamChunk) -> Iterable[StreamChunk]:
@@ -250,7 +260,7 @@ class OpenAIChatDecoder:
                 if choice.extra:
                     chunk, error_of_choice = self._take_from_extras(chunk, choice)
                     error = error_of_choice or error
-                if choice.index not in self._begun and _says_something(choice.delta):
+                if choice.index not in self._begun and says_something(choice.delta):
                     self._begun[choice.index] = True
         except ValueError as problem:
             return self._refuse(data, "it is malformed", problem)
@@ -259,12 +269,12 @@ class OpenAIChatDecoder:
                 chunk = self._without_reason(chunk, choice)
             self._choices.take(choice)
         if self._dialect.cumulative_text:
-            chunk = chunk.model_copy(update={"choices": [self._keep_what_is_new(each) for each in chunk.choices]})
+            chunk = self._keep_what_is_new(chunk)
         chunk = self._with_repairs(chunk)
         return (chunk,) if error is None else ItemsThenError((chunk,), error)
 
     def _take_from_extras(self, chunk: StreamChunk, choice: StreamChoice) -> tuple[StreamChunk, APIStreamError | None]:
-        """Read what some servers put into a choice: the usage, an error, or a whole message instead of a delta.
+        """Read what some servers put into a choice: the usage, an error, or a whole message or a text, no delta.
 
         Returns:
             The chunk with that in its place, and the error, if there is one.
@@ -274,12 +284,12 @@ class OpenAIChatDecoder:
         """
         extra = choice.model_extra
         if chunk.usage is None and "usage" in extra:
-            chunk = _with_usage(chunk, extra)
-        message = extra.get("message")
-        if is_object(message) and choice.delta == Delta() and choice.index not in self._begun:
-            delta = Delta.model_validate(message)
-            self._report("message-as-delta", message, None)
-            moved = choice.model_copy(update={"delta": delta, "message": None})
+            chunk = with_usage(chunk, extra)
+        if choice.delta == Delta() and choice.index not in self._begun and (found := spoken_in(extra)) is not None:
+            name, kind, delta = found
+            if kind == "message-as-delta" or not self._has_reported(kind):
+                self._report(kind, extra[name], None)
+            moved = choice.model_copy(update={"delta": delta, name: None})
             others = [moved if each is choice else each for each in chunk.choices]
             chunk = chunk.model_copy(update={"choices": others})
         error = error_from({"error": extra["error"]}, self._position) if extra.get("error") else None
@@ -305,7 +315,7 @@ class OpenAIChatDecoder:
         self._look_whether_plain()
         return marked(chunk, repairs=pending)
 
-    def _decode_leniently(self, data: str | bytes) -> Iterable[StreamChunk]:
+    def _decode_leniently(self, data: str | bytes, name: str = "message") -> Iterable[StreamChunk]:
         text = _text_of(data)
         try:
             if self._is_half_waiting or may_hold_half(text):
@@ -317,20 +327,26 @@ class OpenAIChatDecoder:
         except ValueError as error:
             return self._refuse(data, "it is malformed", error)
         self._look_whether_plain()
-        return self._take(data, chunk)
+        return self._take(data, chunk, name)
 
     def _decode_other(self, name: str, data: str) -> Iterable[StreamChunk]:
         """Decode what is no object at first sight, or comes under a name of its own."""
         text = data.strip()
-        if name == "error":
+        if name == "error" or (name != "message" and is_name_of_error(name) and text[:1] != "{"):
             raise error_from(_value_of(text), self._position)
-        if not text or name in _KEEP_ALIVES:
+        if not text or name in KEEP_ALIVES:
             return self._decode_keep_alive(text)
         if text == _DONE:
+            self._refuse_what_is_no_answer()
             self.done = True
+            self._is_plain = False
             return self._end(self._choices.nothing(self._position, _DONE))
         if text[0] == "{":
-            return self._decode_leniently(text)
+            return self._decode_leniently(text, name)
+        return self._decode_words(name, text)
+
+    def _decode_words(self, name: str, text: str) -> Iterable[StreamChunk]:
+        """Decode what is no object: a comment, a field's name in its data, or a word."""
         if text[0] == ":":
             self._report("comment-as-data", exceptions.excerpt(text), None)
             return _NOTHING
@@ -339,7 +355,9 @@ class OpenAIChatDecoder:
             inner = text[field_names.end() :]
             self._report("field-name-in-data", exceptions.excerpt(text), exceptions.excerpt(inner))
             return self._decode_other(name, inner)
-        return self._refuse(text, "it is no JSON object")
+        if name == "message" and not is_idle(text):
+            return self._refuse(text, "it is no JSON object")
+        return self._pass_over(name, text, exceptions.excerpt(text))
 
     def _decode_keep_alive(self, text: str) -> Iterable[StreamChunk]:
         """Decode the data of an event that is named like a ping: nothing, unless something of an answer is in it."""
@@ -349,16 +367,62 @@ class OpenAIChatDecoder:
             return _NOTHING
         return self._accept(text, chunk) if chunk.choices or chunk.usage else _NOTHING
 
-    def _decode_no_chunk(
-        self, data: str | bytes, chunk: StreamChunk, extra: Mapping[str, Any]
-    ) -> Iterable[StreamChunk]:
-        """Decode an object that has nothing of a chunk: a ping, an error in words of its own, or neither."""
-        kind = extra.get("type")
-        if isinstance(kind, str) and kind in _KEEP_ALIVES:
+    def _decode_no_chunk(self, data: str | bytes, chunk: StreamChunk, name: str) -> Iterable[StreamChunk] | None:
+        """Decode an object without choices: a ping, an error, what a gateway has put in, or of another protocol.
+
+        Returns:
+            What it gives; ``None`` if it is a chunk nonetheless: of usage, of filter results, a placeholder.
+        """
+        # Whether there are no choices, or they are not mentioned, the chunk does not tell.
+        fields = loads(data)
+        protocol = protocol_of(name, fields)
+        if protocol is not None and not self._choices.seen:
+            raise self._of_another(protocol, _text_of(data))
+        verdict = judged(name, fields, chunk)
+        if verdict == "error":
+            return self._fail(data, chunk)
+        if verdict == "placeholder" and chunk.extra:
+            self._doubt(data)
+        if verdict in {"chunk", "placeholder"} and protocol is None:
+            return None
+        return _NOTHING if verdict == "ping" else self._pass_over(name, data, fields)
+
+    def _pass_over(self, name: str, data: str | bytes, value: object) -> Iterable[StreamChunk]:
+        """Pass over what is no chunk, and note it."""
+        if value and is_object(value):
+            self._doubt(data)
+        before = value if name == "message" else {"event": name, "data": value}
+        if not self._has_reported(_PASSED_OVER, before):
+            self._report(_PASSED_OVER, before, None)
+        return _NOTHING
+
+    def _doubt(self, data: str | bytes) -> None:
+        self._doubtful = self._doubtful or [self._malformed(data, "it has nothing of a chunk")]
+
+    def _refuse_what_is_no_answer(self) -> None:
+        """Refuse a stream that had no choice, and of which not all were heartbeats.
+
+        Raises:
+            DecodeError: It is one.
+        """
+        if self._doubtful and not self._choices.seen:
+            # Nothing here keeps it, for its traceback will keep this: a circle for the garbage collector.
+            raise self._doubtful.pop()
+
+    def decode_body(self, body: str) -> Iterable[StreamChunk]:
+        """Read an answer that came as a whole: see ``BodyDecoder``."""
+        self._position = 0
+        protocol = protocol_of_body(body)
+        if protocol is not None:
+            raise self._of_another(protocol, body)
+        chunk = as_chunk(body)
+        if chunk is None:
             return _NOTHING
-        if chunk.object == "error" or has_words_of_error(extra):
-            return self._fail(data, None)
-        return self._refuse(data, "it has nothing of a chunk")
+        self.done = True
+        self._report("answer-not-streamed", exceptions.excerpt(body), None)
+        chunks = self._accept_choices(body, chunk)
+        error = self._choices.given_up(1)
+        return chunks if error is None else ItemsThenError(chunks, error)
 
     def _fail(self, data: str | bytes, chunk: StreamChunk | None) -> Iterable[StreamChunk]:
         if chunk is None or not (chunk.choices or chunk.usage):
@@ -376,9 +440,29 @@ class OpenAIChatDecoder:
     def _malformed(self, data: str | bytes, reason: str) -> DecodeError:
         return self._error(f"event {self._position} is no chunk of {_NAME}, {reason}", _text_of(data))
 
+    def _of_another(self, protocol: str, text: str) -> DecodeError:
+        where = f"event {self._position} looks like {protocol}; it is no chat completions stream"
+        advice = (
+            f"ask the server's address for chat completions (…{self._dialect.path}), or use a dialect that reads it"
+        )
+        return self._error(f"{where}: {advice}", text)
+
     def _error(self, message: str, text: str) -> DecodeError:
         shown = f"{message}: {exceptions.excerpt(text)}"
         return DecodeError(shown, dialect=_NAME, position=self._position, text=text[: exceptions.EXCERPT_LENGTH])
+
+    def _keep_what_is_new(self, chunk: StreamChunk) -> StreamChunk:
+        """The chunk without what earlier deltas had already."""
+        self._texts = self._texts or CumulativeTexts()
+        try:
+            return chunk.model_copy(update={"choices": [self._texts.new_in(each) for each in chunk.choices]})
+        except UnrelatedTextError as problem:
+            message = f"the {problem.name} of event {self._position} does not go on from the one before"
+            raise self._error(message, problem.text) from None
+
+    def _has_reported(self, kind: str, *before: object) -> bool:
+        """Whether such a repair is noted already, or one of that kind."""
+        return any(each.kind == kind and each.before in (before or (each.before,)) for each in self.repairs)
 
     def _report(self, kind: str, before: object, after: object) -> None:
         repair = Repair(kind, self._position, before, after)
@@ -388,43 +472,6 @@ class OpenAIChatDecoder:
             self._is_plain = False
         if self._dialect.on_repair is not None:
             self._dialect.on_repair(repair)
-
-    def _keep_what_is_new(self, choice: StreamChoice) -> StreamChoice:
-        """The choice without what earlier deltas of it had already, in each text."""
-        new: dict[str, str] = {}
-        for name in _TEXT_FIELDS:
-            text: str | None = getattr(choice.delta, name)
-            if not text:
-                continue
-            before = self._texts.get((choice.index, name), "")
-            if not text.startswith(before):
-                raise self._error(f"the {name} of event {self._position} does not go on from the one before", text)
-            self._texts[choice.index, name] = text
-            new[name] = text[len(before) :]
-        return choice.model_copy(update={"delta": choice.delta.model_copy(update=new)}) if new else choice
-
-
-def _is_chunk(data: str | bytes, chunk: StreamChunk) -> bool:
-    """Whether an object without choices is a chunk nonetheless: of usage, of filter results, a placeholder."""
-    if chunk.object == "error" or chunk.usage is not None:
-        return chunk.object != "error"
-    # Whether there are none, or they are not mentioned, the chunk does not tell.
-    fields = loads(data)
-    has_fields = any(name in fields for name in _CHUNK_FIELDS)
-    return "choices" in fields or (has_fields and not has_words_of_error(chunk.model_extra))
-
-
-def _says_something(delta: Delta) -> bool:
-    """Whether a delta has text or calls."""
-    return any(getattr(delta, name) for name in _SAYING)
-
-
-def _with_usage(chunk: StreamChunk, fields: Any) -> StreamChunk:
-    """The chunk with the usage that stands in an object within it, if it does."""
-    if not isinstance(fields, dict) or not cast("dict[str, Any]", fields).get("usage"):
-        return chunk
-    usage: Usage | None = StreamChunk.from_wire({"usage": fields["usage"]}).usage
-    return chunk.model_copy(update={"usage": usage})
 
 
 def _text_of(data: str | bytes) -> str:

@@ -2,7 +2,9 @@
 
 There is no standard. What is read here: ``{"error": {"type", "code", "message"}}``, ``{"error": "text"}``,
 ``{"type": "error", …}``, ``{"object": "error", …}``, the same fields at the top level or in a choice,
-``{"detail": …}``, ``{"error_code": …, "error_msg": …}``, and plain text in an event named ``error``.
+``{"detail": …}``, ``{"error_code": …, "error_msg": …}``, ``{"status": "error", "message": …}``,
+``{"success": false, "msg": …}``, ``{"base_resp": {"status_code", "status_msg"}}``, ``{"errors": […]}``, and plain text
+in an event named ``error``.
 """
 
 from __future__ import annotations
@@ -28,12 +30,19 @@ _PERMANENT = frozenset({"insufficientquota", "billinghardlimitreached", "quotaex
 
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 _STATUS_LENGTH = 3
+_LEAST_ERROR = 400
 _SERVER_FAULTS = range(500, 600)
 """Statuses of HTTP (RFC 9110, section 15.6). Larger numbers are codes of an application, and say nothing."""
 
-_MESSAGES = ("message", "error_message", "error_msg", "detail", "msg")
+_MESSAGES = ("message", "error_message", "error_msg", "detail", "msg", "status_msg")
 _CODES = ("code", "error_code", "status_code", "status")
-_WORDS = ("message", "detail", "error_code", "error_msg", "error_message")
+_OWN_WORDS = ("error_code", "error_msg", "error_message", "errors")
+"""Fields that only an error has."""
+
+_COMMON_WORDS = ("message", "detail")
+"""Fields that an error has, and what tells of progress, too."""
+
+_NAMES = frozenset({"error", "exception", "stream_error", "stream-error"})
 
 
 def is_error(fields: Mapping[str, Any]) -> bool:
@@ -41,9 +50,45 @@ def is_error(fields: Mapping[str, Any]) -> bool:
     return bool(fields.get("error")) or fields.get("type") == "error" or fields.get("object") == "error"
 
 
-def has_words_of_error(fields: Mapping[str, Any]) -> bool:
-    """Whether an object that is nothing else has fields that only an error has."""
-    return any(fields.get(name) is not None for name in _WORDS)
+def is_failure(name: str, fields: Mapping[str, Any]) -> bool:
+    """Whether an object without choices, or the name of its event, says that it is an error."""
+    status = fields.get("status")
+    numbers = (status, fields.get("status_code"), fields.get("code"), _status_in(fields.get("base_resp")))
+    return (
+        is_error(fields)
+        or is_name_of_error(name)
+        or any(fields.get(word) for word in _OWN_WORDS)
+        or status == "error"
+        or fields.get("success") is False
+        or any(isinstance(number, int) and number >= _LEAST_ERROR for number in numbers)
+    )
+
+
+def has_words_of_error(name: str, fields: Mapping[str, Any]) -> bool:
+    """Whether an object that is nothing else has fields that an error has.
+
+    What tells of progress has them, too. It has a name, or a ``type``, which says so.
+    """
+    kind = fields.get("type")
+    if isinstance(kind, str) and kind:
+        return is_name_of_error(kind) or kind.lower().endswith("_error")
+    return name == "message" and any(_is_said(fields.get(each)) for each in _COMMON_WORDS)
+
+
+def is_name_of_error(name: str) -> bool:
+    """Whether the name of an event says that it is an error: ``error``, ``agent.error``, ``ThrottlingException``."""
+    last = name.rpartition(".")[2]
+    return last.lower() in _NAMES or last.endswith(("Exception", "Error"))
+
+
+def _status_in(value: Any) -> Any:
+    """The status in an object of its own; 0 stands for success."""
+    return cast("Mapping[str, Any]", value).get("status_code") if isinstance(value, Mapping) else None
+
+
+def _is_said(value: Any) -> bool:
+    """Whether it is the text of an error, or a list of its causes. An object is a message of the conversation."""
+    return bool(value) and not isinstance(value, Mapping)
 
 
 def error_from(value: Any, position: int) -> APIStreamError:
@@ -58,7 +103,7 @@ def error_from(value: Any, position: int) -> APIStreamError:
     """
     shown = excerpt(str(value))
     outer: Mapping[str, Any] = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {"error": value}
-    inner = outer.get("error") or outer
+    inner = outer.get("error") or outer.get("base_resp") or outer
     fields: Mapping[str, Any] = cast("Mapping[str, Any]", inner) if isinstance(inner, Mapping) else {"message": inner}
     kind = _text(_first(fields, outer, "type", "error_type", ignore="error"))
     code = _code(_first(fields, outer, *_CODES))

@@ -4,37 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from reactivex import Observable, abc
 
+from rxllm.flow._backlog import Queue
 from rxllm.flow._batches import batching, end
 from rxllm.flow._clock import Clock, clock_of
+from rxllm.flow._consumer import consumer, tell
 from rxllm.flow._control import FlowControl, Pauses, current
+from rxllm.flow._stopping import stopping, stopping_now
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class Queue(Protocol[T_co]):
-    """What waits in an operator, for ``FanOut.hold``: a ``Backlog``, or one with an order of its own."""
-
-    def __len__(self) -> int:
-        """How many items are still to come: the end waits behind them."""
-        ...
-
-    @property
-    def ready(self) -> bool:
-        """Whether the first may be emitted now."""
-        ...
-
-    def take(self) -> T_co:
-        """The first item. What this raises fails the stream."""
-        ...
-
-    def relax(self) -> None:
-        """Resume producers if there is room: an item was emitted."""
-        ...
 
 
 class FanOut(Generic[T]):
@@ -57,20 +38,8 @@ class FanOut(Generic[T]):
     """
 
     __slots__ = (
-        *(
-            "_behind",
-            "_broken",
-            "_disposed",
-            "_emitting",
-            "_error",
-            "_flow",
-            "_holds",
-            "_observer",
-            "_pauses",
-            "_queue",
-            "_rest",
-        ),
-        *("_scheduler", "_withdraw", "ended", "producer"),
+        *("_behind", "_broken", "_consumer", "_disposed", "_emitting", "_error", "_flow", "_holds", "_observer"),
+        *("_pauses", "_queue", "_rest", "_scheduler", "_stops", "_withdraw", "ended", "producer"),
     )
 
     def __init__(self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> None:
@@ -86,6 +55,7 @@ class FanOut(Generic[T]):
         self.producer: FlowControl | None = None
         self.ended = False
         self._error: Exception | None = None
+        self._stops = False
         # Of the last item that waited when the end came, or of what ended: while it is paused the end waits, too.
         self._behind: FlowControl | None = None
         self._emitting = False
@@ -93,6 +63,7 @@ class FanOut(Generic[T]):
         self._broken = False
         self._disposed = False
         self._withdraw: Callable[[], None] | None = None
+        self._consumer = consumer()
 
     @property
     def clock(self) -> Clock:
@@ -193,8 +164,8 @@ class FanOut(Generic[T]):
                 taken = flow.deliver(self._observer.on_batch, items)
             else:
                 flow.deliver(self._observer.on_next, items[0])
-        except Exception as error:
-            self._observer.on_error(error)
+        except BaseException as error:
+            self._fail(error)
         finally:
             self._emitting = False
         if self._holds or self.ended:  # type: ignore[redundant-expr]  # from within the emission
@@ -213,6 +184,7 @@ class FanOut(Generic[T]):
             return
         self.ended = True
         self._error = error
+        self._stops = stopping()
         if items and not self._broken:
             self._waiting().extend((self.producer, item) for item in items)
         if self._rest:
@@ -256,6 +228,7 @@ class FanOut(Generic[T]):
     def dispose(self) -> None:
         """Forget what waits, and emit no more."""
         self._disposed = self.ended = True
+        self._consumer = None
         self._rest = ()
         self._queue = None
         self._behind = None
@@ -280,11 +253,10 @@ class FanOut(Generic[T]):
                 self._observer.on_next(take())
             else:
                 flow.deliver(self._observer.on_next, take())
-        except Exception as error:
-            # As a source does: whoever resumed is not to blame, and whoever waits for the stream has to learn of it.
+        except BaseException as error:
             self._rest = ()
             self._queue = None
-            self._observer.on_error(error)
+            self._fail(error)
 
     def _take(self) -> T:
         return self._waiting().popleft()[1]
@@ -313,4 +285,23 @@ class FanOut(Generic[T]):
     def _notify(self) -> None:
         # An error keeps its traceback, and that what raised it: a circle for the garbage collector.
         error, self._error = self._error, None
-        end(self._observer, error)
+        who = self._consumer
+        try:
+            if self._stops:
+                with stopping_now():
+                    self._observer.on_completed()
+            else:
+                end(self._observer, error)
+        except BaseException as failure:
+            tell(who, failure)
+
+    def _fail(self, error: BaseException) -> None:
+        """Fail at once with what a consumer raised: whoever resumed, a timer or a task, is not to blame."""
+        who = self._consumer
+        if not isinstance(error, Exception):
+            tell(who, error)
+            return
+        try:
+            self._observer.on_error(error)
+        except BaseException as failure:
+            tell(who, failure)

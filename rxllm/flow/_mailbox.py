@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from reactivex import Observable, abc
+from reactivex.disposable import Disposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxllm.exceptions import BufferOverflowError, EmptyStreamError, StreamInterruptedError
 from rxllm.flow._backlog import Backlog
 from rxllm.flow._batches import Receiver
+from rxllm.flow._consumer import Consumer, consuming, tell
+from rxllm.flow._sink_writer import PATIENCE_SECONDS
+from rxllm.flow._stopping import stopping
 from rxllm.flow._stream import subscribe_to
 from rxllm.flow._tasks import wake
 
@@ -26,27 +30,46 @@ class _Awaited(Receiver[T]):
         waiter: What the task waits for.
         error: What it ended with.
         ended: Whether it has.
+        stopped: Whether it was stopped.
     """
 
     def __init__(self) -> None:
         self.waiter: asyncio.Future[None] | None = None
-        self.ended = False
-        self.error: Exception | None = None
+        self.ended = self.stopped = False
+        self.error: BaseException | None = None
         self._thread = 0
+        self._finishing: set[asyncio.Task[None]] = set()
 
     def start(self, observable: Observable[T], scheduler: abc.SchedulerBase | None = None) -> None:
         """Subscribe, in the thread of the task, unless that has been done."""
         if not self._thread:
             self._thread = threading.get_ident()
-            subscribe_to(observable, self, scheduler)
+            with consuming(self):
+                subscribe_to(observable, self, scheduler)
 
     def on_error(self, error: Exception) -> None:
         self.end(error)
 
     def on_completed(self) -> None:
+        self.stopped = stopping()
         self.end(None)
 
-    def end(self, error: Exception | None) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Hear of an error that had no other way."""
+        self.end(error)
+
+    def outlives(self, task: asyncio.Task[None]) -> None:
+        """Note a task that has something to finish when the pipeline is left."""
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
+    async def settle(self) -> None:
+        """Leave the pipeline, as the task was cancelled, and wait for what sinks have to finish, a while at most."""
+        self.dispose()
+        if self._finishing:
+            await asyncio.wait(self._finishing, timeout=PATIENCE_SECONDS)
+
+    def end(self, error: BaseException | None) -> None:
         """Note the end; the first one counts."""
         if not self.ended:
             self.ended = True
@@ -80,6 +103,21 @@ class _Awaited(Receiver[T]):
             self.waiter = None
 
 
+class _Scheduler(AsyncIOScheduler):
+    """The loop's, for what reactivex schedules in a pipeline that is awaited: an error of that is heard of, too."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, who: Consumer) -> None:
+        super().__init__(loop)
+        self._who = who
+
+    def invoke_action(self, action: Any, state: Any = None) -> abc.DisposableBase:
+        try:
+            return super().invoke_action(action, state)
+        except BaseException as error:
+            tell(self._who, error)
+            return Disposable()
+
+
 class _Last(_Awaited[T]):
     """Keeps the last item."""
 
@@ -99,8 +137,11 @@ async def last_of(observable: Observable[T]) -> T:
     """
     last: _Last[T] = _Last()
     try:
-        last.start(observable, AsyncIOScheduler(asyncio.get_running_loop()))
+        last.start(observable, _Scheduler(asyncio.get_running_loop(), last))
         await last.wait()
+    except asyncio.CancelledError:
+        await last.settle()
+        raise
     finally:
         last.dispose()
     error, last.error = last.error, None
@@ -140,7 +181,7 @@ class _Mailbox(_Awaited[T]):
         self.wake()
         return len(batch)
 
-    def close(self, error: Exception | None) -> None:
+    def close(self, error: BaseException | None) -> None:
         """Dispose; what is taken from here on ends with ``error``, after the items that wait."""
         self.end(error)
         self.dispose()
@@ -174,6 +215,11 @@ class Iteration(AsyncIterator[T], Generic[T]):
     def __aiter__(self) -> Self:
         return self
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the stream has ended because it was stopped (``operators.stop_when``)."""
+        return self._mailbox.stopped
+
     async def __anext__(self) -> T:
         mailbox = self._mailbox
         backlog = mailbox.backlog
@@ -187,6 +233,7 @@ class Iteration(AsyncIterator[T], Generic[T]):
                 await mailbox.wait()
             except asyncio.CancelledError:
                 mailbox.close(StreamInterruptedError("the task that iterated was cancelled"))
+                await mailbox.settle()
                 raise
         item = backlog.take()
         backlog.relax()
@@ -200,6 +247,9 @@ class Iteration(AsyncIterator[T], Generic[T]):
         if mailbox.ended:
             # Once raised it is over, as in a generator.
             error, mailbox.error = mailbox.error, None
+            if isinstance(error, StopAsyncIteration):
+                # As a generator does: raised, it would be taken for the end.
+                raise RuntimeError("the stream failed with StopAsyncIteration") from error
             raise StopAsyncIteration if error is None else error
 
     async def aclose(self) -> None:

@@ -19,6 +19,7 @@ from rxllm.exceptions import attach_gathered
 from rxllm.flow._batches import Receiver
 from rxllm.flow._control import current
 from rxllm.flow._fan_out import FanOut
+from rxllm.flow._stopping import stopping
 from rxllm.flow._stream import Stream, subscribe_to
 
 A = TypeVar("A")
@@ -201,7 +202,8 @@ class Fold(Operation[A, B]):
         return self._fold.add(item)
 
     def on_end(self) -> Iterable[B]:
-        return self._fold.close()
+        # What was stopped is not whole: nothing of that can be told.
+        return () if stopping() else self._fold.close()
 
     def on_failure(self, error: Exception, /) -> Iterable[B]:
         return attach_gathered(error, self._fold.partial)

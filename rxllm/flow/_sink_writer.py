@@ -20,14 +20,16 @@ from loguru import logger
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow._backlog import Backlog
 from rxllm.flow._batches import nothing
+from rxllm.flow._consumer import consumer
 from rxllm.flow._control import outside_of_emissions
+from rxllm.flow._stopping import stopping
 from rxllm.flow._tasks import running_loop, start_task, wake
 from rxllm.typing import Ending, Sink, SinkStream
 
 T = TypeVar("T")
 
 # How long a sink may take to store what is left when the program ends.
-_PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 5.0
 
 # The event loop itself keeps only weak references to tasks, and a writer outlives its subscription.
 _writing: set[asyncio.Task[None]] = set()
@@ -86,6 +88,8 @@ class SinkWriter(Generic[T]):
         self._task = start_task(self.loop, self._run(), self._context)
         _writing.add(self._task)
         self._task.add_done_callback(_writing.discard, context=self._context)
+        if (who := consumer()) is not None:
+            who.outlives(self._task)
 
     def wake(self) -> None:
         """Write what waits, in a turn of the task; from any thread."""
@@ -107,7 +111,7 @@ class SinkWriter(Generic[T]):
         """Leave the source, and write what came until now."""
         self._leave()
         self._backlog.release()
-        self.end(Ending("cancelled"))
+        self.end(Ending("stopped" if stopping() else "cancelled"))
 
     async def _run(self) -> None:
         """Write until the end, and pass the end on."""
@@ -130,7 +134,7 @@ class SinkWriter(Generic[T]):
     async def _settle(self, failure: Exception) -> None:
         """The sink failed: go on without it, or fail; what the stream itself failed with has precedence."""
         self.detached = True
-        if self._detach or (self.ending is not None and self.ending.kind == "cancelled"):
+        if self._detach or (self.ending is not None and self.ending.kind in {"cancelled", "stopped"}):
             self._backlog.clear()
             logger.warning("a sink failed and is detached: {}", type(failure).__name__)
             while self.ending is None:
@@ -201,6 +205,6 @@ class SinkWriter(Generic[T]):
         self._cancellations = cancellations
         if self._patience is not None:
             raise asyncio.CancelledError  # a second time: patience is over
-        self._patience = self.loop.call_later(_PATIENCE_SECONDS, self._task.cancel)
+        self._patience = self.loop.call_later(PATIENCE_SECONDS, self._task.cancel)
         self.cancel()
         return True

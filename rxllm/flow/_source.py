@@ -22,6 +22,7 @@ from reactivex import abc
 
 from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow._batches import batching, end
+from rxllm.flow._consumer import consumer, tell
 from rxllm.flow._control import FlowControl
 from rxllm.flow._stream import Stream
 from rxllm.flow._tasks import running_loop, start_task
@@ -51,7 +52,7 @@ class Emitter(abc.DisposableBase, Generic[T]):
     """
 
     __slots__ = (
-        *("_disposed", "_observer", "_thread", "_turn"),
+        *("_consumer", "_disposed", "_observer", "_thread", "_turn"),
         *("count", "delivering", "flow", "scheduler", "takes_texts", "task"),
     )
 
@@ -69,6 +70,7 @@ class Emitter(abc.DisposableBase, Generic[T]):
         self.delivering = False
         self.flow = flow
         self.scheduler = scheduler
+        self._consumer = consumer()
 
     async def ready(self) -> None:
         """Wait until nobody holds a pause: before reading on."""
@@ -89,12 +91,21 @@ class Emitter(abc.DisposableBase, Generic[T]):
                 if self.flow.paused:
                     await self.ready()
                 self.count += 1
-                self._observer.on_next(item)
+                try:
+                    self._observer.on_next(item)
+                except BaseException as error:
+                    self._tell_if_left(error)
+                    raise
                 self._turn += 1
                 if self._disposed or self._turn >= ITEMS_PER_TURN:
                     await self._give_turn()
         finally:
             self.delivering = False
+
+    def _tell_if_left(self, error: BaseException) -> None:
+        """Tell the consumer what it raised if the stream was ended in the same call, by take for example."""
+        if self._disposed:
+            tell(self._consumer, error)
 
     async def _emit_in_batches(self, items: list[T]) -> None:
         done = 0
@@ -102,7 +113,11 @@ class Emitter(abc.DisposableBase, Generic[T]):
             await self.ready()
             # The first does not wait for those that came with it to be decoded.
             batch = items[done : done + min(self.count + 1, ITEMS_AT_A_TIME)]
-            taken = self._observer.on_batch(batch)
+            try:
+                taken = self._observer.on_batch(batch)
+            except BaseException as error:
+                self._tell_if_left(error)
+                raise
             if not taken and not self.flow.paused:
                 taken = len(batch)  # whoever listened does no more, and wants none of them
             self.count += taken
@@ -127,7 +142,11 @@ class Emitter(abc.DisposableBase, Generic[T]):
         """Pass the end on, which is no emission."""
         self.flow.leave()
         self.delivering = True
-        end(self._observer, error)
+        who = self._consumer
+        try:
+            end(self._observer, error)
+        except BaseException as failure:
+            tell(who, failure)
 
     def dispose(self) -> None:
         """Emit nothing more; from any thread, and when the loop is gone."""
@@ -156,7 +175,7 @@ class Emitter(abc.DisposableBase, Generic[T]):
         self._observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=self.count))
         # An error keeps its traceback, which keeps this, and is kept by the task if it was cancelled, or by an operator
         # that passed it on: a circle for the garbage collector.
-        self.task = None
+        self.task = self._consumer = None
         del self._observer
 
 

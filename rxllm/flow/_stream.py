@@ -12,8 +12,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from reactivex import Observable, abc
+from reactivex.scheduler import CurrentThreadScheduler
 
 from rxllm.flow._batches import Link, Receiver
+from rxllm.flow._consumer import Subscriber, consumer, consuming
 
 T = TypeVar("T")
 
@@ -75,6 +77,35 @@ class Stream(Observable[T]):
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         return self._begin(observer, scheduler, *self._arguments)
+
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> abc.DisposableBase:
+        """Subscribe as to any observable; without ``on_error`` an error goes to the loop's exception handler.
+
+        Args:
+            on_next: Called with each item; or an observer.
+            on_error: Called with the error, also with one that a callback raises.
+            on_completed: Called at the end.
+            scheduler: Whose time the operators use that deal with time.
+
+        Returns:
+            What ends the subscription.
+        """
+        observer: Any = on_next
+        if callable(getattr(observer, "on_next", None)):
+            on_next, on_error, on_completed = observer.on_next, observer.on_error, observer.on_completed
+        if consumer() is not None or not CurrentThreadScheduler.singleton().schedule_required():
+            # Part of a pipeline, of which somebody else is the consumer: within a subscription that is under way.
+            return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+        subscriber = Subscriber(on_error, observer)
+        with consuming(subscriber):
+            return super().subscribe(on_next, subscriber.fail, on_completed, scheduler=scheduler)
 
     def feed(self, receiver: Receiver[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         """Subscribe a receiver, while somebody subscribes to what is below: no trampoline is set up for it."""

@@ -6,7 +6,7 @@ Events are told apart by their class or by ``type``, and are JSON for whoever is
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -60,6 +60,17 @@ class Restarted(_Event):
     attempt: int | None = None
 
 
+class Stopped(_Event):
+    """The conversation was stopped (``operators.stop_when``): the last event.
+
+    Attributes:
+        completion: What had arrived of the answer of the round, if the stop concerned that.
+    """
+
+    type: Literal["stopped"] = "stopped"
+    completion: ChatCompletion | None = None
+
+
 class ToolCallEvent(_Event):
     """A call is finished and is about to be run.
 
@@ -109,7 +120,12 @@ class ChatCompleted(_Event):
 
 
 ChatEvent: TypeAlias = Annotated[
-    TextDelta | ReasoningDelta | Restarted | ToolCallEvent | ToolResultEvent | RoundCompleted | ChatCompleted,
+    TextDelta | ReasoningDelta | Restarted | Stopped | ToolCallEvent | ToolResultEvent | RoundCompleted | ChatCompleted,
     Field(discriminator="type"),
 ]
 """What ``LLMClient.chat_with_tools`` emits."""
+
+
+def is_chat_event(value: object) -> TypeGuard[_Event]:
+    """Whether a value is an event of a conversation."""
+    return isinstance(value, _Event)

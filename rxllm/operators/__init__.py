@@ -22,6 +22,7 @@ __all__ = [
     "parse_structured",
     "run_tools",
     "split_reasoning",
+    "stop_when",
     "tee_to",
     "tee_to_display",
     "timeout_per_chunk",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from rxllm.operators._parse_structured import parse_structured
     from rxllm.operators._run_tools import run_tools
     from rxllm.operators._split_reasoning import split_reasoning
+    from rxllm.operators._stop_when import stop_when
     from rxllm.operators._tee_to import tee_to
     from rxllm.operators._tee_to_display import tee_to_display
     from rxllm.operators._timeout_per_chunk import timeout_per_chunk

@@ -9,7 +9,7 @@ from operator import length_hint
 
 from rxllm.accumulators import StreamAccumulator
 from rxllm.exceptions import attach_partial
-from rxllm.flow import FanOut, Operation, operate
+from rxllm.flow import FanOut, Operation, operate, stopping
 from rxllm.models import ChatCompletion, Repair, StreamChunk, ending_after
 from rxllm.typing import OperatorFunction
 
@@ -74,6 +74,8 @@ class CompletionFold(Operation[StreamChunk, ChatCompletion]):
         return attach_partial(error, partial(self.accumulator.partial, ending_after(error)))
 
     def on_end(self) -> Iterable[ChatCompletion]:
+        if stopping():
+            return (self.accumulator.partial("stopped"),)
         completion = self.accumulator.completion(ended=True)
         return (completion,) if self.is_due() else ()
 

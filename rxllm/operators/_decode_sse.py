@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rxllm.flow import FanOut, Operation, operate
 from rxllm.typing import OperatorFunction
-from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, SSETextDecoder
+from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, SSETextDecoder, feed
 
 
 def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFunction[bytes, ServerSentEvent]:
@@ -23,7 +23,8 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
 
     Emits each event as soon as its blank line is there, however the bytes are cut. While a consumer below holds a
     pause, the events of a block wait here. An event that the end finds unfinished is discarded, as the
-    specification says.
+    specification says. A line ``error: …``, and a JSON object that stands in the place of events, are events here, for
+    servers report errors so.
 
     Args:
         max_event_bytes: The most bytes that one event may have.
@@ -54,4 +55,8 @@ class _Decoder(Operation[bytes, ServerSentEvent]):
         self._decoder = decoder(max_event_bytes=max_event_bytes)
 
     def on_item(self, item: bytes, /) -> Iterable[ServerSentEvent]:
-        return self._decoder.feed(item)
+        return feed(self._decoder, item)
+
+    def on_end(self) -> Iterable[ServerSentEvent]:
+        self._decoder.close()
+        return () if self._decoder.strays is None else self._decoder.strays.at_end()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rxllm.dialects import Dialect, WireItem, get_dialect
-from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import FanOut, FlowControl, Operation, operate
+from rxllm.dialects import BodyDecoder, Dialect, WireItem, get_dialect
+from rxllm.exceptions import APIResponseError, StreamInterruptedError
+from rxllm.flow import FanOut, FlowControl, Operation, operate, stopping
 from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, marked, put_slots
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
@@ -27,8 +27,9 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
 
     Completes as soon as the dialect says that nothing follows (``[DONE]``), or with the source if every choice
     has its ``finish_reason`` and no arguments of a call are open. From then on the answer is whole: if the source loses
-    its connection, that is a repair of it. Events that are no chunks, such as mangled comments, are skipped. The first
-    chunk ``begins`` the answer, and all have what is known of the request as ``stream``.
+    its connection, that is a repair of it. Events that are no chunks, such as mangled comments, are skipped. An answer
+    that came as one JSON object, though a stream was asked for, is one chunk. The first chunk ``begins`` the answer,
+    and all have what is known of the request as ``stream``.
 
     Args:
         dialect: The name of a dialect, or a dialect with options: see ``rxllm.dialects``.
@@ -41,7 +42,7 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
             server gave up on it.
         EmptyStreamError: The source ended, or ``[DONE]`` came, and no answer had begun.
         APIStreamError: An error object came in the stream.
-        DecodeError: An event is no chunk of this dialect.
+        DecodeError: An event is no chunk of this dialect, or the stream is of another protocol, which it names.
         LimitExceededError: A chunk is nested too deeply.
         ValueError: At once: there is no dialect of that name.
 
@@ -94,15 +95,9 @@ class _Parser(Operation[WireItem, StreamChunk]):
             self.finish(error)
         return self._mark(chunks)
 
-    def on_error(self, error: Exception) -> None:
-        if isinstance(error, StreamInterruptedError) and self._decoder.finished:
-            # Nothing of the answer is missing: it ends as if the connection had been closed properly.
-            self._lost = error
-            self.on_completed()
-        else:
-            super().on_error(error)
-
     def on_end(self) -> Iterable[StreamChunk]:
+        if stopping():
+            return ()
         chunks: list[StreamChunk] = []
         try:
             chunks += self._decoder.close()
@@ -114,6 +109,34 @@ class _Parser(Operation[WireItem, StreamChunk]):
             chunks.append(_repaired(self._lost))
             self._lost = None
         return self._mark(chunks)
+
+    def on_error(self, error: Exception) -> None:
+        decoder = self._decoder
+        if isinstance(error, StreamInterruptedError) and decoder.finished:
+            # Nothing of the answer is missing: it ends as if the connection had been closed properly.
+            self._lost = error
+            self.on_completed()
+            return
+        if isinstance(error, APIResponseError) and self._slots is None and isinstance(decoder, BodyDecoder):
+            unread, error.unread = getattr(error, "unread", None), None
+            if unread is not None:
+                self._read_body(error, decoder, *unread)
+                return
+        super().on_error(error)
+
+    def _read_body(self, error: APIResponseError, decoder: BodyDecoder, body: str, stream: StreamInfo) -> None:
+        """End with the answer that a body is which is no event stream; with the error about it if it is none."""
+        self._stream = stream
+        chunks: list[StreamChunk] = []
+        failure: Exception | None = None
+        try:
+            chunks += decoder.decode_body(body)
+        except Exception as found:
+            # That error is about the first one.
+            found.__cause__ = error
+            failure = found
+        self.out.end(failure if chunks or failure else error, self._mark(chunks) if chunks else ())
+        del error, failure  # whose tracebacks may keep this frame: a circle for the garbage collector
 
     def _mark(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
         """Say of chunks that nobody else has yet which answer they are of: the first one begins it."""

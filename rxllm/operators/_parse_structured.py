@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from rxllm.accumulators import Beginning, StructuredAccumulator
 from rxllm.exceptions import attach_gathered
-from rxllm.flow import FanOut, Operation, operate
+from rxllm.flow import FanOut, Operation, operate, stopping
 from rxllm.models import StreamChunk, text_of
 from rxllm.typing import OperatorFunction
 
@@ -96,7 +96,7 @@ class _Parsing(Operation[StreamChunk, M]):
         return attach_gathered(error, self._latest)
 
     def on_end(self) -> Iterable[M]:
-        last = None if self._empty else self._accumulator.close()
+        last = None if self._empty or stopping() else self._accumulator.close()
         return () if last is None else (last,)
 
     def _latest(self) -> M | None:

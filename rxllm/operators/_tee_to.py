@@ -9,7 +9,17 @@ from reactivex import Observable, abc
 
 from rxllm.accumulators import Conflation
 from rxllm.exceptions import BufferOverflowError, StreamInterruptedError
-from rxllm.flow import Backlog, FanOut, LoopDisposable, Operation, SinkWriter, check_bounds, operate
+from rxllm.flow import (
+    Backlog,
+    FanOut,
+    LoopDisposable,
+    Operation,
+    SinkWriter,
+    check_bounds,
+    operate,
+    stopping,
+    stopping_now,
+)
 from rxllm.typing import Ending, OperatorFunction, Overflow, Sink
 
 T = TypeVar("T")
@@ -167,13 +177,16 @@ class _Tee(Operation[T, T]):
         self.writer.end(Ending("failed", error))
 
     def on_completed(self) -> None:
-        self.writer.end(Ending("completed"))
+        self.writer.end(Ending("stopped" if stopping() else "completed"))
 
     def end(self, ending: Ending) -> None:
         """Pass the end on, now that everything is stored."""
         if ending.kind == "cancelled":
             # Reaches nobody if it was the consumer who left.
             self.out.end(StreamInterruptedError("the task of a sink was cancelled"))
+        elif ending.kind == "stopped":
+            with stopping_now():
+                self.out.end()
         else:
             self.out.end(ending.error)
 

@@ -96,7 +96,7 @@ class _ConsoleStream:
     async def close(self, ending: Ending, /) -> None:
         written = self._begin(self._end)
         self._jobs.put(None)
-        if ending.kind == "cancelled":
+        if ending.kind in {"cancelled", "stopped"}:
             # The program may be ending: a terminal that blocks must not keep it.
             await asyncio.wait((written,), timeout=_PATIENCE_SECONDS)
             if not written.done():
@@ -108,17 +108,21 @@ class _ConsoleStream:
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
 
-        def report(error: Exception | None) -> None:
-            if not written.done():
-                written.set_exception(error) if error else written.set_result(None)
+        def report(error: BaseException | None) -> None:
+            if written.done():
+                return
+            if error is None:
+                written.set_result(None)
+            else:
+                written.set_exception(_awaitable(error))
 
         def job() -> None:
-            error: Exception | None = None
+            error: BaseException | None = None
             try:
                 # A terminal that cannot show a character shows a question mark.
                 self._file.write(text.encode(self._encoding, "replace").decode(self._encoding))
                 self._file.flush()
-            except Exception as failure:  # noqa: BLE001 - raised where it is awaited
+            except BaseException as failure:  # noqa: BLE001 - raised where it is awaited
                 error = failure
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(report, error)
@@ -129,3 +133,12 @@ class _ConsoleStream:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
+
+
+def _awaitable(error: BaseException) -> Exception:
+    """An error that a future takes, and that says nothing else where it is awaited."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError(f"the display failed: {error!r}")
+    failure.__cause__ = error
+    return failure

@@ -4,17 +4,19 @@ A reader that has failed raises before it gives out what arrived in the same tur
 paused. ``read_nowait`` raises, too: the error, and after a time-out that once more. ``take_rest`` avoids both.
 
 A WebSocket does not give out its transport. To close it waits until all is sent, for ever if the other side does not
-read, and then for the other side's answer. ``transport_of`` is for cutting it.
+read, and then for the other side's answer. ``cut_of`` cuts it.
 
 ``tests/sources/test_aiohttp_internals.py`` says what broke when aiohttp has changed it.
 """
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 
 import aiohttp
 from aiohttp.helpers import TimerNoop
+
+from rxllm.flow import nothing
 
 
 def take_rest(content: aiohttp.StreamReader) -> bytes:
@@ -23,7 +25,8 @@ def take_rest(content: aiohttp.StreamReader) -> bytes:
     return content._read_nowait(-1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-def transport_of(socket: aiohttp.ClientWebSocketResponse) -> asyncio.Transport | None:
-    """The transport of a WebSocket; ``None`` once it is closed."""
+def cut_of(socket: aiohttp.ClientWebSocketResponse) -> Callable[[], None]:
+    """What cuts the connection of a WebSocket, also when the socket has let go of it."""
     connection = socket._conn  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    return None if connection is None else connection.transport
+    transport = None if connection is None else connection.transport
+    return nothing if transport is None else transport.abort

@@ -22,8 +22,9 @@ from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets
 from rxllm.sources._grace import END_OF_BODY_SECONDS, GRACE_SECONDS, Grace
 from rxllm.sources._http import SessionLike, Ssl
+from rxllm.sources._unasked_body import require_events, start_of_events
 from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
-from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder
+from rxllm.wire import ServerSentEvent, SSEDecoder, SSETextDecoder, feed
 
 # As many events as go in one call. The rest of what has come stays what it is, bytes, until the loop has had its turn.
 _READ_BYTES = 16 * 1024
@@ -73,7 +74,8 @@ def from_sse(
             count. A cut or silence is then a ``StreamInterruptedError`` that ``parse`` makes a repair of. As long is
             waited for the end of the body when the end marker comes and a choice has not ended: if the connection is
             lost then, the answer was cut.
-        check_content_type: Whether a media type other than ``text/event-stream`` is an error.
+        check_content_type: Whether an answer that is no event stream is an error. Where its media type is another
+            than ``text/event-stream``, its first bytes decide.
         record: Where to record each read with its time, for ``rxllm.testing.replay``: a path, or a
             ``rxllm.sources.WireRecorder``. Each request has a file of its own; none is written over.
 
@@ -149,54 +151,74 @@ class _Request:
         response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
         async with response:
             with log.reading(response):
+                info = _http.info_of(response.url, response.headers, requested_at, secrets)
+                emitter.flow.stream = info
+                closed = _http.fail_when_closed(response)
+                start = b""
                 if self.checks_type:
-                    await _http.require_event_stream(response, secrets)
-                emitter.flow.stream = _http.info_of(response.url, response.headers, requested_at, secrets)
+                    start = await start_of_events(response, secrets, info, self.max_event_bytes)
                 kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
                 decoder = kind(max_event_bytes=self.max_event_bytes)
-                grace = Grace(self.grace_period, emitter.flow)
-                start = await _emit_events(response, decoder, emitter, log, self.end_marker, grace)
-                if self.checks_type and not emitter.count:
-                    _http.require_events(response, secrets, start)
+                grace = Grace(self.grace_period, emitter.flow, closed)
+                await _emit_events(response, decoder, emitter, log, self.end_marker, start, grace)
+                if self.checks_type and not emitter.count and decoder.strays is not None:
+                    require_events(response, secrets, info, decoder.strays)
 
 
-async def _emit_events(  # noqa: PLR0917 - what a request was asked for
+async def _emit_events(  # noqa: PLR0917 - what each read needs
     response: aiohttp.ClientResponse,
     decoder: SSEDecoder,
     emitter: Emitter[ServerSentEvent],
     log: WireLog | NotRecorded,
     end_marker: str | None,
+    start: bytes,
     grace: Grace,
-) -> bytes:
-    """Emit until the body ends; the start of the body is returned."""
-    closed = _http.fail_when_closed(response)
+) -> None:
+    """Emit until the body ends; its start was read already."""
     content = response.content
     stream: StreamInfo = emitter.flow.stream
-    start = b""
     while True:
         if emitter.flow.paused:
             await emitter.ready()
         try:
-            reading = content.read(_READ_BYTES)
-            block = await (grace.within(reading) if grace.has_begun else reading)
+            if not (block := start):
+                reading = content.read(_READ_BYTES)
+                block = await (grace.within(reading) if grace.has_begun else reading)
         except (aiohttp.ClientError, OSError) as error:
-            await emitter.emit(decoder.feed(log.rest_of(content)))
+            await emitter.emit(feed(decoder, log.rest_of(content)))
+            await emitter.emit(_events_at_end(decoder))
             # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
             raise _lost(response, emitter, error) from error.with_traceback(None)
         if not block:
-            if discarded := decoder.close():
-                logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
-            return start
-        start = start or block[: _http.MAX_ERROR_BYTES]
+            await emitter.emit(_events_at_end(decoder))
+            return
+        start = b""
         stream.received(len(block), time.time())
-        events = decoder.feed(block)
-        marker = events[-1:] if events and _data_of(events[-1]) == end_marker else None
-        await emitter.emit(events if marker is None else events[:-1])
-        if marker is not None:
-            await _await_end_of_body(response, emitter, grace, closed)
-            await emitter.emit(marker)
+        events = feed(decoder, block)
+        place = _place_of_marker(events, block, end_marker)
+        await emitter.emit(events if place is None else events[:place])
+        if place is not None:
+            await _await_end_of_body(response, emitter, grace)
+            await emitter.emit(events[place:])
         # What waits while this waits takes memory, and is looked at by every garbage collection.
-        del block, events, reading
+        del block, events
+
+
+def _events_at_end(decoder: SSEDecoder) -> list[ServerSentEvent]:
+    """Discard what the end finds unfinished; returns what the lines between the events turn out to be."""
+    if discarded := decoder.close():
+        logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
+    return [] if decoder.strays is None else decoder.strays.at_end()
+
+
+def _place_of_marker(events: list[ServerSentEvent], block: bytes, end_marker: str | None) -> int | None:
+    """Where among the events of a read the end marker is, if it is there; spaces around it do not count."""
+    if end_marker is None or not events:
+        return None
+    # One that is split between two reads is in the first event of the second.
+    if end_marker.encode() not in block and _data_of(events[0]).strip() != end_marker:
+        return None
+    return next((place for place, event in enumerate(events) if _data_of(event).strip() == end_marker), None)
 
 
 def _data_of(event: ServerSentEvent | str) -> str:
@@ -210,12 +232,7 @@ def _lost(
     return _http.lost(response.url, emitter.count, "events", reason)
 
 
-async def _await_end_of_body(
-    response: aiohttp.ClientResponse,
-    emitter: Emitter[ServerSentEvent],
-    grace: Grace,
-    closed: asyncio.Future[None] | None,
-) -> None:
+async def _await_end_of_body(response: aiohttp.ClientResponse, emitter: Emitter[ServerSentEvent], grace: Grace) -> None:
     """Give the body a moment to end, behind the end marker.
 
     Raises:
@@ -234,7 +251,7 @@ async def _await_end_of_body(
         async with limit:
             while await content.read(_READ_BYTES):
                 pass
-            _http.check_end(response, closed)
+            _http.check_end(response, grace.closed)
     except (aiohttp.ClientError, OSError) as error:
         if not limit.expired():
             raise _lost(response, emitter, error) from error.with_traceback(None)

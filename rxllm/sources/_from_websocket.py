@@ -24,7 +24,7 @@ from rxllm.exceptions import (
 from rxllm.flow import Emitter, Stream, task_source
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
-from rxllm.sources._aiohttp_internals import transport_of
+from rxllm.sources._aiohttp_internals import cut_of
 from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._grace import GRACE_SECONDS, Grace
 from rxllm.sources._http import SessionLike, Ssl
@@ -236,7 +236,7 @@ async def _closing(
     socket: aiohttp.ClientWebSocketResponse,
 ) -> AsyncGenerator[aiohttp.ClientWebSocketResponse]:
     """Close the connection when the block is left, in whatever way, and cut it if that takes time."""
-    transport = transport_of(socket)
+    cut = cut_of(socket)
     try:
         yield socket
     finally:
@@ -246,8 +246,7 @@ async def _closing(
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await socket.close()
         finally:
-            if transport is not None:
-                transport.abort()
+            cut()
 
 
 def _refusal(message: aiohttp.WSMessage, position: int, max_frame_bytes: int) -> Exception:

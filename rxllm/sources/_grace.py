@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from rxllm.flow import FlowControl
 
-T = TypeVar("T")
+Read = TypeVar("Read")
 
 GRACE_SECONDS = 1.0
 END_OF_BODY_SECONDS = 0.1
@@ -29,15 +29,18 @@ class Grace:
     Args:
         seconds: How long it is.
         flow: That of the source.
+        closed: What becomes of the connection, if that is known.
 
     Attributes:
         seconds: How long it is.
+        closed: What becomes of the connection.
     """
 
-    __slots__ = ("_deadline", "_flow", "seconds")
+    __slots__ = ("_deadline", "_flow", "closed", "seconds")
 
-    def __init__(self, seconds: float, flow: FlowControl) -> None:
+    def __init__(self, seconds: float, flow: FlowControl, closed: asyncio.Future[None] | None = None) -> None:
         self.seconds = seconds
+        self.closed = closed
         self._flow = flow
         self._deadline: float | None = None
 
@@ -53,7 +56,7 @@ class Grace:
         decoder = self._flow.decoder
         return decoder is None or decoder.finished
 
-    async def within(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    async def within(self, coroutine: Coroutine[Any, Any, Read]) -> Read:
         """Await something in the time that is left.
 
         Raises:
@@ -62,11 +65,8 @@ class Grace:
         now = asyncio.get_running_loop().time() - self._flow.paused_time
         if self._deadline is None:
             self._deadline = now + self.seconds
-        limit = asyncio.timeout(max(0.0, self._deadline - now))
         try:
-            async with limit:
+            async with asyncio.timeout(max(0.0, self._deadline - now)):
                 return await coroutine
         except TimeoutError:
-            if not limit.expired():
-                raise
-        raise TimeoutError(f"nothing that ends it came within {self.seconds:g} s of a whole answer")
+            raise TimeoutError(f"nothing that ends it came within {self.seconds:g} s of a whole answer") from None

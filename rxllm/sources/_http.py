@@ -15,7 +15,7 @@ import email.utils
 import io
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from http import HTTPStatus
@@ -32,7 +32,7 @@ from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusErro
 from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 
-T = TypeVar("T")
+Answer = TypeVar("Answer")
 
 SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]
 """A session, or a function that returns one, or ``None``, when the request is sent; it is not closed by us."""
@@ -86,7 +86,7 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     raise APIConnectionError("the URL is none that can be requested")
 
 
-async def answer_of(url: URL, secrets: Secrets, request: Awaitable[T]) -> T:
+async def answer_of(url: URL, secrets: Secrets, request: Awaitable[Answer]) -> Answer:
     """Await the answer to a request, and translate what goes wrong before there is one.
 
     Raises:
@@ -194,35 +194,15 @@ def _fail(content: aiohttp.StreamReader, closed: asyncio.Future[None]) -> None:
         content.set_exception(aiohttp.ClientConnectionError("the connection was closed"))
 
 
-async def require_event_stream(response: aiohttp.ClientResponse, secrets: Secrets) -> None:
-    """Check the media type of a successful answer.
-
-    Raises:
-        APIResponseError: It is given, and not ``text/event-stream``.
-    """
-    if "Content-Type" not in response.headers or response.content_type == "text/event-stream":
-        return
-    body = secrets.scrub(await _error_body(response))
-    content_type = secrets.scrub(response.content_type)
-    raise _no_event_stream(response, f"{content_type} instead of text/event-stream", content_type, body, secrets)
-
-
-def require_events(response: aiohttp.ClientResponse, secrets: Secrets, start: bytes) -> None:
-    """Check, at the end of a body without events of which no media type said what it is, that it was an event stream.
-
-    Raises:
-        APIResponseError: There was something in it.
-    """
-    if not start.strip() or "Content-Type" in response.headers or start.startswith(b":"):
-        return
-    raise _no_event_stream(response, "no event stream", "", secrets.scrub(start.decode(errors="replace")), secrets)
-
-
-def _no_event_stream(
+def no_event_stream(
     response: aiohttp.ClientResponse, what: str, content_type: str, body: str, secrets: Secrets
-) -> APIStatusError | APIResponseError:
+) -> APIResponseError:
+    """The error about a successful answer that is no event stream; its body is shown."""
     message = f"{shown(response.url)} answered {response.status} with {what}: {excerpt(body)}"
-    return refusal(message, response.status, response.headers, secrets, body=body, content_type=content_type)
+    identifier = _request_id(response.headers, secrets)
+    return APIResponseError(
+        message, status=response.status, content_type=content_type, body=body, request_id=identifier
+    )
 
 
 def refusal(
@@ -247,15 +227,22 @@ async def _error_body(response: aiohttp.ClientResponse) -> str:
     """The start of a body that nobody asked for; what is missing of it is no error of its own."""
     body = bytearray()
     fail_when_closed(response)
+    async with error_body(response):
+        while len(body) < MAX_ERROR_BYTES and (block := await response.content.read(MAX_ERROR_BYTES - len(body))):
+            body += block
+    return body.decode(errors="replace")
+
+
+@contextlib.asynccontextmanager
+async def error_body(response: aiohttp.ClientResponse) -> AsyncGenerator[asyncio.Timeout]:
+    """Read a body that nobody asked for, for so long; what is missing of it is no error of its own."""
     try:
-        async with asyncio.timeout(ERROR_BODY_SECONDS):
-            while len(body) < MAX_ERROR_BYTES and (block := await response.content.read(MAX_ERROR_BYTES - len(body))):
-                body += block
+        async with asyncio.timeout(ERROR_BODY_SECONDS) as limit:
+            yield limit
     except (TimeoutError, aiohttp.ClientError, OSError):
         logger.debug("the body of an error was not complete")
     finally:
         response.close()
-    return body.decode(errors="replace")
 
 
 def _request_id(headers: Mapping[str, str], secrets: Secrets) -> str | None:

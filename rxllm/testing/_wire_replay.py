@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from aiohttp.typedefs import StrOrURL
 from loguru import logger
@@ -19,6 +20,7 @@ from yarl import URL
 from rxllm.exceptions import (
     APIConnectionError,
     APIError,
+    APIResponseError,
     DecodeError,
     LimitExceededError,
     RecordingError,
@@ -40,7 +42,16 @@ from rxllm.sources import (
     refusal,
 )
 from rxllm.testing._wire_recordings import WireRecording, check_timing
-from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, WireResponse
+from rxllm.wire import (
+    DEFAULT_MAX_EVENT_BYTES,
+    EVENT_STREAM,
+    ServerSentEvent,
+    SSEDecoder,
+    WireResponse,
+    feed,
+    media_types,
+    starts_events,
+)
 
 __all__ = ["record", "replay", "replay_reads"]
 
@@ -165,14 +176,13 @@ def replay(
     """
     loaded = _loaded(recording)
 
-    def decoder() -> Callable[[bytes | str], Sequence[ServerSentEvent | str]]:
+    def decoder() -> _Decoder[Any]:
         _require_success(loaded)
         if loaded.request.transport == "websocket":
-            return _FrameDecoder().take
+            return _Frames()
         if check_content_type:
             _require_event_stream(loaded)
-        events = SSEDecoder(max_event_bytes=max_event_bytes)
-        return lambda data: events.feed(data if isinstance(data, bytes) else data.encode())
+        return _Events(loaded, max_event_bytes, check=check_content_type)
 
     return _source(loaded, decoder, timing, speed, scheduler)
 
@@ -212,11 +222,7 @@ def replay_reads(
         >>> rxllm.run(replay_reads(recording))
         b'data: 1'
     """
-
-    def decoder() -> Callable[[bytes | str], Sequence[bytes]]:
-        return lambda data: (data if isinstance(data, bytes) else data.encode(),)
-
-    return _source(_loaded(recording), decoder, timing, speed, scheduler)
+    return _source(_loaded(recording), _Reads, timing, speed, scheduler)
 
 
 def _loaded(recording: RecordingLike) -> WireRecording:
@@ -225,7 +231,7 @@ def _loaded(recording: RecordingLike) -> WireRecording:
 
 def _source(
     recording: WireRecording,
-    decoder: Callable[[], Callable[[bytes | str], Sequence[T]]],
+    decoder: Callable[[], _Decoder[T]],
     timing: Timing,
     speed: float,
     scheduler: abc.SchedulerBase | None,
@@ -241,7 +247,7 @@ def _source(
 
 async def _play(
     recording: WireRecording,
-    decoder: Callable[[], Callable[[bytes | str], Sequence[T]]],
+    decoder: Callable[[], _Decoder[T]],
     pace: Pace | None,
     emitter: Emitter[T],
 ) -> None:
@@ -252,7 +258,7 @@ async def _play(
     last = recording.reads[-1].at if recording.reads else 0.0
     end = recording.end
     try:
-        decode = decoder()
+        decoding = decoder()
     except APIError:
         # The source had read to the end before it said so.
         await until(last if end is None else end.at)
@@ -264,10 +270,13 @@ async def _play(
         stream.received(
             len(each.data if isinstance(each.data, bytes) else each.data.encode(errors="replace")), began + each.at
         )
-        await emitter.emit(decode(each.data))
+        await emitter.emit(decoding.take(each.data))
     if end is not None:
         await until(end.at)
+        if end.ending in {"eof", "lost"}:
+            await emitter.emit(decoding.close())
     await _finish(recording, emitter.count)
+    decoding.check(emitter.count)
 
 
 def _began(recording: WireRecording) -> float:
@@ -278,6 +287,7 @@ def _began(recording: WireRecording) -> float:
 
 
 def _stream_of(recording: WireRecording, began: float) -> StreamInfo:
+    """What is known of the request when the answer begins."""
     headers: Mapping[str, str] = {} if recording.response is None else recording.response.headers
     return info_of(URL(recording.request.url), headers, began, Secrets())
 
@@ -316,7 +326,50 @@ async def _stay_silent() -> NoReturn:
         await asyncio.Event().wait()
 
 
-class _FrameDecoder:
+class _Decoder(ABC, Generic[T]):
+    """What a source makes of what it reads; by default, nothing comes with the end."""
+
+    @abstractmethod
+    def take(self, data: bytes | str) -> Sequence[T]:
+        """Take what was read, or a frame."""
+
+    def close(self) -> Sequence[T]:
+        """Take note of the end."""
+        return ()
+
+    def check(self, count: int) -> None:
+        """Refuse what ended in good order, after so many items, and was nothing."""
+
+
+class _Reads(_Decoder[bytes]):
+    """Takes reads as they are."""
+
+    def take(self, data: bytes | str) -> tuple[bytes]:
+        return (data if isinstance(data, bytes) else data.encode(),)
+
+
+class _Events(_Decoder[ServerSentEvent]):
+    """Takes a body as ``from_sse`` does."""
+
+    def __init__(self, recording: WireRecording, max_event_bytes: int, *, check: bool) -> None:
+        self._recording = recording
+        self._decoder = SSEDecoder(max_event_bytes=max_event_bytes)
+        self._checks = check
+
+    def take(self, data: bytes | str) -> Sequence[ServerSentEvent]:
+        return feed(self._decoder, data if isinstance(data, bytes) else data.encode())
+
+    def close(self) -> Sequence[ServerSentEvent]:
+        self._decoder.close()
+        return () if self._decoder.strays is None else self._decoder.strays.at_end()
+
+    def check(self, count: int) -> None:
+        response = self._recording.response
+        if self._checks and not count and response is not None and self._decoder.strays is not None:
+            raise _no_stream(self._recording, response, "no event stream")
+
+
+class _Frames(_Decoder[str]):
     """Takes the frames of a WebSocket as ``from_websocket`` does."""
 
     def __init__(self) -> None:
@@ -353,7 +406,7 @@ def _require_success(recording: WireRecording) -> None:
 
 
 def _require_event_stream(recording: WireRecording) -> None:
-    """Check the media type, and where there is none, what came.
+    """Check the media type, and where that does not tell, the first bytes.
 
     Raises:
         APIResponseError: It is no event stream.
@@ -361,16 +414,29 @@ def _require_event_stream(recording: WireRecording) -> None:
     response = recording.response
     if response is None:
         return
-    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type and media_type != "text/event-stream":
-        raise _no_stream(recording, response, f"{media_type} instead of text/event-stream")
+    types = media_types([response.headers.get("content-type", "")])
+    body = recording.body
+    is_stream = True if set(types) == {EVENT_STREAM} else starts_events(body)
+    if is_stream is None:
+        was_lost = recording.end is None or recording.end.ending != "eof"
+        is_stream = was_lost or EVENT_STREAM in types or not (body.strip() or types)
+    if not is_stream:
+        what = f"{', '.join(types)} instead of {EVENT_STREAM}" if types else "no event stream"
+        raise _no_stream(recording, response, what)
 
 
 def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> APIError:
     body = _start_of_body(recording)
     message = f"{recording.request.url} answered {response.status} with {what}: {excerpt(body)}"
-    content_type = response.headers.get("content-type", "")
-    return refusal(message, response.status, response.headers, Secrets(), body=body, content_type=content_type)
+    content_type = ", ".join(media_types([response.headers.get("content-type", "")]))
+    error = refusal(message, response.status, response.headers, Secrets(), body=body, content_type=content_type)
+    if isinstance(error, APIResponseError) and recording.request.transport == "sse":
+        began = _began(recording)
+        stream = _stream_of(recording, began)
+        for read in recording.reads:
+            stream.received(len(read.data), began + read.at)
+        error.unread = recording.body.decode(errors="replace"), stream
+    return error
 
 
 def _start_of_body(recording: WireRecording) -> str:

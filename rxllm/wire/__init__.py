@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 from rxllm.wire._encode import encode_comment, encode_sse
 from rxllm.wire._event import ServerSentEvent
+from rxllm.wire._first_bytes import EVENT_STREAM as EVENT_STREAM
+from rxllm.wire._first_bytes import WHITESPACE as WHITESPACE
+from rxllm.wire._first_bytes import media_types as media_types
+from rxllm.wire._first_bytes import starts_events as starts_events
 from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder, SSETextDecoder
+from rxllm.wire._sse import feed as feed
+from rxllm.wire._strays import Strays as Strays
 
 if TYPE_CHECKING:
-    from rxllm.wire._recording import (
-        WireEnd,
-        WireEnding,
-        WireRead,
-        WireRecord,
-        WireRequest,
-        WireResponse,
-        WireTransport,
-        decode_record,
-        encode_record,
-    )
+    from rxllm.wire._recording import *
 else:
     __getattr__, __dir__ = lazy_exports(__name__, "_recording")
 

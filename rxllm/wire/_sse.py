@@ -10,7 +10,8 @@ Rules:
 4. A blank line dispatches what the fields before it have gathered, if a ``data`` field was among them. What the end of
    the stream finds unfinished is discarded.
 5. Each byte is looked at a fixed number of times, however the stream is cut into reads.
-6. What is kept of an unfinished event is bounded. Comments and unknown fields are kept only until their line ends.
+6. What is kept of an unfinished event is bounded. Comments are kept only until their line ends.
+7. Unknown fields are ignored, and remembered apart, up to the same bound: see ``_strays``.
 
 The usual reads hold whole events, ``data: {...}\n\n``. They are split with one call and never pass through the fields.
 """
@@ -21,9 +22,13 @@ from typing import Any
 
 from rxllm.exceptions import EXCERPT_LENGTH, ItemsThenError, LimitExceededError, excerpt
 from rxllm.wire._event import ServerSentEvent
+from rxllm.wire._strays import Strays
 
 DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
 """The most bytes that one event may have, unless told otherwise."""
+
+# The empty one is a comment.
+_FIELDS = frozenset({"", "data", "event", "id", "retry"})
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -52,11 +57,12 @@ class SSEDecoder:
         events: How many events have been dispatched.
         last_event_id: The last event ID string: what ``Last-Event-ID`` would say when connecting again.
         reconnection_time: What the last valid ``retry`` field said, in milliseconds.
+        strays: The lines that were ignored since no field is called so; ``None`` if there was none.
     """
 
     __slots__ = (
         *("_after_cr", "_data", "_error", "_event", "_id", "_kept", "_limit", "_line", "_open", "_ready", "_retry"),
-        *("_started", "comments", "events", "last_event_id", "reconnection_time"),
+        *("_started", "comments", "events", "last_event_id", "reconnection_time", "strays"),
     )
 
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
@@ -66,18 +72,23 @@ class SSEDecoder:
         self.events = 0
         self.last_event_id = ""
         self.reconnection_time: int | None = None
+        self.strays: Strays | None = None
         self._limit = max_event_bytes
         self._error: LimitExceededError | None = None
         self._ready: list[ServerSentEvent] = []
         self._started = False
         self._after_cr = False
-        # The unfinished event: its line under way, the size of its finished data lines, the specification's buffers.
-        self._open = False
+        # The line under way, and the specification's buffer of the identifier, which outlives the event.
         self._line = bytearray()
+        self._id = ""
+        self._reset()
+
+    def _reset(self) -> None:
+        """Have nothing of an event: neither the size of its finished data lines nor the specification's buffers."""
+        self._open = False
         self._kept = 0
         self._data: list[str] = []
         self._event = ""
-        self._id = ""
         self._retry: int | None = None
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
@@ -107,11 +118,8 @@ class SSEDecoder:
             data = self._with_line_feeds(data)
         try:
             # A piece no longer than the limit holds no whole event that is longer: only open ones need be measured.
-            if len(data) <= self._limit:
-                self._take(data)
-            else:
-                for start in range(0, len(data), self._limit):
-                    self._take(data[start : start + self._limit])
+            for start in range(0, len(data), self._limit):
+                self._take(data[start : start + self._limit])
         except LimitExceededError as error:
             self._error = error
             if not self._ready:
@@ -128,6 +136,10 @@ class SSEDecoder:
             How many bytes were kept of the unfinished event; 0 if the stream ended between two events.
         """
         discarded = self._kept + len(self._line)
+        line = self._line.decode("utf-8", "replace")
+        # A cut in the name of a field leaves the beginning of one.
+        if line.partition(":")[0] not in _FIELDS and not any(field.startswith(line) for field in _FIELDS):
+            self._take_field(line)
         self._line.clear()
         self._reset()
         return discarded
@@ -243,6 +255,9 @@ class SSEDecoder:
             self.comments += 1
         elif not line:
             self._dispatch()
+        else:
+            self.strays = self.strays or Strays(self._limit)
+            self.strays.add(line, self.events + len(self._ready))
 
     def _take_retry(self, value: str) -> None:
         # str.isdigit() alone takes digits of any script, and superscripts, which int() then refuses.
@@ -251,17 +266,12 @@ class SSEDecoder:
 
     def _dispatch(self) -> None:
         self.last_event_id = self._id
+        if self.strays is not None:
+            self.strays.settle(is_event=bool(self._data))
         if self._data:
             event = ServerSentEvent("\n".join(self._data), self._event or "message", self._id, self._retry)
             self._ready.append(event)
             self._data = []
-        self._event = ""
-        self._retry = None
-
-    def _reset(self) -> None:
-        self._open = False
-        self._kept = 0
-        self._data = []
         self._event = ""
         self._retry = None
 
@@ -273,3 +283,25 @@ class SSETextDecoder(SSEDecoder):
 
     def _plain(self, payloads: list[str]) -> list[Any]:
         return payloads
+
+
+def feed(decoder: SSEDecoder, data: bytes) -> list[ServerSentEvent]:
+    r"""Take the next bytes of a stream, and what servers say in lines of a field called ``error``, as events.
+
+    >>> feed(SSEDecoder(), b'error: {"code": 500}\n\ndata: [DONE]\n\n')[0]
+    ServerSentEvent(data='{"code": 500}', event='error', id='', retry=None)
+
+    Args:
+        decoder: What decodes the stream to the letter.
+        data: Any number of bytes, cut anywhere.
+
+    Returns:
+        What ``decoder.feed`` returns, and those.
+
+    Raises:
+        LimitExceededError: As ``decoder.feed``.
+    """
+    events = decoder.feed(data)
+    if decoder.strays is not None:
+        decoder.strays.put_errors(events, decoder.events)
+    return events

@@ -62,6 +62,7 @@ def chunks(kind: str) -> list[StreamChunk]:
 def test_every_kind_is_documented_and_here() -> None:
     documented = set(re.findall(r"^ *``([a-z-]+)`` ", Repair.__doc__ or "", re.MULTILINE))
     of_the_dialect = {"comment-as-data", "field-name-in-data", "message-as-delta", "finish-reason-blank"}
+    of_the_dialect |= {"text-as-delta", "answer-not-streamed", "event-passed-over"}
     of_the_end = {"finish-reason-missing", "cut-after-finish"}
     of_its_reading = {"parts-joined", "set-aside", "type-converted"}
     assert documented == {*KINDS, *of_the_dialect, *of_its_reading, *of_the_end}
@@ -88,7 +89,7 @@ def test_on_the_completion_and_to_the_callback(kind: str) -> None:
     assert accumulator.completion().repairs == tuple(reported) == repairs
 
 
-@pytest.mark.parametrize("kind", OF_THE_FORM)
+@pytest.mark.parametrize("kind", sorted(OF_THE_FORM))
 def test_what_is_of_the_form_is_no_error_in_strict_mode(kind: str) -> None:
     accumulator, calls = StreamAccumulator(strict=True), ToolCallAccumulator(strict=True)
     for chunk in chunks(kind):

@@ -56,7 +56,7 @@ def test_messages_in_the_place_of_deltas_are_deltas() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        '{"type":[]}',
+        '{"choices":{"type":[]}}',
         '{"choices":[{"message":{"content":true}}]}',
         '{"choices":[{"delta":{"content":"a"}},{"index":1,"message":{"content":true}}]}',
     ],

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO, cast
 
 import pytest
+import reactivex
 from reactivex import compose
 from reactivex import operators as rx_ops
 
@@ -175,6 +176,7 @@ CASES = {
         holds=1,
     ),
     "split_reasoning": Case(ops.split_reasoning, TEXT, holds=BATCH),
+    "stop_when": Case(lambda: ops.stop_when(reactivex.never()), WORDS),
     "tee_to": Case(lambda: ops.tee_to(Discard()), WORDS),
     "tee_to_display": Case(lambda: ops.tee_to_display(cast("TextIO", Quiet())), WORDS),
     "timeout_per_chunk": Case(lambda: ops.timeout_per_chunk(60), WORDS),

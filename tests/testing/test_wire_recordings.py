@@ -440,7 +440,10 @@ async def test_an_answer_that_is_no_event_stream() -> None:
     assert "answered 200 with text/html instead of text/event-stream: '<html>'" in str(error)
     assert error.content_type == "text/html"
     assert await observed(replay(html, check_content_type=False)) == ([], 0.75)
-    assert await observed(replay(replace(html, response=WireResponse(0.1, 200)))) == ([], 0.75)
+    _, error, at = await failure(replay(replace(html, response=WireResponse(0.1, 200))))
+    assert isinstance(error, APIResponseError)
+    assert "answered 200 with no event stream: '<html>'" in str(error)
+    assert at == 3 * 0.75
 
 
 @pytest.mark.parametrize(("status", "kind"), [(403, APIStatusError), (200, APIResponseError)])

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxllm.exceptions import LimitExceededError
-from rxllm.wire import ServerSentEvent, SSEDecoder
+from rxllm.wire import ServerSentEvent, SSEDecoder, feed
 
 
 @dataclass
@@ -256,6 +256,10 @@ PIECES = [
     b"x",
     b"12",
     b"data: {}\n\n",
+    b"error: boom\n",
+    b'error: {"a": 1}\n\n',
+    b'{"a": 1}\n',
+    b"error",
     b"data: a\ndata: b\n\n",
     b"\n\ndata: ",
     "é€😀\u2028".encode(),
@@ -352,6 +356,78 @@ def test_the_limit_does_not_depend_on_the_fragmentation(raw: bytes, points: list
     for reads in (bytewise(raw), cut(raw, points)):
         events, error = feed_all(SSEDecoder(max_event_bytes=limit), reads)
         assert (events, str(error)[:30]) == (whole[0], str(whole[1])[:30])
+
+
+# Lines that belong to no event ---------------------------------------------------------------------------------------
+
+
+def with_errors(raw: bytes, points: list[int]) -> tuple[list[ServerSentEvent], SSEDecoder]:
+    decoder = SSEDecoder()
+    bounds = [0, *sorted(min(point, len(raw)) for point in points), len(raw)]
+    return [event for start, end in pairwise(bounds) for event in feed(decoder, raw[start:end])], decoder
+
+
+@given(soup, cuts)
+def test_errors_beside_the_events_come_in_their_place_however_the_stream_is_cut(raw: bytes, points: list[int]) -> None:
+    events, decoder = with_errors(raw, points)
+    whole, _ = with_errors(raw, [])
+    plain = SSEDecoder().feed(raw)
+
+    assert events == whole
+    assert decoder.events == len(plain)
+    # Without those that the specification does not know, they are what the specification says.
+    assert [event for event in events if event in plain or event.event != "error"] == plain
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"data: 1\n\nerror: a\n\ndata: 2\n\nerror: b\n\n", ["1", "a", "2", "b"]),
+        (b"error: a\ndata: 1\n\n", ["a", "1"]),
+        (b"data: 1\nerror: a\n\ndata: 2\n\n", ["a", "1", "2"]),
+        (b"event: x\nerror: a\n\n", ["a"]),
+        (b'error: {"a":\n 1}\n\n', []),
+        (b"error: null\nerror:\nerror\nerror: false\nerrors: x\nError: y\n\n", []),
+    ],
+)
+def test_a_line_of_a_field_called_error(raw: bytes, expected: list[str]) -> None:
+    for size in (0, len(raw)):
+        assert [event.data for event in with_errors(raw, list(range(size)))[0]] == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"data: 1\n\n", None),
+        (b"data: 1\n\ndat", None),
+        (b"dat", None),
+        (b"data: 1\nfoo: x\n\n", []),
+        (b"foo\n", []),
+        (b'{"a":\r\n\r\n1}', [ServerSentEvent('{"a":\n1}')]),
+        (b'x\n{"a": 1}\n[1]\n{"b": 2}', [ServerSentEvent('{"a": 1}'), ServerSentEvent('{"b": 2}')]),
+        (b'x\nerror: {\n"a": 1}', [ServerSentEvent('{\n"a": 1}', "error")]),
+        (b'error: a\n{"a": 1}\n', []),
+        (b"error: a", [ServerSentEvent("a", "error")]),
+        (b'{"a":' + b"[" * 100_000, []),
+    ],
+)
+def test_what_stands_in_the_place_of_events_at_the_end(raw: bytes, expected: list[ServerSentEvent] | None) -> None:
+    _, decoder = with_errors(raw, [])
+    decoder.close()
+
+    assert (decoder.strays and decoder.strays.at_end()) == expected
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    decoder = SSEDecoder(max_event_bytes=10)
+    for number in range(1_000):
+        assert feed(decoder, b"foo: %d\ndata: 1\n\n" % (number % 10)) == [ServerSentEvent("1")]
+    for number in range(10):
+        feed(decoder, b"foo: %d\n\n" % number)
+    decoder.close()
+
+    assert decoder.strays is not None
+    assert decoder.strays.text == "foo: 0"
 
 
 def test_a_limit_must_leave_room() -> None:

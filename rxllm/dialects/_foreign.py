@@ -1,0 +1,135 @@
+"""Streams of other protocols, and what they are known by.
+
+Rules:
+
+1. Only what no server of chat completions sends is a mark: a word that is one event's name, or fields that belong
+   together.
+2. It is looked for in objects without choices, and only until the first choice has come. After that such an object is
+   something that a gateway has put between the chunks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, cast
+
+from rxllm.models import is_list, is_object
+
+_RESPONSES = "the Responses API of OpenAI"
+_REALTIME = "the Realtime API of OpenAI"
+_ASSISTANTS = "the Assistants API of OpenAI"
+_MESSAGES = "the Messages API of Anthropic"
+_COHERE_1 = "the Chat API of Cohere, version 1"
+_COHERE_2 = "the Chat API of Cohere, version 2"
+_GEMINI = "the Gemini API of Google"
+_BEDROCK = "the Bedrock API of Amazon"
+_OLLAMA = "the API of Ollama under /api"
+_TGI = "the API of text-generation-inference under /generate_stream"
+_LLAMA_CPP = "the API of llama.cpp under /completion"
+_SGLANG = "the API of SGLang under /generate"
+_DIFY = "the API of Dify"
+_AG_UI = "AG-UI"
+_AI_SDK = "the AI SDK of Vercel"
+_JSON_RPC = "JSON-RPC, as MCP and A2A use it"
+
+_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("message_start", "message_delta", "message_stop"), _MESSAGES),
+        **dict.fromkeys(("content_block_start", "content_block_delta", "content_block_stop"), _MESSAGES),
+        **dict.fromkeys(("message-start", "content-start", "content-delta", "content-end", "message-end"), _COHERE_2),
+        **dict.fromkeys(("tool-plan-delta", "tool-call-start", "tool-call-delta", "tool-call-end"), _COHERE_2),
+        **dict.fromkeys(("stream-start", "text-generation", "tool-calls-generation", "stream-end"), _COHERE_1),
+        **dict.fromkeys(("RUN_STARTED", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "STEP_STARTED"), _AG_UI),
+        **dict.fromkeys(("start-step", "text-start", "text-delta", "reasoning-start", "tool-input-start"), _AI_SDK),
+    }
+)
+"""What an event calls itself: its name, its ``type`` or its ``event_type``."""
+
+_BEGINNINGS = (
+    ("response.", _RESPONSES),
+    ("thread.", _ASSISTANTS),
+    ("session.", _REALTIME),
+    ("conversation.item", _REALTIME),
+    ("input_audio_buffer.", _REALTIME),
+)
+
+_MEMBERS: Mapping[str, str] = MappingProxyType(
+    {
+        "candidates": _GEMINI,
+        "promptFeedback": _GEMINI,
+        "usageMetadata": _GEMINI,
+        **dict.fromkeys(("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop"), _BEDROCK),
+        "inputTextTokenCount": _BEDROCK,
+        "jsonrpc": _JSON_RPC,
+        "is_finished": _COHERE_1,
+    }
+)
+"""A field that nothing else has."""
+
+
+def _has(**kinds: type) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda fields: all(isinstance(fields.get(name), kind) for name, kind in kinds.items())
+
+
+_SHAPES: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
+    (_has(model=str, done=bool, message=dict), _OLLAMA),
+    (_has(model=str, done=bool, response=str), _OLLAMA),
+    (_has(token=dict, index=int), _TGI),
+    (_has(content=str, stop=bool), _LLAMA_CPP),
+    (_has(text=str, meta_info=dict), _SGLANG),
+    (_has(event=str, task_id=str, conversation_id=str), _DIFY),
+    (lambda fields: set(fields) - {"p"} == {"bytes"} and isinstance(fields["bytes"], str), _BEDROCK),
+    (lambda fields: fields.get("object") == "response" and is_list(fields.get("output")), _RESPONSES),
+    (lambda fields: fields.get("type") == "message" and is_list(fields.get("content")), _MESSAGES),
+)
+
+# The headers of a frame, and the lines of the older protocol: neither is an event stream.
+_FRAMES = re.compile(r":(?:event|message|exception)-type\x07")
+_AI_SDK_LINES = re.compile(r'\A(?:f:\{"messageId"|[028g]:["\[{])')
+_decoder = json.JSONDecoder()
+
+
+def protocol_of(name: str, fields: Mapping[str, Any]) -> str | None:
+    """The protocol that an event is of, as far as it tells.
+
+    Args:
+        name: The name of the event.
+        fields: Its data, an object without choices.
+
+    Returns:
+        What the protocol is called; ``None`` if the event may be anything.
+    """
+    for word in (name, fields.get("type"), fields.get("event_type"), fields.get("object")):
+        if isinstance(word, str):
+            if word in _WORDS:
+                return _WORDS[word]
+            for beginning, protocol in _BEGINNINGS:
+                if word.startswith(beginning):
+                    return protocol
+    for member, protocol in _MEMBERS.items():
+        if fields.get(member) is not None:
+            return protocol
+    return next((protocol for fits, protocol in _SHAPES if fits(fields)), None)
+
+
+def protocol_of_body(body: str) -> str | None:
+    """The protocol that a body is of which is no event stream: lines or an array of objects, one object, frames.
+
+    Args:
+        body: The body, or its start.
+
+    Returns:
+        What the protocol is called; ``None`` if the body may be anything.
+    """
+    if _FRAMES.search(body):
+        return _BEDROCK
+    if _AI_SDK_LINES.match(body):
+        return _AI_SDK
+    try:
+        first = cast("object", _decoder.raw_decode(body.lstrip(" \t\r\n[,"))[0])
+    except (ValueError, RecursionError):
+        return None
+    return protocol_of("message", first) if is_object(first) and "choices" not in first else None

@@ -1,0 +1,129 @@
+"""What a successful answer is, where its media type does not say that it is an event stream, or says other things, too.
+
+Rules:
+
+1. The first bytes decide, be the media type what it may.
+2. A body that is one JSON object may be an answer that was not streamed. It is read as a whole, for a decoder to look
+   at. Of others there is the start, as of the body of an error.
+3. Nobody waits for the end of a body that is no answer: of lines of JSON the first is enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import aiohttp
+
+from rxllm.exceptions import APIResponseError
+from rxllm.models import StreamInfo
+from rxllm.sources import _http
+from rxllm.sources._credentials import Secrets
+from rxllm.wire import EVENT_STREAM, WHITESPACE, Strays, media_types, starts_events
+
+
+async def start_of_events(
+    response: aiohttp.ClientResponse, secrets: Secrets, stream: StreamInfo, max_bytes: int
+) -> bytes:
+    """Look whether the body is an event stream.
+
+    Args:
+        response: The answer.
+        secrets: What it may echo.
+        stream: What counts the bytes.
+        max_bytes: The most bytes that a JSON object may have.
+
+    Returns:
+        What had to be read of the body for that; nothing if its media type told.
+
+    Raises:
+        APIResponseError: It is none.
+        StreamInterruptedError: The connection was lost before the body began.
+    """
+    types = media_types(response.headers.getall("Content-Type", ()))
+    if set(types) == {EVENT_STREAM}:
+        return b""
+    start = bytearray()
+    while (is_stream := starts_events(start)) is None:
+        block = await _read(response)
+        if not block:
+            is_stream = EVENT_STREAM in types or not (start or types)
+            break
+        start += block
+        del start[: len(start) - len(start.lstrip(WHITESPACE))], block
+    if is_stream:
+        return bytes(start)
+    raise await _read_on(response, secrets, stream, ", ".join(types), start, max_bytes)
+
+
+def require_events(response: aiohttp.ClientResponse, secrets: Secrets, stream: StreamInfo, strays: Strays) -> None:
+    """Refuse a body that was to be an event stream, had no event, and had something else in it.
+
+    Raises:
+        APIResponseError: Always.
+    """
+    content_type = ", ".join(media_types(response.headers.getall("Content-Type", ())))
+    raise _refusal(response, secrets, stream, content_type, strays.text)
+
+
+def _refusal(
+    response: aiohttp.ClientResponse, secrets: Secrets, stream: StreamInfo, content_type: str, body: str
+) -> APIResponseError:
+    content_type = secrets.scrub(content_type)
+    what = "no event stream" if content_type in {"", EVENT_STREAM} else f"{content_type} instead of {EVENT_STREAM}"
+    shown = secrets.scrub(body[: _http.MAX_ERROR_BYTES])
+    error = _http.no_event_stream(response, what, content_type, shown, secrets)
+    error.unread = body, stream
+    return error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        return await response.content.read(_http.MAX_ERROR_BYTES)
+    except (aiohttp.ClientError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise _http.lost(response.url, 0, "events", reason) from error.with_traceback(None)
+
+
+async def _read_on(  # noqa: PLR0917
+    response: aiohttp.ClientResponse,
+    secrets: Secrets,
+    stream: StreamInfo,
+    content_type: str,
+    body: bytearray,
+    max_bytes: int,
+) -> APIResponseError:
+    """Read the body on from its start, of a JSON object for as long as something comes; returns the error about it.
+
+    The start is used up: what may hold the echo of a key is in no variable where the error is raised.
+    """
+    is_object = body.startswith(b"{")
+    most = max_bytes if is_object else _http.MAX_ERROR_BYTES
+    second_line = _second_line_of(body)
+    async with _http.error_body(response) as limit:
+        while len(body) < most and not (second_line and body[second_line:].strip()):
+            block = await response.content.read(min(_http.MAX_ERROR_BYTES, most - len(body)))
+            if not block:
+                break
+            is_first_line = b"\n" not in body
+            body += block
+            if is_object:
+                limit.reschedule(asyncio.get_running_loop().time() + _http.ERROR_BODY_SECONDS)
+                second_line = _second_line_of(body) if is_first_line else second_line
+    stream.received(len(body), time.time())
+    error = _refusal(response, secrets, stream, content_type, body.decode(errors="replace"))
+    body.clear()
+    return error
+
+
+def _second_line_of(body: bytearray) -> int | None:
+    """Where the second line begins, if the first one is a JSON object by itself."""
+    line, line_end, _ = body.partition(b"\n")
+    if not (line_end and line.startswith(b"{")):
+        return None
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return len(line) + 1
