@@ -195,8 +195,8 @@ def _offences(
         yield "tool ran", shown
     first = next((event for event in events if isinstance(event, rxllm.RoundCompleted)), None)
     if first is not None:
-        completion: Any = first.completion  # TEMP
-        if held and getattr(completion, "ending", "completed") != "completed":
-            yield "tool ran of what is not completed", f"{getattr(completion, 'ending', '?')}: {shown}"
+        completion = first.completion
+        if held and completion.ending != "completed":
+            yield "tool ran of what is not completed", f"{completion.ending}: {shown}"
         if completion.complete and not may.whole:
-            yield "called whole", f"{getattr(completion, 'ending', '?')}: {completion.message!r}, {shown}"
+            yield "called whole", f"{completion.ending}: {completion.message!r}, {shown}"

@@ -193,7 +193,7 @@ def check(streamed: Streamed, arrived: int, result: ChatCompletion | Exception, 
     """
     if arrived >= streamed.finished:
         assert isinstance(result, ChatCompletion), (where, result)
-        assert result.complete, where
+        assert (result.complete, result.ending) == (True, "completed"), where
         assert tuple(choice.message.text for choice in result.choices) == streamed.texts, where
         assert arguments_of(result) == streamed.arguments, where
         assert (result.usage is not None) == streamed.has_usage(arrived), where
@@ -206,13 +206,10 @@ def check(streamed: Streamed, arrived: int, result: ChatCompletion | Exception, 
     kinds = (StreamInterruptedError,) if lost else (TruncatedStreamError, *([] if arrived else [EmptyStreamError]))
     assert isinstance(result, kinds), (where, result)
     left = getattr(result, "partial", None)
-    assert left is None or isinstance(left, ChatCompletion), where
-    assert ("" if left is None or not left.choices else left.choices[0].message.text) == streamed.text_of(arrived), (
-        where
-    )
-    if left is not None:
-        assert not left.complete, where
-        assert not arguments_of(left), where
+    assert isinstance(left, ChatCompletion), where
+    assert (left.complete, left.ending) == (False, "truncated"), where
+    assert (left.choices[0].message.text if left.choices else "") == streamed.text_of(arrived), where
+    assert not arguments_of(left), where
 
 
 def arguments_of(completion: ChatCompletion) -> tuple[str, ...]:
