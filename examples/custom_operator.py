@@ -76,8 +76,11 @@ def test_a_slow_reader_pauses_the_source() -> None:
 
 
 def test_it_keeps_the_laws_of_operators() -> None:
-    """Batches, pauses, dispose, errors: what holds for every operator is tried a hundred times, in virtual time."""
-    check_operator(sentences, ["It is", " late. Go", " home! Come back. Now", ". Please."])
+    """What holds for every operator is tried some hundred times: batches, pauses, dispose, errors.
+
+    A text may hold any number of sentences. While the reader pauses none comes, and the source keeps the next text.
+    """
+    check_operator(sentences, ["It is", " late. Go", " home! Come in. Sit. Eat", ". Please."])
 
 
 def show_a_failure() -> None:

@@ -7,7 +7,8 @@ Rules:
 
 1. A package lists its public names in ``__all__``. Names that are there for other packages of this library only are
    listed with the module that they are in.
-2. For type checkers all of these names are in a block of imports under ``TYPE_CHECKING``. A test compares them.
+2. For type checkers a block under ``TYPE_CHECKING`` imports its modules. Where it imports all of a module, they see
+   names that nobody listed, too; an import of such a name fails when it is run. A test compares what is listed.
 3. ``__getattr__`` stands where type checkers do not look: seen by them, any misspelled name would be one.
 4. A name is looked up once. Then it is an attribute of the package like any other.
 5. It is looked for in modules in the order given, which are imported on the way. So those come first that others import

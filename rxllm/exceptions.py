@@ -116,14 +116,7 @@ class RxllmError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it is pickled and copied: without its constructor, which takes other arguments than a message."""
-        return _restored, (type(self), self.args, vars(self))
-
-
-def _restored(kind: type[RxllmError], args: tuple[Any, ...], attributes: dict[str, Any]) -> RxllmError:
-    error = kind.__new__(kind)
-    error.args = args
-    vars(error).update(attributes)
-    return error
+        return type(self).__new__, (type(self),), {**vars(self), "args": self.args}
 
 
 def attach_partial(error: Exception, partial: Callable[[], ChatCompletion]) -> tuple[()]:

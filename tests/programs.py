@@ -88,11 +88,16 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
+    import hypothesis
+
     from rxllm import *  # noqa: F403
     from rxllm import testing
     from rxllm.operators import *  # noqa: F403
     from rxllm.sinks import *  # noqa: F403
 
     _ = testing.ScriptedServer, testing.script
+    # As for the tests: a machine that is slow for a moment is no failure.
+    hypothesis.settings.register_profile("programs", deadline=None)
+    hypothesis.settings.load_profile("programs")
     gc.freeze()
     serve()

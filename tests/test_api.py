@@ -251,7 +251,10 @@ LAZY_PACKAGES = [package for package in packages() if "__getattr__" in vars(pack
 
 def names_of(node: ast.ImportFrom) -> list[str]:
     names = [alias.name for alias in node.names]
-    return list(importlib.import_module(str(node.module)).__all__) if names == ["*"] else names
+    if names != ["*"]:
+        return names
+    module = importlib.import_module(str(node.module))
+    return list(getattr(module, "__all__", vars(module)))
 
 
 @pytest.mark.parametrize("package", LAZY_PACKAGES, ids=lambda package: package.__name__)

@@ -101,7 +101,7 @@ def test_example(name: str, running: dict[str, subprocess.Popen[str]]) -> None:
 
 
 def test_however_much_text_comes_at_once_the_custom_operator_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
     example: Any = importlib.import_module("custom_operator")
     marbles = Marbles()
     text = " ".join(f"Sentence {number}." for number in range(200))

@@ -41,7 +41,8 @@ class RepairLog:
         self._on_repair = on_repair
         # By kind and subject; without any repair, as mostly, there are none.
         self._reported: set[tuple[str, object]] | None = None
-        self._announced: set[tuple[str, object]] | None = None
+        # What the callback got, of this log and of those for reading.
+        self._announced: set[tuple[str, object]] | None = None if on_repair is None else set()
 
     def anew(self) -> RepairLog:
         """A log of the same kind, for an answer that begins anew: it has the position of this one, and nothing else."""
@@ -52,8 +53,6 @@ class RepairLog:
 
         However often it is read, the callback gets each repair once.
         """
-        if self._announced is None:
-            self._announced = set()
         log = RepairLog(self.position, strict=self._strict, on_repair=self._on_repair)
         log._announced = self._announced
         return log
@@ -86,13 +85,11 @@ class RepairLog:
         self._refuse(repair)
         if self._reported is None:
             self._reported = set()
-        if self._announced is None:
-            self._announced = set()
         if key in self._reported or len(self.repairs) >= MAX_REPAIRS:
             return
         self._reported.add(key)
         self.repairs.append(repair)
-        if self._on_repair is not None and key not in self._announced:
+        if self._on_repair is not None and self._announced is not None and key not in self._announced:
             self._announced.add(key)
             self._on_repair(repair)
 

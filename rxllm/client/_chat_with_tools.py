@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from reactivex import Observable
 
@@ -62,7 +62,8 @@ def chat_with_tools(
     first = request.model_copy(update={"messages": [*request.messages], **_tools(request, registry)})
 
     async def produce(emitter: Emitter[models.ChatEvent]) -> None:
-        conversation = _Conversation(first, ask, run_tools, max_rounds, _Out(emitter))
+        conversation = _Conversation(first, ask, run_tools, max_rounds, emitter)
+        FlowControl.leave()
         while await conversation.hold_round():
             pass
 
@@ -78,7 +79,7 @@ class _Conversation:
         ask: Gives the answer to a request.
         run_tools: Runs the calls of an answer.
         max_rounds: How many requests are sent at most.
-        out: Where events go.
+        emitter: Where events go.
         round: Which round comes next, counted from 1.
         messages: What was added to the messages of the request.
     """
@@ -87,7 +88,7 @@ class _Conversation:
     ask: Ask
     run_tools: RunTools
     max_rounds: int
-    out: _Out
+    emitter: Emitter[models.ChatEvent]
     round: int = 1
     messages: list[Message] = field(default_factory=list[Message])
 
@@ -115,7 +116,7 @@ class _Conversation:
         ]
         if not goes_on:
             events.append(models.ChatCompleted(round=self.round, completion=completion, messages=tuple(self.messages)))
-        await self.out.emit(events)
+        await self._emit(events)
         self.round += 1
         return goes_on
 
@@ -126,6 +127,15 @@ class _Conversation:
                 limit="max_rounds",
                 maximum=self.max_rounds,
             )
+
+    async def _emit(self, events: Iterable[models.ChatEvent]) -> None:
+        """Emit events. The flow control of the conversation is the current one meanwhile, and at no other time.
+
+        Otherwise what a round subscribes to, and what that emits at once, would pause the loop that is to take it.
+        """
+        self.emitter.flow.enter()
+        await self.emitter.emit(events)
+        FlowControl.leave()
 
     def _next_request(self) -> ChatRequest:
         if self.round == 1:
@@ -139,11 +149,11 @@ class _Conversation:
         async with iterate(self.ask(self._next_request())) as chunks:
             async for chunk in chunks:
                 answer.add(chunk)
-                await self.out.emit(_deltas(chunk, self.round))
+                await self._emit(_deltas(chunk, self.round))
 
     async def _run(self, calls: list[ToolCall]) -> list[ToolResult]:
         """Run the calls; returns their results in the order of the calls."""
-        await self.out.emit(models.ToolCallEvent(round=self.round, call=call) for call in calls)
+        await self._emit(models.ToolCallEvent(round=self.round, call=call) for call in calls)
 
         async def pending() -> AsyncIterator[ToolCall]:
             for call in calls:
@@ -153,28 +163,10 @@ class _Conversation:
         async with iterate(from_async_iterable(pending).pipe(self.run_tools)) as arriving:
             async for result in arriving:
                 results.append(result)
-                await self.out.emit((models.ToolResultEvent(round=self.round, result=result),))
+                await self._emit((models.ToolResultEvent(round=self.round, result=result),))
         # By identity: several calls may have one identifier.
         places = {id(call): place for place, call in enumerate(calls)}
         return sorted(results, key=lambda result: places[id(result.call)])
-
-
-class _Out:
-    """Where events go: their flow control is the current one while they are emitted, and at no other time.
-
-    Otherwise what a round subscribes to, and what that emits at once, would pause the loop that is to take it.
-    """
-
-    def __init__(self, emitter: Emitter[models.ChatEvent]) -> None:
-        self._emitter = emitter
-        # A source's task has one from its beginning.
-        self._flow = cast(FlowControl, FlowControl.current())
-        FlowControl.leave()
-
-    async def emit(self, events: Iterable[models.ChatEvent]) -> None:
-        self._flow.enter()
-        await self._emitter.emit(events)
-        FlowControl.leave()
 
 
 def _tools(request: ChatRequest, registry: ToolRegistry) -> dict[str, Any]:

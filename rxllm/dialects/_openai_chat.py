@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
@@ -93,6 +93,7 @@ class OpenAIChat:
         return payload
 
 
+@dataclass(slots=True, eq=False)
 class OpenAIChatDecoder:
     """The decoder of one stream of chat completion chunks.
 
@@ -101,28 +102,26 @@ class OpenAIChatDecoder:
         repairs: What was put right, the first thousand.
     """
 
-    __slots__ = (
-        *("_begun", "_choices", "_dialect", "_halves", "_is_plain", "_pending", "_position", "_refused"),
-        *("_texts", "done", "repairs"),
-    )
+    _dialect: OpenAIChat
+    done: bool = False
+    repairs: list[Repair] = field(default_factory=list[Repair])
+    _position: int = -1
+    _choices: SeenChoices = field(default_factory=SeenChoices)
+    # The choices that a delta of the server's own has said something of. A dictionary of such values, unlike a set, is
+    # nothing to the garbage collector.
+    _begun: dict[int, bool] = field(default_factory=dict[int, bool])
+    _texts: dict[tuple[int, str], str] = field(default_factory=dict[tuple[int, str], str])
+    # Made when there is an event that concerns them, as few are.
+    _halves: SurrogateHalves | None = None
+    # What was put right in events that gave no chunk: the next one has it.
+    _pending: tuple[Repair, ...] = ()
+    # How often the compiled decoder has refused, one chunk after the other.
+    _refused: int = 0
+    # Whether nothing waits, so that a chunk of text changes nothing here.
+    _is_plain: bool = False
 
-    def __init__(self, dialect: OpenAIChat) -> None:
-        self.done = False
-        self.repairs: list[Repair] = []
-        self._dialect = dialect
-        self._position = -1
-        self._choices = SeenChoices()
-        # The choices that a delta of the server's own has said something of. A dictionary of such values, unlike a set,
-        # is nothing to the garbage collector.
-        self._begun: dict[int, bool] = {}
-        self._texts: dict[tuple[int, str], str] = {}
-        # Made when there is an event that concerns them, as few are.
-        self._halves: SurrogateHalves | None = None
-        # What was put right in events that gave no chunk: the next one has it.
-        self._pending: tuple[Repair, ...] = ()
-        # How often the compiled decoder has refused, one chunk after the other.
-        self._refused = 0
-        self._is_plain = not dialect.cumulative_text
+    def __post_init__(self) -> None:
+        self._look_whether_plain()
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""

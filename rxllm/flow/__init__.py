@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from rxllm.flow._backlog import Backlog, Merger
+    from rxllm.flow._backlog import Backlog, Merger, Queue
     from rxllm.flow._backlog import check_bounds as check_bounds
     from rxllm.flow._batches import nothing as nothing
     from rxllm.flow._clock import Clock
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rxllm.flow._control import MOST_EXCESS as MOST_EXCESS
     from rxllm.flow._control import FlowControl, Pauses
     from rxllm.flow._control import outside_of_emissions as outside_of_emissions
-    from rxllm.flow._fan_out import FanOut, Queue
+    from rxllm.flow._fan_out import FanOut
     from rxllm.flow._mailbox import Iteration
     from rxllm.flow._mailbox import last_of as last_of
     from rxllm.flow._operation import Fold, Folder, Operation, operate
@@ -37,9 +37,9 @@ else:
         _control="FlowControl MOST_EXCESS Pauses outside_of_emissions",
         _tasks="LoopDisposable running_loop start_task wake",
         _clock="Clock clock_of",
-        _backlog="Backlog Merger check_bounds",
+        _backlog="Backlog Merger Queue check_bounds",
         _batches="nothing",
-        _fan_out="FanOut Queue",
+        _fan_out="FanOut",
         _mailbox="Iteration last_of",
         _operation="Fold Folder Operation operate",
         _source="Emitter task_source",

@@ -14,13 +14,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar, cast, get_args
+from typing import Any, Generic, Protocol, TypeVar, cast, get_args
 
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow._control import Pauses
 from rxllm.typing import Overflow
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _OVERFLOWS = get_args(Overflow)
 
@@ -35,6 +36,27 @@ def check_bounds(size: int, overflow: Overflow) -> None:
         raise ValueError(f"the size of a buffer must be at least 1, not {size}")
     if overflow not in _OVERFLOWS:
         raise ValueError(f"overflow must be one of {', '.join(_OVERFLOWS)}, not {overflow!r}")
+
+
+class Queue(Protocol[T_co]):
+    """What waits in an operator, for ``FanOut.hold``: a ``Backlog``, or one with an order of its own."""
+
+    def __len__(self) -> int:
+        """How many items are still to come: the end waits behind them."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first may be emitted now."""
+        ...
+
+    def take(self) -> T_co:
+        """The first item. What this raises fails the stream."""
+        ...
+
+    def relax(self) -> None:
+        """Resume producers if there is room: an item was emitted."""
+        ...
 
 
 class Merger(ABC, Generic[T]):

@@ -4,37 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from reactivex import Observable, abc
 
+from rxllm.flow._backlog import Queue
 from rxllm.flow._batches import batching, end
 from rxllm.flow._clock import Clock, clock_of
 from rxllm.flow._control import FlowControl, Pauses, current
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class Queue(Protocol[T_co]):
-    """What waits in an operator, for ``FanOut.hold``: a ``Backlog``, or one with an order of its own."""
-
-    def __len__(self) -> int:
-        """How many items are still to come: the end waits behind them."""
-        ...
-
-    @property
-    def ready(self) -> bool:
-        """Whether the first may be emitted now."""
-        ...
-
-    def take(self) -> T_co:
-        """The first item. What this raises fails the stream."""
-        ...
-
-    def relax(self) -> None:
-        """Resume producers if there is room: an item was emitted."""
-        ...
 
 
 class FanOut(Generic[T]):

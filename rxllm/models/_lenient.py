@@ -32,7 +32,7 @@ from rxllm.models._repair import MAX_REPAIRS, Repair
 from rxllm.models._usage import Usage
 from rxllm.models._wire_struct import HIDDEN_EXTRA, MAX_ELEMENTS, Extra, Value, WireStruct, make, put_extra
 
-S = TypeVar("S", bound=WireStruct)
+Struct = TypeVar("Struct", bound=WireStruct)
 
 _SET_ASIDE = "_original"
 
@@ -52,9 +52,9 @@ _METADATA = frozenset(
 )
 
 
-def decoder_of(struct: type[S]) -> Callable[[str | bytes], S]:
+def decoder_of(struct: type[Struct]) -> Callable[[str | bytes], Struct]:
     """The compiled decoder of a struct, which is strict. Raises ``msgspec.MsgspecError`` or ``ValueError``."""
-    decode: Callable[[str | bytes], S] = _decoder_of(struct)
+    decode: Callable[[str | bytes], Struct] = _decoder_of(struct)
     return decode
 
 
@@ -63,7 +63,7 @@ def _decoder_of(struct: type[WireStruct]) -> Any:
     return msgspec.json.Decoder(struct, dec_hook=_of_other_types).decode
 
 
-def read(struct: type[S], text: str | bytes) -> S:
+def read(struct: type[Struct], text: str | bytes) -> Struct:
     """Read a JSON text.
 
     Raises:
@@ -76,7 +76,7 @@ def read(struct: type[S], text: str | bytes) -> S:
         return read_refused(struct, text)
 
 
-def read_refused(struct: type[S], text: str | bytes) -> S:
+def read_refused(struct: type[Struct], text: str | bytes) -> Struct:
     """Read a JSON text that the compiled decoder refused.
 
     Raises:
@@ -90,7 +90,7 @@ def read_refused(struct: type[S], text: str | bytes) -> S:
         if undeclared:
             # Mostly that was all: without them the compiled decoder takes it, which costs less than a dictionary.
             extra = _extra_of({name: _value_of(members.pop(name)) for name in undeclared})
-            chunk: S = plan.decode(_text_of(members))
+            chunk: Struct = plan.decode(_text_of(members))
             put_extra(chunk, extra)
             return chunk
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -98,7 +98,7 @@ def read_refused(struct: type[S], text: str | bytes) -> S:
     return read_json(struct, loads(text))
 
 
-def read_object(struct: type[S], raw: object) -> S:
+def read_object(struct: type[Struct], raw: object) -> Struct:
     """Read an object, which is left as it is.
 
     Raises:
@@ -107,7 +107,7 @@ def read_object(struct: type[S], raw: object) -> S:
     return read_json(struct, _copied(raw))
 
 
-def read_json(struct: type[S], raw: Any) -> S:
+def read_json(struct: type[Struct], raw: Any) -> Struct:
     """Read what was made of a JSON text, and is used up by this.
 
     Raises:
@@ -122,9 +122,9 @@ def read_json(struct: type[S], raw: Any) -> S:
     except msgspec.ValidationError:
         log = _Log()
         right = _READERS[next(kind for kind in struct.__mro__ if kind in _READERS)](struct, fields, log)
-        if log.repairs and isinstance(right, StreamChunk):
-            put_slots(right, Slots(repairs=tuple(log.repairs)))
-        return cast("S", right)
+        if log and isinstance(right, StreamChunk):
+            put_slots(right, Slots(repairs=tuple(log)))
+        return cast("Struct", right)
 
 
 def _copied(value: object) -> Any:
@@ -208,9 +208,7 @@ class _Plan:
         return undeclared
 
 
-@cache
-def _plan_of(struct: type[WireStruct]) -> _Plan:
-    return _Plan(struct)
+_plan_of = cache(_Plan)
 
 
 def _take_apart(plan: _Plan, fields: dict[str, Any]) -> None:
@@ -235,15 +233,12 @@ def _extra_of(fields: Mapping[str, Any]) -> Extra | None:
 # Types that are not those declared.
 
 
-class _Log:
+class _Log(list[Repair]):
     """What was put right. Which event of its stream it was, the dialect knows."""
 
-    def __init__(self) -> None:
-        self.repairs: list[Repair] = []
-
     def add(self, kind: str, before: object, after: object) -> None:
-        if len(self.repairs) < MAX_REPAIRS:
-            self.repairs.append(Repair(kind, 0, before, after))
+        if len(self) < MAX_REPAIRS:
+            self.append(Repair(kind, 0, before, after))
 
 
 @cache
@@ -269,7 +264,7 @@ def _unbounded(kind: Any) -> Any:
     return tuple[Any, ...] if origin is tuple and arguments[0] == Value else kind
 
 
-def _typed(struct: type[S], fields: Mapping[str, Any], log: _Log) -> S:
+def _typed(struct: type[Struct], fields: Mapping[str, Any], log: _Log) -> Struct:
     """The struct of fields of whatever type; those that hold structs are right already."""
     checks = _checks_of(struct)
     names = _plan_of(struct).names
@@ -295,7 +290,7 @@ def _typed(struct: type[S], fields: Mapping[str, Any], log: _Log) -> S:
         else:
             if type(own[name]) is not type(value):
                 log.add("type-converted", value, own[name])
-    made: S = make(struct, **own, extra=Extra(extra) if extra else None)
+    made: Struct = make(struct, **own, extra=Extra(extra) if extra else None)
     return made
 
 
@@ -328,16 +323,7 @@ def _usage(raw: Mapping[str, Any], log: _Log) -> Usage:
 
 def _choice(struct: type[StreamChoice], raw: Mapping[str, Any], log: _Log) -> StreamChoice:
     fields = dict(raw)
-    delta = fields.pop("delta", None)
-    if isinstance(delta, Delta):
-        fields["delta"] = delta
-    elif is_object(delta):
-        fields["delta"] = _delta(Delta, delta, log)
-    elif delta:
-        raise ValueError("a delta is no object")
-    elif delta is not None:
-        # Some servers write an empty object as [], since their language has but one type for both.
-        log.add("type-converted", delta, {})
+    fields["delta"] = _object_in(fields, "delta", Delta, log, empty={})
     reason = fields.get("finish_reason")
     if isinstance(reason, int | float) and not reason:
         # No end: 0 or false.
@@ -362,23 +348,27 @@ def _delta(struct: type[Delta], raw: Mapping[str, Any], log: _Log) -> Delta:
             fields[set_aside(name)] = value
             fields[name] = "".join(texts_of(value)) or None
             log.add("parts-joined", value, fields[name])
-    fields["function_call"] = _function_in(fields, "function_call", log)
+    fields["function_call"] = _object_in(fields, "function_call", FunctionCallDelta, log)
     return _typed(struct, fields, log)
 
 
 def _tool_call(struct: type[ToolCallDelta], raw: Mapping[str, Any], log: _Log) -> ToolCallDelta:
-    return _typed(struct, {**raw, "function": _function_in(raw, "function", log)}, log)
+    return _typed(struct, {**raw, "function": _object_in(raw, "function", FunctionCallDelta, log)}, log)
 
 
-def _function_in(owner: Mapping[str, Any], name: str, log: _Log) -> FunctionCallDelta | None:
-    function = owner.get(name)
-    if function is None or isinstance(function, FunctionCallDelta):
-        return function
-    if is_object(function):
-        return _function(FunctionCallDelta, function, log)
-    if function:
+def _object_in(
+    owner: Mapping[str, Any], name: str, struct: type[Struct], log: _Log, *, empty: object = None
+) -> Struct | None:
+    """The object in a field; what is empty there is none, and is noted as ``empty``."""
+    value = owner.get(name)
+    if value is None or isinstance(value, struct):
+        return value
+    if is_object(value):
+        return _element(value, struct, log)
+    if value:
         raise ValueError(f"a {name} is no object")
-    log.add("type-converted", function, None)
+    # Some servers write an empty object as [], since their language has but one type for both.
+    log.add("type-converted", value, empty)
     return None
 
 
@@ -392,7 +382,7 @@ def _function(struct: type[FunctionCallDelta], raw: Mapping[str, Any], log: _Log
     return _typed(struct, fields, log)
 
 
-def _list_of(value: Any, struct: type[S], log: _Log) -> tuple[S, ...]:
+def _list_of(value: Any, struct: type[Struct], log: _Log) -> tuple[Struct, ...]:
     """A list of objects: nothing is none of them, and a single one, known by its fields, is one."""
     if not value:
         if not is_list(value):
@@ -408,12 +398,12 @@ def _list_of(value: Any, struct: type[S], log: _Log) -> tuple[S, ...]:
     return tuple([_element(each, struct, log) for each in elements if each is not None])
 
 
-def _element(value: Any, struct: type[S], log: _Log) -> S:
+def _element(value: Any, struct: type[Struct], log: _Log) -> Struct:
     if isinstance(value, struct):
         return value
     if not is_object(value):
         raise ValueError("an element of a list of objects is none")
-    element: S = _READERS[struct](struct, value, log)
+    element: Struct = _READERS[struct](struct, value, log)
     return element
 
 

@@ -22,12 +22,6 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="allow", protected_namespaces=())
 
 
-class WireModel(Model):
-    """A model of what arrives: a number where a string belongs becomes its digits."""
-
-    model_config = ConfigDict(coerce_numbers_to_str=True)
-
-
 class Role(StrEnum):
     """Who speaks in a message."""
 
@@ -53,7 +47,5 @@ class FinishReason(StrEnum):
 OpenRole: TypeAlias = Annotated[Role | str, Field(union_mode="left_to_right")]
 """A ``Role`` where the word is one, else the string as it came."""
 
-OpenFinishReason: TypeAlias = Annotated[
-    FinishReason | Annotated[str, Field(coerce_numbers_to_str=False)], Field(union_mode="left_to_right")
-]
-"""A ``FinishReason`` where the word is one, else the string as it came. A number is looked at again: 0 is no end."""
+OpenFinishReason: TypeAlias = Annotated[FinishReason | str, Field(union_mode="left_to_right")]
+"""A ``FinishReason`` where the word is one, else the string as it came."""

@@ -36,16 +36,14 @@ def find_reasoning(
         if details and not (content or reasoning):
             return "reasoning_details", "".join(texts_of(details))
         return ("reasoning_content", content) if content else ("reasoning", reasoning) if reasoning else ("", "")
-    candidates: Iterator[tuple[str, Any]] = iter(
-        (
-            (JOINED, extra.get(JOINED)),
-            ("reasoning_content", content),
-            ("reasoning", reasoning),
-            ("reasoning_text", extra.get("reasoning_text")),
-            ("thinking", extra.get("thinking")),
-            ("content_parts", "".join(_thoughts(extra.get("content_parts")))),
-            ("reasoning_details", "".join(texts_of(details or extra.get("reasoning_details")))),
-        )
+    candidates: tuple[tuple[str, Any], ...] = (
+        (JOINED, extra.get(JOINED)),
+        ("reasoning_content", content),
+        ("reasoning", reasoning),
+        ("reasoning_text", extra.get("reasoning_text")),
+        ("thinking", extra.get("thinking")),
+        ("content_parts", "".join(_thoughts(extra.get("content_parts")))),
+        ("reasoning_details", "".join(texts_of(details or extra.get("reasoning_details")))),
     )
     return next(((name, text) for name, text in candidates if text and isinstance(text, str)), ("", ""))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rxllm.models._model import WireModel
+from rxllm.models._model import Model
 
 
-class Usage(WireModel):
+class Usage(Model):
     """Token counts of one request, as the server states them.
 
     Attributes:

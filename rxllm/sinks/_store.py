@@ -130,7 +130,7 @@ class _RecordedStream:
         if self._failure is not None and ending.kind == "completed":
             # Something is missing: this is no recording of a whole stream, whatever became of the stream.
             ending = Ending("failed", self._failure)
-        completion = self._answer.completion(complete=ending.kind == "completed")
+        completion = self._answer.completion(complete=ending.kind == "completed") if self._items else None
         end = EndRecord(seconds, self._items, ending.kind, encode_error(ending), completion)
         self._shared.get().end(self._stream, end)
 
@@ -148,13 +148,11 @@ class _Answer:
 
     def __init__(self) -> None:
         self._accumulator: StreamAccumulator | None = StreamAccumulator()
-        self._begun = False
 
     def add(self, items: Sequence[object]) -> None:
         """Take the items in, if they are chunks; there is no answer to other streams."""
         if self._accumulator is None:
             return
-        self._begun = self._begun or bool(items)
         chunks = [item for item in items if isinstance(item, StreamChunk)]
         if len(chunks) < len(items):
             self._accumulator = None
@@ -167,7 +165,7 @@ class _Answer:
 
     def completion(self, *, complete: bool) -> dict[str, Any] | None:
         """The answer, or what there is of it."""
-        if self._accumulator is None or not self._begun:
+        if self._accumulator is None:
             return None
         try:
             answer = self._accumulator.completion(ended=True) if complete else self._accumulator.partial()

@@ -7,24 +7,14 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from rxllm.sources._credentials import Headers as Headers
-    from rxllm.sources._credentials import Secrets as Secrets
-    from rxllm.sources._credentials import shown as shown
-    from rxllm.sources._from_async_iterable import from_async_iterable
-    from rxllm.sources._from_recording import Pace as Pace
-    from rxllm.sources._from_recording import Timing as Timing
-    from rxllm.sources._from_recording import from_recording, list_recordings
-    from rxllm.sources._from_sse import from_sse
-    from rxllm.sources._from_websocket import from_websocket
-    from rxllm.sources._grace import GRACE_SECONDS as GRACE_SECONDS
-    from rxllm.sources._http import CONNECT_SECONDS as CONNECT_SECONDS
-    from rxllm.sources._http import MAX_ERROR_BYTES as MAX_ERROR_BYTES
-    from rxllm.sources._http import SessionLike, Ssl
-    from rxllm.sources._http import environment_proxy as environment_proxy
-    from rxllm.sources._http import info_of as info_of
-    from rxllm.sources._http import open_session as open_session
-    from rxllm.sources._http import refusal as refusal
-    from rxllm.sources._wire_recorder import RecordTo, WireRecorder
+    from rxllm.sources._credentials import *
+    from rxllm.sources._from_async_iterable import *
+    from rxllm.sources._from_recording import *
+    from rxllm.sources._from_sse import *
+    from rxllm.sources._from_websocket import *
+    from rxllm.sources._grace import *
+    from rxllm.sources._http import *
+    from rxllm.sources._wire_recorder import *
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeGuard, TypeVar, cast
+from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
 from rxllm.flow import Emitter, Stream, task_source
 
@@ -59,7 +60,7 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> S
         iterator = aiter(iterable)
         async with AsyncExitStack() as stack:
             for resource in {id(each): each for each in (iterable, iterator)}.values():
-                await stack.enter_async_context(_Closing(resource))
+                stack.push_async_exit(partial(_close, resource))
             while True:
                 await emitter.ready()
                 try:
@@ -75,27 +76,20 @@ def _is_iterable(value: object) -> TypeGuard[AsyncIterable[Any]]:
     return isinstance(value, AsyncIterable)
 
 
-class _Closing:
-    """Closes, on leaving, what has a way to be closed: generators have ``aclose``, the streams of SDKs ``close``."""
-
-    def __init__(self, resource: object) -> None:
-        self._close = getattr(resource, "aclose", None) or getattr(resource, "close", None) or _nothing
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            result = self._close()
-            if inspect.isawaitable(result):
-                await result
-        except Exception as failure:
-            if error is None:
-                raise
-            # What the stream itself failed with has precedence.
-            error.add_note(f"closing it failed, too: {failure!r}")
+async def _close(
+    resource: object, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+) -> None:
+    """Close, on leaving, what has a way to be closed: generators have ``aclose``, the streams of SDKs ``close``."""
+    close = getattr(resource, "aclose", None) or getattr(resource, "close", None) or _nothing
+    try:
+        result = close()
+        if inspect.isawaitable(result):
+            await result
+    except Exception as failure:
+        if error is None:
+            raise
+        # What the stream itself failed with has precedence.
+        error.add_note(f"closing it failed, too: {failure!r}")
 
 
 def _nothing() -> None:

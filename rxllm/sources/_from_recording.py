@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from reactivex import abc
@@ -14,7 +16,6 @@ from rxllm.flow import Clock, Emitter, Stream, clock_of, task_source
 from rxllm.stores import (
     EndRecord,
     ItemRecord,
-    Reader,
     RecordingInfo,
     SlotsDecoder,
     Worker,
@@ -41,11 +42,8 @@ def list_recordings(path: str | os.PathLike[str]) -> list[RecordingInfo]:
     Raises:
         RecordingError: There is no such file, or it is something else.
     """
-    reader = open_reader(path)
-    try:
+    with closing(open_reader(path)) as reader:
         return reader.recordings()
-    finally:
-        reader.close()
 
 
 def from_recording(
@@ -103,7 +101,7 @@ def from_recording(
 
     async def produce(emitter: Emitter[Any]) -> None:
         pace = Pace(clock_of(scheduler, emitter.scheduler), speed) if timing == "recorded" else None
-        await _Player(path, pace, emitter, all_attempts=attempts == "all").play(stream)
+        await _Player(path, pace, emitter, attempts).play(stream)
 
     return task_source(produce)
 
@@ -139,88 +137,84 @@ class Pace:
             timer.dispose()
 
 
+@dataclass
 class _Player:
-    """Plays one stream once."""
+    """Plays one stream once.
 
-    def __init__(
-        self, path: str | os.PathLike[str], pace: Pace | None, emitter: Emitter[Any], *, all_attempts: bool
-    ) -> None:
-        self._path = path
-        self._pace = pace
-        self._emitter = emitter
-        self._all_attempts = all_attempts
-        self._worker = Worker()
-        # What the thread has opened is found here also when the wait for it was cancelled.
-        self._opened: list[Reader] = []
-        self._slots = SlotsDecoder()
-        # The position of the next item.
-        self._position = 0
+    Attributes:
+        opened: What the thread has opened. It is found here also when the wait for it was cancelled.
+        position: That of the next item.
+    """
+
+    path: str | os.PathLike[str]
+    pace: Pace | None
+    emitter: Emitter[Any]
+    attempts: Attempts
+    worker: Worker = field(default_factory=Worker)
+    opened: ExitStack = field(default_factory=ExitStack)
+    slots: SlotsDecoder = field(default_factory=SlotsDecoder)
+    position: int = 0
 
     async def play(self, stream: str | None) -> None:
         """Emit the items, and end as the recorded stream did."""
         try:
-            records = await self._worker.run(self._open, stream)
+            records = await self.worker.run(self._open, stream)
             end = await self._emit_items(records)
         finally:
-            await self._worker.stop(self._close)
-        await _finish(end, self._pace, self._emitter)
+            await self.worker.stop(self.opened.close)
+        await _finish(end, self.pace, self.emitter)
 
     def _open(self, stream: str | None) -> Iterator[Sequence[ItemRecord] | EndRecord]:
-        reader = open_reader(self._path)
-        self._opened.append(reader)
-        name = _find(self._path, reader.recordings(), stream)
-        self._position = 0 if self._all_attempts else reader.began_anew(name)
-        return reader.read(name, self._position)
-
-    def _close(self) -> None:
-        for reader in self._opened:
-            reader.close()
+        reader = self.opened.enter_context(closing(open_reader(self.path)))
+        name = _find(self.path, reader.recordings(), stream)
+        self.position = 0 if self.attempts == "all" else reader.began_anew(name)
+        return reader.read(name, self.position)
 
     async def _emit_items(self, records: Iterator[Sequence[ItemRecord] | EndRecord]) -> EndRecord | None:
         """Emit the items, and return the ending."""
         is_first = True
         while True:
-            await self._emitter.ready()
-            batch = await self._worker.run(next, records, None)
+            await self.emitter.ready()
+            batch = await self.worker.run(next, records, None)
             if batch is None:
                 return None
             if isinstance(batch, EndRecord):
                 self._require_position(batch.items)
                 return batch
-            if self._pace is not None and is_first and self._position and batch:
-                self._pace.skip(batch[0].seconds)
+            if self.pace is not None and is_first and self.position and batch:
+                self.pace.skip(batch[0].seconds)
             is_first = False
-            items = await self._worker.run(self._decode, batch)
+            items = await self.worker.run(self._decode, batch)
             await self._emit(batch, items)
 
     async def _emit(self, records: Sequence[ItemRecord], items: list[Any]) -> None:
-        if self._pace is None:
-            await self._emitter.emit(items)
+        if self.pace is None:
+            await self.emitter.emit(items)
             return
         for record, item in zip(records, items, strict=True):
-            await self._pace.wait(record.seconds)
-            await self._emitter.emit((item,))
+            await self.pace.wait(record.seconds)
+            await self.emitter.emit((item,))
 
     def _decode(self, records: Sequence[ItemRecord]) -> list[Any]:
         items: list[Any] = []
         for record in records:
             self._require_position(record.position)
-            self._position += 1
+            self.position += 1
             items.append(self._decode_one(record))
         return items
 
     def _require_position(self, found: int) -> None:
-        if found != self._position:
+        if found != self.position:
             raise RecordingError(
-                f"{self._path}: items are missing: number {self._position} was due, number {found} is there"
+                f"{self.path}: items are missing: number {self.position} was due, number {found} is there"
             )
 
     def _decode_one(self, record: ItemRecord) -> Any:
         try:
             item = decode_item(record.kind, record.value)
-            self._slots.restore(item, record.slots)
+            self.slots.restore(item, record.slots)
         except (TypeError, ValueError) as error:
-            raise RecordingError(f"{self._path}: item {record.position} is no {record.kind}: {error}") from error
+            raise RecordingError(f"{self.path}: item {record.position} is no {record.kind}: {error}") from error
         return item
 
 

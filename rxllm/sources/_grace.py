@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from rxllm.flow import FlowControl
 
-T = TypeVar("T")
+R = TypeVar("R")
 
 GRACE_SECONDS = 1.0
 END_OF_BODY_SECONDS = 0.1
@@ -53,7 +53,7 @@ class Grace:
         decoder = self._flow.decoder
         return decoder is None or decoder.finished
 
-    async def within(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    async def within(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Await something in the time that is left.
 
         Raises:

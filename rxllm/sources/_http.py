@@ -32,7 +32,7 @@ from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._request_body import LARGE_BODY_BYTES, LargeBody
 
-T = TypeVar("T")
+Answer = TypeVar("Answer")
 
 SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]
 """A session, or a function that returns one, or ``None``, when the request is sent; it is not closed by us."""
@@ -85,7 +85,7 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     raise APIConnectionError("the URL is none that can be requested")
 
 
-async def answer_of(url: URL, secrets: Secrets, request: Awaitable[T]) -> T:
+async def answer_of(url: URL, secrets: Secrets, request: Awaitable[Answer]) -> Answer:
     """Await the answer to a request, and translate what goes wrong before there is one.
 
     Raises:

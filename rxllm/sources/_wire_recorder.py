@@ -32,14 +32,7 @@ from typing import IO, Any, TypeAlias, cast
 import aiohttp
 from yarl import URL
 
-from rxllm import wire
-from rxllm.exceptions import (
-    APIConnectionError,
-    APIResponseError,
-    APIStatusError,
-    RecordingError,
-    StreamInterruptedError,
-)
+from rxllm import exceptions, wire
 from rxllm.flow import wake
 from rxllm.sources._aiohttp_internals import take_rest
 from rxllm.sources._credentials import SHORTEST_SECRET, Headers, Secrets, shown
@@ -119,9 +112,8 @@ class NotRecorded:
     answered = None
     rest_of = staticmethod(take_rest)
 
-    def reading(self, response: aiohttp.ClientResponse) -> AbstractContextManager[None]:
+    def reading(self, _: aiohttp.ClientResponse) -> AbstractContextManager[None]:
         """Nothing to be noted."""
-        del response
         return nullcontext()
 
     def receiving(
@@ -161,7 +153,7 @@ async def recorded(
         except BaseException as error:
             try:
                 await log.close(error)
-            except RecordingError as failure:
+            except exceptions.RecordingError as failure:
                 # What the stream itself failed with has precedence.
                 error.add_note(f"recording it failed, too: {failure}")
             raise
@@ -197,7 +189,6 @@ class WireLog:
         # Bytes that may still be recorded; below 0, more came.
         self._room = room
         self._transport: wire.WireTransport = transport
-        self._sent = sent
         self._secrets = Secrets(*sent)
         self._blotter = Blotter(self._secrets)
         self._clock = asyncio.get_running_loop().time
@@ -240,11 +231,11 @@ class WireLog:
     def _note_end(self, error: BaseException | None) -> None:
         if self._room < 0:
             return
-        if not self._answered and isinstance(error, APIStatusError | APIResponseError):
+        if not self._answered and isinstance(error, exceptions.APIStatusError | exceptions.APIResponseError):
             # The handshake of a WebSocket was refused.
             self._note(wire.WireResponse(self._now(), error.status))
             self._ended("eof")
-        elif isinstance(error, APIConnectionError | StreamInterruptedError):
+        elif isinstance(error, exceptions.APIConnectionError | exceptions.StreamInterruptedError):
             cause = error.__cause__ or error
             self._ended("lost", error=type(cause).__name__, reset=_is_reset(cause))
         name = type(error).__name__ if isinstance(error, Exception) else None
@@ -262,7 +253,7 @@ class WireLog:
         """Note the head of an answer, and from now on what is read of its body."""
         self._answered = True
         # The session may have added something: a login of the environment, what a middleware brought.
-        self._secrets = Secrets(*self._sent, response.request_info.headers)
+        self._secrets.add(response.request_info.headers)
         self._blotter = Blotter(self._secrets)
         headers = {name: self._secrets.scrub(response.headers[name]) for name in _HEADERS if name in response.headers}
         self._note(wire.WireResponse(self._now(), response.status, headers))
@@ -395,8 +386,8 @@ class WireLog:
             self._file = None
 
 
-def _recording_error(path: Path, error: OSError) -> RecordingError:
-    return RecordingError(f"{path}: {error.strerror or error}")
+def _recording_error(path: Path, error: OSError) -> exceptions.RecordingError:
+    return exceptions.RecordingError(f"{path}: {error.strerror or error}")
 
 
 class _TappedReader:

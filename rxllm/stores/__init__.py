@@ -11,24 +11,11 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from rxllm.stores._jsonlines import JSONLinesReader, JSONLinesWriter
-    from rxllm.stores._open import open_reader
-    from rxllm.stores._records import (
-        EndRecord,
-        ErrorRecord,
-        ItemRecord,
-        Reader,
-        RecordingInfo,
-        SlotsDecoder,
-        SlotsEncoder,
-        Writer,
-        decode_error,
-        decode_item,
-        encode_error,
-        encode_item,
-    )
-    from rxllm.stores._sqlite import SQLiteReader, SQLiteWriter
-    from rxllm.stores._worker import Worker
+    from rxllm.stores._jsonlines import *
+    from rxllm.stores._open import *
+    from rxllm.stores._records import *
+    from rxllm.stores._sqlite import *
+    from rxllm.stores._worker import *
 else:
     __getattr__, __dir__ = lazy_exports(__name__, "_worker", "_records", "_jsonlines", "_sqlite", "_open")
 

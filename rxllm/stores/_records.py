@@ -136,7 +136,7 @@ class RecordingInfo:
     ending: EndingKind | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _SlotsFields:
     """The slots of a chunk, but for the request behind it."""
 
@@ -314,11 +314,7 @@ class SlotsDecoder:
         if "stream" in own:
             stream = own.pop("stream")
             self._plain = None if stream is None else Slots(StreamInfo.model_validate(stream))
-        put_slots(item, self._with(checked(_SlotsFields, own)) if own else self._plain)
-
-    def _with(self, fields: _SlotsFields) -> Slots:
-        stream = None if self._plain is None else self._plain.stream
-        return Slots(stream, begins=fields.begins, restarts=fields.restarts, repairs=fields.repairs, event=fields.event)
+        put_slots(item, (self._plain or Slots()).with_(**vars(checked(_SlotsFields, own))) if own else self._plain)
 
 
 def _encode(item: object) -> tuple[str, Any]:

@@ -128,7 +128,9 @@ class SQLiteWriter:
             update = "UPDATE streams SET ending = ?, seconds = ?, items = ?, error = ? WHERE number = ?"
             self._connection.execute(update, ending)
             if end.completion is not None:
-                row = (number, _first_message(end.completion), dumps(end.completion).decode())
+                choices = end.completion["choices"]
+                message = choices[0]["message"] if choices else None
+                row = (number, _dumped(message), dumps(end.completion).decode())
                 self._connection.execute("INSERT INTO completions VALUES (?, ?, ?)", row)
 
     def close(self) -> None:
@@ -205,13 +207,12 @@ class SQLiteReader:
                 # In the same snapshot: no item can come between the last one and the ending. And only once, since
                 # the completion is about as large as all items together.
                 end = None if batch else self._end(stream)
-            if batch:
-                yield batch
-                position = batch[-1].position + 1
-                continue
-            if end is not None:
-                yield end
-            return
+            if not batch:
+                break
+            yield batch
+            position = batch[-1].position + 1
+        if end is not None:
+            yield end
 
     def close(self) -> None:
         """Close the database."""
@@ -260,7 +261,9 @@ def _open_to_read(path: Path, mode: Literal["rw", "ro&immutable=1"]) -> sqlite3.
     connection = _connect(path, mode)
     with closed_on_error(connection):
         connection.execute("PRAGMA query_only = ON")
-        _require_ours(path, connection)
+        with _transaction(connection, "DEFERRED"):
+            if not _is_ours(path, connection):
+                raise RecordingError(f"{path}: an empty database")
     return connection
 
 
@@ -348,17 +351,6 @@ def _is_ours(path: Path, connection: sqlite3.Connection) -> bool:
     return False
 
 
-def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
-    with _transaction(connection, "DEFERRED"):
-        if not _is_ours(path, connection):
-            raise RecordingError(f"{path}: an empty database")
-
-
 def _value(connection: sqlite3.Connection, query: str) -> int:
     value: int = connection.execute(query).fetchone()[0]
     return value
-
-
-def _first_message(completion: Any) -> str | None:
-    choices = completion["choices"]
-    return dumps(choices[0]["message"]).decode() if choices else None

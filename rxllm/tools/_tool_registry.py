@@ -112,22 +112,16 @@ class ToolRegistry:
             TypeError: It cannot be a tool: see ``ToolRegistry``.
             ValueError: The name is used already, or is no name for a tool.
         """
-        options: dict[str, Any] = {
-            "name": name,
-            "description": description,
-            "strict": self._strict if strict is None else strict,
-        }
+        is_strict = self._strict if strict is None else strict
 
         def add(function: Function) -> Function:
-            self._add(Tool(function, **options))
+            tool = Tool(function, name=name, description=description, strict=is_strict)
+            if tool.name in self._tools:
+                raise ValueError(f"there is a tool {tool.name!r} already: give another name")
+            self._tools[tool.name] = tool
             return function
 
         return add if function is None else add(function)
-
-    def _add(self, tool: Tool) -> None:
-        if tool.name in self._tools:
-            raise ValueError(f"there is a tool {tool.name!r} already: give another name")
-        self._tools[tool.name] = tool
 
     def schemas(self) -> list[dict[str, Any]]:
         """The tools as ``ChatRequest.tools`` has them, in the order in which they were added."""

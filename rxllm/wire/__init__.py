@@ -10,17 +10,7 @@ from rxllm.wire._event import ServerSentEvent
 from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder, SSETextDecoder
 
 if TYPE_CHECKING:
-    from rxllm.wire._recording import (
-        WireEnd,
-        WireEnding,
-        WireRead,
-        WireRecord,
-        WireRequest,
-        WireResponse,
-        WireTransport,
-        decode_record,
-        encode_record,
-    )
+    from rxllm.wire._recording import *
 else:
     __getattr__, __dir__ = lazy_exports(__name__, "_recording")
 

@@ -71,13 +71,17 @@ class SSEDecoder:
         self._ready: list[ServerSentEvent] = []
         self._started = False
         self._after_cr = False
-        # The unfinished event: its line under way, the size of its finished data lines, the specification's buffers.
-        self._open = False
+        # The line under way, and the specification's buffer of the identifier, which outlives the event.
         self._line = bytearray()
+        self._id = ""
+        self._reset()
+
+    def _reset(self) -> None:
+        """Have nothing of an event: neither the size of its finished data lines nor the specification's buffers."""
+        self._open = False
         self._kept = 0
         self._data: list[str] = []
         self._event = ""
-        self._id = ""
         self._retry: int | None = None
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
@@ -107,11 +111,8 @@ class SSEDecoder:
             data = self._with_line_feeds(data)
         try:
             # A piece no longer than the limit holds no whole event that is longer: only open ones need be measured.
-            if len(data) <= self._limit:
-                self._take(data)
-            else:
-                for start in range(0, len(data), self._limit):
-                    self._take(data[start : start + self._limit])
+            for start in range(0, len(data), self._limit):
+                self._take(data[start : start + self._limit])
         except LimitExceededError as error:
             self._error = error
             if not self._ready:
@@ -255,13 +256,6 @@ class SSEDecoder:
             event = ServerSentEvent("\n".join(self._data), self._event or "message", self._id, self._retry)
             self._ready.append(event)
             self._data = []
-        self._event = ""
-        self._retry = None
-
-    def _reset(self) -> None:
-        self._open = False
-        self._kept = 0
-        self._data = []
         self._event = ""
         self._retry = None
 

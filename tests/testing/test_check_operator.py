@@ -217,6 +217,11 @@ def totalled(source: Observable[Any], observer: Observer) -> abc.DisposableBase:
     return source.subscribe(items.append, observer.on_error, on_completed)
 
 
+def _complete(observer: Observer, _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+    observer.on_completed()
+    return Disposable()
+
+
 RIGHT: dict[str, tuple[Callable[[], Operator], Sequence[Any], dict[str, Any]]] = {
     "map": (kit(Double), NUMBERS, {}),
     "filter": (kit(Even), NUMBERS, {}),
@@ -234,13 +239,8 @@ RIGHT: dict[str, tuple[Callable[[], Operator], Sequence[Any], dict[str, Any]]] =
     "filter of reactivex": (lambda: rx_ops.filter(lambda item: item % 2 == 0), NUMBERS, {}),
     "take of reactivex": (lambda: rx_ops.take(2), NUMBERS, {}),
     "scan of reactivex": (lambda: rx_ops.scan(lambda total, item: total + item, 0), NUMBERS, {}),
-    "catch of reactivex": (lambda: rx_ops.catch(lambda *_: Observable(_complete)), NUMBERS, {"replaces_errors": True}),
+    "catch of reactivex": (lambda: rx_ops.catch(Observable(_complete)), NUMBERS, {"replaces_errors": True}),
 }
-
-
-def _complete(observer: Observer, _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-    observer.on_completed()
-    return Disposable()
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -256,9 +256,6 @@ def test_a_right_operator_passes(name: str, count: int) -> None:
 
 class Passing(Operation[Any, Any]):
     """What the faulty ones have in common: they pass on what they get."""
-
-    def on_item(self, item: Any, /) -> Iterable[Any]:
-        return [item]
 
 
 class Shared(Passing):
@@ -328,6 +325,21 @@ def last_of_a_turn(source: Observable[Any], observer: Observer) -> abc.Disposabl
     return source.subscribe(on_next, observer.on_error, on_completed)
 
 
+class FailingAfterBatches(Passing):
+    """Fails at the end if items came together."""
+
+    together = False
+
+    def on_batch(self, items: Sequence[Any]) -> int:
+        self.together = self.together or len(items) > 1
+        return super().on_batch(items)
+
+    def on_end(self) -> Iterable[Any]:
+        if self.together:
+            raise ValueError("too many")
+        return ()
+
+
 class Endless(Passing):
     def on_completed(self) -> None:
         """Tell nobody."""
@@ -389,6 +401,40 @@ def looking(source: Observable[Any], observer: Observer) -> abc.DisposableBase:
             drain()
 
     return CompositeDisposable(source.subscribe(on_next, observer.on_error, observer.on_completed), timers)
+
+
+@closure
+def stuck(source: Observable[Any], observer: Observer) -> abc.DisposableBase:
+    """Keeps the items that come while somebody pauses."""
+    waiting: list[Any] = []
+
+    def on_next(item: Any) -> None:
+        for each in (item, item):
+            flow = FlowControl.current()
+            if flow is not None and flow.paused:
+                waiting.append(each)
+            else:
+                observer.on_next(each)
+
+    def on_completed() -> None:
+        if not waiting:
+            observer.on_completed()
+
+    return source.subscribe(on_next, observer.on_error, on_completed)
+
+
+@closure
+def overtaken(source: Observable[Any], observer: Observer) -> abc.DisposableBase:
+    """Delays items and completion by a timer, and errors not."""
+    timers = CompositeDisposable()
+
+    def delay(call: Callable[..., None], *args: Any) -> None:
+        timers.add(later(0.1, call, *args))
+
+    subscription = source.subscribe(
+        lambda item: delay(observer.on_next, item), observer.on_error, lambda: delay(observer.on_completed)
+    )
+    return CompositeDisposable(subscription, timers)
 
 
 class Unbounded(Passing):
@@ -599,6 +645,20 @@ def careless(source: Observable[Any], observer: Observer) -> abc.DisposableBase:
 
 
 @closure
+def stopping(source: Observable[Any], observer: Observer) -> abc.DisposableBase:
+    """Stops its source after two items by an exception."""
+    items: list[Any] = []
+
+    def on_next(item: Any) -> None:
+        if len(items) == 2:
+            raise StopAsyncIteration
+        items.append(item)
+        observer.on_next(item)
+
+    return source.subscribe(on_next, observer.on_error, observer.on_completed)
+
+
+@closure
 def deaf(source: Observable[Any], observer: Observer) -> abc.DisposableBase:
     """Passes an error on only if an item has come before it."""
     items: list[Any] = []
@@ -636,12 +696,15 @@ FAULTS: list[tuple[str, str, Callable[[], Operator]]] = [
     ("subscriptions", "it subscribed to its source before anybody subscribed to the result", eager),
     ("batches", "with batches of", kit(FirstOfEach)),
     ("batches", "with batches of", last_of_a_turn),
+    ("batches", "it ended otherwise", kit(FailingAfterBatches)),
     ("end", "the source completed, and the result did not end", kit(Endless)),
     ("end", "the source completed, and the result did not end", endless),
     ("end", "the stream goes on without end", kit(Ticking)),
     ("end", "the source failed, and the result did not end", kit(EndlessAfterErrors)),
     ("end behind items", "with a slow source, other items came", kit(Delayed)),
     ("end behind items", "with a slow consumer, other items came", looking),
+    ("end behind items", "with a slow consumer, no end came", stuck),
+    ("end behind items", "with a slow source, other items came", overtaken),
     ("bound", "while the consumer held a pause at item 1, the operator took 5 more items", kit(Unbounded)),
     ("bound", "while the consumer held a pause at item 1, 1 more items came", twice),
     ("bound", "item 1 came from nobody whom the consumer could pause", of_a_task),
@@ -649,6 +712,7 @@ FAULTS: list[tuple[str, str, Callable[[], Operator]]] = [
     ("pause released", "paced still holds a pause on the source", kit(Keeping)),
     ("pause released", "still holds a pause on the source", kit(KeepingAfterTwo)),
     ("pause released", "still holds a pause on the source", keeping),
+    ("pause released", "another branch over the same source got 2 of 6 items", stopping),
     ("dispose", "something is left behind", kit(Watching)),
     ("dispose", "something is left behind", watching),
     ("dispose", "the source was not left", staying),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -50,6 +51,7 @@ _rest_of_delta, _NO_REST_OF_DELTA = rest_getter(Delta, but={_DETAILS}, extra=Tru
 _rest_of_choice, _NO_REST_OF_CHOICE = rest_getter(StreamChoice, extra=True)
 
 
+@dataclass(slots=True, eq=False)
 class ChoiceFold:
     """The fold of one choice.
 
@@ -59,27 +61,21 @@ class ChoiceFold:
         max_tool_calls: How many calls it may have.
     """
 
-    __slots__ = (
-        *("_calls", "_content", "_function", "_parts", "_index", "_log", "_max_tool_calls", "_mixed", "_rest", "_role"),
-        *("_spelling", "finish_reason"),
-    )
-
-    def __init__(self, index: int, log: RepairLog, max_tool_calls: int) -> None:
-        self._index = index
-        self._log = log
-        self._max_tool_calls = max_tool_calls
-        self._content = Text()
-        # Most answers have neither: what is not made costs nothing.
-        self._calls: ToolCallFold | None = None
-        self._function: tuple[str, Text] | None = None
-        # Of the message, its audio, the log probabilities, the choice.
-        self._parts: defaultdict[str, FieldsFold] = defaultdict(FieldsFold)
-        # In which field the reasoning comes, and all of it once that has changed.
-        self._spelling = ""
-        self._mixed: Text | None = None
-        self._role: str | None = None
-        self._rest: RestState | None = None
-        self.finish_reason: str | None = None
+    index: int
+    log: RepairLog
+    max_tool_calls: int
+    _content: Text = field(default_factory=Text)
+    # Most answers have neither: what is not made costs nothing.
+    _calls: ToolCallFold | None = None
+    _function: tuple[str, Text] | None = None
+    # Of the message, its audio, the log probabilities, the choice.
+    _parts: defaultdict[str, FieldsFold] = field(default_factory=partial(defaultdict[str, FieldsFold], FieldsFold))
+    # In which field the reasoning comes, and all of it once that has changed.
+    _spelling: str = ""
+    _mixed: Text | None = None
+    _role: str | None = None
+    _rest: RestState | None = None
+    finish_reason: str | None = None
 
     @property
     def state(self) -> ChoiceState:
@@ -127,7 +123,7 @@ class ChoiceFold:
 
     def _state_of_rest(self) -> RestState:
         return RestState(
-            self._index,
+            self.index,
             self._role,
             self.finish_reason,
             () if self._calls is None else self._calls.states(),
@@ -173,13 +169,13 @@ class ChoiceFold:
 
     def _finish(self, reason: str) -> None:
         if self.finish_reason and reason != self.finish_reason:
-            self._log.add("finish-reason-replaced", self._index, self.finish_reason, reason)
+            self.log.add("finish-reason-replaced", self.index, self.finish_reason, reason)
         self.finish_reason = reason
 
     def _add_calls(self, fragments: Sequence[ToolCallDelta]) -> int:
         self._rest = None
         if self._calls is None:
-            self._calls = ToolCallFold(self._index, self._log, self._max_tool_calls)
+            self._calls = ToolCallFold(self.index, self.log, self.max_tool_calls)
         calls = self._calls
         size = 0
         for fragment in fragments:
@@ -218,7 +214,7 @@ class ChoiceFold:
         name, text = self._function or ("", Text())
         self._rest = None
         self._function = (name or fragment.name or "", text)
-        arguments = text_of_arguments(fragment.arguments, self._index, self._log)
+        arguments = text_of_arguments(fragment.arguments, self.index, self.log)
         if arguments:
             text.fragments.append(arguments)
         return len(arguments)

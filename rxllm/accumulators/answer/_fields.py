@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Container, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple, cast
@@ -39,16 +40,13 @@ class FieldsFold:
     __slots__ = ("lists", "plain", "texts")
 
     def __init__(self) -> None:
-        self.texts: dict[str, Text] = {}
+        self.texts: defaultdict[str, Text] = defaultdict(Text)
         self.lists: dict[str, list[Any]] = {}
         self.plain: dict[str, Any] = {}
 
     def add_text(self, name: str, fragment: str) -> int:
         """Append to a text."""
-        text = self.texts.get(name)
-        if text is None:
-            text = self.texts[name] = Text()
-        text.fragments.append(fragment)
+        self.texts[name].fragments.append(fragment)
         return len(fragment)
 
     def add_list(self, name: str, elements: Sequence[Any]) -> int:

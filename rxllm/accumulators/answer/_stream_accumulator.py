@@ -310,13 +310,11 @@ class StreamAccumulator:
             self._last = None
 
     def _take_usage(self, usage: Usage) -> None:
-        if not usage.model_fields_set:
+        counted = _counts_something(self._usage)
+        if not usage.model_fields_set or (counted and not _counts_something(usage)):
             return
-        if _counts_something(self._usage):
-            if not _counts_something(usage):
-                return
-            if self._usage != usage:
-                self._log.add("usage-replaced", None, self._usage, usage)
+        if counted and self._usage != usage:
+            self._log.add("usage-replaced", None, self._usage, usage)
         self._usage = usage
         self._last = None
 

@@ -61,7 +61,7 @@ class CallState(NamedTuple):
         """
         arguments = self.text.read(self.length)
         if not self.name:
-            raise self._error("a tool call has no name", arguments)
+            raise self.error("a tool call has no name", arguments)
         custom: dict[str, Any] = {}
         if self.type == "custom":
             custom = {"custom": {"name": self.name, "input": arguments}}
@@ -69,7 +69,7 @@ class CallState(NamedTuple):
             log.add("arguments-empty", self[:2], arguments, "{}")
             arguments = "{}"
         elif _is_glued(arguments):
-            raise self._error(f"the arguments of {self.name!r} are more than one value", arguments)
+            raise self.error(f"the arguments of {self.name!r} are more than one value", arguments)
         extra = {} if custom else self.function_extra
         function = FunctionCall.model_validate({**extra, "name": self.name, "arguments": arguments})
         kind = {"type": self.type or "function", **custom}
@@ -99,10 +99,9 @@ class CallState(NamedTuple):
         log.add("id-made-up", self[:2], None, made_up)
         return made_up
 
-    def _error(self, message: str, arguments: str) -> ToolCallError:
-        return ToolCallError(
-            f"{message}: {excerpt(arguments)}", choice=self.choice, call_id=self.id or None, text=arguments
-        )
+    def error(self, message: str, text: str) -> ToolCallError:
+        """The error about a text that belongs to the call, or would."""
+        return ToolCallError(f"{message}: {excerpt(text)}", choice=self.choice, call_id=self.id or None, text=text)
 
 
 def _is_glued(arguments: str) -> bool:

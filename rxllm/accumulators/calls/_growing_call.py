@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from rxllm.accumulators._new_tuple import new_tuple
@@ -20,10 +21,11 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.calls._call_state import CallState
-from rxllm.exceptions import ToolCallError, excerpt
+from rxllm.exceptions import ToolCallError
 from rxllm.models import JSONEndFold, ToolCallDelta, rest_of
 
 
+@dataclass(slots=True, eq=False)
 class GrowingCall:
     """A call under way.
 
@@ -35,27 +37,21 @@ class GrowingCall:
         index: ``number`` of its ``CallState``, which describes the others.
     """
 
-    __slots__ = (
-        *("_scan", "_scanned", "began", "choice", "emitted", "extra", "function_extra", "id", "index", "name"),
-        *("named_again", "noted", "serial", "text", "type"),
-    )
-
-    def __init__(self, choice: int, serial: int, index: int, began: int) -> None:
-        self.choice = choice
-        self.serial = serial
-        self.index = index
-        self.began = began
-        self.id = ""
-        self.name = ""
-        self.type = ""
-        self.text = Text()
-        self.extra: dict[str, Any] = {}
-        self.function_extra: dict[str, Any] = {}
-        self.emitted = False
-        self.named_again = False
-        self._scan = JSONEndFold()
-        self._scanned = 0
-        self.noted: CallState | None = None
+    choice: int
+    serial: int
+    index: int
+    began: int
+    id: str = ""
+    name: str = ""
+    type: str = ""
+    text: Text = field(default_factory=Text)
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+    function_extra: dict[str, Any] = field(default_factory=dict[str, Any])
+    emitted: bool = False
+    named_again: bool = False
+    noted: CallState | None = None
+    _scan: JSONEndFold = field(default_factory=JSONEndFold)
+    _scanned: int = 0
 
     @property
     def closed(self) -> bool:
@@ -124,12 +120,7 @@ class GrowingCall:
             self.name = joined
 
     def _late(self, what: str, text: str) -> ToolCallError:
-        return ToolCallError(
-            f"{what} for {self.name!r} came after the call was complete: {excerpt(text)}",
-            choice=self.choice,
-            call_id=self.id or None,
-            text=text,
-        )
+        return self.state.error(f"{what} for {self.name!r} came after the call was complete", text)
 
 
 def _keep_first(kept: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

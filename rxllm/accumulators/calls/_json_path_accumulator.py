@@ -8,7 +8,9 @@ Rules:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 from rxllm.accumulators._beginning import Beginning
@@ -32,7 +34,7 @@ class JSONPathAccumulator:
         ValueError: A path is none, or there is none.
     """
 
-    __slots__ = ("_beginning", "_calls", "_contents", "_filter", "_of", "_opening", "_text_around")
+    __slots__ = ("_beginning", "_calls", "_contents", "_filter", "_of")
 
     def __init__(
         self, paths: Sequence[str], *, of: Literal["arguments", "content"] = "arguments", text_around: bool = False
@@ -43,11 +45,11 @@ class JSONPathAccumulator:
         if of not in {"arguments", "content"}:
             raise ValueError(f"paths are of arguments or of content, not of {of!r}")
         self._of = of
-        self._text_around = text_around
-        self._opening: Literal["{", "["] = "[" if parsed[0].into_array else "{"
         self._filter = PathFilter(parsed)
         self._calls = _ArgumentsFold(self._filter)
-        self._contents: dict[int, JSONTextFold] = {}
+        # By choice.
+        new_text = partial(JSONTextFold, text_around=text_around, opening="[" if parsed[0].into_array else "{")
+        self._contents: defaultdict[int, JSONTextFold] = defaultdict(new_text)
         self._beginning = Beginning()
 
     def add(self, chunk: StreamChunk) -> Iterable[JSONPathMatch]:
@@ -77,7 +79,8 @@ class JSONPathAccumulator:
             for choice in chunk.choices:
                 content = choice.delta.content
                 if content:
-                    self._take_content(choice.index, content, found)
+                    place = (choice.index, None, None)
+                    _find(self._filter, self._contents[choice.index], content, place, found)
         except Exception as error:
             if not found:
                 raise
@@ -106,12 +109,6 @@ class JSONPathAccumulator:
 
     def partial(self) -> None:
         """Nothing: what was found was given away."""
-
-    def _take_content(self, choice: int, content: str, found: list[JSONPathMatch]) -> None:
-        text = self._contents.get(choice)
-        if text is None:
-            text = self._contents[choice] = JSONTextFold(text_around=self._text_around, opening=self._opening)
-        _find(self._filter, text, content, (choice, None, None), found)
 
 
 class _ArgumentsFold(WatchedCallsFold[JSONPathMatch]):

@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rxllm.accumulators._repairs import OnRepair, RepairLog
+from rxllm.accumulators.calls._call_folds import CallFolds
 from rxllm.accumulators.calls._growing_call import GrowingCall
-from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS, CallFolds, ToolCallFold
+from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS, ToolCallFold
 from rxllm.exceptions import RepairError, RestartError, ToolCallError, TruncatedStreamError, excerpt
 from rxllm.models import StreamChunk, ToolCall, ToolCallDelta, ending_of, is_reason
 

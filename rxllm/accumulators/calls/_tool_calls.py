@@ -20,21 +20,22 @@ Nothing is allocated by index.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import to_json
 
-from rxllm.accumulators._beginning import Beginning
-from rxllm.accumulators._repairs import OnRepair, RepairLog
+from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators.calls._call_state import CallState
 from rxllm.accumulators.calls._growing_call import GrowingCall
 from rxllm.exceptions import LimitExceededError, ToolCallError, excerpt
-from rxllm.models import FunctionCallDelta, IncompleteToolCall, ToolCallDelta
+from rxllm.models import FunctionCallDelta, ToolCallDelta
 
 MAX_TOOL_CALLS = 1024
 """How many calls a choice may have by default."""
 
 
+@dataclass(slots=True, eq=False)
 class ToolCallFold:
     """The calls of one choice.
 
@@ -50,27 +51,21 @@ class ToolCallFold:
         piece: The arguments of the last fragment.
     """
 
-    __slots__ = (
-        *("_by_id", "_by_index", "_choice", "_log", "_max_tool_calls", "_next_index", "_open", "_ranks"),
-        *("_states", "_touched", "added", "calls", "last", "piece"),
-    )
-
-    def __init__(self, choice: int, log: RepairLog, max_tool_calls: int) -> None:
-        self.added = 0
-        self.calls: list[GrowingCall] = []
-        self.last: GrowingCall | None = None
-        self.piece = ""
-        self._choice = choice
-        self._log = log
-        self._max_tool_calls = max_tool_calls
-        self._by_id: dict[str, GrowingCall] = {}
-        self._by_index: dict[int, GrowingCall] = {}
-        self._next_index = 0
-        self._open: list[GrowingCall] = []
-        # The calls that changed since their states were asked for, but for the last.
-        self._touched: set[GrowingCall] = set()
-        self._states: list[CallState] = []
-        self._ranks: dict[int, int] = {}
+    choice: int
+    log: RepairLog
+    max_tool_calls: int
+    added: int = 0
+    calls: list[GrowingCall] = field(default_factory=list[GrowingCall])
+    last: GrowingCall | None = None
+    piece: str = ""
+    _by_id: dict[str, GrowingCall] = field(default_factory=dict[str, GrowingCall])
+    _by_index: dict[int, GrowingCall] = field(default_factory=dict[int, GrowingCall])
+    _next_index: int = 0
+    _open: list[GrowingCall] = field(default_factory=list[GrowingCall])
+    # The calls that changed since their states were asked for, but for the last.
+    _touched: set[GrowingCall] = field(default_factory=set[GrowingCall])
+    _states: list[CallState] = field(default_factory=list[CallState])
+    _ranks: dict[int, int] = field(default_factory=dict[int, int])
 
     def add(self, fragment: ToolCallDelta) -> GrowingCall | None:
         """Place a fragment.
@@ -113,14 +108,14 @@ class ToolCallFold:
         function = fragment.function
         name = "" if function is None else self._unless_blank("name", function.name)
         call_id = self._unless_blank("id", fragment.id)
-        arguments = "" if function is None else text_of_arguments(function.arguments, self._choice, self._log)
+        arguments = "" if function is None else text_of_arguments(function.arguments, self.choice, self.log)
         self.added = 0
         call = self._place(fragment.index, call_id, name, arguments)
         self._touch(call)
         if call is None:
-            self._log.add("empty-fragment-ignored", self._choice, fragment.index, None)
+            self.log.add("empty-fragment-ignored", self.choice, fragment.index, None)
             return None
-        self.added = call.describe(call_id, name, fragment, self._log)
+        self.added = call.describe(call_id, name, fragment, self.log)
         if call_id:
             self._by_id.setdefault(call_id, call)
         call.add(arguments)
@@ -160,7 +155,7 @@ class ToolCallFold:
         if value is None:
             return ""
         if not value.strip():
-            self._log.add("blank-ignored", (self._choice, field), value, None)
+            self.log.add("blank-ignored", (self.choice, field), value, None)
             return ""
         return value
 
@@ -183,7 +178,7 @@ class ToolCallFold:
     def _is_beside(self, there: GrowingCall, call_id: str, name: str) -> bool:
         """Whether a name is another than that of a call without arguments, and came in the same chunk."""
         return (
-            there.began == self._log.position
+            there.began == self.log.position
             and not (call_id or there.id or there.text.fragments)
             and bool(name and there.name)
             and name != there.name
@@ -202,7 +197,7 @@ class ToolCallFold:
         if there is not None and there.id == known.id:
             return there
         if name and arguments.strip() and known.closed:
-            self._log.add("id-reused", (self._choice, index), known.id, None)
+            self.log.add("id-reused", (self.choice, index), known.id, None)
             return self._begin(index)
         return known
 
@@ -212,7 +207,7 @@ class ToolCallFold:
         self._open = [call for call in self._open if not call.closed]
         if name and all(self._is_other_name(call, name) for call in self._open):
             return self._last_named(name, arguments) or self._begin(None)
-        if len(self._open) == 1 and not (name and _conflicts(self._open[0], name)):
+        if len(self._open) == 1 and (not name or self._open[0].name in ("", name)):
             return self._open[0]
         if not self._open:
             if not (call_id or name or arguments.strip()):
@@ -224,7 +219,7 @@ class ToolCallFold:
         raise ToolCallError(
             f"a fragment of a tool call has no index and no identifier that is known, and {len(self._open)} calls are "
             f"open: {excerpt(arguments or name or call_id)}",
-            choice=self._choice,
+            choice=self.choice,
             call_id=call_id or None,
             text=arguments,
         )
@@ -234,7 +229,7 @@ class ToolCallFold:
         if self._open or arguments.strip() or not self.calls:
             return None
         last = self.calls[-1]
-        if last.name != name or last.began == self._log.position:
+        if last.name != name or last.began == self.log.position:
             return None
         return self._noted(last, name, arguments)
 
@@ -242,58 +237,28 @@ class ToolCallFold:
         """Whether a name without index cannot be meant for a call: the call has another, or is as new as the name."""
         if call.text.fragments:
             return False
-        return bool(call.name) and (call.name != name or call.began == self._log.position)
+        return bool(call.name) and (call.name != name or call.began == self.log.position)
 
     def _begin(self, index: int | None, name: str = "") -> GrowingCall:
         """Begin a call, whose name may have come already."""
-        most = self._max_tool_calls
+        most = self.max_tool_calls
         if len(self.calls) >= most:
             raise LimitExceededError(
-                f"choice {self._choice} has more than {most} tool calls", limit="max_tool_calls", maximum=most
+                f"choice {self.choice} has more than {most} tool calls", limit="max_tool_calls", maximum=most
             )
         serial = len(self.calls)
         if index is None:
             index = self._next_index
-            self._log.add("index-made-up", (self._choice, serial), None, index)
+            self.log.add("index-made-up", (self.choice, serial), None, index)
         elif index in self._by_index:
-            self._log.add("index-reused", (self._choice, serial), index, None)
-        call = GrowingCall(self._choice, serial, index, self._log.position)
+            self.log.add("index-reused", (self.choice, serial), index, None)
+        call = GrowingCall(self.choice, serial, index, self.log.position)
         call.name = name
         self._next_index = max(self._next_index, index + 1)
         self._by_index[index] = call
         self.calls.append(call)
         self._open.append(call)
         return call
-
-
-class CallFolds:
-    """The calls of all choices: what the folds that give away or show calls have in common.
-
-    Args:
-        max_tool_calls: How many calls a choice may have.
-        strict: Whether to raise a ``RepairError`` instead of putting something right.
-        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
-    """
-
-    __slots__ = ("_beginning", "_folds", "_log", "_max_tool_calls")
-
-    def __init__(
-        self, *, max_tool_calls: int = MAX_TOOL_CALLS, strict: bool = False, on_repair: OnRepair | None = None
-    ) -> None:
-        self._max_tool_calls = max_tool_calls
-        self._log = RepairLog(strict=strict, on_repair=on_repair)
-        self._folds: dict[int, ToolCallFold] = {}
-        self._beginning = Beginning()
-
-    def incomplete(self) -> list[IncompleteToolCall]:
-        """What there is of the calls that were not given away."""
-        return [call.state.incomplete() for _, fold in sorted(self._folds.items()) for call in fold.left()]
-
-    partial = incomplete
-
-    def _begin(self, choice: int) -> ToolCallFold:
-        fold = self._folds[choice] = ToolCallFold(choice, self._log, self._max_tool_calls)
-        return fold
 
 
 def text_of_arguments(arguments: str | dict[str, Any] | None, choice: int, log: RepairLog) -> str:
@@ -332,8 +297,3 @@ def _is_another(there: GrowingCall, call_id: str, name: str, arguments: str) -> 
 def _name_to_come(call: GrowingCall) -> str:
     """The name of the call after this one, if it came as a repetition of this one's."""
     return call.name if call.named_again else ""
-
-
-def _conflicts(call: GrowingCall, name: str) -> bool:
-    """Whether a name is not the one of a call whose arguments are under way."""
-    return call.name not in ("", name)

@@ -17,8 +17,9 @@ from typing import Generic, TypeVar
 
 from rxllm.accumulators._repairs import OnRepair
 from rxllm.accumulators._text import Text
+from rxllm.accumulators.calls._call_folds import CallFolds
 from rxllm.accumulators.calls._growing_call import GrowingCall
-from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS, CallFolds
+from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS
 from rxllm.accumulators.json._json_fold import JSONFold
 from rxllm.accumulators.json._json_snapshot import JSONSnapshot
 from rxllm.exceptions import DecodeError, ItemsThenError, RestartError, ToolCallError

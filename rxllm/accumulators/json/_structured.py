@@ -15,7 +15,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from types import NoneType, UnionType, new_class
 from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, Union, cast, get_args, get_origin
@@ -70,8 +70,7 @@ class StructuredAccumulator(Generic[M]):
             if not change.complete:
                 continue
             if not change.path:
-                self.latest = self._validate_whole(change.value)
-                return self.latest
+                return self._take_whole(change.value)
             completed = self._take(change) or completed
         if completed and self._growing is not None:
             self.latest = cast("M", self._growing.snapshot())
@@ -94,18 +93,18 @@ class StructuredAccumulator(Generic[M]):
         if not self._text.begun:
             raise StructuredOutputError("there is no JSON in the answer")
         for change in self._text.fold.close():
-            self.latest = self._validate_whole(change.value)
-            return self.latest
+            return self._take_whole(change.value)
         return None
 
     finish = close
     """The name that ``close`` had in 0.1."""
 
-    def _validate_whole(self, value: Any) -> M:
+    def _take_whole(self, value: Any) -> M:
         try:
-            return self._model.model_validate_json(_json(value))
+            self.latest = self._model.model_validate_json(_json(value))
         except ValidationError as error:
             raise _error((), error) from error
+        return self.latest
 
     def _take(self, change: JSONChange) -> bool:
         """Validate a complete value, if the schema says what it is; returns whether it does."""
@@ -242,9 +241,7 @@ def _schema(model: type[BaseModel]) -> _ModelSchema | None:
     return _ModelSchema(model)
 
 
-@lru_cache(maxsize=1024)
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(annotation)
+_adapter: Callable[[Any], TypeAdapter[Any]] = lru_cache(maxsize=1024)(TypeAdapter)
 
 
 def _growing(annotation: Any) -> _Growing | None:

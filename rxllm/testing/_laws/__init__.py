@@ -41,8 +41,9 @@ def check_operator(
     - *pause released*: A subscription that is over holds no pause: others over the same source go on.
     - *dispose*: Whenever the consumer leaves, before, within and between items, while it holds a pause and after the
       end, the source is left, and no task, timer or thread stays behind. Twice is once.
-    - *exceptions*: When the consumer raises, the stream ends, the source is left, and somebody is told. When the source
-      fails, or subscribing to it raises, that error comes last, or one that it caused, behind what was due before it.
+    - *exceptions*: When the consumer raises, the stream ends, the source is left, and the consumer is told. If it
+      raises at the end, the caller is. When the source fails, or subscribing to it raises, the result ends with that
+      error, or with one that it caused.
 
     ``reactivex`` itself sees to it that a consumer gets one end and nothing after it or after dispose.
 

@@ -170,9 +170,6 @@ class Consumer:
         items: The items that it got.
         ends: How it ended: with ``None`` for completion, or an error. There is one at most.
         intrusions: How many items came while it held a pause.
-        strays: How many items came after it had left.
-        left: Whether it has disposed its subscription.
-        caught: What ``subscribe`` raised.
     """
 
     def __init__(
@@ -181,18 +178,12 @@ class Consumer:
         self.items: list[Any] = []
         self.ends: list[Exception | None] = []
         self.intrusions = 0
-        self.strays = 0
-        self.left = False
-        self.caught: Exception | None = None
         self._at_item = at_item
         self._at_end = at_end
         self._held: list[FlowControl] = []
         self._timers: list[asyncio.TimerHandle] = []
         self._subscription = SerialDisposable()
         self._over = asyncio.Event()
-
-    def __repr__(self) -> str:
-        return "the consumer"
 
     @property
     def count(self) -> int:
@@ -205,13 +196,9 @@ class Consumer:
         return bool(self._held)
 
     def subscribe(self, observable: Observable[Any]) -> None:
-        try:
-            self._subscription.disposable = observable.subscribe(
-                self._on_next, self._on_error, self._on_completed, scheduler=VirtualTimeScheduler()
-            )
-        except PlannedError as error:
-            self.caught = error
-            self._over.set()
+        self._subscription.disposable = observable.subscribe(
+            self._on_next, self._on_error, self._on_completed, scheduler=VirtualTimeScheduler()
+        )
 
     async def wait(self) -> None:
         """Wait until it has ended or left, or nothing is left to happen."""
@@ -251,7 +238,6 @@ class Consumer:
             self.resume()
 
     def dispose(self) -> None:
-        self.left = True
         self._subscription.dispose()
         self.resume()
         for timer in self._timers:
@@ -259,7 +245,6 @@ class Consumer:
         self._over.set()
 
     def _on_next(self, item: Any) -> None:
-        self.strays += self.left
         self.intrusions += self.holds
         self.items.append(item)
         if self._at_item is not None:
