@@ -15,8 +15,14 @@ from tests.attack.streams import DONE, is_list
 
 __all__ = ["Allowed", "allowed"]
 
-GOOD = {"stop", "tool_calls", "function_call", "eos", "eos_token", "end_turn", "stop_sequence", "tool_use"}
-FAILED = {"abort", "network_error", "error", "insufficient_system_resource"}
+GOOD = {
+    *("stop", "tool_calls", "function_call", "eos", "eos_token", "end_turn", "stop_sequence", "tool_use"),
+    *("tool_call", "stop_token", "complete", "completed"),
+}
+FAILED = {
+    *("abort", "network_error", "error", "insufficient_system_resource"),
+    *("aborted", "cancelled", "canceled", "failed"),
+}
 NONE = {"", "null", "none"}
 # The name of what is no event.
 STRAY = "stray"
@@ -129,7 +135,7 @@ def _completion(body: bytes) -> _Read | None:
     read = _Read()
     if not isinstance(value, dict):
         return None
-    _take(read, "", body.decode("utf-8", "replace"))
+    _take(read, "", body.decode("utf-8-sig", "replace"))
     return read
 
 

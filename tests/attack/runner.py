@@ -3,8 +3,8 @@
 Rules:
 
 1. Many conversations are under way at once, so that one that waits delays no other.
-2. A conversation hangs if ``PATIENCE`` streams that fell silent after it had begun were given up since, one behind the
-   other. That is no matter of how fast the machine is.
+2. A conversation hangs if ``PATIENCE`` streams that fell silent were given up, one behind the other, since the server
+   has last written something for it. That is no matter of how fast the machine is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.attack.mutations import Attack
 from tests.attack.oracle import Allowed, allowed
 from tests.attack.server import Desk, serving
 
-__all__ = ["Offence", "Report", "run"]
+__all__ = ["Offence", "Report", "run", "through"]
 
 AT_ONCE = 64
 SILENCE_SECONDS = 2.0
@@ -112,7 +112,6 @@ class _Battle:
         self._client = client
         self._attacks = attacks
         self._beat = asyncio.Condition()
-        self._beats = 0
 
     async def keep_pace(self) -> None:
         """Listen to streams that fall silent, one behind the other."""
@@ -120,18 +119,17 @@ class _Battle:
             silent = Attack(number, b": \n\n", "close", "silence")
             await self._outcome(silent, [])
             async with self._beat:
-                self._beats += 1
+                self._desk.beats += 1
                 self._beat.notify_all()
 
     async def fight(self) -> None:
         """Play one attack after the other."""
         for sent in self._attacks:
-            begun = self._beats
             events: list[rxllm.ChatEvent] = []
             held: list[str] = []
             ran.set(held)
             task = asyncio.create_task(self._outcome(sent, events))
-            hung = asyncio.create_task(self._wait_beats(begun + PATIENCE))
+            hung = asyncio.create_task(self._given_up(sent.number))
             await asyncio.wait({task, hung}, return_when=asyncio.FIRST_COMPLETED)
             hung.cancel()
             if task.done():
@@ -142,15 +140,17 @@ class _Battle:
                 task.cancel()
                 await asyncio.wait({task})
 
-    async def _wait_beats(self, beats: int) -> None:
+    async def _given_up(self, number: int) -> None:
+        """Wait until nothing more is to be hoped for."""
+        desk = self._desk
         async with self._beat:
-            await self._beat.wait_for(lambda: self._beats >= beats)
+            await self._beat.wait_for(lambda: desk.beats >= desk.written_at.get(number, desk.beats) + PATIENCE)
 
     async def _outcome(self, sent: Attack, events: list[rxllm.ChatEvent]) -> BaseException | None:
         """Hold the conversation; returns what it failed with."""
         self._desk.begin(sent)
         request = rxllm.ChatRequest(model=str(sent.number), messages=[{"role": "user", "content": "Tidy up."}])
-        conversation = self._client.chat_with_tools(request, tools, max_rounds=3, through=_through(sent))
+        conversation = self._client.chat_with_tools(request, tools, max_rounds=3, through=through(sent))
         try:
             async with rxllm.iterate(conversation) as arriving:
                 async for event in arriving:
@@ -167,7 +167,8 @@ class _Battle:
             self.report.offences.append(Offence(kind, sent, what))
 
 
-def _through(sent: Attack) -> Any:
+def through(sent: Attack) -> Any:
+    """What the chunks of an answer go through first: a time-out, and at times code of the user's that raises."""
     timeout = ops.timeout_per_chunk(SILENCE_SECONDS)
     if sent.user_error is None:
         return timeout

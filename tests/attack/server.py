@@ -16,23 +16,38 @@ __all__ = ["Desk", "serving"]
 
 GOOD_BYE = b'data: {"choices":[{"index":0,"delta":{"content":"Done."},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 PING_SECONDS = 0.05
+# In how many turns of the loop a body is written at most: the source waits a second for its end, not for ever.
+TURNS = 40
 
 
 class Desk:
-    """The attacks that are under way, by their number."""
+    """The attacks that are under way, by their number.
+
+    Attributes:
+        beats: The time, in whatever unit.
+        written_at: When the server has last written something for a number.
+    """
 
     def __init__(self) -> None:
         self.attacks: dict[int, Attack] = {}
         self.rounds: dict[int, int] = {}
+        self.beats = 0
+        self.written_at: dict[int, int] = {}
 
     def begin(self, sent: Attack) -> None:
         """Answer the first request of this number with this attack, and further ones with a farewell."""
         self.attacks[sent.number] = sent
         self.rounds[sent.number] = 0
+        self.written_at[sent.number] = self.beats
 
     def end(self, number: int) -> None:
         """Forget a number."""
-        del self.attacks[number], self.rounds[number]
+        del self.attacks[number], self.rounds[number], self.written_at[number]
+
+    def note(self, number: int) -> None:
+        """Note that the server has written something for a number."""
+        if number in self.written_at:
+            self.written_at[number] = self.beats
 
     def answer(self, number: int) -> Attack:
         """What the next request of this number is answered with."""
@@ -77,7 +92,8 @@ class Attacker(asyncio.Protocol):
             case _:
                 head.append("connection: close")
         self._transport.write("\r\n".join([*head, "", ""]).encode())
-        self._write(sent, self._pieces(sent))
+        pieces = self._pieces(sent)
+        self._write(sent, pieces, max(8, len(pieces) // TURNS))
 
     def _pieces(self, sent: Attack) -> list[bytes]:
         if sent.raw is not None:
@@ -87,13 +103,14 @@ class Attacker(asyncio.Protocol):
         pieces = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in sent.pieces()]
         return [*pieces, b"0\r\n\r\n"] if sent.ending == "proper" else pieces
 
-    def _write(self, sent: Attack, pieces: list[bytes]) -> None:
+    def _write(self, sent: Attack, pieces: list[bytes], at_once: int) -> None:
         """Write a few at once, so that reads are cut in many ways."""
         if self._transport.is_closing():
             return
-        now, later = pieces[:8], pieces[8:]
+        now, later = pieces[:at_once], pieces[at_once:]
         self._transport.write(b"".join(now))
-        then = partial(self._write, sent, later) if later else partial(self._end, sent)
+        self._desk.note(sent.number)
+        then = partial(self._write, sent, later, at_once) if later else partial(self._end, sent)
         self._timer = self._loop.call_soon(then)
 
     def _end(self, sent: Attack) -> None:

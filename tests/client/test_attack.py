@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
+from reactivex import operators as rx_ops
 
+from tests.attack import runner
 from tests.attack.mutations import Attack, Ending, attack, encoded
 from tests.attack.oracle import allowed
 from tests.attack.runner import run
@@ -37,6 +40,21 @@ async def test_streams_that_are_not_mutated_are_whole_and_their_tools_run() -> N
     # Nobody knows why the one without a reason ended: its call is not run.
     assert len(without_reason) == report.outcomes.pop("TruncatedStreamError") == 1
     assert set(report.outcomes) == {"completed", "completed, tool ran"}
+
+
+async def test_what_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = runner.through
+
+    def never(sent: Attack) -> Any:
+        return rx_ops.map(lambda chunk: chunk) if sent.number == 7 else patient(sent)
+
+    monkeypatch.setattr(runner, "SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr(runner, "through", never)
+
+    report = await run([Attack(7, _bodies()[0][:200], ending="silence"), Attack(8, _bodies()[0])])
+
+    assert [(offence.kind, offence.sent.number) for offence in report.offences] == [("hung", 7)]
+    assert report.outcomes == {"hung": 1, "completed, tool ran": 1}
 
 
 CALLED = b'"tool_calls"}]'
