@@ -83,8 +83,9 @@ class _Stop(Operation[T, T]):
         if isinstance(self._signal, asyncio.Event) and self._signal.is_set():
             # A source of ours has not begun.
             self._stop()
-        elif not self._left:
-            self._watching = self._watch()
+        else:
+            # Another thread may have left already.
+            self._watching = None if self._left else self._watch()
         return subscription
 
     def on_batch(self, items: Sequence[T]) -> int:
