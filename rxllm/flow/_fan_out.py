@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from reactivex import Observable, abc
 
+from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow._backlog import Queue
 from rxllm.flow._batches import batching, end
 from rxllm.flow._clock import Clock, clock_of
@@ -298,10 +299,13 @@ class FanOut(Generic[T]):
     def _fail(self, error: BaseException) -> None:
         """Fail at once with what a consumer raised: whoever resumed, a timer or a task, is not to blame."""
         who = self._consumer
-        if not isinstance(error, Exception):
-            tell(who, error)
-            return
+        failure = error
+        if not isinstance(failure, Exception):
+            failure = StreamInterruptedError(f"a consumer raised {type(error).__name__}")
+            failure.__cause__ = error
         try:
-            self._observer.on_error(error)
-        except BaseException as failure:
-            tell(who, failure)
+            self._observer.on_error(failure)
+        except BaseException as another:
+            tell(who, another)
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error

@@ -40,7 +40,12 @@ class Operation(Receiver[A], Generic[A, B]):
 
     Attributes:
         out: The same.
+        called: What the operator is called, for the error about an item of another class.
+        takes: The classes of the items that it takes. This is looked at when it fails, and not before.
     """
+
+    called: str = "an operator"
+    takes: tuple[type, ...] = (object,)
 
     def __init__(self, out: FanOut[B]) -> None:
         self.out = out
@@ -80,7 +85,7 @@ class Operation(Receiver[A], Generic[A, B]):
         try:
             found: Any = self.on_item(value)
         except Exception as error:
-            self.on_error(error)
+            self.on_error(self.explained(error, (value,)))
             return
         if found:
             if found.__class__ is list:
@@ -100,7 +105,7 @@ class Operation(Receiver[A], Generic[A, B]):
             try:
                 found: Any = process(item)
             except Exception as error:
-                self.on_error(error)
+                self.on_error(self.explained(error, (item,)))
                 break
             if found:
                 if found.__class__ is list:
@@ -113,15 +118,31 @@ class Operation(Receiver[A], Generic[A, B]):
             self._end_early(self._final)
         return count
 
-    def emit_together(self, found: Iterable[B]) -> None:
+    def emit_together(self, found: Iterable[B], items: Sequence[A] = ()) -> None:
         """Emit what the items of a batch became, all at once: for an ``on_batch`` of your own that is to be fast.
 
         What is more than the consumer takes waits here.
+
+        Args:
+            found: What they became.
+            items: The items, for the error about one of a class that the operator does not take.
         """
         self.out.producer = current()
-        self._give(found)
+        self._give(found, items)
         if self._final is not None:
             self._end_early(self._final)
+
+    def explained(self, error: Exception, items: Iterable[object]) -> Exception:
+        """The error, or one that says which of the items is of a class that the operator does not take."""
+        stranger = next((item for item in items if not isinstance(item, self.takes)), None)
+        if stranger is None:
+            return error
+        names = " or ".join(each.__name__ for each in self.takes)
+        maker = getattr(type(stranger), "made_by", None)
+        advice = "" if maker is None else f": put it before {maker}()"
+        failure = TypeError(f"{self.called}() takes {names} and got {type(stranger).__name__}{advice}")
+        failure.__cause__ = error
+        return failure
 
     def on_error(self, error: Exception) -> None:
         if self.out.ended:
@@ -161,13 +182,13 @@ class Operation(Receiver[A], Generic[A, B]):
         self._final = None
         self.out.end(*final, early=True)
 
-    def _give(self, found: Any) -> None:
-        """Emit what an item became, up to an error."""
-        items, failure = _gathered(found)
-        if items:
-            self.out.expand(items)
+    def _give(self, found: Any, items: Sequence[A] = ()) -> None:
+        """Emit what an item became, or all of a batch, up to an error."""
+        gathered, failure = _gathered(found)
+        if gathered:
+            self.out.expand(gathered)
         if failure is not None:
-            self.on_error(failure)
+            self.on_error(self.explained(failure, items))
 
 
 class Folder(Protocol[A_contra, B_co]):
@@ -192,11 +213,22 @@ class Fold(Operation[A, B]):
     Args:
         out: The way out.
         make: Makes the fold.
+        called: What the operator is called, for errors.
+        takes: The classes of the items that it takes, for errors.
     """
 
-    def __init__(self, out: FanOut[B], make: Callable[[], Folder[A, B]]) -> None:
+    def __init__(
+        self,
+        out: FanOut[B],
+        make: Callable[[], Folder[A, B]],
+        *,
+        called: str = "an operator",
+        takes: tuple[type, ...] = (object,),
+    ) -> None:
         super().__init__(out)
         self._fold = make()
+        self.called = called
+        self.takes = takes
 
     def on_item(self, item: A, /) -> Iterable[B]:
         return self._fold.add(item)

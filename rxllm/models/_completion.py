@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -85,6 +85,9 @@ class ChatCompletion(Model):
         attempts: What the tries cost that were given up before this answer, oldest first; none if the first one
             succeeded. Not part of ``model_dump``.
     """
+
+    made_by: ClassVar[str] = "accumulate"
+    """The operator that makes it, for errors about a wrong order."""
 
     id: str | None = None
     object: str = "chat.completion"

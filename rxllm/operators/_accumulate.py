@@ -85,6 +85,9 @@ class CompletionFold(Operation[StreamChunk, ChatCompletion]):
 
 
 class _Accumulation(CompletionFold):
+    called = "accumulate"
+    takes = (StreamChunk,)
+
     _is_due = False
 
     def on_item(self, item: StreamChunk, /) -> Iterable[ChatCompletion]:
@@ -99,7 +102,7 @@ class _Accumulation(CompletionFold):
         try:
             self.accumulator.add_all(rest)
         except Exception as error:
-            self.on_error(error)
+            self.on_error(self.explained(error, items))
         return len(items) - length_hint(rest)
 
     def is_due(self) -> bool:

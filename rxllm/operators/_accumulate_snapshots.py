@@ -54,6 +54,9 @@ def accumulate_snapshots(
 
 
 class _Snapshots(CompletionFold):
+    called = "accumulate_snapshots"
+    takes = (StreamChunk,)
+
     _latest: ChatCompletion | None = None
 
     def on_item(self, item: StreamChunk, /) -> Iterable[ChatCompletion]:

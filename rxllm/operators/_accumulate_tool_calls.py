@@ -57,4 +57,9 @@ def accumulate_tool_calls(
     See also:
         ``accumulate``
     """
-    return operate(Fold, lambda: ToolCallAccumulator(eager=eager, strict=strict, on_repair=on_repair))
+    return operate(
+        Fold,
+        lambda: ToolCallAccumulator(eager=eager, strict=strict, on_repair=on_repair),
+        called="accumulate_tool_calls",
+        takes=(StreamChunk,),
+    )

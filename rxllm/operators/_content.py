@@ -47,6 +47,9 @@ def content() -> OperatorFunction[StreamChunk, str]:
 
 
 class _Contents(Operation[StreamChunk, str]):
+    called = "content"
+    takes = (StreamChunk,)
+
     _has_emitted = False
 
     def on_item(self, item: StreamChunk, /) -> Iterable[str]:
@@ -58,5 +61,5 @@ class _Contents(Operation[StreamChunk, str]):
         return [text]
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
-        self.emit_together(chain.from_iterable(map(self.on_item, items)))
+        self.emit_together(chain.from_iterable(map(self.on_item, items)), items)
         return len(items)

@@ -49,6 +49,9 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
 
 
 class _Decoder(Operation[bytes, ServerSentEvent]):
+    called = "decode_sse"
+    takes = (bytes,)
+
     def __init__(self, out: FanOut[ServerSentEvent], max_event_bytes: int) -> None:
         super().__init__(out)
         decoder = SSETextDecoder if out.takes_texts else SSEDecoder

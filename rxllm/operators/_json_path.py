@@ -62,4 +62,9 @@ def json_path(
     """
     JSONPathAccumulator(paths, of=of, text_around=text_around)  # a wrong argument is reported where it stands
 
-    return operate(Fold, lambda: JSONPathAccumulator(paths, of=of, text_around=text_around))
+    return operate(
+        Fold,
+        lambda: JSONPathAccumulator(paths, of=of, text_around=text_around),
+        called="json_path",
+        takes=(StreamChunk,),
+    )

@@ -60,6 +60,9 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
 
 
 class _Parser(Operation[WireItem, StreamChunk]):
+    called = "parse"
+    takes = (ServerSentEvent, str, bytes)
+
     def __init__(self, out: FanOut[StreamChunk], dialect: Dialect) -> None:
         super().__init__(out)
         self._dialect = dialect.name
@@ -78,7 +81,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
         return self._decode((item,))
 
     def on_batch(self, items: Sequence[WireItem]) -> int:
-        self.emit_together(self._decode(items))
+        self.emit_together(self._decode(items), items)
         return len(items)
 
     def _decode(self, items: Sequence[WireItem]) -> Sequence[StreamChunk]:
@@ -92,7 +95,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
                     self.finish()
                     break
         except Exception as error:
-            self.finish(error)
+            self.finish(self.explained(error, items))
         return self._mark(chunks)
 
     def on_end(self) -> Iterable[StreamChunk]:

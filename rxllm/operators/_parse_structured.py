@@ -71,6 +71,9 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
 
 
 class _Parsing(Operation[StreamChunk, M]):
+    called = "parse_structured"
+    takes = (StreamChunk,)
+
     def __init__(
         self,
         out: FanOut[M],

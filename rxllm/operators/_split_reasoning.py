@@ -62,6 +62,9 @@ def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> Opera
 class _Splitter(Operation[StreamChunk, StreamChunk]):
     """One subscription: the texts of the choices of one stream."""
 
+    called = "split_reasoning"
+    takes = (StreamChunk,)
+
     def __init__(self, out: FanOut[StreamChunk], tag: str, inside: bool) -> None:  # noqa: FBT001 - passed on
         super().__init__(out)
         self._tag = tag
@@ -72,7 +75,7 @@ class _Splitter(Operation[StreamChunk, StreamChunk]):
         return [self._split(item)]
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
-        self.emit_together(map(self._split, items))
+        self.emit_together(map(self._split, items), items)
         return len(items)
 
     def on_failure(self, error: Exception, /) -> Iterable[StreamChunk]:

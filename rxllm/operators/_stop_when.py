@@ -89,8 +89,8 @@ class _Stop(Operation[T, T]):
 
     def on_batch(self, items: Sequence[T]) -> int:
         taken = self.out.offer(items)
-        if taken and is_chat_event(last := items[taken - 1]):
-            self._round = last.round
+        for last in items[max(taken - 1, 0) : taken]:
+            self._round = last.round if is_chat_event(last) else None
         return taken
 
     def on_next(self, value: T) -> None:

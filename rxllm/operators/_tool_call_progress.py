@@ -54,4 +54,9 @@ def tool_call_progress(
     See also:
         ``accumulate_tool_calls``, ``json_path``
     """
-    return operate(Fold, lambda: ToolCallProgressAccumulator(strict=strict, on_repair=on_repair))
+    return operate(
+        Fold,
+        lambda: ToolCallProgressAccumulator(strict=strict, on_repair=on_repair),
+        called="tool_call_progress",
+        takes=(StreamChunk,),
+    )

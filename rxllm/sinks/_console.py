@@ -55,11 +55,15 @@ def _visible(character: str) -> str:
     return chr(_SYMBOLS_OF_CONTROLS + ord(character)) if character < " " else "\ufffd"
 
 
-def _shown(item: StreamChunk | ServerSentEvent | str) -> str:
+def _shown(item: object) -> str:
     """What there is to read in an item: the text deltas of choice 0, the data of an event, a string."""
     if isinstance(item, StreamChunk):
         return f"{_ANEW}{item.text}" if item.restarts else item.text
-    return item.data if isinstance(item, ServerSentEvent) else item
+    if isinstance(item, str):
+        return item
+    if isinstance(item, ServerSentEvent):
+        return item.data
+    raise TypeError(f"a display shows StreamChunk, ServerSentEvent and str, and got {type(item).__name__}")
 
 
 class ConsoleSink:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
-import io
 import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -31,6 +30,7 @@ from yarl import URL
 from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusError, StreamInterruptedError, excerpt
 from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
+from rxllm.sources._request_body import LARGE_BODY_BYTES, LargeBody
 
 Answer = TypeVar("Answer")
 
@@ -44,7 +44,6 @@ MAX_ERROR_BYTES = 16 * 1024
 ERROR_BODY_SECONDS = 5.0
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 30.0
-_LARGE_BODY_BYTES = 1024 * 1024
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BECOMES_GET = frozenset({301, 302, 303})
@@ -127,11 +126,14 @@ async def open_response(
     for _ in range(MAX_REDIRECTS + 1):
         if origin_of(target) != origin_of(url):
             options["middlewares"] = (drop_credentials(origin_of(url)),)
-        response = await answer_of(
-            target,
-            secrets,
-            session.request(method, target, headers=headers, data=_payload(body), allow_redirects=False, **options),
-        )
+        payload = body if body is None or len(body) <= LARGE_BODY_BYTES else LargeBody(body)
+        request = session.request(method, target, headers=headers, data=payload, allow_redirects=False, **options)
+        try:
+            response = await answer_of(target, secrets, request)
+        except BaseException:
+            if isinstance(payload, LargeBody):
+                payload.abort()
+            raise
         secrets.add(response.request_info.headers)
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or location is None:
@@ -143,11 +145,6 @@ async def open_response(
         if response.status in _BECOMES_GET and method != "HEAD":
             method, body = "GET", None
     raise APIConnectionError(f"more than {MAX_REDIRECTS} redirects from {shown(url)}")
-
-
-def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
-    """A large body in a form that aiohttp writes in pieces."""
-    return body if body is None or len(body) <= _LARGE_BODY_BYTES else io.BytesIO(body)
 
 
 async def _raise_for_status(response: aiohttp.ClientResponse, secrets: Secrets) -> aiohttp.ClientResponse:

@@ -111,6 +111,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._working = 0
         self._threads = frozenset(threading.enumerate())
         self._patience = PATIENCE
+        self._has_looked = False
         self._idle: list[asyncio.Future[None]] = []
         self.unhandled: list[BaseException] = []
         super().__init__(_Selector(self._pass_time))
@@ -172,6 +173,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         elif self._patience > 0 and self._threads_live():
             self._patience -= 0.001
             return 0.001
+        elif not self._has_looked:
+            # Once more: a thread that has just ended may have called back before it did.
+            self._has_looked = True
         else:
             self._become_idle()
         return 0
@@ -183,6 +187,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def _count_turn(self) -> None:
         self._patience = PATIENCE
+        self._has_looked = False
         self._turns_left -= 1
         if not self._turns_left:
             self._turns_left = self._turns

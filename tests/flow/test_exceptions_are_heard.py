@@ -45,7 +45,7 @@ def careless(error: BaseException) -> Callable[[Observable[Any]], Observable[Any
 AT_COMPLETION: dict[str, Callable[[], Any]] = {
     "accumulate": ops.accumulate,
     "to_list": rx_ops.to_list,
-    "reduce": lambda: rx_ops.reduce(lambda left, _: left),
+    "reduce": lambda: rx_ops.reduce(first_of),
     "last": rx_ops.last,
     "a buffer": lambda: reactivex.compose(ops.accumulate(), ops.buffer_with_backpressure(1)),
     "map_async": lambda: reactivex.compose(rx_ops.to_list(), ops.map_async(identity)),
@@ -56,6 +56,10 @@ every_end = pytest.mark.parametrize("at_end", AT_COMPLETION.values(), ids=AT_COM
 
 async def identity(item: Any) -> Any:
     return item
+
+
+def first_of(left: Any, _: Any) -> Any:
+    return left
 
 
 class Store:
@@ -265,3 +269,24 @@ def test_two_threads_that_run_one_share_both_get_the_items() -> None:
     results.append(rxllm.run(Observable[int](join)))
     first.join()
     assert results == [2, 2]
+
+
+@pytest.mark.parametrize("cls", [ValueError, asyncio.CancelledError])
+@pytest.mark.parametrize("waits", [True, False])
+async def test_one_of_what_an_operator_emits_by_itself_reaches_the_loop(
+    cls: type[BaseException], *, waits: bool
+) -> None:
+    """Where neither a source nor ``on_error`` can be told: a queue emits, and ``on_error`` raises, too."""
+    heard: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.set_result(context))
+
+    async def pausing(item: Any) -> Any:
+        await asyncio.sleep(0)
+        return item
+
+    def raising(*_: object) -> None:
+        raise cls("mine")
+
+    between = ops.map_async(pausing) if waits else ops.buffer_with_backpressure(2)
+    rxllm.from_async_iterable(chunks).pipe(between).subscribe(raising, raising)
+    assert isinstance((await heard)["exception"], cls)

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+import reactivex
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
-from rxllm.flow import Backlog, FanOut, FlowControl, Operation, Stream, operate
+from rxllm import ChatCompletion, Usage
+from rxllm import operators as ops
+from rxllm.flow import Backlog, Emitter, FanOut, FlowControl, Operation, Stream, operate, task_source
+from rxllm.testing import text_chunk
 
 
 class Hand:
@@ -178,3 +182,48 @@ def test_an_exception_of_on_failure_replaces_the_error() -> None:
     assert items == [1, -1]
     assert isinstance(failure, LookupError)
     assert failure.__cause__ is error
+
+
+CHUNK = text_chunk("Hel")
+WRONG: dict[str, tuple[Callable[[], Any], Any, str]] = {
+    "content": (
+        ops.content,
+        ChatCompletion(),
+        "content() takes StreamChunk and got ChatCompletion: put it before accumulate()",
+    ),
+    "accumulate": (ops.accumulate, "Hel", "accumulate() takes StreamChunk and got str"),
+    "accumulate_snapshots": (ops.accumulate_snapshots, 1, "accumulate_snapshots() takes StreamChunk and got int"),
+    "accumulate_tool_calls": (ops.accumulate_tool_calls, 1, "accumulate_tool_calls() takes StreamChunk and got int"),
+    "tool_call_progress": (ops.tool_call_progress, 1, "tool_call_progress() takes StreamChunk and got int"),
+    "json_path": (lambda: ops.json_path("$"), 1, "json_path() takes StreamChunk and got int"),
+    "parse_structured": (lambda: ops.parse_structured(Usage), 1, "parse_structured() takes StreamChunk and got int"),
+    "split_reasoning": (ops.split_reasoning, 1, "split_reasoning() takes StreamChunk and got int"),
+    "decode_sse": (ops.decode_sse, CHUNK, "decode_sse() takes bytes and got StreamChunk"),
+    "parse": (ops.parse, CHUNK, "parse() takes ServerSentEvent or str or bytes and got StreamChunk"),
+    "tee_to_display": (ops.tee_to_display, 1, "a display shows StreamChunk, ServerSentEvent and str, and got int"),
+}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(("make", "item", "message"), WRONG.values(), ids=WRONG.keys())
+async def test_an_operator_in_the_wrong_place_says_what_it_takes(
+    make: Callable[[], Any], item: Any, message: str, *, together: bool
+) -> None:
+    async def produce(emitter: Emitter[Any]) -> None:
+        await emitter.emit([item])
+        await emitter.emit([item, item] if together else [item])
+
+    with pytest.raises(TypeError) as caught:
+        await task_source(produce).pipe(make())
+    assert str(caught.value) == message
+
+
+async def test_an_error_about_an_item_that_it_takes_is_as_it_was() -> None:
+    class Failing(Operation[str, str]):
+        takes = (str,)
+
+        def on_item(self, item: str, /) -> list[str]:
+            raise TypeError(item)
+
+    with pytest.raises(TypeError, match=r"^Hel$"):
+        await reactivex.of("Hel").pipe(operate(Failing), ops.buffer_with_backpressure(1))

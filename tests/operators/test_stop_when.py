@@ -11,12 +11,13 @@ import pytest
 import reactivex
 from reactivex import Observable
 from reactivex import operators as rx_ops
+from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 
 import rxllm
 from rxllm import ChatRequest, LLMClient
 from rxllm import operators as ops
-from rxllm.flow import Stream
+from rxllm.flow import Emitter, Stream, task_source
 from rxllm.sinks import JSONLinesSink, SQLiteSink
 from rxllm.testing import Marbles, ScriptedServer, assert_marbles, assert_subscriptions, script, text_chunk, tool_chunk
 from rxllm.typing import Ending
@@ -264,3 +265,22 @@ def test_after_the_end_a_signal_does_nothing() -> None:
     signal.on_next(1)
 
     assert_marbles(recording, "-a|")
+
+
+async def test_items_come_together_and_some_of_them_are_not_taken() -> None:
+    async def produce(emitter: Emitter[int]) -> None:
+        await emitter.emit([1])
+        await emitter.emit([2, 3])
+        await emitter.emit([4, 5, 6, 7])
+
+    stream = task_source(produce).pipe(ops.stop_when(asyncio.Event()), ops.buffer_with_backpressure(1))
+    assert [number async for number in rxllm.iterate(stream, buffer_size=1)] == [*range(1, 8)]
+
+
+async def test_what_has_ended_while_it_was_subscribed_to_waits_for_no_signal() -> None:
+    def subscribe(observer: Any, _: Any) -> Disposable:
+        observer.on_next(1)
+        observer.on_completed()
+        return Disposable()
+
+    assert await Stream[int](subscribe).pipe(ops.stop_when(asyncio.Event())) == 1

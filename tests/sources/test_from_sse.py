@@ -10,7 +10,7 @@ import pathlib
 import threading
 import traceback
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import aiohttp
@@ -697,3 +697,40 @@ async def test_a_key_in_the_query_is_in_no_message() -> None:
 
     assert KEY not in str(caught.value)
     assert server.requests[0].query == f"key={KEY}"
+
+
+async def test_dispose_cuts_a_connection_whose_server_does_not_read() -> None:
+    """What has not been sent yet of a large request does not keep it open."""
+    connected, gone = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Deaf(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast("asyncio.Transport", transport)
+
+        def data_received(self, data: bytes) -> None:  # noqa: ARG002 - as its base has it
+            self.transport.pause_reading()
+            connected.set()
+            self.write()
+
+        def write(self) -> None:
+            if not self.transport.is_closing():
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                loop.call_later(0.001, self.write)
+
+        def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as its base has it
+            gone.set()
+
+    async with await loop.create_server(Deaf, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        subscription = from_sse(url, json="x" * 20_000_000).subscribe()
+        await connected.wait()
+        subscription.dispose()
+        await gone.wait()
+
+
+async def test_a_large_request_that_nobody_takes() -> None:
+    async with await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+    with pytest.raises(APIConnectionError):
+        await from_sse(f"http://127.0.0.1:{port}/", json="x" * 100_000)

@@ -130,10 +130,7 @@ class Delivery(abc.DisposableBase):
         await self._resumed()
         if not self.over:
             self.over = self.ended = True
-            try:
-                self._out.end(error)
-            except Exception as raised:  # noqa: BLE001 - the laws ask for it
-                self.raised.append(raised)
+            self._out.end(error)
 
     async def _deliver(self, batch: Sequence[Any]) -> None:
         while batch and not self.over:
