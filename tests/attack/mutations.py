@@ -327,6 +327,7 @@ INSERTED = (
     *(b"\xef\xbb\xbf", b"\x00", b"\xff\xfe", b"retry: 1\n", b"id: 7\n", b"data: [DONE]\n\n", b"}", b'"', b"\\u"),
     b'error: {"code":500,"message":"context size exceeded","type":"server_error"}\n\n',
     b'{"error":{"message":"overloaded"}}',
+    b'{"error":{"message":"overloaded"}}\n\n',
     b"<html>502 Bad Gateway</html>\n\n",
 )
 

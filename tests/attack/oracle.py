@@ -105,7 +105,9 @@ def _take(read: _Read, name: str, data: str) -> None:
     if not isinstance(value, dict):
         return
     fields = cast("dict[str, Any]", value)
-    if not read.finished and (name == "error" or (fields.get("error") and not fields.get("choices"))):
+    says_error = name == "error" or (fields.get("error") and not fields.get("choices"))
+    # What is no event is looked at when nothing more comes, so that it may be passed over if something does.
+    if says_error and name != STRAY and not read.finished:
         read.failed = True
     choices = fields.get("choices")
     for choice in choices if is_list(choices) else ():
@@ -129,7 +131,7 @@ def _take_choice(read: _Read, choice: dict[str, Any]) -> None:
 def _completion(body: bytes) -> _Read | None:
     """A plain JSON completion."""
     try:
-        value: Any = json.loads(body)
+        value: Any = json.loads(body.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         return None
     read = _Read()
@@ -143,16 +145,16 @@ def _events(body: bytes) -> list[tuple[str, str]]:
     """Names and data of the events (WHATWG HTML, section 9.2.6)."""
     text = body.decode("utf-8", "replace").removeprefix("\ufeff")
     events: list[tuple[str, str]] = []
-    name, data = "", list[str]()
+    name, data, strays = "", list[str](), list[str]()
     *lines, rest = re.split(r"\r\n|\n|\r", text)
     # What is behind the last line end is no line of an event.
     for line in [*lines, *([rest] if rest[:1] in {"{", "["} else [])]:
         key, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:
-            if data:
-                events.append((name, "\n".join(data)))
-            name, data = "", []
+            # What is no field is nothing within an event.
+            events += [(name, "\n".join(data))] if data else [(STRAY, stray) for stray in strays]
+            name, data, strays = "", [], []
         elif key == "data":
             data.append(value)
         elif key == "event":
@@ -161,8 +163,10 @@ def _events(body: bytes) -> list[tuple[str, str]]:
             events.append(("error", value))
         elif line[:1] in {"{", "["}:
             # Objects, a line each, without a framing, as some servers send them.
-            events.append((STRAY, line))
-    if data and "\n".join(data).strip() == DONE:
+            strays.append(line)
+    if not data:
+        events += [(STRAY, stray) for stray in strays]
+    elif "\n".join(data).strip() == DONE:
         # The last event without its blank line is none; of this one that may be said in two ways.
         events.append((name, DONE))
     return events
