@@ -86,8 +86,8 @@ class ChatCompletion(Model):
             succeeded. Not part of ``model_dump``.
     """
 
+    # The operator that makes it, for errors about a wrong order.
     made_by: ClassVar[str] = "accumulate"
-    """The operator that makes it, for errors about a wrong order."""
 
     id: str | None = None
     object: str = "chat.completion"
