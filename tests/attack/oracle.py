@@ -164,10 +164,9 @@ def _events(body: bytes) -> list[tuple[str, str]]:
         elif line[:1] in {"{", "["}:
             # Objects, a line each, without a framing, as some servers send them.
             strays.append(line)
-    if not data:
-        events += [(STRAY, stray) for stray in strays]
-    elif "\n".join(data).strip() == DONE:
-        # The last event without its blank line is none; of this one that may be said in two ways.
+    # The last event without its blank line is none; of the end marker that may be said in two ways.
+    events += [(STRAY, stray) for stray in strays]
+    if "\n".join(data).strip() == DONE:
         events.append((name, DONE))
     return events
 
