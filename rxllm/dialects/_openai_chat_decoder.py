@@ -49,7 +49,7 @@ _OBJECT_START = ("{", b"{")
 _TELLING = frozenset({"error", "type", "x_groq"})
 _PASSED_OVER = "event-passed-over"
 _NOTHING: tuple[StreamChunk, ...] = ()
-_FIELDself._dialect.nameS = re.compile(r"(?:data:\s*+)++")
+_FIELD_NAMES = re.compile(r"(?:data:\s*+)++")
 # After so many refusals in a row the compiled decoder is asked only now and then.
 _PATIENCE = 4
 _ASKED_AGAIN = 64
@@ -311,7 +311,7 @@ class OpenAIChatDecoder:
         if text[0] == ":":
             self._report("comment-as-data", exceptions.excerpt(text), None)
             return _NOTHING
-        if field_names := _FIELDself._dialect.nameS.match(text):
+        if field_names := _FIELD_NAMES.match(text):
             # All of them at once, so that this calls itself but once.
             inner = text[field_names.end() :]
             self._report("field-name-in-data", exceptions.excerpt(text), exceptions.excerpt(inner))
