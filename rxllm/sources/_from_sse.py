@@ -20,7 +20,7 @@ from rxllm.flow import Emitter, Stream, task_source, wake
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets
-from rxllm.sources._grace import END_OF_BODY_SECONDS, GRACE_SECONDS, Grace
+from rxllm.sources._grace import END_OF_BODY_SECONDS, GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._unasked_body import require_events, start_of_events
 from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
@@ -212,13 +212,13 @@ def _events_at_end(decoder: SSEDecoder) -> list[ServerSentEvent]:
 
 
 def _place_of_marker(events: list[ServerSentEvent], block: bytes, end_marker: str | None) -> int | None:
-    """Where among the events of a read the end marker is, if it is there; spaces around it do not count."""
+    """Where among the events of a read the end marker is, if it is there."""
     if end_marker is None or not events:
         return None
     # One that is split between two reads is in the first event of the second.
-    if end_marker.encode() not in block and _data_of(events[0]).strip() != end_marker:
+    if end_marker.encode() not in block and end_marker not in _data_of(events[0]):
         return None
-    return next((place for place, event in enumerate(events) if _data_of(event).strip() == end_marker), None)
+    return next((place for place, event in enumerate(events) if is_end_marker(_data_of(event), end_marker)), None)
 
 
 def _data_of(event: ServerSentEvent | str) -> str:

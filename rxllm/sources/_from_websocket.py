@@ -26,7 +26,7 @@ from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._aiohttp_internals import cut_of
 from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
-from rxllm.sources._grace import GRACE_SECONDS, Grace
+from rxllm.sources._grace import GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._wire_recorder import CLOSED, RecordTo, close_code_of, recorded
 
@@ -192,7 +192,7 @@ class _Frames:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 raise _refusal(message, emitter.count, max_frame_bytes)
             stream.received(len(message.data.encode(errors="replace")), time.time())
-            if message.data == end_marker and not self.grace.is_due:
+            if is_end_marker(message.data, end_marker) and not self.grace.is_due:
                 await self._await_close()
             await emitter.emit((message.data,))
 

@@ -23,6 +23,18 @@ END_OF_BODY_SECONDS = 0.1
 """How long the end of the transport is waited for behind the end marker of an answer that is whole."""
 
 
+def is_end_marker(text: str, end_marker: str | None) -> bool:
+    """Whether an event is the end marker; spaces around it do not count, nor does ``data:`` said once more.
+
+    >>> is_end_marker("data: [DONE] ", "[DONE]"), is_end_marker("not [DONE]", "[DONE]")
+    (True, False)
+    """
+    if end_marker is None or end_marker not in text:
+        return False
+    before, _, behind = text.rpartition(end_marker)
+    return not behind.strip() and not before.replace("data:", "").strip()
+
+
 class Grace:
     """The time that a source has left for what comes behind a whole answer.
 

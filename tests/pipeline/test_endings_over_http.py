@@ -292,6 +292,13 @@ async def test_row_36_the_end_marker_of_an_answer_that_was_cut(body: tuple[bytes
     assert (caught.value.partial.complete, caught.value.partial.ending) == (False, "truncated")
 
 
+@pytest.mark.parametrize("marker", [b"data:  [DONE]\n\n", b"data: data: [DONE]\n\n", b"data:data:[DONE] \n\n"])
+async def test_row_36_an_end_marker_that_is_framed_oddly_says_no_more(marker: bytes) -> None:
+    async with server(TEXT, marker, end=fin, framing="length") as url:
+        with pytest.raises(StreamInterruptedError):
+            await answered(url, grace_period=60)
+
+
 @pytest.mark.parametrize("end", [last_chunk, silence, pings])
 async def test_row_34_the_end_marker_of_an_answer_that_was_not_cut(end: End) -> None:
     async with server(TEXT, DONE, end=end) as url:

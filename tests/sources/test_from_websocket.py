@@ -406,6 +406,13 @@ async def test_row_36_the_end_marker_without_a_reason_and_then_a_loss(close: byt
     assert caught.value.partial.content == "Hi"
 
 
+@pytest.mark.parametrize("marker", ["[DONE] ", "data: [DONE]", "data: data: [DONE]\n\n"])
+async def test_row_36_an_end_marker_that_is_framed_oddly_says_no_more(marker: str) -> None:
+    async with upgrading_server(text_frames(UNFINISHED, marker) + GOING_AWAY, end="stay") as url:
+        with pytest.raises(StreamInterruptedError):
+            await from_websocket(url, grace_period=60).pipe(ops.parse(), ops.accumulate())
+
+
 @pytest.mark.parametrize(("close", "end"), [(NORMAL, "fin"), (NO_CODE, "fin"), (text_frames("x"), "stay")])
 async def test_row_34_the_end_marker_without_a_reason_and_no_loss(close: bytes, end: str) -> None:
     async with upgrading_server(text_frames(UNFINISHED, "[DONE]") + close, end=end) as url:
