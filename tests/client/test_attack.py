@@ -46,15 +46,16 @@ async def test_what_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     patient = runner.through
 
     def never(sent: Attack) -> Any:
+        # The others are those that the patience is counted with.
         return rx_ops.as_observable() if sent.number == 7 else patient(sent)
 
     monkeypatch.setattr(runner, "SILENCE_SECONDS", 0.01)
     monkeypatch.setattr(runner, "through", never)
 
-    report = await run([Attack(7, _bodies()[0][:200], ending="silence"), Attack(8, _bodies()[0])])
+    report = await run([Attack(7, _bodies()[0][:200], ending="silence")])
 
     assert [(offence.kind, offence.sent.number) for offence in report.offences] == [("hung", 7)]
-    assert report.outcomes == {"hung": 1, "completed, tool ran": 1}
+    assert report.outcomes == {"hung": 1}
 
 
 CALLED = b'"tool_calls"}]'
