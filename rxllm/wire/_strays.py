@@ -4,14 +4,17 @@ Rules:
 
 1. The decoder ignores them as well. It remembers them for whoever asks.
 2. A line of a field called ``error`` is an event of that name, from where it stood.
-3. When nothing more comes, what is a JSON object is an event without a name: all lines together, or each that is one.
-4. What else stands in the lines of an event is forgotten. What is remembered is bounded.
+3. A JSON object that has an ``error``, on a line of its own or on all lines up to a blank one, is an event without a
+   name, from where it stood: whether it is an error is for the dialect to say.
+4. When nothing more comes, any JSON object is one: all lines together, or each that is one.
+5. What else stands in the lines of an event is forgotten. What is remembered is bounded.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from rxllm.wire._event import ServerSentEvent
 
@@ -27,16 +30,16 @@ class Strays:
         max_characters: How much of them is remembered.
     """
 
-    __slots__ = ("_has_told", "_looked_at", "_of_events", "_positions", "_room", "lines")
+    __slots__ = ("_found", "_has_told", "_of_events", "_room", "_start", "lines")
 
     def __init__(self, max_characters: int) -> None:
         self.lines: list[str] = []
-        # How many events had come before each.
-        self._positions: list[int] = []
         self._room = max_characters
+        # Where the lines begin that may belong to an event, and how many events had come before the first of them.
         self._of_events = 0
-        self._looked_at = 0
-        # Whether a line of a field called ``error`` has become an event.
+        self._start = 0
+        # The events that lines have become, each with how many had come before it.
+        self._found: list[tuple[int, ServerSentEvent]] = []
         self._has_told = False
 
     @property
@@ -52,19 +55,20 @@ class Strays:
             position: How many events have come.
         """
         self._room -= len(line) + 1
-        if self._room >= 0:
-            self.lines.append(line)
-            self._positions.append(position)
+        if self._room < 0:
+            return
+        self._start = position
+        self.lines.append(line)
+        if (value := _error_in(line)) is not None:
+            self._found.append((position, ServerSentEvent(value, "error")))
 
     def settle(self, *, is_event: bool) -> None:
         """Take note of a blank line: whether what came before it was an event."""
+        block = self.lines[self._of_events :]
+        self._found += [(self._start, event) for event in _events_in(block, _says_error)]
         if is_event:
-            lines, positions = self.lines[self._of_events :], self._positions[self._of_events :]
-            del self.lines[self._of_events :], self._positions[self._of_events :]
-            for line, position in zip(lines, positions, strict=True):
-                self._room += len(line) + 1
-                if line.startswith(_ERROR):
-                    self.add(line, position)
+            self._room += sum(len(line) + 1 for line in block)
+            del self.lines[self._of_events :]
         self._of_events = len(self.lines)
 
     def put_errors(self, events: list[Any], position: int) -> None:
@@ -75,27 +79,29 @@ class Strays:
             position: How many events have come, these among them.
         """
         first = position - len(events)
-        for index in range(self._looked_at, len(self.lines)):
-            if (value := _error_in(self.lines[index])) is not None:
-                events.insert(max(self._positions[index] - first, 0), ServerSentEvent(value, "error"))
-                first -= 1
-                self._has_told = True
-        self._looked_at = len(self.lines)
+        for inserted, (place, event) in enumerate(self._found):
+            events.insert(max(place - first, 0) + inserted, event)
+            self._has_told = True
+        self._found.clear()
 
     def at_end(self) -> list[ServerSentEvent]:
         """The events that the lines are, when nothing more comes."""
         found: list[Any] = []
         self.put_errors(found, 0)
-        if self._has_told:
-            return found
-        text = self.text
-        start = 0 if text.startswith(_ERROR) else text.find(f"\n{_ERROR}") + 1
-        if text.startswith(_ERROR, start) and _is_object(value := text[start + len(_ERROR) :]):
-            # On several lines.
-            return [ServerSentEvent(value.strip(), "error")]
-        if _is_object(text):
-            return [ServerSentEvent(text)]
-        return [ServerSentEvent(line) for line in self.lines[:_MAX_EVENTS] if _is_object(line)]
+        return found if self._has_told else _events_in(self.lines, _is_object)[:_MAX_EVENTS]
+
+
+def _events_in(lines: list[str], counts: Callable[[str], bool]) -> list[ServerSentEvent]:
+    """The events that several lines are together, or each that counts is."""
+    text = "\n".join(lines)
+    start = 0 if text.startswith(_ERROR) else text.find(f"\n{_ERROR}") + 1
+    value = text[start + len(_ERROR) :].strip()
+    # One on a single line was told when it came.
+    if text.startswith(_ERROR, start) and "\n" in value and _is_object(value):
+        return [ServerSentEvent(value, "error")]
+    if counts(text):
+        return [ServerSentEvent(text)]
+    return [ServerSentEvent(line) for line in lines if counts(line)]
 
 
 def _error_in(line: str) -> str | None:
@@ -107,10 +113,19 @@ def _error_in(line: str) -> str | None:
     return None if goes_on or value.lower() in _NO_ERRORS else value
 
 
+def _says_error(text: str) -> bool:
+    # Most lines are not worth to be parsed.
+    return '"error"' in text and bool((_object_in(text) or {}).get("error"))
+
+
 def _is_object(text: str) -> bool:
+    return _object_in(text) is not None
+
+
+def _object_in(text: str) -> dict[str, Any] | None:
     if not text.lstrip().startswith("{"):
-        return False
+        return None
     try:
-        return isinstance(json.loads(text), dict)
+        return cast("dict[str, Any]", json.loads(text))
     except (ValueError, RecursionError):
-        return False
+        return None

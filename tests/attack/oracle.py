@@ -106,8 +106,7 @@ def _take(read: _Read, name: str, data: str) -> None:
         return
     fields = cast("dict[str, Any]", value)
     says_error = name == "error" or (fields.get("error") and not fields.get("choices"))
-    # What is no event is looked at when nothing more comes, so that it may be passed over if something does.
-    if says_error and name != STRAY and not read.finished:
+    if says_error and not read.finished:
         read.failed = True
     choices = fields.get("choices")
     for choice in choices if is_list(choices) else ():

@@ -386,11 +386,30 @@ def test_errors_beside_the_events_come_in_their_place_however_the_stream_is_cut(
         (b"error: a\ndata: 1\n\n", ["a", "1"]),
         (b"data: 1\nerror: a\n\ndata: 2\n\n", ["a", "1", "2"]),
         (b"event: x\nerror: a\n\n", ["a"]),
-        (b'error: {"a":\n 1}\n\n', []),
+        (b'error: {"a":\n 1}\n\n', ['{"a":\n 1}']),
+        (b'error: {"a":\n 1}\ndata: 1\n\n', ['{"a":\n 1}', "1"]),
+        (b"foo\ndata: 1\n\nerror: a\n\n", ["1", "a"]),
         (b"error: null\nerror:\nerror\nerror: false\nerrors: x\nError: y\n\n", []),
     ],
 )
 def test_a_line_of_a_field_called_error(raw: bytes, expected: list[str]) -> None:
+    for size in (0, len(raw)):
+        assert [event.data for event in with_errors(raw, list(range(size)))[0]] == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'data: 1\n\n{"error": "a"}\n\ndata: 2\n\n', ["1", '{"error": "a"}', "2"]),
+        (b'data: 1\n\n{"error": "a"}\ndata: 2\n\n', ["1", '{"error": "a"}', "2"]),
+        (b'data: 1\n{"error": "a"}\n\ndata: 2\n\n', ['{"error": "a"}', "1", "2"]),
+        (b'{"error": "a"}\n\nerror: b\n\n{"error": "c"}\n\n', ['{"error": "a"}', "b", '{"error": "c"}']),
+        (b'foo\n{"error": "a"}\n{"error": "b"}\n\n', ['{"error": "a"}', '{"error": "b"}']),
+        (b'data: 1\n\n{\n "error":\n {"a": 1}\n}\n\ndata: 2\n\n', ["1", '{\n "error":\n {"a": 1}\n}', "2"]),
+        (b'{"error": null}\n{"error": {}}\n{"error":\n["error"]\n"error"\n{"a": "error"}\n\n', []),
+    ],
+)
+def test_an_object_with_an_error_on_lines_of_its_own(raw: bytes, expected: list[str]) -> None:
     for size in (0, len(raw)):
         assert [event.data for event in with_errors(raw, list(range(size)))[0]] == expected
 
