@@ -9,6 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -36,15 +37,28 @@ ANSWER_SCHEMA = {
 }
 
 
+@asynccontextmanager
+async def client_of(origin: str) -> AsyncIterator[LLMClient]:
+    """A client that takes a new connection for each request.
+
+    On a machine under load this server closes one a moment behind an answer, when the next request is on its way.
+    """
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session,
+        LLMClient(base_url=f"{origin}/v1", api_key="not needed", session=session) as client,
+    ):
+        yield client
+
+
 @pytest.fixture
 async def client(text_server: str) -> AsyncIterator[LLMClient]:
-    async with LLMClient(base_url=f"{text_server}/v1", api_key="not needed") as client:
+    async with client_of(text_server) as client:
         yield client
 
 
 @pytest.fixture
 async def tool_client(tool_server: str) -> AsyncIterator[LLMClient]:
-    async with LLMClient(base_url=f"{tool_server}/v1", api_key="not needed") as client:
+    async with client_of(tool_server) as client:
         yield client
 
 

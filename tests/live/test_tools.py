@@ -38,7 +38,9 @@ async def test_the_model_calls_a_tool_and_gets_its_result(tool_server: str) -> N
         max_tokens=100,
     )
     events: list[ChatEvent] = []
-    async with aiohttp.ClientSession(trace_configs=[noting(bodies)]) as session:
+    # A new connection for each round: on a machine under load the server closes one behind an answer.
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector, trace_configs=[noting(bodies)]) as session:
         client = LLMClient(base_url=f"{tool_server}/v1", api_key="not needed", session=session)
         conversation = client.chat_with_tools(request, tools, through=rxllm.operators.timeout_per_chunk(60))
         with pytest.raises(rxllm.APIStreamError) as caught:
