@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -38,7 +38,7 @@ ANSWER_SCHEMA = {
 
 
 @asynccontextmanager
-async def client_of(origin: str) -> AsyncIterator[LLMClient]:
+async def client_of(origin: str) -> AsyncGenerator[LLMClient]:
     """A client that takes a new connection for each request.
 
     On a machine under load this server closes one a moment behind an answer, when the next request is on its way.
