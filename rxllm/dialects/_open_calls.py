@@ -9,10 +9,9 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from rxllm.models import StreamChoice, is_open
 
-from rxllm.models import ToolCallDelta, is_open
-
+# So few that reading them is no pause of the stream, and that they are no memory worth a word.
 _MOST_UNREAD = 1024
 
 _Place = tuple[int, int | None]
@@ -25,12 +24,12 @@ class OpenCalls:
     __slots__ = ("_pieces", "_unread")
 
     def __init__(self) -> None:
-        self._unread: list[tuple[int, Sequence[ToolCallDelta]]] = []
+        self._unread: list[StreamChoice] = []
         self._pieces: dict[_Place, list[str]] = {}
 
-    def add(self, choice: int, calls: Sequence[ToolCallDelta]) -> None:
-        """Take what a choice gained."""
-        self._unread.append((choice, calls))
+    def add(self, choice: StreamChoice) -> None:
+        """Take what a choice gained, calls among it."""
+        self._unread.append(choice)
         if len(self._unread) > _MOST_UNREAD:
             self._read()
 
@@ -45,9 +44,9 @@ class OpenCalls:
         return False
 
     def _read(self) -> None:
-        for choice, calls in self._unread:
-            for call in calls:
+        for choice in self._unread:
+            for call in choice.delta.tool_calls or ():
                 function = call.function
                 if function is not None and isinstance(function.arguments, str) and call.type != "custom":
-                    self._pieces.setdefault((choice, call.index), []).append(function.arguments)
+                    self._pieces.setdefault((choice.index, call.index), []).append(function.arguments)
         self._unread.clear()

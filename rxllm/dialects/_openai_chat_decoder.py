@@ -99,7 +99,7 @@ class OpenAIChatDecoder:
                 choices = chunk.choices
                 if len(choices) == 1 and not (only := choices[0]).finish_reason and only.index in self._begun:
                     if only.delta.tool_calls is not None:
-                        self._choices.calls.add(only.index, only.delta.tool_calls)
+                        self._choices.calls.add(only)
                     return (chunk,)
                 return self._accept(event, chunk)
         if self.done:
@@ -195,7 +195,7 @@ class OpenAIChatDecoder:
             and not (chunk.slots or self._pending or self._dialect.cumulative_text)
         ):
             if only.delta.tool_calls is not None:
-                self._choices.calls.add(only.index, only.delta.tool_calls)
+                self._choices.calls.add(only)
             return (chunk,)
         return self._accept(data, chunk, name)
 

@@ -50,7 +50,7 @@ class SeenChoices:
         self.seen[choice.index] = reason
         self.ended = not self._unfinished
         if choice.delta.tool_calls is not None:
-            self.calls.add(choice.index, choice.delta.tool_calls)
+            self.calls.add(choice)
 
     def cut(self, events: int, marker: str) -> EmptyStreamError | TruncatedStreamError | None:
         """The error about a stream that ended without its end marker, unless the answer is whole."""
