@@ -9,7 +9,7 @@ MAX_REPAIRS = 1000
 
 _MEANING = frozenset(
     {
-        *("index-made-up", "index-reused", "id-repeated", "id-changed", "id-reused", "id-made-up"),
+        *("index-reused", "id-changed", "id-reused", "id-made-up"),
         *("name-repeated", "name-joined", "name-changed"),
         *("usage-replaced", "finish-reason-replaced", "finish-reason-missing"),
     }
@@ -24,36 +24,10 @@ class Repair(NamedTuple):
     guess it was: nobody could have read it otherwise (``form``), or somebody could (``meaning``). With ``strict=True``
     the first of ``meaning`` is a ``RepairError`` instead. Kinds:
 
-    ``index-made-up``           a tool call fragment had no index
-    ``index-reused``            a new call came at an index that was in use
-    ``id-repeated``             a call's identifier came again after its first fragment
-    ``id-changed``              a call's identifier changed on the way; the first one stays
-    ``id-reused``               a new call had the identifier of another one
-    ``id-made-up``              a call had no identifier when it was finished
-    ``name-repeated``           a function's name came again
-    ``name-joined``             a function's name came in pieces
-    ``name-changed``            a function's name changed after its arguments had begun; the first one stays
-    ``blank-ignored``           an identifier or name was blank, which means absent
-    ``arguments-serialized``    arguments came as an object instead of JSON text
-    ``arguments-empty``         a call had no arguments when it was finished; they are ``{}``
-    ``empty-fragment-ignored``  a fragment said nothing and belonged to no call
-    ``usage-replaced``          usage came more than once; the last counts and nothing is added up
-    ``finish-reason-replaced``  the reason for the end changed; the last counts
-    ``comment-as-data``         a comment of the event stream came as data; it is ignored (dialect)
-    ``field-name-in-data``      data began with ``data:`` once more (dialect)
-    ``type-converted``          a value of another type was read as what it stands for (dialect)
-    ``parts-joined``            a text came in parts; they are kept beside it (dialect)
-    ``set-aside``               a value that cannot be right is kept as ``<name>_original`` (dialect)
-    ``message-as-delta``        a whole message came in the place of a delta (dialect)
-    ``text-as-delta``           the text of a legacy completion came in the place of deltas; noted once (dialect)
-    ``answer-not-streamed``     the answer came as one JSON object, though a stream was asked for (dialect)
-    ``event-passed-over``       an event was no chunk, and no error; equal ones are noted once (dialect)
-    ==========================  ==================================================================================
-    =======
     ==========================  =======  ==============================================================================
-    ``index-made-up``           meaning  a tool call fragment had no index
+    ``index-made-up``           form     a tool call had no index; it has the next one
     ``index-reused``            meaning  a new call came at an index that was in use
-    ``id-repeated``             meaning  a call's identifier came again after its first fragment
+    ``id-repeated``             form     a call's identifier came again after its first fragment
     ``id-changed``              meaning  a call's identifier changed on the way; the first one stays
     ``id-reused``               meaning  a new call had the identifier of another one
     ``id-made-up``              meaning  a call had no identifier when it was finished
@@ -65,7 +39,8 @@ class Repair(NamedTuple):
     ``arguments-empty``         form     a call had no arguments when it was finished; they are ``{}``
     ``empty-fragment-ignored``  form     a fragment said nothing and belonged to no call
     ``usage-replaced``          meaning  usage came more than once; the last counts and nothing is added up
-    ``finish-reason-replaced``  meaning  the reason for the end changed; the last counts
+    ``finish-reason-replaced``  meaning  a reason for another end came; the last counts
+    ``finish-reason-repeated``  form     another word for the same end came; the last counts
     ``finish-reason-missing``   meaning  the stream ended in good order, and a choice had no reason
     ``finish-reason-blank``     form     ``"null"`` or ``"None"`` was the reason, which means none; (dialect)
     ``cut-after-finish``        form     the connection was lost, or silent, after all choices had finished (``parse``)

@@ -44,14 +44,18 @@ KINDS: dict[str, list[Wire]] = {
     "arguments-empty": [tc(id="a", name="f", index=0), end()],
     "empty-fragment-ignored": [tc("", index=7), end()],
     "usage-replaced": [end(), *({"choices": [], "usage": {"total_tokens": count}} for count in (1, 2))],
-    "finish-reason-replaced": [end(), end("stop")],
+    "finish-reason-replaced": [end(), end("length")],
+    "finish-reason-repeated": [end(), end("stop")],
 }
 
-OF_THE_FORM = {"blank-ignored", "arguments-serialized", "arguments-empty", "empty-fragment-ignored"}
+OF_THE_FORM = {
+    *("blank-ignored", "arguments-serialized", "arguments-empty", "empty-fragment-ignored"),
+    *("index-made-up", "id-repeated", "finish-reason-repeated"),
+}
 OF_THE_MEANING = [kind for kind in KINDS if kind not in OF_THE_FORM]
 
 # What is no affair of single calls.
-OF_THE_ANSWER = {"usage-replaced", "finish-reason-replaced"}
+OF_THE_ANSWER = {"usage-replaced", "finish-reason-replaced", "finish-reason-repeated"}
 AT_THE_END = {"arguments-empty", "id-made-up"}
 
 

@@ -199,10 +199,13 @@ def test_a_function_call_of_the_older_protocol() -> None:
 
 
 def test_the_last_finish_reason_counts_unless_it_is_blank() -> None:
-    reasons = ("tool_calls", "stop", "", None)
+    reasons = ("length", "tool_calls", "stop", "", None)
     completion = accumulate(*[choices(choice(finish_reason=reason)) for reason in reasons]).completion()
     assert completion.choices[0].finish_reason is FinishReason.STOP
-    assert [repair[:2] for repair in completion.repairs] == [("finish-reason-replaced", 1)]
+    assert [repair[:2] for repair in completion.repairs] == [
+        ("finish-reason-replaced", 1),
+        ("finish-reason-repeated", 2),
+    ]
 
 
 def test_limits() -> None:

@@ -155,8 +155,11 @@ def test_fifty_megabytes_of_arguments() -> None:
 
 def test_repairs_go_to_a_callback_or_are_an_error() -> None:
     repairs: list[Repair] = []
-    chunk = tool_chunk("{}", id="1", name="f", index=None)
-    list(ToolCallProgressAccumulator(on_repair=repairs.append).add(chunk))
-    assert repairs == [Repair("index-made-up", 0, None, 0)]
-    with pytest.raises(RepairError, match="index-made-up in item 0 of the stream"):
-        list(ToolCallProgressAccumulator(strict=True).add(chunk))
+    first, second = tool_chunk("{", id="1", name="f"), tool_chunk("}", name="f")
+    told, strict = ToolCallProgressAccumulator(on_repair=repairs.append), ToolCallProgressAccumulator(strict=True)
+    for progress in (told, strict):
+        list(progress.add(first))
+    list(told.add(second))
+    assert repairs == [Repair("name-repeated", 1, "f", None)]
+    with pytest.raises(RepairError, match="name-repeated in item 1 of the stream"):
+        list(strict.add(second))

@@ -90,7 +90,7 @@ def test_the_calls_so_far_are_on_the_error() -> None:
 
 
 def test_repairs_of_the_operators() -> None:
-    wire = [tool_chunk("{}", id="1", name="f", index=None), finish_chunk("tool_calls")]
+    wire = [tool_chunk("{", id="1", name="f"), tool_chunk("}", name="f"), finish_chunk("tool_calls")]
     operators: list[Any] = [
         ops.accumulate,
         ops.accumulate_snapshots,
@@ -100,10 +100,10 @@ def test_repairs_of_the_operators() -> None:
     for operator in operators:
         repairs: list[Repair] = []
         rxllm.run(reactivex.of(*wire).pipe(operator(on_repair=repairs.append)))
-        assert [repair.kind for repair in repairs] == ["index-made-up"]
+        assert [repair.kind for repair in repairs] == ["name-repeated"]
         error = _fail(reactivex.of(*wire).pipe(operator(strict=True)))
         assert isinstance(error, RepairError)
-        assert error.kind == "index-made-up"
+        assert error.kind == "name-repeated"
 
 
 def test_a_path_that_is_none_fails_at_once() -> None:

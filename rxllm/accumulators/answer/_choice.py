@@ -30,6 +30,7 @@ from rxllm.models import (
     FunctionCallDelta,
     StreamChoice,
     ToolCallDelta,
+    ending_of,
     find_reasoning,
     is_object,
     is_reason,
@@ -169,7 +170,9 @@ class ChoiceFold:
 
     def _finish(self, reason: str) -> None:
         if self.finish_reason and reason != self.finish_reason:
-            self.log.add("finish-reason-replaced", self.index, self.finish_reason, reason)
+            is_same = ending_of(reason) == ending_of(self.finish_reason)
+            kind = "finish-reason-repeated" if is_same else "finish-reason-replaced"
+            self.log.add(kind, self.index, self.finish_reason, reason)
         self.finish_reason = reason
 
     def _add_calls(self, fragments: Sequence[ToolCallDelta]) -> int:
