@@ -39,9 +39,6 @@ _CODES = ("code", "error_code", "status_code", "status")
 _OWN_WORDS = ("error_code", "error_msg", "error_message", "errors")
 """Fields that only an error has."""
 
-_COMMON_WORDS = ("message", "detail")
-"""Fields that an error has, and what tells of progress, too."""
-
 _NAMES = frozenset({"error", "exception", "stream_error", "stream-error"})
 
 
@@ -67,12 +64,15 @@ def is_failure(name: str, fields: Mapping[str, Any]) -> bool:
 def has_words_of_error(name: str, fields: Mapping[str, Any]) -> bool:
     """Whether an object that is nothing else has fields that an error has.
 
-    What tells of progress has them, too. It has a name, or a ``type``, which says so.
+    What tells of progress has them, too. It has a name, or a ``type``, which says so. A ``message`` of an error is a
+    text: any other is one of the conversation. A ``detail`` may be a list of causes.
     """
     kind = fields.get("type")
     if isinstance(kind, str) and kind:
         return is_name_of_error(kind) or kind.lower().endswith("_error")
-    return name == "message" and any(_is_said(fields.get(each)) for each in _COMMON_WORDS)
+    message, detail = fields.get("message"), fields.get("detail")
+    says = (message and isinstance(message, str)) or (detail and isinstance(detail, (str, list)))
+    return name == "message" and bool(says)
 
 
 def is_name_of_error(name: str) -> bool:
@@ -84,11 +84,6 @@ def is_name_of_error(name: str) -> bool:
 def _status_in(value: Any) -> Any:
     """The status in an object of its own; 0 stands for success."""
     return cast("Mapping[str, Any]", value).get("status_code") if isinstance(value, Mapping) else None
-
-
-def _is_said(value: Any) -> bool:
-    """Whether it is the text of an error, or a list of its causes. An object is a message of the conversation."""
-    return bool(value) and not isinstance(value, Mapping)
 
 
 def error_from(value: Any, position: int) -> APIStreamError:

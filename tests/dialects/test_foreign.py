@@ -169,6 +169,7 @@ PROGRESS = {"tool": "clock", "status": "running"}
         ({"sources": [{"url": "u"}]}, {"sources": [{"url": "u"}]}),
         ({"type": "progress", "message": "Searching"}, {"type": "progress", "message": "Searching"}),
         ({"object": "list", "id": "x"}, {"object": "list", "id": "x"}),
+        *(({"message": other}, {"message": other}) for other in ({"role": "assistant"}, ["Searching"], 3, True)),
         (named("agent.tool.progress", PROGRESS), {"event": "agent.tool.progress", "data": PROGRESS}),
         (named("status", {"message": "Searching"}), {"event": "status", "data": {"message": "Searching"}}),
         (named("metadata", {"id": "x", "model": "m"}), {"event": "metadata", "data": {"id": "x", "model": "m"}}),
