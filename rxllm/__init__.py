@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rxllm.exceptions import *
     from rxllm.flow import *
     from rxllm.models import *
+    from rxllm.resilience import *
     from rxllm.sources import *
     from rxllm.stores import *
     from rxllm.tools import *
@@ -40,7 +41,7 @@ else:
         __name__,
         # In this order a name is looked for: those that import little come first.
         *("exceptions", "models", "accumulators", "wire", "flow", "typing", "bridges", "client", "sources", "stores"),
-        *("tools", "dialects", "operators", "sinks"),
+        *("resilience", "tools", "dialects", "operators", "sinks"),
     )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "APIResponseError",
     "APIStatusError",
     "APIStreamError",
+    "AllAttemptsFailedError",
     "Attempt",
     "BufferOverflowError",
     "ChatCompleted",
@@ -57,6 +59,7 @@ __all__ = [
     "ChatRequest",
     "ChunkTimeoutError",
     "CompletionChoice",
+    "DeadlineExceededError",
     "DecodeError",
     "Delta",
     "EmptyStreamError",
@@ -72,6 +75,7 @@ __all__ = [
     "JSONPathMatch",
     "LLMClient",
     "LimitExceededError",
+    "Limits",
     "Message",
     "MissingExtraError",
     "MixedAnswersError",
@@ -112,10 +116,12 @@ __all__ = [
     "ToolResultEvent",
     "TruncatedStreamError",
     "Usage",
+    "fallback",
     "from_async_iterable",
     "from_recording",
     "from_sse",
     "from_websocket",
+    "hedge",
     "iterate",
     "list_recordings",
     "operators",

@@ -20,6 +20,8 @@
     ├── RepairError                    something had to be put right, and strict=True (ValueError)
     ├── StructuredOutputError          an answer in JSON that breaks its schema (ValueError)
     ├── ChunkTimeoutError              silence for too long (TimeoutError)
+    ├── DeadlineExceededError          it took too long, with all tries (TimeoutError)
+    ├── AllAttemptsFailedError         each of several sources failed
     ├── BufferOverflowError            a full buffer with nobody to pause
     ├── RecordingError                 a recording that is missing or not readable
     ├── NoRunningLoopError             subscribed outside an event loop (RuntimeError)
@@ -36,7 +38,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from rxllm.models import ChatCompletion
+    from rxllm.models import Attempt, ChatCompletion
 
 __all__ = [
     "APIConnectionError",
@@ -44,8 +46,10 @@ __all__ = [
     "APIResponseError",
     "APIStatusError",
     "APIStreamError",
+    "AllAttemptsFailedError",
     "BufferOverflowError",
     "ChunkTimeoutError",
+    "DeadlineExceededError",
     "DecodeError",
     "EmptyStreamError",
     "LimitExceededError",
@@ -109,10 +113,15 @@ class RxllmError(Exception):
             ``accumulate``, ``accumulate_snapshots``, ``LLMClient.chat_with_tools``; else ``None``.
         gathered: What an operator that makes something else of an answer had gathered: see its docstring. ``None`` if
             there was none.
+        attempts: What became of each try, the last one included, where several were made: ``retry_with_backoff``,
+            ``LLMClient(retries=…)``, ``fallback``, ``hedge``, ``ClientPool``.
+        retryable: Whether the same request may succeed another time.
     """
 
     partial: ChatCompletion | None = None
     gathered: object | None = None
+    attempts: tuple[Attempt, ...] = ()
+    retryable: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it is pickled and copied: without its constructor, which takes other arguments than a message."""
@@ -133,6 +142,11 @@ def attach_gathered(error: Exception, gathered: Callable[[], object]) -> tuple[(
     return _attach(error, "gathered", gathered)
 
 
+def attach_attempts(error: Exception, attempts: tuple[Attempt, ...]) -> None:
+    """Put what became of each try on an error of whatever class: whoever is further down knows of more."""
+    vars(error)["attempts"] = attempts
+
+
 def _attach(error: Exception, name: str, make: Callable[[], object]) -> tuple[()]:
     if getattr(error, name, None) is None:
         try:
@@ -149,6 +163,12 @@ class APIError(RxllmError):
 class APIConnectionError(APIError, ConnectionError):
     """No connection came about, so the request was not answered."""
 
+    retryable = True
+
+
+_PASSING = frozenset({408, 409, 425, 429})
+_SERVER_FAULT = 500
+
 
 class APIStatusError(APIError):
     """The server answered with a status of 400 or more.
@@ -158,6 +178,7 @@ class APIStatusError(APIError):
         body: The start of the response body, bounded.
         request_id: The server's identifier of the request, from its headers.
         retry_after: Seconds to wait before another try (RFC 9110, section 10.2.3), if the server said so.
+        retryable: Whether it is a status of a moment (408, 409, 425, 429) or a fault of the server (500 and more).
     """
 
     def __init__(
@@ -174,6 +195,7 @@ class APIStatusError(APIError):
         self.body = body
         self.request_id = request_id
         self.retry_after = retry_after
+        self.retryable = status in _PASSING or status >= _SERVER_FAULT
 
 
 class APIResponseError(APIError):
@@ -235,6 +257,8 @@ class StreamInterruptedError(RxllmError, ConnectionError):
         events: How many items of the source had arrived.
     """
 
+    retryable = True
+
     def __init__(self, message: str, *, events: int = 0) -> None:
         super().__init__(message)
         self.events = events
@@ -248,6 +272,8 @@ class TruncatedStreamError(RxllmError):
         events: How many events had arrived.
     """
 
+    retryable = True
+
     def __init__(self, message: str, *, unfinished: tuple[int, ...] = (), events: int = 0) -> None:
         super().__init__(message)
         self.unfinished = unfinished
@@ -256,6 +282,8 @@ class TruncatedStreamError(RxllmError):
 
 class EmptyStreamError(RxllmError):
     """The stream ended without an answer: one that is awaited without an item, one that is parsed without a choice."""
+
+    retryable = True
 
 
 class DecodeError(RxllmError, ValueError):
@@ -388,12 +416,40 @@ class ChunkTimeoutError(RxllmError, TimeoutError):
         chunks: How many chunks had arrived.
     """
 
+    retryable = True
+
     def __init__(self, phase: Literal["first", "gap"], seconds: float, chunks: int) -> None:
         waited = "the first chunk" if phase == "first" else f"a chunk after chunk {chunks}"
         super().__init__(f"waited {seconds:g} s for {waited}")
         self.phase = phase
         self.seconds = seconds
         self.chunks = chunks
+
+
+class DeadlineExceededError(RxllmError, TimeoutError):
+    """A stream took longer than its deadline allows, with all the tries in it.
+
+    Attributes:
+        seconds: The deadline, in seconds since the stream was subscribed to.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the deadline of {seconds:g} s has passed")
+        self.seconds = seconds
+
+
+class AllAttemptsFailedError(RxllmError):
+    """Each of several sources failed.
+
+    Attributes:
+        errors: Why, in the order of the failures. ``attempts`` has more, of the tries within a source, too.
+    """
+
+    def __init__(self, errors: tuple[Exception, ...]) -> None:
+        reasons = "; ".join(f"{type(error).__name__}: {error}" for error in errors)
+        super().__init__(f"all {len(errors)} sources failed: {reasons}")
+        self.errors = errors
+        self.retryable = any(getattr(error, "retryable", False) for error in errors)
 
 
 class BufferOverflowError(RxllmError):

@@ -12,9 +12,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from rxllm.dialects._rate_limits import RateLimits
 from rxllm.models import ChatRequest, StreamChunk
 from rxllm.wire import ServerSentEvent
 
@@ -85,6 +86,15 @@ class BodyDecoder(Protocol):
         Raises:
             DecodeError: It is the answer of another protocol.
         """
+        ...
+
+
+@runtime_checkable
+class RateLimitReader(Protocol):
+    """A ``Dialect`` that knows which headers of an answer tell of rate limits. For others those of OpenAI count."""
+
+    def rate_limits(self, headers: Mapping[str, str], /) -> RateLimits:
+        """Read ``StreamInfo.rate_limits``."""
         ...
 
 

@@ -13,6 +13,7 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.flow._backlog import Backlog, Merger, Queue
     from rxllm.flow._backlog import check_bounds as check_bounds
+    from rxllm.flow._batches import Receiver as Receiver
     from rxllm.flow._batches import nothing as nothing
     from rxllm.flow._clock import Clock
     from rxllm.flow._clock import clock_of as clock_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rxllm.flow._stopping import stopping as stopping
     from rxllm.flow._stopping import stopping_now as stopping_now
     from rxllm.flow._stream import Stream
+    from rxllm.flow._stream import subscribe_to as subscribe_to
     from rxllm.flow._tasks import LoopDisposable as LoopDisposable
     from rxllm.flow._tasks import running_loop as running_loop
     from rxllm.flow._tasks import start_task as start_task
@@ -41,13 +43,13 @@ else:
         _tasks="LoopDisposable running_loop start_task wake",
         _clock="Clock clock_of",
         _backlog="Backlog Merger Queue check_bounds",
-        _batches="nothing",
+        _batches="Receiver nothing",
         _fan_out="FanOut",
         _mailbox="Iteration last_of",
         _operation="Fold Folder Operation operate",
         _source="Emitter task_source",
         _stopping="mark_stopped stopping stopping_now",
-        _stream="Stream",
+        _stream="Stream subscribe_to",
         _sink_writer="SinkWriter",
     )
 

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from rxllm.models._attempt import Attempt
 from rxllm.models._reasoning import find_reasoning
 from rxllm.models._repair import Repair
 from rxllm.models._stream_info import StreamInfo
@@ -149,7 +150,7 @@ class Slots:
     No dataclass and no tuple: those can be decoded, and then a server could fill it.
     """
 
-    __slots__ = ("begins", "event", "repairs", "restarts", "stream")
+    __slots__ = ("attempts", "begins", "event", "repairs", "restarts", "stream")
 
     def __init__(
         self,
@@ -159,17 +160,19 @@ class Slots:
         restarts: bool = False,
         repairs: tuple[Repair, ...] = (),
         event: str | None = None,
+        attempts: tuple[Attempt, ...] = (),
     ) -> None:
         self.stream = stream
         self.begins = begins
         self.restarts = restarts
         self.repairs = repairs
         self.event = event
+        self.attempts = attempts
 
     @property
     def is_plain(self) -> bool:
         """Whether there is nothing to say of this chunk that does not hold for all of its stream."""
-        return not (self.begins or self.restarts or self.repairs or self.event is not None)
+        return not (self.begins or self.restarts or self.repairs or self.event is not None or self.attempts)
 
     def with_(self, **changed: Any) -> Slots:
         """These, but for some."""
@@ -199,8 +202,8 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
         prompt_filter_results: What the filters found in the request (Azure).
         timings: How long what took (llama.cpp).
         time_info: The same (Cerebras).
-        slots: What is not part of the JSON; read by way of ``stream``, ``begins``, ``restarts``, ``repairs`` and
-            ``event``.
+        slots: What is not part of the JSON; read by way of ``stream``, ``begins``, ``restarts``, ``repairs``,
+            ``event`` and ``attempts``.
     """
 
     nested = MappingProxyType({"choices": StreamChoice})
@@ -259,6 +262,21 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     def event(self) -> str | None:
         """The provider's event as text, where chunks are made of other events; ``None`` for ``"openai-chat"``."""
         return None if self.slots is None else self.slots.event
+
+    @property
+    def is_empty(self) -> bool:
+        return not (
+            self.usage
+            or any(
+                c.finish_reason or c.delta.content or c.delta.tool_calls or c.delta.reasoning_text or c.delta.refusal
+                for c in self.choices
+            )
+        )
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The tries that were given up before the answer that this chunk begins, oldest first."""
+        return self.slots.attempts if self.slots is not None else ()
 
     def __eq__(self, other: builtins.object) -> bool:
         if not isinstance(other, StreamChunk):

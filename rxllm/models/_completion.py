@@ -6,24 +6,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from rxllm.models._attempt import Attempt
 from rxllm.models._ending import AnswerEnding, ending_of, is_reason, worst_of
 from rxllm.models._message import IncompleteToolCall, Message
 from rxllm.models._model import Model, OpenFinishReason
 from rxllm.models._repair import Repair
-from rxllm.models._stream_info import StreamInfo
-from rxllm.models._usage import Usage
-
-
-class Attempt(Model):
-    """A try that does not count: the answer began anew after it.
-
-    Attributes:
-        stream: What is known of its request.
-        usage: What it cost, if the server had said so.
-    """
-
-    stream: StreamInfo | None = None
-    usage: Usage | None = None
+from rxllm.models._usage import Usage, total_of
 
 
 class CompletionChoice(Model):
@@ -101,6 +89,11 @@ class ChatCompletion(Model):
     ending: AnswerEnding | None = Field(default_factory=_ending_by_reasons)
     repairs: tuple[Repair, ...] = Field(default=(), exclude=True, repr=False)
     attempts: tuple[Attempt, ...] = Field(default=(), exclude=True, repr=False)
+
+    @property
+    def total_usage(self) -> Usage | None:
+        """What all tries together cost: each count that a server told of is added up; ``None`` if none did."""
+        return total_of([*(attempt.usage for attempt in self.attempts), self.usage])
 
     @property
     def message(self) -> Message:

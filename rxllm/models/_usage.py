@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
 from rxllm.models._model import Model
 
 
@@ -17,3 +20,29 @@ class Usage(Model):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     total_tokens: int | None = None
+
+
+def total_of(usages: Iterable[Usage | None]) -> Usage | None:
+    """What several requests cost together: their numbers are added up, also those of the details, by name.
+
+    >>> total_of([Usage(prompt_tokens=3), None, Usage(prompt_tokens=4, completion_tokens=1)])
+    Usage(prompt_tokens=7, completion_tokens=1, total_tokens=None)
+    """
+    known = [usage for usage in usages if usage is not None]
+    if len(known) <= 1:
+        return known[0] if known else None
+    total: dict[str, Any] = {}
+    for usage in known:
+        _add(total, {**vars(usage), **(usage.model_extra or {})})
+    return Usage.model_validate(total)
+
+
+def _add(total: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            inner = total.setdefault(name, {})
+            if isinstance(inner, dict):
+                _add(cast("dict[str, Any]", inner), cast("Mapping[str, Any]", value))
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            before = total.get(name)
+            total[name] = value + before if isinstance(before, (int, float)) else value

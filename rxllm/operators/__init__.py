@@ -15,11 +15,14 @@ __all__ = [
     "accumulate_tool_calls",
     "buffer_with_backpressure",
     "content",
+    "deadline",
     "decode_sse",
     "json_path",
     "map_async",
     "parse",
     "parse_structured",
+    "rate_limit",
+    "retry_with_backoff",
     "run_tools",
     "split_reasoning",
     "stop_when",
@@ -35,12 +38,18 @@ if TYPE_CHECKING:
     from rxllm.operators._accumulate_tool_calls import accumulate_tool_calls
     from rxllm.operators._buffer_with_backpressure import buffer_with_backpressure
     from rxllm.operators._content import content
+    from rxllm.operators._deadline import deadline
     from rxllm.operators._decode_sse import decode_sse
     from rxllm.operators._json_path import json_path
     from rxllm.operators._map_async import map_async
     from rxllm.operators._map_error import map_error as map_error
     from rxllm.operators._parse import parse
     from rxllm.operators._parse_structured import parse_structured
+    from rxllm.operators._rate_limit import rate_limit
+    from rxllm.operators._retry_with_backoff import AfterFirst as AfterFirst
+    from rxllm.operators._retry_with_backoff import Retry as Retry
+    from rxllm.operators._retry_with_backoff import check_after_first as check_after_first
+    from rxllm.operators._retry_with_backoff import retry_with_backoff
     from rxllm.operators._run_tools import run_tools
     from rxllm.operators._split_reasoning import split_reasoning
     from rxllm.operators._stop_when import stop_when
@@ -48,5 +57,15 @@ if TYPE_CHECKING:
     from rxllm.operators._tee_to_display import tee_to_display
     from rxllm.operators._timeout_per_chunk import timeout_per_chunk
     from rxllm.operators._tool_call_progress import tool_call_progress
+    from rxllm.operators._tries import Course as Course
+    from rxllm.operators._tries import Next as Next
+    from rxllm.operators._tries import Tries as Tries
+    from rxllm.operators._tries import fail as fail
+    from rxllm.operators._tries import with_attempts as with_attempts
 else:
-    __getattr__, __dir__ = lazy_exports(__name__, _map_error="map_error")
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        _map_error="map_error",
+        _retry_with_backoff="AfterFirst Retry check_after_first retry_with_backoff",
+        _tries="Course Next Tries fail with_attempts",
+    )

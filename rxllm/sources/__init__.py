@@ -8,11 +8,13 @@ from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from rxllm.sources._credentials import *
+    from rxllm.sources._fallback import fallback
     from rxllm.sources._from_async_iterable import *
     from rxllm.sources._from_recording import *
     from rxllm.sources._from_sse import *
     from rxllm.sources._from_websocket import *
     from rxllm.sources._grace import *
+    from rxllm.sources._hedge import hedge
     from rxllm.sources._http import *
     from rxllm.sources._wire_recorder import *
 else:
@@ -20,6 +22,8 @@ else:
         __name__,
         *("_http", "_wire_recorder", "_from_sse", "_from_websocket"),
         # The first two need no aiohttp.
+        _fallback="fallback",
+        _hedge="hedge",
         _from_async_iterable="from_async_iterable",
         _from_recording="from_recording list_recordings Pace Timing",
         _credentials="Headers Secrets shown",
@@ -32,9 +36,11 @@ __all__ = [
     "SessionLike",
     "Ssl",
     "WireRecorder",
+    "fallback",
     "from_async_iterable",
     "from_recording",
     "from_sse",
     "from_websocket",
+    "hedge",
     "list_recordings",
 ]

@@ -30,7 +30,7 @@ from pydantic_core import to_jsonable_python
 
 from rxllm import exceptions, models
 from rxllm.exceptions import RecordingError, RxllmError
-from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, WireStruct, put_slots, without_slots
+from rxllm.models import Attempt, Repair, Slots, StreamChunk, StreamInfo, WireStruct, put_slots, without_slots
 from rxllm.stores._plain import dump, encode_struct, plain
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
@@ -144,6 +144,7 @@ class _SlotsFields:
     restarts: bool = False
     repairs: tuple[Repair, ...] = ()
     event: str | None = None
+    attempts: tuple[Attempt, ...] = ()
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {
@@ -290,6 +291,8 @@ class SlotsEncoder:
             fields["repairs"] = [repair._asdict() for repair in slots.repairs]
         if slots.event is not None:
             fields["event"] = slots.event
+        if slots.attempts:
+            fields["attempts"] = [attempt.model_dump(mode="json", exclude_none=True) for attempt in slots.attempts]
         if slots.stream is not self._stream:
             self._stream = slots.stream
             fields["stream"] = msgspec.to_builtins(slots.stream)

@@ -189,11 +189,13 @@ class StreamAccumulator:
 
     def _take_slots(self, chunk: StreamChunk) -> None:
         """Look at what is said of a chunk besides its fields."""
-        before = self._stream
-        if self._beginning.restarts(chunk, lambda: (self.partial(), _partial_of(chunk))):
-            if self._log.position:
-                tried = Attempt(stream=before, usage=self._usage)
-                self._attempts = (*self._attempts, tried)
+        restarts = self._beginning.restarts(chunk, lambda: (self.partial(), _partial_of(chunk)))
+        if chunk.attempts:
+            # Whoever made the tries knows of those, too, of which nothing came.
+            self._attempts = chunk.attempts
+        elif restarts and self._log.position:
+            self._attempts = (*self._attempts, Attempt(stream=self._stream, usage=self._usage))
+        if restarts:
             self._log = self._log.anew()
             self._begin_anew()
         self._stream = chunk.stream

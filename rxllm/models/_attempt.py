@@ -1,0 +1,44 @@
+"""What became of one try to get an answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, PlainValidator
+
+from rxllm.exceptions import RxllmError
+from rxllm.models._ending import AnswerEnding
+from rxllm.models._model import Model
+from rxllm.models._stream_info import StreamInfo
+from rxllm.models._usage import Usage
+
+
+def _read_error(value: Any) -> Exception | None:
+    """An error, or one made of the text that it was stored as."""
+    return value if value is None or isinstance(value, Exception) else RxllmError(str(value))
+
+
+def _write_error(error: Exception | None) -> str | None:
+    return None if error is None else described(error)
+
+
+def described(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}"
+
+
+class Attempt(Model):
+    """One try to get an answer: a request, and what became of it.
+
+    Attributes:
+        stream: What is known of its request, if an answer had begun.
+        usage: What it cost, if the server had said so.
+        ending: How it ended: ``"stopped"`` if another one was faster, ``None`` if that is not known.
+        error: What it failed with, without traceback; ``None`` if it did not fail, or that is not known. Of a
+            recorded try there is the text, as a ``RxllmError``.
+    """
+
+    stream: StreamInfo | None = None
+    usage: Usage | None = None
+    ending: AnswerEnding | None = None
+    error: Annotated[Exception | None, PlainValidator(_read_error), PlainSerializer(_write_error)] = None

@@ -1,0 +1,125 @@
+"""``rate_limit``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from reactivex import Observable, abc
+
+from rxllm.dialects import RateLimits, rate_limits_of
+from rxllm.flow import FanOut, Receiver, Stream, subscribe_to
+from rxllm.models import StreamChunk, StreamInfo
+from rxllm.resilience import Limits, Ticket
+
+T = TypeVar("T")
+
+
+def rate_limit(
+    limits: Limits,
+    *,
+    tokens: int = 0,
+    read: Callable[[Mapping[str, str]], RateLimits] = rate_limits_of,
+    scheduler: abc.SchedulerBase | None = None,
+) -> Callable[[Observable[T]], Observable[T]]:
+    """Subscribe to the source when the limits admit it.
+
+    ::
+
+        source  --a-b-|
+                rate_limit(Limits(requests_per_minute=600))
+        result  --a-b-|
+
+    A place in line is given back when the stream ends or is left. The limits learn from the chunks what the request did
+    cost and what the server says is left, and rest as long as an error asks for (``retry_after``).
+    ``LLMClient(limits=…)`` does this to each of its requests.
+
+    Args:
+        limits: The limits, which others may share.
+        tokens: What the request will cost, by estimate.
+        read: Reads ``StreamInfo.rate_limits``, the headers that tell of limits.
+        scheduler: Whose time it is; by default that of the subscription, else of the running loop.
+
+    Returns:
+        An operator that passes its items on.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm import operators as ops
+        >>> limits = rxllm.Limits(max_concurrency=4)
+        >>> rxllm.run(reactivex.of("Hello").pipe(ops.rate_limit(limits)))
+        'Hello'
+
+    See also:
+        ``map_async`` (which limits how many items are worked on), ``retry_with_backoff``
+    """
+
+    def limited(source: Observable[T]) -> Stream[T]:
+        def begin(observer: abc.ObserverBase[T], of_subscription: abc.SchedulerBase | None) -> abc.DisposableBase:
+            gate = _Gate(FanOut(observer, scheduler or of_subscription), limits, read)
+            return gate.wait(source, of_subscription, tokens)
+
+        return Stream(begin)
+
+    return limited
+
+
+class _Gate(Receiver[T]):
+    """Stands in line, passes everything on, and tells the limits what they can learn of it."""
+
+    def __init__(self, out: FanOut[T], limits: Limits, read: Callable[[Mapping[str, str]], RateLimits]) -> None:
+        self._out = out
+        self._limits = limits
+        self._read = read
+        self._clock = out.clock
+        self._ticket: Ticket | None = None
+        self._stream: StreamInfo | None = None
+        self._is_over = False
+
+    def wait(self, source: Observable[T], scheduler: abc.SchedulerBase | None, tokens: int) -> abc.DisposableBase:
+        """Subscribe when it is admitted; returns what ends that."""
+
+        def go() -> None:
+            subscribe_to(source, self, scheduler)
+
+        self._ticket = self._limits.enter(tokens, self._clock, go)
+        if self._is_over:  # at once
+            self._ticket.give_back()
+        return self
+
+    def on_batch(self, items: Sequence[T]) -> int:
+        taken = self._out.offer(items)
+        for item in items[:taken]:
+            if not isinstance(item, StreamChunk):
+                break
+            if item.stream is not self._stream:
+                self._learn(item.stream)
+            if item.usage is not None and item.usage.total_tokens and self._ticket is not None:
+                self._ticket.cost(item.usage.total_tokens)
+        return taken
+
+    def _learn(self, stream: StreamInfo | None) -> None:
+        self._stream = stream
+        if stream is not None and stream.rate_limits:
+            self._limits.learn(self._read(stream.rate_limits), self._clock.now())
+
+    def on_error(self, error: Exception) -> None:
+        seconds: float | None = getattr(error, "retry_after", None)
+        if seconds is not None:
+            self._limits.rest(seconds, self._clock.now())
+        self._give_back()
+        self._out.end(error)
+
+    def on_completed(self) -> None:
+        self._give_back()
+        self._out.end()
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._out.dispose()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        self._is_over = True
+        if self._ticket is not None:
+            self._ticket.give_back()

@@ -1,0 +1,152 @@
+"""``retry_with_backoff``."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
+
+from reactivex import Observable, abc
+
+from rxllm.flow import FanOut, Stream
+from rxllm.operators._tries import Next, Tries
+from rxllm.resilience import Backoff, is_retryable
+
+T = TypeVar("T")
+
+AfterFirst: TypeAlias = Literal["fail", "restart"]
+"""What becomes of a failure after something of an answer has come."""
+
+AFTER_FIRST = ("fail", "restart")
+
+
+class Retry(NamedTuple):
+    """Another try that is going to be made: what ``on_retry`` gets.
+
+    Attributes:
+        attempt: Which try failed, counted from 1.
+        error: What it failed with.
+        seconds: How long is waited now.
+    """
+
+    attempt: int
+    error: Exception
+    seconds: float
+
+
+def retry_with_backoff(
+    max_attempts: int = 3,
+    *,
+    initial: float = 0.5,
+    maximum: float = 30.0,
+    jitter: Callable[[], float] = random.random,
+    retry_on: Callable[[Exception], bool] = is_retryable,
+    after_first: AfterFirst = "fail",
+    on_retry: Callable[[Retry], object] | None = None,
+    scheduler: abc.SchedulerBase | None = None,
+) -> Callable[[Observable[T]], Observable[T]]:
+    """Try again after a failure that may pass, and wait before that as long as the server asks, or longer each time.
+
+    ::
+
+        source  ---a--#
+        again   -------b-c-|
+                retry_with_backoff(source, again)
+        result  ---a---------R
+
+    Args:
+        max_attempts: How many tries there are at most, the first one included.
+        initial: The bound of the first wait, in seconds; it doubles with each failure. A wait is drawn between zero and
+            its bound.
+        maximum: The longest wait. If the server asks for a longer one (``Retry-After``), that is the end, and the error
+            says so.
+        jitter: Gives which part of its bound a wait takes, from 0 to 1: ``random.Random(7).random`` draws the same
+            numbers each time, ``lambda: 1.0`` none.
+        retry_on: Says whether another try may help. By default ``RxllmError.retryable``, and other errors of
+            connections and time-outs.
+        after_first: What to do about a failure after something of an answer has come. ``"fail"`` passes it on.
+            ``"restart"`` tries again, and the first chunk of the new answer ``restarts``: folds, the display and
+            ``chat_with_tools`` drop what came before; what cannot take back what it emitted fails with a
+            ``RestartError``. It is for chunks: put it before ``accumulate`` and the like.
+        on_retry: Called before each wait. What it raises ends the stream.
+        scheduler: Whose time it is; by default that of the subscription, else of the running loop.
+
+    Returns:
+        An operator that passes its items on. The first chunk of a later try has the former ones as ``attempts``, from
+        where they come to ``ChatCompletion.attempts``.
+
+    Raises:
+        Exception: As ``on_error``: the last failure, with all tries in ``error.attempts``.
+        ValueError: At once: an argument is none of those.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm import operators as ops
+        >>> tries = iter([reactivex.throw(ConnectionError()), reactivex.of("Hello")])
+        >>> source = reactivex.defer(lambda _: next(tries))
+        >>> rxllm.run(source.pipe(ops.retry_with_backoff(initial=0)))
+        'Hello'
+
+    See also:
+        ``LLMClient(retries=…)``, ``rxllm.fallback``, ``deadline``, ``reactivex.operators.retry`` (which tries again
+        at once, whatever the error)
+    """
+    if max_attempts < 1:
+        raise ValueError(f"max_attempts must be at least 1, not {max_attempts}")
+    check_after_first(after_first)
+    backoff = Backoff(initial, maximum, jitter)
+
+    def again(source: Observable[T]) -> Stream[T]:
+        def begin(observer: abc.ObserverBase[T], of_subscription: abc.SchedulerBase | None) -> abc.DisposableBase:
+            policy = _Again(source, max_attempts, backoff, retry_on, after_first, on_retry)
+            return Tries(FanOut(observer, scheduler or of_subscription), of_subscription, policy).begin(source)
+
+        return Stream(begin)
+
+    return again
+
+
+def check_after_first(after_first: str) -> None:
+    """Check what was given as ``after_first``.
+
+    Raises:
+        ValueError: It is no such word.
+    """
+    if after_first not in AFTER_FIRST:
+        raise ValueError(f"after_first must be 'fail' or 'restart', not {after_first!r}")
+
+
+class _Again(Generic[T]):
+    """The tries of one subscription: the same source again."""
+
+    def __init__(  # noqa: PLR0917 - what the operator was given
+        self,
+        source: Observable[T],
+        max_attempts: int,
+        backoff: Backoff,
+        retry_on: Callable[[Exception], bool],
+        after_first: AfterFirst,
+        on_retry: Callable[[Retry], object] | None,
+    ) -> None:
+        self._source = source
+        self._max_attempts = max_attempts
+        self._backoff = backoff
+        self._retry_on = retry_on
+        self._after_first = after_first
+        self._on_retry = on_retry
+        self._failures = 0
+
+    def after(self, error: Exception, *, has_begun: bool) -> Next[T] | Exception:
+        self._failures += 1
+        if (has_begun and self._after_first == "fail") or not self._retry_on(error):
+            return error
+        if self._failures >= self._max_attempts:
+            return error
+        seconds = self._backoff.seconds(self._failures, error)
+        if seconds is None:
+            asked, most = getattr(error, "retry_after", 0.0), self._backoff.maximum
+            error.args = (f"{error}; the server asks to wait {asked:g} s, and maximum={most:g}", *error.args[1:])
+            return error
+        if self._on_retry is not None:
+            self._on_retry(Retry(self._failures, error, seconds))
+        return Next(self._source, seconds)

@@ -1,0 +1,181 @@
+"""``hedge``: the source that begins first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import reactivex
+from reactivex import operators as rx_ops
+
+import rxllm
+from rxllm import operators as ops
+from rxllm.exceptions import AllAttemptsFailedError, TruncatedStreamError
+from rxllm.testing import Marbles, assert_marbles, assert_subscriptions, text_chunk
+from tests.resilience.helpers import BUSY, answer, cut
+
+ROLE = rxllm.StreamChunk.from_wire({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
+
+
+def test_the_next_is_asked_after_a_while_and_the_first_to_begin_wins() -> None:
+    marbles = Marbles()
+    sources = [marbles.cold("---------a|"), marbles.cold("--b-c|"), marbles.cold("-d|")]
+
+    recording = marbles.run(rxllm.hedge(*sources, delay=0.03))
+
+    assert_marbles(recording, "-----b-c|")
+    assert_subscriptions(sources[0], "^----!")
+    assert_subscriptions(sources[1], "---^----!")
+    assert sources[2].subscriptions == []
+
+
+def test_one_that_begins_in_time_is_the_only_one() -> None:
+    marbles = Marbles()
+    second = marbles.cold("-b|")
+
+    recording = marbles.run(rxllm.hedge(marbles.cold("--a------c|"), second, delay=0.03))
+
+    assert_marbles(recording, "--a------c|")
+    assert second.subscriptions == []
+
+
+def test_without_delay_all_are_asked_at_once() -> None:
+    marbles = Marbles()
+    sources = [marbles.cold("--a|"), marbles.cold("-b--c|"), marbles.cold("-#", error=BUSY)]
+
+    recording = marbles.run(rxllm.hedge(*sources, delay=0))
+
+    assert_marbles(recording, "-b--c|")
+    assert_subscriptions(sources[0], "^!")
+
+
+def test_of_two_that_begin_in_one_turn_the_first_wins() -> None:
+    marbles = Marbles()
+    sources = [marbles.cold("-a-b|"), marbles.cold("-x-y|")]
+
+    recording = marbles.run(rxllm.hedge(*sources, delay=0))
+
+    assert_marbles(recording, "-a-b|")
+    assert_subscriptions(sources[1], "^!")
+
+
+def test_one_that_fails_gives_way_at_once() -> None:
+    marbles = Marbles()
+    recording = marbles.run(rxllm.hedge(marbles.cold("-#", error=BUSY), marbles.cold("-a|"), delay=1))
+    assert_marbles(recording, "--a|")
+
+
+def test_one_that_fails_while_another_runs_is_no_matter() -> None:
+    marbles = Marbles()
+    recording = marbles.run(rxllm.hedge(marbles.cold("----#", error=BUSY), marbles.cold("------a|"), delay=0.01))
+    assert_marbles(recording, "-------a|")
+
+
+def test_if_all_fail_the_error_has_all_of_them() -> None:
+    marbles = Marbles()
+    sources = [marbles.cold("---#", error=BUSY), marbles.cold("-#", error=ConnectionError("refused"))]
+
+    recording = marbles.run(rxllm.hedge(*sources, delay=0.01))
+
+    (event,) = recording.events
+    error: Any = event.error  # type: ignore[union-attr]
+    assert isinstance(error, AllAttemptsFailedError)
+    assert list(map(str, error.errors)) == ["refused", "busy"]
+    assert [str(attempt.error) for attempt in error.attempts] == ["refused", "busy"]
+
+
+def test_what_says_nothing_of_an_answer_wins_nothing_and_is_not_lost() -> None:
+    marbles = Marbles()
+    letters = {"r": ROLE, "a": text_chunk("Hel"), "b": text_chunk("Hi")}
+    sources = [marbles.cold("-r----a|", letters), marbles.cold("-(rb)|", letters)]
+
+    recording = marbles.run(rxllm.hedge(*sources, delay=0.02))
+
+    assert_marbles(recording, "---(rb)|", letters)
+
+
+def test_one_that_ends_without_an_answer_ends_the_stream() -> None:
+    marbles = Marbles()
+    recording = marbles.run(rxllm.hedge(marbles.cold("-r-|", {"r": ROLE}), marbles.cold("-"), delay=0))
+    assert_marbles(recording, "---(r|)", {"r": ROLE})
+
+
+def test_the_completion_knows_what_became_of_the_others() -> None:
+    losers = [reactivex.throw(BUSY), reactivex.never()]
+
+    completion = rxllm.run(rxllm.hedge(*losers, reactivex.from_iterable(answer("Hi")), delay=0).pipe(ops.accumulate()))
+
+    assert completion.content == "Hi"
+    assert [(attempt.ending, attempt.error and str(attempt.error)) for attempt in completion.attempts] == [
+        ("failed", "busy"),
+        ("stopped", None),
+    ]
+
+
+def test_what_the_winner_fails_with_later_is_the_error() -> None:
+    first = cut(answer("Hel", ends=False), TruncatedStreamError("cut"))
+    with pytest.raises(TruncatedStreamError) as caught:
+        rxllm.run(rxllm.hedge(first, reactivex.from_iterable(answer("Hi")), delay=1).pipe(ops.accumulate()))
+    assert caught.value.partial is not None
+    assert caught.value.partial.content == "Hel"
+    assert len(caught.value.attempts) == 1
+
+
+def test_p95_waits_as_long_as_it_has_seen() -> None:
+    marbles = Marbles()
+    slow, other = marbles.cold("---------a|"), marbles.cold("-b|")
+    quick = [marbles.cold("--a|") for _ in range(20)]
+    left = iter([*quick, slow])
+    stream = rxllm.hedge(reactivex.defer(lambda _: next(left)), other)
+
+    for _ in quick:
+        marbles.run(stream)
+    assert other.subscriptions == []
+    recording = marbles.run(stream)
+
+    # They took two frames each.
+    assert_marbles(recording, "---b|")
+
+
+def test_leaving_leaves_all_that_run() -> None:
+    marbles = Marbles()
+    sources = [marbles.cold("-----a|"), marbles.cold("-----a|"), marbles.cold("-a|")]
+
+    marbles.run(rxllm.hedge(*sources, delay=0.02), subscribed="^--!")
+
+    assert_subscriptions(sources[0], "^--!")
+    assert_subscriptions(sources[1], "--^!")
+    assert sources[2].subscriptions == []
+
+
+def test_a_consumer_that_pauses_pauses_the_winner() -> None:
+    marbles = Marbles()
+    letters = {"r": ROLE, **{name: text_chunk(name) for name in "abc"}}
+    source = marbles.cold("r-(ab)-c|", letters)
+
+    recording = marbles.run(rxllm.hedge(source, marbles.cold("-"), delay=0), pauses="--[----]")
+
+    assert [event.time // 10_000 for event in recording.events] == [2, 7, 7, 7, 8]
+
+
+def test_what_a_consumer_raises_is_no_failure_of_the_source() -> None:
+    second = reactivex.of("never")
+
+    def raises(_: object) -> None:
+        raise ConnectionError("of the consumer")
+
+    with pytest.raises(ConnectionError, match="of the consumer"):
+        rxllm.run(rxllm.hedge(reactivex.of("a"), second, delay=1).pipe(rx_ops.map(raises)))
+
+
+@pytest.mark.parametrize(
+    ("sources", "delay", "message"),
+    [
+        ([], 1, "one source or more"),
+        ([reactivex.never()], -1, "must be 'p95' or"),
+        ([reactivex.never()], float("nan"), "must be 'p95' or"),
+    ],
+)
+def test_wrong_arguments_are_an_error_at_once(sources: list[Any], delay: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        rxllm.hedge(*sources, delay=delay)

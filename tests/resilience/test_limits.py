@@ -1,0 +1,205 @@
+"""``Limits``: how much may be asked at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import reactivex
+
+import rxllm
+from rxllm import ChatRequest, Limits, StreamInfo
+from rxllm import operators as ops
+from rxllm.dialects import rate_limits_of
+from rxllm.exceptions import APIStatusError
+from rxllm.flow import Stream
+from rxllm.models import marked
+from rxllm.resilience import estimated_tokens
+from rxllm.testing import Marbles, assert_marbles, run_virtual, text_chunk
+from tests.resilience.helpers import BUSY
+
+MINUTE = 60.0
+
+
+class Server:
+    """Notes when it was asked."""
+
+    def __init__(self, *answer: Any, takes: float = 0.0) -> None:
+        self.asked: list[float] = []
+        self._answer = answer
+        self._takes = takes
+        self.running = self.most_running = 0
+
+    def stream(self) -> Stream[Any]:
+        async def items() -> Any:
+            self.asked.append(asyncio.get_running_loop().time())
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+            try:
+                await asyncio.sleep(self._takes)
+                for item in self._answer or ("a",):
+                    yield item
+            finally:
+                self.running -= 1
+
+        return rxllm.from_async_iterable(items)
+
+
+def most_in_a_minute(times: list[float]) -> int:
+    return max(sum(1 for other in times if start <= other <= start + MINUTE) for start in times)
+
+
+def test_500_tasks_and_never_more_than_allowed_in_any_minute() -> None:
+    limits = Limits(requests_per_minute=100)
+    server = Server()
+
+    async def main() -> None:
+        await asyncio.gather(*[server.stream().pipe(ops.rate_limit(limits)) for _ in range(500)])
+
+    run_virtual(main())
+
+    assert len(server.asked) == 500
+    assert most_in_a_minute(server.asked) == 100
+    assert max(server.asked) < 5 * MINUTE
+
+
+def test_first_come_first_served_also_for_one_that_wants_much() -> None:
+    limits = Limits(tokens_per_minute=100)
+    order: list[int] = []
+
+    async def ask(tokens: int, number: int) -> None:
+        await Server().stream().pipe(ops.rate_limit(limits, tokens=tokens))
+        order.append(number)
+
+    async def main() -> float:
+        await asyncio.gather(*[ask(tokens, number) for number, tokens in enumerate((60, 90, 10, 10))])
+        return asyncio.get_running_loop().time()
+
+    run_virtual(main())
+    assert order == [0, 1, 2, 3]
+
+
+def test_what_was_used_replaces_the_estimate() -> None:
+    limits = Limits(tokens_per_minute=100)
+    usage = rxllm.StreamChunk.from_wire({"choices": [], "usage": {"total_tokens": 10}})
+    server = Server(text_chunk("a"), usage)
+
+    async def main() -> None:
+        for _ in range(10):
+            await server.stream().pipe(ops.rate_limit(limits, tokens=55))
+
+    run_virtual(main())
+    # 55 are estimated and 10 used: there is room for five before the first minute is over.
+    assert [asked < MINUTE for asked in server.asked] == [True] * 5 + [False] * 5
+
+
+def test_a_request_that_is_larger_than_the_limit_goes_when_nothing_else_does() -> None:
+    limits = Limits(tokens_per_minute=100)
+    server = Server()
+
+    async def main() -> None:
+        for _ in range(2):
+            await server.stream().pipe(ops.rate_limit(limits, tokens=1000))
+
+    run_virtual(main())
+    assert [round(asked) for asked in server.asked] == [0, 60]
+
+
+def test_so_many_answers_at_a_time() -> None:
+    limits = Limits(max_concurrency=3)
+    server = Server(takes=1)
+
+    async def main() -> float:
+        await asyncio.gather(*[server.stream().pipe(ops.rate_limit(limits)) for _ in range(10)])
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(main()) == pytest.approx(4)
+    assert server.most_running == 3
+
+
+@pytest.mark.parametrize("who", ["one that waits", "one that runs"])
+def test_one_who_leaves_leaves_no_hole(who: str) -> None:
+    limits = Limits(max_concurrency=1)
+    servers = [Server(takes=1) for _ in range(3)]
+
+    async def main() -> None:
+        tasks = [asyncio.ensure_future(server.stream().pipe(ops.rate_limit(limits))) for server in servers]
+        await asyncio.sleep(0.5)
+        leaving = tasks.pop(1 if who == "one that waits" else 0)
+        leaving.cancel()
+        await asyncio.gather(*tasks)
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+
+    run_virtual(main())
+    starts = [server.asked for server in servers]
+    assert starts == ([[0], [], [1]] if who == "one that waits" else [[0], [0.5], [1.5]])
+
+
+def test_it_learns_from_what_the_server_tells() -> None:
+    told = {"x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "20s"}
+    limits = Limits()
+    server = Server(marked(text_chunk("a"), stream=StreamInfo(rate_limits=told)))
+
+    async def main() -> None:
+        for _ in range(3):
+            await server.stream().pipe(ops.rate_limit(limits))
+
+    run_virtual(main())
+    # Of the server's own count one is left after the first.
+    assert [round(asked) for asked in server.asked] == [0, 0, 20]
+
+
+def test_it_rests_as_long_as_an_error_asks() -> None:
+    limits = Limits()
+
+    async def throw(seconds: float | None) -> None:
+        stream = reactivex.throw(APIStatusError("", status=429, retry_after=seconds)).pipe(ops.rate_limit(limits))
+        with pytest.raises(APIStatusError):
+            await stream
+
+    async def later() -> list[float]:
+        times: list[float] = []
+        for seconds in (20.0, 1e9, None):
+            await throw(seconds)
+            times.append(asyncio.get_running_loop().time())
+        return times
+
+    # A server that asks for years is asked again after a minute.
+    assert run_virtual(later()) == [0, 20, 80]
+
+
+def test_what_a_source_fails_with_passes_and_gives_its_place_back() -> None:
+    limits = Limits(max_concurrency=1)
+    marbles = Marbles()
+    for _ in range(3):
+        recording = marbles.run(marbles.cold("-a-#", error=BUSY).pipe(ops.rate_limit(limits)))
+        assert_marbles(recording, "-a-#", error=BUSY)
+
+
+def test_the_estimate() -> None:
+    short = ChatRequest(model="m", messages=[{"role": "user", "content": "a"}])
+    long = ChatRequest(model="m", messages=[{"role": "user", "content": "a" * 4000}], max_tokens=500)
+    assert 1500 < estimated_tokens(long) - estimated_tokens(short) + 10 < 1520
+
+
+@pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute", "max_concurrency"])
+def test_a_limit_is_positive(name: str) -> None:
+    options: dict[str, Any] = {name: 0}
+    with pytest.raises(ValueError, match=name):
+        Limits(**options)
+    assert repr(Limits(**{name: 7})) == f"Limits({name}=7)"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("reset", "seconds"),
+    [
+        *(("6ms", 0.006), ("1m3.5s", 63.5), ("20", 20), ("1h", 3600), ("1d2h", 93600)),
+        *(("soon", None), ("", None), ("9" * 70, None), ("-5", None), ("1e5", None)),
+    ],
+)
+def test_when_a_limit_is_full_again(reset: str, seconds: float | None) -> None:
+    told = rate_limits_of({"x-ratelimit-remaining-tokens": "7", "x-ratelimit-reset-tokens": reset})
+    assert told.requests is None
+    assert (told.tokens and (told.tokens.amount, told.tokens.seconds)) == (seconds and (7, seconds))
