@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from rxllm.exceptions import ToolCallError, ToolExecutionError, ToolFailure, excerpt
 from rxllm.models import Refused, ToolCall, ToolResult
-from rxllm.tools._approval import Approve, Approver, with_arguments
+from rxllm.tools._approver import Approve, Approver, with_arguments
 from rxllm.tools._describe_error import describe_error as describe_error_by_default
 from rxllm.tools._describe_error import describe_problems
 from rxllm.tools._tool import Tool

@@ -262,12 +262,14 @@ async def test_a_call_that_can_be_run_only_after_another_one_is_not_run_unasked(
         script.tool_call("create", {"path": "a"}, id="1", index=0),
         script.tool_call("delete", {"path": "a"}, id="2", index=1),
     )
-    events, failure, _ = await converse(ToolRegistry([create, delete]), says(Approved()), calls, ANSWER, max_concurrency=1)
+    events, failure, _ = await converse(
+        ToolRegistry([create, delete]), says(Approved()), calls, ANSWER, max_concurrency=1
+    )
 
     assert failure is None
     assert [event.call.id for event in events if isinstance(event, ApprovalRequested)] == ["1"]
     assert results(events)[1] == ("not run: when approval was asked for, it could not be run", "refused")
-    assert FILES == {"a"}
+    assert {"a"} == FILES
 
 
 async def test_in_the_last_round_nobody_is_asked(registry: ToolRegistry) -> None:

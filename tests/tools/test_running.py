@@ -313,3 +313,72 @@ async def test_other_words_for_errors() -> None:
     registry = ToolRegistry([tool], describe_error=lambda error: f"try again ({type(error).__name__})\udcff")
 
     assert (await registry.run(call("tool"))).content == "'tool' failed: try again (LookupError)?"
+
+
+# Approval
+
+
+async def test_a_call_runs_as_it_was_approved() -> None:
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    shown: list[ToolCall] = []
+
+    async def approve(call: ToolCall) -> rxllm.Approved:
+        shown.append(call)
+        return rxllm.Approved(arguments=call.function.parsed | {"b": 3})
+
+    result = await run(add, '{"a": 1, "b": 2}', approve=approve)
+
+    assert (result.value, result.content) == (4, 'Approved with other arguments: {"a":1,"b":3}\n4')
+    assert result.call == shown[0]
+
+
+async def test_who_is_asked_sees_what_the_model_wrote_and_nobody_is_asked_about_what_cannot_run() -> None:
+    async def tool(when: date) -> str:
+        return when.isoformat()
+
+    async def approve(call: ToolCall) -> bool:
+        return call.function.arguments == '{"when": "2025-06-01"}'
+
+    registry = ToolRegistry([tool])
+    for arguments, error in (
+        ('{"when": "2025-06-01"}', None),
+        ('{"when": "2025-06-02"}', "refused"),
+        ('{"when": "June"}', "invalid_arguments"),
+    ):
+        made = call("tool", arguments)
+        assert registry.accepts(made) == (error != "invalid_arguments")
+        assert (await registry.run(made, approve=approve)).error == error
+    assert not registry.accepts(call("other"))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"path": "a", "n": [1, {"b": None}]}, {"path": "a", "n": [1, {"b": None}]}),
+        ({"when": date(2025, 6, 1), "place": Place(city="Paris")}, {"when": "2025-06-01", "place": {"city": "Paris"}}),
+        ({}, {}),
+        (None, None),
+    ],
+)
+def test_arguments_are_kept_as_json(given: dict[str, Any] | None, kept: dict[str, Any] | None) -> None:
+    approved = rxllm.Approved(arguments=given)
+    if given:
+        given["path"] = "changed later"
+
+    assert approved.arguments == kept
+
+
+@pytest.mark.parametrize("given", ["{}", [1], {"a": object()}, {"a": "\ud800"}, {1: {2: object()}}], ids=repr)
+def test_what_is_no_json_object_is_refused(given: Any) -> None:
+    with pytest.raises(ValidationError):
+        rxllm.Approved(arguments=given)
+
+
+@pytest.mark.parametrize("decision", [rxllm.Approved, rxllm.Refused])
+def test_a_misspelled_field_decides_nothing(decision: Any) -> None:
+    with pytest.raises(ValidationError, match="argument"):
+        decision(argument={"path": "b"})
+    with pytest.raises(ValidationError):
+        rxllm.Refused(reason=5)  # type: ignore[arg-type]
