@@ -352,7 +352,7 @@ async def test_another_answer_is_an_error_that_says_what_to_return(
 
 
 async def test_a_function_that_is_no_coroutine_function_is_an_error(registry: ToolRegistry, deleted: list[str]) -> None:
-    approve: Any = lambda _: True  # noqa: E731 - what users write
+    approve: Any = bool
     _, failure, _ = await converse(registry, approve, ONE)
 
     assert isinstance(failure, TypeError)
@@ -382,12 +382,12 @@ def test_what_cannot_be_called_is_refused_at_once(registry: ToolRegistry) -> Non
 
 
 async def test_whatever_can_be_awaited_will_do(registry: ToolRegistry, deleted: list[str]) -> None:
-    async def policy(folder: str, call: ToolCall) -> bool:
-        return call.function.parsed["path"] == folder
+    async def policy(arguments: dict[str, Any], call: ToolCall) -> bool:
+        return call.function.parsed == arguments
 
     answers: asyncio.Queue[Approved] = asyncio.Queue()
     answers.put_nowait(Approved())
-    approvers: list[Approve] = [partial(policy, "a"), lambda _: answers.get()]
+    approvers: list[Approve] = [partial(policy, {"path": "a"}), lambda _: answers.get()]
     for approve in approvers:
         await converse(registry, approve, ONE, ANSWER)
 
@@ -453,7 +453,7 @@ async def test_the_time_that_an_approval_takes_is_nobodys_silence(registry: Tool
     time = TestScheduler()
 
     async def approve(_: ToolCall) -> bool:
-        for _ in range(100):
+        for _turn in range(100):
             time.advance_by(50.0)
             await asyncio.sleep(0)
         return True

@@ -370,7 +370,11 @@ def test_arguments_are_kept_as_json(given: dict[str, Any] | None, kept: dict[str
     assert approved.arguments == kept
 
 
-@pytest.mark.parametrize("given", ["{}", [1], {"a": object()}, {"a": "\ud800"}, {1: {2: object()}}], ids=repr)
+@pytest.mark.parametrize(
+    "given",
+    ["{}", [1], {"a": object()}, {"a": "\ud800"}, {1: {2: object()}}],
+    ids=["text", "list", "object", "surrogate", "deep"],
+)
 def test_what_is_no_json_object_is_refused(given: Any) -> None:
     with pytest.raises(ValidationError):
         rxllm.Approved(arguments=given)
@@ -381,4 +385,4 @@ def test_a_misspelled_field_decides_nothing(decision: Any) -> None:
     with pytest.raises(ValidationError, match="argument"):
         decision(argument={"path": "b"})
     with pytest.raises(ValidationError):
-        rxllm.Refused(reason=5)  # type: ignore[arg-type]
+        rxllm.Refused.model_validate({"reason": 5})
