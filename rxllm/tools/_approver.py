@@ -76,8 +76,7 @@ class Approver:
             if inspect.isawaitable(answer):
                 answer = await answer
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if is_cancelled_from_outside():
                 raise
             raise _failed(call, "it was cancelled") from error
         except Exception as error:
@@ -85,6 +84,12 @@ class Approver:
         if not waits:
             raise TypeError(f"approve must be a coroutine function: it returned {excerpt(repr(answer))} at once")
         return answer
+
+
+def is_cancelled_from_outside() -> bool:
+    """Whether a cancellation that arrives concerns the running task, and not only what it awaits."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def with_arguments(call: ToolCall, decision: Approved) -> tuple[ToolCall, str]:

@@ -545,6 +545,17 @@ async def test_disposing_cancels_the_approval(registry: ToolRegistry, deleted: l
     assert deleted == []
 
 
+async def test_whoever_leaves_at_the_question_is_not_asked(registry: ToolRegistry) -> None:
+    person = Person()
+    async with ScriptedServer(ONE) as server, LLMClient(base_url=server.base_url) as client:
+        conversation = client.chat_with_tools(REQUEST, registry, approve=person.approve)
+        await conversation.pipe(rx_ops.take_while(lambda event: event.type != "approval_requested"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    assert not person.asked.is_set()
+
+
 async def test_a_break_cancels_the_approval(registry: ToolRegistry, deleted: list[str]) -> None:
     person = Person()
     async with ScriptedServer(ONE) as server, LLMClient(base_url=server.base_url) as client:

@@ -386,3 +386,26 @@ def test_a_misspelled_field_decides_nothing(decision: Any) -> None:
         decision(argument={"path": "b"})
     with pytest.raises(ValidationError):
         rxllm.Refused.model_validate({"reason": 5})
+
+
+async def test_cancelling_whoever_runs_a_call_cancels_the_question() -> None:
+    asked = asyncio.Event()
+    left: list[str] = []
+
+    async def tool() -> None:
+        left.append("run")
+
+    async def approve(_: ToolCall) -> bool:
+        asked.set()
+        try:
+            return await asyncio.get_running_loop().create_future()
+        finally:
+            left.append("cancelled")
+
+    task = asyncio.create_task(run(tool, approve=approve))
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert left == ["cancelled"]
