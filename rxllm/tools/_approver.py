@@ -4,7 +4,8 @@ Rules:
 
 1. One call at a time, in the order in which they come: a person reads one question at a time.
 2. A call runs after an answer that says so, and after nothing else: no exception and no other value passes for one.
-3. A cancellation from outside passes through. One that the approver brought upon itself is its failure.
+3. A cancellation from outside passes through, whatever the approver makes of it. One that it brought upon itself is its
+   failure.
 """
 
 from __future__ import annotations
@@ -70,26 +71,29 @@ class Approver:
         )
 
     async def _ask(self, call: ToolCall) -> object:
+        before = _cancellations()
         try:
             answer: object = self._approve(call)
             waits = inspect.isawaitable(answer)
             if inspect.isawaitable(answer):
                 answer = await answer
         except asyncio.CancelledError as error:
-            if is_cancelled_from_outside():
+            if _cancellations() > before:
                 raise
             raise _failed(call, "it was cancelled") from error
         except Exception as error:
             raise _failed(call, describe_error(error)) from error
+        if _cancellations() > before:
+            raise asyncio.CancelledError  # an answer that comes all the same is nobody's any more
         if not waits:
             raise TypeError(f"approve must be a coroutine function: it returned {excerpt(repr(answer))} at once")
         return answer
 
 
-def is_cancelled_from_outside() -> bool:
-    """Whether a cancellation that arrives concerns the running task, and not only what it awaits."""
+def _cancellations() -> int:
+    """How often the running task was cancelled from outside."""
     task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
+    return 0 if task is None else task.cancelling()
 
 
 def with_arguments(call: ToolCall, decision: Approved) -> tuple[ToolCall, str]:

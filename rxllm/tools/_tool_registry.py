@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from rxllm.exceptions import ToolCallError, ToolExecutionError, ToolFailure, excerpt
 from rxllm.models import Refused, ToolCall, ToolResult
-from rxllm.tools._approver import Approve, Approver, is_cancelled_from_outside, with_arguments
+from rxllm.tools._approver import Approve, Approver, with_arguments
 from rxllm.tools._describe_error import describe_error as describe_error_by_default
 from rxllm.tools._describe_error import describe_problems
 from rxllm.tools._tool import Tool
@@ -194,7 +194,8 @@ class ToolRegistry:
                 value = await tool(arguments)
             return value, _content(value)
         except asyncio.CancelledError as error:
-            if is_cancelled_from_outside():
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
                 raise
             raise _error(call, "failed", f"{tool.name!r} was cancelled") from error
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable
@@ -409,3 +410,45 @@ async def test_cancelling_whoever_runs_a_call_cancels_the_question() -> None:
         await task
 
     assert left == ["cancelled"]
+
+
+async def test_an_answer_that_comes_in_spite_of_being_cancelled_does_not_count() -> None:
+    asked = asyncio.Event()
+    ran: list[bool] = []
+
+    async def tool() -> None:
+        ran.append(True)
+
+    async def stubborn(_: ToolCall) -> bool:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.get_running_loop().create_future()
+        return True
+
+    task = asyncio.create_task(run(tool, approve=stubborn))
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert ran == []
+
+
+async def test_whoever_was_cancelled_before_and_went_on_is_asked_as_usual() -> None:
+    async def tool() -> str:
+        return "ran"
+
+    async def approve(_: ToolCall) -> bool:
+        await asyncio.sleep(0)
+        return True
+
+    async def main() -> rxllm.ToolResult:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.get_running_loop().create_future()
+        return await run(tool, approve=approve)
+
+    task = asyncio.create_task(main())
+    await asyncio.sleep(0)
+    task.cancel()
+
+    assert (await task).content == "ran"
