@@ -62,6 +62,8 @@ __all__ = [
     "ChatEvent",
     "ChatRequest",
     "ChunkTimeoutError",
+    "ClientPool",
+    "ClientStatistics",
     "CompletionChoice",
     "DeadlineExceededError",
     "DecodeError",

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
 from pydantic import SecretStr
-from reactivex import Observable
 from yarl import URL
 
-from rxllm import models, sources, tools
 from rxllm import operators as ops
-from rxllm.dialects import Dialect, get_dialect
+from rxllm import sources
+from rxllm.client._chats import Chats, Timeout
+from rxllm.dialects import Dialect, RateLimitReader, get_dialect, rate_limits_of
 from rxllm.flow import Stream
-from rxllm.models import ChatCompletion, ChatRequest, StreamChunk
+from rxllm.models import ChatRequest, StreamChunk
 from rxllm.operators import map_error
+from rxllm.resilience import Limits
 from rxllm.sources import Headers, RecordTo, SessionLike, Ssl
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
-Timeout: TypeAlias = aiohttp.ClientTimeout | float
-"""aiohttp's time-outs, or how many seconds a whole answer may take."""
 
-
-class LLMClient:
+class LLMClient(Chats):
     """Sends chat requests to a server and gives the answer as an observable of chunks.
 
     As an async context manager it keeps one session, so that streams share connections; otherwise each stream has a
@@ -50,6 +47,9 @@ class LLMClient:
         max_event_bytes: The most bytes that one event may have.
         grace_period: How many seconds a whole answer is waited for that does not end: see ``rxllm.from_sse``.
         record: Where to record what is read, each request in a file of its own: see ``rxllm.from_sse``.
+        retries: How often a request over HTTP is sent again at most that failed before anything of an answer came, if
+            that may help: see ``operators.retry_with_backoff``, whose waits these are. 0 for never.
+        limits: What each request has to wait for: ``rxllm.Limits``, which other clients may share.
 
     Example:
         >>> LLMClient(base_url="http://127.0.0.1:8080/v1", api_key="secret")
@@ -70,6 +70,8 @@ class LLMClient:
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         grace_period: float = sources.GRACE_SECONDS,
         record: RecordTo | None = None,
+        retries: int = 2,
+        limits: Limits | None = None,
     ) -> None:
         self._base_url = URL(base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
         key = api_key if api_key is not None else os.environ.get("OPENAI_API_KEY", "")
@@ -83,6 +85,9 @@ class LLMClient:
         self._connection: dict[str, Any] = {"ssl": ssl, "proxy": proxy, "record": record, "grace_period": grace_period}
         self._timeout = None if timeout is None else _timeout_of(timeout)
         self._max_event_bytes = max_event_bytes
+        # A wrong number is reported where it stands.
+        self._retry = ops.retry_with_backoff(retries + 1) if retries else None
+        self._limits = limits
 
     def __repr__(self) -> str:
         return f"LLMClient(base_url={sources.shown(self._base_url)!r}, dialect={self._dialect.name!r})"
@@ -99,53 +104,21 @@ class LLMClient:
             await self._own_session.close()
             self._own_session = None
 
-    async def chat(
-        self,
-        request: ChatRequest,
-        *,
-        headers: Mapping[str, str] | None = None,
-        timeout: Timeout | None = None,  # noqa: ASYNC109 - aiohttp's, which knows what a time-out is about
-    ) -> ChatCompletion:
-        """Ask for an answer and wait for the whole of it.
-
-        Underneath it is streamed, as ``chat_stream(request).pipe(operators.accumulate())``.
-
-        Args:
-            request: What to ask.
-            headers: As in ``chat_stream``, like the last.
-            timeout: For this request.
-
-        Returns:
-            The answer.
-
-        Raises:
-            EmptyStreamError: The server said that the answer was whole, and had sent nothing of it.
-            Exception: What ``chat_stream`` and ``operators.accumulate`` raise; ``error.partial`` is what had come.
-        """
-        chunks = self.chat_stream(request, headers=headers, timeout=timeout)
-        return await chunks.pipe(ops.accumulate())
-
-    def chat_stream(
-        self, request: ChatRequest, *, headers: Mapping[str, str] | None = None, timeout: Timeout | None = None
+    def _stream(
+        self, request: ChatRequest, headers: Mapping[str, str] | None, timeout: Timeout | None
     ) -> Stream[StreamChunk]:
-        """Ask for an answer over server-sent events.
+        once = self.once(request, headers, timeout)
+        return once if self._retry is None else once.pipe(self._retry)
 
-        Cold: each subscription sends the request once. Streaming and usage in the stream are switched on.
+    def _websocket(self, request: ChatRequest) -> Stream[StreamChunk]:
+        return self.websocket_once(request)
 
-        Args:
-            request: What to ask.
-            headers: Sent with this request, besides those of the client; of two with one name these count.
-            timeout: For this request instead of the client's: aiohttp's time-outs, or how many seconds all of it may
-                take.
-
-        Returns:
-            The chunks of the answer; completes when the answer is whole.
-
-        Raises:
-            Exception: As ``on_error``: what ``rxllm.from_sse`` and ``operators.parse`` raise.
-        """
+    def once(
+        self, request: ChatRequest, headers: Mapping[str, str] | None, timeout: Timeout | None
+    ) -> Stream[StreamChunk]:
+        """``chat_stream`` without another try."""
         sent = self._request_headers(headers)
-        return sources.from_sse(
+        chunks = sources.from_sse(
             self._url(),
             json=self._dialect.payload(request),
             headers=sent,
@@ -154,23 +127,12 @@ class LLMClient:
             max_event_bytes=self._max_event_bytes,
             **self._connection,
         ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
+        return self._limited(request, chunks)
 
-    def websocket_stream(self, request: ChatRequest) -> Stream[StreamChunk]:
-        """Ask for an answer over a WebSocket: the request is the first frame, each chunk a text frame.
-
-        Cold: each subscription makes a connection.
-
-        Args:
-            request: What to ask.
-
-        Returns:
-            The chunks of the answer; completes when the answer is whole.
-
-        Raises:
-            Exception: As ``on_error``: what ``rxllm.from_websocket`` and ``operators.parse`` raise.
-        """
+    def websocket_once(self, request: ChatRequest) -> Stream[StreamChunk]:
+        """``websocket_stream``."""
         url, sent = self._url(), self._request_headers()
-        return sources.from_websocket(
+        chunks = sources.from_websocket(
             url.with_scheme({"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)),
             send=(self._dialect.payload(request),),
             headers=sent,
@@ -178,92 +140,14 @@ class LLMClient:
             max_frame_bytes=self._max_event_bytes,
             **self._connection,
         ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
+        return self._limited(request, chunks)
 
-    def chat_with_tools(
-        self,
-        request: ChatRequest,
-        registry: tools.ToolRegistry,
-        *,
-        max_rounds: int = 10,
-        max_concurrency: int = 8,
-        timeout: float | None = None,
-        on_error: tools.OnToolError = "send",
-        ordered: bool = True,
-        through: OperatorFunction[StreamChunk, StreamChunk] | None = None,
-        approve: tools.Approve | None = None,
-    ) -> Stream[models.ChatEvent]:
-        """Ask for an answer, run the tools that the model calls, send their results back, until it calls no more.
-
-        Cold: each subscription is a conversation of its own. A round is one request and what is done about its answer.
-        Its events are ``TextDelta`` and ``ReasoningDelta`` as they arrive; when the answer is whole, a
-        ``ToolCallEvent`` for each call, a ``ToolResultEvent`` for each result, and ``RoundCompleted``. The last
-        event is ``ChatCompleted``. All of it is paused while a consumer below holds a pause.
-
-        Each request after the first carries all that was said before, results included. A ``tool_choice`` that forces a
-        call (``"required"``, the name of a tool) holds for the first round only: then the model is free. A call
-        is run once, and only when its answer is whole and was not cut by its length. Dispose closes the connection and
-        cancels the tools that run; a function in a thread ends unheeded. Calls in the older protocol
-        (``function_call``) are not run.
-
-        ``approve`` is asked before calls run: about each call of an answer that can be run, one after the other in
-        their order. No call of the answer runs before all of them are decided. Each has an ``ApprovalRequested`` before
-        it is asked about, and an ``ApprovalGiven`` behind it, with the decision:
-
-        - ``Approved()`` or ``True``: the call runs.
-        - ``Approved(arguments={…})``: it runs with these arguments, which are validated as the model's are. The model
-          is told so in front of the result; its own call stays in the conversation as it wrote it.
-        - ``Refused(reason="…")`` or ``False``: it does not run, and the model gets the reason as its result. That is no
-          error, whatever ``on_error`` says.
-
-        A person may take any time: neither ``timeout`` nor ``operators.timeout_per_chunk`` directly behind this count
-        it. A limit of your own, as ``asyncio.timeout``, does. Whatever ends the conversation cancels ``approve``.
-
-        Args:
-            request: The first request. Its ``tools`` are sent besides those of the registry; of two with one name
-                the request's wording counts. A call of one that is not in the registry is answered with an error.
-            registry: The tools.
-            max_rounds: How many requests are sent at most, at least 1.
-            max_concurrency: As in ``operators.run_tools``, like all but the last.
-            timeout: How many seconds a tool may take; any number if ``None``.
-            on_error: Whether the model is told of a tool that failed, or the conversation fails.
-            ordered: Whether results come in the order of the calls, or as they are ready.
-            through: What the chunks of each answer go through first, as ``operators.timeout_per_chunk(10)`` or
-                ``operators.split_reasoning()``; several are put together by ``reactivex.compose``.
-            approve: A coroutine function that is given a ``ToolCall`` and says whether it may run. Without one, all
-                calls run.
-
-        Returns:
-            The events of the conversation.
-
-        Raises:
-            LimitExceededError: As ``on_error``, like all but the last: the model calls tools in the last round still.
-            TruncatedStreamError: An answer with calls in it was cut.
-            ToolExecutionError: A tool failed, and ``on_error="raise"``.
-            ApprovalError: ``approve`` raised. No call of the answer was run.
-            TypeError: ``approve`` returned something else than a decision: no call of the answer was run. At once if it
-                cannot be called.
-            Exception: What ``chat_stream`` and ``through`` raise, in whichever round. The events of the rounds
-                before have been emitted; ``error.partial`` is what there is of the present answer, a
-                ``ChatCompletion``.
-            ValueError: At once: an argument is not one of those, or the request asks for several answers (``n``).
-        """
-        # Tools and the events of a conversation take a quarter of the time that importing the client took.
-        from rxllm.client._chat_with_tools import chat_with_tools  # noqa: PLC0415
-
-        def ask(request: ChatRequest) -> Observable[StreamChunk]:
-            chunks = self.chat_stream(request)
-            return chunks if through is None else through(chunks)
-
-        run_tools = partial(
-            ops.run_tools,
-            registry,
-            max_concurrency=max_concurrency,
-            timeout=timeout,
-            on_error=on_error,
-            ordered=ordered,
-        )
-        run_tools(approve=approve)  # a wrong argument is reported where it stands
-        return chat_with_tools(ask, request, registry, run_tools, max_rounds=max_rounds, approve=approve)
+    def _limited(self, request: ChatRequest, chunks: Stream[StreamChunk]) -> Stream[StreamChunk]:
+        limits, dialect = self._limits, self._dialect
+        if limits is None:
+            return chunks
+        read = dialect.rate_limits if isinstance(dialect, RateLimitReader) else rate_limits_of
+        return chunks.pipe(ops.rate_limit(limits, tokens=limits.estimate(request), read=read))
 
     def _url(self) -> URL:
         # Some servers want a version in the query.

@@ -61,11 +61,12 @@ if TYPE_CHECKING:
     from rxllm.operators._tries import Next as Next
     from rxllm.operators._tries import Tries as Tries
     from rxllm.operators._tries import fail as fail
+    from rxllm.operators._tries import kept as kept
     from rxllm.operators._tries import with_attempts as with_attempts
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         _map_error="map_error",
         _retry_with_backoff="AfterFirst Retry check_after_first retry_with_backoff",
-        _tries="Course Next Tries fail with_attempts",
+        _tries="Course Next Tries fail kept with_attempts",
     )

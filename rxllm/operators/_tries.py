@@ -93,7 +93,7 @@ class Course(Generic[T]):
         if error is None:
             return (Attempt(stream=self.stream, usage=self.usage, ending="stopped"),)
         return _told_of(error) or (
-            Attempt(stream=self.stream, usage=self.usage, ending=ending_after(error), error=_kept(error)),
+            Attempt(stream=self.stream, usage=self.usage, ending=ending_after(error), error=kept(error)),
         )
 
 
@@ -150,8 +150,8 @@ def _with_former(chunk: StreamChunk, former: tuple[Attempt, ...], *, restarts: b
     return marked(chunk, begins=True, restarts=restarts or chunk.restarts, attempts=attempts)
 
 
-def _kept(error: Exception) -> Exception:
-    """The error for an attempt: a copy without traceback, whose frames would be kept, and which may hold the error."""
+def kept(error: Exception) -> Exception:
+    """The error, to be kept for long: a copy without its traceback, which would keep frames, and they the error."""
     try:
         kept = copy(error)
     except Exception:

@@ -10,6 +10,9 @@ Rules:
 
 from __future__ import annotations
 
+# A server may ask for years. After this, in seconds, it is asked again.
+_LONGEST_REST = 3600.0
+
 
 class Breaker:
     """What is known of one server.
@@ -48,7 +51,7 @@ class Breaker:
         self.failures += 1
         self._probing = False
         if retry_after is not None:
-            self.resting_until = now + retry_after
+            self.resting_until = now + min(retry_after, _LONGEST_REST)
         elif self.failures >= self._threshold:
             self.resting_until = now + self._rest
 

@@ -5,7 +5,7 @@ Rules:
 1. The first request gets the first script, the second the second. A function answers every request from its turn on.
 2. A client that asks for a WebSocket gets one. Its first message is the request; each event is a text frame; at the
    end of the script the WebSocket is closed with 1000.
-3. A request for which no script is left gets status 500, and leaving the server's block says so.
+3. A request for which no script is left gets status 400, and leaving the server's block says so.
 4. Leaving the block ends what is under way and leaves no task, socket or timer behind. It raises what went wrong in
    the server; if the block itself failed, that is added to the failure as a note.
 
@@ -297,5 +297,5 @@ class _Desk:
         if isinstance(script, Answer):
             return script
         if script is None:
-            return status(500, {"error": {"message": NO_SCRIPT_LEFT, "type": "scripted_server", "code": "no_script"}})
+            return status(400, {"error": {"message": NO_SCRIPT_LEFT, "type": "scripted_server", "code": "no_script"}})
         return replace(self._usual, steps=as_answer(script).steps)

@@ -89,7 +89,7 @@ async def run(attacks: Iterable[Attack]) -> Report:
     async with (
         serving() as (base_url, desk),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
-        rxllm.LLMClient(base_url=base_url, api_key="none", session=session) as client,
+        rxllm.LLMClient(base_url=base_url, api_key="none", session=session, retries=0) as client,
     ):
         battle = _Battle(desk, client, iter(attacks))
         pacemaker = asyncio.create_task(battle.keep_pace())

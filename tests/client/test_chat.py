@@ -52,7 +52,7 @@ async def test_a_cut_answer_is_not_taken_for_a_whole_one() -> None:
 async def test_an_end_with_nothing_before_it_is_no_answer() -> None:
     async with ScriptedServer([script.done()]) as server:
         with pytest.raises(EmptyStreamError):
-            await LLMClient(base_url=server.base_url).chat(REQUEST)
+            await LLMClient(base_url=server.base_url, retries=0).chat(REQUEST)
 
 
 async def test_cancelling_whoever_waits_closes_the_connection() -> None:
@@ -88,7 +88,7 @@ async def test_headers_of_a_request_are_sent_with_it_alone_and_count_more_than_t
 async def test_a_key_among_the_headers_of_a_request_is_shown_nowhere(name: str) -> None:
     in_the_stream = [script.error(f"bad key {OTHER_KEY}", code=OTHER_KEY)]
     async with ScriptedServer(in_the_stream, script.status(401, f"bad key {OTHER_KEY}")) as server:
-        client = LLMClient(base_url=server.base_url)
+        client = LLMClient(base_url=server.base_url, retries=0)
         for expected in (APIStreamError, APIStatusError):
             with pytest.raises(expected) as caught:
                 await client.chat(REQUEST, headers={name: OTHER_KEY})

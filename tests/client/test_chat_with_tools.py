@@ -84,7 +84,7 @@ async def converse(
     failure: Exception | None = None
     async with (
         ScriptedServer(*scripts, repeat=repeat) as server,
-        LLMClient(base_url=server.base_url) as client,
+        LLMClient(base_url=server.base_url, retries=0) as client,
     ):
         conversation = client.chat_with_tools(request or _request(), registry, **options)
         try:

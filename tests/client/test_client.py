@@ -108,7 +108,7 @@ async def test_an_error_in_the_stream_that_echoes_the_key_does_not_show_it(
 ) -> None:
     async with ScriptedServer([script.error(f"Incorrect API key provided: {KEY}", code=KEY)]) as server:
         with pytest.raises(rxllm.APIStreamError, match="Incorrect API key provided: …") as caught:
-            await method(LLMClient(base_url=server.base_url, api_key=KEY), request())
+            await method(LLMClient(base_url=server.base_url, api_key=KEY, retries=0), request())
 
     assert KEY not in f"{caught.value!r} {vars(caught.value)}"
 

@@ -1,12 +1,14 @@
-"""An answer that is cut at each of its bytes, under each policy: one whole answer, or an error that has all there is."""
+"""An answer that is cut at each of its bytes: one whole answer, or an error that has all there is."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
+from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import operators as ops
@@ -125,10 +127,7 @@ async def test_no_word_is_shown_twice() -> None:
     for size in range(len(WIRE) + 1):
         shown: list[str] = []
         stream = POLICIES["retry"]((size, len(WIRE)), "restart")
-        try:
-            async for text in rxllm.iterate(stream.pipe(ops.content())):
-                shown.append(text)
-        except RestartError:
-            assert is_cut(size)
+        with nullcontext() if not is_cut(size) else suppress(RestartError):
+            await stream.pipe(ops.content(), rx_ops.do_action(shown.append), rx_ops.default_if_empty(None))
         assert WHOLE.content is not None
         assert WHOLE.content.startswith("".join(shown))

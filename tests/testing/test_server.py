@@ -177,12 +177,12 @@ async def test_a_request_can_be_awaited(session: aiohttp.ClientSession) -> None:
         assert (await second).number == 1
 
 
-async def test_a_request_too_many_gets_500_and_is_not_hidden(session: aiohttp.ClientSession) -> None:
+async def test_a_request_too_many_gets_400_and_is_not_hidden(session: aiohttp.ClientSession) -> None:
     async def ask_twice() -> None:
         async with ScriptedServer("only") as server:
             await fetch(session, server)
             async with session.post(server.url) as response:
-                assert response.status == 500
+                assert response.status == 400
                 assert (await response.json())["error"]["code"] == "no_script"
 
     with pytest.raises(AssertionError, match=r"request 1 .*no script is left"):

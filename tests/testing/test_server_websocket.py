@@ -156,10 +156,10 @@ async def test_a_function_cannot_refuse_a_handshake(session: aiohttp.ClientSessi
         await ask()
 
 
-async def test_no_script_left_is_500(session: aiohttp.ClientSession) -> None:
+async def test_no_script_left_is_400(session: aiohttp.ClientSession) -> None:
     async def ask() -> None:
         async with ScriptedServer() as server:
-            with pytest.raises(aiohttp.WSServerHandshakeError, match="500"):
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="400"):
                 await session.ws_connect(server.ws_url)
 
     with pytest.raises(AssertionError, match="no script is left"):

@@ -21,5 +21,5 @@ async def rxllm_client(url: str) -> ChatCompletion:
         url: The address of chat completions.
     """
     request = ChatRequest(model="scripted", messages=[Message(role=Role.USER, content="What time is it?")])
-    async with LLMClient(base_url=url.removesuffix(PATH), api_key="none") as client:
+    async with LLMClient(base_url=url.removesuffix(PATH), api_key="none", retries=0) as client:
         return await client.chat_stream(request).pipe(ops.timeout_per_chunk(CHUNK_TIMEOUT), ops.accumulate())

@@ -1,0 +1,287 @@
+"""``ClientPool``: several clients as one.
+
+Rules:
+
+1. A request goes to the client that has the fewest answers under way; of equals, to the one that was asked longest ago.
+2. One that was told to wait (``Retry-After``) is not asked before that time is over. One that fails several times in a
+   row is left out for a while, and then gets one request as a probe.
+3. A request that failed before anything of an answer came goes to another client, once to each.
+4. If all are left out, a request waits for the first that is not, unless that takes too long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import count
+from typing import Self
+
+from reactivex import Observable, abc
+
+from rxllm.client._chats import Chats, Timeout
+from rxllm.client._llm_client import LLMClient
+from rxllm.exceptions import AllAttemptsFailedError, APIStatusError
+from rxllm.flow import FanOut, Receiver, Stream, clock_of, subscribe_to
+from rxllm.models import ChatRequest, StreamChunk
+from rxllm.operators import Next, Tries, kept
+from rxllm.resilience import Breaker, is_retryable
+
+Ask = Callable[[LLMClient], Observable[StreamChunk]]
+
+# What one key is refused another may get.
+_OF_THE_KEY = frozenset({401, 402, 403})
+# How long to wait for the probe of another request, in seconds, before looking again.
+_PROBE_SECONDS = 0.1
+
+
+def _is_of_the_client(error: Exception) -> bool:
+    """Whether another client may succeed."""
+    return is_retryable(error) or (isinstance(error, APIStatusError) and error.status in _OF_THE_KEY)
+
+
+@dataclass(frozen=True)
+class ClientStatistics:
+    """What a pool knows of one of its clients.
+
+    Attributes:
+        client: The client.
+        running: How many of its answers are under way.
+        requests: How many requests it was given.
+        failures: How many of them failed before anything of an answer came.
+        resting: For how many seconds it is left out from now on; 0 if it is not.
+    """
+
+    client: LLMClient
+    running: int
+    requests: int
+    failures: int
+    resting: float
+
+
+class _Member:
+    """One of the clients."""
+
+    def __init__(self, client: LLMClient, threshold: int, rest: float) -> None:
+        self.client = client
+        self.breaker = Breaker(threshold, rest)
+        self.running = self.requests = self.failures = self.asked = 0
+        self.error: Exception | None = None
+
+    def begin(self, serial: int) -> None:
+        """Take note of a request, and which it is."""
+        self.asked = serial
+        self.running += 1
+        self.requests += 1
+        self.breaker.began()
+
+    def succeeded(self) -> None:
+        """Take note that something of an answer came."""
+        self.error = None
+        self.breaker.succeeded()
+
+    def failed(self, error: Exception, now: float) -> None:
+        """Take note that nothing of an answer came."""
+        self.failures += 1
+        self.error = kept(error)
+        self.breaker.failed(now, getattr(error, "retry_after", None))
+
+    def end(self) -> None:
+        """Take note that the answer is over, or was left."""
+        self.running -= 1
+        self.breaker.left()
+
+    def statistics(self, now: float) -> ClientStatistics:
+        """What is known of it."""
+        resting = max(0.0, self.breaker.resting_until - now)
+        return ClientStatistics(self.client, self.running, self.requests, self.failures, resting)
+
+
+class ClientPool(Chats):
+    """Several clients as one: several keys, servers or regions that give the same answers.
+
+    Args:
+        clients: The clients. Their own ``retries`` do not count: what fails goes to another one.
+        threshold: After how many failures in a row a client is left out.
+        rest: For how many seconds, unless its server says how long.
+        patience: How many seconds a request waits at most if all clients are left out.
+
+    Raises:
+        ValueError: There is no client, or a number is not positive.
+
+    Example:
+        >>> keys = "key-1", "key-2"
+        >>> ClientPool([LLMClient(base_url="http://127.0.0.1:8080/v1", api_key=key) for key in keys])
+        ClientPool(2 clients)
+    """
+
+    def __init__(
+        self, clients: Sequence[LLMClient], *, threshold: int = 3, rest: float = 30.0, patience: float = 30.0
+    ) -> None:
+        if not clients:
+            raise ValueError("a pool has one client or more")
+        if not (threshold > 0 and rest > 0 and patience >= 0):
+            raise ValueError("threshold and rest are positive, and patience is not negative")
+        self._members = [_Member(client, threshold, rest) for client in clients]
+        self._patience = patience
+        self._serial = count(1)
+        self._stack: AsyncExitStack | None = None
+
+    def __repr__(self) -> str:
+        return f"ClientPool({len(self._members)} clients)"
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            for member in self._members:
+                await stack.enter_async_context(member.client)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()
+
+    def statistics(self) -> tuple[ClientStatistics, ...]:
+        """What is known of the clients, in their order. To be called where an event loop runs."""
+        now = clock_of(None).now()
+        return tuple(member.statistics(now) for member in self._members)
+
+    def _stream(
+        self, request: ChatRequest, headers: Mapping[str, str] | None, timeout: Timeout | None
+    ) -> Stream[StreamChunk]:
+        return self._ask(lambda client: client.once(request, headers, timeout))
+
+    def _websocket(self, request: ChatRequest) -> Stream[StreamChunk]:
+        return self._ask(lambda client: client.websocket_once(request))
+
+    def _ask(self, ask: Ask) -> Stream[StreamChunk]:
+        def begin(observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
+            out = FanOut(observer, scheduler)
+            turns = _Turns(self, ask, out.clock.now() + self._patience)
+            return Tries(out, scheduler, turns).begin(turns.next_turn())
+
+        return Stream(begin)
+
+    def pick(self, but: Sequence[_Member], now: float) -> _Member | None:
+        """Take the client that is to be asked; ``None`` if none of the others may be asked now."""
+        free = [each for each in self._members if each not in but and each.breaker.lets_through(now)]
+        if not free:
+            return None
+        member = min(free, key=lambda each: (each.running, each.asked))
+        member.begin(next(self._serial))
+        return member
+
+    def wait(self, but: Sequence[_Member], now: float) -> float:
+        """How long it takes until one of the others may be asked; of one that is probed that is not known."""
+        waits = [each.breaker.resting_until - now for each in self._members if each not in but]
+        return max(min(waits), _PROBE_SECONDS)
+
+    def errors(self) -> tuple[Exception, ...]:
+        """What the clients failed with last."""
+        return tuple(member.error for member in self._members if member.error is not None)
+
+    @property
+    def size(self) -> int:
+        """How many clients there are."""
+        return len(self._members)
+
+
+class _Turns:
+    """The tries of one request: each client once at most.
+
+    Args:
+        pool: The clients.
+        ask: Asks one of them.
+        deadline: Until when to wait for one that may be asked.
+    """
+
+    def __init__(self, pool: ClientPool, ask: Ask, deadline: float) -> None:
+        self.pool = pool
+        self.ask = ask
+        self.deadline = deadline
+        self.tried: list[_Member] = []
+        self._errors: tuple[Exception, ...] = ()
+
+    def next_turn(self) -> Stream[StreamChunk]:
+        """The answer of the client that is free when it is subscribed to."""
+
+        def begin(observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
+            return _Turn(FanOut(observer, scheduler), self, scheduler).begin()
+
+        return Stream(begin)
+
+    def after(self, error: Exception, *, has_begun: bool) -> Next[StreamChunk] | Exception:
+        if has_begun or not _is_of_the_client(error):
+            return error
+        self._errors += (error,)
+        if len(self.tried) < self.pool.size:
+            return Next(self.next_turn())
+        if len(self._errors) == 1:
+            return error
+        failure = AllAttemptsFailedError(self._errors)
+        failure.__cause__ = error
+        return failure
+
+
+class _Turn(Receiver[StreamChunk]):
+    """One request to one client: waits for one that is free, and notes how it does."""
+
+    def __init__(self, out: FanOut[StreamChunk], turns: _Turns, scheduler: abc.SchedulerBase | None) -> None:
+        self._out = out
+        self._turns = turns
+        self._scheduler = scheduler
+        self._clock = out.clock
+        self._member: _Member | None = None
+        self._timer: abc.DisposableBase | None = None
+        self._has_begun = False
+
+    def begin(self) -> abc.DisposableBase:
+        """Ask, or wait; returns what ends that."""
+        turns, now = self._turns, self._clock.now()
+        self._member = member = turns.pool.pick(turns.tried, now)
+        if member is not None:
+            turns.tried.append(member)
+            subscribe_to(turns.ask(member.client), self, self._scheduler)
+            return self
+        wait = turns.pool.wait(turns.tried, now)
+        if now + wait > turns.deadline:
+            self._out.end(AllAttemptsFailedError(turns.pool.errors()))
+        else:
+            self._timer = self._clock.call_later(wait, self._look_again)
+        return self
+
+    def _look_again(self) -> None:
+        self.begin()
+
+    def on_batch(self, items: Sequence[StreamChunk]) -> int:
+        taken = self._out.offer(items)
+        if not self._has_begun and self._member is not None and not all(item.is_empty for item in items[:taken]):
+            self._has_begun = True
+            self._member.succeeded()
+        return taken
+
+    def on_error(self, error: Exception) -> None:
+        member = self._end()
+        if member is not None and not self._has_begun and _is_of_the_client(error):
+            member.failed(error, self._clock.now())
+        self._out.end(error)
+
+    def on_completed(self) -> None:
+        member = self._end()
+        if member is not None and not self._has_begun:
+            member.succeeded()
+        self._out.end()
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._end()
+        if self._timer is not None:
+            self._timer.dispose()
+        self._out.dispose()
+
+    def _end(self) -> _Member | None:
+        member, self._member = self._member, None
+        if member is not None:
+            member.end()
+        return member
