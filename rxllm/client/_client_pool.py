@@ -201,6 +201,8 @@ class _Turns:
         self.ask = ask
         self.deadline = deadline
         self.tried: list[_Member] = []
+        # Whether none of them may be asked in time.
+        self.is_over = False
         self._errors: tuple[Exception, ...] = ()
 
     def next_turn(self) -> Stream[StreamChunk]:
@@ -212,7 +214,7 @@ class _Turns:
         return Stream(begin)
 
     def after(self, error: Exception, *, has_begun: bool) -> Next[StreamChunk] | Exception:
-        if has_begun or not _is_of_the_client(error):
+        if has_begun or self.is_over or not _is_of_the_client(error):
             return error
         self._errors += (error,)
         if len(self.tried) < self.pool.size:
@@ -246,6 +248,7 @@ class _Turn(Receiver[StreamChunk]):
             return self
         wait = turns.pool.wait(turns.tried, now)
         if now + wait > turns.deadline:
+            turns.is_over = True
             self._out.end(AllAttemptsFailedError(turns.pool.errors()))
         else:
             self._timer = self._clock.call_later(wait, self._look_again)
