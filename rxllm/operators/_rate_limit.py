@@ -43,6 +43,9 @@ def rate_limit(
     Returns:
         An operator that passes its items on.
 
+    Raises:
+        NoRunningLoopError: As ``on_error``: there is neither a scheduler nor a running loop.
+
     Example:
         >>> import reactivex, rxllm
         >>> from rxllm import operators as ops

@@ -49,10 +49,13 @@ def retry_with_backoff(
 
     ::
 
-        source  ---a--#
-        again   -------b-c-|
-                retry_with_backoff(source, again)
-        result  ---a---------R
+        source  -#
+                retry_with_backoff(initial=0.02, jitter=lambda: 1.0)
+        result  ---------#
+
+        #=ConnectionError("busy")
+
+    Three tries, two frames of waiting and then four.
 
     Args:
         max_attempts: How many tries there are at most, the first one included.

@@ -76,6 +76,10 @@ TEXT = {"a": text_chunk("Hel"), "b": text_chunk("lo"), "c": finish_chunk()}
 WORDS = {"a": "Hel", "b": "lo", "c": "!"}
 
 
+def no(_: Exception) -> bool:
+    return False
+
+
 def content_of(completion: rxllm.ChatCompletion) -> Any:
     return completion.message.content
 
@@ -120,6 +124,7 @@ CASES = {
     ),
     "buffer_with_backpressure": Case(lambda: ops.buffer_with_backpressure(1), WORDS, holds=1),
     "content": Case(ops.content, TEXT, "-x-y---|", "-x-#", {"x": "Hel", "y": "lo"}, holds=BATCH),
+    "deadline": Case(lambda: ops.deadline(60), WORDS),
     "decode_sse": Case(
         ops.decode_sse,
         {"a": b"data: 1\n\n", "b": b"data: 2\n\nda", "c": b"ta: 3\n\n"},
@@ -152,6 +157,8 @@ CASES = {
             "c": {"prompt_tokens", "completion_tokens", "total_tokens"},
         },
     ),
+    "rate_limit": Case(lambda: ops.rate_limit(rxllm.Limits()), WORDS),
+    "retry_with_backoff": Case(lambda: ops.retry_with_backoff(retry_on=no), WORDS),
     "run_tools": Case(
         lambda: compose(ops.run_tools(rxllm.ToolRegistry([shout]), max_concurrency=1), rx_ops.map(told)),
         {

@@ -1,0 +1,88 @@
+"""Three servers: one is dead, one breaks off in the middle, one is slow to begin. One answer comes, and none twice.
+
+Each try is shown as it happens. What had been shown of the answer that broke off is dropped when another begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from reactivex import operators as rx_ops
+
+import rxllm
+from rxllm import ChatRequest, LLMClient, StreamChunk
+from rxllm import operators as ops
+from rxllm.operators import Retry
+from rxllm.testing import ScriptedServer, script
+
+REQUEST = ChatRequest(model="any", messages=[{"role": "user", "content": "Why is the sky blue?"}])
+ANSWER = "Air scatters blue light more than red light, so blue comes to us from all over the sky."
+BREAKS_OFF = "Blue light is scattered"
+
+
+@asynccontextmanager
+async def three_servers() -> AsyncGenerator[list[LLMClient]]:
+    """A client for each server."""
+    async with AsyncExitStack() as stack:
+        cut = [*script.words(BREAKS_OFF), script.cut()]
+        slow = [script.delay(0.8), *script.words(ANSWER), script.finish()]
+        breaking, late = [
+            await stack.enter_async_context(ScriptedServer(*scripts, delay_per_chunk=0.03))
+            for scripts in ([cut, cut], [slow])
+        ]
+        async with ScriptedServer() as gone:
+            dead = gone.base_url
+        yield [
+            await stack.enter_async_context(LLMClient(base_url=base_url, retries=0))
+            for base_url in (dead, breaking.base_url, late.base_url)
+        ]
+
+
+class Screen:
+    """Shows the answer as it grows, and anew when it begins anew."""
+
+    def __init__(self) -> None:
+        self.shown = ""
+
+    def show(self, chunk: StreamChunk) -> None:
+        """Show what a chunk says."""
+        if chunk.restarts and self.shown:
+            print(f"   (dropped: {self.shown!r})")
+            self.shown = ""
+        if chunk.text:
+            print(chunk.text if self.shown else f"   {chunk.text}", end="", flush=True)
+            self.shown += chunk.text
+
+
+def told(name: str) -> rxllm.OperatorFunction[StreamChunk, StreamChunk]:
+    """Try a server twice, and say so."""
+
+    def tell(retry: Retry) -> None:
+        print(f"\n   {name}, try {retry.attempt}: {type(retry.error).__name__}; again in {retry.seconds:.1f} s")
+
+    return ops.retry_with_backoff(2, initial=0.2, jitter=lambda: 1.0, after_first="restart", on_retry=tell)
+
+
+async def main() -> None:
+    """Ask one server after the other, each twice, the last two at most ten seconds in all."""
+    screen = Screen()
+    async with three_servers() as clients:
+        streams = [
+            client.chat_stream(REQUEST).pipe(told(name))
+            for name, client in zip(("dead", "breaking", "slow"), clients, strict=True)
+        ]
+        answer = await rxllm.fallback(*streams, after_first="restart").pipe(
+            rx_ops.do_action(screen.show),
+            ops.deadline(10),
+            ops.accumulate(),
+        )
+    print(f"\n\n{len(answer.attempts) + 1} tries:")
+    for number, attempt in enumerate(answer.attempts, 1):
+        print(f"{number}. {attempt.ending}: {type(attempt.error).__name__}")
+    print(f"{len(answer.attempts) + 1}. {answer.ending}: the whole answer, and nothing twice: {answer.content == ANSWER}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
