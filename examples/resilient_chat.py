@@ -81,7 +81,9 @@ async def main() -> None:
     print(f"\n\n{len(answer.attempts) + 1} tries:")
     for number, attempt in enumerate(answer.attempts, 1):
         print(f"{number}. {attempt.ending}: {type(attempt.error).__name__}")
-    print(f"{len(answer.attempts) + 1}. {answer.ending}: the whole answer, and nothing twice: {answer.content == ANSWER}")
+    print(
+        f"{len(answer.attempts) + 1}. {answer.ending}: the whole answer, and nothing twice: {answer.content == ANSWER}"
+    )
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class Size(NamedTuple):
     crowds: tuple[int, ...]
     paced_chunks: int
     arguments: tuple[int, ...]
+    hedged: int
 
 
 FULL = Size(
@@ -60,9 +61,18 @@ FULL = Size(
     crowds=(500, 2000),
     paced_chunks=250,
     arguments=(25, 100, 400),
+    hedged=2000,
 )
 QUICK = Size(
-    runs=1, chunks=500, items=640, requests=5, unpaced=((20, 10),), crowds=(20,), paced_chunks=10, arguments=(1, 4)
+    runs=1,
+    chunks=500,
+    items=640,
+    requests=5,
+    unpaced=((20, 10),),
+    crowds=(20,),
+    paced_chunks=10,
+    arguments=(1, 4),
+    hedged=20,
 )
 
 
@@ -194,6 +204,17 @@ def _to_the_loop(values: dict[str, list[float]]) -> Table:
     return {name: ratio(each, values[LOOP]) for name, each in values.items() if name != LOOP}
 
 
+def hedging(origin: str, size: Size) -> dict[str, Table]:
+    """One answer in twenty begins after two seconds, the others after 50 ms: what a hedge makes of that."""
+    outcomes: defaultdict[str, dict[str, list[float]]] = defaultdict(dict)
+    with Worker() as worker:
+        for name, delay in (("one request each", None), ("hedge(delay=0.1)", 0.1), ('hedge(delay="p95")', "p95")):
+            found = worker.run("hedging.answers", origin=origin, count=size.hedged, delay=delay)
+            for what, values in found.items():
+                outcomes[what][name] = values
+    return {f"of {size.hedged} answers, {what}": _figures(values) for what, values in outcomes.items()}
+
+
 def imports(origin: str, size: Size) -> dict[str, Table]:
     """What importing the library costs, and what its first use brings after it."""
     del origin
@@ -224,5 +245,6 @@ SECTIONS: dict[str, Callable[[str, Size], dict[str, Any]]] = {
     "parts": parts,
     "latency": latency,
     "crowds": crowds,
+    "hedging": hedging,
     "imports": imports,
 }

@@ -10,6 +10,7 @@ Prints its port, and ends when its standard input does. Paths are ``/HOW/…/cha
 ``/paced/N/RATE``     N content chunks, RATE a second; the text of the first is when it was due, on
                       the monotonic clock that all processes of the machine share
 ``/hang/NAME``        one chunk, and then nothing; when the client leaves, the time is noted
+``/late/NAME``        an answer that begins after 50 ms, each twentieth after two seconds
 ``/report``           what was noted, as JSON
 ====================  ==============================================================================
 """
@@ -30,6 +31,9 @@ from tests.benchmarks.payload import BLOCK_BYTES, CONTENT, answer, chunk, event,
 __all__ = ["main"]
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+LATE_EVERY = 20
+LATE_SECONDS = 2.0
+SOON_SECONDS = 0.05
 _END = b"0\r\n\r\n"
 
 
@@ -54,6 +58,7 @@ class Notes:
         self.connections = 0
         self.left: dict[str, float] = {}
         self.late: list[float] = []
+        self.late_answers = 0
 
     def report(self) -> bytes:
         """Everything since the last report, as JSON."""
@@ -154,12 +159,20 @@ class Connection(asyncio.Protocol):
                 self._task = asyncio.create_task(self._send((_HEAD, *writes(kind, how, int(count)), _END)))
             case ["paced", count, rate, *_]:
                 self._pacer.add(self, int(count), float(rate))
+            case ["late", name, *_]:
+                self._name = name
+                self._task = asyncio.create_task(self._send_late())
             case ["hang", name, *_]:
                 self._name = name
                 self.write(_HEAD + framed(event(chunk({"content": "Hello"}))))
             case _:
                 report = self._notes.report()
                 self.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(report), report))
+
+    async def _send_late(self) -> None:
+        self._notes.late_answers += 1
+        await asyncio.sleep(LATE_SECONDS if self._notes.late_answers % LATE_EVERY == 0 else SOON_SECONDS)
+        self.write(_HEAD + framed(event(chunk({"content": "Hello"}, "stop")) + event(b"[DONE]")) + _END)
 
     async def _send(self, pieces: Iterable[bytes]) -> None:
         for piece in pieces:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +71,14 @@ async def test_a_websocket_is_not_opened_again() -> None:
 
 @pytest.mark.parametrize("retries", [-1, -5])
 def test_a_wrong_number_is_an_error_at_once(retries: int) -> None:
-    with pytest.raises(ValueError, match="max_attempts must be at least 1|retries"):
+    with pytest.raises(ValueError, match="must be at least"):
         LLMClient(base_url="http://127.0.0.1", retries=retries)
 
 
 async def test_each_try_is_recorded_in_a_file_of_its_own(tmp_path: Path) -> None:
     async with ScriptedServer(BUSY, "Hello") as server:
         await LLMClient(base_url=server.base_url, record=tmp_path / "a.sse").chat(REQUEST)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(os.listdir(tmp_path)) == 2
 
 
 async def test_who_leaves_while_it_waits_sends_no_more() -> None:
@@ -176,7 +177,7 @@ async def test_the_connections_of_those_that_lose_are_closed_at_once() -> None:
 async def test_clients_share_limits() -> None:
     limits = Limits(max_concurrency=1, tokens_per_minute=100_000)
     gate = asyncio.Event()
-    slow = [script.wait_for(gate), script.text("a"), script.finish()]
+    slow: list[Any] = [script.wait_for(gate), script.text("a"), script.finish()]
     async with ScriptedServer(slow) as first, ScriptedServer("b") as second:
         clients = [LLMClient(base_url=server.base_url, limits=limits) for server in (first, second)]
         tasks = [asyncio.ensure_future(client.chat(REQUEST)) for client in clients]
