@@ -15,7 +15,7 @@ import rxllm
 from rxllm import ChatRequest, LLMClient, StreamChunk
 from rxllm import operators as ops
 from rxllm.operators import Retry
-from rxllm.testing import ScriptedServer, script
+from rxllm.testing import Script, ScriptedServer, script
 
 REQUEST = ChatRequest(model="any", messages=[{"role": "user", "content": "Why is the sky blue?"}])
 ANSWER = "Air scatters blue light more than red light, so blue comes to us from all over the sky."
@@ -26,12 +26,10 @@ BREAKS_OFF = "Blue light is scattered"
 async def three_servers() -> AsyncGenerator[list[LLMClient]]:
     """A client for each server."""
     async with AsyncExitStack() as stack:
-        cut = [*script.words(BREAKS_OFF), script.cut()]
-        slow = [script.delay(0.8), *script.words(ANSWER), script.finish()]
-        breaking, late = [
-            await stack.enter_async_context(ScriptedServer(*scripts, delay_per_chunk=0.03))
-            for scripts in ([cut, cut], [slow])
-        ]
+        cut: Script = [*script.words(BREAKS_OFF), script.cut()]
+        slow: Script = [script.delay(0.8), *script.words(ANSWER), script.finish()]
+        breaking = await stack.enter_async_context(ScriptedServer(cut, cut, delay_per_chunk=0.03))
+        late = await stack.enter_async_context(ScriptedServer(slow, delay_per_chunk=0.03))
         async with ScriptedServer() as gone:
             dead = gone.base_url
         yield [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +74,11 @@ def test_a_wrong_number_is_an_error_at_once(retries: int) -> None:
         LLMClient(base_url="http://127.0.0.1", retries=retries)
 
 
-async def test_each_try_is_recorded_in_a_file_of_its_own(tmp_path: Path) -> None:
-    async with ScriptedServer(BUSY, "Hello") as server:
-        await LLMClient(base_url=server.base_url, record=tmp_path / "a.sse").chat(REQUEST)
-    assert len(os.listdir(tmp_path)) == 2
+def test_each_try_is_recorded_in_a_file_of_its_own(tmp_path: Path) -> None:
+    with ScriptedServer(BUSY, "Hello") as server:
+        client = LLMClient(base_url=server.base_url, record=tmp_path / "a.sse")
+        rxllm.run(client.chat_stream(REQUEST).pipe(ops.accumulate()))
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 async def test_who_leaves_while_it_waits_sends_no_more() -> None:
