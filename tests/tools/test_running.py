@@ -398,8 +398,9 @@ async def test_cancelling_whoever_runs_a_call_cancels_the_question() -> None:
 
     async def approve(_: ToolCall) -> bool:
         asked.set()
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         try:
-            return await asyncio.get_running_loop().create_future()
+            return await answer
         finally:
             left.append("cancelled")
 
