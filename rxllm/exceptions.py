@@ -17,6 +17,7 @@
     ├── LimitExceededError             more than a size, depth or count limit admits (ValueError)
     ├── ToolCallError                  fragments of a tool call that fit nowhere (ValueError)
     ├── ToolExecutionError             a tool call that could not be carried out
+    ├── ApprovalError                  whoever was to approve a tool call failed
     ├── RepairError                    something had to be put right, and strict=True (ValueError)
     ├── StructuredOutputError          an answer in JSON that breaks its schema (ValueError)
     ├── ChunkTimeoutError              silence for too long (TimeoutError)
@@ -44,6 +45,7 @@ __all__ = [
     "APIResponseError",
     "APIStatusError",
     "APIStreamError",
+    "ApprovalError",
     "BufferOverflowError",
     "ChunkTimeoutError",
     "DecodeError",
@@ -358,8 +360,8 @@ class StructuredOutputError(RxllmError, ValueError):
         self.path = path
 
 
-ToolFailure: TypeAlias = Literal["unknown_tool", "invalid_arguments", "duplicate", "timeout", "failed"]
-"""Why a tool call was not carried out: see ``ToolExecutionError``."""
+ToolFailure: TypeAlias = Literal["unknown_tool", "invalid_arguments", "duplicate", "refused", "timeout", "failed"]
+"""Why a tool call was not carried out: see ``ToolExecutionError``. A call that was ``"refused"`` is no error."""
 
 
 class ToolExecutionError(RxllmError):
@@ -375,6 +377,20 @@ class ToolExecutionError(RxllmError):
     def __init__(self, message: str, *, kind: ToolFailure, name: str, call_id: str) -> None:
         super().__init__(message)
         self.kind: ToolFailure = kind
+        self.name = name
+        self.call_id = call_id
+
+
+class ApprovalError(RxllmError):
+    """Whoever was asked to approve a tool call raised. What that was is the ``__cause__``. The call was not run.
+
+    Attributes:
+        name: The name of the tool.
+        call_id: The identifier of the call.
+    """
+
+    def __init__(self, message: str, *, name: str, call_id: str) -> None:
+        super().__init__(message)
         self.name = name
         self.call_id = call_id
 

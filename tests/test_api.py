@@ -24,6 +24,7 @@ from rxllm import operators
 MODELS = (
     *("ChatRequest", "Message", "Role", "ToolCall", "FunctionCall", "StreamChunk", "StreamChoice", "Delta"),
     *("Attempt", "StreamInfo", "Restarted", "MixedAnswersError", "RestartError"),
+    *("Approved", "Refused", "ApprovalRequested", "ApprovalGiven", "ApprovalError"),
     *("ToolCallDelta", "FunctionCallDelta", "Usage", "FinishReason", "ChatCompletion", "ServerSentEvent"),
 )
 
@@ -38,7 +39,7 @@ PARAMETERS = {
     "LLMClient.chat": ("self", "request", "headers", "timeout"),
     "LLMClient.chat_stream": ("self", "request", "headers", "timeout"),
     "LLMClient.websocket_stream": ("self", "request"),
-    "LLMClient.chat_with_tools": ("self", "request", "registry", "max_rounds"),
+    "LLMClient.chat_with_tools": ("self", "request", "registry", "max_rounds", "approve"),
     "StreamAccumulator.add": ("self", "chunk"),
     "StreamAccumulator.process_chunk": ("self", "chunk"),
     "StreamAccumulator.completion": ("self",),
@@ -58,7 +59,7 @@ PARAMETERS = {
     "operators.tool_call_progress": (),
     "operators.json_path": ("paths",),
     "operators.parse_structured": ("model",),
-    "operators.run_tools": ("registry", "max_concurrency", "timeout", "on_error"),
+    "operators.run_tools": ("registry", "max_concurrency", "timeout", "on_error", "approve"),
     "operators.split_reasoning": ("tag",),
     "operators.stop_when": ("signal",),
     "sinks.SQLiteSink": ("path",),

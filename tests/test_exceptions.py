@@ -21,6 +21,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "APIResponseError": {"status": 200, "content_type": "text/html", "body": "<html>", "request_id": "req-1"},
     "APIStatusError": {"status": 429, "body": "{}", "request_id": "req-1", "retry_after": 1.5},
+    "ApprovalError": {"name": "add", "call_id": "call-1"},
     "BufferOverflowError": {"size": 8},
     "ChunkTimeoutError": {"seconds": 10.0, "chunks": 3},
     "DecodeError": {"dialect": "openai-chat", "position": 3, "text": "{"},

@@ -9,7 +9,9 @@ Rules:
 3. The loop ends with the first answer without calls, unless the model paused: then it is asked to go on. In the last
    round that is allowed no call is run: nobody would learn of the result.
 4. What makes a model call a tool holds for the first round only; with it in every one there would be no end.
-5. A consumer that pauses pauses everything above: the loop, the tools, the socket.
+5. Before any call of an answer runs, all of them are decided about. Only a call that was approved runs.
+6. A consumer that pauses pauses everything above: the loop, the tools, the socket. Nobody is asked about a call before
+   the consumer took its ``ApprovalRequested``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from reactivex import Observable
 
@@ -26,28 +28,50 @@ from rxllm.accumulators import StreamAccumulator, require_completed
 from rxllm.bridges import iterate
 from rxllm.exceptions import LimitExceededError, attach_partial
 from rxllm.flow import Emitter, FlowControl, Stream, mark_stopped, task_source
-from rxllm.models import ChatCompletion, ChatRequest, Message, StreamChunk, ToolCall, ToolResult
+from rxllm.models import (
+    Approved,
+    ChatCompletion,
+    ChatRequest,
+    Message,
+    Refused,
+    StreamChunk,
+    ToolCall,
+    ToolResult,
+)
 from rxllm.sources import from_async_iterable
-from rxllm.tools import ToolRegistry
+from rxllm.tools import Approve, Approver, ToolRegistry
 from rxllm.typing import OperatorFunction
 
 Ask: TypeAlias = Callable[[ChatRequest], Observable[StreamChunk]]
-RunTools: TypeAlias = OperatorFunction[ToolCall, ToolResult]
 
 _NOT_FORCED = ("auto", "none", None)
+_NOT_ASKED = Refused(reason="not run: when approval was asked for, it could not be run")
+
+
+class RunTools(Protocol):
+    """``operators.run_tools`` with everything but the approval."""
+
+    def __call__(self, *, approve: Approve | None) -> OperatorFunction[ToolCall, ToolResult]: ...
 
 
 def chat_with_tools(
-    ask: Ask, request: ChatRequest, registry: ToolRegistry, run_tools: RunTools, *, max_rounds: int
+    ask: Ask,
+    request: ChatRequest,
+    registry: ToolRegistry,
+    run_tools: RunTools,
+    *,
+    max_rounds: int,
+    approve: Approve | None = None,
 ) -> Stream[models.ChatEvent]:
     """The conversation that begins with a request, as its events.
 
     Args:
         ask: Gives the answer to a request.
         request: The first request.
-        registry: What is said of the tools in the requests.
+        registry: The tools.
         run_tools: Runs the calls of an answer.
         max_rounds: How many requests are sent at most.
+        approve: Says whether a call may run.
 
     Returns:
         The events; see ``LLMClient.chat_with_tools``.
@@ -62,7 +86,8 @@ def chat_with_tools(
     first = request.model_copy(update={"messages": [*request.messages], **_tools(request, registry)})
 
     async def produce(emitter: Emitter[models.ChatEvent]) -> None:
-        conversation = _Conversation(first, ask, run_tools, max_rounds, emitter)
+        approver = None if approve is None else Approver(approve)
+        conversation = _Conversation(first, ask, registry, run_tools, max_rounds, approver, emitter)
         FlowControl.leave()
         while await conversation.hold_round():
             pass
@@ -77,8 +102,10 @@ class _Conversation:
     Attributes:
         request: The first request.
         ask: Gives the answer to a request.
+        registry: The tools.
         run_tools: Runs the calls of an answer.
         max_rounds: How many requests are sent at most.
+        approver: Who is asked whether a call may run, if somebody is.
         emitter: Where events go.
         round: Which round comes next, counted from 1.
         messages: What was added to the messages of the request.
@@ -86,8 +113,10 @@ class _Conversation:
 
     request: ChatRequest
     ask: Ask
+    registry: ToolRegistry
     run_tools: RunTools
     max_rounds: int
+    approver: Approver | None
     emitter: Emitter[models.ChatEvent]
     round: int = 1
     messages: list[Message] = field(default_factory=list[Message])
@@ -159,19 +188,43 @@ class _Conversation:
     async def _run(self, calls: list[ToolCall]) -> list[ToolResult]:
         """Run the calls; returns their results in the order of the calls."""
         await self._emit(models.ToolCallEvent(round=self.round, call=call) for call in calls)
+        approve = None if self.approver is None else await self._decide(self.approver, calls)
 
         async def pending() -> AsyncIterator[ToolCall]:
             for call in calls:
                 yield call
 
         results: list[ToolResult] = []
-        async with iterate(from_async_iterable(pending).pipe(self.run_tools)) as arriving:
+        async with iterate(from_async_iterable(pending).pipe(self.run_tools(approve=approve))) as arriving:
             async for result in arriving:
                 results.append(result)
                 await self._emit((models.ToolResultEvent(round=self.round, result=result),))
         # By identity: several calls may have one identifier.
         places = {id(call): place for place, call in enumerate(calls)}
         return sorted(results, key=lambda result: places[id(result.call)])
+
+    async def _decide(self, approver: Approver, calls: list[ToolCall]) -> Approve:
+        """Have it decided about each call that can be run; returns what knows the decisions."""
+        first: dict[str, ToolCall] = {}
+        for call in calls:
+            first.setdefault(call.id, call)  # of several calls with one identifier only that is run
+        # What one call does may make another one that can be run: then nobody has approved it.
+        decisions: dict[str, Approved | Refused] = dict.fromkeys(first, _NOT_ASKED)
+        for call in first.values():
+            if self.registry.accepts(call):
+                decisions[call.id] = await self._ask_about(approver, call)
+
+        async def decided(call: ToolCall) -> Approved | Refused:
+            return decisions[call.id]
+
+        return decided
+
+    async def _ask_about(self, approver: Approver, call: ToolCall) -> Approved | Refused:
+        await self._emit((models.ApprovalRequested(round=self.round, call=call),))
+        with self.emitter.flow.untimed():
+            decision = await approver(call)
+        await self._emit((models.ApprovalGiven(round=self.round, call=call, decision=decision),))
+        return decision
 
 
 def _tools(request: ChatRequest, registry: ToolRegistry) -> dict[str, Any]:

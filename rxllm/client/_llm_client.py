@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Self, TypeAlias
 
 import aiohttp
@@ -189,6 +190,7 @@ class LLMClient:
         on_error: tools.OnToolError = "send",
         ordered: bool = True,
         through: OperatorFunction[StreamChunk, StreamChunk] | None = None,
+        approve: tools.Approve | None = None,
     ) -> Stream[models.ChatEvent]:
         """Ask for an answer, run the tools that the model calls, send their results back, until it calls no more.
 
@@ -203,6 +205,19 @@ class LLMClient:
         cancels the tools that run; a function in a thread ends unheeded. Calls in the older protocol
         (``function_call``) are not run.
 
+        ``approve`` is asked before calls run: about each call of an answer that can be run, one after the other in
+        their order. No call of the answer runs before all of them are decided. Each has an ``ApprovalRequested`` before
+        it is asked about, and an ``ApprovalGiven`` behind it, with the decision:
+
+        - ``Approved()`` or ``True``: the call runs.
+        - ``Approved(arguments={…})``: it runs with these arguments, which are validated as the model's are. The model
+          is told so in front of the result; its own call stays in the conversation as it wrote it.
+        - ``Refused(reason="…")`` or ``False``: it does not run, and the model gets the reason as its result. That is no
+          error, whatever ``on_error`` says.
+
+        A person may take any time: neither ``timeout`` nor ``operators.timeout_per_chunk`` directly behind this count
+        it. A limit of your own, as ``asyncio.timeout``, does. Whatever ends the conversation cancels ``approve``.
+
         Args:
             request: The first request. Its ``tools`` are sent besides those of the registry; of two with one name
                 the request's wording counts. A call of one that is not in the registry is answered with an error.
@@ -214,6 +229,8 @@ class LLMClient:
             ordered: Whether results come in the order of the calls, or as they are ready.
             through: What the chunks of each answer go through first, as ``operators.timeout_per_chunk(10)`` or
                 ``operators.split_reasoning()``; several are put together by ``reactivex.compose``.
+            approve: A coroutine function that is given a ``ToolCall`` and says whether it may run. Without one, all
+                calls run.
 
         Returns:
             The events of the conversation.
@@ -222,6 +239,9 @@ class LLMClient:
             LimitExceededError: As ``on_error``, like all but the last: the model calls tools in the last round still.
             TruncatedStreamError: An answer with calls in it was cut.
             ToolExecutionError: A tool failed, and ``on_error="raise"``.
+            ApprovalError: ``approve`` raised. No call of the answer was run.
+            TypeError: ``approve`` returned something else than a decision: no call of the answer was run. At once if it
+                cannot be called.
             Exception: What ``chat_stream`` and ``through`` raise, in whichever round. The events of the rounds
                 before have been emitted; ``error.partial`` is what there is of the present answer, a
                 ``ChatCompletion``.
@@ -234,10 +254,16 @@ class LLMClient:
             chunks = self.chat_stream(request)
             return chunks if through is None else through(chunks)
 
-        run_tools = ops.run_tools(
-            registry, max_concurrency=max_concurrency, timeout=timeout, on_error=on_error, ordered=ordered
+        run_tools = partial(
+            ops.run_tools,
+            registry,
+            max_concurrency=max_concurrency,
+            timeout=timeout,
+            on_error=on_error,
+            ordered=ordered,
         )
-        return chat_with_tools(ask, request, registry, run_tools, max_rounds=max_rounds)
+        run_tools(approve=approve)  # a wrong argument is reported where it stands
+        return chat_with_tools(ask, request, registry, run_tools, max_rounds=max_rounds, approve=approve)
 
     def _url(self) -> URL:
         # Some servers want a version in the query.

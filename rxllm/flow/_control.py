@@ -8,7 +8,8 @@ Rules:
 3. A holder releases its pauses when its subscription ends, in whatever way.
 4. Outside a flow-controlled emission there is nobody to pause: ``current()`` is ``None``.
 5. ``resume`` may come from any task or thread; it takes effect in the thread of the producer's loop.
-6. The time spent paused is counted, so that a time-out can tell a slow consumer from a silent producer.
+6. The time spent paused is counted, so that a time-out can tell a slow consumer from a silent producer. The same holds
+   for time in which the producer waits for a person.
 
 An Rx chain is a chain of synchronous calls, so a context variable set by the producer is visible in every
 operator below it, ours or not.
@@ -20,7 +21,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -63,6 +64,7 @@ class FlowControl:
 
     __slots__ = (
         *("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_paused_before", "_serial", "_thread"),
+        "_untimed",
         *("decoder", "paused", "stream"),
     )
 
@@ -77,6 +79,7 @@ class FlowControl:
         self.decoder: Decoder | None = None
         self._paused_at = 0.0
         self._paused_before = 0.0
+        self._untimed = 0
         # Only ever added to and removed from: threads that dispose take their callbacks back at the same time.
         self._callbacks: list[Callable[[], None]] = []
         self._thread = threading.get_ident()
@@ -98,9 +101,30 @@ class FlowControl:
 
     @property
     def paused_time(self) -> float:
-        """Seconds spent paused since the beginning, the present pause included."""
-        running = self._now() - self._paused_at if self._holders else 0.0
+        """Seconds spent paused or untimed since the beginning, the present pause included."""
+        running = self._now() - self._paused_at if self._holders or self._untimed else 0.0
         return self._paused_before + running
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether silence counts now: nobody holds a pause, and the producer waits for no person."""
+        return not (self._holders or self._untimed)
+
+    @contextlib.contextmanager
+    def untimed(self) -> Generator[None]:
+        """Let the time within count for no time-out: the producer waits for a person, say.
+
+        Unlike a pause it holds back nothing: what has been emitted goes on to the consumers.
+        """
+        if self.is_timed:
+            self._paused_at = self._now()
+        self._untimed += 1
+        try:
+            yield
+        finally:
+            self._untimed -= 1
+            if self.is_timed:
+                self._paused_before += self._now() - self._paused_at
 
     def _now(self) -> float:
         if self._clock is not None:
@@ -110,7 +134,8 @@ class FlowControl:
     def pause(self, holder: object) -> None:
         """Stop the producer until ``holder`` resumes it; pausing twice is pausing once."""
         if not self._holders:
-            self._paused_at = self._now()
+            if not self._untimed:
+                self._paused_at = self._now()
             self.paused = True
         self._serial += 1
         self._holders[holder] = self._serial
@@ -131,7 +156,8 @@ class FlowControl:
         del self._holders[holder]
         if not self._holders:
             self.paused = False
-            self._paused_before += self._now() - self._paused_at
+            if not self._untimed:
+                self._paused_before += self._now() - self._paused_at
             callbacks, self._callbacks = self._callbacks, []
             # Resuming is no emission, wherever it was asked for: a task or timer that was set within one has a copy of
             # its context, and what goes on here would pause a producer that is not delivering.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from rxllm.models._approval import *
     from rxllm.models._chat_event import *
     from rxllm.models._chunk import *
     from rxllm.models._completion import *
@@ -32,7 +33,7 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         *("_model", "_usage", "_repair", "_stream_info", "_chunk", "_message", "_completion", "_request"),
-        *("_tool_result", "_chat_event", "_progress"),
+        *("_tool_result", "_approval", "_chat_event", "_progress"),
         _ending="AnswerEnding WHOLE ending_after ending_of is_reason worst_of",
         _chunk="Slots marked put_slots rest_of text_of without_slots",
         _chat_event="is_chat_event",
@@ -48,6 +49,9 @@ else:
 
 __all__ = [
     "AnswerEnding",
+    "ApprovalGiven",
+    "ApprovalRequested",
+    "Approved",
     "Attempt",
     "ChatCompleted",
     "ChatCompletion",
@@ -63,6 +67,7 @@ __all__ = [
     "JSONPathMatch",
     "Message",
     "ReasoningDelta",
+    "Refused",
     "Repair",
     "Restarted",
     "Role",

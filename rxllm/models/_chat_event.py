@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rxllm.models._approval import Approved, Refused
 from rxllm.models._completion import ChatCompletion
 from rxllm.models._message import Message, ToolCall
 from rxllm.models._tool_result import ToolResult
@@ -72,7 +73,7 @@ class Stopped(_Event):
 
 
 class ToolCallEvent(_Event):
-    """A call is finished and is about to be run.
+    """A call is finished and is about to be run, or to be asked about.
 
     Attributes:
         call: The call.
@@ -82,8 +83,32 @@ class ToolCallEvent(_Event):
     call: ToolCall
 
 
+class ApprovalRequested(_Event):
+    """A call waits for an approval: ``approve`` is asked now.
+
+    Attributes:
+        call: The call.
+    """
+
+    type: Literal["approval_requested"] = "approval_requested"
+    call: ToolCall
+
+
+class ApprovalGiven(_Event):
+    """It was decided whether a call may run.
+
+    Attributes:
+        call: The call, as the model wrote it.
+        decision: ``Approved``, with the arguments if they were changed, or ``Refused``, with the reason.
+    """
+
+    type: Literal["approval_given"] = "approval_given"
+    call: ToolCall
+    decision: Annotated[Approved | Refused, Field(discriminator="type")]
+
+
 class ToolResultEvent(_Event):
-    """A call was run, or failed.
+    """A call was run, refused, or failed.
 
     Attributes:
         result: What it came to.
@@ -120,7 +145,16 @@ class ChatCompleted(_Event):
 
 
 ChatEvent: TypeAlias = Annotated[
-    TextDelta | ReasoningDelta | Restarted | Stopped | ToolCallEvent | ToolResultEvent | RoundCompleted | ChatCompleted,
+    TextDelta
+    | ReasoningDelta
+    | Restarted
+    | Stopped
+    | ToolCallEvent
+    | ApprovalRequested
+    | ApprovalGiven
+    | ToolResultEvent
+    | RoundCompleted
+    | ChatCompleted,
     Field(discriminator="type"),
 ]
 """What ``LLMClient.chat_with_tools`` emits."""

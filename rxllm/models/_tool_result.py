@@ -15,8 +15,9 @@ class ToolResult(BaseModel):
     """The result of a call, be it an error.
 
     Attributes:
-        call: The call.
-        content: What the model is told: what the function returned, as text or JSON, or what went wrong.
+        call: The call, as the model wrote it.
+        content: What the model is told: what the function returned, as text or JSON, what went wrong, or why the call
+            was refused.
         error: What kind of failure it was; ``None`` if it was none.
         value: What the function returned. Not part of ``model_dump``.
         exception: What the function raised, or what else was the cause. Not part of ``model_dump``.

@@ -8,7 +8,7 @@ from rxllm.exceptions import ToolExecutionError, excerpt
 from rxllm.flow import FanOut, operate
 from rxllm.models import ToolCall, ToolResult
 from rxllm.operators._map_async import MapAsync, map_async
-from rxllm.tools import OnToolError, ToolRegistry
+from rxllm.tools import Approve, Approver, OnToolError, ToolRegistry
 from rxllm.typing import OperatorFunction
 
 
@@ -19,6 +19,7 @@ def run_tools(
     timeout: float | None = None,
     on_error: OnToolError = "send",
     ordered: bool = True,
+    approve: Approve | None = None,
 ) -> OperatorFunction[ToolCall, ToolResult]:
     """Run the tools that the model calls, so many at a time, and emit what each call came to.
 
@@ -38,12 +39,17 @@ def run_tools(
     waits for the results, an error as well. On dispose all coroutines that run are cancelled; a function in a thread
     cannot be stopped and ends unheeded. Time is that of the running loop, where the tools live.
 
+    With ``approve`` a call that can be run is asked about first, one after the other in the order in which they came.
+    What is approved runs while others wait for their turn.
+
     Args:
         registry: The tools.
         max_concurrency: How many run at a time, at least 1.
         timeout: How many seconds a tool may take, waiting for a thread included; any number if ``None``.
         on_error: ``"send"`` makes a result of a call that is not carried out, ``"raise"`` fails.
         ordered: Whether results come in the order of the calls, or as they are ready.
+        approve: A coroutine function that says whether a call may run: see ``LLMClient.chat_with_tools``. ``timeout``
+            begins when it has. A refusal is a result, whatever ``on_error`` says.
 
     Returns:
         An operator from ``ToolCall`` to ``ToolResult``, whose ``message()`` goes into the next request.
@@ -51,6 +57,8 @@ def run_tools(
     Raises:
         ToolExecutionError: As ``on_error``, like all but the last: a call was not carried out, and
             ``on_error="raise"``.
+        ApprovalError: ``approve`` raised.
+        TypeError: ``approve`` returned something else than a decision; at once if it cannot be called.
         BufferOverflowError: No place is free, and nobody can be paused: see ``map_async``.
         NoRunningLoopError: No event loop runs in this thread.
         ValueError: At once: ``max_concurrency``, ``timeout`` or ``on_error`` is not one of those.
@@ -73,14 +81,18 @@ def run_tools(
         raise ValueError(f"on_error must be one of {', '.join(get_args(OnToolError))}, not {on_error!r}")
     map_async(registry.run, max_concurrency=max_concurrency)  # a wrong argument is reported where it stands
 
+    if approve is not None:
+        Approver(approve)
+
     def begin(out: FanOut[ToolResult]) -> MapAsync[ToolCall, ToolResult]:
         started: set[str] = set()
+        approver = None if approve is None else Approver(approve)
 
         async def run(call: ToolCall) -> ToolResult:
             if call.id in started:
                 return _duplicate(call, on_error)
             started.add(call.id)
-            return await registry.run(call, timeout=timeout, on_error=on_error)
+            return await registry.run(call, timeout=timeout, on_error=on_error, approve=approver)
 
         return MapAsync(out, run, max_concurrency, ordered)
 

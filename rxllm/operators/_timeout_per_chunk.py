@@ -45,8 +45,9 @@ def timeout_per_chunk(
         a="Hel" b="lo" c="late" #=ChunkTimeoutError("gap", 0.05, 2)
 
     Measures the silence of the producer, not the slowness of the consumer: time during which the producer is paused
-    does not count. One timer a subscription, re-armed when it fires and not at each chunk. On error and on
-    dispose the timer is cancelled. Keep-alive comments are no chunks, so put this behind ``parse``.
+    does not count, nor does time in which it waits for a person (``approve`` of ``LLMClient.chat_with_tools``). One
+    timer a subscription, re-armed when it fires and not at each chunk. On error and on dispose the timer is cancelled.
+    Keep-alive comments are no chunks, so put this behind ``parse``.
 
     A consumer that takes nothing for nine frames is no silence::
 
@@ -199,6 +200,10 @@ class _Silence:
             self._set(Disposable(flow.when_resumed(self._check)))
             return
         limit = self._gap if self.chunks else self._first
+        if flow is not None and not flow.is_timed:
+            # What is left stays as it is meanwhile, and may be next to nothing: not to be asked for again and again.
+            self._set(self._clock.call_later(limit, self._check))
+            return
         paused = 0.0 if flow is None else flow.paused_time - self._paused_before
         left = limit - (self._now() - self._since - paused)
         if left > self._TOLERANCE:

@@ -2,7 +2,8 @@
 
 Rules:
 
-1. A call is run or it is answered with an error; which of the two is in the result's ``error``.
+1. A call is run or it is answered with an error; which of the two is in the result's ``error``. Nobody is asked to
+   approve a call that cannot be run.
 2. What fails is told to the model in the words of ``describe_error``; the exception itself is for the program only.
 3. A cancellation from outside passes through. One that a tool brought upon itself is its failure.
 """
@@ -10,14 +11,15 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from pydantic import ValidationError
 from pydantic_core import to_json
 
 from rxllm.exceptions import ToolCallError, ToolExecutionError, ToolFailure, excerpt
-from rxllm.models import ToolCall, ToolResult
+from rxllm.models import Refused, ToolCall, ToolResult
+from rxllm.tools._approver import Approve, Approver, with_arguments
 from rxllm.tools._describe_error import describe_error as describe_error_by_default
 from rxllm.tools._describe_error import describe_problems
 from rxllm.tools._tool import Tool
@@ -127,12 +129,21 @@ class ToolRegistry:
         """The tools as ``ChatRequest.tools`` has them, in the order in which they were added."""
         return [tool.schema() for tool in self._tools.values()]
 
+    def accepts(self, call: ToolCall) -> bool:
+        """Whether a call can be run: there is such a tool, and the arguments are valid."""
+        try:
+            self._prepare(call)
+        except ToolExecutionError:
+            return False
+        return True
+
     async def run(
         self,
         call: ToolCall,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - running out of time has a result, too
         on_error: OnToolError = "send",
+        approve: Approve | None = None,
     ) -> ToolResult:
         """Run a call.
 
@@ -140,6 +151,8 @@ class ToolRegistry:
             call: A finished call. An ``IncompleteToolCall`` is none.
             timeout: How many seconds the tool may take; any number if ``None``.
             on_error: Whether a call that fails gives a result that tells the model so, or raises.
+            approve: Who is asked before the call runs, if it can be run: see ``LLMClient.chat_with_tools``. A refusal
+                is a result, whatever ``on_error`` says.
 
         Returns:
             The result. Its content is what the function returned if that is a string, else that as JSON.
@@ -147,19 +160,34 @@ class ToolRegistry:
         Raises:
             ToolExecutionError: ``on_error="raise"``, and there is no such tool, its arguments are not valid, it raised,
                 returned what is no JSON, or took too long.
+            ApprovalError: ``approve`` raised.
+            TypeError: ``approve`` returned something else than a decision.
         """
+        note = ""
         try:
-            value, content = await self._run(call, timeout)
+            tool, arguments = self._prepare(call)
+            if approve is not None:
+                decision = await Approver.of(approve)(call)
+                if isinstance(decision, Refused):
+                    return ToolResult(call=call, content=decision.reason, error="refused")
+                approved, note = with_arguments(call, decision)
+                arguments = _validated(tool, approved)
+            value, content = await self._run(call, tool, arguments, timeout)
         except ToolExecutionError as error:
             if on_error == "raise":
                 raise
-            return ToolResult(call=call, content=str(error), error=error.kind, exception=error.__cause__)
-        return ToolResult(call=call, content=content, value=value)
+            return ToolResult(call=call, content=f"{note}{error}", error=error.kind, exception=error.__cause__)
+        return ToolResult(call=call, content=f"{note}{content}", value=value)
 
-    async def _run(self, call: ToolCall, seconds: float | None) -> tuple[Any, str]:
-        """What the function returned, and that as the model is told it."""
+    def _prepare(self, call: ToolCall) -> tuple[Tool, dict[str, Any]]:
+        """The tool, and the arguments as it takes them."""
         tool = self._find(call)
-        arguments = _validated(tool, call)
+        return tool, _validated(tool, call)
+
+    async def _run(
+        self, call: ToolCall, tool: Tool, arguments: Mapping[str, Any], seconds: float | None
+    ) -> tuple[Any, str]:
+        """What the function returned, and that as the model is told it."""
         limit = asyncio.timeout(seconds)
         try:
             async with limit:

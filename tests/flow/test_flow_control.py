@@ -164,6 +164,40 @@ def test_paused_time_is_counted_over_all_holders_and_up_to_now() -> None:
     flow.resume("a")
 
 
+def test_untimed_counts_as_paused_time_once_and_pauses_nobody() -> None:
+    clock = ManualClock()
+    flow = FlowControl(clock=clock)
+    assert flow.is_timed
+
+    with flow.untimed():
+        clock.time += 1
+        assert (flow.paused, flow.is_timed, flow.paused_time) == (False, False, 1)
+        with flow.untimed():
+            clock.time += 2
+        clock.time += 3
+        flow.pause("a")
+        clock.time += 4
+        assert flow.paused
+    clock.time += 5
+    assert (flow.is_timed, flow.paused_time) == (False, 15)
+    with flow.untimed():
+        clock.time += 6
+        flow.resume("a")
+        clock.time += 7
+        assert (flow.paused, flow.is_timed) == (False, False)
+    clock.time += 8
+
+    assert (flow.is_timed, flow.paused_time) == (True, 28)
+
+
+def test_time_counts_again_behind_an_error() -> None:
+    flow = FlowControl()
+    with pytest.raises(ZeroDivisionError), flow.untimed():
+        divide_by_zero()
+
+    assert flow.is_timed
+
+
 async def test_waiting_ends_with_the_last_pause_even_if_another_begins_first() -> None:
     flow = FlowControl()
     flow.pause("a")

@@ -10,9 +10,9 @@ import pytest
 import reactivex
 from reactivex import operators as rx_ops
 
-from rxllm import FunctionCall, ToolCall, ToolRegistry, ToolResult
+from rxllm import Approved, FunctionCall, Refused, ToolCall, ToolRegistry, ToolResult
 from rxllm import operators as ops
-from rxllm.exceptions import BufferOverflowError, ToolExecutionError
+from rxllm.exceptions import ApprovalError, BufferOverflowError, ToolExecutionError
 from rxllm.testing import Marbles, assert_marbles, assert_pauses, finish_chunk, tool_chunk
 
 # A frame is 10 ms.
@@ -179,6 +179,117 @@ def test_of_a_stream_that_is_cut_no_call_runs() -> None:
     recording = marbles.run(source.pipe(ops.accumulate_tool_calls(), ops.run_tools(TOOLS), CONTENT))
 
     assert_marbles(recording, "--#", error=ConnectionError)
+
+
+# Approval
+
+
+def test_calls_are_asked_about_one_after_the_other_and_run_while_others_wait() -> None:
+    """Each is thought about for two frames."""
+    asked: list[str] = []
+
+    async def approve(call: ToolCall) -> bool | Refused:
+        asked.append(call.id)
+        await wait(2)
+        return Refused(reason="no") if call.id == "c" else True
+
+    marbles = Marbles()
+    source = marbles.cold("-(abuc)|", CALLS)
+    recording = marbles.run(source.pipe(ops.run_tools(TOOLS, approve=approve, ordered=False), CONTENT))
+
+    # b is asked about at 3, runs from 5 to 6, c is asked about at 5, and a runs from 3 to 8.
+    unknown = "there is no tool 'unknown'; there are: wait, fail"
+    assert_marbles(recording, "-U----BN(A|)", RESULTS, U=unknown, N="no")
+    assert asked == ["a", "b", "c"]
+
+
+def test_the_time_of_a_tool_begins_when_it_is_approved() -> None:
+    async def approve(_: ToolCall) -> bool:
+        await wait(10)
+        return True
+
+    marbles = Marbles()
+    source = marbles.cold("-b|", CALLS)
+    recording = marbles.run(source.pipe(ops.run_tools(TOOLS, approve=approve, timeout=0.03), CONTENT))
+
+    assert_marbles(recording, "-- @120ms (B|)", RESULTS)
+
+
+def test_arguments_that_are_changed_run_and_the_result_says_so() -> None:
+    async def approve(_: ToolCall) -> Approved:
+        return Approved(arguments={"frames": 1})
+
+    marbles = Marbles()
+    source = marbles.cold("-a|", CALLS)
+    recording = marbles.run(source.pipe(ops.run_tools(TOOLS, approve=approve), CONTENT))
+
+    assert_marbles(recording, "--(x|)", x='Approved with other arguments: {"frames":1}\n1 frames')
+
+
+def test_a_refusal_is_a_result_also_where_errors_are_raised() -> None:
+    async def approve(_: ToolCall) -> bool:
+        return False
+
+    marbles = Marbles()
+    source = marbles.cold("-a|", CALLS)
+    recording = marbles.run(source.pipe(ops.run_tools(TOOLS, approve=approve, on_error="raise"), CONTENT))
+
+    assert_marbles(recording, "-x|", x="The call was refused. It was not run.")
+
+
+@pytest.mark.parametrize(("answer", "error"), [(LookupError(), ApprovalError), (None, TypeError)], ids=str)
+@pytest.mark.parametrize("on_error", ["send", "raise"])
+def test_an_approver_that_fails_fails_the_stream(answer: object, error: type[Exception], on_error: Any) -> None:
+    async def approve(_: ToolCall) -> Any:
+        await wait(1)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    marbles = Marbles()
+    source = marbles.cold("-ab-|", CALLS)
+    recording = marbles.run(source.pipe(ops.run_tools(TOOLS, approve=approve, on_error=on_error), CONTENT))
+
+    assert_marbles(recording, "--#", error=error)
+
+
+def test_disposing_cancels_who_is_asked_and_asks_nobody_else() -> None:
+    asked: list[str] = []
+
+    async def approve(call: ToolCall) -> bool:
+        asked.append(call.id)
+        try:
+            await wait(50)
+        except asyncio.CancelledError:
+            asked.append("cancelled")
+            raise
+        return True
+
+    marbles = Marbles()
+    source = marbles.cold("-ab-", CALLS)
+    recording = marbles.run(source.pipe(ops.run_tools(TOOLS, approve=approve)), subscribed="^---!")
+
+    assert asked == ["a", "cancelled"]
+    assert recording.events == []
+
+
+def test_while_somebody_thinks_the_producer_is_paused_when_no_place_is_free() -> None:
+    async def approve(_: ToolCall) -> bool:
+        await wait(4)
+        return True
+
+    marbles = Marbles()
+    source = marbles.cold("-b-c|", CALLS)
+    recording = marbles.run(source.pipe(ops.run_tools(TOOLS, approve=approve, max_concurrency=1), CONTENT))
+
+    assert_marbles(recording, "------B @110ms (C|)", RESULTS)
+    assert_pauses(source, "-[----(][) @110ms ]")
+
+
+def test_an_approver_that_cannot_be_called_is_refused_at_once() -> None:
+    wrong: Any = "yes"
+    with pytest.raises(TypeError, match="approve must be a coroutine function, not 'yes'"):
+        ops.run_tools(TOOLS, approve=wrong)
 
 
 async def test_functions_run_in_threads_at_the_same_time() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import reactivex
@@ -12,6 +12,7 @@ from reactivex import operators as rx_ops
 from reactivex.subject import Subject
 from reactivex.testing import TestScheduler
 
+import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import ChunkTimeoutError, NoRunningLoopError
 from rxllm.flow import FlowControl
@@ -102,6 +103,45 @@ def test_a_pause_before_the_last_chunk_does_not_count_for_the_silence_after_it()
     recording = marbles.run(marbles.cold("-a-b").pipe(ops.timeout_per_chunk(0.05)), pauses="-- [ 300ms ]")
 
     assert_marbles(recording, "-a @330ms b @380ms #", error=ChunkTimeoutError("gap", 0.05, 2))
+
+
+@pytest.mark.parametrize(
+    ("silences", "error", "seconds"),
+    [
+        # Seconds of silence, seconds in which the source waits for a person, and again seconds of silence.
+        ((2, 1000, 2), None, 1004),
+        ((4.999_999, 1000, 0), None, 1004.999_999),
+        ((6, 1000, 0), ChunkTimeoutError("gap", 5, 1), 5),
+        # Looked at each five seconds while it waits: the end of that is no event.
+        ((2, 1000, 8), ChunkTimeoutError("gap", 5, 1), 1005),
+    ],
+)
+def test_time_in_which_the_source_waits_for_a_person_does_not_count(
+    silences: tuple[float, float, float], error: ChunkTimeoutError | None, seconds: float
+) -> None:
+    before, waiting, after = silences
+
+    async def source() -> AsyncIterator[int]:
+        flow = FlowControl.current()
+        assert flow is not None
+        yield 1
+        await asyncio.sleep(before)
+        with flow.untimed():
+            await asyncio.sleep(waiting)
+        await asyncio.sleep(after)
+        yield 2
+
+    async def main() -> None:
+        failure: Exception | None = None
+        began = asyncio.get_running_loop().time()
+        try:
+            await rxllm.from_async_iterable(source).pipe(ops.timeout_per_chunk(5))
+        except ChunkTimeoutError as raised:
+            failure = raised
+        assert repr(failure) == repr(error)
+        assert asyncio.get_running_loop().time() - began == pytest.approx(seconds)
+
+    run_virtual(main())
 
 
 def test_another_source_takes_over() -> None:

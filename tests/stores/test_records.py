@@ -306,6 +306,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "DecodeError": {"dialect": "x", "position": 0, "text": "y"},
     "LimitExceededError": {"limit": "x", "maximum": 1},
     "ToolCallError": {"choice": 0},
+    "ApprovalError": {"name": "f", "call_id": "a"},
     "BufferOverflowError": {"size": 1},
     "MissingExtraError": {"extra": "x"},
     "MixedAnswersError": {"partials": ("a", None)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable
@@ -313,3 +314,142 @@ async def test_other_words_for_errors() -> None:
     registry = ToolRegistry([tool], describe_error=lambda error: f"try again ({type(error).__name__})\udcff")
 
     assert (await registry.run(call("tool"))).content == "'tool' failed: try again (LookupError)?"
+
+
+# Approval
+
+
+async def test_a_call_runs_as_it_was_approved() -> None:
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    shown: list[ToolCall] = []
+
+    async def approve(call: ToolCall) -> rxllm.Approved:
+        shown.append(call)
+        return rxllm.Approved(arguments=call.function.parsed | {"b": 3})
+
+    result = await run(add, '{"a": 1, "b": 2}', approve=approve)
+
+    assert (result.value, result.content) == (4, 'Approved with other arguments: {"a":1,"b":3}\n4')
+    assert result.call == shown[0]
+
+
+async def test_who_is_asked_sees_what_the_model_wrote_and_nobody_is_asked_about_what_cannot_run() -> None:
+    async def tool(when: date) -> str:
+        return when.isoformat()
+
+    async def approve(call: ToolCall) -> bool:
+        return call.function.arguments == '{"when": "2025-06-01"}'
+
+    registry = ToolRegistry([tool])
+    for arguments, error in (
+        ('{"when": "2025-06-01"}', None),
+        ('{"when": "2025-06-02"}', "refused"),
+        ('{"when": "June"}', "invalid_arguments"),
+    ):
+        made = call("tool", arguments)
+        assert registry.accepts(made) == (error != "invalid_arguments")
+        assert (await registry.run(made, approve=approve)).error == error
+    assert not registry.accepts(call("other"))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"path": "a", "n": [1, {"b": None}]}, {"path": "a", "n": [1, {"b": None}]}),
+        ({"when": date(2025, 6, 1), "place": Place(city="Paris")}, {"when": "2025-06-01", "place": {"city": "Paris"}}),
+        ({}, {}),
+        (None, None),
+    ],
+)
+def test_arguments_are_kept_as_json(given: dict[str, Any] | None, kept: dict[str, Any] | None) -> None:
+    approved = rxllm.Approved(arguments=given)
+    if given:
+        given["path"] = "changed later"
+
+    assert approved.arguments == kept
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["{}", [1], {"a": object()}, {"a": "\ud800"}, {1: {2: object()}}],
+    ids=["text", "list", "object", "surrogate", "deep"],
+)
+def test_what_is_no_json_object_is_refused(given: Any) -> None:
+    with pytest.raises(ValidationError):
+        rxllm.Approved(arguments=given)
+
+
+@pytest.mark.parametrize("decision", [rxllm.Approved, rxllm.Refused])
+def test_a_misspelled_field_decides_nothing(decision: Any) -> None:
+    with pytest.raises(ValidationError, match="argument"):
+        decision(argument={"path": "b"})
+    with pytest.raises(ValidationError):
+        rxllm.Refused.model_validate({"reason": 5})
+
+
+async def test_cancelling_whoever_runs_a_call_cancels_the_question() -> None:
+    asked = asyncio.Event()
+    left: list[str] = []
+
+    async def tool() -> None:
+        left.append("run")
+
+    async def approve(_: ToolCall) -> bool:
+        asked.set()
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        try:
+            return await answer
+        finally:
+            left.append("cancelled")
+
+    task = asyncio.create_task(run(tool, approve=approve))
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert left == ["cancelled"]
+
+
+async def test_an_answer_that_comes_in_spite_of_being_cancelled_does_not_count() -> None:
+    asked = asyncio.Event()
+    ran: list[bool] = []
+
+    async def tool() -> None:
+        ran.append(True)
+
+    async def stubborn(_: ToolCall) -> bool:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.get_running_loop().create_future()
+        return True
+
+    task = asyncio.create_task(run(tool, approve=stubborn))
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert ran == []
+
+
+async def test_whoever_was_cancelled_before_and_went_on_is_asked_as_usual() -> None:
+    async def tool() -> str:
+        return "ran"
+
+    async def approve(_: ToolCall) -> bool:
+        await asyncio.sleep(0)
+        return True
+
+    async def main() -> rxllm.ToolResult:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.get_running_loop().create_future()
+        return await run(tool, approve=approve)
+
+    task = asyncio.create_task(main())
+    await asyncio.sleep(0)
+    task.cancel()
+
+    assert (await task).content == "ran"

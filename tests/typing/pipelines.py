@@ -6,8 +6,9 @@ refused (``warn_unused_ignores``).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import assert_type
+from typing import assert_never, assert_type
 
 import reactivex as rx
 from reactivex import Observable
@@ -103,6 +104,49 @@ class Lines:
 def a_sink_of_ones_own(chunks: Observable[rxllm.StreamChunk]) -> None:
     sink: rxllm.Sink[str] = Lines()
     assert_type(chunks.pipe(ops.content(), ops.tee_to(sink)), Observable[str])
+
+
+async def somebody_approves(client: rxllm.LLMClient, request: rxllm.ChatRequest, tools: rxllm.ToolRegistry) -> None:
+    async def approve(call: rxllm.ToolCall) -> rxllm.Approved | rxllm.Refused:
+        if call.function.name == "delete":
+            return rxllm.Refused(reason="Not today.")
+        return rxllm.Approved(arguments=call.function.parsed | {"path": "tmp"})
+
+    async def yes(_: rxllm.ToolCall) -> bool:
+        return True
+
+    async def maybe(_: rxllm.ToolCall) -> bool | None:
+        return None
+
+    def at_once(_: rxllm.ToolCall) -> bool:
+        return True
+
+    answers: asyncio.Queue[bool] = asyncio.Queue()
+    client.chat_with_tools(request, tools, approve=yes)
+    client.chat_with_tools(request, tools, approve=lambda _: answers.get())
+    client.chat_with_tools(request, tools, approve=maybe)  # type: ignore[arg-type]
+    client.chat_with_tools(request, tools, approve=at_once)  # type: ignore[arg-type]
+    calls = client.chat_stream(request).pipe(ops.accumulate_tool_calls())
+    assert_type(calls.pipe(ops.run_tools(tools, approve=approve)), Stream[rxllm.ToolResult])
+    async for event in client.chat_with_tools(request, tools, approve=approve):
+        match event:
+            case rxllm.ApprovalRequested():
+                assert_type(event.call, rxllm.ToolCall)
+            case rxllm.ApprovalGiven():
+                assert_type(event.decision, rxllm.Approved | rxllm.Refused)
+            case (
+                rxllm.TextDelta()
+                | rxllm.ReasoningDelta()
+                | rxllm.Restarted()
+                | rxllm.Stopped()
+                | rxllm.ToolCallEvent()
+                | rxllm.ToolResultEvent()
+                | rxllm.RoundCompleted()
+                | rxllm.ChatCompleted()
+            ):
+                pass
+            case _:
+                assert_never(event)
 
 
 def what_does_not_fit_is_refused(events: Stream[rxllm.ServerSentEvent], texts: Observable[str]) -> None:

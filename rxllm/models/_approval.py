@@ -1,0 +1,52 @@
+"""What is decided about a call before it runs."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic_core import to_json
+
+from rxllm.models._json import loads, without_lone_surrogates
+
+_REFUSED = "The call was refused. It was not run."
+
+
+class Approved(BaseModel):
+    """The call may run.
+
+    Attributes:
+        arguments: What the tool is called with instead of what the model wrote: all of its arguments, as JSON values.
+            The model's own if ``None``.
+    """
+
+    # A misspelled field must not approve what the model wrote.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["approved"] = "approved"
+    arguments: dict[str, Any] | None = None
+
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _to_json(cls, value: object) -> object:
+        return None if value is None else loads(to_json(value))
+
+
+class Refused(BaseModel):
+    """The call must not run.
+
+    Attributes:
+        reason: What the model gets as the result of the call. A blank one is that of a bare refusal.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["refused"] = "refused"
+    reason: str = _REFUSED
+
+    @field_validator("reason", mode="before")
+    @classmethod
+    def _sendable(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return without_lone_surrogates(value) if value.strip() else _REFUSED
