@@ -37,7 +37,7 @@ class Repair(NamedTuple):
     ``arguments-serialized``    arguments came as an object instead of JSON text
     ``arguments-empty``         a call had no arguments when it was finished; they are ``{}``
     ``empty-fragment-ignored``  a fragment said nothing and belonged to no call
-    ``usage-replaced``          usage came more than once; the last counts and nothing is added up
+    ``usage-replaced``          a count of the usage was lower than before; the last counts
     ``finish-reason-replaced``  the reason for the end changed; the last counts
     ``comment-as-data``         a comment of the event stream came as data; it is ignored (dialect)
     ``field-name-in-data``      data began with ``data:`` once more (dialect)
@@ -64,7 +64,7 @@ class Repair(NamedTuple):
     ``arguments-serialized``    form     arguments came as an object instead of JSON text
     ``arguments-empty``         form     a call had no arguments when it was finished; they are ``{}``
     ``empty-fragment-ignored``  form     a fragment said nothing and belonged to no call
-    ``usage-replaced``          meaning  usage came more than once; the last counts and nothing is added up
+    ``usage-replaced``          meaning  a count of the usage was lower than before; the last counts
     ``finish-reason-replaced``  meaning  the reason for the end changed; the last counts
     ``finish-reason-missing``   meaning  the stream ended in good order, and a choice had no reason
     ``finish-reason-blank``     form     ``"null"`` or ``"None"`` was the reason, which means none; (dialect)
