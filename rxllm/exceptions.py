@@ -157,7 +157,8 @@ class APIStatusError(APIError):
         status: The HTTP status code.
         body: The start of the response body, bounded.
         request_id: The server's identifier of the request, from its headers.
-        retry_after: Seconds to wait before another try (RFC 9110, section 10.2.3), if the server said so.
+        retry_after: Seconds to wait before another try, if a header or the body said so: as a number of seconds or
+            milliseconds, or a date (RFC 9110, section 10.2.3). One that has passed is 0; more than a year is ``None``.
     """
 
     def __init__(
@@ -209,6 +210,7 @@ class APIStreamError(APIError):
         type: The provider's kind of error, as ``overloaded_error``.
         code: The provider's code, as it came.
         retryable: Whether the same request may succeed later: overload, rate limits, server faults.
+        retry_after: Seconds to wait before another try, if the error said so in a field or in words.
         position: Which event of the stream this was, counted from 0.
     """
 
@@ -219,12 +221,14 @@ class APIStreamError(APIError):
         type: str | None = None,
         code: str | int | None = None,
         retryable: bool = False,
+        retry_after: float | None = None,
         position: int | None = None,
     ) -> None:
         super().__init__(message)
         self.type = type
         self.code = code
         self.retryable = retryable
+        self.retry_after = retry_after
         self.position = position
 
 

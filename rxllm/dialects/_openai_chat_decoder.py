@@ -205,7 +205,7 @@ class OpenAIChatDecoder:
         if chunk.extra or not choices:
             extra = chunk.model_extra
             if is_error(extra):
-                return self._fail(data, chunk)
+                return self._fail(data, chunk, name)
             if not choices and (found := self._decode_no_chunk(data, chunk, name)) is not None:
                 return found
             if chunk.usage is None and "x_groq" in extra:
@@ -294,7 +294,7 @@ class OpenAIChatDecoder:
         """Decode what is no object at first sight, or comes under a name of its own."""
         text = data.strip()
         if name == "error" or (name != "message" and is_name_of_error(name) and text[:1] != "{"):
-            raise error_from(_value_of(text), self._position)
+            raise error_from(_value_of(text), self._position, name)
         if not text or name in KEEP_ALIVES:
             return self._decode_keep_alive(text)
         if text == _DONE:
@@ -341,7 +341,7 @@ class OpenAIChatDecoder:
             raise self._of_another(protocol, _text_of(data))
         verdict = judged(name, fields, chunk)
         if verdict == "error":
-            return self._fail(data, chunk)
+            return self._fail(data, chunk, name)
         if verdict == "placeholder" and chunk.extra:
             self._doubt(data)
         if verdict in {"chunk", "placeholder"} and protocol is None:
@@ -385,10 +385,9 @@ class OpenAIChatDecoder:
         error = self._choices.given_up(1)
         return chunks if error is None else ItemsThenError(chunks, error)
 
-    def _fail(self, data: str | bytes, chunk: StreamChunk | None) -> Iterable[StreamChunk]:
-        if chunk is None or not (chunk.choices or chunk.usage):
-            raise error_from(loads(data), self._position)
-        return ItemsThenError((chunk,), error_from(loads(data), self._position))
+    def _fail(self, data: str | bytes, chunk: StreamChunk, name: str) -> Iterable[StreamChunk]:
+        error = error_from(loads(data), self._position, name)
+        return ItemsThenError((chunk,) if chunk.choices or chunk.usage else (), error)
 
     def _refuse(self, data: str | bytes, reason: str, cause: Exception | None = None) -> Iterable[StreamChunk]:
         if not self._dialect.skip_malformed:
