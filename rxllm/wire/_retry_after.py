@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"\d{1,12}(?:\.\d{0,12})?", _FLAGS)
 _PIECE = re.compile(r"(\d+(?:\.\d+)?) ?([a-z]+)", _FLAGS)
 _ASKED = re.compile(
     rf"\b(?:try(?:ing)? again|retry(?:ing)?) (?:in|after) (?P<words>(?:{_COMPACT_PART})+\b|{_PART})"
-    r"|\bretry[-_]?(?:after|delay)(?P<unit>[-_]?(?:ms|seconds))?[\"']? ?[:=] ?[\"']?(?P<field>\d[\d.]*[hms\d.]*)(?!\w)",
+    r"|\bretry[-_]?(?:after|delay)(?P<unit>[-_]?(?:ms|seconds))?[\"']? ?[:=] ?[\"']?(?P<field>\d[hms\d.]{0,63})(?!\w)",
     _FLAGS,
 )
 
