@@ -351,15 +351,29 @@ class RepairError(RxllmError, ValueError):
 
 
 class StructuredOutputError(RxllmError, ValueError):
-    """An answer in JSON is not what its schema says, or there is none. The ``ValidationError`` is the cause.
+    """An answer in JSON is not what its schema says, is not whole, or there is none. What was found is the cause.
 
     Attributes:
         path: Where in the JSON: names of members and numbers of elements, from the outside.
+        refusal: What the model said instead of answering, if the server sends that apart; the start of it.
+        finish_reason: Why the answer ended, in the server's word, if it has ended.
+        text: The start of the answer.
     """
 
-    def __init__(self, message: str, *, path: tuple[str | int, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: tuple[str | int, ...] = (),
+        refusal: str | None = None,
+        finish_reason: str | None = None,
+        text: str = "",
+    ) -> None:
         super().__init__(message)
         self.path = path
+        self.refusal = refusal
+        self.finish_reason = finish_reason
+        self.text = text
 
 
 ToolFailure: TypeAlias = Literal["unknown_tool", "invalid_arguments", "duplicate", "timeout", "failed"]

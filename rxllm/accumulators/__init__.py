@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rxllm.accumulators.json._json_fold import JSONFold
     from rxllm.accumulators.json._json_snapshot import JSONSnapshot
     from rxllm.accumulators.json._structured import StructuredAccumulator
+    from rxllm.accumulators.json._why_no_json import WhyNoJSON as WhyNoJSON
     from rxllm.accumulators.reasoning._tagged_text import Parted, TaggedText
     from rxllm.accumulators.reasoning._tags import TagPair as TagPair
 else:
@@ -28,6 +29,7 @@ else:
         "json._structured",
         **{"_beginning": "Beginning", "answer._conflation": "Conflation", "calls._call_state": "CallState"},
         **{"calls._tool_call_accumulator": "require_completed", "reasoning._tags": "TagPair"},
+        **{"json._why_no_json": "WhyNoJSON"},
     )
 
 __all__ = [
