@@ -14,7 +14,7 @@ from rxllm.models import Delta, StreamChoice, StreamChunk
 from rxllm.typing import OperatorFunction
 
 
-def split_reasoning(  # noqa: PLR0913 - each says something of its own
+def split_reasoning(
     tag: str = "think",
     *,
     begins_inside: bool = False,

@@ -37,7 +37,10 @@ from rxllm.wire import ServerSentEvent
 
 T = TypeVar("T")
 
-Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MAX_SECONDS = 2**35
+"""The latest time in a recording: more than a thousand years, of which a float still tells the microseconds."""
+
+Seconds: TypeAlias = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 
 VERSION = 2
@@ -163,6 +166,17 @@ def checked(kind: type[T], fields: Any) -> T:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     return made
+
+
+def written_seconds(seconds: float) -> float:
+    """A time as it is written, in microseconds at most.
+
+    Raises:
+        RecordingError: It is none that a reader would take.
+    """
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise RecordingError(f"{seconds} s after the beginning is no time that can be recorded")
+    return round(seconds, 6)
 
 
 class Writer(Protocol):

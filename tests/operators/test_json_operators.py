@@ -178,7 +178,7 @@ def other_choice(chunk: StreamChunk) -> StreamChunk:
         ([other_choice(finish_chunk("null"))], "there is no JSON in the answer", None, None, ""),
     ],
 )  # fmt: skip
-def test_why_there_is_no_json_is_in_the_error(  # noqa: PLR0917 - a table
+def test_why_there_is_no_json_is_in_the_error(
     chunks: list[StreamChunk], message: str, refusal: str | None, reason: str | None, text: str
 ) -> None:
     error = _fail(reactivex.of(*chunks).pipe(ops.parse_structured(City)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -115,3 +116,22 @@ def test_what_is_as_usual_of_an_ending_is_left_out() -> None:
 def test_a_line_that_is_none_says_why(line: bytes, reason: str, transport: WireTransport) -> None:
     with pytest.raises(ValueError, match=reason):
         decode_record(line, transport)
+
+
+@pytest.mark.parametrize("at", [1e300, float("nan"), float("inf"), -0.5, 2.0**36])
+@pytest.mark.parametrize(
+    "make", [lambda at: WireRead(at, b""), lambda at: WireEnd(at, "eof"), lambda at: WireResponse(at, 200)]
+)
+def test_a_time_that_is_none_is_not_written(make: Callable[[float], WireRecord], at: float) -> None:
+    with pytest.raises(ValueError, match="no number of seconds"):
+        encode_record(make(at))
+
+
+@pytest.mark.parametrize(
+    "field",
+    ['"at":%s' % ("1" * 5000), '"at":%s' % ("1" * 4000), '"at":"%s"' % ("x" * 100_000), '"at":1e300', '"at":NaN'],
+)
+def test_a_time_that_is_none_is_not_read(field: str) -> None:
+    with pytest.raises(ValueError, match=".") as caught:
+        decode_record(b'{"record":"read",%b,"text":""}' % field.encode())
+    assert len(str(caught.value)) < 300

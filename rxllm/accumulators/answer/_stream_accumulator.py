@@ -23,8 +23,8 @@ from rxllm.accumulators._size import check_fields
 from rxllm.accumulators.answer._choice import ChoiceFold
 from rxllm.accumulators.answer._choice_state import ChoiceState
 from rxllm.accumulators.answer._fields import keep_last, rest_getter
-from rxllm.accumulators.answer._snapshot import PADDING, Snapshot, StreamState, padding_of
 from rxllm.accumulators.answer._merged_usage import counts_something, merged, shrinks
+from rxllm.accumulators.answer._snapshot import PADDING, Snapshot, StreamState, padding_of
 from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
 from rxllm.models import (
