@@ -32,7 +32,7 @@ from rxllm.dialects._cumulative_text import CumulativeTexts, UnrelatedTextError
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import protocol_of, protocol_of_body
 from rxllm.dialects._no_chunk import KEEP_ALIVES, is_idle, judged
-from rxllm.dialects._odd_choices import numbered, says_something, spoken_in, with_usage
+from rxllm.dialects._odd_choices import numbered, says_something, spoken_in, usage_of_failure, with_usage
 from rxllm.dialects._seen_choices import SeenChoices
 from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
@@ -294,7 +294,8 @@ class OpenAIChatDecoder:
         """Decode what is no object at first sight, or comes under a name of its own."""
         text = data.strip()
         if name == "error" or (name != "message" and is_name_of_error(name) and text[:1] != "{"):
-            raise error_from(_value_of(text), self._position, name)
+            value = _value_of(text)
+            return ItemsThenError(usage_of_failure(value), error_from(value, self._position, name))
         if not text or name in KEEP_ALIVES:
             return self._decode_keep_alive(text)
         if text == _DONE:
@@ -386,8 +387,9 @@ class OpenAIChatDecoder:
         return chunks if error is None else ItemsThenError(chunks, error)
 
     def _fail(self, data: str | bytes, chunk: StreamChunk, name: str) -> Iterable[StreamChunk]:
-        error = error_from(loads(data), self._position, name)
-        return ItemsThenError((chunk,) if chunk.choices or chunk.usage else (), error)
+        value = loads(data)
+        chunks = (chunk,) if chunk.choices or chunk.usage else usage_of_failure(value)
+        return ItemsThenError(chunks, error_from(value, self._position, name))
 
     def _refuse(self, data: str | bytes, reason: str, cause: Exception | None = None) -> Iterable[StreamChunk]:
         if not self._dialect.skip_malformed:

@@ -48,8 +48,8 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
         An operator from ``StreamChunk`` to the model.
 
     Raises:
-        StructuredOutputError: As ``on_error``: a value breaks the schema, or there is no JSON; or the answer ended before
-            the JSON did, because the model refused (``refusal``), or its length or a content filter cut it
+        StructuredOutputError: As ``on_error``: a value breaks the schema, or there is no JSON; or the answer ended
+            before the JSON did, because the model refused (``refusal``), or its length or a content filter cut it
             (``finish_reason``). ``text`` is the start of the answer.
         DecodeError: As ``on_error``: the answer is no JSON, or ended before the JSON did and nobody said why.
         MixedAnswersError: As ``on_error``: the chunks of a second answer came.

@@ -121,17 +121,7 @@ class SQLiteWriter:
     def append(self, stream: str, items: Sequence[ItemRecord]) -> None:
         """Store items, in one transaction."""
         number = self._numbers[stream]
-        rows = [
-            (
-                number,
-                item.position,
-                written_seconds(item.seconds),
-                item.kind,
-                dumps(item.value).decode(),
-                _dumped(item.slots),
-            )
-            for item in items
-        ]
+        rows = [(number, *_row(item)) for item in items]
         insert = "INSERT INTO chunks (number, position, seconds, kind, value, slots) VALUES (?, ?, ?, ?, ?, ?)"
         with self._transaction():
             self._connection.executemany(insert, rows)
@@ -282,6 +272,11 @@ class SQLiteReader:
         seconds, items, kind, error, completion = row
         fields = {"seconds": seconds, "items": items, "kind": kind}
         return checked(EndRecord, {**fields, "error": _loaded(error), "completion": _loaded(completion)})
+
+
+def _row(item: ItemRecord) -> tuple[object, ...]:
+    text = dumps(item.value).decode()
+    return item.position, written_seconds(item.seconds), item.kind, text, _dumped(item.slots)
 
 
 def _item(row: tuple[Any, ...]) -> ItemRecord:

@@ -56,13 +56,15 @@ PASSING: list[Any] = [
 LASTING: list[Any] = [
     {},
     {"message": "m"},
-    *errors("insufficient_quota", "quota_exceeded", "exceeded_current_quota_error", "billing_hard_limit_reached", field="code"),
+    *errors("insufficient_quota", "quota_exceeded", "exceeded_current_quota_error", field="code"),
+    *errors("billing_hard_limit_reached", "payment_required", "usage_limit_reached", field="code"),
     *errors("invalid_request_error", "InvalidParameter", "BadRequestError", "unsupported_value", field="type"),
     *errors("context_length_exceeded", "prompt_too_long", "request_too_large", field="code"),
     *errors("authentication_error", "invalid_api_key", "PermissionDenied", "AccessDeniedException", field="type"),
     *errors("model_not_found", "NotFoundError", "content_filter", "ContentPolicyViolationError", field="code"),
     # Words of another sense, and within others.
-    *errors("rate_limits_invalid", "invalid_timeout", "unsupported_rate_limit_tier", "TimeoutParameterInvalid", field="code"),
+    *errors("rate_limits_invalid", "invalid_timeout", "unsupported_rate_limit_tier", field="code"),
+    *errors("TimeoutParameterInvalid", "timeout_not_supported", field="code"),
     *errors("serverless_error", "apiary", "conversational", field="type"),
     # What does not pass wins over what does.
     {"type": "insufficient_quota", "code": 429, "message": "m"},

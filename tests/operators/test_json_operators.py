@@ -165,7 +165,8 @@ def other_choice(chunk: StreamChunk) -> StreamChunk:
         # Cut by its length: before the JSON, and within it.
         ([finish_chunk("length")], "its length cut the answer ('length')", None, "length", ""),
         ([text_chunk('{"name":'), finish_chunk("max_tokens")],
-         "its length cut the answer ('max_tokens') before its JSON ended: '{\"name\":'", None, "max_tokens", '{"name":'),
+         "its length cut the answer ('max_tokens') before its JSON ended: '{\"name\":'",
+         None, "max_tokens", '{"name":'),
         ([text_chunk(" \n" * 500), finish_chunk("MAX_TOKENS")], "its length cut", None, "MAX_TOKENS", " \n" * 100),
         # Cut by a filter.
         ([text_chunk('{"name":"é'), finish_chunk("content_filter")],

@@ -132,6 +132,6 @@ def test_a_time_that_is_none_is_not_written(make: Callable[[float], WireRecord],
     ['"at":%s' % ("1" * 5000), '"at":%s' % ("1" * 4000), '"at":"%s"' % ("x" * 100_000), '"at":1e300', '"at":NaN'],
 )
 def test_a_time_that_is_none_is_not_read(field: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match="at is|limit|no JSON") as caught:
         decode_record(b'{"record":"read",%b,"text":""}' % field.encode())
     assert len(str(caught.value)) < 300

@@ -2,9 +2,9 @@
 
 Rules:
 
-1. It repeats it, lets it grow, or says one part first and the other at the end. So the later value of each field counts,
-   also of those within objects such as the details.
-2. A zero, null or what is empty never replaces anything: of what a server does not know it says so.
+1. It repeats the usage, lets it grow, or says one part first and the other at the end. So the later value of each field
+   counts, also within objects such as the details.
+2. A zero, null, or what is empty never replaces anything: servers send it for what they do not know.
 3. Nothing is added up, but for a total: if fields of both statements are left, it is at least the sum of its parts.
 """
 
