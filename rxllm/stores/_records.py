@@ -22,6 +22,7 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime
+from inspect import signature
 from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -276,6 +277,10 @@ def decode_error(record: ErrorRecord) -> RxllmError:
     # of which OSError takes it in __new__ already, unless the class has a constructor of its own.
     error = cls.__new__(cls, record.message)
     super(RxllmError, error).__init__(record.message)
+    # What an older version did not know of is as if nothing had been said of it.
+    for name, parameter in signature(cls.__init__).parameters.items():
+        if parameter.default is not parameter.empty:
+            setattr(error, name, parameter.default)
     for name, value in record.attributes.items():
         if _is_attribute(cls, name):
             setattr(error, name, tuple(cast("list[object]", value)) if isinstance(value, list) else value)

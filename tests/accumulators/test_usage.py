@@ -140,7 +140,7 @@ def test_of_each_field_the_last_value_counts_that_says_something(usages: list[di
     usage = dumped(*usages)
     for name in ("prompt_tokens", "completion_tokens", "extra"):
         assert usage.get(name) == last_said(usages, name)
-    details = [each.get("details") or {} for each in usages]
+    details: list[dict[str, Any]] = [each.get("details") or {} for each in usages]
     for name in ("a", "b"):
         assert (usage.get("details") or {}).get(name) == last_said(details, name)
 

@@ -320,7 +320,7 @@ SMALL_ENOUGH = 10**4299
         -LARGE,
         {"a": [{"b": LARGE}]},
         {"half": "\ud83d", "a": LARGE},
-        rxllm.StreamChunk(choices=(), extra={"a": LARGE}),
+        rxllm.StreamChunk.model_validate({"choices": [], "a": LARGE}),
         rxllm.StreamChunk(choices=(), usage=rxllm.Usage(prompt_tokens=LARGE)),
         rxllm.Usage(prompt_tokens=LARGE),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -119,12 +118,11 @@ def test_a_line_that_is_none_says_why(line: bytes, reason: str, transport: WireT
 
 
 @pytest.mark.parametrize("at", [1e300, float("nan"), float("inf"), -0.5, 2.0**36])
-@pytest.mark.parametrize(
-    "make", [lambda at: WireRead(at, b""), lambda at: WireEnd(at, "eof"), lambda at: WireResponse(at, 200)]
-)
-def test_a_time_that_is_none_is_not_written(make: Callable[[float], WireRecord], at: float) -> None:
-    with pytest.raises(ValueError, match="no number of seconds"):
-        encode_record(make(at))
+def test_a_time_that_is_none_is_not_written(at: float) -> None:
+    records: list[WireRecord] = [WireRead(at, b""), WireEnd(at, "eof"), WireResponse(at, 200)]
+    for record in records:
+        with pytest.raises(ValueError, match="no number of seconds"):
+            encode_record(record)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +130,6 @@ def test_a_time_that_is_none_is_not_written(make: Callable[[float], WireRecord],
     ['"at":%s' % ("1" * 5000), '"at":%s' % ("1" * 4000), '"at":"%s"' % ("x" * 100_000), '"at":1e300', '"at":NaN'],
 )
 def test_a_time_that_is_none_is_not_read(field: str) -> None:
-    with pytest.raises(ValueError, match="at is|limit|no JSON") as caught:
+    with pytest.raises(ValueError, match=r"at is|limit|no JSON") as caught:
         decode_record(b'{"record":"read",%b,"text":""}' % field.encode())
     assert len(str(caught.value)) < 300

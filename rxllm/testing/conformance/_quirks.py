@@ -116,7 +116,7 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         (
             "Q29",
             "split usage",
-            "Usage in two chunks: one part first, the other at the end, with zeros and nulls for what was said already.",
+            "Usage in two chunks: one part first, the other at the end, with a zero or null for what was said.",
             "A later zero or null replaces nothing.",
         ),
         (
