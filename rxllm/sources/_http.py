@@ -266,4 +266,4 @@ def info_of(url: URL, headers: Mapping[str, str], requested_at: float, secrets: 
 
 
 def _tells_of_limits(name: str) -> bool:
-    return "ratelimit" in name or "rate-limit" in name or name.startswith("retry-after")
+    return "ratelimit" in name or "rate-limit" in name or "retry-after" in name

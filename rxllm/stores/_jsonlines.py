@@ -76,6 +76,8 @@ class JSONLinesWriter:
 
     def __init__(self, path: str | os.PathLike[str], *, fsync: bool = True) -> None:
         self._path = Path(path)
+        # Where it stays, whatever becomes of the current folder.
+        self._place = self._path.absolute()
         self._fsync = fsync
         with as_recording_errors(self._path):
             # Unbuffered, so that a batch is one write; "+" to look at the first and the last byte.
@@ -149,7 +151,7 @@ class JSONLinesWriter:
     def _write(self, *records: Fields) -> None:
         lines = b"".join(_line(record) for record in records)
         with as_recording_errors(self._path):
-            require_same_file(self._path, os.fstat(self._file.fileno()))
+            require_same_file(self._place, os.fstat(self._file.fileno()))
             rest = memoryview(b"\n" + lines if _is_torn(self._file) else lines)
             while rest:
                 rest = rest[self._file.write(rest) :]

@@ -99,12 +99,14 @@ class SQLiteWriter:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
+        # Where it stays, whatever becomes of the current folder.
+        self._place = self._path.absolute()
         self._numbers: dict[str, int] = {}
         with as_recording_errors(self._path):
             self._connection = _connect(self._path, "rwc")
             with closed_on_error(self._connection):
                 _prepare(self._path, self._connection)
-                self._file = self._path.stat()
+                self._file = self._place.stat()
 
     def begin(self, stream: str, began: datetime) -> None:
         """Begin a stream.
@@ -149,7 +151,7 @@ class SQLiteWriter:
     def _transaction(self) -> Generator[None]:
         with as_recording_errors(self._path), _transaction(self._connection, "IMMEDIATE"):
             # SQLite itself goes on with a file that nobody finds any more.
-            require_same_file(self._path, self._file)
+            require_same_file(self._place, self._file)
             yield
 
     @contextmanager

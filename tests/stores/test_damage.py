@@ -220,6 +220,27 @@ def test_a_writer_whose_file_is_gone_says_so(
             writer.end("a", EndRecord(0.0, 2, "completed"))
 
 
+@pytest.mark.parametrize("make", [JSONLinesWriter, SQLiteWriter])
+def test_where_a_file_is_does_not_depend_on_the_current_folder(
+    make: Callable[[Path], Writer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(make(Path("recording"))) as writer:
+        writer.begin("a", BEGAN)
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        writer.append("a", [ItemRecord(0, 0.0, "text", "x")])
+        writer.end("a", EndRecord(0.0, 1, "completed"))
+    assert played(tmp_path / "recording", "a") == (["x"], None)
+
+
+@pytest.mark.parametrize("make", [JSONLinesWriter, SQLiteWriter])
+def test_a_link_to_a_file_may_be_written_through(make: Callable[[Path], Writer], tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "recording")
+    write_three(tmp_path / "link", make)
+    assert played(tmp_path / "recording", "a") == whole("a")
+
+
 class Watched:
     """A sink that tells when the first batch is stored."""
 
