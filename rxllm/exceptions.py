@@ -159,7 +159,8 @@ class APIStatusError(APIError):
         status: The HTTP status code.
         body: The start of the response body, bounded.
         request_id: The server's identifier of the request, from its headers.
-        retry_after: Seconds to wait before another try (RFC 9110, section 10.2.3), if the server said so.
+        retry_after: Seconds to wait before another try, if a header or the body said so: as a number of seconds or
+            milliseconds, or a date (RFC 9110, section 10.2.3). One that has passed is 0; more than a year is ``None``.
     """
 
     def __init__(
@@ -211,6 +212,7 @@ class APIStreamError(APIError):
         type: The provider's kind of error, as ``overloaded_error``.
         code: The provider's code, as it came.
         retryable: Whether the same request may succeed later: overload, rate limits, server faults.
+        retry_after: Seconds to wait before another try, if the error said so in a field or in words.
         position: Which event of the stream this was, counted from 0.
     """
 
@@ -221,12 +223,14 @@ class APIStreamError(APIError):
         type: str | None = None,
         code: str | int | None = None,
         retryable: bool = False,
+        retry_after: float | None = None,
         position: int | None = None,
     ) -> None:
         super().__init__(message)
         self.type = type
         self.code = code
         self.retryable = retryable
+        self.retry_after = retry_after
         self.position = position
 
 
@@ -349,15 +353,29 @@ class RepairError(RxllmError, ValueError):
 
 
 class StructuredOutputError(RxllmError, ValueError):
-    """An answer in JSON is not what its schema says, or there is none. The ``ValidationError`` is the cause.
+    """An answer in JSON is not what its schema says, is not whole, or there is none. What was found is the cause.
 
     Attributes:
         path: Where in the JSON: names of members and numbers of elements, from the outside.
+        refusal: What the model said instead of answering, if the server sends that apart; the start of it.
+        finish_reason: Why the answer ended, in the server's word, if it has ended.
+        text: The start of the answer.
     """
 
-    def __init__(self, message: str, *, path: tuple[str | int, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: tuple[str | int, ...] = (),
+        refusal: str | None = None,
+        finish_reason: str | None = None,
+        text: str = "",
+    ) -> None:
         super().__init__(message)
         self.path = path
+        self.refusal = refusal
+        self.finish_reason = finish_reason
+        self.text = text
 
 
 ToolFailure: TypeAlias = Literal["unknown_tool", "invalid_arguments", "duplicate", "refused", "timeout", "failed"]

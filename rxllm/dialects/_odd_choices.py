@@ -50,6 +50,14 @@ def says_something(delta: Delta) -> bool:
     return any(getattr(delta, name) for name in _SAYING)
 
 
+def usage_of_failure(value: Any) -> tuple[StreamChunk, ...]:
+    """The usage that stands in an error object or beside it, in a chunk of its own; nothing if there is none."""
+    if not is_object(value):
+        return ()
+    chunks = (with_usage(StreamChunk(), fields) for fields in (value, value.get("error")))
+    return tuple(chunk for chunk in chunks if chunk.usage is not None)
+
+
 def with_usage(chunk: StreamChunk, fields: Any) -> StreamChunk:
     """The chunk with the usage that stands in an object within it, if it does."""
     if not isinstance(fields, dict) or not cast("dict[str, Any]", fields).get("usage"):

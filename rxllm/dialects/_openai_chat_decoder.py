@@ -32,7 +32,7 @@ from rxllm.dialects._cumulative_text import CumulativeTexts, UnrelatedTextError
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import protocol_of, protocol_of_body
 from rxllm.dialects._no_chunk import KEEP_ALIVES, is_idle, judged
-from rxllm.dialects._odd_choices import numbered, says_something, spoken_in, with_usage
+from rxllm.dialects._odd_choices import numbered, says_something, spoken_in, usage_of_failure, with_usage
 from rxllm.dialects._seen_choices import SeenChoices
 from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
@@ -205,7 +205,7 @@ class OpenAIChatDecoder:
         if chunk.extra or not choices:
             extra = chunk.model_extra
             if is_error(extra):
-                return self._fail(data, chunk)
+                return self._fail(data, chunk, name)
             if not choices and (found := self._decode_no_chunk(data, chunk, name)) is not None:
                 return found
             if chunk.usage is None and "x_groq" in extra:
@@ -294,7 +294,8 @@ class OpenAIChatDecoder:
         """Decode what is no object at first sight, or comes under a name of its own."""
         text = data.strip()
         if name == "error" or (name != "message" and is_name_of_error(name) and text[:1] != "{"):
-            raise error_from(_value_of(text), self._position)
+            value = _value_of(text)
+            return ItemsThenError(usage_of_failure(value), error_from(value, self._position, name))
         if not text or name in KEEP_ALIVES:
             return self._decode_keep_alive(text)
         if text == _DONE:
@@ -341,7 +342,7 @@ class OpenAIChatDecoder:
             raise self._of_another(protocol, _text_of(data))
         verdict = judged(name, fields, chunk)
         if verdict == "error":
-            return self._fail(data, chunk)
+            return self._fail(data, chunk, name)
         if verdict == "placeholder" and chunk.extra:
             self._doubt(data)
         if verdict in {"chunk", "placeholder"} and protocol is None:
@@ -385,10 +386,10 @@ class OpenAIChatDecoder:
         error = self._choices.given_up(1)
         return chunks if error is None else ItemsThenError(chunks, error)
 
-    def _fail(self, data: str | bytes, chunk: StreamChunk | None) -> Iterable[StreamChunk]:
-        if chunk is None or not (chunk.choices or chunk.usage):
-            raise error_from(loads(data), self._position)
-        return ItemsThenError((chunk,), error_from(loads(data), self._position))
+    def _fail(self, data: str | bytes, chunk: StreamChunk, name: str) -> Iterable[StreamChunk]:
+        value = loads(data)
+        chunks = (chunk,) if chunk.choices or chunk.usage else usage_of_failure(value)
+        return ItemsThenError(chunks, error_from(value, self._position, name))
 
     def _refuse(self, data: str | bytes, reason: str, cause: Exception | None = None) -> Iterable[StreamChunk]:
         if not self._dialect.skip_malformed:

@@ -58,6 +58,8 @@ class FlowControl:
 
     Attributes:
         decoder: What decodes the items, if somebody does: its ``finished`` tells a source that the answer is whole.
+        failed: Whether what decodes the items has met an error, so that only usage is waited for.
+        lingers: Whether the producer waits a moment for that.
         paused: Whether anyone holds a pause; only to be looked at.
         stream: What is known of the request whose answer the producer delivers; ``None`` if there is none.
     """
@@ -65,7 +67,7 @@ class FlowControl:
     __slots__ = (
         *("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_paused_before", "_serial", "_thread"),
         "_untimed",
-        *("decoder", "paused", "stream"),
+        *("decoder", "failed", "lingers", "paused", "stream"),
     )
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
@@ -77,6 +79,7 @@ class FlowControl:
         self.paused = False
         self.stream: Any = None
         self.decoder: Decoder | None = None
+        self.failed = self.lingers = False
         self._paused_at = 0.0
         self._paused_before = 0.0
         self._untimed = 0

@@ -38,7 +38,7 @@ class Repair(NamedTuple):
     ``arguments-serialized``    form     arguments came as an object instead of JSON text
     ``arguments-empty``         form     a call had no arguments when it was finished; they are ``{}``
     ``empty-fragment-ignored``  form     a fragment said nothing and belonged to no call
-    ``usage-replaced``          meaning  usage came more than once; the last counts and nothing is added up
+    ``usage-replaced``          meaning  a count of the usage was lower than before; the last counts
     ``finish-reason-replaced``  meaning  a reason for another end came; the last counts
     ``finish-reason-repeated``  form     another word for the same end came; the last counts
     ``finish-reason-missing``   meaning  the stream ended in good order, and a choice had no reason

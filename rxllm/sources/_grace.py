@@ -6,6 +6,7 @@ Rules:
    marker and the end of the transport, and some servers and proxies send none of them.
 2. The time begins when that is first noticed, and what arrives meanwhile, pings for example, does not prolong it. The
    time that a consumer pauses does not count.
+3. Behind an error in the stream some servers say what the answer cost. For that the source waits, too, but much less.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ Read = TypeVar("Read")
 
 GRACE_SECONDS = 1.0
 END_OF_BODY_SECONDS = 0.1
-"""How long the end of the transport is waited for behind the end marker of an answer that is whole."""
+"""How long the end of the transport is waited for behind the end marker of an answer that is whole, and usage behind an
+error."""
 
 
 def is_end_marker(text: str, end_marker: str | None) -> bool:
@@ -54,6 +56,7 @@ class Grace:
         self.seconds = seconds
         self.closed = closed
         self._flow = flow
+        flow.lingers = True
         self._deadline: float | None = None
 
     @property
@@ -75,8 +78,9 @@ class Grace:
             TimeoutError: None is left.
         """
         now = asyncio.get_running_loop().time() - self._flow.paused_time
+        seconds = min(self.seconds, END_OF_BODY_SECONDS) if self._flow.failed else self.seconds
         if self._deadline is None:
-            self._deadline = now + self.seconds
+            self._deadline = now + seconds
         try:
             async with asyncio.timeout(max(0.0, self._deadline - now)):
                 return await coroutine

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email.utils
-import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -31,6 +29,7 @@ from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusErro
 from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._request_body import LARGE_BODY_BYTES, LargeBody
+from rxllm.wire import retry_after_in, retry_after_of
 
 Answer = TypeVar("Answer")
 
@@ -209,7 +208,9 @@ def refusal(
     identifier = _request_id(headers, secrets)
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return APIResponseError(message, status=status, content_type=content_type, body=body, request_id=identifier)
-    retry = _retry_after(headers)
+    retry = retry_after_of(headers, time.time())
+    if retry is None:
+        retry = retry_after_in(body)
     return APIStatusError(message, status=status, body=body, request_id=identifier, retry_after=retry)
 
 
@@ -265,16 +266,4 @@ def info_of(url: URL, headers: Mapping[str, str], requested_at: float, secrets: 
 
 
 def _tells_of_limits(name: str) -> bool:
-    return "ratelimit" in name or "rate-limit" in name or name.startswith("retry-after")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds: ``Retry-After`` is a number or a date (RFC 9110, section 10.2.3); some send milliseconds apart."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        with contextlib.suppress(KeyError, ValueError):
-            seconds = float(headers[name]) * unit
-            if math.isfinite(seconds):
-                return max(0.0, seconds)
-    with contextlib.suppress(KeyError, ValueError):
-        return max(0.0, email.utils.parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
-    return None
+    return "ratelimit" in name or "rate-limit" in name or "retry-after" in name

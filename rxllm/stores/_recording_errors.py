@@ -5,6 +5,7 @@ A store that fails while it is opened is closed.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -28,6 +29,24 @@ def as_recording_errors(path: Path) -> Generator[None]:
     except ValueError as error:
         # What is there was read, and is of other types than it should be.
         raise RecordingError(f"{path}: not a recording of rxllm, or damaged: {error}") from error
+
+
+def require_same_file(path: Path, opened: os.stat_result) -> None:
+    """See that a file that is written to is still there: what goes into one that was deleted is lost.
+
+    Args:
+        path: Where it was opened.
+        opened: What it was then.
+
+    Raises:
+        RecordingError: It was deleted or moved, or another file is in its place.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise RecordingError(f"{path}: the file was deleted or moved while it was written to") from error
+    if not os.path.samestat(found, opened):
+        raise RecordingError(f"{path}: another file has taken its place while it was written to")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime
+from inspect import signature
 from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -37,7 +38,10 @@ from rxllm.wire import ServerSentEvent
 
 T = TypeVar("T")
 
-Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MAX_SECONDS = 2**35
+"""The latest time in a recording: more than a thousand years, of which a float still tells the microseconds."""
+
+Seconds: TypeAlias = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 
 VERSION = 2
@@ -165,6 +169,17 @@ def checked(kind: type[T], fields: Any) -> T:
     return made
 
 
+def written_seconds(seconds: float) -> float:
+    """A time as it is written, in microseconds at most.
+
+    Raises:
+        RecordingError: It is none that a reader would take.
+    """
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise RecordingError(f"{seconds} s after the beginning is no time that can be recorded")
+    return round(seconds, 6)
+
+
 class Writer(Protocol):
     """The end of a store that a sink holds. All methods block."""
 
@@ -262,6 +277,10 @@ def decode_error(record: ErrorRecord) -> RxllmError:
     # of which OSError takes it in __new__ already, unless the class has a constructor of its own.
     error = cls.__new__(cls, record.message)
     super(RxllmError, error).__init__(record.message)
+    # What an older version did not know of is as if nothing had been said of it.
+    for name, parameter in signature(cls.__init__).parameters.items():
+        if parameter.default is not parameter.empty:
+            setattr(error, name, parameter.default)
     for name, value in record.attributes.items():
         if _is_attribute(cls, name):
             setattr(error, name, tuple(cast("list[object]", value)) if isinstance(value, list) else value)

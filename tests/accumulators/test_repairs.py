@@ -43,7 +43,7 @@ KINDS: dict[str, list[Wire]] = {
     "arguments-serialized": [tc({"x": 1}, id="a", name="f", index=0), end()],
     "arguments-empty": [tc(id="a", name="f", index=0), end()],
     "empty-fragment-ignored": [tc("", index=7), end()],
-    "usage-replaced": [end(), *({"choices": [], "usage": {"total_tokens": count}} for count in (1, 2))],
+    "usage-replaced": [end(), *({"choices": [], "usage": {"total_tokens": count}} for count in (2, 1))],
     "finish-reason-replaced": [end(), end("length")],
     "finish-reason-repeated": [end(), end("stop")],
 }

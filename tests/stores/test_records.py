@@ -334,6 +334,12 @@ def test_an_attribute_that_has_no_json_is_there_all_the_same() -> None:
     assert (back.kind, back.position, back.before, back.after) == ("x", 1, None, None)
 
 
+def test_an_attribute_that_an_older_version_did_not_know_is_as_if_nothing_had_been_said() -> None:
+    back = decode_error(ErrorRecord("APIStreamError", "busy", {"type": "t", "code": 1, "retryable": True}))
+    assert isinstance(back, APIStreamError)
+    assert (back.type, back.retryable, back.retry_after, back.position) == ("t", True, None, None)
+
+
 def test_how_exceptions_work_cannot_be_recorded() -> None:
     names = ["args", "__class__", "__cause__", "with_traceback", "partial", "_odd"]
     back = decode_error(ErrorRecord("StreamInterruptedError", "cut", {"events": 2, **dict.fromkeys(names, 5)}))

@@ -114,6 +114,12 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ("Q27", "refusals, logprobs", "Refusals and log probabilities in pieces.", "They are put together."),
         ("Q28", "legacy completions", "The older API: `choices[].text` and no delta.", "It is read as text."),
         (
+            "Q29",
+            "split usage",
+            "Usage in two chunks: one part first, the other at the end, with a zero or null for what was said.",
+            "A later zero or null replaces nothing.",
+        ),
+        (
             "Q59",
             "strange events",
             "Between the chunks: named events of a gateway, `{}`, objects without choices, `DONE` without brackets.",
