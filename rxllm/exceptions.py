@@ -32,7 +32,7 @@ No message contains a header, a query string or a key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -99,6 +99,20 @@ class ItemsThenError(list[T]):
             raise self._error
         finally:
             del self  # which holds the error, whose traceback holds this frame
+
+
+def items_then(items: Sequence[T], error: Exception) -> Sequence[T]:
+    """The items that were good, and then the error; without items, the error at once.
+
+    Raises:
+        Exception: The error.
+    """
+    if items:
+        return ItemsThenError(items, error)
+    try:
+        raise error
+    finally:
+        del error  # whose traceback holds this frame
 
 
 class RxllmError(Exception):

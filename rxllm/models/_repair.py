@@ -10,7 +10,7 @@ MAX_REPAIRS = 1000
 _MEANING = frozenset(
     {
         *("index-made-up", "index-reused", "id-repeated", "id-changed", "id-reused", "id-made-up"),
-        *("name-repeated", "name-joined", "name-changed"),
+        *("name-repeated", "name-joined", "name-changed", "arguments-placeholder", "arguments-repeated"),
         *("usage-replaced", "finish-reason-replaced", "finish-reason-missing"),
     }
 )
@@ -24,45 +24,22 @@ class Repair(NamedTuple):
     guess it was: nobody could have read it otherwise (``form``), or somebody could (``meaning``). With ``strict=True``
     the first of ``meaning`` is a ``RepairError`` instead. Kinds:
 
-    ``index-made-up``           a tool call fragment had no index
-    ``index-reused``            a new call came at an index that was in use
-    ``id-repeated``             a call's identifier came again after its first fragment
-    ``id-changed``              a call's identifier changed on the way; the first one stays
-    ``id-reused``               a new call had the identifier of another one
-    ``id-made-up``              a call had no identifier when it was finished
-    ``name-repeated``           a function's name came again
-    ``name-joined``             a function's name came in pieces
-    ``name-changed``            a function's name changed after its arguments had begun; the first one stays
-    ``blank-ignored``           an identifier or name was blank, which means absent
-    ``arguments-serialized``    arguments came as an object instead of JSON text
-    ``arguments-empty``         a call had no arguments when it was finished; they are ``{}``
-    ``empty-fragment-ignored``  a fragment said nothing and belonged to no call
-    ``usage-replaced``          usage came more than once; the last counts and nothing is added up
-    ``finish-reason-replaced``  the reason for the end changed; the last counts
-    ``comment-as-data``         a comment of the event stream came as data; it is ignored (dialect)
-    ``field-name-in-data``      data began with ``data:`` once more (dialect)
-    ``type-converted``          a value of another type was read as what it stands for (dialect)
-    ``parts-joined``            a text came in parts; they are kept beside it (dialect)
-    ``set-aside``               a value that cannot be right is kept as ``<name>_original`` (dialect)
-    ``message-as-delta``        a whole message came in the place of a delta (dialect)
-    ``text-as-delta``           the text of a legacy completion came in the place of deltas; noted once (dialect)
-    ``answer-not-streamed``     the answer came as one JSON object, though a stream was asked for (dialect)
-    ``event-passed-over``       an event was no chunk, and no error; equal ones are noted once (dialect)
-    ==========================  ==================================================================================
-    =======
     ==========================  =======  ==============================================================================
     ``index-made-up``           meaning  a tool call fragment had no index
     ``index-reused``            meaning  a new call came at an index that was in use
     ``id-repeated``             meaning  a call's identifier came again after its first fragment
-    ``id-changed``              meaning  a call's identifier changed on the way; the first one stays
-    ``id-reused``               meaning  a new call had the identifier of another one
+    ``id-changed``              meaning  a call's identifier changed on the way, or with each piece; the first one stays
+    ``id-reused``               meaning  a new call had the identifier of another one; it gets one that is made up
     ``id-made-up``              meaning  a call had no identifier when it was finished
     ``name-repeated``           meaning  a function's name came again
     ``name-joined``             meaning  a function's name came in pieces
     ``name-changed``            meaning  a function's name changed after its arguments had begun; the first one stays
     ``blank-ignored``           form     an identifier or name was blank, which means absent
     ``arguments-serialized``    form     arguments came as an object instead of JSON text
-    ``arguments-empty``         form     a call had no arguments when it was finished; they are ``{}``
+    ``arguments-empty``         form     a call had no arguments when it was finished, or ``null``; they are ``{}``
+    ``arguments-placeholder``   meaning  ``{}`` or ``null`` came, and then the arguments
+    ``arguments-repeated``      meaning  a call's arguments came again
+    ``arguments-decoded``       form     a call's arguments were encoded twice
     ``empty-fragment-ignored``  form     a fragment said nothing and belonged to no call
     ``usage-replaced``          meaning  usage came more than once; the last counts and nothing is added up
     ``finish-reason-replaced``  meaning  the reason for the end changed; the last counts
