@@ -32,7 +32,7 @@ No message contains a header, a query string or a key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -100,8 +100,12 @@ class ItemsThenError(list[T]):
         finally:
             del self  # which holds the error, whose traceback holds this frame
 
+    def __radd__(self, before: list[T]) -> list[T]:
+        # A list would append the items alone.
+        return [*before, *self]
 
-def items_then(items: Sequence[T], error: Exception) -> Sequence[T]:
+
+def items_then(items: list[T], error: Exception) -> list[T]:
     """The items that were good, and then the error; without items, the error at once.
 
     Raises:

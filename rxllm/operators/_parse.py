@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from rxllm.dialects import BodyDecoder, Dialect, WireItem, get_dialect
@@ -170,6 +171,8 @@ class _Parser(Operation[WireItem, StreamChunk]):
             self._stream = flow.stream or self._stream
             flow.decoder = self._decoder
         self._stream.dialect = self._dialect
+        if self._stream.requested_at is None and self._stream.nonce is None:
+            self._stream.nonce = os.urandom(8).hex()
         return Slots(self._stream)
 
 

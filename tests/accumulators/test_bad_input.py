@@ -11,7 +11,7 @@ import pytest
 from rxllm.accumulators import StreamAccumulator, ToolCallAccumulator, ToolCallProgressAccumulator
 from rxllm.dialects import get_dialect
 from rxllm.exceptions import DecodeError, LimitExceededError, ToolCallError
-from rxllm.models import StreamChunk
+from rxllm.models import StreamChunk, ToolCall
 from rxllm.testing import finish_chunk, tool_chunk
 
 
@@ -137,6 +137,7 @@ def test_invalid_escapes_are_no_json(escape: str) -> None:
             for chunk in with_arguments('{"a":"' + escape, '"}'):
                 _ = list(accumulator.add(chunk))
             for call in accumulator.close():
+                assert isinstance(call, ToolCall)
                 _ = call.function.parsed
 
 

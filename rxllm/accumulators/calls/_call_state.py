@@ -72,8 +72,8 @@ class CallState(NamedTuple):
             arguments, kinds, is_one = settle(sent)
             if not is_one:
                 raise self.error(f"the arguments of {self.name!r} are more than one value", sent)
-            for kind in kinds:
-                log.add(kind, (self.choice, self.serial), sent, arguments)
+            for each in kinds:
+                log.add(each, (self.choice, self.serial), sent, arguments)
         extra = {} if custom else self.function_extra
         function = FunctionCall.model_validate({**extra, "name": self.name, "arguments": arguments})
         kind = {"type": self.type or "function", **custom}
@@ -119,8 +119,9 @@ class CallState(NamedTuple):
 def answer_of(chunk: StreamChunk) -> tuple[object, ...]:
     """What tells the answer that a chunk is of from others, as far as it is known: its request, and its identifier."""
     stream = chunk.stream
-    request = () if stream is None else (stream.host, stream.request_id, stream.requested_at, stream.attempt)
-    return (*request, chunk.id)
+    if stream is None:
+        return (chunk.id,)
+    return (stream.host, stream.request_id, stream.requested_at, stream.attempt, stream.nonce, chunk.id)
 
 
 def _made_up_id(*origin: object) -> str:

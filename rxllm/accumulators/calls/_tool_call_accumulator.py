@@ -53,7 +53,7 @@ class ToolCallAccumulator(CallFolds):
         self._last_choice: int | None = None
         self._has_emitted = False
 
-    def add(self, chunk: StreamChunk) -> Sequence[ToolCall]:
+    def add(self, chunk: StreamChunk) -> list[ToolCall]:
         """Take the next chunk; iterate over the result at once.
 
         Args:
@@ -109,7 +109,7 @@ class ToolCallAccumulator(CallFolds):
             self._reasons.clear()
             self._last_choice = None
 
-    def close(self) -> Sequence[ToolCall]:
+    def close(self) -> list[ToolCall]:
         """Take note that the stream ended in good order, so that all calls are finished.
 
         Iterate over the result at once.
