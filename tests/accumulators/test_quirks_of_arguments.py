@@ -150,7 +150,8 @@ PIECES_WITH_IDS: dict[str, list[Fragment]] = {
 
 
 def value_of(row: str) -> Any:
-    return {"a brace in a text": {**ONE, "s": "{"}, "an object in it": {"o": {"p": {}}}}.get(row, ONE)
+    others: dict[str, Any] = {"a brace in a text": {**ONE, "s": "{"}, "an object in it": {"o": {"p": {}}}}
+    return others.get(row, ONE)
 
 
 @pytest.mark.parametrize("row", PLACEHOLDERS)
@@ -255,9 +256,8 @@ def test_several_calls_stay_several(row: str) -> None:
     fragments, expected = SEVERAL[row]
     stream = chunks(*fragments)
     if not fragments:
-        both = {"tool_calls": [first(), first(id="b")]}
-        ends = {"index": 0, "delta": {}, "finish_reason": "tool_calls"}
-        stream = [StreamChunk.from_wire({"choices": [each]}) for each in ({"index": 0, "delta": both}, ends)]
+        both: dict[str, Any] = {"index": 0, "delta": {"tool_calls": [first(), first(id="b")]}}
+        stream = [StreamChunk.from_wire({"choices": [both]}), *chunks()]
     check(stream, expected)
 
 

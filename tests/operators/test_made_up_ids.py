@@ -43,8 +43,7 @@ async def of_all_folds(chunks: reactivex.Observable[StreamChunk]) -> list[str]:
         *(shared.pipe(ops.accumulate_tool_calls(eager=eager), rx_ops.to_list()) for eager in (False, True)),
     ):
         fold.subscribe(folds.append)
-    done = rx_ops.last()(shared)
-    ended = done.pipe(rx_ops.to_future())
+    ended = shared.pipe(rx_ops.to_future())
     shared.connect()
     await ended
     seen = [ids(each.message.tool_calls) if isinstance(each, ChatCompletion) else ids(each) for each in folds]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rxllm.testing.conformance._case import Case, ExpectedChoice, Whole
 from rxllm.testing.conformance._results import CallResult
 from rxllm.testing.conformance._wire import CALLED, OPENING, STOP, called, calls, case, fragment
@@ -14,6 +16,11 @@ PARIS, ROME = '{"city":"Paris"}', '{"city":"Rome"}'
 NAME = "get_weather"
 # Servers were seen to send 4000000000. A client that fills a list up to it would take the suite down with it.
 HUGE = 1_000_000
+PLACEHOLDERS: tuple[tuple[str, str, Any], ...] = (
+    ("text", "`{}` as a text", "{}"),
+    ("object", "`{}` as an object", {}),
+    ("null", "`null` as a text", "null"),
+)
 
 
 def sent(*chunks: bytes, end: bytes = CALLED) -> bytes:
@@ -168,11 +175,7 @@ TOOL_CALL_CASES: tuple[Case, ...] = (
             sent(calls(fragment(placeholder, NAME, index=0, id="a")), *pieces(PARIS)),
             called(FIRST),
         )
-        for name, title, placeholder in (
-            ("text", "`{}` as a text", "{}"),
-            ("object", "`{}` as an object", {}),
-            ("null", "`null` as a text", "null"),
-        )
+        for name, title, placeholder in PLACEHOLDERS
     ),
     *(
         case(
