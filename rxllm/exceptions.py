@@ -102,6 +102,24 @@ class ItemsThenError(list[T]):
         finally:
             del self  # which holds the error, whose traceback holds this frame
 
+    def __radd__(self, before: list[T]) -> list[T]:
+        # A list would append the items alone.
+        return [*before, *self]
+
+
+def items_then(items: list[T], error: Exception) -> list[T]:
+    """The items that were good, and then the error; without items, the error at once.
+
+    Raises:
+        Exception: The error.
+    """
+    if items:
+        return ItemsThenError(items, error)
+    try:
+        raise error
+    finally:
+        del error  # whose traceback holds this frame
+
 
 class RxllmError(Exception):
     """The base of all errors of this library.

@@ -225,12 +225,12 @@ class OpenAIChatDecoder:
                     self._begun[choice.index] = True
         except ValueError as problem:
             return self._refuse(data, "it is malformed", problem)
+        if self._dialect.cumulative_text:
+            chunk = self._keep_what_is_new(chunk)
         for choice in chunk.choices:
             if choice.finish_reason and not models.is_reason(choice.finish_reason):
                 chunk = self._without_reason(chunk, choice)
             self._choices.take(choice)
-        if self._dialect.cumulative_text:
-            chunk = self._keep_what_is_new(chunk)
         chunk = self._with_repairs(chunk)
         return (chunk,) if error is None else ItemsThenError((chunk,), error)
 

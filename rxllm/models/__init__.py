@@ -42,7 +42,7 @@ else:
         _lenient="decoder_of read_json read_refused set_aside",
         _likeness="Likeness",
         _progress="JSONKeys",
-        _reasoning="JOINED find_reasoning",
+        _reasoning="JOINED REASONING_FIELDS find_reasoning",
         _repair="MAX_REPAIRS",
         _wire_struct="WireStruct",
     )

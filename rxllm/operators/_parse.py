@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from rxllm.dialects import BehindError, BodyDecoder, Dialect, WireItem, get_dialect
@@ -210,6 +211,8 @@ class _Parser(Operation[WireItem, StreamChunk]):
             self._stream = flow.stream or self._stream
             flow.decoder = self._behind or self._decoder
         self._stream.dialect = self._dialect
+        if self._stream.requested_at is None and self._stream.nonce is None:
+            self._stream.nonce = os.urandom(8).hex()
         return Slots(self._stream)
 
 

@@ -275,6 +275,7 @@ def test_an_accumulated_message_can_be_sent_back() -> None:
     ).message()
     assert message.to_wire() == {
         "role": "assistant",
+        "content": None,
         "tool_calls": [{"id": "a", "type": "function", "function": {"name": "w", "arguments": '{"b": 1}'}}],
     }
     assert accumulate(choices(choice(content=""))).message().to_wire() == {"role": "assistant", "content": ""}

@@ -159,7 +159,7 @@ class StreamAccumulator:
             self._settle()
         for choice in chunk.choices:
             fold = self._choices.get(choice.index) or self._begin(choice)
-            self._characters += fold.add(choice)
+            self._characters += fold.add(choice, chunk)
         if self._wanted:
             self._take_head(chunk)
         if chunk.usage is not None:
