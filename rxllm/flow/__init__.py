@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rxllm.flow._mailbox import last_of as last_of
     from rxllm.flow._operation import Fold, Folder, Operation, operate
     from rxllm.flow._sink_writer import SinkWriter as SinkWriter
+    from rxllm.flow._source import BYTES_PER_TURN as BYTES_PER_TURN
+    from rxllm.flow._source import ITEMS_PER_TURN as ITEMS_PER_TURN
     from rxllm.flow._source import Emitter as Emitter
     from rxllm.flow._source import task_source as task_source
     from rxllm.flow._stopping import mark_stopped as mark_stopped
@@ -45,7 +47,7 @@ else:
         _fan_out="FanOut",
         _mailbox="Iteration last_of",
         _operation="Fold Folder Operation operate",
-        _source="Emitter task_source",
+        _source="BYTES_PER_TURN ITEMS_PER_TURN Emitter task_source",
         _stopping="mark_stopped stopping stopping_now",
         _stream="Stream",
         _sink_writer="SinkWriter",

@@ -25,6 +25,7 @@ import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from rxllm.exceptions import LimitExceededError
 from rxllm.models._chunk import Delta, FunctionCallDelta, Slots, StreamChoice, StreamChunk, ToolCallDelta, put_slots
 from rxllm.models._json import is_deep, is_list, is_object, loads
 from rxllm.models._reasoning import is_thinking, texts_of
@@ -43,6 +44,12 @@ _TELLING: Mapping[type[WireStruct], frozenset[str]] = {
 """What an object is known by that stands where a list of such objects belongs."""
 
 _LISTS = frozenset({"choices", "tool_calls"})
+
+# More of them are read all at once.
+_MAX_UNDECLARED = 100
+
+MAX_PUT_RIGHT = 5_000
+"""How many structs of one chunk are read the slow way."""
 
 _METADATA = frozenset(
     {
@@ -87,7 +94,7 @@ def read_refused(struct: type[Struct], text: str | bytes) -> Struct:
         members = _members_of(text)
         plan = _plan_of(struct)
         undeclared = plan.undeclared(members)
-        if undeclared:
+        if 0 < len(undeclared) <= _MAX_UNDECLARED:
             # Mostly that was all: without them the compiled decoder takes it, which costs less than a dictionary.
             extra = _extra_of({name: _value_of(members.pop(name)) for name in undeclared})
             chunk: Struct = plan.decode(_text_of(members))
@@ -236,6 +243,22 @@ def _extra_of(fields: Mapping[str, Any]) -> Extra | None:
 class _Log(list[Repair]):
     """What was put right. Which event of its stream it was, the dialect knows."""
 
+    structs = 0
+
+    def count(self) -> None:
+        """Count a struct that is read.
+
+        Raises:
+            LimitExceededError: There are too many.
+        """
+        self.structs += 1
+        if self.structs > MAX_PUT_RIGHT:
+            raise LimitExceededError(
+                f"more than {MAX_PUT_RIGHT} objects that are out of the ordinary",
+                limit="max_put_right",
+                maximum=MAX_PUT_RIGHT,
+            )
+
     def add(self, kind: str, before: object, after: object) -> None:
         if len(self) < MAX_REPAIRS:
             self.append(Repair(kind, 0, before, after))
@@ -266,6 +289,7 @@ def _unbounded(kind: Any) -> Any:
 
 def _typed(struct: type[Struct], fields: Mapping[str, Any], log: _Log) -> Struct:
     """The struct of fields of whatever type; those that hold structs are right already."""
+    log.count()
     checks = _checks_of(struct)
     names = _plan_of(struct).names
     own: dict[str, Any] = {}

@@ -21,7 +21,7 @@ from rxllm.exceptions import (
     StreamInterruptedError,
     excerpt,
 )
-from rxllm.flow import Emitter, Stream, task_source
+from rxllm.flow import BYTES_PER_TURN, ITEMS_PER_TURN, Emitter, Stream, task_source
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._aiohttp_internals import cut_of
@@ -35,6 +35,8 @@ _GOOD_CLOSES = frozenset({1000, 1005})
 _TOO_BIG = 1009
 # How long the other side may take to answer our closing frame before the connection is cut.
 _CLOSE_SECONDS = 0.03
+# One counts as so many bytes: the loop gets a turn after as many of them as of items.
+_PING_BYTES = BYTES_PER_TURN // ITEMS_PER_TURN
 _PINGS = frozenset({aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG})
 
 
@@ -191,10 +193,11 @@ class _Frames:
                 return
             if message.type is not aiohttp.WSMsgType.TEXT:
                 raise _refusal(message, emitter.count, max_frame_bytes)
-            stream.received(len(message.data.encode(errors="replace")), time.time())
+            size = len(message.data.encode(errors="replace"))
+            stream.received(size, time.time())
             if is_end_marker(message.data, end_marker) and not self.grace.is_due:
                 await self._await_close()
-            await emitter.emit((message.data,))
+            await emitter.emit((message.data,), size)
 
     async def _receive(self) -> aiohttp.WSMessage | None:
         """The next message; ``None`` if the other side has closed as it should.
@@ -207,6 +210,7 @@ class _Frames:
                 # If the connection is gone, that is told behind what arrived before, which may be a closing frame.
                 with contextlib.suppress(aiohttp.ClientError, OSError):
                     await self.socket.pong(message.data)
+            await self.emitter.breathe(_PING_BYTES)
         if message.type not in CLOSED:
             return message
         code = close_code_of(message)
@@ -225,7 +229,7 @@ class _Frames:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.grace.seconds):
                 while await self._receive() is not None:
-                    pass
+                    await self.emitter.breathe()
 
     def _lost(self, reason: str) -> StreamInterruptedError:
         return _http.lost(self.url, self.emitter.count, "frames", reason)

@@ -6,6 +6,7 @@ Rules:
    marker and the end of the transport, and some servers and proxies send none of them.
 2. The time begins when that is first noticed, and what arrives meanwhile, pings for example, does not prolong it. The
    time that a consumer pauses does not count.
+3. What has arrived when the time is over is still read, for as long again at most: there may be no end of it.
 """
 
 from __future__ import annotations
@@ -78,6 +79,9 @@ class Grace:
         if self._deadline is None:
             self._deadline = now + self.seconds
         try:
+            if now > self._deadline + self.seconds:
+                coroutine.close()
+                raise TimeoutError
             async with asyncio.timeout(max(0.0, self._deadline - now)):
                 return await coroutine
         except TimeoutError:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from rxllm.wire._event import ServerSentEvent
+from rxllm.wire._json_size import check_json_size
 
 _ERROR = "error:"
 _NO_ERRORS = frozenset({"", "null", "none", "false", "{}", '""'})
@@ -126,6 +127,7 @@ def _object_in(text: str) -> dict[str, Any] | None:
     if not text.lstrip().startswith("{"):
         return None
     try:
+        check_json_size(text)
         return cast("dict[str, Any]", json.loads(text))
     except (ValueError, RecursionError):
         return None
