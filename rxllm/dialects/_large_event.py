@@ -22,12 +22,12 @@ MAX_PIECES = 5_000
 
 
 @contextmanager
-def reading_large(data: str | bytes, position: int) -> Generator[None]:
+def reading_large(data: str | bytes, what: str) -> Generator[None]:
     """Read a large event within.
 
     Args:
         data: Its data.
-        position: Which event of the stream it is.
+        what: What it is, for the error.
 
     Raises:
         LimitExceededError: There is too much in it.
@@ -39,7 +39,7 @@ def reading_large(data: str | bytes, position: int) -> Generator[None]:
         gc.disable()
         yield
     except LimitExceededError as error:
-        message = f"event {position} is too much: {error}: {excerpt(data)}"
+        message = f"{what} is too much: {error}: {excerpt(data)}"
         raise LimitExceededError(message, limit=error.limit, maximum=error.maximum) from None
     finally:
         if was_enabled:

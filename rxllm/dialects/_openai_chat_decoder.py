@@ -33,7 +33,7 @@ from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import protocol_of, protocol_of_body
 from rxllm.dialects._large_event import check_pieces, reading_large
 from rxllm.dialects._no_chunk import KEEP_ALIVES, is_idle, judged
-from rxllm.dialects._odd_choices import numbered, says_something, spoken_in, with_usage
+from rxllm.dialects._odd_choices import numbered, spoken_in, with_usage
 from rxllm.dialects._seen_choices import SeenChoices
 from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
@@ -108,7 +108,7 @@ class OpenAIChatDecoder:
         name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
         if len(data) <= LARGE_JSON:
             return self._decode_in_full(name, data)
-        with reading_large(data, self._position):
+        with reading_large(data, f"event {self._position}"):
             return self._decode_in_full(name, data)
 
     def _decode_in_full(self, name: str, data: str | bytes) -> Iterable[StreamChunk]:
@@ -228,7 +228,7 @@ class OpenAIChatDecoder:
                 if choice.extra:
                     chunk, error_of_choice = self._take_from_extras(chunk, choice)
                     error = error_of_choice or error
-                if choice.index not in self._begun and says_something(choice.delta):
+                if choice.index not in self._begun and not choice.delta.is_empty:
                     self._begun[choice.index] = True
         except ValueError as problem:
             return self._refuse(data, "it is malformed", problem)
@@ -380,15 +380,15 @@ class OpenAIChatDecoder:
     def decode_body(self, body: str) -> Iterable[StreamChunk]:
         """Read an answer that came as a whole: see ``BodyDecoder``."""
         self._position = 0
-        with reading_large(body, 0):
+        with reading_large(body, "the body"):
             return self._decode_body(body)
 
     def _decode_body(self, body: str) -> Iterable[StreamChunk]:
-        protocol = protocol_of_body(body)
-        if protocol is not None:
-            raise self._of_another(protocol, body)
         chunk = as_chunk(body)
         if chunk is None:
+            protocol = protocol_of_body(body)
+            if protocol is not None:
+                raise self._of_another(protocol, body)
             return _NOTHING
         self.done = True
         self._report("answer-not-streamed", exceptions.excerpt(body), None)

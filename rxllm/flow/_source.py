@@ -25,6 +25,7 @@ from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow._batches import batching, end
 from rxllm.flow._consumer import consumer, tell
 from rxllm.flow._control import FlowControl
+from rxllm.flow._sources_above import announce
 from rxllm.flow._stream import Stream
 from rxllm.flow._tasks import running_loop, start_task
 
@@ -217,6 +218,7 @@ def _start(
 ) -> abc.DisposableBase:
     loop = running_loop("a source")
     emitter = Emitter(observer, FlowControl(), scheduler)
+    announce(emitter.flow)
     context = copy_context()
     emitter.task = task = start_task(loop, _drive(produce, emitter), context)
     _running.add(task)

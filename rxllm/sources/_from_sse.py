@@ -148,6 +148,7 @@ class _Request:
         secrets = Secrets(client.headers, headers, url.query)
         request: dict[str, Any] = {"headers": headers, "secrets": secrets, "body": self.body, **self.options}
         requested_at = time.time()
+        emitter.flow.stream = StreamInfo(requested_at=requested_at)  # until there is an answer
         response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
         async with response:
             with log.reading(response):

@@ -99,6 +99,7 @@ def from_websocket(
     async def produce(emitter: Emitter[str]) -> None:
         target = _http.parse_url(url)
         requested_at = time.time()
+        emitter.flow.stream = StreamInfo(requested_at=requested_at)  # until there is a connection
         used_proxy = proxy or (_http.environment_proxy(target) if session is None else None)
         async with (
             _http.use_session(session) as client,

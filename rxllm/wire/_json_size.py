@@ -17,14 +17,19 @@ from rxllm.exceptions import LimitExceededError
 LARGE_JSON = 64 * 1024
 """How many characters a text may have without being looked at."""
 
-MAX_CONTAINERS = 150_000
+MAX_CONTAINERS = 125_000
 """How many lists and objects one text may have."""
 
-MAX_STRINGS = 300_000
-"""How many strings, the names of fields among them."""
+MAX_FIELDS = 200_000
+"""How many fields its objects may have together."""
 
-MAX_VALUES = 1_000_000
-"""How many values in lists and fields of objects."""
+MAX_VALUES = 500_000
+"""How many values its lists and objects may have together."""
+
+# More strings than that cannot stand in so many values.
+_MAX_STRINGS = 2 * MAX_VALUES
+# What has too much of something near its beginning is not looked at any further.
+_BEGINNING = 2_000_000
 
 
 def check_json_size(text: str | bytes | bytearray) -> None:
@@ -36,28 +41,28 @@ def check_json_size(text: str | bytes | bytearray) -> None:
     if len(text) <= LARGE_JSON:
         return
     characters = text if isinstance(text, str) else text.decode("latin-1")
-    if _is_little(characters, characters.count('"')):
+    _check(characters[:_BEGINNING])
+    if len(characters) > _BEGINNING:
+        _check(characters)
+
+
+def _check(text: str) -> None:
+    if _excess_in(text) is None:
         return
-    bare = characters.replace("\\\\", "").replace('\\"', "")
-    quotes = bare.count('"')
-    if quotes > 2 * MAX_STRINGS:
-        raise _excess("strings", MAX_STRINGS)
-    outside = "".join(bare.split('"')[::2])
-    if _containers_in(outside) > MAX_CONTAINERS:
-        raise _excess("lists and objects", MAX_CONTAINERS)
-    if outside.count(",") >= MAX_VALUES:
-        raise _excess("values", MAX_VALUES)
+    bare = text.replace("\\\\", "").replace('\\"', "")
+    pieces = bare.split('"', 2 * _MAX_STRINGS)
+    excess = _excess_in("".join(pieces[::2])) if len(pieces) <= 2 * _MAX_STRINGS else ("values", MAX_VALUES)
+    if excess is not None:
+        what, maximum = excess
+        raise LimitExceededError(
+            f"JSON with more than {maximum} {what}", limit=f"max_{what.replace(' ', '_')}", maximum=maximum
+        )
 
 
-def _is_little(text: str, quotes: int) -> bool:
-    return quotes <= 2 * MAX_STRINGS and _containers_in(text) <= MAX_CONTAINERS and text.count(",") < MAX_VALUES
-
-
-def _containers_in(text: str) -> int:
-    return text.count("[") + text.count("{")
-
-
-def _excess(what: str, maximum: int) -> LimitExceededError:
-    return LimitExceededError(
-        f"JSON with more than {maximum} {what}", limit=f"max_{what.replace(' ', '_')}", maximum=maximum
-    )
+def _excess_in(text: str) -> tuple[str, int] | None:
+    """What a text has too much of, if no bracket, colon or comma in it is part of a string."""
+    if text.count("[") + text.count("{") > MAX_CONTAINERS:
+        return "lists and objects", MAX_CONTAINERS
+    if text.count(":") > MAX_FIELDS:
+        return "fields", MAX_FIELDS
+    return ("values", MAX_VALUES) if text.count(",") >= MAX_VALUES else None
