@@ -37,6 +37,7 @@ _TOO_BIG = 1009
 _CLOSE_SECONDS = 0.03
 # One counts as so many bytes: the loop gets a turn after as many of them as of items.
 _PING_BYTES = BYTES_PER_TURN // ITEMS_PER_TURN
+_HEADER_BYTES = 2
 _PINGS = frozenset({aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG})
 
 
@@ -206,7 +207,9 @@ class _Frames:
         Raises:
             StreamInterruptedError: It closed in another way, or the connection was lost.
         """
+        stream: StreamInfo = self.emitter.flow.stream
         while (message := await self.receive()).type in _PINGS:
+            stream.received(_HEADER_BYTES + len(message.data), time.time())
             if message.type is aiohttp.WSMsgType.PING:
                 # If the connection is gone, that is told behind what arrived before, which may be a closing frame.
                 with contextlib.suppress(aiohttp.ClientError, OSError):
