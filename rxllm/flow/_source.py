@@ -83,7 +83,7 @@ class Emitter(abc.DisposableBase, Generic[T]):
             self._turn = self._bytes = 0
 
     async def breathe(self, size: int = BYTES_PER_TURN) -> None:
-        """Give the event loop a turn if enough was read since the last one: where something is read that may be no item.
+        """Give the event loop a turn if enough was read since the last one, where nothing is emitted.
 
         Args:
             size: How many bytes were read.

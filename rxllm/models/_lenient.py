@@ -268,7 +268,7 @@ class _Log(list[Repair]):
 
     structs = 0
 
-    def count(self) -> None:
+    def count_struct(self) -> None:
         """Count a struct that is read.
 
         Raises:
@@ -312,7 +312,7 @@ def _unbounded(kind: Any) -> Any:
 
 def _typed(struct: type[Struct], fields: Mapping[str, Any], log: _Log) -> Struct:
     """The struct of fields of whatever type; those that hold structs are right already."""
-    log.count()
+    log.count_struct()
     checks = _checks_of(struct)
     names = _plan_of(struct).names
     own: dict[str, Any] = {}

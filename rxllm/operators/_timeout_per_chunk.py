@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
@@ -145,7 +145,7 @@ class _Watch(Operation[T, T]):
 
     def on_batch(self, items: Sequence[T]) -> int:
         note = self.silence.broken
-        item: T | StreamChunk = items[0]
+        item: Any = None
         for item in items:
             if not (isinstance(item, StreamChunk) and item.is_empty):
                 break
@@ -206,7 +206,7 @@ class _Silence:
         self._timer: abc.DisposableBase = clock.call_later(first, self._check)
         self._over = False
 
-    def broken(self, count: int, item: object) -> None:
+    def broken(self, count: int, item: Any) -> None:
         """So many items came at once, one of which says something.
 
         The timer stays as it is: it looks for itself when it fires. A negative number takes back those of a batch that
@@ -233,7 +233,7 @@ class _Silence:
                 self._timer.dispose()
                 self._set(self._clock.call_later(self._gap, self._check))
 
-    def goes_on(self, count: int, chunk: StreamChunk) -> None:
+    def goes_on(self, count: int, chunk: Any) -> None:
         """So many chunks came that say nothing, one of them this."""
         self._chunks += count
         self._empty += count

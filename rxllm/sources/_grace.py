@@ -78,11 +78,14 @@ class Grace:
         now = asyncio.get_running_loop().time() - self._flow.paused_time
         if self._deadline is None:
             self._deadline = now + self.seconds
+        if now > self._deadline + self.seconds:
+            coroutine.close()
+            raise self._over()
         try:
-            if now > self._deadline + self.seconds:
-                coroutine.close()
-                raise TimeoutError
             async with asyncio.timeout(max(0.0, self._deadline - now)):
                 return await coroutine
         except TimeoutError:
-            raise TimeoutError(f"nothing that ends it came within {self.seconds:g} s of a whole answer") from None
+            raise self._over() from None
+
+    def _over(self) -> TimeoutError:
+        return TimeoutError(f"nothing that ends it came within {self.seconds:g} s of a whole answer")

@@ -127,7 +127,7 @@ async def test_deflate_without_its_header() -> None:
 @pytest.mark.parametrize("unit", [b"\n", b": ping\n", b"a\n", b'data: {"choices":[]}\n\n'])
 async def test_a_time_out_is_heard_amid_it(unit: bytes) -> None:
     async with ScriptedServer(encoded(TEXT + many(unit, 32_000_000))) as server:
-        with pytest.raises(ChunkTimeoutError, match="bytes .*came, but nothing of an answer") as caught:
+        with pytest.raises(ChunkTimeoutError, match=r"bytes .*came, but nothing of an answer") as caught:
             await from_sse(server.url).pipe(ops.parse(), ops.timeout_per_chunk(0.1, first=30))
 
     assert caught.value.phase == "gap"
@@ -191,7 +191,7 @@ async def test_what_arrived_before_a_loss() -> None:
                 reset.set()
                 asyncio.get_running_loop().call_later(0.1, flow.resume, "test")
 
-        steps = [FIRST, many(b"\n", junk) + LAST, script.wait_for(reset), script.reset()]
+        steps: list[script.StepLike] = [FIRST, many(b"\n", junk) + LAST, script.wait_for(reset), script.reset()]
         async with ScriptedServer(steps) as server:
             from_sse(server.url).subscribe(take, ended.set_exception, lambda: ended.set_result(None))
             with pytest.raises(StreamInterruptedError):
@@ -287,7 +287,7 @@ async def test_frames_behind_the_end_marker() -> None:
 
 
 async def test_pings_are_no_silence_of_the_connection_and_no_progress() -> None:
-    answer = [script.raw(frame(TEXT[6:-2]) + frame(b"ping", 9) * 3), script.stall()]
+    answer: list[script.StepLike] = [script.raw(frame(TEXT[6:-2]) + frame(b"ping", 9) * 3), script.stall()]
     async with ScriptedServer(answer) as server:
         with pytest.raises(ChunkTimeoutError, match="18 bytes came, but nothing of an answer"):
             await from_websocket(server.url, send=["go"]).pipe(ops.parse(), ops.timeout_per_chunk(0.1, first=30))
