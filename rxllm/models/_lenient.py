@@ -49,7 +49,7 @@ _LISTS = frozenset({"choices", "tool_calls"})
 # So many fields at most are read each by itself, because together they cost less.
 _MOST_APART = 100
 
-MAX_FIELDS = 10_000
+MAX_UNDECLARED = 10_000
 """How many fields an object may have that its struct does not declare."""
 
 MAX_PUT_RIGHT = 5_000
@@ -157,11 +157,11 @@ def check_fields(fields: Sized) -> None:
     Raises:
         LimitExceededError: There are.
     """
-    if len(fields) > MAX_FIELDS:
+    if len(fields) > MAX_UNDECLARED:
         raise LimitExceededError(
-            f"an object with {len(fields)} fields that nobody declared; {MAX_FIELDS} are allowed",
-            limit="max_fields",
-            maximum=MAX_FIELDS,
+            f"an object with {len(fields)} fields that nobody declared; {MAX_UNDECLARED} are allowed",
+            limit="max_undeclared",
+            maximum=MAX_UNDECLARED,
         )
 
 

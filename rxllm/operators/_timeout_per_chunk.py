@@ -144,7 +144,7 @@ class _Watch(Operation[T, T]):
         self.out.offer((value,))
 
     def on_batch(self, items: Sequence[T]) -> int:
-        note = self.silence.broken
+        note: Callable[[int, Any], None] = self.silence.broken
         item: Any = None
         for item in items:
             if not (isinstance(item, StreamChunk) and item.is_empty):
