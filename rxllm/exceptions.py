@@ -435,17 +435,31 @@ class ChunkTimeoutError(RxllmError, TimeoutError):
     """The producer was silent for too long.
 
     Attributes:
-        phase: ``"first"`` if nothing had come yet, ``"gap"`` between two chunks.
+        phase: ``"first"`` if nothing of an answer had come yet, ``"gap"`` between two chunks.
         seconds: The limit that was passed, in seconds.
-        chunks: How many chunks had arrived.
+        chunks: How many chunks had arrived, those among them that say nothing of an answer.
+        bytes: How many bytes of the body came in that time, comments for example; ``None`` if that is not known.
     """
 
-    def __init__(self, phase: Literal["first", "gap"], seconds: float, chunks: int) -> None:
-        waited = "the first chunk" if phase == "first" else f"a chunk after chunk {chunks}"
-        super().__init__(f"waited {seconds:g} s for {waited}")
+    def __init__(
+        self, phase: Literal["first", "gap"], seconds: float, chunks: int, *, bytes: int | None = None, empty: int = 0
+    ) -> None:
+        waited = "the first chunk" if phase == "first" else f"a chunk after chunk {chunks - empty}"
+        super().__init__(f"waited {seconds:g} s for {waited}{_meanwhile(bytes, empty)}")
         self.phase = phase
         self.seconds = seconds
         self.chunks = chunks
+        self.bytes = bytes
+
+
+def _meanwhile(count: int | None, empty: int) -> str:
+    """What came while somebody waited for a chunk."""
+    came = [f"{count} byte{'s' * (count > 1)}"] if count else []
+    if empty:
+        came.append(f"{empty} empty chunk{'s' * (empty > 1)}")
+    if came:
+        return f": {' and '.join(came)} came, but nothing of an answer"
+    return "" if count is None else ": no bytes came"
 
 
 class BufferOverflowError(RxllmError):

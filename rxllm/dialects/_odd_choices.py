@@ -8,8 +8,6 @@ from typing import Any, cast
 
 from rxllm.models import Delta, StreamChoice, StreamChunk, Usage, is_object, loads
 
-_SAYING = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call")
-
 
 def spoken_in(extra: Mapping[str, Any]) -> tuple[str, str, Delta] | None:
     """What a choice says without a delta: in which field, the kind of that repair, and the delta that it is.
@@ -43,11 +41,6 @@ def numbered(data: str | bytes, chunk: StreamChunk) -> StreamChunk:
         taken.add(index)
         choices.append(choice.model_copy(update={"index": index}))
     return chunk.model_copy(update={"choices": choices})
-
-
-def says_something(delta: Delta) -> bool:
-    """Whether a delta has text or calls."""
-    return any(getattr(delta, name) for name in _SAYING)
 
 
 def usage_of_failure(value: Any) -> tuple[StreamChunk, ...]:

@@ -31,15 +31,16 @@ from rxllm import exceptions, models
 from rxllm.dialects._cumulative_text import CumulativeTexts, UnrelatedTextError
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import protocol_of, protocol_of_body
+from rxllm.dialects._large_event import check_pieces, reading_large
 from rxllm.dialects._no_chunk import KEEP_ALIVES, is_idle, judged
-from rxllm.dialects._odd_choices import numbered, says_something, spoken_in, usage_of_failure, with_usage
+from rxllm.dialects._odd_choices import numbered, spoken_in, usage_of_failure, with_usage
 from rxllm.dialects._seen_choices import SeenChoices
 from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
 from rxllm.dialects._whole_answer import as_chunk
 from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError
 from rxllm.models import Delta, Repair, StreamChoice, StreamChunk, is_object, loads, marked
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import LARGE_JSON, ServerSentEvent
 
 if TYPE_CHECKING:
     from rxllm.dialects._openai_chat import OpenAIChat
@@ -92,7 +93,7 @@ class OpenAIChatDecoder:
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
         self._position += 1
-        if self._is_plain and type(event) is str:
+        if self._is_plain and type(event) is str and len(event) <= LARGE_JSON:
             # Nearly all events: chunks that change nothing here.
             chunk = self._decode_strictly(event)
             if chunk is not None:
@@ -105,7 +106,10 @@ class OpenAIChatDecoder:
         if self.done:
             return _NOTHING
         name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
-        return self._decode_in_full(name, data)
+        if len(data) <= LARGE_JSON:
+            return self._decode_in_full(name, data)
+        with reading_large(data, f"event {self._position}"):
+            return self._decode_in_full(name, data)
 
     def _decode_in_full(self, name: str, data: str | bytes) -> Iterable[StreamChunk]:
         # The first character tells a chunk from nearly all that is none.
@@ -187,7 +191,8 @@ class OpenAIChatDecoder:
         """Take a chunk that was put right. Nearly all of them change nothing here, either."""
         choices = chunk.choices
         if (
-            len(choices) == 1
+            len(data) <= LARGE_JSON
+            and len(choices) == 1
             and not (only := choices[0]).finish_reason
             and only.index in self._begun
             and only.extra is None
@@ -214,6 +219,8 @@ class OpenAIChatDecoder:
 
     def _accept_choices(self, data: str | bytes, chunk: StreamChunk) -> Iterable[StreamChunk]:
         error: APIStreamError | None = None
+        if len(data) > LARGE_JSON:
+            check_pieces(chunk)
         try:
             if len(chunk.choices) > 1:
                 chunk = numbered(data, chunk)
@@ -221,7 +228,7 @@ class OpenAIChatDecoder:
                 if choice.extra:
                     chunk, error_of_choice = self._take_from_extras(chunk, choice)
                     error = error_of_choice or error
-                if choice.index not in self._begun and says_something(choice.delta):
+                if choice.index not in self._begun and not choice.delta.is_empty:
                     self._begun[choice.index] = True
         except ValueError as problem:
             return self._refuse(data, "it is malformed", problem)
@@ -374,11 +381,15 @@ class OpenAIChatDecoder:
     def decode_body(self, body: str) -> Iterable[StreamChunk]:
         """Read an answer that came as a whole: see ``BodyDecoder``."""
         self._position = 0
-        protocol = protocol_of_body(body)
-        if protocol is not None:
-            raise self._of_another(protocol, body)
+        with reading_large(body, "the body"):
+            return self._decode_body(body)
+
+    def _decode_body(self, body: str) -> Iterable[StreamChunk]:
         chunk = as_chunk(body)
         if chunk is None:
+            protocol = protocol_of_body(body)
+            if protocol is not None:
+                raise self._of_another(protocol, body)
             return _NOTHING
         self.done = True
         self._report("answer-not-streamed", exceptions.excerpt(body), None)

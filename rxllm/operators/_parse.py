@@ -44,7 +44,7 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         EmptyStreamError: The source ended, or ``[DONE]`` came, and no answer had begun.
         APIStreamError: An error object came in the stream.
         DecodeError: An event is no chunk of this dialect, or the stream is of another protocol, which it names.
-        LimitExceededError: A chunk is nested too deeply.
+        LimitExceededError: A chunk is nested too deeply, or there is too much in an event.
         ValueError: At once: there is no dialect of that name.
 
     Example:

@@ -67,7 +67,7 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> S
                     item = await anext(iterator)
                 except StopAsyncIteration:
                     return
-                await emitter.emit((item,))
+                await emitter.emit((item,), len(item) if isinstance(item, bytes) else 0)
 
     return task_source(produce)
 

@@ -7,6 +7,7 @@ Rules:
 2. The time begins when that is first noticed, and what arrives meanwhile, pings for example, does not prolong it. The
    time that a consumer pauses does not count.
 3. Behind an error in the stream some servers say what the answer cost. For that the source waits, too, but much less.
+4. What has arrived when the time is over is still read, for as long again at most: there may be no end of it.
 """
 
 from __future__ import annotations
@@ -81,8 +82,14 @@ class Grace:
         seconds = min(self.seconds, END_OF_BODY_SECONDS) if self._flow.failed else self.seconds
         if self._deadline is None:
             self._deadline = now + seconds
+        if now > self._deadline + seconds:
+            coroutine.close()
+            raise self._over()
         try:
             async with asyncio.timeout(max(0.0, self._deadline - now)):
                 return await coroutine
         except TimeoutError:
-            raise TimeoutError(f"nothing that ends it came within {self.seconds:g} s of a whole answer") from None
+            raise self._over() from None
+
+    def _over(self) -> TimeoutError:
+        return TimeoutError(f"nothing that ends it came within {self.seconds:g} s of a whole answer")

@@ -290,6 +290,12 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
             "Keep-alives for ever and never a chunk.",
             "They are no progress: the time-out holds.",
         ),
+        (
+            "Q66",
+            "only empty chunks",
+            "Chunks for ever that say nothing: empty deltas, no choices.",
+            "They are no progress: the time-out holds.",
+        ),
     ),
 }
 
