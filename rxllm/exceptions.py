@@ -39,7 +39,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from rxllm.harmless import excerpt, harmless
+from rxllm.harmless import MESSAGE_LENGTH, excerpt, harmless
 
 if TYPE_CHECKING:
     from rxllm.models import ChatCompletion
@@ -72,6 +72,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
 
 
 class ItemsThenError(list[T]):
@@ -113,11 +114,21 @@ class RxllmError(Exception):
         return harmless(self.message)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self)!r})"
+        return f"{type(self).__name__}({excerpt(self.message, MESSAGE_LENGTH)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it is pickled and copied: without its constructor, which takes other arguments than a message."""
         return type(self).__new__, (type(self),), {**vars(self), "args": self.args}
+
+
+def as_cause(error: E) -> E | None:
+    """An error of somebody else as the cause of one of ours: its text stands in tracebacks, too.
+
+    Returns:
+        The error; nothing if its text is not harmless. What it says is in the message of the other one.
+    """
+    text = str(error)
+    return error if harmless(text) == text else None
 
 
 def attach_partial(error: Exception, partial: Callable[[], ChatCompletion]) -> tuple[()]:

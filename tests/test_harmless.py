@@ -109,7 +109,9 @@ def test_tags_that_are_no_flag_are_seen(text: str) -> None:
     assert "".join(in_pieces(list(text))) == printable(text)
 
 
-@pytest.mark.parametrize("pair", ["\ufe00\ufe01", "\u200b\u200c", "\u2060\u200d", "\U000e0100\U000e01ef", "\u3164\uffa0"])
+@pytest.mark.parametrize(
+    "pair", ["\ufe00\ufe01", "\u200b\u200c", "\u2060\u200d", "\U000e0100\U000e01ef", "\u3164\uffa0"]
+)
 def test_a_text_that_is_written_in_what_cannot_be_seen_is_seen(pair: str) -> None:
     hidden = "".join(pair[int(bit)] for bit in f"{ord('x'):08b}" * 3)
 
@@ -168,7 +170,7 @@ def test_it_says_how_much_is_left_out() -> None:
         ("äb".encode(), 2, "'ä'… (1 more)"),
         (b"\xc3", 1, "'\ufffd'"),
         ("it's", 200, '"it\'s"'),
-        ("it's \"x\"", 200, "'it's \"x\"'"),
+        ('it\'s "x"', 200, "'it's \"x\"'"),
         ("a\nb\\n", 200, "'a␊b\\n'"),
     ],
 )

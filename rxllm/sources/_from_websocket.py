@@ -19,6 +19,7 @@ from rxllm.exceptions import (
     DecodeError,
     LimitExceededError,
     StreamInterruptedError,
+    as_cause,
     excerpt,
 )
 from rxllm.flow import Emitter, Stream, task_source
@@ -159,7 +160,7 @@ async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], 
         for frame in frames:
             await socket.send_str(frame)
     except (aiohttp.ClientError, OSError) as error:
-        raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from error
+        raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from as_cause(error)
 
 
 @dataclass(slots=True)

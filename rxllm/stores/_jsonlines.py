@@ -277,7 +277,9 @@ def _record(fields: Fields) -> Record:
             return checked(EndRecord, {**fields, "kind": ending})
         case {"stream": str(stream), "record": "begin", "version": version}:
             if version not in READABLE:
-                raise ValueError(f"version {version!r} of the format; this version of rxllm reads up to {VERSION}")
+                raise ValueError(
+                    f"version {excerpt(str(version))} of the format; this version of rxllm reads up to {VERSION}"
+                )
             return checked(RecordingInfo, {"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:
             raise ValueError("a line of something else")

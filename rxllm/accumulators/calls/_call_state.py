@@ -69,7 +69,7 @@ class CallState(NamedTuple):
             log.add("arguments-empty", self[:2], arguments, "{}")
             arguments = "{}"
         elif _is_glued(arguments):
-            raise self.error(f"the arguments of {self.name!r} are more than one value", arguments)
+            raise self.error(f"the arguments of {excerpt(self.name)} are more than one value", arguments)
         extra = {} if custom else self.function_extra
         function = FunctionCall.model_validate({**extra, "name": self.name, "arguments": arguments})
         kind = {"type": self.type or "function", **custom}
