@@ -87,7 +87,7 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     try:
         parsed = URL(urljoin(base, str(url)))
         # What cannot be seen is no part of a name; it would be shown by whatever fails to connect.
-        if parsed.scheme in ORIGIN_SCHEMES and parsed.raw_host and parsed.raw_host.isprintable():
+        if parsed.scheme in ORIGIN_SCHEMES and parsed.host and str(parsed.raw_host).isprintable():
             return parsed
     except ValueError:
         pass  # its text is the URL, with the query

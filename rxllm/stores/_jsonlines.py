@@ -32,6 +32,7 @@ from typing import IO, Any, TypeAlias, cast
 from msgspec import Raw
 
 from rxllm.exceptions import RecordingError, excerpt
+from rxllm.harmless import EXCERPT_LENGTH, harmless
 from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._recording_errors import as_recording_errors, closed_on_error
 from rxllm.stores._records import BATCH_ITEMS, READABLE, VERSION, EndRecord, ItemRecord, RecordingInfo, checked
@@ -278,7 +279,7 @@ def _record(fields: Fields) -> Record:
         case {"stream": str(stream), "record": "begin", "version": version}:
             if version not in READABLE:
                 raise ValueError(
-                    f"version {excerpt(str(version))} of the format; this version of rxllm reads up to {VERSION}"
+                    f"version {harmless(repr(version), EXCERPT_LENGTH)} of the format; this version of rxllm reads up to {VERSION}"
                 )
             return checked(RecordingInfo, {"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:
