@@ -278,9 +278,8 @@ def _record(fields: Fields) -> Record:
             return checked(EndRecord, {**fields, "kind": ending})
         case {"stream": str(stream), "record": "begin", "version": version}:
             if version not in READABLE:
-                raise ValueError(
-                    f"version {harmless(repr(version), EXCERPT_LENGTH)} of the format; this version of rxllm reads up to {VERSION}"
-                )
+                shown = harmless(repr(version), EXCERPT_LENGTH)
+                raise ValueError(f"version {shown} of the format; this version of rxllm reads up to {VERSION}")
             return checked(RecordingInfo, {"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:
             raise ValueError("a line of something else")
