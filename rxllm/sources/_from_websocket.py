@@ -213,7 +213,7 @@ class _Frames:
         code = close_code_of(message)
         if code in _GOOD_CLOSES:
             return None
-        raise self._lost(f"closed with code {code} {excerpt(str(message.extra or ''))}")
+        raise self._lost(f"closed with code {code} '{message.extra or ''}'")
 
     async def _receive_in_time(self) -> aiohttp.WSMessage | None:
         try:
