@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -106,9 +106,9 @@ HARMFUL = "\x1b\x07\x9b\u202e\r"
 OBEYS = f"It{HARMFUL} is{HARMFUL} late. Good{HARMFUL} night."
 
 
-def answer_of_a_terminal(request: ReceivedRequest) -> list[script.StepLike]:
+def answer_of_a_terminal(request: ReceivedRequest) -> Iterable[script.StepLike]:
     """An answer of a model that writes what a terminal obeys, wherever it may."""
-    asked = request.json or {}
+    asked: dict[str, Any] = request.json or {}
     if asked.get("response_format"):
         recipe = {"name": OBEYS, "servings": 1, "ingredients": [OBEYS], "steps": [{"text": OBEYS, "minutes": 1}]}
         return script.answer(json.dumps(recipe))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from rxllm.harmless import EXCERPT_LENGTH, harmless
 
@@ -27,16 +28,15 @@ def harmless_validation(error: ValidationError) -> ValidationError:
     problems = error.errors(include_url=False, include_context=False)
     if len(problems) <= _MAX_PROBLEMS and all(_is_harmless((*problem["loc"], problem["msg"])) for problem in problems):
         return error
-    made = [
-        InitErrorDetails(
-            # Without a context nothing in the words is replaced.
-            type=PydanticCustomError(problem["type"], harmless(problem["msg"], EXCERPT_LENGTH)),
-            loc=tuple(harmless(each, EXCERPT_LENGTH) if isinstance(each, str) else each for each in problem["loc"]),
-            input=problem["input"],
-        )
-        for problem in problems[:_MAX_PROBLEMS]
-    ]
+    made = [_made_anew(problem) for problem in problems[:_MAX_PROBLEMS]]
     return ValidationError.from_exception_data(error.title, made, hide_input=True)
+
+
+def _made_anew(problem: ErrorDetails) -> InitErrorDetails:
+    # Pydantic wants literal words, whose braces it fills from a context; without one they may be any.
+    words: tuple[Any, Any] = problem["type"], harmless(problem["msg"], EXCERPT_LENGTH)
+    place = tuple(harmless(each, EXCERPT_LENGTH) if isinstance(each, str) else each for each in problem["loc"])
+    return InitErrorDetails(type=PydanticCustomError(*words), loc=place, input=problem["input"])
 
 
 def _is_harmless(words: Iterable[str | int]) -> bool:
