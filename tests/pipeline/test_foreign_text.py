@@ -25,9 +25,9 @@ from pydantic import BaseModel, ConfigDict, field_validator
 import rxllm
 from rxllm import operators as ops
 from rxllm.dialects import OpenAIChat
-from rxllm.exceptions import RxllmError
+from rxllm.exceptions import APIError, RxllmError
 from rxllm.sinks import SQLiteSink
-from rxllm.testing import replay
+from rxllm.testing import ScriptedServer, replay, script
 from rxllm.wire import ServerSentEvent
 
 C0 = [chr(code) for code in range(0x20)]
@@ -202,6 +202,7 @@ CALLED: dict[str, Callable[[str], tuple[str, ...]]] = {
     "a call without a name": lambda word: (call("", event({word: word})), CALLS),
     "a name that is unknown": lambda word: (call(f"x{word}"), CALLS),
     "arguments of a known one": lambda word: (call("upper", event({"text": word, word: word})), CALLS),
+    "many of them": lambda word: (call("upper", event({f"{word}{number}": 1 for number in range(30)})), CALLS),
     "an argument of another type": lambda word: (call("double", event({"number": word})), CALLS),
     "a call that was there": lambda word: (
         call("upper", '{"text": "a"}', word + "1"),
@@ -311,6 +312,7 @@ HTTP: dict[str, Answers] = {
     "the media type": lambda word: answered(b"200 OK", b"x", b"text/x" + word),
     "the media type of a refusal": lambda word: answered(b"400 No", b"x", b"text/x" + word),
     "the identifier": lambda word: headed(b"429 No", b"X-Request-Id: x" + word, b"Retry-After: " + word),
+    "a cookie": lambda word: headed(b"500 No", b"Set-Cookie: x" + word + b"=1", b"Set-Cookie: x=1" + word),
     "where to": lambda word: headed(b"302 Found", b"Location: http://x" + word + b"/"),
     "where to, a path": lambda word: headed(b"302 Found", b"Location: /" + word),
     "where to, no URL": lambda word: headed(b"302 Found", b"Location: x" + word + b"://["),
@@ -370,6 +372,20 @@ async def test_in_the_answer_of_a_server(place: Answers) -> None:
 
         # Some are good answers still, in which the word is passed over.
         await assert_harmless(fail, always=False)
+
+
+@pytest.mark.parametrize("between", ["", "\r", "\x1b", "\u202e", "\u2028"])
+async def test_a_key_is_blotted_out_before_and_does_not_become_whole(between: str) -> None:
+    key = "sk-a-secret-that-is-long"
+    echo = f"{key}\x1b {key[:10]}{between}{key[10:]} \x9b{key}"
+    for answer in ([script.text("It is "), script.error(echo)], script.status(401, {"error": echo})):
+        async with ScriptedServer(answer) as server, rxllm.LLMClient(base_url=server.base_url, api_key=key) as client:
+            error = await error_of(client.chat(REQUEST))
+
+        assert isinstance(error, APIError)
+        assert "…" in str(error)
+        assert not [text for _, text in texts_of(error, logged=False) if key in text]
+        assert key not in error.message
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
