@@ -29,12 +29,18 @@
 Whatever ends a stream early carries in ``partial`` the answer as far as it had come, if an operator below put it
 together, and in ``gathered`` what an operator of another kind had gathered until then.
 No message contains a header, a query string or a key.
+
+What a server, a model or a file says is text of foreign origin. ``str(error)``, ``repr(error)`` and notes show it as
+``rxllm.harmless`` makes it: one line, without anything that controls a terminal, 1,000 characters at most. ``message``
+and the other attributes hold it as it came.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+from rxllm.harmless import MESSAGE_LENGTH, excerpt, harmless
 
 if TYPE_CHECKING:
     from rxllm.models import ChatCompletion
@@ -68,22 +74,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-EXCERPT_LENGTH = 200
-
-
-def excerpt(text: str | bytes, length: int = EXCERPT_LENGTH) -> str:
-    r"""The start of an offending text, escaped, for an error message.
-
-    >>> excerpt(b"<html>\x1b[31m")
-    "'<html>\\x1b[31m'"
-    >>> excerpt("a" * 9, length=4)
-    "'aaaa'… (9 in all)"
-    """
-    # Cut before decoding: the text may be megabytes long, and four bytes a character are enough.
-    head = text[: length * 4].decode(errors="replace") if isinstance(text, bytes) else text
-    shown = ascii(head[:length])
-    return shown if len(text) <= length else f"{shown}… ({len(text)} in all)"
+E = TypeVar("E", bound=Exception)
 
 
 class ItemsThenError(list[T]):
@@ -134,9 +125,30 @@ class RxllmError(Exception):
     partial: ChatCompletion | None = None
     gathered: object | None = None
 
+    @property
+    def message(self) -> str:
+        """The message before it was made harmless: it may hold anything that a server said, of any length."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return harmless(self.message)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({excerpt(self.message, MESSAGE_LENGTH)})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """How it is pickled and copied: without its constructor, which takes other arguments than a message."""
         return type(self).__new__, (type(self),), {**vars(self), "args": self.args}
+
+
+def as_cause(error: E) -> E | None:
+    """An error of somebody else as the cause of one of ours: its text stands in tracebacks, too.
+
+    Returns:
+        The error; nothing if its text is not harmless. What it says is in the message of the other one.
+    """
+    text = str(error)
+    return error if harmless(text) == text else None
 
 
 def attach_partial(error: Exception, partial: Callable[[], ChatCompletion]) -> tuple[()]:
@@ -158,7 +170,7 @@ def _attach(error: Exception, name: str, make: Callable[[], object]) -> tuple[()
         try:
             vars(error)[name] = make()
         except Exception as failure:  # noqa: BLE001 - the error that ended the stream has to arrive
-            error.add_note(f"what had arrived cannot be shown: {failure!r}")
+            error.add_note(harmless(f"what had arrived cannot be shown: {failure!r}"))
     return ()
 
 

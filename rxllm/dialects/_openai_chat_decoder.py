@@ -39,6 +39,7 @@ from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
 from rxllm.dialects._whole_answer import as_chunk
 from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError
+from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import Delta, Repair, StreamChoice, StreamChunk, is_object, loads, marked
 from rxllm.wire import LARGE_JSON, ServerSentEvent
 
@@ -422,9 +423,7 @@ class OpenAIChatDecoder:
 
     def _error(self, message: str, text: str) -> DecodeError:
         shown = f"{message}: {exceptions.excerpt(text)}"
-        return DecodeError(
-            shown, dialect=self._dialect.name, position=self._position, text=text[: exceptions.EXCERPT_LENGTH]
-        )
+        return DecodeError(shown, dialect=self._dialect.name, position=self._position, text=text[:EXCERPT_LENGTH])
 
     def _keep_what_is_new(self, chunk: StreamChunk) -> StreamChunk:
         """The chunk without what earlier deltas had already."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rxllm.models._stream_info import *
     from rxllm.models._tool_result import *
     from rxllm.models._usage import *
+    from rxllm.models._validation import *
     from rxllm.models._wire_struct import *
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -44,6 +45,7 @@ else:
         _progress="JSONKeys",
         _reasoning="JOINED REASONING_FIELDS find_reasoning",
         _repair="MAX_REPAIRS",
+        _validation="harmless_validation",
         _wire_struct="WireStruct",
     )
 

@@ -43,7 +43,8 @@ class FunctionCall(Model):
             value = None
         if not isinstance(value, dict):
             raise ToolCallError(
-                f"the arguments of {self.name!r} are no JSON object: {excerpt(self.arguments)}", text=self.arguments
+                f"the arguments of {excerpt(self.name)} are no JSON object: {excerpt(self.arguments)}",
+                text=self.arguments,
             )
         return cast("dict[str, Any]", value)
 

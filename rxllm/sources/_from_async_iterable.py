@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
 from rxllm.flow import Emitter, Stream, task_source
+from rxllm.harmless import harmless
 
 T = TypeVar("T")
 
@@ -89,7 +90,7 @@ async def _close(
         if error is None:
             raise
         # What the stream itself failed with has precedence.
-        error.add_note(f"closing it failed, too: {failure!r}")
+        error.add_note(harmless(f"closing it failed, too: {failure!r}"))
 
 
 def _nothing() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from reactivex import abc
 
-from rxllm.exceptions import RecordingError, StreamInterruptedError
+from rxllm.exceptions import RecordingError, StreamInterruptedError, as_cause, excerpt
 from rxllm.flow import Clock, Emitter, Stream, clock_of, mark_stopped, task_source
 from rxllm.stores import (
     EndRecord,
@@ -224,7 +224,9 @@ class _Player:
             item = decode_item(record.kind, record.value)
             self.slots.restore(item, record.slots)
         except (TypeError, ValueError) as error:
-            raise RecordingError(f"{self.path}: item {record.position} is no {record.kind}: {error}") from error
+            raise RecordingError(f"{self.path}: item {record.position} is no {record.kind}: {error}") from as_cause(
+                error
+            )
         return item
 
 
@@ -235,7 +237,8 @@ def _find(path: str | os.PathLike[str], recordings: list[RecordingInfo], stream:
         return recordings[-1].stream
     if any(info.stream == stream for info in recordings):
         return stream
-    raise RecordingError(f"{path}: no stream {stream!r}; the last of {len(recordings)} is {recordings[-1].stream!r}")
+    last = recordings[-1].stream
+    raise RecordingError(f"{path}: no stream {excerpt(stream)}; the last of {len(recordings)} is {excerpt(last)}")
 
 
 async def _finish(end: EndRecord | None, pace: Pace | None, emitter: Emitter[Any]) -> None:

@@ -15,7 +15,7 @@ from aiohttp.typedefs import StrOrURL
 from loguru import logger
 from yarl import URL
 
-from rxllm.exceptions import StreamInterruptedError
+from rxllm.exceptions import StreamInterruptedError, as_cause
 from rxllm.flow import Emitter, Stream, task_source, wake
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
@@ -191,7 +191,7 @@ async def _emit_events(  # noqa: PLR0917 - what each read needs
                 await emitter.emit(feed(decoder, rest[begin : begin + _READ_BYTES]), _READ_BYTES)
             await emitter.emit(_events_at_end(decoder))
             # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
-            raise _lost(response, emitter, error) from error.with_traceback(None)
+            raise _lost(response, emitter, error) from as_cause(error.with_traceback(None))
         if not block:
             await emitter.emit(_events_at_end(decoder))
             return
@@ -257,4 +257,4 @@ async def _await_end_of_body(response: aiohttp.ClientResponse, emitter: Emitter[
             _http.check_end(response, grace.closed)
     except (aiohttp.ClientError, OSError) as error:
         if not limit.expired():
-            raise _lost(response, emitter, error) from error.with_traceback(None)
+            raise _lost(response, emitter, error) from as_cause(error.with_traceback(None))

@@ -19,6 +19,7 @@ from rxllm.exceptions import (
     DecodeError,
     LimitExceededError,
     StreamInterruptedError,
+    as_cause,
     excerpt,
 )
 from rxllm.flow import BYTES_PER_TURN, ITEMS_PER_TURN, Emitter, Stream, task_source
@@ -163,7 +164,7 @@ async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], 
         for frame in frames:
             await socket.send_str(frame)
     except (aiohttp.ClientError, OSError) as error:
-        raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from error
+        raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from as_cause(error)
 
 
 @dataclass(slots=True)
@@ -220,7 +221,7 @@ class _Frames:
         code = close_code_of(message)
         if code in _GOOD_CLOSES:
             return None
-        raise self._lost(f"closed with code {code} {excerpt(str(message.extra or ''))}")
+        raise self._lost(f"closed with code {code} '{message.extra or ''}'")
 
     async def _receive_in_time(self) -> aiohttp.WSMessage | None:
         try:

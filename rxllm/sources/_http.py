@@ -25,7 +25,15 @@ from aiohttp.typedefs import StrOrURL
 from loguru import logger
 from yarl import URL
 
-from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusError, StreamInterruptedError, excerpt
+from rxllm.exceptions import (
+    APIConnectionError,
+    APIResponseError,
+    APIStatusError,
+    StreamInterruptedError,
+    as_cause,
+    excerpt,
+)
+from rxllm.harmless import EXCERPT_LENGTH, harmless
 from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._request_body import LARGE_BODY_BYTES, LargeBody
@@ -77,7 +85,8 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     """
     try:
         parsed = URL(urljoin(base, str(url)))
-        if parsed.scheme in ORIGIN_SCHEMES and parsed.host:
+        # What cannot be seen is no part of a name; it would be shown by whatever fails to connect.
+        if parsed.scheme in ORIGIN_SCHEMES and parsed.host and str(parsed.raw_host).isprintable():
             return parsed
     except ValueError:
         pass  # its text is the URL, with the query
@@ -97,7 +106,7 @@ async def answer_of(url: URL, secrets: Secrets, request: Awaitable[Answer]) -> A
     except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
         # A ValueError is about a header, a RuntimeError about a closed session.
         reason = str(error) or type(error).__name__
-        raise APIConnectionError(f"no answer from {shown(url)}: {reason}") from error
+        raise APIConnectionError(f"no answer from {shown(url)}: {reason}") from as_cause(error)
     # Outside the handler: that error holds the request with its headers and query, and must not be this one's context.
     raise APIConnectionError(f"no answer from {shown(url)}: {reason}")
 
@@ -134,11 +143,14 @@ async def open_response(
                 payload.abort()
             raise
         secrets.add(response.request_info.headers)
+        reason = response.reason or ""
+        # What logs show of an answer has it, too.
+        response.reason = harmless(reason, EXCERPT_LENGTH)
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or location is None:
             if answered is not None:
                 answered(response)
-            return await _raise_for_status(response, secrets)
+            return await _raise_for_status(response, reason, secrets)
         response.release()
         target = parse_url(location, base=str(target))
         if response.status in _BECOMES_GET and method != "HEAD":
@@ -146,11 +158,11 @@ async def open_response(
     raise APIConnectionError(f"more than {MAX_REDIRECTS} redirects from {shown(url)}")
 
 
-async def _raise_for_status(response: aiohttp.ClientResponse, secrets: Secrets) -> aiohttp.ClientResponse:
+async def _raise_for_status(response: aiohttp.ClientResponse, reason: str, secrets: Secrets) -> aiohttp.ClientResponse:
     if response.status < HTTPStatus.MULTIPLE_CHOICES:
         return response
     body = secrets.scrub(await _error_body(response))
-    message = f"{response.status} {response.reason or ''}".strip()
+    message = f"{response.status} {reason[:EXCERPT_LENGTH]}".strip()
     message = secrets.scrub(f"{message} from {shown(response.url)}: {excerpt(body)}")
     raise refusal(message, response.status, response.headers, secrets, body=body)
 

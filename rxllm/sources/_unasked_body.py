@@ -17,7 +17,8 @@ import time
 
 import aiohttp
 
-from rxllm.exceptions import APIResponseError
+from rxllm.exceptions import APIResponseError, as_cause
+from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Secrets
@@ -75,7 +76,11 @@ def _refusal(
     response: aiohttp.ClientResponse, secrets: Secrets, stream: StreamInfo, content_type: str, body: str
 ) -> APIResponseError:
     content_type = secrets.scrub(content_type)
-    what = "no event stream" if content_type in {"", EVENT_STREAM} else f"{content_type} instead of {EVENT_STREAM}"
+    what = (
+        "no event stream"
+        if content_type in {"", EVENT_STREAM}
+        else f"{content_type[:EXCERPT_LENGTH]} instead of {EVENT_STREAM}"
+    )
     shown = secrets.scrub(body[: _http.MAX_ERROR_BYTES])
     error = _http.no_event_stream(response, what, content_type, shown, secrets)
     error.unread = body, stream
@@ -87,7 +92,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         return await response.content.read(_http.MAX_ERROR_BYTES)
     except (aiohttp.ClientError, OSError) as error:
         reason = str(error) or type(error).__name__
-        raise _http.lost(response.url, 0, "events", reason) from error.with_traceback(None)
+        raise _http.lost(response.url, 0, "events", reason) from as_cause(error.with_traceback(None))
 
 
 async def _read_on(  # noqa: PLR0917

@@ -35,6 +35,7 @@ from typing import IO, Any, TypeAlias, cast
 from msgspec import Raw
 
 from rxllm.exceptions import RecordingError, excerpt
+from rxllm.harmless import EXCERPT_LENGTH, harmless
 from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._recording_errors import as_recording_errors, closed_on_error, require_same_file
 from rxllm.stores._records import (
@@ -329,8 +330,9 @@ def _record(fields: Fields) -> RecordingInfo | ItemRecord | EndRecord:
             return checked(EndRecord, {**fields, "kind": ending})
         case {"stream": str(stream), "record": "begin", "version": version}:
             if version not in READABLE:
+                shown = harmless(repr(version), EXCERPT_LENGTH)
                 raise _NewerVersionError(
-                    f"version {version!r} of the format; this version of rxllm reads up to {VERSION}"
+                    f"version {shown} of the format; this version of rxllm reads up to {VERSION}"
                 )
             return checked(RecordingInfo, {"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:

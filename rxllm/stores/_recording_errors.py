@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from rxllm.exceptions import RecordingError
+from rxllm.exceptions import RecordingError, as_cause
 
 
 @contextmanager
@@ -21,14 +21,14 @@ def as_recording_errors(path: Path) -> Generator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise RecordingError(f"{path}: no such file") from error
+        raise RecordingError(f"{path}: no such file") from as_cause(error)
     except OSError as error:
-        raise RecordingError(f"{path}: {error.strerror or error}") from error
+        raise RecordingError(f"{path}: {error.strerror or error}") from as_cause(error)
     except sqlite3.Error as error:
-        raise RecordingError(f"{path}: {error}") from error
+        raise RecordingError(f"{path}: {error}") from as_cause(error)
     except ValueError as error:
         # What is there was read, and is of other types than it should be.
-        raise RecordingError(f"{path}: not a recording of rxllm, or damaged: {error}") from error
+        raise RecordingError(f"{path}: not a recording of rxllm, or damaged: {error}") from as_cause(error)
 
 
 def require_same_file(path: Path, opened: os.stat_result) -> None:

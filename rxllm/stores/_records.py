@@ -30,8 +30,18 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from rxllm import exceptions, models
-from rxllm.exceptions import RecordingError, RxllmError
-from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, WireStruct, put_slots, without_slots
+from rxllm.exceptions import RecordingError, RxllmError, excerpt
+from rxllm.harmless import EXCERPT_LENGTH, harmless
+from rxllm.models import (
+    Repair,
+    Slots,
+    StreamChunk,
+    StreamInfo,
+    WireStruct,
+    harmless_validation,
+    put_slots,
+    without_slots,
+)
 from rxllm.stores._plain import dump, encode_struct, plain
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
@@ -165,7 +175,8 @@ def checked(kind: type[T], fields: Any) -> T:
         made: T = _ADAPTERS[kind].validate_python(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(harmless(f"{where}: {first['msg']}")) from harmless_validation(error)
     return made
 
 
@@ -251,7 +262,7 @@ def decode_item(kind: str, value: Any) -> Any:
     if kind == "json":
         return value
     if kind not in {"text", "bytes"}:
-        raise RecordingError(f"items of kind {kind!r} are unknown to this version of rxllm")
+        raise RecordingError(f"items of kind {excerpt(kind)} are unknown to this version of rxllm")
     if not isinstance(value, str):
         raise ValueError(f"a string was due, not {type(value).__name__}")  # noqa: TRY004 - the file is wrong, no caller
     return value if kind == "text" else base64.b64decode(value, validate=True)
@@ -265,14 +276,16 @@ def encode_error(ending: Ending) -> ErrorRecord | None:
     cls = type(error)
     name = cls.__name__ if _ERRORS.get(cls.__name__) is cls else f"{cls.__module__}.{cls.__qualname__}"
     attributes = {name: _attribute(value) for name, value in vars(error).items() if _is_attribute(cls, name)}
-    return ErrorRecord(name, str(error), attributes)
+    return ErrorRecord(name, error.message if isinstance(error, RxllmError) else str(error), attributes)
 
 
 def decode_error(record: ErrorRecord) -> RxllmError:
     """Make the error again: of the same type with the same message and attributes, if it is one of this library's."""
     cls = _ERRORS.get(record.type)
     if cls is None:
-        return RecordingError(f"the recorded stream failed with {record.type}: {record.message}")
+        return RecordingError(
+            f"the recorded stream failed with {harmless(record.type, EXCERPT_LENGTH)}: {record.message}"
+        )
     # The constructors make messages of their own arguments; this is what they hand on to the standard library's,
     # of which OSError takes it in __new__ already, unless the class has a constructor of its own.
     error = cls.__new__(cls, record.message)

@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from rxllm.exceptions import EXCERPT_LENGTH
+from rxllm.harmless import EXCERPT_LENGTH, harmless
 
 VERSION = 1
 
@@ -186,6 +186,10 @@ def decode_record(line: bytes, transport: WireTransport = "sse") -> WireRecord:
     if not isinstance(fields, dict):
         raise ValueError("no JSON object")  # noqa: TRY004 - what was read is wrong, not what was passed
     return _decode_fields(cast("dict[str, Any]", fields), transport)
+
+
+def _shown(value: object) -> str:
+    return harmless(repr(value), EXCERPT_LENGTH)
 
 
 def _no_number(name: str) -> float:

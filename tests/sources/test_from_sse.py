@@ -534,7 +534,7 @@ async def test_a_credential_that_an_answer_echoes_as_it_stood_in_the_url_is_blot
         for asked in (url, f"{server.url}?key={quote(key, safe='/=')}"):
             with pytest.raises(APIStatusError) as caught:
                 await collect(from_sse(asked))
-            assert r"?key=\u2026" in str(caught.value)
+            assert "?key=…" in str(caught.value)
             assert "key=…" in caught.value.body
 
 

@@ -71,7 +71,7 @@ class CallState(NamedTuple):
         else:
             arguments, kinds, is_one = settle(sent)
             if not is_one:
-                raise self.error(f"the arguments of {self.name!r} are more than one value", sent)
+                raise self.error(f"the arguments of {excerpt(self.name)} are more than one value", sent)
             for each in kinds:
                 log.add(each, (self.choice, self.serial), sent, arguments)
         extra = {} if custom else self.function_extra

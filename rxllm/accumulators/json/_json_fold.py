@@ -33,7 +33,8 @@ from typing import Any, ClassVar, TypeAlias, cast
 from rxllm.accumulators._new_tuple import new_tuple
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.json._json_snapshot import JSONSnapshot, Level, Members, path_in
-from rxllm.exceptions import EXCERPT_LENGTH, DecodeError, LimitExceededError, excerpt
+from rxllm.exceptions import DecodeError, LimitExceededError
+from rxllm.harmless import EXCERPT_LENGTH, excerpt
 from rxllm.models import MAX_DEPTH, JSONChange, JSONKeys, loads, without_lone_surrogates
 
 MAX_CHARACTERS = 256 * 1024 * 1024
