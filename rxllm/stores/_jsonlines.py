@@ -331,9 +331,7 @@ def _record(fields: Fields) -> RecordingInfo | ItemRecord | EndRecord:
         case {"stream": str(stream), "record": "begin", "version": version}:
             if version not in READABLE:
                 shown = harmless(repr(version), EXCERPT_LENGTH)
-                raise _NewerVersionError(
-                    f"version {shown} of the format; this version of rxllm reads up to {VERSION}"
-                )
+                raise _NewerVersionError(f"version {shown} of the format; this version of rxllm reads up to {VERSION}")
             return checked(RecordingInfo, {"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:
             raise ValueError("a line of something else")

@@ -230,11 +230,6 @@ def _decode_end(at: float, ending: Any, fields: dict[str, Any]) -> WireEnd:
     return WireEnd(at, ending, **details)
 
 
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= EXCERPT_LENGTH else f"{shown[:EXCERPT_LENGTH]}…"
-
-
 def _number(name: str, value: Any, least: int, most: int) -> int:
     # A bool is an int, too.
     if type(value) is not int or not least <= value <= most:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from rxllm.dialects import OpenAIChat
-from rxllm.exceptions import EXCERPT_LENGTH, LimitExceededError
+from rxllm.exceptions import LimitExceededError
+from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import StreamChunk
 from rxllm.wire import ServerSentEvent
 

@@ -5,7 +5,8 @@ What is kept of an answer for that is bounded.
 
 from __future__ import annotations
 
-from rxllm.exceptions import EXCERPT_LENGTH, DecodeError, StructuredOutputError, excerpt
+from rxllm.exceptions import DecodeError, StructuredOutputError, excerpt
+from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import StreamChoice, ending_of, is_reason
 
 _LONGEST_REFUSAL = 4096
