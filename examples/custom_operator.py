@@ -16,6 +16,7 @@ from reactivex import operators as rx_ops
 from rxllm import ChatRequest, OperatorFunction
 from rxllm import operators as ops
 from rxllm.flow import Operation, operate
+from rxllm.harmless import printable
 from rxllm.testing import Marbles, MarbleSource, assert_marbles, assert_pauses, check_operator
 
 QUESTION = "What is the moon? Three short sentences."
@@ -100,7 +101,7 @@ async def main() -> None:
         await client.chat_stream(request).pipe(
             ops.content(),
             sentences(),
-            rx_ops.do_action(lambda sentence: print(f"  read out: {sentence}", flush=True)),
+            rx_ops.do_action(lambda sentence: print(f"  read out: {printable(sentence)}", flush=True)),
         )
 
 

@@ -16,6 +16,7 @@ from reactivex import operators as rx_ops
 import rxllm
 from rxllm import ChatRequest, JSONPathMatch, LLMClient, Message, Role, StreamChunk
 from rxllm import operators as ops
+from rxllm.harmless import harmless, printable
 from rxllm.testing import script
 
 QUESTION = "How do I make pancakes? Answer in JSON."
@@ -72,7 +73,8 @@ class View:
         if isinstance(item, Recipe):
             # A field that has not arrived is not there yet; those that are have been validated.
             for name in sorted(item.model_fields_set - {"steps"}):
-                line = f"  {name}: {getattr(item, name)}"
+                # What a model writes may hold anything that a terminal obeys.
+                line = harmless(f"  {name}: {getattr(item, name)}")
                 if line not in self._shown:
                     self._shown.add(line)
                     print(line)
@@ -82,7 +84,7 @@ class View:
             if str(item.path) not in self._shown:
                 self._shown.add(str(item.path))
                 print(f"  step {item.path[1]}: ", end="")
-            print(item.delta, end="", flush=True)
+            print(printable(item.delta), end="", flush=True)
 
 
 async def ask(client: LLMClient) -> Recipe | None:

@@ -27,6 +27,7 @@ from rxllm import (
 )
 from rxllm import operators as ops
 from rxllm.accumulators import ToolCallProgressAccumulator
+from rxllm.harmless import harmless, printable
 from rxllm.testing import script
 
 QUESTION = "What is the weather in Paris and in Tokyo?"
@@ -60,7 +61,7 @@ class ArgumentsView:
         """Take a chunk and show what it changed."""
         for call in self._calls.add(chunk):
             # Nothing that could be run: a call is a ToolCall when its answer is whole, and not before.
-            self._show(call.index, f"  {call.id}: {call.name} {call.arguments or ''}")
+            self._show(call.index, harmless(f"  {call.id}: {call.name} {call.arguments or ''}"))
 
     def _show(self, index: int, line: str) -> None:
         if self._lines.get(index) == line:
@@ -83,11 +84,12 @@ def show(event: ChatEvent) -> None:
     """Show what happens in the conversation."""
     match event:
         case TextDelta():
-            print(event.text, end="", flush=True)
+            # What a model writes may hold anything that a terminal obeys.
+            print(printable(event.text), end="", flush=True)
         case ToolCallEvent():
-            print(f"  {event.call.id}: asking about {event.call.function.parsed.get('city')!r}")
+            print(harmless(f"  {event.call.id}: asking about {event.call.function.parsed.get('city')!r}"))
         case ToolResultEvent():
-            print(f"  {event.result.call.id}: {event.result.content}")
+            print(harmless(f"  {event.result.call.id}: {event.result.content}"))
         case ChatCompleted():
             print(f"\n{1 + len(event.messages)} messages in all")
         case _:

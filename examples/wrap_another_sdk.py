@@ -13,6 +13,7 @@ from reactivex import operators as rx_ops
 import rxllm
 from rxllm import Delta, FinishReason, StreamChoice, StreamChunk
 from rxllm import operators as ops
+from rxllm.harmless import printable
 
 # This stands for the other SDK. They are all like that: objects of their own, ``async for``, and ``close()``.
 
@@ -79,7 +80,7 @@ async def main() -> None:
 
     async with rxllm.iterate(chunks.pipe(ops.content(), rx_ops.take(3))) as words:
         async for word in words:
-            print(word, end="", flush=True)
+            print(printable(word), end="", flush=True)
     print(f" …\nleft early, open streams of the SDK: {sdk.open_streams}")
 
 

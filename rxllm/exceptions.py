@@ -31,12 +31,18 @@
 Whatever ends a stream early carries in ``partial`` the answer as far as it had come, if an operator below put it
 together, and in ``gathered`` what an operator of another kind had gathered until then.
 No message contains a header, a query string or a key.
+
+What a server, a model or a file says is text of foreign origin. ``str(error)``, ``repr(error)`` and notes show it as
+``rxllm.harmless`` makes it: one line, without anything that controls a terminal, 1,000 characters at most. ``message``
+and the other attributes hold it as it came.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+from rxllm.harmless import MESSAGE_LENGTH, excerpt, harmless
 
 if TYPE_CHECKING:
     from rxllm.models import Attempt, ChatCompletion
@@ -72,22 +78,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-EXCERPT_LENGTH = 200
-
-
-def excerpt(text: str | bytes, length: int = EXCERPT_LENGTH) -> str:
-    r"""The start of an offending text, escaped, for an error message.
-
-    >>> excerpt(b"<html>\x1b[31m")
-    "'<html>\\x1b[31m'"
-    >>> excerpt("a" * 9, length=4)
-    "'aaaa'… (9 in all)"
-    """
-    # Cut before decoding: the text may be megabytes long, and four bytes a character are enough.
-    head = text[: length * 4].decode(errors="replace") if isinstance(text, bytes) else text
-    shown = ascii(head[:length])
-    return shown if len(text) <= length else f"{shown}… ({len(text)} in all)"
+E = TypeVar("E", bound=Exception)
 
 
 class ItemsThenError(list[T]):
@@ -105,6 +96,24 @@ class ItemsThenError(list[T]):
             raise self._error
         finally:
             del self  # which holds the error, whose traceback holds this frame
+
+    def __radd__(self, before: list[T]) -> list[T]:
+        # A list would append the items alone.
+        return [*before, *self]
+
+
+def items_then(items: list[T], error: Exception) -> list[T]:
+    """The items that were good, and then the error; without items, the error at once.
+
+    Raises:
+        Exception: The error.
+    """
+    if items:
+        return ItemsThenError(items, error)
+    try:
+        raise error
+    finally:
+        del error  # whose traceback holds this frame
 
 
 class RxllmError(Exception):
@@ -125,9 +134,30 @@ class RxllmError(Exception):
     attempts: tuple[Attempt, ...] = ()
     retryable: bool = False
 
+    @property
+    def message(self) -> str:
+        """The message before it was made harmless: it may hold anything that a server said, of any length."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return harmless(self.message)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({excerpt(self.message, MESSAGE_LENGTH)})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """How it is pickled and copied: without its constructor, which takes other arguments than a message."""
         return type(self).__new__, (type(self),), {**vars(self), "args": self.args}
+
+
+def as_cause(error: E) -> E | None:
+    """An error of somebody else as the cause of one of ours: its text stands in tracebacks, too.
+
+    Returns:
+        The error; nothing if its text is not harmless. What it says is in the message of the other one.
+    """
+    text = str(error)
+    return error if harmless(text) == text else None
 
 
 def attach_partial(error: Exception, partial: Callable[[], ChatCompletion]) -> tuple[()]:
@@ -154,7 +184,7 @@ def _attach(error: Exception, name: str, make: Callable[[], object]) -> tuple[()
         try:
             vars(error)[name] = make()
         except Exception as failure:  # noqa: BLE001 - the error that ended the stream has to arrive
-            error.add_note(f"what had arrived cannot be shown: {failure!r}")
+            error.add_note(harmless(f"what had arrived cannot be shown: {failure!r}"))
     return ()
 
 
@@ -179,7 +209,8 @@ class APIStatusError(APIError):
         status: The HTTP status code.
         body: The start of the response body, bounded.
         request_id: The server's identifier of the request, from its headers.
-        retry_after: Seconds to wait before another try (RFC 9110, section 10.2.3), if the server said so.
+        retry_after: Seconds to wait before another try, if a header or the body said so: as a number of seconds or
+            milliseconds, or a date (RFC 9110, section 10.2.3). One that has passed is 0; more than a century is ``None``.
         retryable: Whether it is a status of a moment (408, 409, 425, 429) or a fault of the server (500 and more).
     """
 
@@ -233,6 +264,7 @@ class APIStreamError(APIError):
         type: The provider's kind of error, as ``overloaded_error``.
         code: The provider's code, as it came.
         retryable: Whether the same request may succeed later: overload, rate limits, server faults.
+        retry_after: Seconds to wait before another try, if the error said so in a field or in words.
         position: Which event of the stream this was, counted from 0.
     """
 
@@ -243,12 +275,14 @@ class APIStreamError(APIError):
         type: str | None = None,
         code: str | int | None = None,
         retryable: bool = False,
+        retry_after: float | None = None,
         position: int | None = None,
     ) -> None:
         super().__init__(message)
         self.type = type
         self.code = code
         self.retryable = retryable
+        self.retry_after = retry_after
         self.position = position
 
 
@@ -377,15 +411,29 @@ class RepairError(RxllmError, ValueError):
 
 
 class StructuredOutputError(RxllmError, ValueError):
-    """An answer in JSON is not what its schema says, or there is none. The ``ValidationError`` is the cause.
+    """An answer in JSON is not what its schema says, is not whole, or there is none. What was found is the cause.
 
     Attributes:
         path: Where in the JSON: names of members and numbers of elements, from the outside.
+        refusal: What the model said instead of answering, if the server sends that apart; the start of it.
+        finish_reason: Why the answer ended, in the server's word, if it has ended.
+        text: The start of the answer.
     """
 
-    def __init__(self, message: str, *, path: tuple[str | int, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: tuple[str | int, ...] = (),
+        refusal: str | None = None,
+        finish_reason: str | None = None,
+        text: str = "",
+    ) -> None:
         super().__init__(message)
         self.path = path
+        self.refusal = refusal
+        self.finish_reason = finish_reason
+        self.text = text
 
 
 ToolFailure: TypeAlias = Literal["unknown_tool", "invalid_arguments", "duplicate", "refused", "timeout", "failed"]
@@ -427,19 +475,33 @@ class ChunkTimeoutError(RxllmError, TimeoutError):
     """The producer was silent for too long.
 
     Attributes:
-        phase: ``"first"`` if nothing had come yet, ``"gap"`` between two chunks.
+        phase: ``"first"`` if nothing of an answer had come yet, ``"gap"`` between two chunks.
         seconds: The limit that was passed, in seconds.
-        chunks: How many chunks had arrived.
+        chunks: How many chunks had arrived, those among them that say nothing of an answer.
+        bytes: How many bytes of the body came in that time, comments for example; ``None`` if that is not known.
     """
 
     retryable = True
 
-    def __init__(self, phase: Literal["first", "gap"], seconds: float, chunks: int) -> None:
-        waited = "the first chunk" if phase == "first" else f"a chunk after chunk {chunks}"
-        super().__init__(f"waited {seconds:g} s for {waited}")
+    def __init__(
+        self, phase: Literal["first", "gap"], seconds: float, chunks: int, *, bytes: int | None = None, empty: int = 0
+    ) -> None:
+        waited = "the first chunk" if phase == "first" else f"a chunk after chunk {chunks - empty}"
+        super().__init__(f"waited {seconds:g} s for {waited}{_meanwhile(bytes, empty)}")
         self.phase = phase
         self.seconds = seconds
         self.chunks = chunks
+        self.bytes = bytes
+
+
+def _meanwhile(count: int | None, empty: int) -> str:
+    """What came while somebody waited for a chunk."""
+    came = [f"{count} byte{'s' * (count > 1)}"] if count else []
+    if empty:
+        came.append(f"{empty} empty chunk{'s' * (empty > 1)}")
+    if came:
+        return f": {' and '.join(came)} came, but nothing of an answer"
+    return "" if count is None else ": no bytes came"
 
 
 class DeadlineExceededError(RxllmError, TimeoutError):

@@ -5,11 +5,13 @@ All of them start together and are then looked at one by one: most of their time
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ import pytest
 from reactivex import operators as rx_ops
 
 from rxllm import operators as ops
-from rxllm.testing import Marbles
+from rxllm.testing import Marbles, ReceivedRequest, ScriptedServer, script
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -98,6 +100,45 @@ def test_example(name: str, running: dict[str, subprocess.Popen[str]]) -> None:
     assert running[name].returncode == 0, output
     missing = [promise for promise in PROMISED[name] if promise not in output]
     assert not missing, output
+
+
+HARMFUL = "\x1b\x07\x9b\u202e\r"
+OBEYS = f"It{HARMFUL} is{HARMFUL} late. Good{HARMFUL} night."
+
+
+def answer_of_a_terminal(request: ReceivedRequest) -> Iterable[script.StepLike]:
+    """An answer of a model that writes what a terminal obeys, wherever it may."""
+    asked: dict[str, Any] = request.json or {}
+    if asked.get("response_format"):
+        recipe = {"name": OBEYS, "servings": 1, "ingredients": [OBEYS], "steps": [{"text": OBEYS, "minutes": 1}]}
+        return script.answer(json.dumps(recipe))
+    if asked.get("tools") and asked["messages"][-1]["role"] == "user":
+        arguments = json.dumps({"city": HARMFUL, "unit": HARMFUL})
+        function = {"name": "get_weather", "arguments": arguments}
+        call = {"index": 0, "id": f"call{HARMFUL}", "type": "function", "function": function}
+        return [script.delta({"tool_calls": [call]}), script.finish("tool_calls"), script.done()]
+    return script.answer(OBEYS)
+
+
+@pytest.mark.parametrize("name", sorted(PROMISED.keys() - {"slow_database", "wrap_another_sdk"}))
+async def test_what_a_model_writes_controls_no_terminal(name: str, tmp_path: Path) -> None:
+    async with ScriptedServer(answer_of_a_terminal) as server:
+        example = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", EXAMPLES / f"{name}.py"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "TMPDIR": str(tmp_path),
+                "PYTHONIOENCODING": "utf-8",
+                "OPENAI_BASE_URL": server.base_url,
+            },
+        )
+        output = (await example.communicate())[0].decode()
+
+    assert "It" in output
+    assert not {*output} & {*HARMFUL}
 
 
 def test_however_much_text_comes_at_once_the_custom_operator_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:

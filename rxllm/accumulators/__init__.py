@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from rxllm.accumulators.json._json_fold import JSONFold
     from rxllm.accumulators.json._json_snapshot import JSONSnapshot
     from rxllm.accumulators.json._structured import StructuredAccumulator
+    from rxllm.accumulators.json._why_no_json import WhyNoJSON as WhyNoJSON
     from rxllm.accumulators.reasoning._tagged_text import Parted, TaggedText
+    from rxllm.accumulators.reasoning._tags import TagPair as TagPair
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -26,7 +28,8 @@ else:
         *("json._json_fold", "json._json_snapshot", "calls._json_path_accumulator", "reasoning._tagged_text"),
         "json._structured",
         **{"_beginning": "Beginning", "answer._conflation": "Conflation", "calls._call_state": "CallState"},
-        **{"calls._tool_call_accumulator": "require_completed"},
+        **{"calls._tool_call_accumulator": "require_completed", "reasoning._tags": "TagPair"},
+        **{"json._why_no_json": "WhyNoJSON"},
     )
 
 __all__ = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 from rxllm.exceptions import LimitExceededError
@@ -17,13 +19,26 @@ def size_of(value: object) -> int:
 
     >>> size_of("größer"), size_of({"text": ["ab", None]})
     (6, 20)
+
+    Raises:
+        LimitExceededError: An integer in it has more digits than Python would write.
     """
     if isinstance(value, str):
         return len(value)
     try:
         return len(_encode(value))
     except (OverflowError, ValueError):  # a large integer, half a surrogate pair
+        return _length_of_repr(value)
+
+
+def _length_of_repr(value: object) -> int:
+    try:
         return len(repr(value))
+    except ValueError:
+        most = sys.get_int_max_str_digits()
+        raise LimitExceededError(
+            f"an integer has more than {most} digits", limit="int_max_str_digits", maximum=most
+        ) from None
 
 
 def check_fields(count: int) -> None:

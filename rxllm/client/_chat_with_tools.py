@@ -205,12 +205,12 @@ class _Conversation:
 
     async def _decide(self, approver: Approver, calls: list[ToolCall]) -> Approve:
         """Have it decided about each call that can be run; returns what knows the decisions."""
-        decisions: dict[str, Approved | Refused] = {}
+        first: dict[str, ToolCall] = {}
         for call in calls:
-            if call.id in decisions:
-                continue  # of two calls with one identifier the second is never run
-            # What another call does may make it one that can be run: then nobody has approved it.
-            decisions[call.id] = _NOT_ASKED
+            first.setdefault(call.id, call)  # of several calls with one identifier only that is run
+        # What one call does may make another one that can be run: then nobody has approved it.
+        decisions: dict[str, Approved | Refused] = dict.fromkeys(first, _NOT_ASKED)
+        for call in first.values():
             if self.registry.accepts(call):
                 decisions[call.id] = await self._ask_about(approver, call)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rxllm.dialects._behind_error import BehindError as BehindError
 from rxllm.dialects._dialect import BodyDecoder, Dialect, RateLimitReader, StreamDecoder, WireItem
 from rxllm.dialects._openai_chat import OpenAIChat
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of

@@ -8,8 +8,6 @@ from typing import Any, cast
 
 from rxllm.models import Delta, StreamChoice, StreamChunk, Usage, is_object, loads
 
-_SAYING = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call")
-
 
 def spoken_in(extra: Mapping[str, Any]) -> tuple[str, str, Delta] | None:
     """What a choice says without a delta: in which field, the kind of that repair, and the delta that it is.
@@ -45,9 +43,12 @@ def numbered(data: str | bytes, chunk: StreamChunk) -> StreamChunk:
     return chunk.model_copy(update={"choices": choices})
 
 
-def says_something(delta: Delta) -> bool:
-    """Whether a delta has text or calls."""
-    return any(getattr(delta, name) for name in _SAYING)
+def usage_of_failure(value: Any) -> tuple[StreamChunk, ...]:
+    """The usage that stands in an error object or beside it, in a chunk of its own; nothing if there is none."""
+    if not is_object(value):
+        return ()
+    chunks = (with_usage(StreamChunk(), fields) for fields in (value, value.get("error")))
+    return tuple(chunk for chunk in chunks if chunk.usage is not None)
 
 
 def with_usage(chunk: StreamChunk, fields: Any) -> StreamChunk:

@@ -31,15 +31,17 @@ from rxllm import exceptions, models
 from rxllm.dialects._cumulative_text import CumulativeTexts, UnrelatedTextError
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import protocol_of, protocol_of_body
+from rxllm.dialects._large_event import check_pieces, reading_large
 from rxllm.dialects._no_chunk import KEEP_ALIVES, is_idle, judged
-from rxllm.dialects._odd_choices import numbered, says_something, spoken_in, with_usage
+from rxllm.dialects._odd_choices import numbered, spoken_in, usage_of_failure, with_usage
 from rxllm.dialects._seen_choices import SeenChoices
 from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
 from rxllm.dialects._whole_answer import as_chunk
 from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError
+from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import Delta, Repair, StreamChoice, StreamChunk, is_object, loads, marked
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import LARGE_JSON, ServerSentEvent
 
 if TYPE_CHECKING:
     from rxllm.dialects._openai_chat import OpenAIChat
@@ -92,7 +94,7 @@ class OpenAIChatDecoder:
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
         self._position += 1
-        if self._is_plain and type(event) is str:
+        if self._is_plain and type(event) is str and len(event) <= LARGE_JSON:
             # Nearly all events: chunks that change nothing here.
             chunk = self._decode_strictly(event)
             if chunk is not None:
@@ -105,7 +107,10 @@ class OpenAIChatDecoder:
         if self.done:
             return _NOTHING
         name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
-        return self._decode_in_full(name, data)
+        if len(data) <= LARGE_JSON:
+            return self._decode_in_full(name, data)
+        with reading_large(data, f"event {self._position}"):
+            return self._decode_in_full(name, data)
 
     def _decode_in_full(self, name: str, data: str | bytes) -> Iterable[StreamChunk]:
         # The first character tells a chunk from nearly all that is none.
@@ -187,7 +192,8 @@ class OpenAIChatDecoder:
         """Take a chunk that was put right. Nearly all of them change nothing here, either."""
         choices = chunk.choices
         if (
-            len(choices) == 1
+            len(data) <= LARGE_JSON
+            and len(choices) == 1
             and not (only := choices[0]).finish_reason
             and only.index in self._begun
             and only.extra is None
@@ -205,7 +211,7 @@ class OpenAIChatDecoder:
         if chunk.extra or not choices:
             extra = chunk.model_extra
             if is_error(extra):
-                return self._fail(data, chunk)
+                return self._fail(data, chunk, name)
             if not choices and (found := self._decode_no_chunk(data, chunk, name)) is not None:
                 return found
             if chunk.usage is None and "x_groq" in extra:
@@ -214,6 +220,8 @@ class OpenAIChatDecoder:
 
     def _accept_choices(self, data: str | bytes, chunk: StreamChunk) -> Iterable[StreamChunk]:
         error: APIStreamError | None = None
+        if len(data) > LARGE_JSON:
+            check_pieces(chunk)
         try:
             if len(chunk.choices) > 1:
                 chunk = numbered(data, chunk)
@@ -221,16 +229,16 @@ class OpenAIChatDecoder:
                 if choice.extra:
                     chunk, error_of_choice = self._take_from_extras(chunk, choice)
                     error = error_of_choice or error
-                if choice.index not in self._begun and says_something(choice.delta):
+                if choice.index not in self._begun and not choice.delta.is_empty:
                     self._begun[choice.index] = True
         except ValueError as problem:
             return self._refuse(data, "it is malformed", problem)
+        if self._dialect.cumulative_text:
+            chunk = self._keep_what_is_new(chunk)
         for choice in chunk.choices:
             if choice.finish_reason and not models.is_reason(choice.finish_reason):
                 chunk = self._without_reason(chunk, choice)
             self._choices.take(choice)
-        if self._dialect.cumulative_text:
-            chunk = self._keep_what_is_new(chunk)
         chunk = self._with_repairs(chunk)
         return (chunk,) if error is None else ItemsThenError((chunk,), error)
 
@@ -294,7 +302,8 @@ class OpenAIChatDecoder:
         """Decode what is no object at first sight, or comes under a name of its own."""
         text = data.strip()
         if name == "error" or (name != "message" and is_name_of_error(name) and text[:1] != "{"):
-            raise error_from(_value_of(text), self._position)
+            value = _value_of(text)
+            return ItemsThenError(usage_of_failure(value), error_from(value, self._position, name))
         if not text or name in KEEP_ALIVES:
             return self._decode_keep_alive(text)
         if text == _DONE:
@@ -341,7 +350,7 @@ class OpenAIChatDecoder:
             raise self._of_another(protocol, _text_of(data))
         verdict = judged(name, fields, chunk)
         if verdict == "error":
-            return self._fail(data, chunk)
+            return self._fail(data, chunk, name)
         if verdict == "placeholder" and chunk.extra:
             self._doubt(data)
         if verdict in {"chunk", "placeholder"} and protocol is None:
@@ -373,11 +382,15 @@ class OpenAIChatDecoder:
     def decode_body(self, body: str) -> Iterable[StreamChunk]:
         """Read an answer that came as a whole: see ``BodyDecoder``."""
         self._position = 0
-        protocol = protocol_of_body(body)
-        if protocol is not None:
-            raise self._of_another(protocol, body)
+        with reading_large(body, "the body"):
+            return self._decode_body(body)
+
+    def _decode_body(self, body: str) -> Iterable[StreamChunk]:
         chunk = as_chunk(body)
         if chunk is None:
+            protocol = protocol_of_body(body)
+            if protocol is not None:
+                raise self._of_another(protocol, body)
             return _NOTHING
         self.done = True
         self._report("answer-not-streamed", exceptions.excerpt(body), None)
@@ -385,10 +398,10 @@ class OpenAIChatDecoder:
         error = self._choices.given_up(1)
         return chunks if error is None else ItemsThenError(chunks, error)
 
-    def _fail(self, data: str | bytes, chunk: StreamChunk | None) -> Iterable[StreamChunk]:
-        if chunk is None or not (chunk.choices or chunk.usage):
-            raise error_from(loads(data), self._position)
-        return ItemsThenError((chunk,), error_from(loads(data), self._position))
+    def _fail(self, data: str | bytes, chunk: StreamChunk, name: str) -> Iterable[StreamChunk]:
+        value = loads(data)
+        chunks = (chunk,) if chunk.choices or chunk.usage else usage_of_failure(value)
+        return ItemsThenError(chunks, error_from(value, self._position, name))
 
     def _refuse(self, data: str | bytes, reason: str, cause: Exception | None = None) -> Iterable[StreamChunk]:
         if not self._dialect.skip_malformed:
@@ -410,9 +423,7 @@ class OpenAIChatDecoder:
 
     def _error(self, message: str, text: str) -> DecodeError:
         shown = f"{message}: {exceptions.excerpt(text)}"
-        return DecodeError(
-            shown, dialect=self._dialect.name, position=self._position, text=text[: exceptions.EXCERPT_LENGTH]
-        )
+        return DecodeError(shown, dialect=self._dialect.name, position=self._position, text=text[:EXCERPT_LENGTH])
 
     def _keep_what_is_new(self, chunk: StreamChunk) -> StreamChunk:
         """The chunk without what earlier deltas had already."""

@@ -12,27 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from rxllm.dialects._retryable import is_retryable
 from rxllm.exceptions import APIStreamError, excerpt
+from rxllm.wire import retry_after_in
 
-_RETRYABLE = frozenset(
-    {
-        *("overloaded", "serveroverloaded", "engineoverloaded", "modeloverloaded", "capacityexceeded"),
-        *("ratelimit", "ratelimitexceeded", "ratelimited", "toomanyrequests", "resourceexhausted", "throttling"),
-        *("server", "internal", "internalserver", "api", "unknownserver", "badgateway"),
-        *("serviceunavailable", "unavailable", "temporarilyunavailable", "modelnotready"),
-        *("timeout", "requesttimeout", "gatewaytimeout", "deadlineexceeded"),
-    }
-)
-"""Kinds and codes after which the same request may succeed, without separators and without "error"."""
-
-_PERMANENT = frozenset({"insufficientquota", "billinghardlimitreached", "quotaexceeded"})
-"""Kinds that come with the status of a rate limit and yet do not pass by waiting."""
-
-_RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
-_STATUS_LENGTH = 3
 _LEAST_ERROR = 400
-_SERVER_FAULTS = range(500, 600)
-"""Statuses of HTTP (RFC 9110, section 15.6). Larger numbers are codes of an application, and say nothing."""
+_LONGEST_TEXT = 4096
 
 _MESSAGES = ("message", "error_message", "error_msg", "detail", "msg", "status_msg")
 _CODES = ("code", "error_code", "status_code", "status")
@@ -86,30 +71,39 @@ def _status_in(value: Any) -> Any:
     return cast("Mapping[str, Any]", value).get("status_code") if isinstance(value, Mapping) else None
 
 
-def error_from(value: Any, position: int) -> APIStreamError:
+def error_from(value: Any, position: int, name: str = "") -> APIStreamError:
     """Read an error object.
 
     Args:
         value: The JSON value of the event, or its text where that is no JSON.
         position: Which event of the stream it was.
+        name: The name of its event, which may say what kind of error it is.
 
     Returns:
         The error to raise.
     """
-    shown = excerpt(str(value))
+    text = _as_text(value)
     outer: Mapping[str, Any] = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {"error": value}
     inner = outer.get("error") or outer.get("base_resp") or outer
     fields: Mapping[str, Any] = cast("Mapping[str, Any]", inner) if isinstance(inner, Mapping) else {"message": inner}
-    kind = _text(_first(fields, outer, "type", "error_type", ignore="error"))
+    kind = _text(_first(fields, outer, "type", "error_type", ignore="error")) or _kind_in(name)
     code = _code(_first(fields, outer, *_CODES))
     message = _text(_first(fields, outer, *_MESSAGES))
+    status = _code(_first(fields, outer, "status_code", "status"))
     return APIStreamError(
-        message or f"the server reported an error: {shown}",
+        message or f"the server reported an error: {excerpt(text)}",
         type=kind,
         code=code,
-        retryable=_is_retryable(kind, code, _first(fields, outer, "status_code", "status")),
+        retryable=is_retryable((kind, code, status), message or text),
+        retry_after=retry_after_in(text[:_LONGEST_TEXT]),
         position=position,
     )
+
+
+def _kind_in(name: str) -> str | None:
+    """The kind of an error in the name of its event, unless that is no more than ``error``."""
+    last = name.rpartition(".")[2]
+    return last if is_name_of_error(name) and last.lower() not in _NAMES else None
 
 
 def _first(fields: Mapping[str, Any], outer: Mapping[str, Any], *names: str, ignore: str = "") -> Any:
@@ -123,29 +117,12 @@ def _first(fields: Mapping[str, Any], outer: Mapping[str, Any], *names: str, ign
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else value if isinstance(value, str) else str(value)
+    return None if value is None else _as_text(value)
 
 
 def _code(value: Any) -> str | int | None:
     return value if isinstance(value, int) else _text(value)
 
 
-def _is_retryable(*signs: str | int | None) -> bool:
-    words = {_word(sign) for sign in signs if isinstance(sign, str)}
-    if words & _PERMANENT:
-        return False
-    statuses = {_status(sign) for sign in signs}
-    return bool(words & _RETRYABLE) or any(each in _RETRYABLE_STATUS or each in _SERVER_FAULTS for each in statuses)
-
-
-def _status(sign: str | int | None) -> int | None:
-    """A number as one; of text only if it is short enough for a status, since it may have any length."""
-    if isinstance(sign, str):
-        return int(sign) if sign.isdecimal() and len(sign) <= _STATUS_LENGTH else None
-    return sign
-
-
-def _word(text: str) -> str:
-    """``overloaded_error``, ``OverloadedError`` and ``overloaded`` are one word."""
-    plain = "".join(filter(str.isalnum, text)).lower()
-    return plain.removesuffix("exception").removesuffix("error")
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rxllm.dialects._stream_error import is_error
-from rxllm.models import StreamChunk, is_list, is_object, loads
+from rxllm.models import StreamChunk, is_list, is_object, loads, read_json
 
 
 def as_chunk(body: str) -> StreamChunk | None:
@@ -25,7 +25,7 @@ def as_chunk(body: str) -> StreamChunk | None:
         choices = fields.get("choices")
         if not is_list(choices) or not choices or not all(map(_is_whole, choices)):
             return None
-        return StreamChunk.from_wire({**fields, "choices": [_as_streamed(choice) for choice in choices]})
+        return read_json(StreamChunk, {**fields, "choices": [_as_streamed(choice) for choice in choices]})
     except ValueError:
         return None
 

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from rxllm.flow._clock import clock_of as clock_of
     from rxllm.flow._control import MOST_EXCESS as MOST_EXCESS
     from rxllm.flow._control import FlowControl, Pauses
+    from rxllm.flow._control import current as current
     from rxllm.flow._control import outside_of_emissions as outside_of_emissions
     from rxllm.flow._fan_out import FanOut
     from rxllm.flow._mailbox import Iteration
     from rxllm.flow._mailbox import last_of as last_of
     from rxllm.flow._operation import Fold, Folder, Operation, operate
     from rxllm.flow._sink_writer import SinkWriter as SinkWriter
+    from rxllm.flow._source import BYTES_PER_TURN as BYTES_PER_TURN
+    from rxllm.flow._source import ITEMS_PER_TURN as ITEMS_PER_TURN
     from rxllm.flow._source import Emitter as Emitter
     from rxllm.flow._source import task_source as task_source
     from rxllm.flow._stopping import mark_stopped as mark_stopped
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        _control="FlowControl MOST_EXCESS Pauses outside_of_emissions",
+        _control="FlowControl MOST_EXCESS Pauses current outside_of_emissions",
         _tasks="LoopDisposable running_loop start_task wake",
         _clock="Clock clock_of",
         _backlog="Backlog Merger Queue check_bounds",
@@ -47,7 +50,7 @@ else:
         _fan_out="FanOut",
         _mailbox="Iteration last_of",
         _operation="Fold Folder Operation operate",
-        _source="Emitter task_source",
+        _source="BYTES_PER_TURN ITEMS_PER_TURN Emitter task_source",
         _stopping="mark_stopped stopping stopping_now",
         _stream="Stream subscribe_to",
         _sink_writer="SinkWriter",

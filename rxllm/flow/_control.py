@@ -58,14 +58,16 @@ class FlowControl:
 
     Attributes:
         decoder: What decodes the items, if somebody does: its ``finished`` tells a source that the answer is whole.
+        failed: Whether what decodes the items has met an error, so that only usage is waited for.
+        lingers: Whether the producer waits a moment for that.
         paused: Whether anyone holds a pause; only to be looked at.
+        paused_before: How many seconds the pauses took that are over; only to be looked at.
         stream: What is known of the request whose answer the producer delivers; ``None`` if there is none.
     """
 
     __slots__ = (
-        *("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_paused_before", "_serial", "_thread"),
-        "_untimed",
-        *("decoder", "paused", "stream"),
+        *("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_serial", "_thread", "_untimed"),
+        *("decoder", "failed", "lingers", "paused", "paused_before", "stream"),
     )
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
@@ -77,8 +79,9 @@ class FlowControl:
         self.paused = False
         self.stream: Any = None
         self.decoder: Decoder | None = None
+        self.failed = self.lingers = False
         self._paused_at = 0.0
-        self._paused_before = 0.0
+        self.paused_before = 0.0
         self._untimed = 0
         # Only ever added to and removed from: threads that dispose take their callbacks back at the same time.
         self._callbacks: list[Callable[[], None]] = []
@@ -103,7 +106,7 @@ class FlowControl:
     def paused_time(self) -> float:
         """Seconds spent paused or untimed since the beginning, the present pause included."""
         running = self._now() - self._paused_at if self._holders or self._untimed else 0.0
-        return self._paused_before + running
+        return self.paused_before + running
 
     @property
     def is_timed(self) -> bool:
@@ -124,7 +127,7 @@ class FlowControl:
         finally:
             self._untimed -= 1
             if self.is_timed:
-                self._paused_before += self._now() - self._paused_at
+                self.paused_before += self._now() - self._paused_at
 
     def _now(self) -> float:
         if self._clock is not None:
@@ -157,7 +160,7 @@ class FlowControl:
         if not self._holders:
             self.paused = False
             if not self._untimed:
-                self._paused_before += self._now() - self._paused_at
+                self.paused_before += self._now() - self._paused_at
             callbacks, self._callbacks = self._callbacks, []
             # Resuming is no emission, wherever it was asked for: a task or timer that was set within one has a copy of
             # its context, and what goes on here would pause a producer that is not delivering.

@@ -17,8 +17,9 @@ from reactivex import Observable, abc
 
 from rxllm.exceptions import attach_gathered
 from rxllm.flow._batches import Receiver
-from rxllm.flow._control import current
+from rxllm.flow._control import FlowControl, current
 from rxllm.flow._fan_out import FanOut
+from rxllm.flow._sources_above import listening
 from rxllm.flow._stopping import stopping
 from rxllm.flow._stream import Stream, subscribe_to
 
@@ -42,10 +43,12 @@ class Operation(Receiver[A], Generic[A, B]):
         out: The same.
         called: What the operator is called, for the error about an item of another class.
         takes: The classes of the items that it takes. This is looked at when it fails, and not before.
+        hears_of_sources: Whether ``on_source`` is called.
     """
 
     called: str = "an operator"
     takes: tuple[type, ...] = (object,)
+    hears_of_sources: bool = False
 
     def __init__(self, out: FanOut[B]) -> None:
         self.out = out
@@ -68,6 +71,9 @@ class Operation(Receiver[A], Generic[A, B]):
 
     def on_dispose(self) -> None:
         """Release what is held: the subscription is over, in whatever way. Called in the thread that disposes."""
+
+    def on_source(self, flow: FlowControl, /) -> None:
+        """Hear of a source of ours that starts above: it may bring nothing for long."""
 
     def finish(self, error: Exception | None = None) -> None:
         """End behind what is returned now, and take no more items; from within ``on_item``. ``on_end`` is not asked."""
@@ -287,4 +293,8 @@ def _begin(  # noqa: PLR0917 - a stream passes them on
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> abc.DisposableBase:
-    return subscribe_to(source, make(FanOut(observer, scheduler), *args, **kwargs), scheduler)
+    operation = make(FanOut(observer, scheduler), *args, **kwargs)
+    if not operation.hears_of_sources:
+        return subscribe_to(source, operation, scheduler)
+    with listening(operation):
+        return subscribe_to(source, operation, scheduler)

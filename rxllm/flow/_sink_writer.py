@@ -24,6 +24,7 @@ from rxllm.flow._consumer import consumer
 from rxllm.flow._control import outside_of_emissions
 from rxllm.flow._stopping import stopping
 from rxllm.flow._tasks import running_loop, start_task, wake
+from rxllm.harmless import harmless
 from rxllm.typing import Ending, Sink, SinkStream
 
 T = TypeVar("T")
@@ -140,7 +141,7 @@ class SinkWriter(Generic[T]):
             while self.ending is None:
                 await self._item_or_end()
         elif self.ending is not None and self.ending.error is not None:
-            self.ending.error.add_note(f"a sink failed, too: {failure!r}")
+            self.ending.error.add_note(harmless(f"a sink failed, too: {failure!r}"))
         else:
             # Before the pause ends: what waits above for that is delivered in the same moment.
             self._leave()

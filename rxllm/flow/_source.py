@@ -4,7 +4,8 @@ Rules:
 
 1. One subscription, one task, one ``FlowControl``, current for as long as the task runs.
 2. Nothing is emitted or read while somebody holds a pause; what has arrived waits in the task, its end behind it.
-3. Every ``ITEMS_PER_TURN`` items the event loop gets a turn, however much data is there.
+3. Every ``ITEMS_PER_TURN`` items and every ``BYTES_PER_TURN`` bytes the event loop gets a turn, however much data is
+   there: bytes that become no item take time, too.
 4. Dispose cancels the task, from any thread; nothing is emitted after that.
 5. An exception of the task goes on as ``on_error``. So does one raised below ``on_next``: an observer that
    throws must end the stream, or whoever awaits it would wait for ever.
@@ -24,6 +25,7 @@ from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow._batches import batching, end
 from rxllm.flow._consumer import consumer, tell
 from rxllm.flow._control import FlowControl
+from rxllm.flow._sources_above import announce
 from rxllm.flow._stream import Stream
 from rxllm.flow._tasks import running_loop, start_task
 
@@ -33,6 +35,7 @@ T = TypeVar("T")
 # the writer of tee_to, waits until then.
 ITEMS_AT_A_TIME = 64
 ITEMS_PER_TURN = 40
+BYTES_PER_TURN = 16 * 1024
 
 # The event loop itself keeps only weak references to tasks.
 _running: set[asyncio.Task[None]] = set()
@@ -52,7 +55,7 @@ class Emitter(abc.DisposableBase, Generic[T]):
     """
 
     __slots__ = (
-        *("_consumer", "_disposed", "_observer", "_thread", "_turn"),
+        *("_bytes", "_consumer", "_disposed", "_observer", "_thread", "_turn"),
         *("count", "delivering", "flow", "scheduler", "takes_texts", "task"),
     )
 
@@ -64,6 +67,7 @@ class Emitter(abc.DisposableBase, Generic[T]):
         self._observer = batching(observer)
         self.takes_texts = self._observer.takes_texts
         self._turn = 0
+        self._bytes = 0
         self._thread = threading.get_ident()
         self._disposed = False
         self.count = 0
@@ -76,17 +80,33 @@ class Emitter(abc.DisposableBase, Generic[T]):
         """Wait until nobody holds a pause: before reading on."""
         if self.flow.paused:
             await self.flow.wait_resumed()
-            self._turn = 0
+            self._turn = self._bytes = 0
 
-    async def emit(self, items: Iterable[T]) -> None:
-        """Emit the items in order, pausing between two of them when somebody asks for it."""
+    async def breathe(self, size: int = BYTES_PER_TURN) -> None:
+        """Give the event loop a turn if enough was read since the last one, where nothing is emitted.
+
+        Args:
+            size: How many bytes were read.
+        """
+        self._bytes += size
+        if self._bytes >= BYTES_PER_TURN:
+            await self._give_turn()
+
+    async def emit(self, items: Iterable[T], size: int = 0) -> None:
+        """Emit the items in order, pausing between two of them when somebody asks for it.
+
+        Args:
+            items: The items.
+            size: How many bytes they were made of.
+        """
         if self._disposed:
             await self._leave()
+        self._bytes += size
         self.delivering = True
         try:
             if _is_batch(items):
                 await self._emit_in_batches(items)
-                return
+                items = ()
             for item in items:
                 if self.flow.paused:
                     await self.ready()
@@ -99,6 +119,8 @@ class Emitter(abc.DisposableBase, Generic[T]):
                 self._turn += 1
                 if self._disposed or self._turn >= ITEMS_PER_TURN:
                     await self._give_turn()
+            if self._bytes >= BYTES_PER_TURN:
+                await self._give_turn()
         finally:
             self.delivering = False
 
@@ -129,7 +151,7 @@ class Emitter(abc.DisposableBase, Generic[T]):
     async def _give_turn(self) -> None:
         if self._disposed:
             await self._leave()
-        self._turn = 0
+        self._turn = self._bytes = 0
         await asyncio.sleep(0)
 
     async def _leave(self) -> None:
@@ -196,6 +218,7 @@ def _start(
 ) -> abc.DisposableBase:
     loop = running_loop("a source")
     emitter = Emitter(observer, FlowControl(), scheduler)
+    announce(emitter.flow)
     context = copy_context()
     emitter.task = task = start_task(loop, _drive(produce, emitter), context)
     _running.add(task)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rxllm.models._stream_info import *
     from rxllm.models._tool_result import *
     from rxllm.models._usage import *
+    from rxllm.models._validation import *
     from rxllm.models._wire_struct import *
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -44,8 +45,9 @@ else:
         _lenient="decoder_of read_json read_refused set_aside",
         _likeness="Likeness",
         _progress="JSONKeys",
-        _reasoning="JOINED find_reasoning",
+        _reasoning="JOINED REASONING_FIELDS find_reasoning",
         _repair="MAX_REPAIRS",
+        _validation="harmless_validation",
         _wire_struct="WireStruct",
     )
 

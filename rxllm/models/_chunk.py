@@ -15,6 +15,8 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from rxllm.models._attempt import Attempt
+from rxllm.models._emptiness import has_counts, says_more
+from rxllm.models._ending import is_reason
 from rxllm.models._reasoning import find_reasoning
 from rxllm.models._repair import Repair
 from rxllm.models._stream_info import StreamInfo
@@ -106,6 +108,11 @@ class Delta(WireStruct, frozen=True, kw_only=True):
         content parts of type ``thinking``, ``reasoning_details``. ``None`` if there is none in this delta.
         """
         return find_reasoning(self.reasoning_content, self.reasoning, self.extra, self.reasoning_details)[1] or None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing of an answer: see ``StreamChunk.is_empty``."""
+        return not (self.content or says_more(self))
 
 
 class StreamChoice(WireStruct, frozen=True, kw_only=True):
@@ -237,6 +244,19 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     def text(self) -> str:
         """The text that choice 0 gained; ``""`` if it gained none."""
         return text_of(self)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing of an answer, as chunks do that only keep a connection alive.
+
+        Something of an answer is text, reasoning, a refusal, a piece of a call, an image or the like, a finish reason,
+        and usage with a number that is not 0. A role, an identifier, padding or what no struct declares is nothing.
+        """
+        for choice in self.choices:
+            delta = choice.delta
+            if delta.content or is_reason(choice.finish_reason) or says_more(delta):
+                return False
+        return self.usage is None or not has_counts(self.usage)
 
     @property
     def stream(self) -> StreamInfo | None:

@@ -48,6 +48,11 @@ class JSONEndFold:
         """Whether a bracket or a string has begun and not ended."""
         return self.depth > 0 or self._in_string
 
+    @property
+    def in_string(self) -> bool:
+        """Whether a string has begun and not ended."""
+        return self._in_string
+
     def add(self, fragment: str, at: int = 0) -> int:
         """Go on with the next fragment.
 

@@ -11,12 +11,13 @@ Rules:
 4. The original of what was changed is kept beside it. What is empty where an object belongs is no object. What was put
    right is in ``repairs`` of the chunk.
 5. What a hostile event costs is bounded: a list is refused at its first element that is no object, and if it is too
-   long; only so many repairs are noted; the nesting is bounded.
+   long; only so many repairs are noted; the nesting is bounded, and so are the fields of an object that nobody declared
+   and the objects that are read the slow way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin
@@ -25,6 +26,7 @@ import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from rxllm.exceptions import LimitExceededError
 from rxllm.models._chunk import Delta, FunctionCallDelta, Slots, StreamChoice, StreamChunk, ToolCallDelta, put_slots
 from rxllm.models._json import is_deep, is_list, is_object, loads
 from rxllm.models._reasoning import is_thinking, texts_of
@@ -43,6 +45,15 @@ _TELLING: Mapping[type[WireStruct], frozenset[str]] = {
 """What an object is known by that stands where a list of such objects belongs."""
 
 _LISTS = frozenset({"choices", "tool_calls"})
+
+# So many fields at most are read each by itself, because together they cost less.
+_MOST_APART = 100
+
+MAX_UNDECLARED = 10_000
+"""How many fields an object may have that its struct does not declare."""
+
+MAX_PUT_RIGHT = 5_000
+"""How many structs of one chunk are read the slow way."""
 
 _METADATA = frozenset(
     {
@@ -87,12 +98,14 @@ def read_refused(struct: type[Struct], text: str | bytes) -> Struct:
         members = _members_of(text)
         plan = _plan_of(struct)
         undeclared = plan.undeclared(members)
-        if undeclared:
+        if 0 < len(undeclared) <= _MOST_APART:
             # Mostly that was all: without them the compiled decoder takes it, which costs less than a dictionary.
             extra = _extra_of({name: _value_of(members.pop(name)) for name in undeclared})
             chunk: Struct = plan.decode(_text_of(members))
             put_extra(chunk, extra)
             return chunk
+    except LimitExceededError:
+        raise
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass  # there is more to it
     return read_json(struct, loads(text))
@@ -138,6 +151,20 @@ _text_of = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
+def check_fields(fields: Sized) -> None:
+    """Check that there are not too many of them.
+
+    Raises:
+        LimitExceededError: There are.
+    """
+    if len(fields) > MAX_UNDECLARED:
+        raise LimitExceededError(
+            f"an object with {len(fields)} fields that nobody declared; {MAX_UNDECLARED} are allowed",
+            limit="max_undeclared",
+            maximum=MAX_UNDECLARED,
+        )
+
+
 def _value_of(raw: msgspec.Raw) -> Any:
     """The value of a member."""
     text = bytes(raw)
@@ -165,7 +192,9 @@ def _of_other_types(kind: type, value: Any) -> Any:
     if kind is Usage:
         if isinstance(value, Usage):
             return value
-        return Usage.model_validate(msgspec.convert({"members": value}, _JSONObject).members)
+        members = msgspec.convert({"members": value}, _JSONObject).members
+        check_fields(members)
+        return Usage.model_validate(members)
     if type(value) is kind:
         return value  # of ours: no JSON is one
     raise ValueError("not part of the JSON")
@@ -204,6 +233,7 @@ class _Plan:
         before, undeclared = self.last
         if names != before:
             undeclared = tuple([name for name in names if name not in self.names])
+            check_fields(undeclared)
             self.last = names, undeclared
         return undeclared
 
@@ -236,6 +266,22 @@ def _extra_of(fields: Mapping[str, Any]) -> Extra | None:
 class _Log(list[Repair]):
     """What was put right. Which event of its stream it was, the dialect knows."""
 
+    structs = 0
+
+    def count_struct(self) -> None:
+        """Count a struct that is read.
+
+        Raises:
+            LimitExceededError: There are too many.
+        """
+        self.structs += 1
+        if self.structs > MAX_PUT_RIGHT:
+            raise LimitExceededError(
+                f"more than {MAX_PUT_RIGHT} objects that are out of the ordinary",
+                limit="max_put_right",
+                maximum=MAX_PUT_RIGHT,
+            )
+
     def add(self, kind: str, before: object, after: object) -> None:
         if len(self) < MAX_REPAIRS:
             self.append(Repair(kind, 0, before, after))
@@ -266,6 +312,7 @@ def _unbounded(kind: Any) -> Any:
 
 def _typed(struct: type[Struct], fields: Mapping[str, Any], log: _Log) -> Struct:
     """The struct of fields of whatever type; those that hold structs are right already."""
+    log.count_struct()
     checks = _checks_of(struct)
     names = _plan_of(struct).names
     own: dict[str, Any] = {}
@@ -311,6 +358,7 @@ def _chunk(struct: type[StreamChunk], raw: Mapping[str, Any], log: _Log) -> Stre
 
 
 def _usage(raw: Mapping[str, Any], log: _Log) -> Usage:
+    check_fields(raw)
     fields = dict(raw)
     try:
         return Usage.model_validate(fields)

@@ -43,7 +43,8 @@ class FunctionCall(Model):
             value = None
         if not isinstance(value, dict):
             raise ToolCallError(
-                f"the arguments of {self.name!r} are no JSON object: {excerpt(self.arguments)}", text=self.arguments
+                f"the arguments of {excerpt(self.name)} are no JSON object: {excerpt(self.arguments)}",
+                text=self.arguments,
             )
         return cast("dict[str, Any]", value)
 
@@ -134,7 +135,7 @@ class Message(Model):
         """The message as servers take it: no nulls and no empty lists, which strict ones refuse.
 
         Returns:
-            Role, content (absent if there are only calls), calls, and the fields that a provider added.
+            Role, content (null if there are only calls), calls, and the fields that a provider added.
             Spoken answers are referred to by their identifier, as the protocol has it; content parts that
             arrived in a stream are sent as the text they were joined to. Originals of what was put right
             (``…_original``) stay here.
@@ -150,6 +151,9 @@ class Message(Model):
             fields["audio"] = {"id": self.audio["id"]}
         if not (self.content or self.tool_calls or self.function_call or self.audio or self.refusal):
             fields["content"] = ""
+        elif self.tool_calls or self.function_call:
+            # Many servers want the name beside calls, whatever it holds.
+            fields["content"] = self.content or None
         elif not self.content:
             fields.pop("content", None)
         return fields

@@ -15,6 +15,9 @@ from rxllm.models._json import is_list, is_object
 JOINED = "reasoning_joined"
 """The extra field of a message whose deltas spelled the reasoning in different ways: all of it, in order."""
 
+REASONING_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details"})
+"""The fields of a message that hold reasoning and nothing else."""
+
 _THINKING = frozenset({"thinking", "reasoning"})
 
 

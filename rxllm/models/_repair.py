@@ -10,7 +10,7 @@ MAX_REPAIRS = 1000
 _MEANING = frozenset(
     {
         *("index-reused", "id-changed", "id-reused", "id-made-up"),
-        *("name-repeated", "name-joined", "name-changed"),
+        *("name-repeated", "name-joined", "name-changed", "arguments-placeholder", "arguments-repeated"),
         *("usage-replaced", "finish-reason-replaced", "finish-reason-missing"),
     }
 )
@@ -28,17 +28,20 @@ class Repair(NamedTuple):
     ``index-made-up``           form     a tool call had no index; it has the next one
     ``index-reused``            meaning  a new call came at an index that was in use
     ``id-repeated``             form     a call's identifier came again after its first fragment
-    ``id-changed``              meaning  a call's identifier changed on the way; the first one stays
-    ``id-reused``               meaning  a new call had the identifier of another one
+    ``id-changed``              meaning  a call's identifier changed on the way, or with each piece; the first one stays
+    ``id-reused``               meaning  a new call had the identifier of another one; it gets one that is made up
     ``id-made-up``              meaning  a call had no identifier when it was finished
     ``name-repeated``           meaning  a function's name came again
     ``name-joined``             meaning  a function's name came in pieces
     ``name-changed``            meaning  a function's name changed after its arguments had begun; the first one stays
     ``blank-ignored``           form     an identifier or name was blank, which means absent
     ``arguments-serialized``    form     arguments came as an object instead of JSON text
-    ``arguments-empty``         form     a call had no arguments when it was finished; they are ``{}``
+    ``arguments-empty``         form     a call had no arguments when it was finished, or ``null``; they are ``{}``
+    ``arguments-placeholder``   meaning  ``{}`` or ``null`` came, and then the arguments
+    ``arguments-repeated``      meaning  a call's arguments came again
+    ``arguments-decoded``       form     a call's arguments were encoded twice
     ``empty-fragment-ignored``  form     a fragment said nothing and belonged to no call
-    ``usage-replaced``          meaning  usage came more than once; the last counts and nothing is added up
+    ``usage-replaced``          meaning  a count of the usage was lower than before; the last counts
     ``finish-reason-replaced``  meaning  a reason for another end came; the last counts
     ``finish-reason-repeated``  form     another word for the same end came; the last counts
     ``finish-reason-missing``   meaning  the stream ended in good order, and a choice had no reason

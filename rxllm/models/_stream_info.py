@@ -26,6 +26,7 @@ class StreamInfo(msgspec.Struct, kw_only=True):
         first_byte_at: When the first byte of the answer's body came.
         last_byte_at: When the last byte so far came.
         bytes: How many bytes of the body have come.
+        nonce: A random text that tells the answer from others, where no request does that.
     """
 
     dialect: str | None = None
@@ -38,6 +39,7 @@ class StreamInfo(msgspec.Struct, kw_only=True):
     first_byte_at: float | None = None
     last_byte_at: float | None = None
     bytes: int = 0
+    nonce: str | None = None
 
     def received(self, count: int, now: float) -> None:
         """Count bytes of the body.

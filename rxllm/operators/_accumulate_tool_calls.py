@@ -30,17 +30,23 @@ def accumulate_tool_calls(
     in the order of their index, all of a choice together; while a consumer below holds a pause they wait here. A stream
     that is cut leaves its calls on ``error.gathered``, a list of ``IncompleteToolCall``; on dispose they are forgotten.
 
+    A call whose arguments are no JSON object is emitted as it is: ``function.parsed`` raises, and ``run_tools`` answers
+    it. What is no call, for want of a name or with two objects for arguments, is an error behind all others. A call
+    without an identifier of its own gets one that is made up, the same from each operator over this answer.
+
     Args:
         eager: Emit a call as soon as its arguments have closed structurally, and the next call of its choice has begun
-            or the choice has completed. A fragment that then still comes for it is an error.
+            or the choice has completed. With ``{}`` for arguments, which may be a placeholder, it waits for the end of
+            the choice. A fragment that then still comes for it is an error, unless it says the same again.
         strict: Whether to fail with a ``RepairError`` instead of putting something right.
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
 
     Returns:
-        An operator from ``StreamChunk`` to ``ToolCall``, whose arguments are known to be a JSON object.
+        An operator from ``StreamChunk`` to ``ToolCall``.
 
     Raises:
-        ToolCallError: As ``on_error``: a fragment fits nowhere, or arguments are no JSON object.
+        ToolCallError: As ``on_error``: a fragment fits nowhere; or at the end, a call has no name, or two objects for
+            arguments.
         TruncatedStreamError: As ``on_error``: there are calls, and the answer is not ``completed``.
         RepairError: As ``on_error``: ``strict``, and something had to be put right.
         LimitExceededError: As ``on_error``: more calls than the limit of ``ToolCallAccumulator`` admits.
@@ -55,7 +61,7 @@ def accumulate_tool_calls(
         'now'
 
     See also:
-        ``accumulate``
+        ``accumulate``, ``run_tools``
     """
     return operate(
         Fold,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 
-from rxllm.dialects import BodyDecoder, Dialect, WireItem, get_dialect
-from rxllm.exceptions import APIResponseError, StreamInterruptedError
+from rxllm.dialects import BehindError, BodyDecoder, Dialect, WireItem, get_dialect
+from rxllm.exceptions import APIResponseError, APIStreamError, StreamInterruptedError
 from rxllm.flow import FanOut, FlowControl, Operation, operate, stopping
 from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, marked, put_slots
 from rxllm.typing import OperatorFunction
@@ -43,7 +44,7 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
         EmptyStreamError: The source ended, or ``[DONE]`` came, and no answer had begun.
         APIStreamError: An error object came in the stream.
         DecodeError: An event is no chunk of this dialect, or the stream is of another protocol, which it names.
-        LimitExceededError: A chunk is nested too deeply.
+        LimitExceededError: A chunk is nested too deeply, or there is too much in an event.
         ValueError: At once: there is no dialect of that name.
 
     Example:
@@ -72,6 +73,9 @@ class _Parser(Operation[WireItem, StreamChunk]):
         self._stream = StreamInfo()
         self._is_of_no_model = True
         self._lost: StreamInterruptedError | None = None
+        # What reads on behind an error, and that error, which waits for the usage.
+        self._behind: BehindError | None = None
+        self._failure: APIStreamError | None = None
 
     @property
     def takes_texts(self) -> bool:
@@ -85,22 +89,54 @@ class _Parser(Operation[WireItem, StreamChunk]):
         return len(items)
 
     def _decode(self, items: Sequence[WireItem]) -> Sequence[StreamChunk]:
+        if self._behind is not None:
+            return self._mark(self._decode_behind(self._behind, items))
         decoder = self._decoder
         decode = decoder.decode
         chunks: list[StreamChunk] = []
+        events = iter(items)
         try:
-            for event in items:
+            for event in events:
                 chunks += decode(event)
                 if decoder.done:
                     self.finish()
                     break
+        except APIStreamError as error:
+            chunks += self._fail(error, events)
         except Exception as error:
             self.finish(self.explained(error, items))
         return self._mark(chunks)
 
+    def _fail(self, error: APIStreamError, events: Iterator[WireItem]) -> Iterable[StreamChunk]:
+        """End with an error of the server, behind the usage that comes with it, if the source waits for that."""
+        behind = BehindError(self._decoder)
+        chunks = behind.decode(events)
+        flow = FlowControl.current()
+        if behind.done or flow is None or not flow.lingers:
+            self.finish(error)
+        else:
+            self._behind = flow.decoder = behind
+            flow.failed = True
+            # Without the traceback, which holds this.
+            self._failure = error.with_traceback(None)
+        return chunks
+
+    def _decode_behind(self, behind: BehindError, items: Iterable[WireItem]) -> Sequence[StreamChunk]:
+        chunks = behind.decode(items)
+        if behind.done:
+            self.finish(self._failure)
+            self._failure = None
+        return chunks
+
     def on_end(self) -> Iterable[StreamChunk]:
         if stopping():
             return ()
+        if self._failure is not None:
+            error, self._failure = self._failure, None
+            try:
+                raise error
+            finally:
+                del error  # whose traceback holds this frame
         chunks: list[StreamChunk] = []
         try:
             chunks += self._decoder.close()
@@ -114,6 +150,11 @@ class _Parser(Operation[WireItem, StreamChunk]):
         return self._mark(chunks)
 
     def on_error(self, error: Exception) -> None:
+        if self._failure is not None:
+            # Whatever became of the connection: this is why there is no answer.
+            error, self._failure = self._failure, None
+            super().on_error(error)
+            return
         decoder = self._decoder
         if isinstance(error, StreamInterruptedError) and decoder.finished:
             # Nothing of the answer is missing: it ends as if the connection had been closed properly.
@@ -168,8 +209,10 @@ class _Parser(Operation[WireItem, StreamChunk]):
         flow = FlowControl.current()
         if flow is not None:
             self._stream = flow.stream or self._stream
-            flow.decoder = self._decoder
+            flow.decoder = self._behind or self._decoder
         self._stream.dialect = self._dialect
+        if self._stream.requested_at is None and self._stream.nonce is None:
+            self._stream.nonce = os.urandom(8).hex()
         return Slots(self._stream)
 
 

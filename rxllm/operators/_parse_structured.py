@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from rxllm.accumulators import Beginning, StructuredAccumulator
-from rxllm.exceptions import attach_gathered
+from rxllm.accumulators import Beginning, StructuredAccumulator, WhyNoJSON
+from rxllm.exceptions import DecodeError, StructuredOutputError, attach_gathered
 from rxllm.flow import FanOut, Operation, operate, stopping
 from rxllm.models import StreamChunk, text_of
 from rxllm.typing import OperatorFunction
@@ -48,8 +48,10 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
         An operator from ``StreamChunk`` to the model.
 
     Raises:
-        StructuredOutputError: As ``on_error``: a value breaks the schema, or there is no JSON.
-        DecodeError: As ``on_error``: the answer is no JSON, or ended before the JSON did.
+        StructuredOutputError: As ``on_error``: a value breaks the schema, or there is no JSON; or the answer ended
+            before the JSON did, because the model refused (``refusal``), or its length or a content filter cut it
+            (``finish_reason``). ``text`` is the start of the answer.
+        DecodeError: As ``on_error``: the answer is no JSON, or ended before the JSON did and nobody said why.
         MixedAnswersError: As ``on_error``: the chunks of a second answer came.
         LimitExceededError: As ``on_error``: the JSON is nested too deep or too long.
 
@@ -85,6 +87,7 @@ class _Parsing(Operation[StreamChunk, M]):
         self._begin = partial(StructuredAccumulator[M], model, text_around=text_around)
         self._accumulator = self._begin()
         self._beginning = Beginning()
+        self._why = WhyNoJSON()
         self._choice = choice
         self._empty = True
 
@@ -92,14 +95,27 @@ class _Parsing(Operation[StreamChunk, M]):
         self._empty = False
         if item.slots is not self._beginning.slots and self._beginning.restarts(item, lambda: (self._latest(), None)):
             self._accumulator = self._begin()
-        snapshot = self._accumulator.add(text_of(item, self._choice))
+            self._why = WhyNoJSON()
+        why = self._why
+        for choice in item.choices:
+            if (choice.finish_reason or choice.delta.refusal) and choice.index == self._choice:
+                why.add(choice)
+        text = text_of(item, self._choice)
+        if why.is_short:
+            why.add_text(text)
+        snapshot = self._accumulator.add(text)
         return () if snapshot is None else (snapshot,)
 
     def on_failure(self, error: Exception, /) -> Iterable[M]:
         return attach_gathered(error, self._latest)
 
     def on_end(self) -> Iterable[M]:
-        last = None if self._empty or stopping() else self._accumulator.close()
+        if self._empty or stopping():
+            return ()
+        try:
+            last = self._accumulator.close()
+        except (DecodeError, StructuredOutputError) as error:
+            raise self._why.explained(error)  # noqa: B904 - that is its cause, unless it is the same
         return () if last is None else (last,)
 
     def _latest(self) -> M | None:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import is_
+from typing import Literal
 
 from msgspec.structs import replace
 
-from rxllm.accumulators import Parted, TaggedText
+from rxllm.accumulators import Parted, TaggedText, TagPair
 from rxllm.flow import FanOut, Operation, operate
 from rxllm.models import Delta, StreamChoice, StreamChunk
 from rxllm.typing import OperatorFunction
 
 
-def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> OperatorFunction[StreamChunk, StreamChunk]:
+def split_reasoning(
+    tag: str = "think",
+    *,
+    begins_inside: bool = False,
+    anywhere: bool = False,
+    tags: TagPair | Iterable[TagPair] | None = None,
+    unclosed: Literal["reasoning", "content"] = "reasoning",
+) -> OperatorFunction[StreamChunk, StreamChunk]:
     """Take reasoning that stands between tags out of the content, and put it where ``Delta.reasoning_text`` reads it.
 
     ::
@@ -25,23 +33,35 @@ def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> Opera
         a=text_chunk("<thi") b=text_chunk("nk>Hm. A hard o") c=text_chunk("ne.</think>Yes.") d=finish_chunk()
         v={} w={"reasoning_content": "Hm. A hard o"} x={"content": "Yes.", "reasoning_content": "ne."} y={}
 
+    Reasoning stands at the beginning of an answer: a tag behind anything but white space and reasoning is text, which
+    the answer is about. With ``anywhere`` it counts everywhere.
+
     A chunk gives a chunk, at once, with all that it had besides: the order, the ends and the usage stay. Choices are
     kept apart. Text that may be the beginning of a tag is held back until that is certain, which is at most the tag
     but for one character; with the end of its choice it comes in that chunk, and at the end of the stream, an error
     included, in one of its own. While a consumer below holds a pause, that one waits, and the end behind it. What is
-    never closed is reasoning to the end. On dispose what is held is forgotten.
+    never closed is reasoning to the end, unless ``unclosed`` says otherwise. On dispose what is held is forgotten.
     Where one chunk has text before, within and behind the tags, its content is the first and the last of these, joined.
 
     Args:
         tag: The name in the tags: ``<tag>`` and ``</tag>``, exactly so.
         begins_inside: Whether the answer begins with reasoning and without the first tag, as it does where the prompt
-            ends with that tag (DeepSeek-R1 and QwQ without a reasoning parser).
+            ends with that tag (DeepSeek-R1 and QwQ without a reasoning parser). If the model repeats the tag at the
+            beginning, that is dropped.
+        anywhere: Whether reasoning may also stand behind other text.
+        tags: Other tags, or several, instead of ``tag``: a pair of an opening and a closing one, or pairs, each
+            exactly as the model writes it, as ``("[THINK]", "[/THINK]")``.
+        unclosed: What the text of an answer is that ``begins_inside`` and never closes its reasoning. ``"content"`` is
+            for models that sometimes do not reason. The text is held back until it is closed, or ends: 16 Mi
+            characters at most.
 
     Returns:
         An operator from ``StreamChunk`` to ``StreamChunk``. White space around the tags stays where it is.
 
     Raises:
-        ValueError: At once: ``tag`` is empty or has white space, ``<``, ``>`` or ``/`` in it.
+        ValueError: At once: ``tag`` is empty or has white space, ``<``, ``>`` or ``/`` in it; ``tags`` are no pairs of
+            texts without white space around them, or one is part of another; ``unclosed`` is none of these words.
+        LimitExceededError: As ``on_error``: more is held back than may be.
 
     Example:
         >>> import reactivex, rxllm
@@ -54,9 +74,12 @@ def split_reasoning(tag: str = "think", *, begins_inside: bool = False) -> Opera
     See also:
         ``content``, ``accumulate``, ``rxllm.Delta.reasoning_text``
     """
-    TaggedText(tag)  # a wrong argument is reported where it stands
-
-    return operate(_Splitter, tag, begins_inside)
+    if unclosed not in {"reasoning", "content"}:
+        raise ValueError(f"unclosed must be 'reasoning' or 'content', not {unclosed!r}")
+    side: Literal["inside", "outside"] = "inside" if unclosed == "reasoning" else "outside"
+    # A wrong argument is reported where it stands.
+    text = TaggedText(tag, inside=begins_inside, anywhere=anywhere, tags=tags, unclosed=side)
+    return operate(_Splitter, text)
 
 
 class _Splitter(Operation[StreamChunk, StreamChunk]):
@@ -65,10 +88,9 @@ class _Splitter(Operation[StreamChunk, StreamChunk]):
     called = "split_reasoning"
     takes = (StreamChunk,)
 
-    def __init__(self, out: FanOut[StreamChunk], tag: str, inside: bool) -> None:  # noqa: FBT001 - passed on
+    def __init__(self, out: FanOut[StreamChunk], text: TaggedText) -> None:
         super().__init__(out)
-        self._tag = tag
-        self._inside = inside
+        self._text = text
         self._texts: dict[int, TaggedText] = {}
 
     def on_item(self, item: StreamChunk, /) -> Iterable[StreamChunk]:
@@ -83,7 +105,7 @@ class _Splitter(Operation[StreamChunk, StreamChunk]):
         return self.on_end()
 
     def on_end(self) -> Iterable[StreamChunk]:
-        return [_chunk(index, text.close()) for index, text in sorted(self._texts.items()) if text.held]
+        return [_chunk(index, text.close()) for index, text in sorted(self._texts.items()) if text.holds]
 
     def _split(self, chunk: StreamChunk) -> StreamChunk:
         """The chunk with the reasoning in its place; the same object if there is none."""
@@ -94,17 +116,19 @@ class _Splitter(Operation[StreamChunk, StreamChunk]):
         return chunk if all(map(is_, choices, before)) else replace(chunk, choices=choices)
 
     def _begin(self, choice: int) -> TaggedText:
-        text = self._texts[choice] = TaggedText(self._tag, inside=self._inside)
+        text = self._texts[choice] = self._text.anew()
         return text
 
     def _split_choice(self, choice: StreamChoice) -> StreamChoice:
         text = self._texts.get(choice.index) or self._begin(choice.index)
+        if text.settled:
+            return choice
         delta = choice.delta
         content = delta.content or ""
-        if not text.held and "<" not in content:
+        if text.mark not in content:
             return _reasoning(choice, delta, None, content) if text.inside and content else choice
         outside, inside = text.add(content)
-        if choice.finish_reason and text.held:
+        if choice.finish_reason and text.holds:
             last = text.close()
             outside += last.outside
             inside += last.inside

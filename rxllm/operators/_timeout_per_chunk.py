@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
 from rxllm.exceptions import ChunkTimeoutError
-from rxllm.flow import Clock, FanOut, FlowControl, Operation, clock_of, nothing, operate
+from rxllm.flow import Clock, FanOut, FlowControl, Operation, clock_of, current, nothing, operate
+from rxllm.models import StreamChunk, StreamInfo
 
 T = TypeVar("T")
 
@@ -47,7 +48,8 @@ def timeout_per_chunk(
     Measures the silence of the producer, not the slowness of the consumer: time during which the producer is paused
     does not count, nor does time in which it waits for a person (``approve`` of ``LLMClient.chat_with_tools``). One
     timer a subscription, re-armed when it fires and not at each chunk. On error and on dispose the timer is cancelled.
-    Keep-alive comments are no chunks, so put this behind ``parse``.
+    Keep-alive comments are no chunks, so put this behind ``parse``. Chunks that say nothing of an answer
+    (``StreamChunk.is_empty``) are passed on and are no progress. Items of another class all are.
 
     A consumer that takes nothing for nine frames is no silence::
 
@@ -59,6 +61,14 @@ def timeout_per_chunk(
 
         a="Hel" b="lo" c="!"
 
+    Empty chunks are silence::
+
+        source  --a-b-e-e-e-|
+                timeout_per_chunk(0.05)
+        result  --a-b-e-e#
+
+        a="Hel" b="lo" e=text_chunk("") #=ChunkTimeoutError("gap", 0.05, 4, empty=2)
+
     With ``other``, the source is left, and the time of ``other`` begins::
 
         source  --a-b---------c-|
@@ -69,7 +79,8 @@ def timeout_per_chunk(
         a="Hel" b="lo" c="late" d="Sorry."
 
     Args:
-        seconds: The longest silence between two chunks, and before the first unless ``first`` is given.
+        seconds: The longest silence between two chunks that are not empty, and before the first of them unless
+            ``first`` is given.
         first: The longest time from subscribing to the first chunk, in seconds: models think before they speak.
         other: What to go on with instead of failing; the source is disposed first.
         scheduler: Whose time it is; by default that of the subscription, else of the running loop.
@@ -78,7 +89,8 @@ def timeout_per_chunk(
         An operator that passes its items on.
 
     Raises:
-        ChunkTimeoutError: As ``on_error``, if there is no ``other``: says which limit, after how many chunks.
+        ChunkTimeoutError: As ``on_error``, if there is no ``other``: says which limit, after how many chunks, and what
+            came in that time: no bytes, or bytes and chunks with nothing of an answer.
         ValueError: At once: a limit is not positive.
 
     Example:
@@ -101,6 +113,8 @@ def timeout_per_chunk(
 class _Watch(Operation[T, T]):
     """Passes everything on, and notes that it came."""
 
+    hears_of_sources = True
+
     def __init__(
         self,
         out: FanOut[T],
@@ -115,14 +129,33 @@ class _Watch(Operation[T, T]):
         clock = out.clock if scheduler is None else clock_of(scheduler)
         self.silence = _Silence(clock, first, gap, self.expire)
 
+    def on_source(self, flow: FlowControl, /) -> None:
+        self.silence.goes_on_with(flow)
+
     def on_next(self, value: T) -> None:
-        self.silence.broken(1)
+        # A chunk with text is told at once.
+        if (
+            isinstance(value, StreamChunk)
+            and not ((choices := value.choices) and choices[0].delta.content)
+            and value.is_empty
+        ):
+            self.silence.goes_on(1, value)
+        else:
+            self.silence.broken(1, value)
         self.out.offer((value,))
 
     def on_batch(self, items: Sequence[T]) -> int:
-        self.silence.broken(len(items))
+        note: Callable[[int, Any], None] = self.silence.broken
+        item: Any = None
+        for item in items:
+            if not (isinstance(item, StreamChunk) and item.is_empty):
+                break
+        else:
+            note = self.silence.goes_on
+        note(len(items), item)
         taken = self.out.offer(items)
-        self.silence.broken(taken - len(items))
+        # While the consumer was busy with all of them, the producer was not silent.
+        note(taken - len(items), item)
         return taken
 
     def on_failure(self, error: Exception, /) -> Iterable[T]:
@@ -148,7 +181,7 @@ class _Watch(Operation[T, T]):
 
 
 class _Silence:
-    """How long the producer has been silent, and what happens when that is too long."""
+    """How long the producer has said nothing, and what happens when that is too long."""
 
     # Less than any timer resolves; keeps rounding from re-arming a timer for no time at all.
     _TOLERANCE = 1e-6
@@ -159,29 +192,70 @@ class _Silence:
         self._first = first
         self._gap = gap
         self._expire = expire
-        self.chunks = 0
+        self._begun = False
+        self._chunks = 0
+        # How many of them came in this silence.
+        self._empty = 0
         self._since = clock.now()
+        # Who delivered last, or started, and for how long that one, and those before it, had been paused.
         self._flow: FlowControl | None = None
         self._paused_before = 0.0
+        # What counts the bytes, and how many had come; or a source of which no item has come yet.
+        self._stream: StreamInfo | None = None
+        self._bytes = 0
+        self._starting: FlowControl | None = None
         self._timer: abc.DisposableBase = clock.call_later(first, self._check)
         self._over = False
 
-    def broken(self, count: int) -> None:
-        """So many chunks came at once. The timer stays as it is: it looks for itself when it fires.
+    def broken(self, count: int, item: Any) -> None:
+        """So many items came at once, one of which says something.
 
-        Of a batch it is told again when it was delivered, with how many were not taken as a negative number: while the
-        consumer was busy with all the others, the producer was not silent.
+        The timer stays as it is: it looks for itself when it fires. A negative number takes back those of a batch that
+        were not taken.
         """
         self._since = self._now()
-        self._flow = flow = FlowControl.current()
+        self._flow = flow = current()
+        stream: StreamInfo | None = None
         if flow is not None:
-            self._paused_before = flow.paused_time
-        is_first = not self.chunks
-        self.chunks += count
-        if is_first and self._gap < self._first:
-            # The gap may be shorter than what is left of the time for the first chunk.
-            self._timer.dispose()
-            self._set(self._clock.call_later(self._gap, self._check))
+            self._paused_before = flow.paused_time if flow.paused else flow.paused_before
+            stream = flow.stream
+        if stream is None:
+            stream = getattr(item, "stream", None)
+        self._stream = stream
+        if stream is not None:
+            self._bytes = stream.bytes
+        self._starting = None
+        self._empty = 0
+        self._chunks += count
+        if not self._begun:
+            self._begun = True
+            if self._gap < self._first:
+                # The gap may be shorter than what is left of the time for the first chunk.
+                self._timer.dispose()
+                self._set(self._clock.call_later(self._gap, self._check))
+
+    def goes_on(self, count: int, chunk: Any) -> None:
+        """So many chunks came that say nothing, one of them this."""
+        self._chunks += count
+        self._empty += count
+        if not self._begun:
+            self._stream = chunk.stream
+        flow = current()
+        if flow is not None and flow is not self._flow:
+            self._follow(flow)
+
+    def goes_on_with(self, flow: FlowControl) -> None:
+        """A source started, of which nothing has come."""
+        self._follow(flow)
+        self._starting = flow
+        self._stream = None
+        self._bytes = 0
+
+    def _follow(self, flow: FlowControl) -> None:
+        before = self._flow
+        paused = 0.0 if before is None else before.paused_time - self._paused_before
+        self._flow = flow
+        self._paused_before = flow.paused_time - paused
 
     def dispose(self) -> None:
         """Cancel the timer."""
@@ -199,7 +273,7 @@ class _Silence:
         if flow is not None and flow.paused:
             self._set(Disposable(flow.when_resumed(self._check)))
             return
-        limit = self._gap if self.chunks else self._first
+        limit = self._gap if self._begun else self._first
         if flow is not None and not flow.is_timed:
             # What is left stays as it is meanwhile, and may be next to nothing: not to be asked for again and again.
             self._set(self._clock.call_later(limit, self._check))
@@ -209,4 +283,12 @@ class _Silence:
         if left > self._TOLERANCE:
             self._set(self._clock.call_later(left, self._check))
         else:
-            self._expire(ChunkTimeoutError("gap" if self.chunks else "first", limit, self.chunks))
+            phase: Literal["first", "gap"] = "gap" if self._begun else "first"
+            self._expire(ChunkTimeoutError(phase, limit, self._chunks, bytes=self._received(), empty=self._empty))
+
+    def _received(self) -> int | None:
+        """How many bytes came in this silence, if that is known."""
+        if self._stream is not None:
+            return self._stream.bytes - self._bytes
+        stream = None if self._starting is None else self._starting.stream
+        return None if stream is None else stream.bytes

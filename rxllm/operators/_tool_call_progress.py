@@ -26,9 +26,10 @@ def tool_call_progress(
 
     One item for each fragment of a call, at once; it says what changed and does not change any more. Linear in the
     arguments: what is there of them is scanned once, and put together only when ``arguments`` is read. Nothing here is
-    a ``ToolCall``: whether a call is finished, and may be executed, ``accumulate_tool_calls`` says. Several fragments
-    in one chunk wait while a consumer below holds a pause. On error, the calls so far are on ``error.gathered``, a list
-    of ``IncompleteToolCall``; on dispose they are forgotten.
+    a ``ToolCall``: whether a call is finished, and may be executed, ``accumulate_tool_calls`` says. Arguments ``{}``
+    are complete, and so are those behind them, if that was a placeholder. Several fragments in one chunk wait while a
+    consumer below holds a pause. On error, the calls so far are on ``error.gathered``, a list of
+    ``IncompleteToolCall``; on dispose they are forgotten.
 
     Args:
         strict: Whether to fail with a ``RepairError`` instead of putting something right.

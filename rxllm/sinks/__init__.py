@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rxllm._lazy import lazy_exports
+from rxllm.harmless import PrintableText, printable
 
 if TYPE_CHECKING:
-    from rxllm.sinks._console import ConsoleSink, printable
+    from rxllm.sinks._console import ConsoleSink
     from rxllm.sinks._file_sinks import JSONLinesSink, SQLiteSink
     from rxllm.sinks._store import StoreSink
 else:
     __getattr__, __dir__ = lazy_exports(__name__, "_console", "_store", "_file_sinks")
 
-__all__ = ["ConsoleSink", "JSONLinesSink", "SQLiteSink", "StoreSink", "printable"]
+__all__ = ["ConsoleSink", "JSONLinesSink", "PrintableText", "SQLiteSink", "StoreSink", "printable"]

@@ -2,7 +2,7 @@
 
 Rules:
 
-1. What a model writes never controls the terminal: only printable characters, line feeds and tabs reach it.
+1. What a model writes never controls the terminal: it shows what ``rxllm.harmless`` makes of the text.
 2. Writing happens in a thread of its own, so a terminal that blocks stops neither the loop nor other streams. The
    thread is a daemon: a blocked terminal does not keep the program from ending, either.
 """
@@ -14,45 +14,18 @@ import contextlib
 import queue
 import sys
 import threading
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from rxllm.harmless import PrintableText, harmless
 from rxllm.models import StreamChunk
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
 
-# Cc: control characters. Cf: format characters, which reorder or hide text (Unicode TR 36), but for those that
-# emoji sequences and several scripts need. Cs: surrogates, which no encoding takes. Zl, Zp: line ends of their own.
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_NEEDED = frozenset("\n\t\u200c\u200d\u00ad")
-_SYMBOLS_OF_CONTROLS = 0x2400
 # What a terminal shows cannot be taken back: what counts is what follows this.
 _ANEW = "\n[the answer begins anew]\n"
 # How long a display whose stream was left may take for its last words.
 _PATIENCE_SECONDS = 0.5
-
-
-def printable(text: str) -> str:
-    r"""Replace what could control a terminal by something visible.
-
-    >>> printable("\x1b[31mred\x07 café \u202egnp.exe")
-    '␛[31mred␇ café �gnp.exe'
-
-    C0 controls become their symbols (U+2400 and following), a CR nothing, the rest of them U+FFFD.
-    """
-    # Line feeds are in most answers, and what is not asked for each character takes a hundredth of the time.
-    if text.replace("\n", "").replace("\t", "").isprintable():
-        return text
-    return "".join(map(_visible, text))
-
-
-def _visible(character: str) -> str:
-    if character in _NEEDED or unicodedata.category(character) not in _HIDDEN:
-        return character
-    if character == "\r":
-        return ""
-    return chr(_SYMBOLS_OF_CONTROLS + ord(character)) if character < " " else "\ufffd"
 
 
 def _shown(item: object) -> str:
@@ -87,18 +60,19 @@ class _ConsoleStream:
     def __init__(self, file: TextIO, end: str) -> None:
         self._file = file
         self._end = end
+        self._text = PrintableText()
         self._encoding = getattr(file, "encoding", None) or "utf-8"
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="rxllm-display", daemon=True)
         self._thread.start()
 
     async def write(self, items: Sequence[StreamChunk | ServerSentEvent | str], /) -> None:
-        text = printable("".join(map(_shown, items)))
+        text = self._text.add("".join(map(_shown, items)))
         if text:
             await self._begin(text)
 
     async def close(self, ending: Ending, /) -> None:
-        written = self._begin(self._end)
+        written = self._begin(self._text.close() + self._end)
         self._jobs.put(None)
         if ending.kind in {"cancelled", "stopped"}:
             # The program may be ending: a terminal that blocks must not keep it.
@@ -143,6 +117,6 @@ def _awaitable(error: BaseException) -> Exception:
     """An error that a future takes, and that says nothing else where it is awaited."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
-    failure = RuntimeError(f"the display failed: {error!r}")
+    failure = RuntimeError(harmless(f"the display failed: {error!r}"))
     failure.__cause__ = error
     return failure

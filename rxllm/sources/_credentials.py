@@ -14,6 +14,8 @@ from urllib.parse import quote, quote_plus
 import aiohttp
 from yarl import URL
 
+from rxllm.harmless import EXCERPT_LENGTH, harmless
+
 E = TypeVar("E", bound=Exception)
 
 # A WebSocket begins with a request over HTTP.
@@ -106,7 +108,7 @@ class Secrets:
 
 def shown(url: URL) -> str:
     """The URL for a message: without user, password, query and fragment, which may hold a key."""
-    return str(url.with_user(None).with_query(None).with_fragment(None))
+    return harmless(str(url.with_user(None).with_query(None).with_fragment(None)), EXCERPT_LENGTH)
 
 
 def origin_of(url: URL) -> URL:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
 from rxllm.flow import Emitter, Stream, task_source
+from rxllm.harmless import harmless
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> S
                     item = await anext(iterator)
                 except StopAsyncIteration:
                     return
-                await emitter.emit((item,))
+                await emitter.emit((item,), len(item) if isinstance(item, bytes) else 0)
 
     return task_source(produce)
 
@@ -89,7 +90,7 @@ async def _close(
         if error is None:
             raise
         # What the stream itself failed with has precedence.
-        error.add_note(f"closing it failed, too: {failure!r}")
+        error.add_note(harmless(f"closing it failed, too: {failure!r}"))
 
 
 def _nothing() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from reactivex import abc
 
-from rxllm.exceptions import RecordingError, StreamInterruptedError
+from rxllm.exceptions import RecordingError, StreamInterruptedError, as_cause, excerpt
 from rxllm.flow import Clock, Emitter, Stream, clock_of, mark_stopped, task_source
 from rxllm.stores import (
     EndRecord,
@@ -106,6 +106,10 @@ def from_recording(
     return task_source(produce)
 
 
+# Some hundred years: what is for ever for us is still a time for every clock.
+_LONGEST_WAIT = float(2**32)
+
+
 class Pace:
     """Waits until it is time, as recorded."""
 
@@ -130,7 +134,7 @@ class Pace:
             # The scheduler may be one that acts in a thread of its own.
             loop.call_soon_threadsafe(due.set)
 
-        timer = self._clock.call_later(delay, act)
+        timer = self._clock.call_later(min(delay, _LONGEST_WAIT), act)
         try:
             await due.wait()
         finally:
@@ -184,24 +188,30 @@ class _Player:
             if self.pace is not None and is_first and self.position and batch:
                 self.pace.skip(batch[0].seconds)
             is_first = False
-            items = await self.worker.run(self._decode, batch)
+            items, error = await self.worker.run(self._decode, batch)
             await self._emit(batch, items)
+            if error is not None:
+                raise error
 
     async def _emit(self, records: Sequence[ItemRecord], items: list[Any]) -> None:
         if self.pace is None:
             await self.emitter.emit(items)
             return
-        for record, item in zip(records, items, strict=True):
+        for record, item in zip(records, items, strict=False):
             await self.pace.wait(record.seconds)
             await self.emitter.emit((item,))
 
-    def _decode(self, records: Sequence[ItemRecord]) -> list[Any]:
+    def _decode(self, records: Sequence[ItemRecord]) -> tuple[list[Any], RecordingError | None]:
+        """The items, as far as they are good, and the error about the first that is not."""
         items: list[Any] = []
-        for record in records:
-            self._require_position(record.position)
-            self.position += 1
-            items.append(self._decode_one(record))
-        return items
+        try:
+            for record in records:
+                self._require_position(record.position)
+                self.position += 1
+                items.append(self._decode_one(record))
+        except RecordingError as error:
+            return items, error.with_traceback(None)
+        return items, None
 
     def _require_position(self, found: int) -> None:
         if found != self.position:
@@ -214,7 +224,9 @@ class _Player:
             item = decode_item(record.kind, record.value)
             self.slots.restore(item, record.slots)
         except (TypeError, ValueError) as error:
-            raise RecordingError(f"{self.path}: item {record.position} is no {record.kind}: {error}") from error
+            raise RecordingError(f"{self.path}: item {record.position} is no {record.kind}: {error}") from as_cause(
+                error
+            )
         return item
 
 
@@ -225,7 +237,8 @@ def _find(path: str | os.PathLike[str], recordings: list[RecordingInfo], stream:
         return recordings[-1].stream
     if any(info.stream == stream for info in recordings):
         return stream
-    raise RecordingError(f"{path}: no stream {stream!r}; the last of {len(recordings)} is {recordings[-1].stream!r}")
+    last = recordings[-1].stream
+    raise RecordingError(f"{path}: no stream {excerpt(stream)}; the last of {len(recordings)} is {excerpt(last)}")
 
 
 async def _finish(end: EndRecord | None, pace: Pace | None, emitter: Emitter[Any]) -> None:

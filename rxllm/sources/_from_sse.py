@@ -15,7 +15,7 @@ from aiohttp.typedefs import StrOrURL
 from loguru import logger
 from yarl import URL
 
-from rxllm.exceptions import StreamInterruptedError
+from rxllm.exceptions import StreamInterruptedError, as_cause
 from rxllm.flow import Emitter, Stream, task_source, wake
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
@@ -148,6 +148,7 @@ class _Request:
         secrets = Secrets(client.headers, headers, url.query)
         request: dict[str, Any] = {"headers": headers, "secrets": secrets, "body": self.body, **self.options}
         requested_at = time.time()
+        emitter.flow.stream = StreamInfo(requested_at=requested_at)  # until there is an answer
         response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
         async with response:
             with log.reading(response):
@@ -185,10 +186,12 @@ async def _emit_events(  # noqa: PLR0917 - what each read needs
                 reading = content.read(_READ_BYTES)
                 block = await (grace.within(reading) if grace.has_begun else reading)
         except (aiohttp.ClientError, OSError) as error:
-            await emitter.emit(feed(decoder, log.rest_of(content)))
+            rest = log.rest_of(content)
+            for begin in range(0, len(rest), _READ_BYTES):
+                await emitter.emit(feed(decoder, rest[begin : begin + _READ_BYTES]), _READ_BYTES)
             await emitter.emit(_events_at_end(decoder))
             # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
-            raise _lost(response, emitter, error) from error.with_traceback(None)
+            raise _lost(response, emitter, error) from as_cause(error.with_traceback(None))
         if not block:
             await emitter.emit(_events_at_end(decoder))
             return
@@ -196,7 +199,7 @@ async def _emit_events(  # noqa: PLR0917 - what each read needs
         stream.received(len(block), time.time())
         events = feed(decoder, block)
         place = _place_of_marker(events, block, end_marker)
-        await emitter.emit(events if place is None else events[:place])
+        await emitter.emit(events if place is None else events[:place], len(block))
         if place is not None:
             await _await_end_of_body(response, emitter, grace)
             await emitter.emit(events[place:])
@@ -249,9 +252,9 @@ async def _await_end_of_body(response: aiohttp.ClientResponse, emitter: Emitter[
     limit = asyncio.timeout(grace.seconds)
     try:
         async with limit:
-            while await content.read(_READ_BYTES):
-                pass
+            while block := await content.read(_READ_BYTES):
+                await emitter.breathe(len(block))
             _http.check_end(response, grace.closed)
     except (aiohttp.ClientError, OSError) as error:
         if not limit.expired():
-            raise _lost(response, emitter, error) from error.with_traceback(None)
+            raise _lost(response, emitter, error) from as_cause(error.with_traceback(None))

@@ -19,9 +19,10 @@ from rxllm.exceptions import (
     DecodeError,
     LimitExceededError,
     StreamInterruptedError,
+    as_cause,
     excerpt,
 )
-from rxllm.flow import Emitter, Stream, task_source
+from rxllm.flow import BYTES_PER_TURN, ITEMS_PER_TURN, Emitter, Stream, task_source
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._aiohttp_internals import cut_of
@@ -35,6 +36,9 @@ _GOOD_CLOSES = frozenset({1000, 1005})
 _TOO_BIG = 1009
 # How long the other side may take to answer our closing frame before the connection is cut.
 _CLOSE_SECONDS = 0.03
+# One counts as so many bytes: the loop gets a turn after as many of them as of items.
+_PING_BYTES = BYTES_PER_TURN // ITEMS_PER_TURN
+_HEADER_BYTES = 2
 _PINGS = frozenset({aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG})
 
 
@@ -97,6 +101,7 @@ def from_websocket(
     async def produce(emitter: Emitter[str]) -> None:
         target = _http.parse_url(url)
         requested_at = time.time()
+        emitter.flow.stream = StreamInfo(requested_at=requested_at)  # until there is a connection
         used_proxy = proxy or (_http.environment_proxy(target) if session is None else None)
         async with (
             _http.use_session(session) as client,
@@ -159,7 +164,7 @@ async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], 
         for frame in frames:
             await socket.send_str(frame)
     except (aiohttp.ClientError, OSError) as error:
-        raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from error
+        raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from as_cause(error)
 
 
 @dataclass(slots=True)
@@ -191,10 +196,11 @@ class _Frames:
                 return
             if message.type is not aiohttp.WSMsgType.TEXT:
                 raise _refusal(message, emitter.count, max_frame_bytes)
-            stream.received(len(message.data.encode(errors="replace")), time.time())
+            size = len(message.data.encode(errors="replace"))
+            stream.received(size, time.time())
             if is_end_marker(message.data, end_marker) and not self.grace.is_due:
                 await self._await_close()
-            await emitter.emit((message.data,))
+            await emitter.emit((message.data,), size)
 
     async def _receive(self) -> aiohttp.WSMessage | None:
         """The next message; ``None`` if the other side has closed as it should.
@@ -202,17 +208,20 @@ class _Frames:
         Raises:
             StreamInterruptedError: It closed in another way, or the connection was lost.
         """
+        stream: StreamInfo = self.emitter.flow.stream
         while (message := await self.receive()).type in _PINGS:
+            stream.received(_HEADER_BYTES + len(message.data), time.time())
             if message.type is aiohttp.WSMsgType.PING:
                 # If the connection is gone, that is told behind what arrived before, which may be a closing frame.
                 with contextlib.suppress(aiohttp.ClientError, OSError):
                     await self.socket.pong(message.data)
+            await self.emitter.breathe(_PING_BYTES)
         if message.type not in CLOSED:
             return message
         code = close_code_of(message)
         if code in _GOOD_CLOSES:
             return None
-        raise self._lost(f"closed with code {code} {excerpt(str(message.extra or ''))}")
+        raise self._lost(f"closed with code {code} '{message.extra or ''}'")
 
     async def _receive_in_time(self) -> aiohttp.WSMessage | None:
         try:
@@ -225,7 +234,7 @@ class _Frames:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.grace.seconds):
                 while await self._receive() is not None:
-                    pass
+                    await self.emitter.breathe()
 
     def _lost(self, reason: str) -> StreamInterruptedError:
         return _http.lost(self.url, self.emitter.count, "frames", reason)

@@ -6,6 +6,8 @@ Rules:
    marker and the end of the transport, and some servers and proxies send none of them.
 2. The time begins when that is first noticed, and what arrives meanwhile, pings for example, does not prolong it. The
    time that a consumer pauses does not count.
+3. Behind an error in the stream some servers say what the answer cost. For that the source waits, too, but much less.
+4. What has arrived when the time is over is still read, for as long again at most: there may be no end of it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ Read = TypeVar("Read")
 
 GRACE_SECONDS = 1.0
 END_OF_BODY_SECONDS = 0.1
-"""How long the end of the transport is waited for behind the end marker of an answer that is whole."""
+"""How long the end of the transport is waited for behind the end marker of an answer that is whole, and usage behind an
+error."""
 
 
 def is_end_marker(text: str, end_marker: str | None) -> bool:
@@ -54,6 +57,7 @@ class Grace:
         self.seconds = seconds
         self.closed = closed
         self._flow = flow
+        flow.lingers = True
         self._deadline: float | None = None
 
     @property
@@ -75,10 +79,17 @@ class Grace:
             TimeoutError: None is left.
         """
         now = asyncio.get_running_loop().time() - self._flow.paused_time
+        seconds = min(self.seconds, END_OF_BODY_SECONDS) if self._flow.failed else self.seconds
         if self._deadline is None:
-            self._deadline = now + self.seconds
+            self._deadline = now + seconds
+        if now > self._deadline + seconds:
+            coroutine.close()
+            raise self._over()
         try:
             async with asyncio.timeout(max(0.0, self._deadline - now)):
                 return await coroutine
         except TimeoutError:
-            raise TimeoutError(f"nothing that ends it came within {self.seconds:g} s of a whole answer") from None
+            raise self._over() from None
+
+    def _over(self) -> TimeoutError:
+        return TimeoutError(f"nothing that ends it came within {self.seconds:g} s of a whole answer")

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email.utils
-import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -27,10 +25,19 @@ from aiohttp.typedefs import StrOrURL
 from loguru import logger
 from yarl import URL
 
-from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusError, StreamInterruptedError, excerpt
+from rxllm.exceptions import (
+    APIConnectionError,
+    APIResponseError,
+    APIStatusError,
+    StreamInterruptedError,
+    as_cause,
+    excerpt,
+)
+from rxllm.harmless import EXCERPT_LENGTH, harmless
 from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._request_body import LARGE_BODY_BYTES, LargeBody
+from rxllm.wire import retry_after_in, retry_after_of
 
 Answer = TypeVar("Answer")
 
@@ -78,7 +85,8 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     """
     try:
         parsed = URL(urljoin(base, str(url)))
-        if parsed.scheme in ORIGIN_SCHEMES and parsed.host:
+        # What cannot be seen is no part of a name; it would be shown by whatever fails to connect.
+        if parsed.scheme in ORIGIN_SCHEMES and parsed.host and str(parsed.raw_host).isprintable():
             return parsed
     except ValueError:
         pass  # its text is the URL, with the query
@@ -98,7 +106,7 @@ async def answer_of(url: URL, secrets: Secrets, request: Awaitable[Answer]) -> A
     except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
         # A ValueError is about a header, a RuntimeError about a closed session.
         reason = str(error) or type(error).__name__
-        raise APIConnectionError(f"no answer from {shown(url)}: {reason}") from error
+        raise APIConnectionError(f"no answer from {shown(url)}: {reason}") from as_cause(error)
     # Outside the handler: that error holds the request with its headers and query, and must not be this one's context.
     raise APIConnectionError(f"no answer from {shown(url)}: {reason}")
 
@@ -135,11 +143,14 @@ async def open_response(
                 payload.abort()
             raise
         secrets.add(response.request_info.headers)
+        reason = response.reason or ""
+        # What logs show of an answer has it, too.
+        response.reason = harmless(reason, EXCERPT_LENGTH)
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or location is None:
             if answered is not None:
                 answered(response)
-            return await _raise_for_status(response, secrets)
+            return await _raise_for_status(response, reason, secrets)
         response.release()
         target = parse_url(location, base=str(target))
         if response.status in _BECOMES_GET and method != "HEAD":
@@ -147,11 +158,11 @@ async def open_response(
     raise APIConnectionError(f"more than {MAX_REDIRECTS} redirects from {shown(url)}")
 
 
-async def _raise_for_status(response: aiohttp.ClientResponse, secrets: Secrets) -> aiohttp.ClientResponse:
+async def _raise_for_status(response: aiohttp.ClientResponse, reason: str, secrets: Secrets) -> aiohttp.ClientResponse:
     if response.status < HTTPStatus.MULTIPLE_CHOICES:
         return response
     body = secrets.scrub(await _error_body(response))
-    message = f"{response.status} {response.reason or ''}".strip()
+    message = f"{response.status} {reason[:EXCERPT_LENGTH]}".strip()
     message = secrets.scrub(f"{message} from {shown(response.url)}: {excerpt(body)}")
     raise refusal(message, response.status, response.headers, secrets, body=body)
 
@@ -209,7 +220,9 @@ def refusal(
     identifier = _request_id(headers, secrets)
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return APIResponseError(message, status=status, content_type=content_type, body=body, request_id=identifier)
-    retry = _retry_after(headers)
+    retry = retry_after_of(headers, time.time())
+    if retry is None:
+        retry = retry_after_in(body)
     return APIStatusError(message, status=status, body=body, request_id=identifier, retry_after=retry)
 
 
@@ -265,16 +278,4 @@ def info_of(url: URL, headers: Mapping[str, str], requested_at: float, secrets: 
 
 
 def _tells_of_limits(name: str) -> bool:
-    return "ratelimit" in name or "rate-limit" in name or name.startswith("retry-after")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds: ``Retry-After`` is a number or a date (RFC 9110, section 10.2.3); some send milliseconds apart."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        with contextlib.suppress(KeyError, ValueError):
-            seconds = float(headers[name]) * unit
-            if math.isfinite(seconds):
-                return max(0.0, seconds)
-    with contextlib.suppress(KeyError, ValueError):
-        return max(0.0, email.utils.parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
-    return None
+    return "ratelimit" in name or "rate-limit" in name or "retry-after" in name

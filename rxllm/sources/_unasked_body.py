@@ -6,6 +6,7 @@ Rules:
 2. A body that is one JSON object may be an answer that was not streamed. It is read as a whole, for a decoder to look
    at. Of others there is the start, as of the body of an error.
 3. Nobody waits for the end of a body that is no answer: of lines of JSON the first is enough.
+4. Each byte is looked at a fixed number of times, and the event loop gets a turn after each read.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import time
 
 import aiohttp
 
-from rxllm.exceptions import APIResponseError
+from rxllm.exceptions import APIResponseError, as_cause
+from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Secrets
-from rxllm.wire import EVENT_STREAM, WHITESPACE, Strays, media_types, starts_events
+from rxllm.wire import EVENT_STREAM, WHITESPACE, Strays, check_json_size, media_types, starts_events
 
 
 async def start_of_events(
@@ -51,7 +53,10 @@ async def start_of_events(
             is_stream = EVENT_STREAM in types or not (start or types)
             break
         start += block
-        del start[: len(start) - len(start.lstrip(WHITESPACE))], block
+        blank = len(start) - len(start.lstrip(WHITESPACE))
+        stream.received(blank, time.time())
+        del start[:blank], block
+        await asyncio.sleep(0)
     if is_stream:
         return bytes(start)
     raise await _read_on(response, secrets, stream, ", ".join(types), start, max_bytes)
@@ -71,7 +76,11 @@ def _refusal(
     response: aiohttp.ClientResponse, secrets: Secrets, stream: StreamInfo, content_type: str, body: str
 ) -> APIResponseError:
     content_type = secrets.scrub(content_type)
-    what = "no event stream" if content_type in {"", EVENT_STREAM} else f"{content_type} instead of {EVENT_STREAM}"
+    what = (
+        "no event stream"
+        if content_type in {"", EVENT_STREAM}
+        else f"{content_type[:EXCERPT_LENGTH]} instead of {EVENT_STREAM}"
+    )
     shown = secrets.scrub(body[: _http.MAX_ERROR_BYTES])
     error = _http.no_event_stream(response, what, content_type, shown, secrets)
     error.unread = body, stream
@@ -83,7 +92,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         return await response.content.read(_http.MAX_ERROR_BYTES)
     except (aiohttp.ClientError, OSError) as error:
         reason = str(error) or type(error).__name__
-        raise _http.lost(response.url, 0, "events", reason) from error.with_traceback(None)
+        raise _http.lost(response.url, 0, "events", reason) from as_cause(error.with_traceback(None))
 
 
 async def _read_on(  # noqa: PLR0917
@@ -100,30 +109,52 @@ async def _read_on(  # noqa: PLR0917
     """
     is_object = body.startswith(b"{")
     most = max_bytes if is_object else _http.MAX_ERROR_BYTES
-    second_line = _second_line_of(body)
+    lines = _Lines(body)
     async with _http.error_body(response) as limit:
-        while len(body) < most and not (second_line and body[second_line:].strip()):
+        while len(body) < most and not lines.has_second:
             block = await response.content.read(min(_http.MAX_ERROR_BYTES, most - len(body)))
             if not block:
                 break
-            is_first_line = b"\n" not in body
             body += block
             if is_object:
                 limit.reschedule(asyncio.get_running_loop().time() + _http.ERROR_BODY_SECONDS)
-                second_line = _second_line_of(body) if is_first_line else second_line
+                lines.look(body)
+            await asyncio.sleep(0)
     stream.received(len(body), time.time())
     error = _refusal(response, secrets, stream, content_type, body.decode(errors="replace"))
     body.clear()
     return error
 
 
-def _second_line_of(body: bytearray) -> int | None:
-    """Where the second line begins, if the first one is a JSON object by itself."""
-    line, line_end, _ = body.partition(b"\n")
-    if not (line_end and line.startswith(b"{")):
-        return None
+class _Lines:
+    """Whether the first line of a body is a JSON object by itself, and something comes behind it.
+
+    Attributes:
+        has_second: Whether that is so.
+    """
+
+    def __init__(self, body: bytearray) -> None:
+        self.has_second = False
+        self._is_object: bool | None = None
+        self._seen = 0
+        self.look(body)
+
+    def look(self, body: bytearray) -> None:
+        """Look at what is new of the body."""
+        if self._is_object is None and (end := body.find(b"\n", self._seen)) >= 0:
+            self._is_object = _is_object(body[:end])
+            self._seen = end
+        if self._is_object and body[self._seen :].strip():
+            self.has_second = True
+        self._seen = len(body)
+
+
+def _is_object(line: bytearray) -> bool:
+    if not line.startswith(b"{"):
+        return False
     try:
+        check_json_size(line)
         json.loads(line)
     except (ValueError, RecursionError):
-        return None
-    return len(line) + 1
+        return False
+    return True

@@ -34,6 +34,7 @@ from yarl import URL
 
 from rxllm import exceptions, wire
 from rxllm.flow import wake
+from rxllm.harmless import harmless
 from rxllm.sources._aiohttp_internals import take_rest
 from rxllm.sources._credentials import SHORTEST_SECRET, Headers, Secrets, shown
 from rxllm.stores import Worker
@@ -155,7 +156,7 @@ async def recorded(
                 await log.close(error)
             except exceptions.RecordingError as failure:
                 # What the stream itself failed with has precedence.
-                error.add_note(f"recording it failed, too: {failure}")
+                error.add_note(harmless(f"recording it failed, too: {failure}"))
             raise
         else:
             await log.close(None)

@@ -10,14 +10,17 @@ Rules:
 
 2. A file is only ever appended to, whole lines at a time, so several processes may write to one.
 3. A line that is not whole is the work of a process that was killed, or of a full disk. Readers skip it; a writer looks
-   at the last byte before each batch, and starts on a new line.
+   at the last byte before each batch, and starts on a new line. A line that is whole, and no record, is damage: the
+   stream that it names ends there in an error. One that names none is skipped: the numbers of the items tell that one
+   is missing.
 4. A batch that could only be written in part is the last of its stream: no other is taken. The ending, which is no
    "completed" then, says how many items count, and readers pass over those beyond. Where there is no ending, the
    beginning of a batch counts.
 5. Where two streams have one identifier, the one that began last counts. Two at once in one process are refused.
 6. Readers see a file as it was when they began to read, up to the end of the last whole line.
-7. A file that begins with something else is refused, and left as it is. Lines that a process was killed in may come
-   before the first record.
+7. A file without a record of ours at its beginning is refused, and left as it is. Damage, and lines that a process was
+   killed in, may come before the first record.
+8. A writer that finds its file deleted, or another in its place, says so at the next write.
 """
 
 from __future__ import annotations
@@ -32,19 +35,32 @@ from typing import IO, Any, TypeAlias, cast
 from msgspec import Raw
 
 from rxllm.exceptions import RecordingError, excerpt
+from rxllm.harmless import EXCERPT_LENGTH, harmless
 from rxllm.stores._lossless_json import dumps, loads
-from rxllm.stores._recording_errors import as_recording_errors, closed_on_error
-from rxllm.stores._records import BATCH_ITEMS, READABLE, VERSION, EndRecord, ItemRecord, RecordingInfo, checked
+from rxllm.stores._recording_errors import as_recording_errors, closed_on_error, require_same_file
+from rxllm.stores._records import (
+    BATCH_ITEMS,
+    READABLE,
+    VERSION,
+    EndRecord,
+    ItemRecord,
+    RecordingInfo,
+    checked,
+    written_seconds,
+)
 
 Fields: TypeAlias = Mapping[str, Any]
 
 # What of a file changes when it is written to, or replaced.
 _State: TypeAlias = tuple[int, int, int]
 
-# A line that was read: the information of a beginning, an item or an ending.
-Record: TypeAlias = RecordingInfo | ItemRecord | EndRecord
+# A line that was read: the information of a beginning, an item, an ending, or what is wrong with it.
+Record: TypeAlias = "RecordingInfo | ItemRecord | EndRecord | _Damage"
 
 _START = b'{"stream":'
+
+# Within how much of something else, damage perhaps, the first record of ours has to come.
+_HEAD_BYTES = 64 * 1024
 
 # What a reader holds at a time, if that is reached before ``BATCH_ITEMS``.
 _BATCH_BYTES = 1024 * 1024
@@ -61,6 +77,8 @@ class JSONLinesWriter:
 
     def __init__(self, path: str | os.PathLike[str], *, fsync: bool = True) -> None:
         self._path = Path(path)
+        # Where it stays, whatever becomes of the current folder.
+        self._place = self._path.absolute()
         self._fsync = fsync
         with as_recording_errors(self._path):
             # Unbuffered, so that a batch is one write; "+" to look at the first and the last byte.
@@ -95,7 +113,7 @@ class JSONLinesWriter:
                 "stream": stream,
                 "record": "item",
                 "position": item.position,
-                "seconds": round(item.seconds, 6),
+                "seconds": written_seconds(item.seconds),
                 "kind": item.kind,
                 **({} if item.slots is None else {"slots": item.slots}),
                 # The last, for it may be the text of a value.
@@ -116,7 +134,7 @@ class JSONLinesWriter:
             {
                 "stream": stream,
                 "record": "end",
-                "seconds": round(end.seconds, 6),
+                "seconds": written_seconds(end.seconds),
                 "items": end.items,
                 "ending": end.kind,
                 "error": None if end.error is None else asdict(end.error),
@@ -134,6 +152,7 @@ class JSONLinesWriter:
     def _write(self, *records: Fields) -> None:
         lines = b"".join(_line(record) for record in records)
         with as_recording_errors(self._path):
+            require_same_file(self._place, os.fstat(self._file.fileno()))
             rest = memoryview(b"\n" + lines if _is_torn(self._file) else lines)
             while rest:
                 rest = rest[self._file.write(rest) :]
@@ -176,6 +195,9 @@ class JSONLinesReader:
                 yield batch
                 yield record
                 return
+            if isinstance(record, _Damage):
+                yield batch
+                raise RecordingError(f"{self._path}: damaged at byte {place.start}: {record.problem}")
             if isinstance(record, RecordingInfo) or record.position < start or not extent.counts(record):
                 continue
             batch.append(record)
@@ -204,6 +226,8 @@ class JSONLinesReader:
                 # One that began earlier under the same identifier does not count any more.
                 extents.pop(stream, None)
                 extents[stream] = _Extent(record, place.start, place.stop)
+            elif isinstance(record, _Damage) and record.of_beginning:
+                extents.pop(stream, None)
             elif (extent := extents.get(stream)) is not None and extent.info.ending is None:
                 extent.extend(record, place.stop)
         return extents
@@ -218,8 +242,17 @@ class JSONLinesReader:
                     return
                 place = range(start, start + len(line))
                 start = place.stop
-                if (fields := _fields(line)) is not None:
-                    yield fields["stream"], _record(fields), place
+                fields = _fields(line)
+                if fields is not None and isinstance(name := fields["stream"], str):
+                    yield name, _record_or_damage(fields), place
+
+
+@dataclass(frozen=True, slots=True)
+class _Damage:
+    """A line that was a record of a stream."""
+
+    problem: str
+    of_beginning: bool
 
 
 @dataclass(slots=True)
@@ -235,9 +268,11 @@ class _Extent:
         """Whether an item was not left by a batch that failed."""
         return self.info.ending in {None, "completed"} or item.position < self.info.items
 
-    def extend(self, record: ItemRecord | EndRecord, stop: int) -> None:
+    def extend(self, record: ItemRecord | EndRecord | _Damage, stop: int) -> None:
         """Take in one more record, which stops there."""
         self.stop = stop
+        if isinstance(record, _Damage):
+            return
         if isinstance(record, EndRecord):
             self.info = replace(self.info, items=record.items, ending=record.kind)
             return
@@ -264,7 +299,25 @@ def _line(record: Fields) -> bytes:
     return b'%b,"value":%b}\n' % (head[:-1], dumps(record["value"]))
 
 
-def _record(fields: Fields) -> Record:
+class _NewerVersionError(ValueError):
+    """A newer version of this library wrote it."""
+
+
+def _record_or_damage(fields: Fields) -> Record:
+    """A line as a record, or as one that was.
+
+    Raises:
+        ValueError: A newer version wrote it.
+    """
+    try:
+        return _record(fields)
+    except _NewerVersionError:
+        raise
+    except ValueError as error:
+        return _Damage(str(error), fields.get("record") == "begin")
+
+
+def _record(fields: Fields) -> RecordingInfo | ItemRecord | EndRecord:
     """A line as a record.
 
     Raises:
@@ -277,7 +330,8 @@ def _record(fields: Fields) -> Record:
             return checked(EndRecord, {**fields, "kind": ending})
         case {"stream": str(stream), "record": "begin", "version": version}:
             if version not in READABLE:
-                raise ValueError(f"version {version!r} of the format; this version of rxllm reads up to {VERSION}")
+                shown = harmless(repr(version), EXCERPT_LENGTH)
+                raise _NewerVersionError(f"version {shown} of the format; this version of rxllm reads up to {VERSION}")
             return checked(RecordingInfo, {"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:
             raise ValueError("a line of something else")
@@ -286,18 +340,27 @@ def _record(fields: Fields) -> Record:
 def _require_recordings(file: IO[bytes]) -> None:
     """Refuse a file that does not begin with a record of ours, or with what a killed process may have left of one.
 
+    Damage may stand before it.
+
     Raises:
         ValueError: It begins with something else.
     """
     file.seek(0)
-    while start := file.readline(len(_START)):
+    problem: str | None = None
+    left = _HEAD_BYTES
+    while left > 0 and (start := file.readline(len(_START))):
         if start == _START:
             fields = _fields(start + file.readline())
-            if fields is not None:
-                _record(fields)
+            found = None if fields is None else _record_or_damage(fields)
+            if found is not None and not isinstance(found, _Damage):
                 return
+            problem = problem or (None if found is None else found.problem)
         elif not _START.startswith(start.removesuffix(b"\n")):
-            raise ValueError(f"it begins with {excerpt(start)}")
+            problem = problem or f"it begins with {excerpt(start)}"
+            # No more than a line, and of that no more than may be.
+            left -= len(start if start.endswith(b"\n") else file.readline(left))
+    if problem is not None:
+        raise ValueError(problem)
 
 
 def _is_torn(file: IO[bytes]) -> bool:

@@ -5,13 +5,14 @@ A store that fails while it is opened is closed.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from rxllm.exceptions import RecordingError
+from rxllm.exceptions import RecordingError, as_cause
 
 
 @contextmanager
@@ -20,14 +21,32 @@ def as_recording_errors(path: Path) -> Generator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise RecordingError(f"{path}: no such file") from error
+        raise RecordingError(f"{path}: no such file") from as_cause(error)
     except OSError as error:
-        raise RecordingError(f"{path}: {error.strerror or error}") from error
+        raise RecordingError(f"{path}: {error.strerror or error}") from as_cause(error)
     except sqlite3.Error as error:
-        raise RecordingError(f"{path}: {error}") from error
+        raise RecordingError(f"{path}: {error}") from as_cause(error)
     except ValueError as error:
         # What is there was read, and is of other types than it should be.
-        raise RecordingError(f"{path}: not a recording of rxllm, or damaged: {error}") from error
+        raise RecordingError(f"{path}: not a recording of rxllm, or damaged: {error}") from as_cause(error)
+
+
+def require_same_file(path: Path, opened: os.stat_result) -> None:
+    """See that a file that is written to is still there: what goes into one that was deleted is lost.
+
+    Args:
+        path: Where it was opened.
+        opened: What it was then.
+
+    Raises:
+        RecordingError: It was deleted or moved, or another file is in its place.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise RecordingError(f"{path}: the file was deleted or moved while it was written to") from error
+    if not os.path.samestat(found, opened):
+        raise RecordingError(f"{path}: another file has taken its place while it was written to")
 
 
 @contextmanager

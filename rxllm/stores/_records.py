@@ -22,6 +22,7 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime
+from inspect import signature
 from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -29,15 +30,29 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from rxllm import exceptions, models
-from rxllm.exceptions import RecordingError, RxllmError
-from rxllm.models import Attempt, Repair, Slots, StreamChunk, StreamInfo, WireStruct, put_slots, without_slots
+from rxllm.exceptions import RecordingError, RxllmError, excerpt
+from rxllm.harmless import EXCERPT_LENGTH, harmless
+from rxllm.models import (
+    Attempt,
+    Repair,
+    Slots,
+    StreamChunk,
+    StreamInfo,
+    WireStruct,
+    harmless_validation,
+    put_slots,
+    without_slots,
+)
 from rxllm.stores._plain import dump, encode_struct, plain
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
 
 T = TypeVar("T")
 
-Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MAX_SECONDS = 2**35
+"""The latest time in a recording: more than a thousand years, of which a float still tells the microseconds."""
+
+Seconds: TypeAlias = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 
 VERSION = 2
@@ -162,8 +177,20 @@ def checked(kind: type[T], fields: Any) -> T:
         made: T = _ADAPTERS[kind].validate_python(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(harmless(f"{where}: {first['msg']}")) from harmless_validation(error)
     return made
+
+
+def written_seconds(seconds: float) -> float:
+    """A time as it is written, in microseconds at most.
+
+    Raises:
+        RecordingError: It is none that a reader would take.
+    """
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise RecordingError(f"{seconds} s after the beginning is no time that can be recorded")
+    return round(seconds, 6)
 
 
 class Writer(Protocol):
@@ -237,7 +264,7 @@ def decode_item(kind: str, value: Any) -> Any:
     if kind == "json":
         return value
     if kind not in {"text", "bytes"}:
-        raise RecordingError(f"items of kind {kind!r} are unknown to this version of rxllm")
+        raise RecordingError(f"items of kind {excerpt(kind)} are unknown to this version of rxllm")
     if not isinstance(value, str):
         raise ValueError(f"a string was due, not {type(value).__name__}")  # noqa: TRY004 - the file is wrong, no caller
     return value if kind == "text" else base64.b64decode(value, validate=True)
@@ -251,18 +278,24 @@ def encode_error(ending: Ending) -> ErrorRecord | None:
     cls = type(error)
     name = cls.__name__ if _ERRORS.get(cls.__name__) is cls else f"{cls.__module__}.{cls.__qualname__}"
     attributes = {name: _attribute(value) for name, value in vars(error).items() if _is_attribute(cls, name)}
-    return ErrorRecord(name, str(error), attributes)
+    return ErrorRecord(name, error.message if isinstance(error, RxllmError) else str(error), attributes)
 
 
 def decode_error(record: ErrorRecord) -> RxllmError:
     """Make the error again: of the same type with the same message and attributes, if it is one of this library's."""
     cls = _ERRORS.get(record.type)
     if cls is None:
-        return RecordingError(f"the recorded stream failed with {record.type}: {record.message}")
+        return RecordingError(
+            f"the recorded stream failed with {harmless(record.type, EXCERPT_LENGTH)}: {record.message}"
+        )
     # The constructors make messages of their own arguments; this is what they hand on to the standard library's,
     # of which OSError takes it in __new__ already, unless the class has a constructor of its own.
     error = cls.__new__(cls, record.message)
     super(RxllmError, error).__init__(record.message)
+    # What an older version did not know of is as if nothing had been said of it.
+    for name, parameter in signature(cls.__init__).parameters.items():
+        if parameter.default is not parameter.empty:
+            setattr(error, name, parameter.default)
     for name, value in record.attributes.items():
         if _is_attribute(cls, name):
             setattr(error, name, tuple(cast("list[object]", value)) if isinstance(value, list) else value)

@@ -7,7 +7,7 @@ Rules:
 2. A batch is a transaction. The process may be killed at any time: the file then holds all batches before.
 3. The ending is committed with ``synchronous = FULL``, which waits for the disk, and the log before it with it.
    Batches are committed with ``NORMAL``, which does not: a loss of power may take the last batches of a stream that
-   has not ended, and never damages the file.
+   has not ended, and never damages the file. A writer that finds its file deleted, or another in its place, says so.
 4. What is finished can be read where nothing can be written, from a medium or by a user that is read-only.
 5. ``PRAGMA application_id`` says that a database is ours, ``PRAGMA user_version`` which schema it has. Any other
    database is refused, and left as it is.
@@ -31,8 +31,17 @@ from typing import Any, Literal
 
 from rxllm.exceptions import RecordingError
 from rxllm.stores._lossless_json import dumps, loads
-from rxllm.stores._recording_errors import as_recording_errors, closed_on_error
-from rxllm.stores._records import BATCH_ITEMS, READABLE, VERSION, EndRecord, ItemRecord, RecordingInfo, checked
+from rxllm.stores._recording_errors import as_recording_errors, closed_on_error, require_same_file
+from rxllm.stores._records import (
+    BATCH_ITEMS,
+    READABLE,
+    VERSION,
+    EndRecord,
+    ItemRecord,
+    RecordingInfo,
+    checked,
+    written_seconds,
+)
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 """What every SQLite file begins with (SQLite, "Database File Format", section 1.3.1)."""
@@ -90,11 +99,14 @@ class SQLiteWriter:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
+        # Where it stays, whatever becomes of the current folder.
+        self._place = self._path.absolute()
         self._numbers: dict[str, int] = {}
         with as_recording_errors(self._path):
             self._connection = _connect(self._path, "rwc")
             with closed_on_error(self._connection):
                 _prepare(self._path, self._connection)
+                self._file = self._place.stat()
 
     def begin(self, stream: str, began: datetime) -> None:
         """Begin a stream.
@@ -111,10 +123,7 @@ class SQLiteWriter:
     def append(self, stream: str, items: Sequence[ItemRecord]) -> None:
         """Store items, in one transaction."""
         number = self._numbers[stream]
-        rows = [
-            (number, item.position, item.seconds, item.kind, dumps(item.value).decode(), _dumped(item.slots))
-            for item in items
-        ]
+        rows = [(number, *_row(item)) for item in items]
         insert = "INSERT INTO chunks (number, position, seconds, kind, value, slots) VALUES (?, ?, ?, ?, ?, ?)"
         with self._transaction():
             self._connection.executemany(insert, rows)
@@ -123,7 +132,7 @@ class SQLiteWriter:
         """Store the ending and the completion, and wait for the disk."""
         number = self._numbers.pop(stream)
         error = None if end.error is None else asdict(end.error)
-        ending = (end.kind, end.seconds, end.items, _dumped(error), number)
+        ending = (end.kind, written_seconds(end.seconds), end.items, _dumped(error), number)
         with self._waiting_for_the_disk(), self._transaction():
             update = "UPDATE streams SET ending = ?, seconds = ?, items = ?, error = ? WHERE number = ?"
             self._connection.execute(update, ending)
@@ -141,6 +150,8 @@ class SQLiteWriter:
     @contextmanager
     def _transaction(self) -> Generator[None]:
         with as_recording_errors(self._path), _transaction(self._connection, "IMMEDIATE"):
+            # SQLite itself goes on with a file that nobody finds any more.
+            require_same_file(self._place, self._file)
             yield
 
     @contextmanager
@@ -181,7 +192,16 @@ class SQLiteReader:
         """
         with as_recording_errors(self._path):
             rows = self._connection.execute(query).fetchall()
-            return [checked(RecordingInfo, dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+            infos: list[RecordingInfo] = []
+            problem: ValueError | None = None
+            for row in rows:
+                try:
+                    infos.append(checked(RecordingInfo, dict(zip(_COLUMNS, row, strict=True))))
+                except ValueError as error:
+                    problem = error  # a stream that is damaged does not take the others along
+            if problem is not None and not infos:
+                raise problem
+            return infos
 
     def began_anew(self, stream: str) -> int:
         """The position of the last item of a stream that restarts it; 0 if there is none."""
@@ -230,11 +250,15 @@ class SQLiteReader:
         """  # noqa: S608 - one of two words of ours
         batch: list[ItemRecord] = []
         size = 0
-        for number, seconds, kind, value, beside in self._connection.execute(query, (stream, position, BATCH_ITEMS)):
-            text = _text(value)
-            fields = {"position": number, "seconds": seconds, "kind": kind, "value": loads(text)}
-            batch.append(checked(ItemRecord, {**fields, "slots": _loaded(beside)}))
-            size += len(text)
+        for row in self._connection.execute(query, (stream, position, BATCH_ITEMS)):
+            try:
+                item = _item(row)
+            except ValueError:
+                if not batch:
+                    raise
+                break  # what is good comes first
+            batch.append(item)
+            size += len(row[3])
             if size > _BATCH_CHARACTERS:
                 break
         return batch
@@ -250,6 +274,22 @@ class SQLiteReader:
         seconds, items, kind, error, completion = row
         fields = {"seconds": seconds, "items": items, "kind": kind}
         return checked(EndRecord, {**fields, "error": _loaded(error), "completion": _loaded(completion)})
+
+
+def _row(item: ItemRecord) -> tuple[object, ...]:
+    text = dumps(item.value).decode()
+    return item.position, written_seconds(item.seconds), item.kind, text, _dumped(item.slots)
+
+
+def _item(row: tuple[Any, ...]) -> ItemRecord:
+    """A row as an item.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    number, seconds, kind, value, slots = row
+    fields = {"position": number, "seconds": seconds, "kind": kind, "value": loads(_text(value))}
+    return checked(ItemRecord, {**fields, "slots": _loaded(slots)})
 
 
 def _connect(path: Path, mode: Literal["rw", "rwc", "ro&immutable=1"]) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Self
 
-from rxllm.exceptions import RecordingError, excerpt
+from rxllm.exceptions import RecordingError, as_cause, excerpt
 from rxllm.sources import Timing
 from rxllm.testing._server_websocket import Opcode, encode_frame
 from rxllm.testing.script import Answer, Close, Cut, Delay, Event, Raw, Reset, Stall, Step
@@ -94,7 +94,7 @@ class WireRecording:
                 draft.add(line)
             except ValueError as error:
                 hint = _HINT if line.startswith(_SINK_STARTS) else f"{error}: {excerpt(line)}"
-                raise RecordingError(f"{path}: line {number} is none of a wire recording: {hint}") from error
+                raise RecordingError(f"{path}: line {number} is none of a wire recording: {hint}") from as_cause(error)
         if draft.request is None:
             raise RecordingError(f"{path}: no wire recording: there is no whole line in it: {excerpt(content)}")
         return cls(draft.request, draft.response, tuple(draft.reads), draft.end)

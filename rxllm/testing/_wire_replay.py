@@ -306,7 +306,7 @@ async def _finish(recording: WireRecording, events: int) -> None:
         case "closed" if end.code in _GOOD_CLOSES:
             return
         case "closed":
-            reason = f"closed with code {end.code} {excerpt(end.reason)}"
+            reason = f"closed with code {end.code} '{end.reason}'"
         case "lost" if recording.response is None:
             raise APIConnectionError(f"no answer from {url}: {end.error}")
         case "lost":

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from rxllm.exceptions import ToolCallError, ToolExecutionError, ToolFailure, excerpt
-from rxllm.models import Refused, ToolCall, ToolResult
+from rxllm.models import Refused, ToolCall, ToolResult, harmless_validation
 from rxllm.tools._approver import Approve, Approver, with_arguments
 from rxllm.tools._describe_error import describe_error as describe_error_by_default
 from rxllm.tools._describe_error import describe_problems
@@ -176,7 +176,7 @@ class ToolRegistry:
         except ToolExecutionError as error:
             if on_error == "raise":
                 raise
-            return ToolResult(call=call, content=f"{note}{error}", error=error.kind, exception=error.__cause__)
+            return ToolResult(call=call, content=f"{note}{error.message}", error=error.kind, exception=error.__cause__)
         return ToolResult(call=call, content=f"{note}{content}", value=value)
 
     def _prepare(self, call: ToolCall) -> tuple[Tool, dict[str, Any]]:
@@ -217,7 +217,7 @@ def _validated(tool: Tool, call: ToolCall) -> dict[str, Any]:
         return tool.validate(call.function.parsed)
     except ValidationError as error:
         message = f"the arguments of {tool.name!r} are not valid: {describe_problems(error)}"
-        raise _error(call, "invalid_arguments", message) from error
+        raise _error(call, "invalid_arguments", message) from harmless_validation(error)
     except ToolCallError as error:
         raise _error(call, "invalid_arguments", str(error)) from error
 

@@ -11,6 +11,10 @@ from rxllm.wire._first_bytes import EVENT_STREAM as EVENT_STREAM
 from rxllm.wire._first_bytes import WHITESPACE as WHITESPACE
 from rxllm.wire._first_bytes import media_types as media_types
 from rxllm.wire._first_bytes import starts_events as starts_events
+from rxllm.wire._json_size import LARGE_JSON as LARGE_JSON
+from rxllm.wire._json_size import check_json_size as check_json_size
+from rxllm.wire._retry_after import retry_after_in as retry_after_in
+from rxllm.wire._retry_after import retry_after_of as retry_after_of
 from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder, SSETextDecoder
 from rxllm.wire._sse import feed as feed
 from rxllm.wire._strays import Strays as Strays

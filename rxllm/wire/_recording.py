@@ -26,6 +26,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+from rxllm.harmless import EXCERPT_LENGTH, harmless
+
 VERSION = 1
 
 # More than a thousand years; a float has room for the microseconds.
@@ -126,18 +128,25 @@ def encode_record(record: WireRecord, transport: WireTransport = "sse") -> bytes
     Args:
         record: The record.
         transport: What the recording is of: of a WebSocket, ``bytes`` are a binary frame.
+
+    Raises:
+        ValueError: Its time is no number of seconds that ``decode_record`` takes.
     """
     match record:
         case WireRequest(transport, method, url, began):
             named: dict[str, Any] = {"version": VERSION, "transport": transport, "method": method, "url": url}
             fields = {"record": "request", **named, "began": began}
         case WireResponse(at, status, headers):
-            fields = {"record": "response", "at": round(at, 6), "status": status, "headers": dict(headers)}
+            fields = {"record": "response", "at": _written(at), "status": status, "headers": dict(headers)}
         case WireRead(at, data):
-            fields = {"record": "read", "at": round(at, 6), **_encode_data(data, transport)}
+            fields = {"record": "read", "at": _written(at), **_encode_data(data, transport)}
         case _:
-            fields = {"record": "end", "at": round(record.at, 6), "ending": record.ending, **_encode_details(record)}
+            fields = {"record": "end", "at": _written(record.at), "ending": record.ending, **_encode_details(record)}
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode(errors=_ESCAPED) + b"\n"
+
+
+def _written(at: float) -> float:
+    return round(_seconds(at), 6)
 
 
 def _encode_data(data: bytes | str, transport: WireTransport) -> dict[str, str]:
@@ -179,6 +188,10 @@ def decode_record(line: bytes, transport: WireTransport = "sse") -> WireRecord:
     return _decode_fields(cast("dict[str, Any]", fields), transport)
 
 
+def _shown(value: object) -> str:
+    return harmless(repr(value), EXCERPT_LENGTH)
+
+
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
@@ -186,10 +199,10 @@ def _no_number(name: str) -> float:
 def _decode_fields(fields: dict[str, Any], transport: WireTransport) -> WireRecord:
     match fields:
         case {"record": "request", "version": version} if version != VERSION:
-            raise ValueError(f"version {version!r} of the format; this version of rxllm reads {VERSION}")
+            raise ValueError(f"version {_shown(version)} of the format; this version of rxllm reads {VERSION}")
         case {"record": "request", "version": _, "transport": found, "method": str(), "url": str(), "began": str()}:
             if found not in get_args(WireTransport):
-                raise ValueError(f"no transport {found!r}")
+                raise ValueError(f"no transport {_shown(found)}")
             return WireRequest(found, fields["method"], fields["url"], fields["began"])
         case {"record": "response", "at": at, "status": status, "headers": headers}:
             return WireResponse(_seconds(at), _number("status", status, 100, 999), _headers(headers))
@@ -206,27 +219,27 @@ def _decode_fields(fields: dict[str, Any], transport: WireTransport) -> WireReco
 
 def _decode_end(at: float, ending: Any, fields: dict[str, Any]) -> WireEnd:
     if ending not in get_args(WireEnding):
-        raise ValueError(f"no ending {ending!r}")
+        raise ValueError(f"no ending {_shown(ending)}")
     details = {name: fields[name] for name in ("error", "reset", "code", "reason") if name in fields}
     types = {"error": str, "reset": bool, "reason": str}
     for name, value in details.items():
         if name == "code":
             _number(name, value, 0, 0xFFFF)
         elif not isinstance(value, types[name]):
-            raise ValueError(f"{name} is {value!r}")
+            raise ValueError(f"{name} is {_shown(value)}")
     return WireEnd(at, ending, **details)
 
 
 def _number(name: str, value: Any, least: int, most: int) -> int:
     # A bool is an int, too.
     if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{name} is {value!r}")
+        raise ValueError(f"{name} is {_shown(value)}")
     return value
 
 
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_SECONDS:
-        raise ValueError(f"at is {value!r}, no number of seconds")
+        raise ValueError(f"at is {_shown(value)}, no number of seconds")
     return float(value)
 
 

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rxllm.exceptions import EXCERPT_LENGTH, ItemsThenError, LimitExceededError, excerpt
+from rxllm.exceptions import ItemsThenError, LimitExceededError
+from rxllm.harmless import EXCERPT_LENGTH, excerpt
 from rxllm.wire._event import ServerSentEvent
 from rxllm.wire._strays import Strays
 

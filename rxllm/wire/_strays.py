@@ -17,10 +17,14 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from rxllm.wire._event import ServerSentEvent
+from rxllm.wire._json_size import check_json_size
 
 _ERROR = "error:"
 _NO_ERRORS = frozenset({"", "null", "none", "false", "{}", '""'})
 _MAX_EVENTS = 100
+# So many are remembered, and so many of them are looked at one by one: a line takes more memory than its characters.
+_MOST_LINES = 100_000
+_MAX_LINES = 10_000
 
 
 class Strays:
@@ -55,7 +59,7 @@ class Strays:
             position: How many events have come.
         """
         self._room -= len(line) + 1
-        if self._room < 0:
+        if self._room < 0 or len(self.lines) >= _MOST_LINES:
             return
         self._start = position
         self.lines.append(line)
@@ -101,7 +105,7 @@ def _events_in(lines: list[str], counts: Callable[[str], bool]) -> list[ServerSe
         return [ServerSentEvent(value, "error")]
     if counts(text):
         return [ServerSentEvent(text)]
-    return [ServerSentEvent(line) for line in lines if counts(line)]
+    return [ServerSentEvent(line) for line in lines[:_MAX_LINES] if counts(line)]
 
 
 def _error_in(line: str) -> str | None:
@@ -126,6 +130,7 @@ def _object_in(text: str) -> dict[str, Any] | None:
     if not text.lstrip().startswith("{"):
         return None
     try:
+        check_json_size(text)
         return cast("dict[str, Any]", json.loads(text))
     except (ValueError, RecursionError):
         return None

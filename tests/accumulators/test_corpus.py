@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,12 @@ def accumulate(chunks: list[StreamChunk], *, ended: bool) -> ChatCompletion:
     return accumulator.completion(ended=True) if ended else accumulator.partial()
 
 
-def described(choice: CompletionChoice) -> dict[str, Any]:
+def sent_id(call: ToolCall, wire: bytes) -> str | None:
+    """The identifier of a call, unless it was made up."""
+    return call.id if call.id.encode() in wire else None
+
+
+def described(choice: CompletionChoice, wire: bytes) -> dict[str, Any]:
     """A choice in the words of the folder."""
     message = choice.message
     return {
@@ -64,15 +68,27 @@ def described(choice: CompletionChoice) -> dict[str, Any]:
         "content": message.text,
         "reasoning": message.reasoning_text or "",
         "refusal": message.refusal or "",
-        "tool_calls": [(call.id, call.function.name, call.function.arguments) for call in message.tool_calls]
+        "tool_calls": [
+            (sent_id(call, wire), call.function.name, call.function.arguments) for call in message.tool_calls
+        ]
         or [(call.id, call.name, call.arguments) for call in choice.incomplete_tool_calls if choice.finish_reason],
         "finish_reason": choice.finish_reason,
         "logprob_tokens": len((choice.logprobs or {}).get("content") or ()),
     }
 
 
+def ids_in(calls: list[dict[str, Any]]) -> list[str | None]:
+    """The identifiers of calls, ``None`` for one that an earlier call has."""
+    ids = [call["id"] for call in calls]
+    return [None if call_id in ids[:place] else call_id for place, call_id in enumerate(ids)]
+
+
 def expected(choice: dict[str, Any]) -> dict[str, Any]:
-    calls = [(call["id"], call["name"], call["arguments"] or "{}") for call in choice["tool_calls"]]
+    ids = ids_in(choice["tool_calls"])
+    calls = [
+        (call_id, call["name"], call["arguments"] or "{}")
+        for call_id, call in zip(ids, choice["tool_calls"], strict=True)
+    ]
     return {"logprob_tokens": 0, **choice, "tool_calls": calls}
 
 
@@ -81,12 +97,31 @@ def test_stream(case: dict[str, Any], wire: bytes) -> None:
     chunks, error, done = decode(wire, len(wire))
     completion = accumulate(chunks, ended=error is None)
     want = case["expected"]
-    assert [described(choice) for choice in completion.choices] == [expected(choice) for choice in want["choices"]]
+    assert [described(choice, wire) for choice in completion.choices] == [
+        expected(choice) for choice in want["choices"]
+    ]
     assert (completion.usage and completion.usage.model_dump(exclude_unset=True)) == want["usage"]
     for name, value in want["meta"].items():
         real = value or next((each for chunk in chunks if (each := chunk.model_dump().get(name))), value)
         assert completion.model_dump()[name] == ("chat.completion" if name == "object" else real)
     check_end(case, error, done=done)
+
+
+# Two calls of one answer that have one identifier: one of the two has to be renamed.
+# Some say [DONE], and not why they end.
+GUESSES = {
+    "openrouter-036-should-generate-unique-toolcallids-when-streaming-provider-r": {"id-reused"},
+    "openrouter-017-should-infer-tool-calls-finishreason-when-finish-reason-is-m": {"finish-reason-missing"},
+    "litellm-011-test-streaming-handler-i1": {"finish-reason-missing"},
+}
+
+
+@pytest.mark.parametrize(("case", "wire"), corpus())
+def test_what_is_put_right_is_no_guess(case: dict[str, Any], wire: bytes) -> None:
+    chunks, error, _ = decode(wire, len(wire))
+    completion = accumulate(chunks, ended=error is None)
+    guesses = {repair.kind for repair in completion.repairs if repair.weight == "meaning"}
+    assert guesses == GUESSES.get(case["file"].removesuffix(".sse"), set())
 
 
 def check_end(case: dict[str, Any], error: RxllmError | None, *, done: bool) -> None:
@@ -116,23 +151,25 @@ def emit(accumulator: ToolCallAccumulator, chunks: list[StreamChunk]) -> Iterato
     yield from accumulator.close()
 
 
+def parsed(call: ToolCall) -> dict[str, Any] | None:
+    """The arguments of a call; ``None`` if the model garbled them."""
+    try:
+        return call.function.parsed
+    except ToolCallError:
+        return None
+
+
 @pytest.mark.parametrize("eager", [False, True])
 @pytest.mark.parametrize(("case", "wire"), corpus())
 def test_stream_of_calls(case: dict[str, Any], wire: bytes, *, eager: bool) -> None:
     chunks, _, _ = decode(wire, 100)
     calls = [call for choice in case["expected"]["choices"] for call in choice["tool_calls"]]
-    whole = [call for call in calls if call["arguments_json"] is not None]
-    emitted: list[ToolCall] = []
     endings = {ending_of(choice["finish_reason"] or "") for choice in case["expected"]["choices"]}
     if calls and endings != {"completed"}:
         with pytest.raises(TruncatedStreamError, match="none of them is run"):
             list(emit(ToolCallAccumulator(), chunks))
         return
-    # Eagerly the good calls come before the error about another one; otherwise none.
-    whole = whole if eager or whole == calls else []
-    with nullcontext() if whole == calls else pytest.raises(ToolCallError, match=r"no JSON object"):
-        for call in emit(ToolCallAccumulator(eager=eager), chunks):
-            emitted.append(call)  # noqa: PERF402  # what came before the error counts
-    assert [(call.id, call.function.parsed) for call in emitted] == [
-        (call["id"], call["arguments_json"]) for call in whole
+    emitted = list(emit(ToolCallAccumulator(eager=eager), chunks))
+    assert [(sent_id(call, wire), parsed(call)) for call in emitted] == [
+        (call_id, call["arguments_json"]) for call_id, call in zip(ids_in(calls), calls, strict=True)
     ]

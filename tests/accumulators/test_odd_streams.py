@@ -131,9 +131,10 @@ def test_eagerly_a_good_call_is_not_lost_to_an_error_of_another_choice() -> None
         assert accumulator.add(StreamChunk.from_wire(chunk(index=index, tool_calls=calls))) == []
     end, lost = chunk("tool_calls"), chunk("tool_calls", 1, tool_calls=[call("}", None)])
     both = StreamChunk.from_wire({"choices": [*end["choices"], *lost["choices"]]})
-    assert [each.id for each in accumulator.add(both)] == ["good"]
+    given = iter(accumulator.add(both))
+    assert next(given).id == "good"
     with pytest.raises(ToolCallError, match="2 calls are open"):
-        accumulator.close()
+        next(given)
     assert [each.id for each in accumulator.incomplete()] == ["x", "y"]
 
 
@@ -161,14 +162,16 @@ def test_which_call_a_name_begins(deltas: list[list[dict[str, Any]]], expected: 
     assert [(each.function.name, each.function.arguments) for each in calls] == expected
 
 
-def test_eagerly_a_call_that_is_garbled_behind_a_good_one_is_an_error_of_the_next_chunk() -> None:
+def test_a_call_without_a_name_does_not_keep_back_the_others_and_is_an_error_at_the_end() -> None:
     accumulator = ToolCallAccumulator(eager=True)
-    functions = [{"name": "w", "arguments": "{}"}, {"arguments": "{}"}]
+    functions = [{"name": "w", "arguments": "{}"}, {"arguments": "{}"}, {"name": "w", "arguments": "{}"}]
     calls = [{"index": index, "id": str(index), "function": each} for index, each in enumerate(functions)]
-    (good,) = accumulator.add(StreamChunk.from_wire(chunk("tool_calls", tool_calls=calls)))
-    assert good.id == "0"
+    good = accumulator.add(StreamChunk.from_wire(chunk("tool_calls", tool_calls=calls)))
+    assert [call.id for call in good] == ["0", "2"]
+    assert accumulator.add(StreamChunk.from_wire(chunk(content="x"))) == []
     with pytest.raises(ToolCallError, match="no name"):
-        accumulator.add(StreamChunk.from_wire(chunk(content="x")))
+        accumulator.close()
+    assert [call.id for call in accumulator.incomplete()] == ["1"]
 
 
 @pytest.mark.parametrize("odd", ["FLT", {"type": "a"}, 5, "", 0.5])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -35,8 +36,15 @@ def emitted(*deltas: list[dict[str, Any]], end: str | None = "tool_calls", eager
     return calls + accumulator.close()
 
 
+MADE_UP = "made up"
+
+
+def id_of(call: ToolCall) -> str:
+    return MADE_UP if re.fullmatch("call_[0-9a-f]{24}", call.id) else call.id
+
+
 def seen(calls: list[ToolCall]) -> list[tuple[str, str, str]]:
-    return [(call.id, call.function.name, call.function.arguments) for call in calls]
+    return [(id_of(call), call.function.name, call.function.arguments) for call in calls]
 
 
 def tc(arguments: Any = None, *, name: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -70,11 +78,11 @@ ROWS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, str, str]]]] =
     ),
     "3 index reused without ids": (
         [[tc('{"c":1}', name="w", index=0)], [tc('{"c":2}', name="w", index=0)]],
-        [("call_0_0", "w", '{"c":1}'), ("call_0_1", "w", '{"c":2}')],
+        [(MADE_UP, "w", '{"c":1}'), (MADE_UP, "w", '{"c":2}')],
     ),
     "3 index reused without ids in one chunk": (
         [[tc('{"c":1}', name="w", index=0), tc('{"c":2}', name="v", index=0)]],
-        [("call_0_0", "w", '{"c":1}'), ("call_0_1", "v", '{"c":2}')],
+        [(MADE_UP, "w", '{"c":1}'), (MADE_UP, "v", '{"c":2}')],
     ),
     "4 id and name repeated": (
         [[tc(each, name="w", id="a", index=0)] for each in ('{"c"', ":", "1}")],
@@ -82,7 +90,7 @@ ROWS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, str, str]]]] =
     ),
     "4 name repeated without id": (
         [[tc('{"c":1', name="w", index=0)], [tc("}", name="w", index=0)], [tc("", name="w", index=0)]],
-        [("call_0_0", "w", '{"c":1}')],
+        [(MADE_UP, "w", '{"c":1}')],
     ),
     "4 id repeated without index": (
         [[tc('{"c":1', name="w", id="a")], [tc("}", name="w", id="a")]],
@@ -163,7 +171,7 @@ ROWS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, str, str]]]] =
             [tc('{"c"', name="w", id="a", index=1)],
             [tc(":2}", name="w", id="a", index=1)],
         ],
-        [("a", "w", '{"c":1}'), ("a", "w", '{"c":2}')],
+        [("a", "w", '{"c":1}'), (MADE_UP, "w", '{"c":2}')],
     ),
     "index counts up within a call": (
         [[tc('{"c"', name="w", id="a", index=0)], [tc(":1}", name="w", id="a", index=1)]],
@@ -179,19 +187,19 @@ ROWS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, str, str]]]] =
     ),
     "two without arguments, index or id": (
         [[tc(name="w"), tc(name="v")]],
-        [("call_0_0", "w", "{}"), ("call_0_1", "v", "{}")],
+        [(MADE_UP, "w", "{}"), (MADE_UP, "v", "{}")],
     ),
     "the same twice without arguments, index or id": (
         [[tc(name="w"), tc(name="w")]],
-        [("call_0_0", "w", "{}"), ("call_0_1", "w", "{}")],
+        [(MADE_UP, "w", "{}"), (MADE_UP, "w", "{}")],
     ),
     "name repeated without index or id": (
         [[tc(name="w")], [tc('{"c":', name="w")], [tc("1}", name="w")], [tc(name="w")]],
-        [("call_0_0", "w", '{"c":1}')],
+        [(MADE_UP, "w", '{"c":1}')],
     ),
     "whole calls without index or id": (
         [[tc('{"c":1}', name="w")], [tc('{"c":2}', name="w")]],
-        [("call_0_0", "w", '{"c":1}'), ("call_0_1", "w", '{"c":2}')],
+        [(MADE_UP, "w", '{"c":1}'), (MADE_UP, "w", '{"c":2}')],
     ),
     "id first, then the rest": (
         [[{"id": "a", "type": "function", "x": 1}], [tc('{"c":1}', name="w")]],
@@ -207,7 +215,7 @@ ROWS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, str, str]]]] =
     ),
     "braces in strings": (
         [[tc('{"c":"}', name="w", index=0)], [tc('{\\"', name="w", index=0)], [tc('"}', name="w", index=0)]],
-        [("call_0_0", "w", '{"c":"}{\\""}')],
+        [(MADE_UP, "w", '{"c":"}{\\""}')],
     ),
 }
 
@@ -236,7 +244,7 @@ def test_rows_cut_before_the_end(row: str) -> None:
     choice = fold(*deltas, end=None).choices[0]
     assert choice.message.tool_calls == []
     assert [(call.id, call.name) for call in choice.incomplete_tool_calls] == [
-        (None if call_id.startswith("call_0") else call_id, name) for call_id, name, _ in expected
+        (None if call_id == MADE_UP else call_id, name) for call_id, name, _ in expected
     ]
 
 
@@ -272,30 +280,38 @@ def test_row_11_two_objects_glued_in_one_string() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a":', '{"a":1}}', "[1]", "null", '{"a":1}x', "[" * 5000], ids=lambda text: text[:9]
+    "text", ['{"a":', '{"a":1}}', "[1]", "nulls", '{"a":1}x', "{}x", "1 2", "[" * 5000], ids=lambda text: text[:9]
 )
 def test_arguments_that_are_the_models_own_mistake_are_shown_and_not_executed(text: str) -> None:
-    deltas = [tc("{}", name="v", id="a", index=0), tc(text, name="w", id="b", index=1)]
-    calls = fold(deltas).message.tool_calls
-    assert calls[1].function.arguments == text
+    good = [tc('{"c":1}', name="v", id="a", index=0), tc('{"c":2}', name="v", id="c", index=2)]
+    deltas = [good[0], tc(text, name="w", id="b", index=1), good[1]]
+    expected = [("a", "v", '{"c":1}'), ("b", "w", text), ("c", "v", '{"c":2}')]
+    assert seen(fold(deltas).message.tool_calls) == expected
+    assert seen(emitted(deltas)) == expected
+    assert sorted(seen(emitted(deltas, eager=True))) == expected
     with pytest.raises(ToolCallError, match="no JSON object"):
-        _ = calls[1].function.parsed
-    accumulator = ToolCallAccumulator(eager=True)
-    first, last = chunks(deltas)
-    assert [call.id for call in accumulator.add(first)] == ["a"]
+        _ = emitted(deltas)[1].function.parsed
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize(("bad", "said"), [(tc(GLUED, name="w"), "more than one value"), (tc("{}"), "has no name")])
+def test_a_call_that_is_none_is_an_error_behind_all_others(bad: dict[str, Any], said: str, *, eager: bool) -> None:
+    accumulator = ToolCallAccumulator(eager=eager)
+    good = [tc('{"c":1}', name="v", id=call_id, index=index) for call_id, index in (("a", 0), ("c", 2))]
+    given: list[str] = []
+    with pytest.raises(ToolCallError, match=said):
+        for chunk in chunks([good[0], {**bad, "id": "b", "index": 1}, good[1]]):
+            given += [call.id for call in accumulator.add(chunk)]
+        given.extend(call.id for call in accumulator.close())
+    assert given == ["a", "c"]
     assert [call.id for call in accumulator.incomplete()] == ["b"]
-    with pytest.raises(ToolCallError, match="no JSON object") as caught:
-        accumulator.add(last)
-        accumulator.close()
-    assert (caught.value.choice, caught.value.call_id, caught.value.text) == (0, "b", text)
 
 
-@pytest.mark.parametrize("end", ["tool_calls", None])
-def test_a_garbled_call_at_the_end_lets_none_through(end: str | None) -> None:
+def test_of_an_answer_without_an_end_no_call_is_given_away() -> None:
     accumulator = ToolCallAccumulator()
-    for chunk in chunks([tc("{}", name="v", id="a", index=0), tc("[", name="w", id="b", index=1)], end=end):
+    for chunk in chunks([tc("{}", name="v", id="a", index=0), tc("[", name="w", id="b", index=1)], end=None):
         assert accumulator.add(chunk) == []
-    with pytest.raises((ToolCallError, TruncatedStreamError), match=r"no JSON object|no finish_reason"):
+    with pytest.raises(TruncatedStreamError, match="no finish_reason"):
         accumulator.close()
     assert [call.id for call in accumulator.incomplete()] == ["a", "b"]
 
@@ -389,11 +405,11 @@ def test_eagerly_a_call_that_is_open_when_the_next_begins_comes_when_it_closes()
 
 @pytest.mark.parametrize(
     "late",
-    [tc(" x", index=0), tc("{}", name="w", id="a", index=0)],
-    ids=["arguments", "all of it"],
+    [tc(" x", index=0), tc('{"c":2}', name="w", id="a", index=0), tc('{"c":1}{"c":2}', index=0), tc("{}", index=0)],
+    ids=["arguments", "others", "others behind the same", "an empty object"],
 )
 def test_a_fragment_for_a_call_that_was_given_away(late: dict[str, Any]) -> None:
-    first, more = tc("{}", name="w", id="a", index=0), tc("", name="w", id="b", index=1)
+    first, more = tc('{"c":1}', name="w", id="a", index=0), tc("", name="w", id="b", index=1)
     for accumulator, stream in (
         (ToolCallAccumulator(eager=True), chunks([first], [more], end=None)),
         (ToolCallAccumulator(eager=True), chunks([first])),
@@ -415,7 +431,7 @@ def test_a_name_for_a_call_that_was_given_away() -> None:
 def test_an_identifier_for_a_call_that_was_given_away_under_a_made_up_one() -> None:
     accumulator = ToolCallAccumulator(eager=True)
     stream = chunks([tc("{", name="w", index=0)], [tc("}", index=0)])
-    assert [call.id for chunk in stream for call in accumulator.add(chunk)] == ["call_0_0"]
+    assert [id_of(call) for chunk in stream for call in accumulator.add(chunk)] == [MADE_UP]
     with pytest.raises(ToolCallError, match="an identifier"):
         accumulator.add(chunks([tc("", id="a", index=0)], end=None)[0])
 

@@ -42,21 +42,26 @@ KINDS: dict[str, list[Wire]] = {
     "blank-ignored": [START, tc("}", id="", index=0), end()],
     "arguments-serialized": [tc({"x": 1}, id="a", name="f", index=0), end()],
     "arguments-empty": [tc(id="a", name="f", index=0), end()],
+    "arguments-placeholder": [tc("{}", id="a", name="f", index=0), tc('{"x":1}', index=0), end()],
+    "arguments-repeated": [tc('{"x":1}', id="a", name="f", index=0), tc('{"x":1}', index=0), end()],
+    "arguments-decoded": [tc('"{}"', id="a", name="f", index=0), end()],
     "empty-fragment-ignored": [tc("", index=7), end()],
-    "usage-replaced": [end(), *({"choices": [], "usage": {"total_tokens": count}} for count in (1, 2))],
+    "usage-replaced": [end(), *({"choices": [], "usage": {"total_tokens": count}} for count in (2, 1))],
     "finish-reason-replaced": [end(), end("length")],
     "finish-reason-repeated": [end(), end("stop")],
 }
 
 OF_THE_FORM = {
-    *("blank-ignored", "arguments-serialized", "arguments-empty", "empty-fragment-ignored"),
+    *("blank-ignored", "arguments-serialized", "arguments-empty", "arguments-decoded", "empty-fragment-ignored"),
     *("index-made-up", "id-repeated", "finish-reason-repeated"),
 }
 OF_THE_MEANING = [kind for kind in KINDS if kind not in OF_THE_FORM]
 
 # What is no affair of single calls.
 OF_THE_ANSWER = {"usage-replaced", "finish-reason-replaced", "finish-reason-repeated"}
-AT_THE_END = {"arguments-empty", "id-made-up"}
+AT_THE_END = {
+    *("arguments-empty", "arguments-placeholder", "arguments-repeated", "arguments-decoded", "id-made-up"),
+}
 
 
 def chunks(kind: str) -> list[StreamChunk]:
@@ -137,7 +142,7 @@ def test_over_the_calls_alone(kind: str) -> None:
 
 def test_in_strict_mode_good_calls_come_before_the_error() -> None:
     accumulator = ToolCallAccumulator(strict=True, eager=True)
-    wire = [tc("{}", id="a", name="f", index=0), tc("{}", name="f", index=1), end()]
+    wire = [tc('{"x":1}', id="a", name="f", index=0), tc("{}", name="f", index=1), end()]
     *first, last = [StreamChunk.from_wire(each) for each in wire]
     assert [call.id for chunk in first for call in accumulator.add(chunk)] == ["a"]
     with pytest.raises(RepairError, match="id-made-up"):

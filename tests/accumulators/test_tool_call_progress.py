@@ -109,7 +109,7 @@ def test_a_fragment_that_says_nothing_gives_nothing() -> None:
     assert len(grow(tool_chunk("{}", id="1", name="f"), tool_chunk("", index=7), tool_chunk("\n"))) == 2
 
 
-@pytest.mark.parametrize("text", ["[1]", "null", "42 ", '"a"', '{"a": nope}', '{"a":1}{"a":2}', '{"a":1}x'])
+@pytest.mark.parametrize("text", ["[1]", "nulls", "nope{", "42 ", '"a"', '{"a": nope}', '{"a":1}{"a":2}', '{"a":1}x'])
 def test_arguments_that_are_no_object_fail_at_that_character(text: str) -> None:
     accumulator = ToolCallProgressAccumulator()
     chunks = [tool_chunk("{}", id="0", name="v", index=1), tool_chunk(id="1", name="f"), *map(tool_chunk, text)]

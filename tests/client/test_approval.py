@@ -237,6 +237,25 @@ async def test_a_call_that_cannot_be_run_is_not_asked_about(registry: ToolRegist
     assert deleted == ["a"]
 
 
+async def test_a_decision_holds_for_its_own_call_also_if_another_one_has_its_identifier(
+    registry: ToolRegistry, deleted: list[str]
+) -> None:
+    async def approve(call: ToolCall) -> bool:
+        return call.function.parsed == {"path": "b"}
+
+    calls = script.answer(
+        *(
+            script.tool_call_delta(f'{{"path": "{path}"}}', index=index, id="same", name="delete")
+            for index, path in enumerate(("a", "b"))
+        )
+    )
+    events, failure, _ = await converse(registry, approve, calls, ANSWER)
+
+    assert failure is None
+    assert results(events)[0] == ("The call was refused. It was not run.", "refused")
+    assert "a" not in deleted
+
+
 FILES: set[str] = set()
 
 

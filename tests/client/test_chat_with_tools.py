@@ -298,7 +298,7 @@ async def test_a_call_of_each_round_is_run_though_their_identifiers_are_the_same
     assert asked == ["Paris", "Tokyo"]
 
 
-async def test_of_two_calls_with_one_identifier_in_an_answer_the_first_is_run(
+async def test_two_calls_with_one_identifier_in_an_answer_are_run_and_go_back_under_two(
     registry: ToolRegistry, asked: list[str]
 ) -> None:
     calls = script.answer(
@@ -307,11 +307,15 @@ async def test_of_two_calls_with_one_identifier_in_an_answer_the_first_is_run(
             for index, city in enumerate(("Paris", "Tokyo"))
         )
     )
-    events, failure, _ = await converse(registry, calls, ANSWER)
+    events, failure, requests = await converse(registry, calls, ANSWER)
 
     assert failure is None
-    assert asked == ["Paris"]
-    assert [event.result.error for event in events if isinstance(event, ToolResultEvent)] == [None, "duplicate"]
+    assert asked == ["Paris", "Tokyo"]
+    assert [event.result.error for event in events if isinstance(event, ToolResultEvent)] == [None, None]
+    _, assistant, *results = requests[1].json["messages"]
+    ids = [call["id"] for call in assistant["tool_calls"]]
+    assert [result["tool_call_id"] for result in results] == ids
+    assert ids[0] == "same" != ids[1]
 
 
 # What is sent

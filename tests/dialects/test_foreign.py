@@ -173,7 +173,7 @@ PROGRESS = {"tool": "clock", "status": "running"}
         (named("agent.tool.progress", PROGRESS), {"event": "agent.tool.progress", "data": PROGRESS}),
         (named("status", {"message": "Searching"}), {"event": "status", "data": {"message": "Searching"}}),
         (named("metadata", {"id": "x", "model": "m"}), {"event": "metadata", "data": {"id": "x", "model": "m"}}),
-        (named("status", "thinking …"), {"event": "status", "data": "'thinking \\u2026'"}),
+        (named("status", "thinking …"), {"event": "status", "data": "'thinking …'"}),
         (named("done", "[1]"), {"event": "done", "data": "'[1]'"}),
         ("DONE", "'DONE'"),
         ("[END]", "'[END]'"),

@@ -70,7 +70,7 @@ def test_a_message_of_a_server_that_answers_at_once() -> None:
         ),
         (
             Message(content="", function_call=FunctionCall(name="w")),
-            {"role": "assistant", "function_call": {"name": "w", "arguments": "{}"}},
+            {"role": "assistant", "content": None, "function_call": {"name": "w", "arguments": "{}"}},
         ),
         (Message(audio={"id": "i", "data": "AA"}), {"role": "assistant", "audio": {"id": "i"}}),
         (

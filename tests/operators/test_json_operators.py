@@ -14,7 +14,7 @@ from reactivex import operators as rx_ops
 import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import DecodeError, RepairError, RxllmError, StructuredOutputError, ToolCallError
-from rxllm.models import Delta, FunctionCallDelta, Repair, StreamChoice, StreamChunk, ToolCallDelta
+from rxllm.models import Delta, FunctionCallDelta, Repair, StreamChoice, StreamChunk, ToolCallDelta, marked
 from rxllm.testing import Marbles, assert_marbles, check_operator, finish_chunk, text_chunk, tool_chunk
 
 
@@ -137,11 +137,77 @@ def test_an_answer_that_breaks_the_schema_fails_in_the_middle_with_what_had_come
 
 
 def test_an_answer_that_ends_before_its_json_is_an_error() -> None:
-    error = _fail(reactivex.of(text_chunk('{"name":"Paris"'), finish_chunk("length")).pipe(ops.parse_structured(City)))
+    error = _fail(reactivex.of(text_chunk('{"name":"Paris"'), finish_chunk("stop")).pipe(ops.parse_structured(City)))
     assert isinstance(error, DecodeError)
     assert isinstance(error.gathered, City)
     error = _fail(reactivex.of(finish_chunk()).pipe(ops.parse_structured(City)))
     assert isinstance(error, StructuredOutputError)
+    assert (error.refusal, error.finish_reason, error.text) == (None, "stop", "")
+
+
+def refusing(*pieces: str) -> list[StreamChunk]:
+    return [StreamChunk(choices=[StreamChoice(delta=Delta(content="", refusal=piece))]) for piece in pieces]
+
+
+def other_choice(chunk: StreamChunk) -> StreamChunk:
+    return chunk.model_copy(update={"choices": [*chunk.choices, StreamChoice(index=1, delta=Delta(refusal="Not I"))]})
+
+
+@pytest.mark.parametrize(
+    ("chunks", "message", "refusal", "reason", "text"),
+    [
+        # A refusal, with another reason, in the middle of the JSON, and one that may do harm to a terminal.
+        ([*refusing("I can't ", "help."), finish_chunk()], 'refused: "I can\'t help."', "I can't help.", "stop", ""),
+        (refusing("No."), "refused: 'No.'", "No.", None, ""),
+        ([text_chunk('{"na'), *refusing("No."), finish_chunk("content_filter")],
+         "refused: 'No.'", "No.", "content_filter", '{"na'),
+        ([*refusing("\x1b[31mNo"), finish_chunk()], r"refused: '\x1b[31mNo'", "\x1b[31mNo", "stop", ""),
+        # Cut by its length: before the JSON, and within it.
+        ([finish_chunk("length")], "its length cut the answer ('length')", None, "length", ""),
+        ([text_chunk('{"name":'), finish_chunk("max_tokens")],
+         "its length cut the answer ('max_tokens') before its JSON ended: '{\"name\":'",
+         None, "max_tokens", '{"name":'),
+        ([text_chunk(" \n" * 500), finish_chunk("MAX_TOKENS")], "its length cut", None, "MAX_TOKENS", " \n" * 100),
+        # Cut by a filter.
+        ([text_chunk('{"name":"é'), finish_chunk("content_filter")],
+         r"""a content filter cut the answer ('content_filter') before its JSON ended: '{"name":"\xe9'""",
+         None, "content_filter", '{"name":"é'),
+        ([finish_chunk("SAFETY")], "a content filter cut the answer ('SAFETY')", None, "SAFETY", ""),
+        ([finish_chunk("refusal")], "a content filter cut the answer ('refusal')", None, "refusal", ""),
+        # None of these.
+        ([finish_chunk("tool_calls")], "there is no JSON in the answer", None, "tool_calls", ""),
+        ([other_choice(finish_chunk("null"))], "there is no JSON in the answer", None, None, ""),
+    ],
+)  # fmt: skip
+def test_why_there_is_no_json_is_in_the_error(
+    chunks: list[StreamChunk], message: str, refusal: str | None, reason: str | None, text: str
+) -> None:
+    error = _fail(reactivex.of(*chunks).pipe(ops.parse_structured(City)))
+    assert isinstance(error, StructuredOutputError)
+    assert message in str(error)
+    assert (error.refusal, error.finish_reason, error.text) == (refusal, reason, text)
+
+
+def test_a_whole_answer_is_one_whatever_is_said_besides() -> None:
+    chunks = [text_chunk('{"name":"Paris"}'), *refusing("No."), finish_chunk("length")]
+    assert rxllm.run(reactivex.of(*chunks).pipe(ops.parse_structured(City))) == City(name="Paris")
+
+
+def test_what_is_kept_of_a_refusal_and_of_a_text_is_bounded() -> None:
+    error = _fail(reactivex.of(*refusing(*["No. " * 1000] * 9)).pipe(ops.parse_structured(City)))
+    assert isinstance(error, StructuredOutputError)
+    assert error.refusal == "No. " * 1024
+    assert len(str(error)) < 300
+    error = _fail(reactivex.of(*[text_chunk(" " * 150)] * 3, finish_chunk("length")).pipe(ops.parse_structured(City)))
+    assert isinstance(error, StructuredOutputError)
+    assert error.text == " " * 200
+
+
+def test_the_refusal_of_a_try_that_was_given_up_is_forgotten() -> None:
+    anew = marked(text_chunk('{"name":'), restarts=True)
+    error = _fail(reactivex.of(*refusing("No."), anew, finish_chunk("length")).pipe(ops.parse_structured(City)))
+    assert isinstance(error, StructuredOutputError)
+    assert (error.refusal, error.text) == (None, '{"name":')
 
 
 def test_a_fence_around_the_json() -> None:

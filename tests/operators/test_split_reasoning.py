@@ -19,6 +19,7 @@ from rxllm import StreamChunk
 from rxllm import operators as ops
 from rxllm.exceptions import TruncatedStreamError
 from rxllm.flow import FlowControl
+from rxllm.models import marked
 from rxllm.testing import Marbles, ScriptedServer, assert_marbles, finish_chunk, script, text_chunk
 
 
@@ -60,7 +61,7 @@ def test_every_split_accumulates_to_the_same(places: set[int], reason: str | Non
 def test_one_chunk_out_for_each_chunk_in_at_the_same_time() -> None:
     marbles = Marbles()
     source = marbles.cold(
-        "-a-b-c-d|", a=text_chunk("<th"), b=text_chunk("ink>H"), c=text_chunk("m</think>Y<"), d=finish_chunk()
+        "-a-b-c-d|", a=text_chunk("<th"), b=text_chunk("ink>H"), c=text_chunk("m</think> <"), d=finish_chunk()
     )
 
     assert_marbles(
@@ -68,7 +69,7 @@ def test_one_chunk_out_for_each_chunk_in_at_the_same_time() -> None:
         "-w-x-y-z|",
         w=[{}],
         x=[{"reasoning_content": "H"}],
-        y=[{"content": "Y", "reasoning_content": "m"}],
+        y=[{"content": " ", "reasoning_content": "m"}],
         z=[{"content": "<"}],
     )
 
@@ -129,7 +130,7 @@ def test_reasoning_that_the_server_sent_apart_is_not_lost() -> None:
 
 def test_choices_are_kept_apart() -> None:
     chunks = [
-        chunk({"index": 0, "delta": {"content": "<think>a"}}, {"index": 1, "delta": {"content": "b<thi"}}),
+        chunk({"index": 0, "delta": {"content": "<think>a"}}, {"index": 1, "delta": {"content": "\n<thi"}}),
         chunk({"index": 1, "delta": {"content": "nk>c</"}}, {"index": 0, "delta": {"content": "</think>d"}}),
     ]
 
@@ -139,7 +140,7 @@ def test_choices_are_kept_apart() -> None:
     ]
 
     assert deltas == [
-        [(0, None, "a"), (1, "b", None)],
+        [(0, None, "a"), (1, "\n", None)],
         [(1, None, "c"), (0, "d", None)],
         [(1, None, "</")],
     ]
@@ -151,11 +152,109 @@ def test_reasoning_that_is_never_closed_goes_to_the_end(reason: str | None) -> N
     assert "".join(each.choices[0].delta.reasoning_text or "" for each in split(*chunks)) == "Hm. </thi"
 
 
-def test_several_parts() -> None:
-    message = rxllm.run(
-        reactivex.of(text_chunk("<think>a</think>b<think>c</think>d")).pipe(ops.split_reasoning(), ops.accumulate())
-    ).message
-    assert (message.reasoning_text, message.content) == ("ac", "bd")
+SEVERAL = "<think>a</think>b<think>c</think>d"
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "reasoning", "content"),
+    [
+        # At the beginning only, behind white space and reasoning.
+        ({}, SEVERAL, "a", "b<think>c</think>d"),
+        ({}, "\n <think>a</think>\n<think>b</think>c", "ab", "\n \nc"),
+        ({}, "Models write `<think>` before they answer.", None, "Models write `<think>` before they answer."),
+        ({}, "</think>a", None, "</think>a"),
+        ({"anywhere": True}, SEVERAL, "ac", "bd"),
+        ({"anywhere": True}, "Models write `<think>` first.", "` first.", "Models write `"),
+        # A tag that the template has given already.
+        ({"begins_inside": True}, "a</think>b<think>c", "a", "b<think>c"),
+        ({"begins_inside": True}, "\n<think>a</think>b", "\na", "b"),
+        ({"begins_inside": True}, "a<think>b</think>c", "a<think>b", "c"),
+        ({"begins_inside": True}, "</think>a", None, "a"),
+        ({"begins_inside": True, "anywhere": True}, "a</think>b<think>c", "ac", "b"),
+        # Never closed.
+        ({"begins_inside": True}, "a </thi", "a </thi", None),
+        ({"begins_inside": True, "unclosed": "content"}, "a </thi", None, "a </thi"),
+        ({"begins_inside": True, "unclosed": "content"}, "a</think>b", "a", "b"),
+        ({"begins_inside": True, "unclosed": "content"}, " <think>a", " a", None),
+        ({"begins_inside": True, "unclosed": "content"}, " <thi", None, " <thi"),
+        ({"unclosed": "content"}, "<think>a", "a", None),
+        # Other tags.
+        ({"tags": ("[THINK]", "[/THINK]")}, "[THINK]a[/THINK]b", "a", "b"),
+        ({"tags": [("[THINK]", "[/THINK]"), ("<think>", "</think>")]}, "<think>a[/THINK]</think>b", "a[/THINK]", "b"),
+        ({"tags": [("[THINK]", "[/THINK]"), ("<think>", "</think>")]}, "[THINK]a[/THINK]<think>b", "ab", None),
+        ({"tags": [("<t>", "</t>"), ("<t>", "<end>")]}, "<t>a<end>b", "a", "b"),
+        ({"tags": ("◁think▷", "◁/think▷"), "begins_inside": True}, "◁think▷a◁/think▷b", "a", "b"),
+        ({"tags": ("<|channel|>analysis", "<|end|>")}, "<|channel|>analysis a<|end|>b", " a", "b"),
+    ],
+)
+@given(data=st.data())
+def test_what_is_reasoning(
+    options: dict[str, Any], text: str, reasoning: str | None, content: str | None, data: st.DataObject
+) -> None:
+    places = data.draw(st.sets(st.integers(1, len(text) - 1)))
+    # Two choices at once, cut at the same places, and an end with and without a reason.
+    parts = cut(text, places)
+    chunks = [chunk(*({"index": index, "delta": {"content": part}} for index in (0, 1))) for part in parts]
+    ends = [finish_chunk("stop")] if data.draw(st.booleans()) else []
+
+    completion = rxllm.run(reactivex.of(*chunks, *ends).pipe(ops.split_reasoning(**options), ops.accumulate()))
+
+    for choice in completion.choices:
+        assert choice.message.reasoning_text == reasoning
+        assert choice.message.content == content or (choice.message.content, content) == ("", None)
+
+
+def test_what_may_be_the_answer_is_held_back_until_that_is_known() -> None:
+    marbles = Marbles()
+    source = marbles.cold("-a-b-c-|", a=text_chunk("H"), b=text_chunk("m"), c=text_chunk(".</think>Y"))
+
+    recording = marbles.run(
+        source.pipe(ops.split_reasoning(begins_inside=True, unclosed="content"), DELTAS),
+    )
+
+    assert_marbles(recording, "-x-x-y-|", x=[{}], y=[{"content": "Y", "reasoning_content": "Hm."}])
+
+
+@pytest.mark.parametrize("end", ["|", "#"])
+def test_what_was_never_closed_comes_at_the_end_and_before_an_error(end: str) -> None:
+    marbles = Marbles()
+    source = marbles.cold(f"-a-b-{end}", {"a": text_chunk("H"), "b": text_chunk("m <")}, error=ConnectionError)
+
+    recording = marbles.run(
+        source.pipe(ops.split_reasoning(begins_inside=True, unclosed="content"), DELTAS),
+    )
+
+    assert_marbles(recording, f"-x-x-(y{end})", error=ConnectionError, x=[{}], y=[{"content": "Hm <"}])
+
+
+@pytest.mark.parametrize("options", [{}, {"begins_inside": True, "unclosed": "content"}])
+def test_of_an_answer_that_begins_anew_nothing_is_kept(options: dict[str, Any]) -> None:
+    anew = marked(text_chunk("<think>b</think>c"), restarts=True)
+    source = reactivex.of(text_chunk("<think>a"), text_chunk("a <"), anew, finish_chunk())
+
+    message = rxllm.run(source.pipe(ops.split_reasoning(**options), ops.accumulate())).message
+
+    assert (message.reasoning_text, message.content) == ("b", "c")
+
+
+def test_what_is_held_back_is_bounded() -> None:
+    chunks = [text_chunk("a" * 1024 * 1024)] * 17
+    source = reactivex.of(*chunks).pipe(ops.split_reasoning(begins_inside=True, unclosed="content"))
+    with pytest.raises(rxllm.LimitExceededError, match="wait for a tag"):
+        rxllm.run(source)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"tags": tags} for tags in ([], ["ab"], [("a",)], ("a", "b", "c"), [("a", 1)], [("a", "b")] * 40)),
+        *({"tags": tags} for tags in (("", "b"), (" a", "b"), ("a", "b" * 101), [("<a", "b"), ("<ab", "c")])),
+        {"unclosed": "text"},
+    ],
+)
+def test_what_is_refused_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"tag|unclosed"):
+        ops.split_reasoning(**options)
 
 
 def test_an_answer_that_begins_with_reasoning() -> None:
@@ -171,17 +270,17 @@ def test_an_answer_that_begins_with_reasoning() -> None:
 
 
 def test_another_tag() -> None:
-    (result,) = split(text_chunk("<think><Reason>a</Reason>"), tag="Reason")
-    assert (result.choices[0].delta.content, result.choices[0].delta.reasoning_text) == ("<think>", "a")
+    (result,) = split(text_chunk("<Reason><think>a</Reason>"), tag="Reason")
+    assert (result.choices[0].delta.content, result.choices[0].delta.reasoning_text) == (None, "<think>a")
 
 
 def test_before_an_error_comes_what_was_held() -> None:
     marbles = Marbles()
-    source = marbles.cold("-a#", {"a": text_chunk("1 <")}, error=ConnectionError)
+    source = marbles.cold("-a#", {"a": text_chunk(" <")}, error=ConnectionError)
 
     recording = marbles.run(source.pipe(ops.split_reasoning(), DELTAS))
 
-    assert_marbles(recording, "-x(y#)", error=ConnectionError, x=[{"content": "1 "}], y=[{"content": "<"}])
+    assert_marbles(recording, "-x(y#)", error=ConnectionError, x=[{"content": " "}], y=[{"content": "<"}])
 
 
 async def take(item: StreamChunk) -> str:
@@ -190,11 +289,11 @@ async def take(item: StreamChunk) -> str:
 
 def test_what_was_held_waits_for_a_consumer_that_pauses_and_the_end_behind_it() -> None:
     marbles = Marbles()
-    source = marbles.cold("-a|", a=text_chunk("1 <"))
+    source = marbles.cold("-a|", a=text_chunk(" <"))
 
     recording = marbles.run(source.pipe(ops.split_reasoning(), DELTAS), takes=4)
 
-    assert_marbles(recording, "-x---y---|", x=[{"content": "1 "}], y=[{"content": "<"}])
+    assert_marbles(recording, "-x---y---|", x=[{"content": " "}], y=[{"content": "<"}])
 
 
 @pytest.mark.parametrize("end", ["|", "#"])
@@ -251,32 +350,32 @@ def test_who_pauses_and_leaves_with_what_was_held_is_forgotten() -> None:
 def test_what_was_held_waits_while_its_producer_is_paused() -> None:
     """The end comes from elsewhere, in the middle of a pause."""
     marbles = Marbles()
-    source = marbles.cold("-a-", a=text_chunk("1 <"))
+    source = marbles.cold("-a-", a=text_chunk(" <"))
     cut_off = source.pipe(rx_ops.take_until(marbles.cold("--z-", z=0)))
 
     recording = marbles.run(cut_off.pipe(ops.split_reasoning(), DELTAS), takes=4)
 
-    assert_marbles(recording, "-x---y---|", x=[{"content": "1 "}], y=[{"content": "<"}])
+    assert_marbles(recording, "-x---y---|", x=[{"content": " "}], y=[{"content": "<"}])
 
 
 def test_it_does_not_overflow_who_is_busy() -> None:
     """An error in the same emission as the last item: whoever took that item has no place yet for what was held."""
     marbles = Marbles()
-    frames = marbles.cold("-a-", a='{"choices":[{"delta":{"content":"1 <"}}]}')
+    frames = marbles.cold("-a-", a='{"choices":[{"delta":{"content":" <"}}]}')
     broken = frames.pipe(ops.parse(), rx_ops.merge(marbles.cold("-#", error=ConnectionError)))
 
     recording = marbles.run(broken.pipe(ops.split_reasoning(), ops.map_async(take)))
 
-    assert_marbles(recording, "-(xy#)", error=ConnectionError, x="1 ", y="<")
+    assert_marbles(recording, "-(xy#)", error=ConnectionError, x=" ", y="<")
 
 
 def test_disposing_while_something_waits_forgets_it() -> None:
     marbles = Marbles()
-    source = marbles.cold("-a|", a=text_chunk("1 <"))
+    source = marbles.cold("-a|", a=text_chunk(" <"))
 
     recording = marbles.run(source.pipe(ops.split_reasoning(), DELTAS), takes=4, subscribed="^--!")
 
-    assert_marbles(recording, "-x", x=[{"content": "1 "}])
+    assert_marbles(recording, "-x", x=[{"content": " "}])
 
 
 async def test_over_a_real_connection_byte_by_byte() -> None:

@@ -41,7 +41,7 @@ def test_if_all_fail_the_error_has_all_of_them() -> None:
     errors = [APIStatusError("overloaded", status=503), ConnectionError("refused"), TimeoutError("late")]
 
     with pytest.raises(
-        AllAttemptsFailedError, match="all 3 sources failed: APIStatusError: overloaded; Conn"
+        AllAttemptsFailedError, match=r"all 3 sources failed: APIStatusError: 'overloaded'; Conn"
     ) as caught:
         rxllm.run(rxllm.fallback(*map(reactivex.throw, errors)))
 

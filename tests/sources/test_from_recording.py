@@ -210,7 +210,7 @@ def test_a_missing_item_is_never_passed_over(missing: int, path: Path) -> None:
     items, error = asyncio.run(replay_and_fail(path))
     assert isinstance(error, RecordingError)
     assert f"number {missing} was due" in str(error) or "number 2 was due" in str(error)
-    assert items == (["a", "b"] if missing == 2 else [])
+    assert items == ["a", "b"][:missing]
 
 
 @pytest.mark.parametrize(("kind", "value"), [("chunk", {"choices": 5}), ("sse", {"color": "red"}), ("bytes", "a")])

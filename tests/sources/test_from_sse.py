@@ -254,6 +254,8 @@ async def test_what_arrived_together_with_the_loss_is_emitted_before_it() -> Non
         ({"retry-after": "soon"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": "nan"}, None),
+        ({"retry-after": "-1"}, None),
+        ({"x-ms-retry-after-ms": "2500", "retry-after": "3"}, 2.5),
         ({}, None),
     ],
 )
@@ -266,6 +268,18 @@ async def test_an_error_status(headers: dict[str, str], retry_after: float | Non
     assert caught.value.status == 429
     assert json.loads(caught.value.body) == {"error": {"message": "slow down"}}
     assert caught.value.request_id == "r-1"
+    assert caught.value.retry_after == retry_after
+
+
+@pytest.mark.parametrize(
+    ("headers", "retry_after"), [({}, 20.0), ({"retry-after": "soon"}, 20.0), ({"retry-after": "3"}, 3.0)]
+)
+async def test_the_body_of_an_error_may_say_how_long_to_wait(headers: dict[str, str], retry_after: float) -> None:
+    body = {"error": {"code": 429, "details": [{"retryDelay": "20s"}]}}
+    async with ScriptedServer(script.status(429, body, headers=headers)) as server:
+        with pytest.raises(APIStatusError) as caught:
+            await collect(from_sse(server.url))
+
     assert caught.value.retry_after == retry_after
 
 
@@ -520,7 +534,7 @@ async def test_a_credential_that_an_answer_echoes_as_it_stood_in_the_url_is_blot
         for asked in (url, f"{server.url}?key={quote(key, safe='/=')}"):
             with pytest.raises(APIStatusError) as caught:
                 await collect(from_sse(asked))
-            assert r"?key=\u2026" in str(caught.value)
+            assert "?key=…" in str(caught.value)
             assert "key=…" in caught.value.body
 
 

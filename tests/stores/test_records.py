@@ -306,6 +306,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "DecodeError": {"dialect": "x", "position": 0, "text": "y"},
     "LimitExceededError": {"limit": "x", "maximum": 1},
     "ToolCallError": {"choice": 0},
+    "ApprovalError": {"name": "f", "call_id": "a"},
     "BufferOverflowError": {"size": 1},
     "MissingExtraError": {"extra": "x"},
     "MixedAnswersError": {"partials": ("a", None)},
@@ -331,6 +332,12 @@ def test_an_attribute_that_has_no_json_is_there_all_the_same() -> None:
     back = error_through(RepairError("no", kind="x", position=1, before=Usage(), after=circle))
     assert isinstance(back, RepairError)
     assert (back.kind, back.position, back.before, back.after) == ("x", 1, None, None)
+
+
+def test_an_attribute_that_an_older_version_did_not_know_is_as_if_nothing_had_been_said() -> None:
+    back = decode_error(ErrorRecord("APIStreamError", "busy", {"type": "t", "code": 1, "retryable": True}))
+    assert isinstance(back, APIStreamError)
+    assert (back.type, back.retryable, back.retry_after, back.position) == ("t", True, None, None)
 
 
 def test_how_exceptions_work_cannot_be_recorded() -> None:

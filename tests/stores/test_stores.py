@@ -314,11 +314,10 @@ ODD_LINES = [
 ]
 
 
-@pytest.mark.parametrize("before", ["", BEGIN + "\n"])
 @pytest.mark.parametrize("line", ODD_LINES)
-def test_lines_of_something_else_are_refused(before: str, line: str, tmp_path: Path) -> None:
+def test_lines_of_something_else_are_refused(line: str, tmp_path: Path) -> None:
     path = tmp_path / "other.jsonl"
-    path.write_text(f"{before}{line}\n")
+    path.write_text(f"{line}\n")
     with pytest.raises(RecordingError, match="not a recording"):
         listed(JSONLines(path))
     with pytest.raises(RecordingError, match="not a recording"):

@@ -198,7 +198,7 @@ async def test_a_tool_that_nobody_registered() -> None:
     result = await registry.run(call("rm_\x1b[31m_rf"))
 
     assert result.error == "unknown_tool"
-    assert result.content == r"there is no tool 'rm_\x1b[31m_rf'; there are: tool"
+    assert result.content == "there is no tool 'rm_␛[31m_rf'; there are: tool"
     assert (await ToolRegistry().run(call("tool"))).content == "there is no tool 'tool'; there are: none"
 
 
@@ -398,8 +398,9 @@ async def test_cancelling_whoever_runs_a_call_cancels_the_question() -> None:
 
     async def approve(_: ToolCall) -> bool:
         asked.set()
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         try:
-            return await asyncio.get_running_loop().create_future()
+            return await answer
         finally:
             left.append("cancelled")
 

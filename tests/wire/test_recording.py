@@ -115,3 +115,21 @@ def test_what_is_as_usual_of_an_ending_is_left_out() -> None:
 def test_a_line_that_is_none_says_why(line: bytes, reason: str, transport: WireTransport) -> None:
     with pytest.raises(ValueError, match=reason):
         decode_record(line, transport)
+
+
+@pytest.mark.parametrize("at", [1e300, float("nan"), float("inf"), -0.5, 2.0**36])
+def test_a_time_that_is_none_is_not_written(at: float) -> None:
+    records: list[WireRecord] = [WireRead(at, b""), WireEnd(at, "eof"), WireResponse(at, 200)]
+    for record in records:
+        with pytest.raises(ValueError, match="no number of seconds"):
+            encode_record(record)
+
+
+@pytest.mark.parametrize(
+    "field",
+    ['"at":%s' % ("1" * 5000), '"at":%s' % ("1" * 4000), '"at":"%s"' % ("x" * 100_000), '"at":1e300', '"at":NaN'],
+)
+def test_a_time_that_is_none_is_not_read(field: str) -> None:
+    with pytest.raises(ValueError, match=r"at is|limit|no JSON") as caught:
+        decode_record(b'{"record":"read",%b,"text":""}' % field.encode())
+    assert len(str(caught.value)) < 300

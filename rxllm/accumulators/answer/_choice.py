@@ -24,11 +24,13 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.answer._choice_state import ChoiceState, RestState
 from rxllm.accumulators.answer._fields import FieldsFold, Prefix, rest_getter
+from rxllm.accumulators.calls._call_state import answer_of
 from rxllm.accumulators.calls._tool_calls import ToolCallFold, text_of_arguments
 from rxllm.models import (
     Delta,
     FunctionCallDelta,
     StreamChoice,
+    StreamChunk,
     ToolCallDelta,
     ending_of,
     find_reasoning,
@@ -133,11 +135,12 @@ class ChoiceFold:
             None if self._mixed is None else Prefix(self._mixed, len(self._mixed)),
         )
 
-    def add(self, choice: StreamChoice) -> int:
+    def add(self, choice: StreamChoice, chunk: StreamChunk) -> int:
         """Take what the choice gained.
 
         Args:
             choice: The choice of the next chunk.
+            chunk: That chunk.
 
         Returns:
             How many characters of text that were.
@@ -153,7 +156,7 @@ class ChoiceFold:
             self._content.fragments.append(text)
             size = len(text)
         if delta.tool_calls:
-            size += self._add_calls(delta.tool_calls)
+            size += self._add_calls(delta.tool_calls, chunk)
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details or delta.extra:
             size += self._add_reasoning(delta)
         size += self._add_rest(delta)
@@ -175,10 +178,10 @@ class ChoiceFold:
             self.log.add(kind, self.index, self.finish_reason, reason)
         self.finish_reason = reason
 
-    def _add_calls(self, fragments: Sequence[ToolCallDelta]) -> int:
+    def _add_calls(self, fragments: Sequence[ToolCallDelta], chunk: StreamChunk) -> int:
         self._rest = None
         if self._calls is None:
-            self._calls = ToolCallFold(self.index, self.log, self.max_tool_calls)
+            self._calls = ToolCallFold(self.index, self.log, self.max_tool_calls, answer_of(chunk))
         calls = self._calls
         size = 0
         for fragment in fragments:

@@ -23,6 +23,7 @@ from rxllm.accumulators._size import check_fields
 from rxllm.accumulators.answer._choice import ChoiceFold
 from rxllm.accumulators.answer._choice_state import ChoiceState
 from rxllm.accumulators.answer._fields import keep_last, rest_getter
+from rxllm.accumulators.answer._merged_usage import counts_something, merged, shrinks
 from rxllm.accumulators.answer._snapshot import PADDING, Snapshot, StreamState, padding_of
 from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
@@ -158,7 +159,7 @@ class StreamAccumulator:
             self._settle()
         for choice in chunk.choices:
             fold = self._choices.get(choice.index) or self._begin(choice)
-            self._characters += fold.add(choice)
+            self._characters += fold.add(choice, chunk)
         if self._wanted:
             self._take_head(chunk)
         if chunk.usage is not None:
@@ -312,12 +313,16 @@ class StreamAccumulator:
             self._last = None
 
     def _take_usage(self, usage: Usage) -> None:
-        counted = _counts_something(self._usage)
-        if not usage.model_fields_set or (counted and not _counts_something(usage)):
+        before = self._usage
+        if usage is before or not usage.model_fields_set:
             return
-        if counted and self._usage != usage:
-            self._log.add("usage-replaced", None, self._usage, usage)
-        self._usage = usage
+        if before is None or not counts_something(before):
+            self._usage = usage
+        else:
+            if shrinks(before, usage):
+                self._log.add("usage-replaced", None, before, usage)
+            self._usage, added = merged(before, usage)
+            self._characters += added
         self._last = None
 
 
@@ -330,8 +335,3 @@ def _partial_of(chunk: StreamChunk) -> ChatCompletion:
 
 def _nowhere(_: str) -> None:
     """Where a text goes before any is expected."""
-
-
-def _counts_something(usage: Usage | None) -> bool:
-    """Whether a usage has a value that is not null."""
-    return usage is not None and any(value is not None for _, value in usage)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from rxllm.accumulators._beginning import Beginning
 from rxllm.accumulators._repairs import OnRepair, RepairLog
+from rxllm.accumulators.calls._call_state import answer_of
 from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS, ToolCallFold
-from rxllm.models import IncompleteToolCall
+from rxllm.models import IncompleteToolCall, StreamChunk
 
 
 class CallFolds:
@@ -33,6 +34,6 @@ class CallFolds:
 
     partial = incomplete
 
-    def _begin(self, choice: int) -> ToolCallFold:
-        fold = self._folds[choice] = ToolCallFold(choice, self._log, self._max_tool_calls)
+    def _begin(self, choice: int, chunk: StreamChunk) -> ToolCallFold:
+        fold = self._folds[choice] = ToolCallFold(choice, self._log, self._max_tool_calls, answer_of(chunk))
         return fold

@@ -2,23 +2,22 @@
 
 Rules:
 
-1. A call that has finished has a name. Without an identifier it gets one that is made up, the same from the same
-   stream; without arguments, the empty object.
-2. Two values glued together are two calls in one, and no way to tell them apart: an error.
+1. A call that has finished has a name. What its arguments come to is said by ``_arguments``; if that is two calls in
+   one, it is an error.
+2. Without an identifier of its own it gets one that is made up: from the answer, its place in it, its name and its
+   arguments. So all that read one answer, or a recording of it, get the same, and another answer has another.
 3. The input of a custom tool is any text.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
+from rxllm.accumulators.calls._arguments import settle, without_placeholders
 from rxllm.exceptions import ToolCallError, excerpt
-from rxllm.models import FunctionCall, IncompleteToolCall, ToolCall, is_open
-
-_DECODER = json.JSONDecoder()
+from rxllm.models import FunctionCall, IncompleteToolCall, StreamChunk, ToolCall, is_open
 
 
 class CallState(NamedTuple):
@@ -28,7 +27,9 @@ class CallState(NamedTuple):
         choice: The index of the choice.
         serial: In which order the calls of the choice began.
         number: The index that the server gave it, or that was made up.
+        answer: What is known of the answer that it is in: see ``answer_of``.
         id: Its identifier, ``""`` while there is none.
+        is_second: Whether the server gave that to another call before, so that it is none.
         name: The name of the function, ``""`` while there is none.
         type: The kind of tool, ``""`` while it is not said.
         text: The arguments, as they go on growing.
@@ -40,7 +41,9 @@ class CallState(NamedTuple):
     choice: int
     serial: int
     number: int
+    answer: tuple[object, ...]
     id: str
+    is_second: bool
     name: str
     type: str
     text: Text
@@ -59,21 +62,24 @@ class CallState(NamedTuple):
         Raises:
             ToolCallError: It has no name, or two values glued together for arguments.
         """
-        arguments = self.text.read(self.length)
+        arguments = sent = self.text.read(self.length)
         if not self.name:
-            raise self.error("a tool call has no name", arguments)
+            raise self.error("a tool call has no name", sent)
         custom: dict[str, Any] = {}
         if self.type == "custom":
-            custom = {"custom": {"name": self.name, "input": arguments}}
-        elif not arguments.strip():
-            log.add("arguments-empty", self[:2], arguments, "{}")
-            arguments = "{}"
-        elif _is_glued(arguments):
-            raise self.error(f"the arguments of {self.name!r} are more than one value", arguments)
+            custom = {"custom": {"name": self.name, "input": sent}}
+        else:
+            arguments, kinds, is_one = settle(sent)
+            if not is_one:
+                raise self.error(f"the arguments of {excerpt(self.name)} are more than one value", sent)
+            for each in kinds:
+                log.add(each, (self.choice, self.serial), sent, arguments)
         extra = {} if custom else self.function_extra
         function = FunctionCall.model_validate({**extra, "name": self.name, "arguments": arguments})
         kind = {"type": self.type or "function", **custom}
-        return ToolCall.model_validate({**self.extra, "id": self._call_id(log), **kind, "function": function})
+        return ToolCall.model_validate(
+            {**self.extra, "id": self._call_id(arguments, log), **kind, "function": function}
+        )
 
     def incomplete(self, length: int | None = None) -> IncompleteToolCall:
         """What there is of the call.
@@ -81,22 +87,28 @@ class CallState(NamedTuple):
         Args:
             length: How many fragments of the arguments there were, if more had come than when this was noted.
         """
+        arguments = self.text.read(self.length if length is None else length)
         return IncompleteToolCall.model_validate(
             {
                 **self.extra,
                 "index": self.number,
-                "id": self.id or None,
+                "id": self.own_id or None,
                 "name": self.name or None,
-                "arguments": self.text.read(self.length if length is None else length),
+                "arguments": arguments if self.type == "custom" else without_placeholders(arguments),
             }
         )
 
-    def _call_id(self, log: RepairLog) -> str:
-        if self.id:
+    @property
+    def own_id(self) -> str:
+        """The identifier that the server gave to this call alone, ``""`` while there is none."""
+        return "" if self.is_second else self.id
+
+    def _call_id(self, arguments: str, log: RepairLog) -> str:
+        if self.own_id:
             return self.id
-        # Something to send the result under. The same stream always gets the same.
-        made_up = f"call_{self.choice}_{self.serial}"
-        log.add("id-made-up", self[:2], None, made_up)
+        made_up = _made_up_id(*self.answer, self.choice, self.serial, self.name, arguments.strip())
+        if not self.id:
+            log.add("id-made-up", (self.choice, self.serial), None, made_up)
         return made_up
 
     def error(self, message: str, text: str) -> ToolCallError:
@@ -104,11 +116,17 @@ class CallState(NamedTuple):
         return ToolCallError(f"{message}: {excerpt(text)}", choice=self.choice, call_id=self.id or None, text=text)
 
 
-def _is_glued(arguments: str) -> bool:
-    """Whether another value begins where the first one ends: see rule 2."""
-    text = arguments.lstrip()
-    try:
-        _, end = _DECODER.raw_decode(text)
-    except (ValueError, RecursionError):
-        return False
-    return text[end:].lstrip()[:1] in {"{", "[", '"'}
+def answer_of(chunk: StreamChunk) -> tuple[object, ...]:
+    """What tells the answer that a chunk is of from others, as far as it is known: its request, and its identifier."""
+    stream = chunk.stream
+    if stream is None:
+        return (chunk.id,)
+    return (stream.host, stream.request_id, stream.requested_at, stream.attempt, stream.nonce, chunk.id)
+
+
+def _made_up_id(*origin: object) -> str:
+    """An identifier that looks as most servers word it, the same for the same origin."""
+    # Few programs need it, and a millisecond is much of what importing the folds takes.
+    from hashlib import sha256  # noqa: PLC0415
+
+    return f"call_{sha256(ascii(origin).encode()).hexdigest()[:24]}"

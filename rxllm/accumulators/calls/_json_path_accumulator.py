@@ -15,10 +15,11 @@ from typing import Literal
 
 from rxllm.accumulators._beginning import Beginning
 from rxllm.accumulators._new_tuple import new_tuple
-from rxllm.accumulators.calls._watched_calls import WatchedCall, WatchedCallsFold
+from rxllm.accumulators.calls._watched_call import WatchedCall
+from rxllm.accumulators.calls._watched_calls import WatchedCallsFold
 from rxllm.accumulators.json._json_text import JSONTextFold
 from rxllm.accumulators.json._path import JSONPath, PathFilter
-from rxllm.exceptions import ItemsThenError, RestartError
+from rxllm.exceptions import RestartError, items_then
 from rxllm.models import JSONPathMatch, StreamChunk
 
 
@@ -81,10 +82,8 @@ class JSONPathAccumulator:
                 if content:
                     place = (choice.index, None, None)
                     _find(self._filter, self._contents[choice.index], content, place, found)
-        except Exception as error:
-            if not found:
-                raise
-            return ItemsThenError(found, error)
+        except Exception as error:  # noqa: BLE001 - raised behind what was found
+            return items_then(found, error)
         return found
 
     process_chunk = add

@@ -6,20 +6,23 @@ Rules:
    calls are given away when the stream has ended, all together, and only if the answer is ``completed``.
 2. Eagerly, a call is given away as soon as its arguments have structurally closed, and the next call of its choice has
    begun or the choice has completed; never on the arguments alone.
-3. A fragment that arrives for a call that was given away is an error.
-4. Calls of an answer that was cut short, or whose end nobody understands, are an error.
-5. Eagerly, calls that are good are given away before an error about another one is raised.
+3. Eagerly, a call of which nothing but what may be a placeholder (``{}``) has come waits for the end of its choice.
+4. A fragment that arrives for a call that was given away is an error, unless it says once more what was said.
+5. Calls of an answer that was cut short, or whose end nobody understands, are an error.
+6. One call that is garbled does not keep back the others. If its arguments are no JSON object it is given away as it
+   is, for it can be answered. A call that is none, without a name or with two values for arguments, is an error behind
+   all others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rxllm.accumulators._repairs import OnRepair, RepairLog
+from rxllm.accumulators._repairs import OnRepair
 from rxllm.accumulators.calls._call_folds import CallFolds
 from rxllm.accumulators.calls._growing_call import GrowingCall
 from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS, ToolCallFold
-from rxllm.exceptions import RepairError, RestartError, ToolCallError, TruncatedStreamError, excerpt
+from rxllm.exceptions import RepairError, RestartError, ToolCallError, TruncatedStreamError, excerpt, items_then
 from rxllm.models import StreamChunk, ToolCall, ToolCallDelta, ending_of, is_reason
 
 
@@ -33,7 +36,7 @@ class ToolCallAccumulator(CallFolds):
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
     """
 
-    __slots__ = ("_eager", "_error", "_has_emitted", "_last_choice", "_reasons")
+    __slots__ = ("_eager", "_has_emitted", "_last_choice", "_reasons")
 
     def __init__(
         self,
@@ -48,34 +51,30 @@ class ToolCallAccumulator(CallFolds):
         # Why each choice ended, ``""`` if it has not; and which came last, so that few chunks need looking it up.
         self._reasons: dict[int, str] = {}
         self._last_choice: int | None = None
-        self._error: RepairError | ToolCallError | None = None
         self._has_emitted = False
 
     def add(self, chunk: StreamChunk) -> list[ToolCall]:
-        """Take the next chunk.
+        """Take the next chunk; iterate over the result at once.
 
         Args:
             chunk: The chunk.
 
         Returns:
-            The calls that may now be executed, none unless ``eager``; their arguments have been seen to be a JSON
-            object.
+            The calls that may now be executed, none unless ``eager``. If there are some before an error, an iterable
+            that raises it.
 
         Raises:
-            ToolCallError: A fragment fits nowhere, or comes for a call that was given away; or a finished call has
-                no name or arguments that are no JSON object. If calls before that one were good, those are returned
-                and the error is raised by the next ``add`` or ``close``.
-            RepairError: ``strict``, and something had to be put right; as above.
+            ToolCallError: A fragment fits nowhere, or comes for a call that was given away.
+            RepairError: ``strict``, and something had to be put right.
             MixedAnswersError: The chunk begins another answer.
             RestartError: The answer begins anew, and calls of it were given away.
             LimitExceededError: There are too many calls.
         """
-        if self._error is not None:
-            self._raise_pending()
         self._log.position += 1
         if chunk.slots is not self._beginning.slots:
             self._take_slots(chunk)
         ready: list[GrowingCall] = []
+        calls: list[ToolCall] = []
         try:
             for choice in chunk.choices:
                 if choice.index != self._last_choice:
@@ -83,7 +82,7 @@ class ToolCallAccumulator(CallFolds):
                     self._reasons.setdefault(choice.index, "")
                 fragments = choice.delta.tool_calls
                 if fragments:
-                    fold = self._folds.get(choice.index) or self._begin(choice.index)
+                    fold = self._folds.get(choice.index) or self._begin(choice.index, chunk)
                     if self._eager:
                         ready += _add_eagerly(fold, fragments)
                     else:
@@ -91,10 +90,12 @@ class ToolCallAccumulator(CallFolds):
                             fold.add(fragment)
                 if choice.finish_reason and is_reason(choice.finish_reason):
                     ready += self._end(choice.index, choice.finish_reason)
-        except (RepairError, ToolCallError) as error:
+            if ready:
+                self._give_away(ready, calls)
+        except Exception as error:  # noqa: BLE001 - raised behind the calls
             # Choices before that one may have ended.
-            self._error = error
-        return self._emit(ready) if ready or self._error is not None else []
+            return items_then(calls or self._given_away(ready), error)
+        return calls
 
     process_chunk = add
     """The name that ``add`` had in 0.1."""
@@ -111,21 +112,28 @@ class ToolCallAccumulator(CallFolds):
     def close(self) -> list[ToolCall]:
         """Take note that the stream ended in good order, so that all calls are finished.
 
+        Iterate over the result at once.
+
         Returns:
-            The calls not given away yet.
+            The calls not given away yet. If there are some beside an error, an iterable that raises it.
 
         Raises:
-            ToolCallError: See ``add``; here none is given away if one is garbled.
+            ToolCallError: A call has no name, or two values for arguments; or not all came of a repetition of the
+                arguments of one that was given away.
+            RepairError: ``strict``, and something had to be put right.
             TruncatedStreamError: There are calls, and the answer is not ``completed``.
         """
-        self._raise_pending()
-        left = [call for _, fold in sorted(self._folds.items()) for call in fold.left()]
+        folds = [fold for _, fold in sorted(self._folds.items())]
+        left = [call for fold in folds for call in fold.left()]
         if left:
             require_completed(self._reasons)
-        growing, calls = self._check(left)
-        self._raise_pending()
-        for each in growing:
-            each.emitted = True
+        calls: list[ToolCall] = []
+        try:
+            self._give_away(left, calls, at_end=True)
+            for call in (call for fold in folds for call in fold.calls):
+                call.check_late()
+        except (RepairError, ToolCallError) as error:
+            return items_then(calls, error)
         return calls
 
     finish = close
@@ -139,31 +147,38 @@ class ToolCallAccumulator(CallFolds):
         # Others go on behind the reason, with some servers.
         return [call for call in self._folds[choice].left() if call.closed]
 
-    def _emit(self, ready: Sequence[GrowingCall]) -> list[ToolCall]:
-        """Give away what is good; raise if nothing is."""
-        growing, calls = self._check(ready)
-        if not calls:
-            self._raise_pending()
-        for each in growing:
-            each.emitted = self._has_emitted = True
+    def _given_away(self, ready: Sequence[GrowingCall]) -> list[ToolCall]:
+        calls: list[ToolCall] = []
+        self._give_away(ready, calls)
         return calls
 
-    def _raise_pending(self) -> None:
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
+    def _give_away(self, ready: Sequence[GrowingCall], calls: list[ToolCall], *, at_end: bool = False) -> None:
+        """Give away what can be executed or answered.
 
-    def _check(self, ready: Sequence[GrowingCall]) -> tuple[list[GrowingCall], list[ToolCall]]:
-        """The calls up to the first one that is garbled; the error about that is left for later."""
-        growing = [call for call in dict.fromkeys(ready) if not call.emitted]
-        calls: list[ToolCall] = []
-        for each in growing:
+        Args:
+            ready: What might be.
+            calls: Where to put it.
+            at_end: Whether no more comes, so that a call which is none is an error.
+
+        Raises:
+            ToolCallError: About the first of these, behind all others.
+            RepairError: ``strict``, and something had to be put right.
+        """
+        garbled: list[ToolCallError] = []
+        for each in dict.fromkeys(ready):
+            if each.emitted:
+                continue
             try:
-                calls.append(_executable(each, self._log))
-            except (RepairError, ToolCallError) as error:
-                self._error = error
-                break
-        return growing[: len(calls)], calls
+                calls.append(each.state.tool_call(self._log))
+            except ToolCallError as error:
+                garbled.append(error)
+            else:
+                each.emitted = self._has_emitted = True
+        try:
+            if at_end and garbled:
+                raise garbled[0]
+        finally:
+            del garbled  # whose tracebacks hold this frame
 
 
 def _add_eagerly(fold: ToolCallFold, fragments: Sequence[ToolCallDelta]) -> list[GrowingCall]:
@@ -172,17 +187,8 @@ def _add_eagerly(fold: ToolCallFold, fragments: Sequence[ToolCallDelta]) -> list
     touched += [call for each in fragments if (call := fold.add(each)) is not None]
     last = fold.calls[-1] if fold.calls else None
     # Only what was touched, or was the last one until now, can have become ready.
-    return [call for call in dict.fromkeys(touched) if call is not last and call.closed and not call.emitted]
-
-
-def _executable(growing: GrowingCall, log: RepairLog) -> ToolCall:
-    call = growing.state.tool_call(log)
-    try:
-        # The input of a custom tool is any text; all other arguments are JSON objects.
-        _ = call.type == "custom" or call.function.parsed
-    except ToolCallError as error:
-        raise ToolCallError(str(error), choice=growing.choice, call_id=call.id, text=error.text) from None
-    return call
+    others = [call for call in dict.fromkeys(touched) if call is not last]
+    return [call for call in others if not call.emitted and call.closed and not call.says_nothing]
 
 
 def require_completed(reasons: Mapping[int, str | None]) -> None:

@@ -5,7 +5,8 @@ Nothing that is given away here can be executed.
 
 from __future__ import annotations
 
-from rxllm.accumulators.calls._watched_calls import WatchedCall, WatchedCallsFold
+from rxllm.accumulators.calls._watched_call import WatchedCall
+from rxllm.accumulators.calls._watched_calls import WatchedCallsFold
 from rxllm.models import JSONChange, ToolCallProgress
 
 

@@ -2,90 +2,25 @@
 
 Rules:
 
-1. A fragment is placed by the same fold as everywhere (``_tool_calls``), and its piece of the arguments goes through
-   one JSON fold a call.
-2. Arguments that cannot become a JSON object any more are an error at that character. The input of a custom tool is
-   any text.
-3. What was told of an answer that begins anew cannot be taken back.
+1. A fragment is placed by the same fold as everywhere (``_tool_calls``), and read by a ``WatchedCall``.
+2. What was told of an answer that begins anew cannot be taken back.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 from rxllm.accumulators._repairs import OnRepair
-from rxllm.accumulators._text import Text
 from rxllm.accumulators.calls._call_folds import CallFolds
 from rxllm.accumulators.calls._growing_call import GrowingCall
 from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS
-from rxllm.accumulators.json._json_fold import JSONFold
-from rxllm.accumulators.json._json_snapshot import JSONSnapshot
-from rxllm.exceptions import DecodeError, ItemsThenError, RestartError, ToolCallError
-from rxllm.models import JSONChange, JSONKeys, StreamChunk
+from rxllm.accumulators.calls._watched_call import WatchedCall
+from rxllm.exceptions import RestartError, items_then
+from rxllm.models import StreamChunk
 
 T = TypeVar("T")
-
-
-class _InputFold:
-    """The input of a custom tool: text, read as if it were a string of JSON. It is rare, so nothing is put off."""
-
-    __slots__ = ("_text",)
-    path: JSONKeys = ()
-
-    def __init__(self) -> None:
-        self._text = Text()
-
-    def add_piece(self, _: str) -> bool:
-        return False
-
-    def add(self, fragment: str) -> list[JSONChange]:
-        self._text.fragments.append(fragment)
-        return [JSONChange((), fragment)]
-
-    def snapshot(self) -> JSONSnapshot:
-        return JSONSnapshot(None, self._text, len(self._text), None, closed=False)
-
-
-class WatchedCall:
-    """A call, and what its arguments come to.
-
-    Attributes:
-        call: The call.
-        fold: What reads the arguments.
-        add_piece: Goes on with the arguments if a string of them grows and that is all: see ``JSONFold.add_piece``.
-        value: What the arguments were at the last ``note``.
-    """
-
-    __slots__ = ("add_piece", "call", "fold", "value")
-
-    def __init__(self, call: GrowingCall) -> None:
-        self.call = call
-        self.fold = _InputFold() if call.type == "custom" else JSONFold(object_only=True)
-        self.add_piece: Callable[[str], bool] = self.fold.add_piece
-        self.value = self.fold.snapshot()
-
-    def note(self) -> None:
-        """Note in ``value`` what the arguments are now."""
-        self.value = self.fold.snapshot()
-
-    def add(self, piece: str) -> list[JSONChange]:
-        """Go on with the arguments where ``add_piece`` does not: see ``JSONFold.add``.
-
-        Raises:
-            ToolCallError: They cannot become a JSON object any more.
-        """
-        try:
-            return self.fold.add(piece)
-        except DecodeError as error:
-            call = self.call
-            raise ToolCallError(
-                f"the arguments of {call.name!r} are no JSON object: {error}",
-                choice=call.choice,
-                call_id=call.id or None,
-                text=call.text.read(),
-            ) from error
 
 
 class WatchedCallsFold(CallFolds, ABC, Generic[T]):
@@ -148,10 +83,8 @@ class WatchedCallsFold(CallFolds, ABC, Generic[T]):
         found: list[T] = []
         try:
             self._take(chunk, found)
-        except Exception as error:
-            if not found:
-                raise
-            return ItemsThenError(found, error)
+        except Exception as error:  # noqa: BLE001 - raised behind what was found
+            return items_then(found, error)
         return found
 
     process_chunk = add
@@ -161,12 +94,12 @@ class WatchedCallsFold(CallFolds, ABC, Generic[T]):
         for choice in chunk.choices:
             fragments = choice.delta.tool_calls
             if fragments:
-                fold = self._folds.get(choice.index) or self._begin(choice.index)
+                fold = self._folds.get(choice.index) or self._begin(choice.index, chunk)
                 for fragment in fragments:
                     call = fold.add(fragment)
                     if call is not None:
                         self._report(self._watched.get(call) or self._watch(call), fold.piece, found)
 
     def _watch(self, call: GrowingCall) -> WatchedCall:
-        watched = self._watched[call] = WatchedCall(call)
+        watched = self._watched[call] = WatchedCall(call, self._log)
         return watched

@@ -33,7 +33,8 @@ from typing import Any, ClassVar, TypeAlias, cast
 from rxllm.accumulators._new_tuple import new_tuple
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.json._json_snapshot import JSONSnapshot, Level, Members, path_in
-from rxllm.exceptions import EXCERPT_LENGTH, DecodeError, LimitExceededError, excerpt
+from rxllm.exceptions import DecodeError, LimitExceededError
+from rxllm.harmless import EXCERPT_LENGTH, excerpt
 from rxllm.models import MAX_DEPTH, JSONChange, JSONKeys, loads, without_lone_surrogates
 
 MAX_CHARACTERS = 256 * 1024 * 1024
@@ -65,13 +66,14 @@ class JSONFold:
     Attributes:
         depth: How many containers are open.
         closed: Whether the value is complete.
+        left: What came behind the end of the value with the last fragment, if more may follow it.
         length: How many characters of the text have been read, up to the end of the value if more may follow it.
         path: Where the last string is that is a value.
     """
 
     __slots__ = (
         *("_high", "_is_key", "_level", "_max_characters", "_max_depth", "_pieces", "_rest", "_state", "_string"),
-        *("_value", "closed", "depth", "length", "path"),
+        *("_value", "closed", "depth", "left", "length", "path"),
     )
 
     def __init__(
@@ -92,6 +94,7 @@ class JSONFold:
         self._rest = ""
         self.depth = 0
         self.closed = False
+        self.left = ""
         self.length = 0
         self.path: JSONKeys = ()
 
@@ -143,6 +146,8 @@ class JSONFold:
             raise _too_much(f"JSON text is longer than {most} characters", "max_characters", most)
         while at < end and not (more_may_follow and self.closed):
             at = (self._token if self._string is None else self._in_string)(fragment, at, changes)
+        if self.closed:
+            self.left = fragment[at:]
         self.length += at - len(self._rest)
         if self._string is not None and not (self._is_key or self._high or self._rest):
             self._pieces = self._string.fragments

@@ -27,7 +27,7 @@ from pydantic_core import to_json
 from rxllm.accumulators._pydantic_internals import become, fields_validated_early, has_early_validators, require_nothing
 from rxllm.accumulators.json._json_text import JSONTextFold
 from rxllm.exceptions import StructuredOutputError, excerpt
-from rxllm.models import JSONChange, JSONKeys
+from rxllm.models import JSONChange, JSONKeys, harmless_validation
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -103,7 +103,7 @@ class StructuredAccumulator(Generic[M]):
         try:
             self.latest = self._model.model_validate_json(_json(value))
         except ValidationError as error:
-            raise _error((), error) from error
+            raise _error((), error) from harmless_validation(error)
         return self.latest
 
     def _take(self, change: JSONChange) -> bool:
@@ -143,7 +143,7 @@ class _ModelFold:
             self._values.update(self._schema.validate(str(path[-1]), value))
         except ValidationError as error:
             # Where pydantic found it includes the field.
-            raise _error(path[:-1], error) from error
+            raise _error(path[:-1], error) from harmless_validation(error)
 
     def snapshot(self) -> BaseModel:
         """The model so far."""
@@ -176,7 +176,7 @@ class _ListFold:
         try:
             self._elements.append(_adapter(self._annotation).validate_json(_json(value)))
         except ValidationError as error:
-            raise _error(path, error) from error
+            raise _error(path, error) from harmless_validation(error)
 
     def snapshot(self) -> list[Any]:
         """The list so far."""

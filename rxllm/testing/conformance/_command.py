@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import cast
 
+from rxllm.harmless import printable
 from rxllm.testing.conformance._case import Case
 from rxllm.testing.conformance._cases import CASES
 from rxllm.testing.conformance._client import CHUNK_TIMEOUT, rxllm_client
@@ -90,4 +91,5 @@ def _listed(case: Case) -> str:
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(f"{text.rstrip()}\n")
+    # What servers and clients say is in it.
+    sys.stdout.write(f"{printable(text.rstrip())}\n")

@@ -11,6 +11,7 @@ __all__ = ["CONTENT_CASES"]
 
 COUNTS = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
 COUNTED = Whole((ExpectedChoice(text="It is late."),), usage=COUNTS)
+SPLIT = Whole((ExpectedChoice(text="It is late."),), usage={"prompt_tokens": 25, "completion_tokens": 40})
 LATE = delta(content="It is ") + delta(content="late.")
 FILTERED = {"hate": {"filtered": False, "severity": "safe"}}
 
@@ -22,6 +23,11 @@ def logprobs(token: str) -> bytes:
 
 def counted(tokens: int) -> dict[str, int]:
     return {"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": 3 + tokens}
+
+
+def counting(prompt: int | None, completion: int | None) -> bytes:
+    total = (prompt or 0) + (completion or 0)
+    return chunk([], usage={"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total})
 
 
 def thought(field: str, text: str) -> bytes:
@@ -152,6 +158,24 @@ CONTENT_CASES: tuple[Case, ...] = (
         )
         + DONE,
         said("It is late."),
+    ),
+    case(
+        "Q29-zero",
+        "the tokens of the request first, then those of the answer with a zero",
+        counting(25, 1) + LATE + delta("stop") + counting(0, 40) + DONE,
+        SPLIT,
+    ),
+    case(
+        "Q29-null",
+        "the tokens of the request first, then those of the answer with a null",
+        counting(25, None) + LATE + delta("stop") + counting(None, 40) + DONE,
+        SPLIT,
+    ),
+    case(
+        "Q29-zeros",
+        "usage, and then a chunk of zeros",
+        LATE + delta("stop") + counting(25, 40) + counting(0, 0) + DONE,
+        SPLIT,
     ),
     *(
         case(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rxllm.testing.conformance._case import Case, Failure, Leaves
-from rxllm.testing.conformance._wire import DONE, OPENING, STOP, case, delta, said
+from rxllm.testing.conformance._wire import DONE, OPENING, STOP, calls, case, chunk, delta, fragment, said
 from rxllm.testing.script import Answer, Raw, StepLike, comment, delay, stall
 
 __all__ = ["FRAMING_CASES", "LEAVING_CASES", "TIME_CASES"]
@@ -98,9 +98,12 @@ def slowly(*steps: StepLike) -> list[StepLike]:
     return [each for step in steps for each in (step, delay(PAUSE))]
 
 
-def pinging() -> list[StepLike]:
+def endless(step: StepLike) -> list[StepLike]:
     # A client gives up long before.
-    return slowly(*[comment("OPENROUTER PROCESSING")] * 3000)
+    return slowly(*[step] * 3000)
+
+
+PINGS = endless(comment("OPENROUTER PROCESSING"))
 
 
 TIME_CASES: tuple[Case, ...] = (
@@ -113,8 +116,30 @@ TIME_CASES: tuple[Case, ...] = (
     ),
     case("T3-gap", "silence in the middle", Answer((START, stall())), Failure(), silent=True),
     case("T3-first", "silence after the headers", Answer((stall(),)), Failure(), silent=True),
-    case("T4-gap", "keep-alives without end in the middle", Answer((START, *pinging(), STOP)), Failure(), silent=True),
-    case("T4-first", "keep-alives without end, and nothing else", Answer((*pinging(), DONE)), Failure(), silent=True),
+    case("T4-gap", "keep-alives without end in the middle", Answer((START, *PINGS, STOP)), Failure(), silent=True),
+    case("T4-first", "keep-alives without end, and nothing else", Answer((*PINGS, DONE)), Failure(), silent=True),
+    *(
+        case(
+            f"Q66-{name}",
+            f"{what} without end in the middle",
+            Answer((START, *endless(beat), STOP)),
+            Failure(),
+            silent=True,
+        )
+        for name, what, beat in (
+            ("content", "empty texts", delta(content="")),
+            ("delta", "empty deltas", delta()),
+            ("choices", "chunks without choices", chunk([])),
+            ("call", "empty pieces of a call", calls(fragment("", index=0))),
+        )
+    ),
+    case(
+        "Q66-first",
+        "empty deltas without end, and nothing else",
+        Answer((*endless(OPENING), STOP)),
+        Failure(),
+        silent=True,
+    ),
 )
 
 LEAVING_CASES: tuple[Case, ...] = (

@@ -77,6 +77,26 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ("Q12", "stop after a call", "`finish_reason: stop` although there are calls.", "The calls count."),
         ("Q13", "provider's data", "A provider's own data on a call's first fragment.", "It is kept with the call."),
         ("Q14", "huge index", "A huge index.", "One call; nothing is allocated by index."),
+        (
+            "Q15",
+            "placeholder first",
+            "`{}` as a text or an object, or `null` as a text, and then the arguments.",
+            "One call, with the arguments.",
+        ),
+        (
+            "Q16",
+            "arguments again",
+            "All of a call's arguments once more under its id, when they have come.",
+            "One call; they count once.",
+        ),
+        ("Q17", "`null` as arguments", "`null` as the text of a call's arguments.", "`{}`."),
+        (
+            "Q18",
+            "an id for each piece",
+            "A new id and the name with each piece of a call, at one index.",
+            "One call, with its first id.",
+        ),
+        ("Q19", "one id for two calls", "Two different calls under one id.", "Two calls."),
     ),
     "content": (
         (
@@ -113,6 +133,12 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ("Q26", "unknown fields", "Fields that the protocol does not know.", "They are kept."),
         ("Q27", "refusals, logprobs", "Refusals and log probabilities in pieces.", "They are put together."),
         ("Q28", "legacy completions", "The older API: `choices[].text` and no delta.", "It is read as text."),
+        (
+            "Q29",
+            "split usage",
+            "Usage in two chunks: one part first, the other at the end, with a zero or null for what was said.",
+            "A later zero or null replaces nothing.",
+        ),
         (
             "Q59",
             "strange events",
@@ -262,6 +288,12 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
             "T4",
             "only keep-alives",
             "Keep-alives for ever and never a chunk.",
+            "They are no progress: the time-out holds.",
+        ),
+        (
+            "Q66",
+            "only empty chunks",
+            "Chunks for ever that say nothing: empty deltas, no choices.",
             "They are no progress: the time-out holds.",
         ),
     ),

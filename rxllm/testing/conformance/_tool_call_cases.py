@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rxllm.testing.conformance._case import Case, ExpectedChoice, Whole
 from rxllm.testing.conformance._results import CallResult
 from rxllm.testing.conformance._wire import CALLED, OPENING, STOP, called, calls, case, fragment
@@ -14,10 +16,20 @@ PARIS, ROME = '{"city":"Paris"}', '{"city":"Rome"}'
 NAME = "get_weather"
 # Servers were seen to send 4000000000. A client that fills a list up to it would take the suite down with it.
 HUGE = 1_000_000
+PLACEHOLDERS: tuple[tuple[str, str, Any], ...] = (
+    ("text", "`{}` as a text", "{}"),
+    ("object", "`{}` as an object", {}),
+    ("null", "`null` as a text", "null"),
+)
 
 
 def sent(*chunks: bytes, end: bytes = CALLED) -> bytes:
     return OPENING + b"".join(chunks) + end
+
+
+def pieces(arguments: str, index: int = 0) -> tuple[bytes, bytes]:
+    """Arguments in two chunks that say nothing else."""
+    return calls(fragment(arguments[:9], index=index)), calls(fragment(arguments[9:], index=index))
 
 
 TOOL_CALL_CASES: tuple[Case, ...] = (
@@ -156,4 +168,70 @@ TOOL_CALL_CASES: tuple[Case, ...] = (
         ),
     ),
     case("Q14", "index 1000000", sent(calls(fragment(PARIS, NAME, index=HUGE, id="a"))), called(FIRST)),
+    *(
+        case(
+            f"Q15-{name}",
+            f"{title} before the arguments",
+            sent(calls(fragment(placeholder, NAME, index=0, id="a")), *pieces(PARIS)),
+            called(FIRST),
+        )
+        for name, title, placeholder in PLACEHOLDERS
+    ),
+    *(
+        case(
+            f"Q16-{name}",
+            f"all of the arguments again, {title}",
+            sent(
+                calls(fragment("", NAME, index=0, id="a")),
+                *pieces(PARIS),
+                calls(fragment(again, NAME, index=0, id="a")),
+            ),
+            called(FIRST),
+        )
+        for name, title, again in (
+            ("text", "as they were", PARIS),
+            ("format", "with other white space", '{ "city": "Paris" }'),
+            ("object", "as an object", {"city": "Paris"}),
+        )
+    ),
+    case("Q17", "`null` as a text", sent(calls(fragment("null", NAME, index=0, id="a"))), called(("a", NAME, "{}"))),
+    case(
+        "Q18",
+        "another id and the name with each of three pieces",
+        sent(
+            *(
+                calls(fragment(piece, NAME, index=0, id=identifier))
+                for identifier, piece in (("a", '{"city"'), ("b", ':"Par'), ("c", 'is"}'))
+            )
+        ),
+        called(FIRST),
+    ),
+    case(
+        "Q18-empty",
+        "the same, and the first piece is empty",
+        sent(
+            *(
+                calls(fragment(piece, NAME, index=0, id=identifier))
+                for identifier, piece in (("a", ""), ("b", '{"city":"Par'), ("c", 'is"}'))
+            )
+        ),
+        called(FIRST),
+    ),
+    case(
+        "Q19",
+        "one id for the calls at two indexes",
+        sent(calls(fragment(PARIS, NAME, index=0, id="a")), calls(fragment(ROME, NAME, index=1, id="a"))),
+        called(FIRST, (None, NAME, ROME)),
+    ),
+    case(
+        "Q19-pieces",
+        "the same, in pieces",
+        sent(
+            calls(fragment("", NAME, index=0, id="a")),
+            *pieces(PARIS),
+            calls(fragment("", NAME, index=1, id="a")),
+            *pieces(ROME, index=1),
+        ),
+        called(FIRST, (None, NAME, ROME)),
+    ),
 )
