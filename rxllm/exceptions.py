@@ -524,7 +524,7 @@ class AllAttemptsFailedError(RxllmError):
     """
 
     def __init__(self, errors: tuple[Exception, ...]) -> None:
-        reasons = "; ".join(f"{type(error).__name__}: {error}" for error in errors)
+        reasons = "; ".join(f"{type(error).__name__}: {excerpt(str(error))}" for error in errors)
         super().__init__(f"all {len(errors)} sources failed: {reasons}")
         self.errors = errors
         self.retryable = any(getattr(error, "retryable", False) for error in errors)

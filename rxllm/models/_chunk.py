@@ -284,16 +284,6 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
         return None if self.slots is None else self.slots.event
 
     @property
-    def is_empty(self) -> bool:
-        return not (
-            self.usage
-            or any(
-                c.finish_reason or c.delta.content or c.delta.tool_calls or c.delta.reasoning_text or c.delta.refusal
-                for c in self.choices
-            )
-        )
-
-    @property
     def attempts(self) -> tuple[Attempt, ...]:
         """The tries that were given up before the answer that this chunk begins, oldest first."""
         return self.slots.attempts if self.slots is not None else ()

@@ -6,7 +6,7 @@ Rules:
    10.2.3), of which one that has passed is 0.
 2. Gateways put a word of their own in front of the name: ``x-ms-retry-after-ms``. The header with the finest unit
    counts, then the one with the plain name.
-3. What is no such thing says nothing: garbage, less than nothing, more than a year.
+3. What is no such thing says nothing: garbage, less than nothing, more than a century.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-_YEAR_SECONDS = 366 * 24 * 3600.0
+_CENTURY_SECONDS = 100 * 366 * 24 * 3600.0
 _LONGEST_VALUE = 64
 _FLAGS = re.ASCII | re.IGNORECASE
 _HEADER = re.compile(r"(?:.*[-_])?retry[-_]after(?:[-_](ms|milliseconds|s|secs?|seconds))?", _FLAGS)
@@ -101,4 +101,4 @@ def _date(value: str) -> datetime | None:
 
 
 def _bounded(seconds: float) -> float | None:
-    return round(seconds, 6) if seconds <= _YEAR_SECONDS else None
+    return round(seconds, 6) if seconds <= _CENTURY_SECONDS else None
