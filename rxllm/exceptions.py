@@ -210,7 +210,7 @@ class APIStatusError(APIError):
         body: The start of the response body, bounded.
         request_id: The server's identifier of the request, from its headers.
         retry_after: Seconds to wait before another try, if a header or the body said so: as a number of seconds or
-            milliseconds, or a date (RFC 9110, section 10.2.3). One that has passed is 0; more than a century is ``None``.
+            milliseconds, or a date (RFC 9110, section 10.2.3). One that has passed is 0, more than a century ``None``.
         retryable: Whether it is a status of a moment (408, 409, 425, 429) or a fault of the server (500 and more).
     """
 
