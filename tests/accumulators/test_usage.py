@@ -183,3 +183,9 @@ def test_what_it_keeps_is_counted() -> None:
     accumulator.add(chunk({"a": 1}))
     with pytest.raises(LimitExceededError, match="100 characters"):
         accumulator.add(chunk({"b": "x" * 100}))
+
+
+def test_a_number_without_end_is_a_limit_that_was_passed() -> None:
+    accumulator = StreamAccumulator()
+    with pytest.raises(LimitExceededError, match="more than 4300 digits"):
+        accumulator.add(StreamChunk.model_validate({"choices": [], "vendor": 10**5000}))
