@@ -141,8 +141,9 @@ def test_of_each_field_the_last_value_counts_that_says_something(usages: list[di
     for name in ("prompt_tokens", "completion_tokens", "extra"):
         assert usage.get(name) == last_said(usages, name)
     details: list[dict[str, Any]] = [each.get("details") or {} for each in usages]
+    kept: dict[str, Any] = usage.get("details") or {}
     for name in ("a", "b"):
-        assert (usage.get("details") or {}).get(name) == last_said(details, name)
+        assert kept.get(name) == last_said(details, name)
 
 
 def test_a_count_that_falls_is_a_repair() -> None:
