@@ -87,6 +87,8 @@ def seen(tool_calls: list[ToolCall]) -> Seen:
 
 TWO: Seen = [("a", "w", '{"c":1}'), ("b", "w", '{"c":2}')]
 
+PLACEHOLDERS: list[Any] = ["{}", {}, "null"]
+
 ROWS: dict[str, tuple[bytes, Seen]] = {
     "1 no index": (calls(tc('{"c":1}', "w", id="a")) + calls(tc('{"c":2}', "w", id="b")), TWO),
     "2 index reused with a new id": (
@@ -124,7 +126,7 @@ ROWS: dict[str, tuple[bytes, Seen]] = {
             calls(tc(placeholder, "w", index=0, id="a")) + calls(tc('{"c"', index=0)) + calls(tc(":1}", index=0)),
             TWO[:1],
         )
-        for placeholder in ("{}", {}, "null")
+        for placeholder in PLACEHOLDERS
     },
     **{
         f"16 again {again}": (
