@@ -44,7 +44,11 @@ def shortened(text: str) -> str:
 )
 @pytest.mark.parametrize("kind", ["str", "bytes", "bytearray"])
 def test_too_much_is_refused(text: str, limit: str, kind: str) -> None:
-    texts = {"str": text, "bytes": text.encode(), "bytearray": bytearray(text.encode())}
+    texts: dict[str, str | bytes | bytearray] = {
+        "str": text,
+        "bytes": text.encode(),
+        "bytearray": bytearray(text.encode()),
+    }
     with pytest.raises(LimitExceededError, match="JSON with more than") as caught:
         check_json_size(texts[kind])
 
