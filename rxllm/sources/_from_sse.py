@@ -19,6 +19,7 @@ from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import Emitter, Stream, task_source, wake
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
+from rxllm.sources._aiohttp_internals import close_connection
 from rxllm.sources._credentials import Headers, Secrets
 from rxllm.sources._grace import END_OF_BODY_SECONDS, GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
@@ -150,19 +151,34 @@ class _Request:
         requested_at = time.time()
         response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
         async with response:
-            with log.reading(response):
-                info = _http.info_of(response.url, response.headers, requested_at, secrets)
-                emitter.flow.stream = info
-                closed = _http.fail_when_closed(response)
-                start = b""
-                if self.checks_type:
-                    start = await start_of_events(response, secrets, info, self.max_event_bytes)
-                kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
-                decoder = kind(max_event_bytes=self.max_event_bytes)
-                grace = Grace(self.grace_period, emitter.flow, closed)
-                await _emit_events(response, decoder, emitter, log, self.end_marker, start, grace)
-                if self.checks_type and not emitter.count and decoder.strays is not None:
-                    require_events(response, secrets, info, decoder.strays)
+            try:
+                await self._read(response, emitter, log, secrets, requested_at)
+            finally:
+                if not emitter.count:
+                    # A server that had nothing to say may be about to close the connection.
+                    close_connection(client.connector, response)
+
+    async def _read(
+        self,
+        response: aiohttp.ClientResponse,
+        emitter: Emitter[ServerSentEvent],
+        log: WireLog | NotRecorded,
+        secrets: Secrets,
+        requested_at: float,
+    ) -> None:
+        with log.reading(response):
+            info = _http.info_of(response.url, response.headers, requested_at, secrets)
+            emitter.flow.stream = info
+            closed = _http.fail_when_closed(response)
+            start = b""
+            if self.checks_type:
+                start = await start_of_events(response, secrets, info, self.max_event_bytes)
+            kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
+            decoder = kind(max_event_bytes=self.max_event_bytes)
+            grace = Grace(self.grace_period, emitter.flow, closed)
+            await _emit_events(response, decoder, emitter, log, self.end_marker, start, grace)
+            if self.checks_type and not emitter.count and decoder.strays is not None:
+                require_events(response, secrets, info, decoder.strays)
 
 
 async def _emit_events(  # noqa: PLR0917 - what each read needs

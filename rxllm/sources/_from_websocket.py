@@ -28,6 +28,7 @@ from rxllm.sources._aiohttp_internals import cut_of
 from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._grace import GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
+from rxllm.sources._sending import answer_of
 from rxllm.sources._wire_recorder import CLOSED, RecordTo, close_code_of, recorded
 
 # RFC 6455, section 7.4.1: 1000 is a normal closure, 1005 one that gave no code.
@@ -129,6 +130,7 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
         trust_env=session.trust_env,
         timeout=aiohttp.ClientTimeout(total=None, connect=_http.CONNECT_SECONDS),
         middlewares=(drop_credentials(origin_of(url)),),
+        **_http.HEAD_LIMITS,
     ) as guarded:
         yield guarded
 
@@ -151,7 +153,7 @@ async def _connect(
         message = f"{status} from {shown(url)}: {excerpt(reason)}"
         raise _http.refusal(message, status, answered, secrets, content_type=answered.get("Content-Type", ""))
 
-    return await _http.answer_of(url, secrets, shake_hands())
+    return await answer_of(url, secrets, shake_hands())
 
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], url: URL) -> None:

@@ -14,11 +14,11 @@ import contextlib
 import email.utils
 import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urljoin
 from urllib.request import getproxies, proxy_bypass
 
@@ -29,10 +29,9 @@ from yarl import URL
 
 from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusError, StreamInterruptedError, excerpt
 from rxllm.models import StreamInfo
+from rxllm.sources._aiohttp_internals import close_connection
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
-from rxllm.sources._request_body import LARGE_BODY_BYTES, LargeBody
-
-Answer = TypeVar("Answer")
+from rxllm.sources._sending import send
 
 SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]
 """A session, or a function that returns one, or ``None``, when the request is sent; it is not closed by us."""
@@ -45,9 +44,23 @@ ERROR_BODY_SECONDS = 5.0
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 30.0
 
+_MAX_HEAD_LINE_BYTES = 64 * 1024
+_MAX_HEADERS = 512
+_MAX_REASON = 80
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BECOMES_GET = frozenset({301, 302, 303})
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray")
+_session_takes: Mapping[str, Any] = aiohttp.ClientSession.__init__.__kwdefaults__
+HEAD_LIMITS: dict[str, Any] = {
+    name: maximum
+    for name, maximum in {
+        "max_line_size": _MAX_HEAD_LINE_BYTES,
+        "max_field_size": _MAX_HEAD_LINE_BYTES,
+        "max_headers": _MAX_HEADERS,
+    }.items()
+    if name in _session_takes
+}
+"""How large the head of an answer may be in a session of our own; older versions of aiohttp do not count headers."""
 
 
 def use_session(session: SessionLike | None) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
@@ -62,7 +75,7 @@ def open_session() -> aiohttp.ClientSession:
     It takes any number of connections, for a stream holds one for as long as it lasts. It does not trust the
     environment: of that, aiohttp would take credentials (``~/.netrc``), too.
     """
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), **HEAD_LIMITS)
 
 
 def environment_proxy(url: URL) -> str | None:
@@ -83,24 +96,6 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     except ValueError:
         pass  # its text is the URL, with the query
     raise APIConnectionError("the URL is none that can be requested")
-
-
-async def answer_of(url: URL, secrets: Secrets, request: Awaitable[Answer]) -> Answer:
-    """Await the answer to a request, and translate what goes wrong before there is one.
-
-    Raises:
-        APIConnectionError: There is none.
-    """
-    try:
-        return await request
-    except aiohttp.ClientResponseError as error:
-        reason = excerpt(secrets.scrub(error.message))
-    except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-        # A ValueError is about a header, a RuntimeError about a closed session.
-        reason = str(error) or type(error).__name__
-        raise APIConnectionError(f"no answer from {shown(url)}: {reason}") from error
-    # Outside the handler: that error holds the request with its headers and query, and must not be this one's context.
-    raise APIConnectionError(f"no answer from {shown(url)}: {reason}")
 
 
 async def open_response(
@@ -126,20 +121,13 @@ async def open_response(
     for _ in range(MAX_REDIRECTS + 1):
         if origin_of(target) != origin_of(url):
             options["middlewares"] = (drop_credentials(origin_of(url)),)
-        payload = body if body is None or len(body) <= LARGE_BODY_BYTES else LargeBody(body)
-        request = session.request(method, target, headers=headers, data=payload, allow_redirects=False, **options)
-        try:
-            response = await answer_of(target, secrets, request)
-        except BaseException:
-            if isinstance(payload, LargeBody):
-                payload.abort()
-            raise
+        response = await send(session, method, target, body, headers, secrets, options)
         secrets.add(response.request_info.headers)
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or location is None:
             if answered is not None:
                 answered(response)
-            return await _raise_for_status(response, secrets)
+            return await _raise_for_status(session, response, secrets)
         response.release()
         target = parse_url(location, base=str(target))
         if response.status in _BECOMES_GET and method != "HEAD":
@@ -147,12 +135,17 @@ async def open_response(
     raise APIConnectionError(f"more than {MAX_REDIRECTS} redirects from {shown(url)}")
 
 
-async def _raise_for_status(response: aiohttp.ClientResponse, secrets: Secrets) -> aiohttp.ClientResponse:
+async def _raise_for_status(
+    session: aiohttp.ClientSession, response: aiohttp.ClientResponse, secrets: Secrets
+) -> aiohttp.ClientResponse:
     if response.status < HTTPStatus.MULTIPLE_CHOICES:
         return response
     body = secrets.scrub(await _error_body(response))
-    message = f"{response.status} {response.reason or ''}".strip()
-    message = secrets.scrub(f"{message} from {shown(response.url)}: {excerpt(body)}")
+    close_connection(session.connector, response)
+    reason = response.reason or ""
+    if len(reason) > _MAX_REASON or not reason.isprintable():
+        reason = excerpt(reason, _MAX_REASON)
+    message = secrets.scrub(f"{response.status} {reason}".strip() + f" from {shown(response.url)}: {excerpt(body)}")
     raise refusal(message, response.status, response.headers, secrets, body=body)
 
 

@@ -58,10 +58,10 @@ class Hanging(Store):
         await self._step("open")
         return self
 
-    async def write(self, items: Sequence[int], /) -> None:
+    async def write(self, _: Sequence[int], /) -> None:
         await self._step("write")
 
-    async def close(self, ending: Ending, /) -> None:
+    async def close(self, _: Ending, /) -> None:
         await self._step("close")
 
 
