@@ -7,7 +7,8 @@ A WebSocket does not give out its transport. To close it waits until all is sent
 read, and then for the other side's answer. ``cut_of`` cuts it.
 
 Nobody can ask for a new connection while one lies in the pool, nor keep one out of the pool whose answer has ended, nor
-learn whether a request went over a used one and whether anything came back. The last four functions see to that.
+learn whether a request went over a used one and whether anything came back: ``close_idle``, ``close_pooled``,
+``has_answered`` and ``on_first_byte`` do.
 
 ``tests/sources/test_aiohttp_internals.py`` says what broke when aiohttp has changed it.
 """
@@ -64,19 +65,41 @@ class _FirstByte:
         return self._parser.feed_data(data)
 
 
+class CutResponse(aiohttp.ClientResponse):
+    """An answer whose connection is cut when it is closed.
+
+    aiohttp closes a connection with TLS by asking the other side to close it, too, and waits 30 s for that.
+    """
+
+    def close(self) -> None:
+        """Close it, without waiting for anybody."""
+        _cut_behind(self, super().close)
+
+
+def close_response(response: aiohttp.ClientResponse) -> None:
+    """Close an answer as ``CutResponse`` does, whatever class the session makes it of."""
+    _cut_behind(response, response.close)
+
+
+def _cut_behind(response: aiohttp.ClientResponse, close: Callable[[], None]) -> None:
+    connection = response.connection
+    transport = None if connection is None else connection.transport
+    close()
+    if transport is not None:
+        transport.abort()
+
+
 def close_idle(connector: aiohttp.BaseConnector | None, url: URL) -> None:
     """Close what lies in the pool for the host of a URL: the next request makes a connection."""
     pool: dict[Any, Any] = getattr(connector, "_conns", {})
     for key in [key for key in pool if (key.host, key.port) == (url.raw_host, url.port)]:
         for protocol, _ in pool.pop(key):
-            protocol.close()
+            protocol.abort()
 
 
-def close_connection(connector: aiohttp.BaseConnector | None, response: aiohttp.ClientResponse) -> None:
-    """Close the connection of an answer, also if it lies in the pool already."""
-    response.close()
+def close_pooled(connector: aiohttp.BaseConnector | None, response: aiohttp.ClientResponse) -> None:
+    """Close the connection of an answer if it lies in the pool; whoever has taken it out meanwhile keeps it."""
     pool: dict[Any, Any] = getattr(connector, "_conns", {})
-    used = response._protocol  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    # Whoever has taken it out meanwhile keeps it.
-    for protocol in [protocol for idle in pool.values() for protocol, _ in idle if protocol is used]:
-        protocol.close()
+    used: Any = response._protocol  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    if any(protocol is used for idle in pool.values() for protocol, _ in idle):
+        used.abort()

@@ -19,7 +19,7 @@ from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import Emitter, Stream, task_source, wake
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
-from rxllm.sources._aiohttp_internals import close_connection
+from rxllm.sources._aiohttp_internals import close_pooled, close_response
 from rxllm.sources._credentials import Headers, Secrets
 from rxllm.sources._grace import END_OF_BODY_SECONDS, GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
@@ -154,9 +154,10 @@ class _Request:
             try:
                 await self._read(response, emitter, log, secrets, requested_at)
             finally:
+                close_response(response)
                 if not emitter.count:
                     # A server that had nothing to say may be about to close the connection.
-                    close_connection(client.connector, response)
+                    close_pooled(client.connector, response)
 
     async def _read(
         self,

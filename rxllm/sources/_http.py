@@ -29,7 +29,7 @@ from yarl import URL
 
 from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusError, StreamInterruptedError, excerpt
 from rxllm.models import StreamInfo
-from rxllm.sources._aiohttp_internals import close_connection
+from rxllm.sources._aiohttp_internals import CutResponse, close_pooled, close_response
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._sending import send
 
@@ -50,17 +50,18 @@ _MAX_REASON = 80
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BECOMES_GET = frozenset({301, 302, 303})
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray")
-_session_takes: Mapping[str, Any] = aiohttp.ClientSession.__init__.__kwdefaults__
-HEAD_LIMITS: dict[str, Any] = {
-    name: maximum
-    for name, maximum in {
+_session_takes: Mapping[str, Any] = aiohttp.ClientSession.__init__.__kwdefaults__ or {}
+SESSION_OPTIONS: dict[str, Any] = {
+    name: option
+    for name, option in {
+        "response_class": CutResponse,
         "max_line_size": _MAX_HEAD_LINE_BYTES,
         "max_field_size": _MAX_HEAD_LINE_BYTES,
         "max_headers": _MAX_HEADERS,
     }.items()
     if name in _session_takes
 }
-"""How large the head of an answer may be in a session of our own; older versions of aiohttp do not count headers."""
+"""Options of a session of our own. Older versions of aiohttp do not count headers."""
 
 
 def use_session(session: SessionLike | None) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
@@ -75,7 +76,7 @@ def open_session() -> aiohttp.ClientSession:
     It takes any number of connections, for a stream holds one for as long as it lasts. It does not trust the
     environment: of that, aiohttp would take credentials (``~/.netrc``), too.
     """
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), **HEAD_LIMITS)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), **SESSION_OPTIONS)
 
 
 def environment_proxy(url: URL) -> str | None:
@@ -141,7 +142,7 @@ async def _raise_for_status(
     if response.status < HTTPStatus.MULTIPLE_CHOICES:
         return response
     body = secrets.scrub(await _error_body(response))
-    close_connection(session.connector, response)
+    close_pooled(session.connector, response)
     reason = response.reason or ""
     if len(reason) > _MAX_REASON or not reason.isprintable():
         reason = excerpt(reason, _MAX_REASON)
@@ -232,7 +233,7 @@ async def error_body(response: aiohttp.ClientResponse) -> AsyncGenerator[asyncio
     except (TimeoutError, aiohttp.ClientError, OSError):
         logger.debug("the body of an error was not complete")
     finally:
-        response.close()
+        close_response(response)
 
 
 def _request_id(headers: Mapping[str, str], secrets: Secrets) -> str | None:

@@ -12,7 +12,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.helpers import TimerContext
 from yarl import URL
 
-from rxllm.sources._aiohttp_internals import close_connection, close_idle, has_answered, on_first_byte, take_rest
+from rxllm.sources._aiohttp_internals import close_idle, close_pooled, has_answered, on_first_byte, take_rest
 
 
 @pytest.fixture
@@ -99,8 +99,8 @@ async def test_aiohttp_changed_how_connections_lie_in_the_pool(url: URL) -> None
             if close == "idle":
                 close_idle(session.connector, url)
             if close == "connection":
-                close_connection(session.connector, response)
+                close_pooled(session.connector, response)
+            close_pooled(None, response)
     close_idle(session.connector, url)
-    close_connection(session.connector, response)
 
     assert used == [False, True, True, False, False]
