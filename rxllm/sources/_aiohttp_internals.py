@@ -4,7 +4,7 @@ A reader that has failed raises before it gives out what arrived in the same tur
 paused. ``read_nowait`` raises, too: the error, and after a time-out that once more. ``take_rest`` avoids both.
 
 A WebSocket does not give out its transport. To close it waits until all is sent, for ever if the other side does not
-read, and then for the other side's answer. ``cut_of`` cuts it.
+read, and reads everything that comes before the other side's answer. ``say_close`` and ``cut_of`` wait for nothing.
 
 Nobody can ask for a new connection while one lies in the pool, nor keep one out of the pool whose answer has ended, nor
 learn whether a request went over a used one and whether anything came back: ``close_idle``, ``close_pooled``,
@@ -15,6 +15,7 @@ learn whether a request went over a used one and whether anything came back: ``c
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,14 @@ def cut_of(socket: aiohttp.ClientWebSocketResponse) -> Callable[[], None]:
     connection = socket._conn  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     transport = None if connection is None else connection.transport
     return nothing if transport is None else transport.abort
+
+
+def say_close(socket: aiohttp.ClientWebSocketResponse) -> None:
+    """Send the closing frame of a WebSocket, if it can be sent now."""
+    closing = socket._writer.close(1000)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    with contextlib.suppress(StopIteration, aiohttp.ClientError, OSError):
+        closing.send(None)
+    closing.close()
 
 
 def has_answered(protocol: Any) -> bool:

@@ -53,7 +53,8 @@ def from_sse(
 
     Cold. While a consumer holds a pause the socket is not read, so that the TCP window closes and the server
     stops writing. Dispose closes the connection at once. A body that ended in good order gives the connection
-    back to the session's pool. The end of the body is the end: it never reconnects.
+    back to the session's pool, if it had an event. The end of the body is the end: it never reconnects. Only if a
+    connection of the pool is lost before any byte of the answer came, the request is sent once more over a new one.
 
     Args:
         url: Where to send the request.
@@ -88,7 +89,8 @@ def from_sse(
         APIStatusError: The status is 400 or more.
         APIResponseError: The answer is no event stream.
         StreamInterruptedError: The connection was lost in the middle of the body.
-        LimitExceededError: An event is larger than ``max_event_bytes``.
+        LimitExceededError: An event is larger than ``max_event_bytes``, or a line in the head of the answer is larger
+            than 64 KiB, or than ``session`` admits.
         RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
     """

@@ -24,7 +24,7 @@ from rxllm.exceptions import (
 from rxllm.flow import Emitter, Stream, task_source
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
-from rxllm.sources._aiohttp_internals import cut_of
+from rxllm.sources._aiohttp_internals import cut_of, say_close
 from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._grace import GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
@@ -34,8 +34,6 @@ from rxllm.sources._wire_recorder import CLOSED, RecordTo, close_code_of, record
 # RFC 6455, section 7.4.1: 1000 is a normal closure, 1005 one that gave no code.
 _GOOD_CLOSES = frozenset({1000, 1005})
 _TOO_BIG = 1009
-# How long the other side may take to answer our closing frame before the connection is cut.
-_CLOSE_SECONDS = 0.01
 _PINGS = frozenset({aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG})
 
 
@@ -57,7 +55,7 @@ def from_websocket(
     """Connect, send, and emit each text frame (RFC 6455).
 
     Cold. While a consumer holds a pause the socket is not read, so that the TCP window closes. Dispose sends a
-    closing frame and closes the connection, at the latest 0.01 s later.
+    closing frame and closes the connection at once, without waiting for the other side's.
 
     Args:
         url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same).
@@ -86,7 +84,8 @@ def from_websocket(
         APIResponseError: The handshake was answered as if it were an ordinary request.
         StreamInterruptedError: The connection was lost, or closed with another code than 1000.
         DecodeError: A binary frame, or one that breaks the protocol.
-        LimitExceededError: A message is larger than ``max_frame_bytes``.
+        LimitExceededError: A message is larger than ``max_frame_bytes``, or a line in the head of the answer is
+            larger than 64 KiB.
         RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
     """
@@ -139,8 +138,6 @@ async def _connect(
     session: aiohttp.ClientSession, url: URL, headers: Headers, options: dict[str, Any]
 ) -> aiohttp.ClientWebSocketResponse:
     secrets = Secrets(session.headers, headers, url.query)
-    # aiohttp's decorator for dataclasses is more than pyright sees through.
-    options["timeout"] = aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS)  # pyright: ignore[reportCallIssue]
 
     async def shake_hands() -> aiohttp.ClientWebSocketResponse:
         try:
@@ -240,18 +237,14 @@ class _Frames:
 async def _closing(
     socket: aiohttp.ClientWebSocketResponse,
 ) -> AsyncGenerator[aiohttp.ClientWebSocketResponse]:
-    """Close the connection when the block is left, in whatever way, and cut it if that takes time."""
+    """Close the connection when the block is left, in whatever way, and wait for nobody."""
     cut = cut_of(socket)
     try:
         yield socket
     finally:
-        try:
-            # aiohttp waits anew for each frame that still comes, and for ever until what we sent was taken.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await socket.close()
-        finally:
-            cut()
+        say_close(socket)
+        cut()
+        await socket.close()  # which has nothing left to wait for
 
 
 def _refusal(message: aiohttp.WSMessage, position: int, max_frame_bytes: int) -> Exception:

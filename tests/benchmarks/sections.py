@@ -218,7 +218,10 @@ def storms(origin: str, size: Size) -> dict[str, Table]:
         }
     return {
         f"{size.cancels} cancels: until the socket is closed (ms)": _figures(
-            {name: each["ms"] for name, each in outcomes.items()}
+            {name: each["wall"] for name, each in outcomes.items()}
+        ),
+        f"{size.cancels} cancels: of these, CPU of the process (ms)": _figures(
+            {name: each["cpu"] for name, each in outcomes.items()}
         ),
         f"{size.cancels} cancels: still open after 50 ms": {
             name: figure([each["open"]]) for name, each in outcomes.items()

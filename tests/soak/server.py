@@ -35,7 +35,7 @@ FATES = ("good", "slow", "status", "cut", "reset", "garbage", "endless")
 TEXT = [f"word{number} " for number in range(20)]
 PAUSE_SECONDS = 0.002
 ENDLESS_SECONDS = 0.05
-BURST = 200
+BURST = 76
 
 
 def payloads() -> list[str]:
