@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -84,7 +85,7 @@ async def _come_and_go(
         own: list[_Socket] = []
         # The source has a copy of this context.
         _sockets.set(own)
-        subscription = chunks.subscribe(lambda _, pauses=pauses, hold=is_behind: hold and pauses.hold())
+        subscription = chunks.subscribe(partial(_take, pauses if is_behind else None))
         await asyncio.sleep(seconds)
         wall, cpu = time.perf_counter(), time.process_time()
         subscription.dispose()
@@ -94,6 +95,11 @@ async def _come_and_go(
                     await each.closed.wait()
         figures.append(((time.perf_counter() - wall) * 1000, (time.process_time() - cpu) * 1000))
         pauses.release()
+
+
+def _take(pauses: rxllm.Pauses | None, _: rxllm.StreamChunk) -> None:
+    if pauses is not None:
+        pauses.hold()
 
 
 def _timers() -> int:
