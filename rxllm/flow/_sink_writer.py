@@ -6,7 +6,8 @@ Rules:
 2. A sink gets what gathers in a turn of the loop.
 3. The sink is told the end after everything is written, and only then does the end go on.
 4. A sink that was cancelled is asked to store what is left, as all tasks are cancelled when a program ends.
-5. Once the stream is left, no call of the sink may take longer than ``PATIENCE_SECONDS``: then the task is cancelled.
+5. Once the stream is left, a call of the sink that takes longer than ``PATIENCE_SECONDS`` is cancelled. Behind a
+   ``write`` the sink is closed, behind the others the task ends.
 """
 
 from __future__ import annotations
@@ -124,6 +125,11 @@ class SinkWriter(Generic[T]):
             self._patience.cancel()
         self._patience = self.loop.call_later(PATIENCE_SECONDS, self._give_up, context=self._context)
 
+    def _go_on_being_patient(self) -> None:
+        """Give the next call its time, if time is counted."""
+        if self._patience is not None:
+            self._be_patient()
+
     def _give_up(self) -> None:
         logger.warning("a sink took more than {:g} s when its stream had been left: cancelled", PATIENCE_SECONDS)
         self._gave_up = True
@@ -173,6 +179,7 @@ class SinkWriter(Generic[T]):
             await self._write_batches()
         except Exception as error:  # decided upon by on_error
             failure = error
+        self._go_on_being_patient()
         try:
             await self._stream.close(self._ending_for_the_sink(failure))
         except Exception as error:  # decided upon by on_error
@@ -181,6 +188,8 @@ class SinkWriter(Generic[T]):
 
     def _ending_for_the_sink(self, failure: Exception | None) -> Ending:
         """How the stream ended, seen from the sink: one that did not get every item never had the whole of it."""
+        if self._gave_up:
+            return Ending("cancelled")
         if self._backlog.dropped and self.ending == Ending("completed"):
             dropped = self._backlog.dropped
             return Ending("failed", BufferOverflowError(f"{dropped} items were dropped", size=self._backlog.size))
@@ -194,12 +203,14 @@ class SinkWriter(Generic[T]):
             try:
                 await self._stream.write(self._backlog.take_all())
             except asyncio.CancelledError:
+                if self._gave_up:
+                    self._task.uncancel()
+                    return
                 if not self._program_ends():
                     raise RuntimeError("the sink was cancelled by somebody else") from None
             else:
                 self._program_ends()  # and the sink has finished its batch all the same
-            if self._patience is not None:
-                self._be_patient()
+            self._go_on_being_patient()
             self._backlog.out = 0
             self._backlog.relax()
 
@@ -221,7 +232,7 @@ class SinkWriter(Generic[T]):
         if cancellations == self._cancellations:
             return False
         self._cancellations = cancellations
-        if self._gave_up or cancellations > 1:
+        if cancellations > 1:
             raise asyncio.CancelledError
         self.cancel()
         return True

@@ -42,15 +42,15 @@ class Store:
 
 
 class Hanging(Store):
-    """One of its methods never returns."""
+    """Some of its methods never return."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, *where: str) -> None:
         super().__init__()
         self.entered = asyncio.Event()
         self._where = where
 
     async def _step(self, name: str) -> None:
-        if name == self._where:
+        if name in self._where:
             self.entered.set()
             await asyncio.get_running_loop().create_future()
 
@@ -61,8 +61,9 @@ class Hanging(Store):
     async def write(self, _: Sequence[int], /) -> None:
         await self._step("write")
 
-    async def close(self, _: Ending, /) -> None:
+    async def close(self, ending: Ending, /) -> None:
         await self._step("close")
+        self.ending = ending
 
 
 async def endless() -> AsyncIterator[int]:
@@ -148,6 +149,31 @@ def test_a_sink_that_hangs_behind_the_end_is_given_up_when_somebody_leaves() -> 
     assert run_virtual(main()) == PATIENCE_SECONDS
 
 
+@pytest.mark.parametrize("completed", [False, True])
+def test_one_whose_write_hangs_is_closed_and_told_that_it_does_not_have_the_whole(*, completed: bool) -> None:
+    async def main() -> float:
+        before = asyncio.all_tasks()
+        items = reactivex.of(1, 2)
+        stream = items if completed else reactivex.concat(items, reactivex.never())
+        subscription = stream.pipe(ops.tee_to(sink)).subscribe()
+        await sink.entered.wait()
+        subscription.dispose()
+        return await seconds_until_gone(before)
+
+    sink = Hanging("write")
+    assert run_virtual(main()) == PATIENCE_SECONDS
+    assert sink.ending == Ending("cancelled")
+
+
+def test_one_that_hangs_everywhere_is_given_up_twice() -> None:
+    async def main() -> float:
+        before = asyncio.all_tasks()
+        await dispose(rxllm.from_async_iterable(endless).pipe(ops.tee_to(Hanging("write", "close"))))
+        return await seconds_until_gone(before)
+
+    assert run_virtual(main()) == 2 * PATIENCE_SECONDS
+
+
 def test_that_a_sink_was_given_up_is_told() -> None:
     told: list[str] = []
     handler = logger.add(told.append, format="{level} {message}")
@@ -212,3 +238,17 @@ def test_one_that_is_done_leaves_no_timer() -> None:
             await seconds_until_gone(before)
 
     run_virtual(main())
+
+
+def test_a_program_that_insists_ends_at_once() -> None:
+    async def main() -> float:
+        before = asyncio.all_tasks()
+        sink = Hanging("write")
+        reactivex.concat(reactivex.of(1), reactivex.never()).pipe(ops.tee_to(sink)).subscribe(on_error=lambda _: None)
+        await sink.entered.wait()
+        for _ in range(2):
+            for task in writers_of(before):
+                task.cancel()
+        return await seconds_until_gone(before)
+
+    assert run_virtual(main()) == 0
