@@ -60,7 +60,7 @@ def tee_to(
     default the producer is paused. Completion goes on only when the sink has stored everything; so does an error. On
     dispose nothing more is emitted, but what came until then is still stored, and marked as cancelled. A sink whose
     ``write`` never returns pauses the stream for ever, and no time-out sees that, for paused time does not count: give
-    such a sink one of its own.
+    such a sink one of its own. When the stream is left, such a sink is cancelled: each of its calls may take 5 s then.
 
     A sink that takes four frames for a batch. ``c`` fills its queue, so the producer is paused until half of that is
     stored::

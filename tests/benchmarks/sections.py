@@ -15,7 +15,7 @@ from tests.benchmarks.contenders import CLIENT, LOOP, READ, UNREAD, installed
 from tests.benchmarks.figures import Figure, above, figure, ratio
 from tests.benchmarks.imports import CASES, EVERYTHING, FIRST_ANSWER, FOUR, IMPORT, PIPELINE, USED, milliseconds
 from tests.benchmarks.payload import digest, text
-from tests.benchmarks.processes import Worker
+from tests.benchmarks.processes import Worker, serving
 
 __all__ = ["FULL", "QUICK", "SECTIONS", "Size", "Table"]
 
@@ -49,6 +49,7 @@ class Size(NamedTuple):
     crowds: tuple[int, ...]
     paced_chunks: int
     arguments: tuple[int, ...]
+    cancels: int
 
 
 FULL = Size(
@@ -60,9 +61,18 @@ FULL = Size(
     crowds=(500, 2000),
     paced_chunks=250,
     arguments=(25, 100, 400),
+    cancels=5000,
 )
 QUICK = Size(
-    runs=1, chunks=500, items=640, requests=5, unpaced=((20, 10),), crowds=(20,), paced_chunks=10, arguments=(1, 4)
+    runs=1,
+    chunks=500,
+    items=640,
+    requests=5,
+    unpaced=((20, 10),),
+    crowds=(20,),
+    paced_chunks=10,
+    arguments=(1, 4),
+    cancels=100,
 )
 
 
@@ -194,6 +204,36 @@ def _to_the_loop(values: dict[str, list[float]]) -> Table:
     return {name: ratio(each, values[LOOP]) for name, each in values.items() if name != LOOP}
 
 
+_AT_ONCE = 200
+
+
+def storms(origin: str, size: Size) -> dict[str, Table]:
+    """Streams that are left at random moments, many at once, while their consumers are behind or not."""
+    del origin
+    names = {"http": "over HTTP", "ws": "over WebSockets"}
+    with serving("tests.soak.server") as endless, Worker() as worker:
+        outcomes = {
+            name: worker.run("storms.storm", transport=transport, origin=endless, count=size.cancels, at_once=_AT_ONCE)
+            for transport, name in names.items()
+        }
+    return {
+        f"{size.cancels} cancels: until the socket is closed (ms)": _figures(
+            {name: each["wall"] for name, each in outcomes.items()}
+        ),
+        f"{size.cancels} cancels: of these, CPU of the process (ms)": _figures(
+            {name: each["cpu"] for name, each in outcomes.items()}
+        ),
+        f"{size.cancels} cancels: still open after 50 ms": {
+            name: figure([each["open"]]) for name, each in outcomes.items()
+        },
+        f"{size.cancels} cancels: left behind": {
+            f"{what} {name}": figure([number])
+            for name, each in outcomes.items()
+            for what, number in each["left"].items()
+        },
+    }
+
+
 def imports(origin: str, size: Size) -> dict[str, Table]:
     """What importing the library costs, and what its first use brings after it."""
     del origin
@@ -224,5 +264,6 @@ SECTIONS: dict[str, Callable[[str, Size], dict[str, Any]]] = {
     "parts": parts,
     "latency": latency,
     "crowds": crowds,
+    "storms": storms,
     "imports": imports,
 }
