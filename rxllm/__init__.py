@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rxllm.client import *
     from rxllm.exceptions import *
     from rxllm.flow import *
+    from rxllm.logs import *
     from rxllm.models import *
     from rxllm.sources import *
     from rxllm.stores import *
@@ -40,7 +41,8 @@ else:
         __name__,
         # In this order a name is looked for: those that import little come first.
         *("exceptions", "models", "accumulators", "wire", "flow", "typing", "bridges", "client", "sources", "stores"),
-        *("tools", "dialects", "operators", "sinks"),
+        *("tools", "dialects", "operators", "sinks", "logs"),
+        shown="dialects flow operators sinks testing",
     )
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "APIStatusError",
     "APIStreamError",
     "Attempt",
+    "Audio",
     "BufferOverflowError",
     "ChatCompleted",
     "ChatCompletion",
@@ -61,10 +64,12 @@ __all__ = [
     "Delta",
     "EmptyStreamError",
     "Ending",
+    "File",
     "FinishReason",
     "FlowControl",
     "FunctionCall",
     "FunctionCallDelta",
+    "Image",
     "IncompleteToolCall",
     "Iteration",
     "JSONChange",
@@ -99,6 +104,7 @@ __all__ = [
     "StreamInfo",
     "StreamInterruptedError",
     "StructuredOutputError",
+    "SyncIteration",
     "TextDelta",
     "ToolCall",
     "ToolCallAccumulator",
@@ -117,11 +123,13 @@ __all__ = [
     "from_sse",
     "from_websocket",
     "iterate",
+    "iterate_sync",
     "list_recordings",
+    "log_to_logging",
     "operators",
     "run",
     "sinks",
 ]
 
-# A library is silent until its user asks: logger.enable("rxllm").
+# A library is silent until its user asks: logger.enable("rxllm"), or log_to_logging().
 logger.disable("rxllm")

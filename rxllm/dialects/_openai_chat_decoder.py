@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from loguru import logger
 
 from rxllm import exceptions, models
 from rxllm.dialects._cumulative_text import CumulativeTexts, UnrelatedTextError
@@ -38,6 +37,7 @@ from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
 from rxllm.dialects._whole_answer import as_chunk
 from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError
+from rxllm.logs import logger
 from rxllm.models import Delta, Repair, StreamChoice, StreamChunk, is_object, loads, marked
 from rxllm.wire import ServerSentEvent
 

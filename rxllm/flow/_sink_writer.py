@@ -15,8 +15,6 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from loguru import logger
-
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow._backlog import Backlog
 from rxllm.flow._batches import nothing
@@ -24,6 +22,7 @@ from rxllm.flow._consumer import consumer
 from rxllm.flow._control import outside_of_emissions
 from rxllm.flow._stopping import stopping
 from rxllm.flow._tasks import running_loop, start_task, wake
+from rxllm.logs import logger
 from rxllm.typing import Ending, Sink, SinkStream
 
 T = TypeVar("T")

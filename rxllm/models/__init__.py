@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from rxllm.models._attachment import *
     from rxllm.models._chat_event import *
     from rxllm.models._chunk import *
     from rxllm.models._completion import *
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        *("_model", "_usage", "_repair", "_stream_info", "_chunk", "_message", "_completion", "_request"),
-        *("_tool_result", "_chat_event", "_progress"),
+        *("_model", "_usage", "_repair", "_stream_info", "_chunk", "_attachment", "_message", "_completion"),
+        *("_request", "_tool_result", "_chat_event", "_progress"),
         _ending="AnswerEnding WHOLE ending_after ending_of is_reason worst_of",
         _chunk="Slots marked put_slots rest_of text_of without_slots",
         _chat_event="is_chat_event",
@@ -43,21 +44,25 @@ else:
         _progress="JSONKeys",
         _reasoning="JOINED find_reasoning",
         _repair="MAX_REPAIRS",
+        _request="MessageLike request_of",
         _wire_struct="WireStruct",
     )
 
 __all__ = [
     "AnswerEnding",
     "Attempt",
+    "Audio",
     "ChatCompleted",
     "ChatCompletion",
     "ChatEvent",
     "ChatRequest",
     "CompletionChoice",
     "Delta",
+    "File",
     "FinishReason",
     "FunctionCall",
     "FunctionCallDelta",
+    "Image",
     "IncompleteToolCall",
     "JSONChange",
     "JSONPathMatch",

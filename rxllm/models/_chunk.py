@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Callable, Mapping
 from copy import copy
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
@@ -179,6 +179,18 @@ class Slots:
 _NO_SLOTS = Slots()
 
 
+_EVENTS = "chat_with_tools() gives events: give it the operator as through=…, or take the text of each TextDelta"
+_MADE_OF = MappingProxyType(
+    {
+        "ServerSentEvent": "put parse() in front of it",
+        "str": "put parse() in front of it; behind content() there are no chunks any more",
+        "bytes": "put decode_sse() and parse() in front of it",
+        "dict": "make it one with StreamChunk.from_wire()",
+        **dict.fromkeys(("TextDelta", "ReasoningDelta", "ToolCallEvent", "ToolResultEvent", "RoundCompleted"), _EVENTS),
+    }
+)
+
+
 class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - some fields hold dictionaries
     """One event of a streamed answer.
 
@@ -202,6 +214,10 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
         slots: What is not part of the JSON; read by way of ``stream``, ``begins``, ``restarts``, ``repairs`` and
             ``event``.
     """
+
+    # For errors about a wrong order of operators: what makes chunks, and what to do with items of other classes.
+    made_by: ClassVar[str] = "parse"
+    made_of: ClassVar[Mapping[str, str]] = _MADE_OF
 
     nested = MappingProxyType({"choices": StreamChoice})
     validated = MappingProxyType({"usage": Usage})

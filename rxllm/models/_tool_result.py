@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +23,9 @@ class ToolResult(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+
+    # For errors about a wrong order of operators.
+    made_by: ClassVar[str] = "run_tools"
 
     call: ToolCall
     content: str

@@ -12,11 +12,11 @@ from typing import Any
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
-from loguru import logger
 from yarl import URL
 
 from rxllm.exceptions import StreamInterruptedError
-from rxllm.flow import Emitter, Stream, task_source, wake
+from rxllm.flow import Emitter, Stream, check_count, check_seconds, task_source, wake
+from rxllm.logs import logger
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Headers, Secrets
@@ -90,8 +90,11 @@ def from_sse(
         LimitExceededError: An event is larger than ``max_event_bytes``.
         RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
+        ValueError: At once, like the last: ``max_event_bytes`` or ``grace_period`` is none of those.
+        TypeError: One of them is no number.
     """
-    SSEDecoder(max_event_bytes=max_event_bytes)  # a wrong argument is reported where it stands
+    check_count("max_event_bytes", max_event_bytes)  # a wrong argument is reported where it stands
+    check_seconds("grace_period", grace_period, zero=True)
     usual = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
     body = None
     if json is not None:

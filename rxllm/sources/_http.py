@@ -24,13 +24,14 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
-from loguru import logger
 from yarl import URL
 
 from rxllm.exceptions import APIConnectionError, APIResponseError, APIStatusError, StreamInterruptedError, excerpt
+from rxllm.logs import logger
 from rxllm.models import StreamInfo
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._request_body import LARGE_BODY_BYTES, LargeBody
+from rxllm.sources._url_fault import fault_of
 
 Answer = TypeVar("Answer")
 
@@ -82,7 +83,7 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
             return parsed
     except ValueError:
         pass  # its text is the URL, with the query
-    raise APIConnectionError("the URL is none that can be requested")
+    raise APIConnectionError(f"the URL is none that can be requested: {fault_of(str(url)) or 'it cannot be read'}")
 
 
 async def answer_of(url: URL, secrets: Secrets, request: Awaitable[Answer]) -> Answer:
