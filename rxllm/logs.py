@@ -32,7 +32,7 @@ class Log:
             self.target.warning(message.format(*values), stacklevel=2)
 
 
-logger = Log()
+logger: Log = Log()
 
 
 def log_to_logging(target: logging.Logger | str | None = "rxllm") -> None:

@@ -116,11 +116,11 @@ class Backlog(Generic[T]):
         self._merge = merge if overflow == "conflate" else None
         # Looked at for each item, as are the pauses; by way of a method it takes three times as long.
         self.items: deque[T] = deque()
-        self.pauses = False
+        self.pauses: bool = False
         self._pauses = Pauses(holder)
         self._resume_at = size // 2 if resume_at is None else resume_at
-        self.out = 0
-        self.dropped = 0
+        self.out: int = 0
+        self.dropped: int = 0
 
     def __len__(self) -> int:
         return len(self.items)

@@ -66,9 +66,9 @@ class SinkWriter(Generic[T]):
         leave: Callable[[], None],
         end: Callable[[Ending], None],
     ) -> None:
-        self.loop = running_loop("tee_to")
+        self.loop: asyncio.AbstractEventLoop = running_loop("tee_to")
         self.ending: Ending | None = None
-        self.detached = False
+        self.detached: bool = False
         self._backlog = backlog
         self._detach = detach
         self._leave = leave

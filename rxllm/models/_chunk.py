@@ -18,7 +18,7 @@ from rxllm.models._reasoning import find_reasoning
 from rxllm.models._repair import Repair
 from rxllm.models._stream_info import StreamInfo
 from rxllm.models._usage import Usage
-from rxllm.models._wire_struct import BoundedItems, Items, Value, WireStruct, hidden
+from rxllm.models._wire_struct import BoundedItems, Items, Models, Structs, Value, WireStruct, hidden
 
 C = TypeVar("C", bound="StreamChunk")
 
@@ -47,8 +47,8 @@ class ToolCallDelta(WireStruct, frozen=True, kw_only=True):
         extra_content: What a provider wants back with the call: Google's ``thought_signature``.
     """
 
-    nested = MappingProxyType({"function": FunctionCallDelta})
-    loose = frozenset({"custom", "extra_content"})
+    nested: ClassVar[Structs] = MappingProxyType({"function": FunctionCallDelta})
+    loose: ClassVar[frozenset[str]] = frozenset({"custom", "extra_content"})
 
     index: int | None = None
     id: str | None = None
@@ -80,8 +80,10 @@ class Delta(WireStruct, frozen=True, kw_only=True):
         provider_metadata: What a gateway says of the provider (Vercel).
     """
 
-    nested = MappingProxyType({"tool_calls": ToolCallDelta, "function_call": FunctionCallDelta})
-    loose = frozenset({"reasoning_details", "audio", "annotations", "images", "channel", "provider_metadata"})
+    nested: ClassVar[Structs] = MappingProxyType({"tool_calls": ToolCallDelta, "function_call": FunctionCallDelta})
+    loose: ClassVar[frozenset[str]] = frozenset(
+        {"reasoning_details", "audio", "annotations", "images", "channel", "provider_metadata"}
+    )
 
     role: str | None = None
     content: str | None = None
@@ -123,8 +125,8 @@ class StreamChoice(WireStruct, frozen=True, kw_only=True):
         token_ids: The tokens of the delta (vLLM).
     """
 
-    nested = MappingProxyType({"delta": Delta})
-    loose = frozenset(
+    nested: ClassVar[Structs] = MappingProxyType({"delta": Delta})
+    loose: ClassVar[frozenset[str]] = frozenset(
         {
             *("native_finish_reason", "content_filter_results", "content_filter_offsets"),
             *("stop_reason", "matched_stop", "token_ids"),
@@ -160,11 +162,11 @@ class Slots:
         repairs: tuple[Repair, ...] = (),
         event: str | None = None,
     ) -> None:
-        self.stream = stream
-        self.begins = begins
-        self.restarts = restarts
-        self.repairs = repairs
-        self.event = event
+        self.stream: StreamInfo | None = stream
+        self.begins: bool = begins
+        self.restarts: bool = restarts
+        self.repairs: tuple[Repair, ...] = repairs
+        self.event: str | None = event
 
     @property
     def is_plain(self) -> bool:
@@ -219,9 +221,9 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     made_by: ClassVar[str] = "parse"
     made_of: ClassVar[Mapping[str, str]] = _MADE_OF
 
-    nested = MappingProxyType({"choices": StreamChoice})
-    validated = MappingProxyType({"usage": Usage})
-    loose = frozenset(
+    nested: ClassVar[Structs] = MappingProxyType({"choices": StreamChoice})
+    validated: ClassVar[Models] = MappingProxyType({"usage": Usage})
+    loose: ClassVar[frozenset[str]] = frozenset(
         {
             *("obfuscation", "provider", "p", "citations", "search_results"),
             *("prompt_filter_results", "timings", "time_info"),

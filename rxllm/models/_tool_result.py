@@ -22,7 +22,7 @@ class ToolResult(BaseModel):
         exception: What the function raised, or what else was the cause. Not part of ``model_dump``.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     # For errors about a wrong order of operators.
     made_by: ClassVar[str] = "run_tools"

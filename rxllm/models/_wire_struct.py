@@ -56,6 +56,10 @@ else:
             return Annotated[tuple[item, ...], msgspec.Meta(max_length=MAX_ELEMENTS)]
 
 
+# Named, for some structs have a field that is called "type".
+Structs: TypeAlias = "Mapping[str, type[WireStruct]]"
+Models: TypeAlias = Mapping[str, type[BaseModel]]
+
 HIDDEN_EXTRA = "(extra)"
 """What ``extra`` is called where msgspec itself encodes or converts a struct."""
 
@@ -68,9 +72,14 @@ class Extra(dict[str, Any]):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("a chunk does not change: model_copy(update=...) makes a changed one")
 
-    _refused: Any = _refuse
-    __setitem__ = __delitem__ = __ior__ = _refused
-    clear = pop = popitem = setdefault = update = _refused
+    __setitem__: Any = _refuse
+    __delitem__: Any = _refuse
+    __ior__: Any = _refuse
+    clear: Any = _refuse
+    pop: Any = _refuse
+    popitem: Any = _refuse
+    setdefault: Any = _refuse
+    update: Any = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Extra, (dict(self),)
@@ -134,10 +143,10 @@ class WireStruct(
         extra: The fields that are not declared; ``None`` if there are none. ``model_extra`` is always a mapping.
     """
 
-    nested: ClassVar[Mapping[str, type[WireStruct]]] = MappingProxyType({})
+    nested: ClassVar[Structs] = MappingProxyType({})
     """Which fields hold structs."""
 
-    validated: ClassVar[Mapping[str, type[BaseModel]]] = MappingProxyType({})
+    validated: ClassVar[Models] = MappingProxyType({})
     """Which fields hold models."""
 
     loose: ClassVar[frozenset[str]] = frozenset()

@@ -67,9 +67,8 @@ def _shown(item: object) -> str:
     kind = type(item)
     maker = getattr(kind, "made_by", None)
     advice = StreamChunk.made_of.get(kind.__name__, "") if maker is None else f"put the display before {maker}()"
-    raise TypeError(
-        f"a display shows StreamChunk, ServerSentEvent and str, and got {kind.__name__}: {advice}".strip(": ")
-    )
+    message = f"a display shows StreamChunk, ServerSentEvent and str, and got {kind.__name__}"
+    raise TypeError(f"{message}: {advice}" if advice else message)
 
 
 class ConsoleSink:

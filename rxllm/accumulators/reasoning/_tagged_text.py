@@ -59,8 +59,8 @@ class TaggedText:
         if not _TAG.fullmatch(tag):
             raise ValueError(f"{tag!r} is no name of a tag")
         self._tags = (f"<{tag}>", f"</{tag}>")
-        self.inside = inside
-        self.held = ""
+        self.inside: bool = inside
+        self.held: str = ""
 
     def add(self, fragment: str) -> Parted:
         """Take the next fragment; returns what is certain by now."""
@@ -82,7 +82,8 @@ class TaggedText:
         held, self.held = self.held, ""
         return Parted("", held) if self.inside else Parted(held, "")
 
-    feed, flush = add, close
+    feed = add
+    flush = close
     """The names that ``add`` and ``close`` had in 0.1."""
 
 
