@@ -56,10 +56,6 @@ else:
             return Annotated[tuple[item, ...], msgspec.Meta(max_length=MAX_ELEMENTS)]
 
 
-# Named, for some structs have a field that is called "type".
-Structs: TypeAlias = "Mapping[str, type[WireStruct]]"
-Models: TypeAlias = Mapping[str, type[BaseModel]]
-
 HIDDEN_EXTRA = "(extra)"
 """What ``extra`` is called where msgspec itself encodes or converts a struct."""
 
@@ -143,10 +139,10 @@ class WireStruct(
         extra: The fields that are not declared; ``None`` if there are none. ``model_extra`` is always a mapping.
     """
 
-    nested: ClassVar[Structs] = MappingProxyType({})
+    nested: ClassVar[Mapping[str, type[WireStruct]]] = MappingProxyType({})
     """Which fields hold structs."""
 
-    validated: ClassVar[Models] = MappingProxyType({})
+    validated: ClassVar[Mapping[str, type[BaseModel]]] = MappingProxyType({})
     """Which fields hold models."""
 
     loose: ClassVar[frozenset[str]] = frozenset()
@@ -255,3 +251,8 @@ class WireStruct(
 
 put_extra: Callable[[WireStruct, Extra | None], None] = vars(WireStruct)["extra"].__set__
 """Set the undeclared fields of a struct that nobody else has yet."""
+
+
+# For annotations in structs: some have a field that is called "type".
+Structs: TypeAlias = Mapping[str, type[WireStruct]]
+Models: TypeAlias = Mapping[str, type[BaseModel]]

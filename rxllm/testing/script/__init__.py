@@ -75,6 +75,7 @@ from rxllm.testing.script._steps import (
     Step,
     StepLike,
     WaitFor,
+    Word,
     sent_by,
 )
 
@@ -100,6 +101,7 @@ __all__ = [
     "Step",
     "StepLike",
     "WaitFor",
+    "Word",
     "answer",
     "as_answer",
     "as_step",

@@ -30,12 +30,19 @@ __all__ = [
     "Step",
     "StepLike",
     "WaitFor",
+    "Word",
     "sent_by",
 ]
 
 
 class ScriptStep:
     """What all steps are, so that a list of several kinds has a type."""
+
+    __slots__ = ()
+
+
+class Word(str, ScriptStep):
+    """A piece of text, which stands for the chunk that has it."""
 
     __slots__ = ()
 
