@@ -134,11 +134,7 @@ def iterate_sync(observable: Observable[T], *, buffer_size: int = 64) -> SyncIte
     """
     _require_observable(observable, "iterate_sync")
     check_count("buffer_size", buffer_size)
-    if _has_loop():
-        raise NoRunningLoopError(
-            "an event loop runs in this thread, and would stand still: write 'async for' instead of 'for', "
-            "and leave out rxllm.iterate_sync()"
-        )
+    _require_no_loop()
     return SyncIteration(observable, buffer_size)
 
 
@@ -180,7 +176,8 @@ class SyncIteration(Iterator[T], Generic[T]):
     def close(self) -> None:
         """Leave the stream, close its connection and end the thread. What was not taken is forgotten."""
         self._items = iter(())
-        self._finalize()
+        self._finalize.detach()
+        self._host.close()
 
 
 class _Host(Generic[T]):
@@ -197,11 +194,13 @@ class _Host(Generic[T]):
         """The items that wait, one at least; none at the end."""
         if self._closed:
             return ()
+        _require_no_loop()
         if self._loop is None:
             self._thread.start()
             self._started.result()
         # What is asked for here is no part of an emission in this thread, whose producer it might pause.
-        return outside_of_emissions().run(self._ask).result()
+        items = outside_of_emissions().run(self._ask).result()
+        return () if self._closed else items
 
     def close(self) -> None:
         """Leave, and wait for the thread; from whichever thread lets go of the iteration."""
@@ -239,6 +238,19 @@ def _has_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def _require_no_loop() -> None:
+    """Check that no loop runs in this thread: it would stand still while somebody waits for an item.
+
+    Raises:
+        NoRunningLoopError: One does.
+    """
+    if _has_loop():
+        raise NoRunningLoopError(
+            "an event loop runs in this thread, and would stand still: write 'async for' instead of 'for', "
+            "and leave out rxllm.iterate_sync()"
+        )
 
 
 def _require_observable(value: object, name: str) -> None:

@@ -152,9 +152,7 @@ class Stream(Observable[T]):
 
         def __getattr__(self, name: str) -> NoReturn:
             # Only for what is not there: most often it is meant of what the stream gives.
-            hint = (
-                "" if name.startswith("_") else ": 'await' it, for its last item, or use pipe() and reactivex.operators"
-            )
+            hint = "" if name.startswith("_") else ": its items may have, 'await' it for the last one"
             raise AttributeError(f"{type(self).__name__} has no {name!r}{hint}", name=name, obj=self)
 
     def __await__(self) -> Generator[Any, None, T]:

@@ -121,9 +121,7 @@ class Image:
         """
         text = str(url)
         if not text.lower().startswith(("https://", "http://", "data:")):
-            raise ValueError(
-                f"an image is at https://, http:// or data:, not at {excerpt(text)}: use Image.from_path()"
-            )
+            raise ValueError(f"an image is at https://, http:// or data:, not {excerpt(text)}: use Image.from_path()")
         if text[:5].lower() == "data:" and len(text) > 100 + max_bytes * 4 // 3:
             raise _too_large(max_bytes)
         return cls(text, detail)
@@ -272,9 +270,9 @@ def _part_of(piece: object) -> dict[str, Any]:
         return piece.part()
     if isinstance(piece, Mapping):
         return {**piece}
-    advice = "a path or bytes are read with Image.from_path(), Image.from_bytes() and the like"
     raise TypeError(
-        f"a message is made of str, Image, Audio, File or a content part, not {type(piece).__name__}: {advice}"
+        f"a message is made of str, Image, Audio, File or a content part, not {type(piece).__name__}: "
+        "Image.from_path(), Image.from_bytes() and the like read paths and bytes"
     )
 
 

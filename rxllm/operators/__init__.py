@@ -57,7 +57,7 @@ else:
         except AttributeError as error:
             from reactivex import operators as rx_ops  # noqa: PLC0415 - only for a name that is none of ours
 
-            if not name.startswith("_") and callable(getattr(rx_ops, name, None)):
+            if getattr(getattr(rx_ops, name, None), "__module__", None) == rx_ops.__name__:
                 advice = f"write 'from reactivex import operators as rx_ops' and rx_ops.{name}()"
                 error.args = (f"rxllm.operators has no {name!r}, reactivex.operators has: {advice}",)
             raise

@@ -59,8 +59,6 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> S
         if _is_iterable(factory_or_iterable):
             if used and isinstance(factory_or_iterable, AsyncIterator):
                 raise RuntimeError(_USED)
-            if inspect.isasyncgen(factory_or_iterable) and factory_or_iterable.ag_frame is None:
-                raise RuntimeError(_USED)
             used = True
             return factory_or_iterable
         made = cast(Factory[T], factory_or_iterable)()
@@ -68,6 +66,8 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> S
 
     async def produce(emitter: Emitter[T]) -> None:
         iterable = await open_iterable()
+        if inspect.isasyncgen(iterable) and iterable.ag_frame is None:
+            raise RuntimeError(_USED)  # by another source: it would look empty
         iterator = aiter(iterable)
         async with AsyncExitStack() as stack:
             for resource in {id(each): each for each in (iterable, iterator)}.values():

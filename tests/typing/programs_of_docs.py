@@ -1,6 +1,7 @@
-"""Writes the Python blocks of the documentation as files, for type checkers: ``python -m tests.typing.programs FOLDER``.
+"""Writes the Python blocks of the documentation as files, for type checkers.
 
-A block that begins with its file's name gets that name, beside the others of its page, which may import it.
+``python -m tests.typing.programs_of_docs FOLDER``. A block that begins with its file's name gets that name, beside the
+others of its page, which may import it.
 """
 
 from __future__ import annotations
