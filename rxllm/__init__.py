@@ -23,7 +23,11 @@ from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
     # Of these packages users write what they export: the names are in __all__ below.
+    from rxllm import dialects as dialects
+    from rxllm import flow as flow
     from rxllm import operators, sinks
+    from rxllm import testing as testing
+    from rxllm import wire as wire
     from rxllm.accumulators import *
     from rxllm.bridges import *
     from rxllm.client import *
@@ -42,7 +46,7 @@ else:
         # In this order a name is looked for: those that import little come first.
         *("exceptions", "models", "accumulators", "wire", "flow", "typing", "bridges", "client", "sources", "stores"),
         *("tools", "dialects", "operators", "sinks", "logs"),
-        shown="dialects flow operators sinks testing",
+        shown="dialects flow operators sinks testing wire",
     )
 
 __all__ = [

@@ -188,11 +188,11 @@ class _Host(Generic[T]):
         self._started: Future[Callable[[], None]] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._serve, name="rxllm-iterate", daemon=True)
-        self._closed = False
+        self._closed = threading.Event()
 
     def take(self) -> Sequence[T]:
         """The items that wait, one at least; none at the end."""
-        if self._closed:
+        if self._closed.is_set():
             return ()
         _require_no_loop()
         if self._loop is None:
@@ -200,11 +200,11 @@ class _Host(Generic[T]):
             self._started.result()
         # What is asked for here is no part of an emission in this thread, whose producer it might pause.
         items = outside_of_emissions().run(self._ask).result()
-        return () if self._closed else items
+        return () if self._closed.is_set() else items
 
     def close(self) -> None:
         """Leave, and wait for the thread; from whichever thread lets go of the iteration."""
-        self._closed = True
+        self._closed.set()
         if self._loop is None or not self._thread.is_alive():
             return
         self._loop.call_soon_threadsafe(self._started.result())

@@ -28,6 +28,7 @@ from rxllm.testing import ScriptedServer, text_chunk
 any_: Any = rxllm
 """The library as whoever does not check types sees it."""
 any_ops: Any = ops
+any_number: Any = 5
 NO_TOOLS = rxllm.ToolRegistry()
 QUESTION: Any = {"model": "any", "messages": [{"role": "user", "content": "Why?"}]}
 
@@ -316,6 +317,10 @@ OTHERS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: any_ops.timeout_per_chunk(1, other="Sorry."),
         "other must be Observable, not the text 'Sorry.'",
     ),
+    "a number of seconds for aiohttp": (
+        lambda: from_sse("http://127.0.0.1", timeout=any_number),
+        "timeout must be ClientTimeout, not int: write aiohttp.ClientTimeout(total=…)",
+    ),
     "an event of a thread": (
         lambda: any_ops.stop_when(threading.Event()),
         "stop_when() takes an asyncio.Event, something that can be awaited, or an observable, not Event",
@@ -389,7 +394,7 @@ def test_a_name_that_is_none(name: str) -> None:
 def test_what_users_write_is_what_is_shown() -> None:
     shown = {name for name in dir(rxllm) if not name.startswith("__")}
 
-    assert shown == {*rxllm.__all__, "dialects", "flow", "testing"}
+    assert shown == {*rxllm.__all__, "dialects", "flow", "testing", "wire"}
     assert rxllm.testing.ScriptedServer is ScriptedServer
     assert {name for name in dir(ops) if not name.startswith("__")} == set(ops.__all__)
 
@@ -561,3 +566,9 @@ def test_an_error_of_an_operator_of_ones_own_says_nothing_of_brackets() -> None:
     assert rxllm.run(rxllm.from_async_iterable(numbers).pipe(flow.operate(Echo))) == 2
     subject = Subject[int]()
     assert stream().pipe(lambda _: subject) is subject
+
+
+async def test_brackets_that_are_missing_behind_a_conversation() -> None:
+    async with ScriptedServer("Rivers.") as server, rxllm.LLMClient(base_url=server.base_url) as client:
+        with pytest.raises(TypeError, match="split_reasoning makes one and has to be called: write split_reasoning"):
+            await client.chat_with_tools(QUESTION, NO_TOOLS, through=any_ops.split_reasoning)

@@ -293,7 +293,7 @@ class LLMClient:
 
         def ask(request: ChatRequest) -> Observable[StreamChunk]:
             chunks = self.chat_stream(request)
-            return chunks if through is None else through(chunks)
+            return chunks if through is None else chunks.pipe(through)
 
         run_tools = ops.run_tools(
             registry, max_concurrency=max_concurrency, timeout=timeout, on_error=on_error, ordered=ordered

@@ -229,7 +229,15 @@ class Iteration(AsyncIterator[T], Generic[T]):
         # Nearly always one waits, and nobody need be resumed.
         if backlog.items and not backlog.pauses and mailbox.waiter is None:
             return backlog.items.popleft()
-        await self._some()
+        mailbox.start(self._observable)
+        while not backlog.items or mailbox.waiter is not None:
+            self._require_more()
+            try:
+                await mailbox.wait()
+            except asyncio.CancelledError:
+                mailbox.close(StreamInterruptedError("the task that iterated was cancelled"))
+                await mailbox.settle()
+                raise
         item = backlog.take()
         backlog.relax()
         return item
@@ -243,21 +251,10 @@ class Iteration(AsyncIterator[T], Generic[T]):
         backlog = self._mailbox.backlog
         backlog.out = 0
         backlog.relax()
-        await self._some()
-        return backlog.take_all()
-
-    async def _some(self) -> None:
-        """Wait for an item."""
-        mailbox = self._mailbox
-        mailbox.start(self._observable)
-        while not mailbox.backlog.items or mailbox.waiter is not None:
-            self._require_more()
-            try:
-                await mailbox.wait()
-            except asyncio.CancelledError:
-                mailbox.close(StreamInterruptedError("the task that iterated was cancelled"))
-                await mailbox.settle()
-                raise
+        first = await anext(self)
+        items = (first, *backlog.take_all())
+        backlog.out = len(items)
+        return items
 
     def _require_more(self) -> None:
         """Raise what the stream ended with, if it has."""
