@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
@@ -16,8 +16,8 @@ from yarl import URL
 from rxllm import models, sources, tools
 from rxllm import operators as ops
 from rxllm.dialects import Dialect, get_dialect
-from rxllm.flow import Stream
-from rxllm.models import ChatCompletion, ChatRequest, StreamChunk
+from rxllm.flow import Stream, check_count, check_seconds
+from rxllm.models import ChatCompletion, ChatRequest, MessageLike, StreamChunk, request_of
 from rxllm.operators import map_error
 from rxllm.sources import Headers, RecordTo, SessionLike, Ssl
 from rxllm.typing import OperatorFunction
@@ -28,6 +28,9 @@ DEFAULT_BASE_URL = "https://api.openai.com/v1"
 Timeout: TypeAlias = aiohttp.ClientTimeout | float
 """aiohttp's time-outs, or how many seconds a whole answer may take."""
 
+Asked: TypeAlias = ChatRequest | Mapping[str, Any]
+"""A request, or a dictionary of its fields."""
+
 
 class LLMClient:
     """Sends chat requests to a server and gives the answer as an observable of chunks.
@@ -36,7 +39,8 @@ class LLMClient:
     session of its own, opened and closed with it.
 
     Args:
-        base_url: Where the API is, as ``https://host/v1``. By default ``OPENAI_BASE_URL`` of the environment, else
+        base_url: Where the API is, as ``https://host/v1``; the whole address of the endpoint, with
+            ``/chat/completions``, will do. By default ``OPENAI_BASE_URL`` of the environment, else
             OpenAI's own.
         api_key: Sent as ``Authorization: Bearer``. By default ``OPENAI_API_KEY`` of the environment; none is sent
             where none is set. Shown nowhere.
@@ -50,6 +54,9 @@ class LLMClient:
         max_event_bytes: The most bytes that one event may have.
         grace_period: How many seconds a whole answer is waited for that does not end: see ``rxllm.from_sse``.
         record: Where to record what is read, each request in a file of its own: see ``rxllm.from_sse``.
+
+    Raises:
+        ValueError: ``base_url`` is empty or no URL over HTTP, or a number is not positive; there is no such dialect.
 
     Example:
         >>> LLMClient(base_url="http://127.0.0.1:8080/v1", api_key="secret")
@@ -71,21 +78,31 @@ class LLMClient:
         grace_period: float = sources.GRACE_SECONDS,
         record: RecordTo | None = None,
     ) -> None:
-        self._base_url = URL(base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
+        self._dialect = get_dialect(dialect)
+        self._base_url = _base_of(base_url, self._dialect.path)
         key = api_key if api_key is not None else os.environ.get("OPENAI_API_KEY", "")
         self._api_key = key if isinstance(key, SecretStr) else SecretStr(key)
-        self._dialect = get_dialect(dialect)
         self._headers = dict(headers or {})
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None
         if proxy is None and session is None:
             proxy = sources.environment_proxy(self._base_url)
         self._connection: dict[str, Any] = {"ssl": ssl, "proxy": proxy, "record": record, "grace_period": grace_period}
+        check_count("max_event_bytes", max_event_bytes)
+        check_seconds("grace_period", grace_period, zero=True)
         self._timeout = None if timeout is None else _timeout_of(timeout)
         self._max_event_bytes = max_event_bytes
 
     def __repr__(self) -> str:
         return f"LLMClient(base_url={sources.shown(self._base_url)!r}, dialect={self._dialect.name!r})"
+
+    if not TYPE_CHECKING:  # who see that there is none
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("a client is used as 'async with', or without it from code that has no async")
+
+        def __exit__(self, *_: object) -> None:
+            """Not called."""
 
     async def __aenter__(self) -> Self:
         if self._own_session is not None:
@@ -101,19 +118,25 @@ class LLMClient:
 
     async def chat(
         self,
-        request: ChatRequest,
+        request: Asked | None = None,
         *,
+        model: str | None = None,
+        messages: Sequence[MessageLike] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Timeout | None = None,  # noqa: ASYNC109 - aiohttp's, which knows what a time-out is about
+        **fields: Any,
     ) -> ChatCompletion:
         """Ask for an answer and wait for the whole of it.
 
         Underneath it is streamed, as ``chat_stream(request).pipe(operators.accumulate())``.
 
         Args:
-            request: What to ask.
-            headers: As in ``chat_stream``, like the last.
+            request: What to ask, as in ``chat_stream``, like all of these.
+            model: The model to ask.
+            messages: The conversation so far.
+            headers: Sent with this request.
             timeout: For this request.
+            **fields: More fields of the request.
 
         Returns:
             The answer.
@@ -122,32 +145,47 @@ class LLMClient:
             EmptyStreamError: The server said that the answer was whole, and had sent nothing of it.
             Exception: What ``chat_stream`` and ``operators.accumulate`` raise; ``error.partial`` is what had come.
         """
-        chunks = self.chat_stream(request, headers=headers, timeout=timeout)
+        chunks = self.chat_stream(request, model=model, messages=messages, headers=headers, timeout=timeout, **fields)
         return await chunks.pipe(ops.accumulate())
 
     def chat_stream(
-        self, request: ChatRequest, *, headers: Mapping[str, str] | None = None, timeout: Timeout | None = None
+        self,
+        request: Asked | None = None,
+        *,
+        model: str | None = None,
+        messages: Sequence[MessageLike] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        **fields: Any,
     ) -> Stream[StreamChunk]:
         """Ask for an answer over server-sent events.
 
         Cold: each subscription sends the request once. Streaming and usage in the stream are switched on.
 
         Args:
-            request: What to ask.
+            request: What to ask: a ``ChatRequest``, or a dictionary of its fields. It may be left out where ``model``
+                and ``messages`` are given.
+            model: The model to ask, in place of that of ``request``.
+            messages: The conversation so far, in place of that of ``request``.
             headers: Sent with this request, besides those of the client; of two with one name these count.
             timeout: For this request instead of the client's: aiohttp's time-outs, or how many seconds all of it may
                 take.
+            **fields: More fields of the request, in place of those of ``request``: ``temperature=0``. See
+                ``ChatRequest``; others go to the server unchanged.
 
         Returns:
             The chunks of the answer; completes when the answer is whole.
 
         Raises:
             Exception: As ``on_error``: what ``rxllm.from_sse`` and ``operators.parse`` raise.
+            TypeError: At once, like the last: ``request`` is none.
+            pydantic.ValidationError: A field is missing, or of a type that is none of its.
         """
+        asked = request_of(request, {"model": model, "messages": messages, **fields})
         sent = self._request_headers(headers)
         return sources.from_sse(
             self._url(),
-            json=self._dialect.payload(request),
+            json=self._dialect.payload(asked),
             headers=sent,
             session=self._current_session,
             timeout=self._timeout if timeout is None else _timeout_of(timeout),
@@ -155,24 +193,36 @@ class LLMClient:
             **self._connection,
         ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
 
-    def websocket_stream(self, request: ChatRequest) -> Stream[StreamChunk]:
+    def websocket_stream(
+        self,
+        request: Asked | None = None,
+        *,
+        model: str | None = None,
+        messages: Sequence[MessageLike] | None = None,
+        **fields: Any,
+    ) -> Stream[StreamChunk]:
         """Ask for an answer over a WebSocket: the request is the first frame, each chunk a text frame.
 
         Cold: each subscription makes a connection.
 
         Args:
-            request: What to ask.
+            request: What to ask, as in ``chat_stream``, like all of these.
+            model: The model to ask.
+            messages: The conversation so far.
+            **fields: More fields of the request.
 
         Returns:
             The chunks of the answer; completes when the answer is whole.
 
         Raises:
             Exception: As ``on_error``: what ``rxllm.from_websocket`` and ``operators.parse`` raise.
+            TypeError: At once: ``request`` is none.
         """
+        asked = request_of(request, {"model": model, "messages": messages, **fields})
         url, sent = self._url(), self._request_headers()
         return sources.from_websocket(
             url.with_scheme({"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)),
-            send=(self._dialect.payload(request),),
+            send=(self._dialect.payload(asked),),
             headers=sent,
             session=self._current_session,
             max_frame_bytes=self._max_event_bytes,
@@ -181,9 +231,11 @@ class LLMClient:
 
     def chat_with_tools(
         self,
-        request: ChatRequest,
-        registry: tools.ToolRegistry,
+        request: Asked | None = None,
+        registry: tools.ToolRegistry | None = None,
         *,
+        model: str | None = None,
+        messages: Sequence[MessageLike] | None = None,
         max_rounds: int = 10,
         max_concurrency: int = 8,
         timeout: float | None = None,
@@ -191,6 +243,7 @@ class LLMClient:
         ordered: bool = True,
         through: OperatorFunction[StreamChunk, StreamChunk] | None = None,
         approve: tools.Approve | None = None,
+        **fields: Any,
     ) -> Stream[models.ChatEvent]:
         """Ask for an answer, run the tools that the model calls, send their results back, until it calls no more.
 
@@ -219,11 +272,14 @@ class LLMClient:
         it. A limit of your own, as ``asyncio.timeout``, does. Whatever ends the conversation cancels ``approve``.
 
         Args:
-            request: The first request. Its ``tools`` are sent besides those of the registry; of two with one name
-                the request's wording counts. A call of one that is not in the registry is answered with an error.
-            registry: The tools.
+            request: The first request, as in ``chat_stream``. Its ``tools`` are sent besides those of the registry; of
+                two with one name the request's wording counts. A call of one that is not in the registry is answered
+                with an error.
+            registry: The tools. It cannot be left out.
+            model: The model to ask.
+            messages: The conversation so far.
             max_rounds: How many requests are sent at most, at least 1.
-            max_concurrency: As in ``operators.run_tools``, like all but the last.
+            max_concurrency: As in ``operators.run_tools``, like the three that follow.
             timeout: How many seconds a tool may take; any number if ``None``.
             on_error: Whether the model is told of a tool that failed, or the conversation fails.
             ordered: Whether results come in the order of the calls, or as they are ready.
@@ -231,6 +287,7 @@ class LLMClient:
                 ``operators.split_reasoning()``; several are put together by ``reactivex.compose``.
             approve: A coroutine function that is given a ``ToolCall`` and says whether it may run. Without one, all
                 calls run.
+            **fields: More fields of the request.
 
         Returns:
             The events of the conversation.
@@ -246,13 +303,17 @@ class LLMClient:
                 before have been emitted; ``error.partial`` is what there is of the present answer, a
                 ``ChatCompletion``.
             ValueError: At once: an argument is not one of those, or the request asks for several answers (``n``).
+            TypeError: At once: there is no request, or no registry.
         """
+        first = request_of(request, {"model": model, "messages": messages, **fields})
+        if registry is None:
+            raise TypeError("chat_with_tools() needs the tools: write registry=ToolRegistry([…])")
         # Tools and the events of a conversation take a quarter of the time that importing the client took.
         from rxllm.client._chat_with_tools import chat_with_tools  # noqa: PLC0415
 
         def ask(request: ChatRequest) -> Observable[StreamChunk]:
             chunks = self.chat_stream(request)
-            return chunks if through is None else through(chunks)
+            return chunks if through is None else chunks.pipe(through)
 
         run_tools = partial(
             ops.run_tools,
@@ -263,7 +324,7 @@ class LLMClient:
             ordered=ordered,
         )
         run_tools(approve=approve)  # a wrong argument is reported where it stands
-        return chat_with_tools(ask, request, registry, run_tools, max_rounds=max_rounds, approve=approve)
+        return chat_with_tools(ask, first, registry, run_tools, max_rounds=max_rounds, approve=approve)
 
     def _url(self) -> URL:
         # Some servers want a version in the query.
@@ -283,7 +344,23 @@ class LLMClient:
         return map_error(sources.Secrets(headers, self._base_url.query).scrub_error)
 
 
+def _base_of(given: StrOrURL | None, path: str) -> URL:
+    """The base URL, be it that of the endpoint.
+
+    Raises:
+        ValueError: It cannot be requested. The message shows nothing of it that may be a key.
+    """
+    where = "base_url" if given is not None else "OPENAI_BASE_URL"
+    text = str(given) if given is not None else os.environ.get(where) or DEFAULT_BASE_URL
+    if fault := sources.fault_of(text):
+        raise ValueError(f"{where} cannot be requested: {fault}")
+    url = URL(text)
+    plain = url.path.rstrip("/")
+    return url.with_path(plain.removesuffix(path), keep_query=True) if plain.endswith(path) else url
+
+
 def _timeout_of(timeout: Timeout) -> aiohttp.ClientTimeout:
     if isinstance(timeout, aiohttp.ClientTimeout):
         return timeout
+    check_seconds("timeout", timeout)
     return aiohttp.ClientTimeout(total=timeout, connect=min(timeout, sources.CONNECT_SECONDS))

@@ -17,8 +17,6 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from loguru import logger
-
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow._backlog import Backlog
 from rxllm.flow._batches import nothing
@@ -27,6 +25,7 @@ from rxllm.flow._control import outside_of_emissions
 from rxllm.flow._stopping import stopping
 from rxllm.flow._tasks import running_loop, start_task, wake
 from rxllm.harmless import harmless
+from rxllm.logs import logger
 from rxllm.typing import Ending, Sink, SinkStream
 
 T = TypeVar("T")
@@ -70,9 +69,9 @@ class SinkWriter(Generic[T]):
         leave: Callable[[], None],
         end: Callable[[Ending], None],
     ) -> None:
-        self.loop = running_loop("tee_to")
+        self.loop: asyncio.AbstractEventLoop = running_loop("tee_to")
         self.ending: Ending | None = None
-        self.detached = False
+        self.detached: bool = False
         self._backlog = backlog
         self._detach = detach
         self._leave = leave

@@ -49,4 +49,15 @@ if TYPE_CHECKING:
     from rxllm.operators._timeout_per_chunk import timeout_per_chunk
     from rxllm.operators._tool_call_progress import tool_call_progress
 else:
-    __getattr__, __dir__ = lazy_exports(__name__, _map_error="map_error")
+    _find, __dir__ = lazy_exports(__name__, _map_error="map_error")
+
+    def __getattr__(name: str) -> object:
+        try:
+            return _find(name)
+        except AttributeError as error:
+            from reactivex import operators as rx_ops  # noqa: PLC0415 - only for a name that is none of ours
+
+            if getattr(getattr(rx_ops, name, None), "__module__", None) == rx_ops.__name__:
+                advice = f"write 'from reactivex import operators as rx_ops' and rx_ops.{name}()"
+                error.args = (f"rxllm.operators has no {name!r}, reactivex.operators has: {advice}",)
+            raise

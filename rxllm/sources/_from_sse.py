@@ -12,11 +12,11 @@ from typing import Any
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
-from loguru import logger
 from yarl import URL
 
 from rxllm.exceptions import StreamInterruptedError, as_cause
-from rxllm.flow import Emitter, Stream, task_source, wake
+from rxllm.flow import Emitter, Stream, check_count, check_kind, check_seconds, task_source, wake
+from rxllm.logs import logger
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._aiohttp_internals import close_pooled, close_response
@@ -93,8 +93,13 @@ def from_sse(
             than 64 KiB, or than ``session`` admits.
         RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
+        ValueError: At once, like the last: ``max_event_bytes`` or ``grace_period`` is none of those.
+        TypeError: One of them is no number, or ``timeout`` is one.
     """
-    SSEDecoder(max_event_bytes=max_event_bytes)  # a wrong argument is reported where it stands
+    check_count("max_event_bytes", max_event_bytes)  # a wrong argument is reported where it stands
+    check_seconds("grace_period", grace_period, zero=True)
+    if timeout is not None:
+        check_kind("timeout", timeout, aiohttp.ClientTimeout, "write aiohttp.ClientTimeout(total=…)")
     usual = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
     body = None
     if json is not None:

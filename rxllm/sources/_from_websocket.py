@@ -22,7 +22,15 @@ from rxllm.exceptions import (
     as_cause,
     excerpt,
 )
-from rxllm.flow import BYTES_PER_TURN, ITEMS_PER_TURN, Emitter, Stream, task_source
+from rxllm.flow import (
+    BYTES_PER_TURN,
+    ITEMS_PER_TURN,
+    Emitter,
+    Stream,
+    check_count,
+    check_seconds,
+    task_source,
+)
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._aiohttp_internals import cut_of, say_close
@@ -92,7 +100,13 @@ def from_websocket(
             larger than 64 KiB.
         RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
+        ValueError: At once, like the last: a number is none of those.
+        TypeError: A number is none.
     """
+    check_count("max_frame_bytes", max_frame_bytes)  # a wrong argument is reported where it stands
+    check_seconds("grace_period", grace_period, zero=True)
+    if heartbeat is not None:
+        check_seconds("heartbeat", heartbeat)
     request_headers = Headers(headers or {})
     frames = [frame if isinstance(frame, str) else json.dumps(frame) for frame in send]
     options = {"ssl": ssl, "protocols": protocols, "heartbeat": heartbeat, "max_msg_size": max_frame_bytes}

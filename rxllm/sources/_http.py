@@ -22,7 +22,6 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
-from loguru import logger
 from yarl import URL
 
 from rxllm.exceptions import (
@@ -33,10 +32,12 @@ from rxllm.exceptions import (
     excerpt,
 )
 from rxllm.harmless import EXCERPT_LENGTH, harmless
+from rxllm.logs import logger
 from rxllm.models import StreamInfo
 from rxllm.sources._aiohttp_internals import CutResponse, close_pooled, close_response
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._sending import send
+from rxllm.sources._url_fault import fault_of
 from rxllm.wire import retry_after_in, retry_after_of
 
 SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]
@@ -102,7 +103,7 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
             return parsed
     except ValueError:
         pass  # its text is the URL, with the query
-    raise APIConnectionError("the URL is none that can be requested")
+    raise APIConnectionError(f"the URL is none that can be requested: {fault_of(str(url)) or 'it cannot be read'}")
 
 
 async def open_response(

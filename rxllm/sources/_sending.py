@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp.http_exceptions import LineTooLong
-from loguru import logger
 from yarl import URL
 
 from rxllm.exceptions import APIConnectionError, LimitExceededError, as_cause, excerpt
+from rxllm.logs import logger
 from rxllm.sources._aiohttp_internals import close_idle
 from rxllm.sources._credentials import Headers, Secrets, shown
 from rxllm.sources._request_body import RequestBody
