@@ -23,12 +23,17 @@ from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
     # Of these packages users write what they export: the names are in __all__ below.
+    from rxllm import dialects as dialects
+    from rxllm import flow as flow
     from rxllm import operators, sinks
+    from rxllm import testing as testing
+    from rxllm import wire as wire
     from rxllm.accumulators import *
     from rxllm.bridges import *
     from rxllm.client import *
     from rxllm.exceptions import *
     from rxllm.flow import *
+    from rxllm.logs import *
     from rxllm.models import *
     from rxllm.resilience import *
     from rxllm.sources import *
@@ -41,7 +46,8 @@ else:
         __name__,
         # In this order a name is looked for: those that import little come first.
         *("exceptions", "models", "accumulators", "wire", "flow", "typing", "bridges", "client", "sources", "stores"),
-        *("resilience", "tools", "dialects", "operators", "sinks"),
+        *("resilience", "tools", "dialects", "operators", "sinks", "logs"),
+        shown="dialects flow operators sinks testing wire",
     )
 
 __all__ = [
@@ -56,6 +62,7 @@ __all__ = [
     "ApprovalRequested",
     "Approved",
     "Attempt",
+    "Audio",
     "BufferOverflowError",
     "ChatCompleted",
     "ChatCompletion",
@@ -70,10 +77,12 @@ __all__ = [
     "Delta",
     "EmptyStreamError",
     "Ending",
+    "File",
     "FinishReason",
     "FlowControl",
     "FunctionCall",
     "FunctionCallDelta",
+    "Image",
     "IncompleteToolCall",
     "Iteration",
     "JSONChange",
@@ -110,6 +119,7 @@ __all__ = [
     "StreamInfo",
     "StreamInterruptedError",
     "StructuredOutputError",
+    "SyncIteration",
     "TextDelta",
     "ToolCall",
     "ToolCallAccumulator",
@@ -130,11 +140,13 @@ __all__ = [
     "from_websocket",
     "hedge",
     "iterate",
+    "iterate_sync",
     "list_recordings",
+    "log_to_logging",
     "operators",
     "run",
     "sinks",
 ]
 
-# A library is silent until its user asks: logger.enable("rxllm").
+# A library is silent until its user asks: logger.enable("rxllm"), or log_to_logging().
 logger.disable("rxllm")

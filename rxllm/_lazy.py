@@ -26,23 +26,27 @@ Exports: TypeAlias = tuple[Callable[[str], object], Callable[[], list[str]]]
 """The ``__getattr__`` and ``__dir__`` of a package."""
 
 
-def lazy_exports(package: str, *modules: str, **places: str) -> Exports:
+def lazy_exports(package: str, *modules: str, shown: str = "", **places: str) -> Exports:
     """Make the ``__getattr__`` and ``__dir__`` of a package.
 
     Args:
         package: The name of the package.
         *modules: The modules within that its exports are in. Those without an underscore are attributes of the package,
             too. If there are none, each export is in a module of its name: ``parse`` in ``_parse``.
+        shown: Of a package of packages, the modules that users import from, separated by spaces. The others are
+            attributes, too, but ``dir`` does not show them.
         **places: Modules, each with the names, separated by spaces, for which no other module is imported. A name that
             is not in ``__all__`` is there for other packages of this library.
 
     Returns:
-        The two functions. The first raises an ``AttributeError``, as it must, for a name that is none of these.
+        The two functions. The second gives what users write: no module that is imported here, and nothing that is
+        there for other packages. The first raises an ``AttributeError``, as it must, for a name that is none of these.
     """
+    rooms = shown.split()
     place_of = {name: place for place, names in places.items() for name in names.split()}
 
     def find(name: str) -> object:
-        if name in modules:
+        if name in modules or name in rooms:
             return import_module(f".{name}", package)
         if name not in place_of and name not in vars(sys.modules[package])["__all__"]:
             raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
@@ -57,6 +61,8 @@ def lazy_exports(package: str, *modules: str, **places: str) -> Exports:
 
     def dir_() -> list[str]:
         module = vars(sys.modules[package])
-        return sorted({*module, *module["__all__"], *(name for name in modules if "._" not in f".{name}")})
+        special = (name for name in module if name.startswith("__"))
+        public = (name for name in rooms or modules if "._" not in f".{name}")
+        return sorted({*special, *module["__all__"], *public})
 
     return getattr_, dir_

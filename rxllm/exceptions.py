@@ -97,9 +97,9 @@ class ItemsThenError(list[T]):
         finally:
             del self  # which holds the error, whose traceback holds this frame
 
-    def __radd__(self, before: list[T]) -> list[T]:
-        # A list would append the items alone.
-        return [*before, *self]
+    def __radd__(self, before: Any) -> None:
+        """Append the items to a list, for ``+=``, and raise; so does ``+``, which would lose the error."""
+        before.extend(iter(self))
 
 
 def items_then(items: list[T], error: Exception) -> list[T]:

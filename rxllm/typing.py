@@ -43,8 +43,9 @@ class SinkStream(Protocol[A_contra]):
 
         Its first step may be taken within the emission that brought the items.
 
-        When the program ends while this runs, it is cancelled. A sink that must not lose the batch finishes it before
-        it raises ``CancelledError``, or does not raise; the stores of ``rxllm.sinks`` do so.
+        When the program ends while this runs, or it takes more than 5 s after the stream was left, it is cancelled. A
+        sink that must not lose the batch finishes it before it raises ``CancelledError``, or does not raise; the stores
+        of ``rxllm.sinks`` do so.
         """
 
     async def close(self, ending: Ending, /) -> None:

@@ -35,7 +35,7 @@ class RepairLog:
     __slots__ = ("_announced", "_on_repair", "_reported", "_strict", "position", "repairs")
 
     def __init__(self, position: int = -1, *, strict: bool = False, on_repair: OnRepair | None = None) -> None:
-        self.position = position
+        self.position: int = position
         self.repairs: list[Repair] = []
         self._strict = strict
         self._on_repair = on_repair

@@ -16,7 +16,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -27,7 +27,7 @@ from rxllm import models
 from rxllm.accumulators import StreamAccumulator, require_completed
 from rxllm.bridges import iterate
 from rxllm.exceptions import LimitExceededError, attach_partial
-from rxllm.flow import Emitter, FlowControl, Stream, mark_stopped, task_source
+from rxllm.flow import Emitter, FlowControl, Stream, check_count, mark_stopped, task_source
 from rxllm.models import (
     Approved,
     ChatCompletion,
@@ -79,8 +79,7 @@ def chat_with_tools(
     Raises:
         ValueError: ``max_rounds`` is less than 1, or the request asks for several answers in parallel.
     """
-    if max_rounds < 1:
-        raise ValueError(f"max_rounds must be at least 1, not {max_rounds}")
+    check_count("max_rounds", max_rounds)
     if (request.n or 1) > 1:
         raise ValueError(f"a conversation goes on with one answer, not with n={request.n}")
     first = request.model_copy(update={"messages": [*request.messages], **_tools(request, registry)})
@@ -235,9 +234,9 @@ def _tools(request: ChatRequest, registry: ToolRegistry) -> dict[str, Any]:
     return {"tools": tools} if tools else {}
 
 
-def _no_longer_forced(tool_choice: str | dict[str, Any] | None) -> str | dict[str, Any]:
+def _no_longer_forced(tool_choice: str | Mapping[str, Any] | None) -> str | Mapping[str, Any]:
     """The model may call tools and need not; of a list of allowed ones the list stays."""
-    if isinstance(tool_choice, dict) and "allowed_tools" in tool_choice:
+    if isinstance(tool_choice, Mapping) and "allowed_tools" in tool_choice:
         return {**tool_choice, "allowed_tools": {**tool_choice["allowed_tools"], "mode": "auto"}}
     return "auto"
 

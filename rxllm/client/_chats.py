@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import aiohttp
 from reactivex import Observable
@@ -13,11 +13,14 @@ from reactivex import Observable
 from rxllm import models, tools
 from rxllm import operators as ops
 from rxllm.flow import Stream
-from rxllm.models import ChatCompletion, ChatRequest, StreamChunk
+from rxllm.models import ChatCompletion, ChatRequest, MessageLike, StreamChunk, request_of
 from rxllm.typing import OperatorFunction
 
 Timeout: TypeAlias = aiohttp.ClientTimeout | float
 """aiohttp's time-outs, or how many seconds a whole answer may take."""
+
+Asked: TypeAlias = ChatRequest | Mapping[str, Any]
+"""A request, or a dictionary of its fields."""
 
 
 class Chats(ABC):
@@ -35,19 +38,25 @@ class Chats(ABC):
 
     async def chat(
         self,
-        request: ChatRequest,
+        request: Asked | None = None,
         *,
+        model: str | None = None,
+        messages: Sequence[MessageLike] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Timeout | None = None,  # noqa: ASYNC109 - aiohttp's, which knows what a time-out is about
+        **fields: Any,
     ) -> ChatCompletion:
         """Ask for an answer and wait for the whole of it.
 
         Underneath it is streamed, as ``chat_stream(request).pipe(operators.accumulate())``.
 
         Args:
-            request: What to ask.
-            headers: As in ``chat_stream``, like the last.
+            request: What to ask, as in ``chat_stream``, like all of these.
+            model: The model to ask.
+            messages: The conversation so far.
+            headers: Sent with this request.
             timeout: For this request.
+            **fields: More fields of the request.
 
         Returns:
             The answer.
@@ -56,11 +65,18 @@ class Chats(ABC):
             EmptyStreamError: The server said that the answer was whole, and had sent nothing of it.
             Exception: What ``chat_stream`` and ``operators.accumulate`` raise; ``error.partial`` is what had come.
         """
-        chunks = self.chat_stream(request, headers=headers, timeout=timeout)
+        chunks = self.chat_stream(request, model=model, messages=messages, headers=headers, timeout=timeout, **fields)
         return await chunks.pipe(ops.accumulate())
 
     def chat_stream(
-        self, request: ChatRequest, *, headers: Mapping[str, str] | None = None, timeout: Timeout | None = None
+        self,
+        request: Asked | None = None,
+        *,
+        model: str | None = None,
+        messages: Sequence[MessageLike] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        **fields: Any,
     ) -> Stream[StreamChunk]:
         """Ask for an answer over server-sent events.
 
@@ -68,40 +84,62 @@ class Chats(ABC):
         fails before anything of an answer came is sent again: see ``retries`` of the client.
 
         Args:
-            request: What to ask.
+            request: What to ask: a ``ChatRequest``, or a dictionary of its fields. It may be left out where ``model``
+                and ``messages`` are given.
+            model: The model to ask, in place of that of ``request``.
+            messages: The conversation so far, in place of that of ``request``.
             headers: Sent with this request, besides those of the client; of two with one name these count.
             timeout: For this request instead of the client's: aiohttp's time-outs, or how many seconds all of it may
                 take.
+            **fields: More fields of the request, in place of those of ``request``: ``temperature=0``. See
+                ``ChatRequest``; others go to the server unchanged.
 
         Returns:
             The chunks of the answer; completes when the answer is whole.
 
         Raises:
             Exception: As ``on_error``: what ``rxllm.from_sse`` and ``operators.parse`` raise.
+            TypeError: At once, like the last: ``request`` is none.
+            pydantic.ValidationError: A field is missing, or of a type that is none of its.
         """
-        return self._stream(request, headers, timeout)
+        asked = request_of(request, {"model": model, "messages": messages, **fields})
+        return self._stream(asked, headers, timeout)
 
-    def websocket_stream(self, request: ChatRequest) -> Stream[StreamChunk]:
+    def websocket_stream(
+        self,
+        request: Asked | None = None,
+        *,
+        model: str | None = None,
+        messages: Sequence[MessageLike] | None = None,
+        **fields: Any,
+    ) -> Stream[StreamChunk]:
         """Ask for an answer over a WebSocket: the request is the first frame, each chunk a text frame.
 
         Cold: each subscription makes a connection.
 
         Args:
-            request: What to ask.
+            request: What to ask, as in ``chat_stream``, like all of these.
+            model: The model to ask.
+            messages: The conversation so far.
+            **fields: More fields of the request.
 
         Returns:
             The chunks of the answer; completes when the answer is whole.
 
         Raises:
             Exception: As ``on_error``: what ``rxllm.from_websocket`` and ``operators.parse`` raise.
+            TypeError: At once: ``request`` is none.
         """
-        return self._websocket(request)
+        asked = request_of(request, {"model": model, "messages": messages, **fields})
+        return self._websocket(asked)
 
     def chat_with_tools(
         self,
-        request: ChatRequest,
-        registry: tools.ToolRegistry,
+        request: Asked | None = None,
+        registry: tools.ToolRegistry | None = None,
         *,
+        model: str | None = None,
+        messages: Sequence[MessageLike] | None = None,
         max_rounds: int = 10,
         max_concurrency: int = 8,
         timeout: float | None = None,
@@ -109,6 +147,7 @@ class Chats(ABC):
         ordered: bool = True,
         through: OperatorFunction[StreamChunk, StreamChunk] | None = None,
         approve: tools.Approve | None = None,
+        **fields: Any,
     ) -> Stream[models.ChatEvent]:
         """Ask for an answer, run the tools that the model calls, send their results back, until it calls no more.
 
@@ -137,11 +176,14 @@ class Chats(ABC):
         it. A limit of your own, as ``asyncio.timeout``, does. Whatever ends the conversation cancels ``approve``.
 
         Args:
-            request: The first request. Its ``tools`` are sent besides those of the registry; of two with one name
-                the request's wording counts. A call of one that is not in the registry is answered with an error.
-            registry: The tools.
+            request: The first request, as in ``chat_stream``. Its ``tools`` are sent besides those of the registry; of
+                two with one name the request's wording counts. A call of one that is not in the registry is answered
+                with an error.
+            registry: The tools. It cannot be left out.
+            model: The model to ask.
+            messages: The conversation so far.
             max_rounds: How many requests are sent at most, at least 1.
-            max_concurrency: As in ``operators.run_tools``, like all but the last.
+            max_concurrency: As in ``operators.run_tools``, like the three that follow.
             timeout: How many seconds a tool may take; any number if ``None``.
             on_error: Whether the model is told of a tool that failed, or the conversation fails.
             ordered: Whether results come in the order of the calls, or as they are ready.
@@ -149,6 +191,7 @@ class Chats(ABC):
                 ``operators.split_reasoning()``; several are put together by ``reactivex.compose``.
             approve: A coroutine function that is given a ``ToolCall`` and says whether it may run. Without one, all
                 calls run.
+            **fields: More fields of the request.
 
         Returns:
             The events of the conversation.
@@ -164,13 +207,17 @@ class Chats(ABC):
                 before have been emitted; ``error.partial`` is what there is of the present answer, a
                 ``ChatCompletion``.
             ValueError: At once: an argument is not one of those, or the request asks for several answers (``n``).
+            TypeError: At once: there is no request, or no registry.
         """
+        first = request_of(request, {"model": model, "messages": messages, **fields})
+        if registry is None:
+            raise TypeError("chat_with_tools() needs the tools: write registry=ToolRegistry([…])")
         # Tools and the events of a conversation take a quarter of the time that importing the client took.
         from rxllm.client._chat_with_tools import chat_with_tools  # noqa: PLC0415
 
         def ask(request: ChatRequest) -> Observable[StreamChunk]:
             chunks = self.chat_stream(request)
-            return chunks if through is None else through(chunks)
+            return chunks if through is None else chunks.pipe(through)
 
         run_tools = partial(
             ops.run_tools,
@@ -181,4 +228,4 @@ class Chats(ABC):
             ordered=ordered,
         )
         run_tools(approve=approve)  # a wrong argument is reported where it stands
-        return chat_with_tools(ask, request, registry, run_tools, max_rounds=max_rounds, approve=approve)
+        return chat_with_tools(ask, first, registry, run_tools, max_rounds=max_rounds, approve=approve)

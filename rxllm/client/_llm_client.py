@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
@@ -15,7 +15,7 @@ from rxllm import operators as ops
 from rxllm import sources
 from rxllm.client._chats import Chats, Timeout
 from rxllm.dialects import Dialect, RateLimitReader, get_dialect, rate_limits_of
-from rxllm.flow import Stream
+from rxllm.flow import Stream, check_count, check_seconds
 from rxllm.models import ChatRequest, StreamChunk
 from rxllm.operators import map_error
 from rxllm.resilience import Limits
@@ -33,7 +33,8 @@ class LLMClient(Chats):
     session of its own, opened and closed with it.
 
     Args:
-        base_url: Where the API is, as ``https://host/v1``. By default ``OPENAI_BASE_URL`` of the environment, else
+        base_url: Where the API is, as ``https://host/v1``; the whole address of the endpoint, with
+            ``/chat/completions``, will do. By default ``OPENAI_BASE_URL`` of the environment, else
             OpenAI's own.
         api_key: Sent as ``Authorization: Bearer``. By default ``OPENAI_API_KEY`` of the environment; none is sent
             where none is set. Shown nowhere.
@@ -50,6 +51,9 @@ class LLMClient(Chats):
         retries: How often a request over HTTP is sent again at most that failed before anything of an answer came, if
             that may help: see ``operators.retry_with_backoff``, whose waits these are. 0 for never.
         limits: What each request has to wait for: ``rxllm.Limits``, which other clients may share.
+
+    Raises:
+        ValueError: ``base_url`` is empty or no URL over HTTP, or a number is not positive; there is no such dialect.
 
     Example:
         >>> LLMClient(base_url="http://127.0.0.1:8080/v1", api_key="secret")
@@ -73,24 +77,34 @@ class LLMClient(Chats):
         retries: int = 2,
         limits: Limits | None = None,
     ) -> None:
-        self._base_url = URL(base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
+        self._dialect = get_dialect(dialect)
+        self._base_url = _base_of(base_url, self._dialect.path)
         key = api_key if api_key is not None else os.environ.get("OPENAI_API_KEY", "")
         self._api_key = key if isinstance(key, SecretStr) else SecretStr(key)
-        self._dialect = get_dialect(dialect)
         self._headers = dict(headers or {})
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None
         if proxy is None and session is None:
             proxy = sources.environment_proxy(self._base_url)
         self._connection: dict[str, Any] = {"ssl": ssl, "proxy": proxy, "record": record, "grace_period": grace_period}
+        check_count("max_event_bytes", max_event_bytes)
+        check_seconds("grace_period", grace_period, zero=True)
         self._timeout = None if timeout is None else _timeout_of(timeout)
         self._max_event_bytes = max_event_bytes
-        # A wrong number is reported where it stands.
+        check_count("retries", retries, least=0)
         self._retry = ops.retry_with_backoff(retries + 1) if retries else None
         self._limits = limits
 
     def __repr__(self) -> str:
         return f"LLMClient(base_url={sources.shown(self._base_url)!r}, dialect={self._dialect.name!r})"
+
+    if not TYPE_CHECKING:  # who see that there is none
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("a client is used as 'async with', or without it from code that has no async")
+
+        def __exit__(self, *_: object) -> None:
+            """Not called."""
 
     async def __aenter__(self) -> Self:
         if self._own_session is not None:
@@ -167,7 +181,23 @@ class LLMClient(Chats):
         return map_error(sources.Secrets(headers, self._base_url.query).scrub_error)
 
 
+def _base_of(given: StrOrURL | None, path: str) -> URL:
+    """The base URL, be it that of the endpoint.
+
+    Raises:
+        ValueError: It cannot be requested. The message shows nothing of it that may be a key.
+    """
+    where = "base_url" if given is not None else "OPENAI_BASE_URL"
+    text = str(given) if given is not None else os.environ.get(where) or DEFAULT_BASE_URL
+    if fault := sources.fault_of(text):
+        raise ValueError(f"{where} cannot be requested: {fault}")
+    url = URL(text)
+    plain = url.path.rstrip("/")
+    return url.with_path(plain.removesuffix(path), keep_query=True) if plain.endswith(path) else url
+
+
 def _timeout_of(timeout: Timeout) -> aiohttp.ClientTimeout:
     if isinstance(timeout, aiohttp.ClientTimeout):
         return timeout
+    check_seconds("timeout", timeout)
     return aiohttp.ClientTimeout(total=timeout, connect=min(timeout, sources.CONNECT_SECONDS))

@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from loguru import logger
 
 from rxllm import exceptions, models
 from rxllm.dialects._cumulative_text import CumulativeTexts, UnrelatedTextError
@@ -40,6 +39,7 @@ from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
 from rxllm.dialects._whole_answer import as_chunk
 from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError
 from rxllm.harmless import EXCERPT_LENGTH
+from rxllm.logs import logger
 from rxllm.models import Delta, Repair, StreamChoice, StreamChunk, is_object, loads, marked
 from rxllm.wire import LARGE_JSON, ServerSentEvent
 

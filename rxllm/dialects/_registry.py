@@ -21,11 +21,15 @@ def get_dialect(dialect: str | Dialect) -> Dialect:
 
     Raises:
         ValueError: No dialect has that name.
+        TypeError: It is neither a name nor a dialect.
 
     >>> get_dialect("openai-chat").path
     '/chat/completions'
     """
     if not isinstance(dialect, str):
+        if isinstance(dialect, type) or not callable(getattr(dialect, "decoder", None)):
+            kind = dialect.__name__ if isinstance(dialect, type) else type(dialect).__name__
+            raise TypeError(f"a dialect is its name, as 'openai-chat', or a dialect, as OpenAIChat(), not {kind}")
         return dialect
     try:
         return _DIALECTS[dialect]

@@ -17,12 +17,21 @@ from collections.abc import Iterable
 
 _STEMS = (
     # Too much to do.
-    *("overload", "capacity", "busy", "congest", "resourceexhausted", "highdemand"),
+    *("overload", "capacity", "busy", "congest", "resourceexhausted", "systemresource", "highdemand"),
     *("ratelimit", "ratequota", "rateexceeded", "throttl", "toomanyrequest", "concurren"),
-    *("rpmlimit", "tpmlimit", "qpslimit", "rpmexceeded", "tpmexceeded"),
+    *("requestlimit", "limitrequest", "limitburst", "rpmlimit", "tpmlimit", "qpslimit", "rpmexceeded", "tpmexceeded"),
     # A server that failed.
     *("servererror", "internalserver", "internalerror", "internalfailure", "upstream", "modelstream"),
-    *("unavailable", "notready", "badgateway", "gatewayerror", "connectionerror", "connectionreset", "networkerror"),
+    *(
+        "unavailable",
+        "notready",
+        "badgateway",
+        "gatewayerror",
+        "connectionerror",
+        "connectionreset",
+        "econn",
+        "networkerror",
+    ),
     # One that took too long.
     *("timeout", "timedout", "deadlineexceeded"),
     *("tryagain", "retrylater"),

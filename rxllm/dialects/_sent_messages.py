@@ -27,7 +27,7 @@ _OWN_OF_CALL = frozenset({*ToolCall.model_fields, "custom"})
 
 
 def sent_messages(
-    messages: Iterable[Message | dict[str, Any]],
+    messages: Iterable[Message | Mapping[str, Any]],
     wire: Iterable[dict[str, Any]],
     *,
     reasoning: SendReasoning,

@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from rxllm.flow._arguments import check_callable as check_callable
+    from rxllm.flow._arguments import check_count as check_count
+    from rxllm.flow._arguments import check_kind as check_kind
+    from rxllm.flow._arguments import check_positive as check_positive
+    from rxllm.flow._arguments import check_seconds as check_seconds
     from rxllm.flow._backlog import Backlog, Merger, Queue
     from rxllm.flow._backlog import check_bounds as check_bounds
     from rxllm.flow._batches import Receiver as Receiver
@@ -46,6 +51,7 @@ else:
         _tasks="LoopDisposable running_loop start_task wake",
         _clock="Clock clock_of",
         _backlog="Backlog Merger Queue check_bounds",
+        _arguments="check_callable check_count check_kind check_positive check_seconds",
         _batches="Receiver nothing",
         _fan_out="FanOut",
         _mailbox="Iteration last_of",

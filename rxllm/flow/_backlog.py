@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast, get_args
 
 from rxllm.exceptions import BufferOverflowError
+from rxllm.flow._arguments import check_count
 from rxllm.flow._control import Pauses
 from rxllm.typing import Overflow
 
@@ -30,10 +31,10 @@ def check_bounds(size: int, overflow: Overflow) -> None:
     """Check the arguments of a backlog, where they are given.
 
     Raises:
+        TypeError: ``size`` is no whole number.
         ValueError: ``size`` is less than 1 or ``overflow`` is no known word.
     """
-    if size < 1:
-        raise ValueError(f"the size of a buffer must be at least 1, not {size}")
+    check_count("the size of a buffer", size)
     if overflow not in _OVERFLOWS:
         raise ValueError(f"overflow must be one of {', '.join(_OVERFLOWS)}, not {overflow!r}")
 
@@ -115,11 +116,11 @@ class Backlog(Generic[T]):
         self._merge = merge if overflow == "conflate" else None
         # Looked at for each item, as are the pauses; by way of a method it takes three times as long.
         self.items: deque[T] = deque()
-        self.pauses = False
+        self.pauses: bool = False
         self._pauses = Pauses(holder)
         self._resume_at = size // 2 if resume_at is None else resume_at
-        self.out = 0
-        self.dropped = 0
+        self.out: int = 0
+        self.dropped: int = 0
 
     def __len__(self) -> int:
         return len(self.items)

@@ -54,7 +54,7 @@ class FanOut(Generic[T]):
         self._holds = False
         self._flow: FlowControl | None = None
         self.producer: FlowControl | None = None
-        self.ended = False
+        self.ended: bool = False
         self._error: Exception | None = None
         self._stops = False
         # Of the last item that waited when the end came, or of what ended: while it is paused the end waits, too.

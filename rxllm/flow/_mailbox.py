@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
@@ -215,6 +215,9 @@ class Iteration(AsyncIterator[T], Generic[T]):
     def __aiter__(self) -> Self:
         return self
 
+    def __iter__(self) -> NoReturn:
+        raise TypeError("items come over time: write 'async for' within a coroutine, else rxllm.iterate_sync(stream)")
+
     @property
     def stopped(self) -> bool:
         """Whether the stream has ended because it was stopped (``operators.stop_when``)."""
@@ -238,6 +241,20 @@ class Iteration(AsyncIterator[T], Generic[T]):
         item = backlog.take()
         backlog.relax()
         return item
+
+    async def take_all(self) -> Sequence[T]:
+        """All items that wait, one at least. They count as waiting until more are asked for.
+
+        Raises:
+            StopAsyncIteration: There are no more.
+        """
+        backlog = self._mailbox.backlog
+        backlog.out = 0
+        backlog.relax()
+        first = await anext(self)
+        items = (first, *backlog.take_all())
+        backlog.out = len(items)
+        return items
 
     def _require_more(self) -> None:
         """Raise what the stream ended with, if it has."""

@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from reactivex import Observable, abc
@@ -30,6 +30,9 @@ B_co = TypeVar("B_co", covariant=True)
 P = ParamSpec("P")
 
 
+_NOTHING: Mapping[str, str] = {}
+
+
 class Operation(Receiver[A], Generic[A, B]):
     """One subscription of an operator: a subclass says what an item becomes.
 
@@ -42,7 +45,9 @@ class Operation(Receiver[A], Generic[A, B]):
     Attributes:
         out: The same.
         called: What the operator is called, for the error about an item of another class.
-        takes: The classes of the items that it takes. This is looked at when it fails, and not before.
+        takes: The classes of the items that it takes. This is looked at when it fails, and not before. A class may say
+            in ``made_by`` which operator makes its items, and in ``made_of`` what to do with those of other classes, by
+            their names.
         hears_of_sources: Whether ``on_source`` is called.
     """
 
@@ -143,12 +148,35 @@ class Operation(Receiver[A], Generic[A, B]):
         stranger = next((item for item in items if not isinstance(item, self.takes)), None)
         if stranger is None:
             return error
-        names = " or ".join(each.__name__ for each in self.takes)
-        maker = getattr(type(stranger), "made_by", None)
-        advice = "" if maker is None else f": put it before {maker}()"
-        failure = TypeError(f"{self.called}() takes {names} and got {type(stranger).__name__}{advice}")
+        failure = self._refusal(stranger)
+        if failure.args == error.args:
+            return error
         failure.__cause__ = error
         return failure
+
+    def require(self, item: object) -> None:
+        """Check that an item is of a class that the operator takes, where others would do without an error.
+
+        Raises:
+            TypeError: It is not, and what to do about it.
+        """
+        if not isinstance(item, self.takes):
+            raise self._refusal(item)
+
+    def _refusal(self, stranger: object) -> TypeError:
+        names = " or ".join(each.__name__ for each in self.takes)
+        advice = f": {found}" if (found := self._advice(type(stranger))) else ""
+        return TypeError(f"{self.called}() takes {names} and got {type(stranger).__name__}{advice}")
+
+    def _advice(self, kind: type) -> str:
+        """What to do about items of a class that is not taken. The classes say what makes them, and of what."""
+        maker = getattr(kind, "made_by", None)
+        if maker == self.called:
+            return f"that has been done already, leave this {maker}() out"
+        for taken in self.takes:
+            if advice := getattr(taken, "made_of", _NOTHING).get(kind.__name__):
+                return str(advice)
+        return "" if maker is None else f"put it before {maker}()"
 
     def on_error(self, error: Exception) -> None:
         if self.out.ended:

@@ -6,6 +6,8 @@ Rules:
 2. A sink gets what gathers in a turn of the loop.
 3. The sink is told the end after everything is written, and only then does the end go on.
 4. A sink that was cancelled is asked to store what is left, as all tasks are cancelled when a program ends.
+5. Once the stream is left, a call of the sink that takes longer than ``PATIENCE_SECONDS`` is cancelled. Behind a
+   ``write`` the sink is closed, behind the others the task ends.
 """
 
 from __future__ import annotations
@@ -15,8 +17,6 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from loguru import logger
-
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow._backlog import Backlog
 from rxllm.flow._batches import nothing
@@ -25,11 +25,12 @@ from rxllm.flow._control import outside_of_emissions
 from rxllm.flow._stopping import stopping
 from rxllm.flow._tasks import running_loop, start_task, wake
 from rxllm.harmless import harmless
+from rxllm.logs import logger
 from rxllm.typing import Ending, Sink, SinkStream
 
 T = TypeVar("T")
 
-# How long a sink may take to store what is left when the program ends.
+# How long a call of a sink may take when its stream has been left, or the program ends.
 PATIENCE_SECONDS = 5.0
 
 # The event loop itself keeps only weak references to tasks, and a writer outlives its subscription.
@@ -52,7 +53,7 @@ class SinkWriter(Generic[T]):
     """
 
     __slots__ = (
-        *("_backlog", "_cancellations", "_context", "_detach", "_leave", "_pass_on", "_patience"),
+        *("_backlog", "_cancellations", "_context", "_detach", "_gave_up", "_leave", "_pass_on", "_patience"),
         *("_sink", "_stream", "_task", "_thread", "_waiter", "detached", "ending", "loop"),
     )
 
@@ -68,9 +69,9 @@ class SinkWriter(Generic[T]):
         leave: Callable[[], None],
         end: Callable[[Ending], None],
     ) -> None:
-        self.loop = running_loop("tee_to")
+        self.loop: asyncio.AbstractEventLoop = running_loop("tee_to")
         self.ending: Ending | None = None
-        self.detached = False
+        self.detached: bool = False
         self._backlog = backlog
         self._detach = detach
         self._leave = leave
@@ -79,6 +80,7 @@ class SinkWriter(Generic[T]):
         self._waiter: asyncio.Future[None] | None = None
         self._cancellations = 0
         self._patience: asyncio.TimerHandle | None = None
+        self._gave_up = False
         self._thread = threading.get_ident()
         self._sink = sink
         # The sink is no part of the emission in which somebody subscribed.
@@ -110,9 +112,28 @@ class SinkWriter(Generic[T]):
 
     def cancel(self) -> None:
         """Leave the source, and write what came until now."""
+        if self._pass_on is nothing:
+            return  # everything is written, and whoever is told of that leaves
         self._leave()
         self._backlog.release()
         self.end(Ending("stopped" if stopping() else "cancelled"))
+        self._be_patient()
+
+    def _be_patient(self) -> None:
+        """Give the sink its time, from now on."""
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self.loop.call_later(PATIENCE_SECONDS, self._give_up, context=self._context)
+
+    def _go_on_being_patient(self) -> None:
+        """Give the next call its time, if time is counted."""
+        if self._patience is not None:
+            self._be_patient()
+
+    def _give_up(self) -> None:
+        logger.warning("a sink took more than {:g} s when its stream had been left: cancelled", PATIENCE_SECONDS)
+        self._gave_up = True
+        self._task.cancel()
 
     async def _run(self) -> None:
         """Write until the end, and pass the end on."""
@@ -158,6 +179,7 @@ class SinkWriter(Generic[T]):
             await self._write_batches()
         except Exception as error:  # decided upon by on_error
             failure = error
+        self._go_on_being_patient()
         try:
             await self._stream.close(self._ending_for_the_sink(failure))
         except Exception as error:  # decided upon by on_error
@@ -166,6 +188,8 @@ class SinkWriter(Generic[T]):
 
     def _ending_for_the_sink(self, failure: Exception | None) -> Ending:
         """How the stream ended, seen from the sink: one that did not get every item never had the whole of it."""
+        if self._gave_up:
+            return Ending("cancelled")
         if self._backlog.dropped and self.ending == Ending("completed"):
             dropped = self._backlog.dropped
             return Ending("failed", BufferOverflowError(f"{dropped} items were dropped", size=self._backlog.size))
@@ -179,10 +203,14 @@ class SinkWriter(Generic[T]):
             try:
                 await self._stream.write(self._backlog.take_all())
             except asyncio.CancelledError:
+                if self._gave_up:
+                    self._task.uncancel()
+                    return
                 if not self._program_ends():
                     raise RuntimeError("the sink was cancelled by somebody else") from None
             else:
                 self._program_ends()  # and the sink has finished its batch all the same
+            self._go_on_being_patient()
             self._backlog.out = 0
             self._backlog.relax()
 
@@ -204,8 +232,7 @@ class SinkWriter(Generic[T]):
         if cancellations == self._cancellations:
             return False
         self._cancellations = cancellations
-        if self._patience is not None:
-            raise asyncio.CancelledError  # a second time: patience is over
-        self._patience = self.loop.call_later(PATIENCE_SECONDS, self._task.cancel)
+        if cancellations > 1:
+            raise asyncio.CancelledError
         self.cancel()
         return True

@@ -65,13 +65,13 @@ class Emitter(abc.DisposableBase, Generic[T]):
         self, observer: abc.ObserverBase[T], flow: FlowControl, scheduler: abc.SchedulerBase | None = None
     ) -> None:
         self._observer = batching(observer)
-        self.takes_texts = self._observer.takes_texts
+        self.takes_texts: bool = self._observer.takes_texts
         self._turn = 0
         self._bytes = 0
         self._thread = threading.get_ident()
         self._disposed = False
-        self.count = 0
-        self.delivering = False
+        self.count: int = 0
+        self.delivering: bool = False
         self.flow = flow
         self.scheduler = scheduler
         self._consumer = consumer()

@@ -6,14 +6,14 @@ whatever operators of ``reactivex`` stand between.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 __all__ = ["mark_stopped", "stopping", "stopping_now"]
 
 _stopping: ContextVar[bool] = ContextVar("rxllm.stopping", default=False)
-stopping = _stopping.get
+stopping: Callable[[], bool] = _stopping.get
 """Whether what ends now, or is left now, is stopped."""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from reactivex import Observable, abc
 from reactivex.scheduler import CurrentThreadScheduler
 
+from rxllm.flow._apply import apply
 from rxllm.flow._batches import Link, Receiver
 from rxllm.flow._consumer import Subscriber, consumer, consuming
 
@@ -140,11 +141,19 @@ class Stream(Observable[T]):
             Returns:
                 A ``Stream``, whatever operator stands last. What is no ordinary observable stays what it is, as the
                 connectable one of ``publish()`` does; type checkers know that of ``publish()(stream)``.
+
+            Raises:
+                TypeError: Something among them is no operator: brackets are missing, or it is a sink.
             """
             result: Any = self
             for operator in operators:
-                result = operator(result)
+                result = apply(operator, result)
             return Stream[Any](subscribe_within, result) if type(result) is Observable else result
+
+        def __getattr__(self, name: str) -> NoReturn:
+            # Only for what is not there: most often it is meant of what the stream gives.
+            hint = "" if name.startswith("_") else ": its items may have, 'await' it for the last one"
+            raise AttributeError(f"{type(self).__name__} has no {name!r}{hint}", name=name, obj=self)
 
     def __await__(self) -> Generator[Any, None, T]:
         from rxllm.flow._mailbox import last_of  # noqa: PLC0415 - which knows of streams, too
@@ -159,8 +168,8 @@ class Stream(Observable[T]):
     def __iter__(self) -> NoReturn:
         # Without this, for would ask for the items by their numbers, without end: observables can be sliced.
         raise TypeError(
-            "a stream arrives over time: write 'async for' within a coroutine, or get the last item by 'await stream' "
-            "or, in synchronous code, rxllm.run(stream)"
+            "a stream arrives over time: write 'async for' within a coroutine, or get the last item by 'await stream'; "
+            "in synchronous code write 'for item in rxllm.iterate_sync(stream)', or rxllm.run(stream)"
         )
 
 

@@ -23,8 +23,8 @@ def running_loop(what: str) -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
     except RuntimeError:
         raise NoRunningLoopError(
-            f"{what} needs a running event loop: await the pipeline, iterate it with rxllm.iterate(), "
-            "or, from synchronous code, use rxllm.run()"
+            f"{what} needs a running event loop: await the pipeline or iterate over it with 'async for'; "
+            "from synchronous code use rxllm.run() or rxllm.iterate_sync()"
         ) from None
 
 

@@ -11,6 +11,7 @@ from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from rxllm.models._approval import *
+    from rxllm.models._attachment import *
     from rxllm.models._attempt import *
     from rxllm.models._chat_event import *
     from rxllm.models._chunk import *
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        *("_model", "_usage", "_repair", "_stream_info", "_chunk", "_message", "_attempt", "_completion"),
-        *("_request", "_tool_result", "_approval", "_chat_event", "_progress"),
+        *("_model", "_usage", "_repair", "_stream_info", "_chunk", "_attachment", "_message", "_attempt"),
+        *("_completion", "_request", "_tool_result", "_approval", "_chat_event", "_progress"),
         _attempt="described",
         _ending="AnswerEnding WHOLE ending_after ending_of is_reason worst_of",
         _chunk="Slots marked put_slots rest_of text_of without_slots",
@@ -48,6 +49,7 @@ else:
         _reasoning="JOINED REASONING_FIELDS find_reasoning",
         _repair="MAX_REPAIRS",
         _validation="harmless_validation",
+        _request="MessageLike request_of",
         _wire_struct="WireStruct",
     )
 
@@ -57,15 +59,18 @@ __all__ = [
     "ApprovalRequested",
     "Approved",
     "Attempt",
+    "Audio",
     "ChatCompleted",
     "ChatCompletion",
     "ChatEvent",
     "ChatRequest",
     "CompletionChoice",
     "Delta",
+    "File",
     "FinishReason",
     "FunctionCall",
     "FunctionCallDelta",
+    "Image",
     "IncompleteToolCall",
     "JSONChange",
     "JSONPathMatch",

@@ -6,7 +6,7 @@ Events are told apart by their class or by ``type``, and are JSON for whoever is
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias, TypeGuard
+from typing import Annotated, ClassVar, Literal, TypeAlias, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +23,7 @@ class _Event(BaseModel):
         round: Which round, counted from 1.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     round: int
 

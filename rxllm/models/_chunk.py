@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Callable, Mapping
 from copy import copy
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
@@ -21,7 +21,7 @@ from rxllm.models._reasoning import find_reasoning
 from rxllm.models._repair import Repair
 from rxllm.models._stream_info import StreamInfo
 from rxllm.models._usage import Usage
-from rxllm.models._wire_struct import BoundedItems, Items, Value, WireStruct, hidden
+from rxllm.models._wire_struct import BoundedItems, Items, Models, Structs, Value, WireStruct, hidden
 
 C = TypeVar("C", bound="StreamChunk")
 
@@ -50,8 +50,8 @@ class ToolCallDelta(WireStruct, frozen=True, kw_only=True):
         extra_content: What a provider wants back with the call: Google's ``thought_signature``.
     """
 
-    nested = MappingProxyType({"function": FunctionCallDelta})
-    loose = frozenset({"custom", "extra_content"})
+    nested: ClassVar[Structs] = MappingProxyType({"function": FunctionCallDelta})
+    loose: ClassVar[frozenset[str]] = frozenset({"custom", "extra_content"})
 
     index: int | None = None
     id: str | None = None
@@ -83,8 +83,10 @@ class Delta(WireStruct, frozen=True, kw_only=True):
         provider_metadata: What a gateway says of the provider (Vercel).
     """
 
-    nested = MappingProxyType({"tool_calls": ToolCallDelta, "function_call": FunctionCallDelta})
-    loose = frozenset({"reasoning_details", "audio", "annotations", "images", "channel", "provider_metadata"})
+    nested: ClassVar[Structs] = MappingProxyType({"tool_calls": ToolCallDelta, "function_call": FunctionCallDelta})
+    loose: ClassVar[frozenset[str]] = frozenset(
+        {"reasoning_details", "audio", "annotations", "images", "channel", "provider_metadata"}
+    )
 
     role: str | None = None
     content: str | None = None
@@ -131,8 +133,8 @@ class StreamChoice(WireStruct, frozen=True, kw_only=True):
         token_ids: The tokens of the delta (vLLM).
     """
 
-    nested = MappingProxyType({"delta": Delta})
-    loose = frozenset(
+    nested: ClassVar[Structs] = MappingProxyType({"delta": Delta})
+    loose: ClassVar[frozenset[str]] = frozenset(
         {
             *("native_finish_reason", "content_filter_results", "content_filter_offsets"),
             *("stop_reason", "matched_stop", "token_ids"),
@@ -169,12 +171,12 @@ class Slots:
         event: str | None = None,
         attempts: tuple[Attempt, ...] = (),
     ) -> None:
-        self.stream = stream
-        self.begins = begins
-        self.restarts = restarts
-        self.repairs = repairs
-        self.event = event
-        self.attempts = attempts
+        self.stream: StreamInfo | None = stream
+        self.begins: bool = begins
+        self.restarts: bool = restarts
+        self.repairs: tuple[Repair, ...] = repairs
+        self.event: str | None = event
+        self.attempts: tuple[Attempt, ...] = attempts
 
     @property
     def is_plain(self) -> bool:
@@ -187,6 +189,18 @@ class Slots:
 
 
 _NO_SLOTS = Slots()
+
+
+_EVENTS = "chat_with_tools() gives events: give it the operator as through=…, or take the text of each TextDelta"
+_MADE_OF = MappingProxyType(
+    {
+        "ServerSentEvent": "put parse() in front of it",
+        "str": "put parse() in front of it; behind content() there are no chunks any more",
+        "bytes": "put decode_sse() and parse() in front of it",
+        "dict": "make it one with StreamChunk.from_wire()",
+        **dict.fromkeys(("TextDelta", "ReasoningDelta", "ToolCallEvent", "ToolResultEvent", "RoundCompleted"), _EVENTS),
+    }
+)
 
 
 class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - some fields hold dictionaries
@@ -213,9 +227,13 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
             ``event`` and ``attempts``.
     """
 
-    nested = MappingProxyType({"choices": StreamChoice})
-    validated = MappingProxyType({"usage": Usage})
-    loose = frozenset(
+    # For errors about a wrong order of operators: what makes chunks, and what to do with items of other classes.
+    made_by: ClassVar[str] = "parse"
+    made_of: ClassVar[Mapping[str, str]] = _MADE_OF
+
+    nested: ClassVar[Structs] = MappingProxyType({"choices": StreamChoice})
+    validated: ClassVar[Models] = MappingProxyType({"usage": Usage})
+    loose: ClassVar[frozenset[str]] = frozenset(
         {
             *("obfuscation", "provider", "p", "citations", "search_results"),
             *("prompt_filter_results", "timings", "time_info"),

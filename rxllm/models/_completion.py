@@ -101,6 +101,11 @@ class ChatCompletion(Model):
         return next((choice.message for choice in self.choices if choice.index == 0), Message(content=""))
 
     @property
+    def text(self) -> str:
+        """The text of choice 0, ``""`` if there is none."""
+        return self.message.text
+
+    @property
     def content(self) -> str:
-        """The text of choice 0."""
+        """The same as ``text``."""
         return self.message.text

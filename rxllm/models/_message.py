@@ -6,11 +6,14 @@ another place, without ``parsed``, so that it can be shown but neither run nor s
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Self, cast
 
 from pydantic import BeforeValidator, Field
 
 from rxllm.exceptions import ToolCallError, excerpt
+from rxllm.models._attachment import Content, content_of
 from rxllm.models._json import loads
 from rxllm.models._lenient import is_set_aside
 from rxllm.models._model import Model, OpenRole, Role
@@ -61,6 +64,15 @@ class ToolCall(Model):
         function: The function and its arguments.
     """
 
+    # For errors about a wrong order of operators.
+    made_by: ClassVar[str] = "accumulate_tool_calls"
+    made_of: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "StreamChunk": "put accumulate_tool_calls() in front of it",
+            "ChatCompletion": "put accumulate_tool_calls() in the place of accumulate()",
+        }
+    )
+
     id: str
     type: str = "function"
     function: FunctionCall
@@ -87,7 +99,7 @@ def _none_to_list(value: Any) -> Any:
 
 
 class Message(Model):
-    """A message of a conversation.
+    """A message of a conversation. ``Message.user("…")`` and the like make one.
 
     Attributes:
         role: Who speaks.
@@ -114,6 +126,48 @@ class Message(Model):
     reasoning: str | None = None
     audio: dict[str, Any] | None = None
     annotations: list[Any] | None = None
+
+    @classmethod
+    def user(cls, *content: Content, name: str | None = None) -> Self:
+        """Make a message of the user.
+
+        Args:
+            *content: The text; or several pieces in order: text, ``Image``, ``Audio``, ``File``, and content parts in
+                the server's words.
+            name: The name of the participant.
+
+        Raises:
+            TypeError: A piece is something else.
+        """
+        return cls(role=Role.USER, content=content_of(content), name=name)
+
+    @classmethod
+    def system(cls, text: str, *, name: str | None = None) -> Self:
+        """Make a message that says how the model is to behave."""
+        return cls(role=Role.SYSTEM, content=text, name=name)
+
+    @classmethod
+    def assistant(
+        cls, text: str | None = None, *, tool_calls: Sequence[ToolCall] = (), name: str | None = None
+    ) -> Self:
+        """Make a message of the model: an example of an answer, or one of another conversation.
+
+        Args:
+            text: The text, if there is any.
+            tool_calls: The calls in it.
+            name: The name of the participant.
+        """
+        return cls(role=Role.ASSISTANT, content=text, tool_calls=[*tool_calls], name=name)
+
+    @classmethod
+    def tool(cls, text: str, *, tool_call_id: str) -> Self:
+        """Make the message that has the result of a call.
+
+        Args:
+            text: The result, as text or JSON.
+            tool_call_id: The ``id`` of the ``ToolCall``.
+        """
+        return cls(role=Role.TOOL, content=text, tool_call_id=tool_call_id)
 
     @property
     def text(self) -> str:

@@ -22,7 +22,8 @@ class StreamInfo(msgspec.Struct, kw_only=True):
         request_id: The server's identifier of the request, from the headers of the answer.
         rate_limits: The headers of the answer that tell of rate limits, their names in lower case.
         attempt: Which try this is, counted from 1.
-        requested_at: When the request was sent, in seconds of Unix time, as all times here.
+        requested_at: When the request was sent, in seconds of Unix time, as all times here. If a lost connection was
+            replaced, when it was sent first.
         first_byte_at: When the first byte of the answer's body came.
         last_byte_at: When the last byte so far came.
         bytes: How many bytes of the body have come.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +23,10 @@ class ToolResult(BaseModel):
         exception: What the function raised, or what else was the cause. Not part of ``model_dump``.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
+
+    # For errors about a wrong order of operators.
+    made_by: ClassVar[str] = "run_tools"
 
     call: ToolCall
     content: str

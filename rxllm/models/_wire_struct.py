@@ -68,9 +68,14 @@ class Extra(dict[str, Any]):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("a chunk does not change: model_copy(update=...) makes a changed one")
 
-    _refused: Any = _refuse
-    __setitem__ = __delitem__ = __ior__ = _refused
-    clear = pop = popitem = setdefault = update = _refused
+    __setitem__: Any = _refuse
+    __delitem__: Any = _refuse
+    __ior__: Any = _refuse
+    clear: Any = _refuse
+    pop: Any = _refuse
+    popitem: Any = _refuse
+    setdefault: Any = _refuse
+    update: Any = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Extra, (dict(self),)
@@ -246,3 +251,8 @@ class WireStruct(
 
 put_extra: Callable[[WireStruct, Extra | None], None] = vars(WireStruct)["extra"].__set__
 """Set the undeclared fields of a struct that nobody else has yet."""
+
+
+# For annotations in structs: some have a field that is called "type".
+Structs: TypeAlias = Mapping[str, type[WireStruct]]
+Models: TypeAlias = Mapping[str, type[BaseModel]]

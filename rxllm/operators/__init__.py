@@ -64,9 +64,20 @@ if TYPE_CHECKING:
     from rxllm.operators._tries import kept as kept
     from rxllm.operators._tries import with_attempts as with_attempts
 else:
-    __getattr__, __dir__ = lazy_exports(
+    _find, __dir__ = lazy_exports(
         __name__,
         _map_error="map_error",
         _retry_with_backoff="AfterFirst Retry check_after_first retry_with_backoff",
         _tries="Course Next Tries fail kept with_attempts",
     )
+
+    def __getattr__(name: str) -> object:
+        try:
+            return _find(name)
+        except AttributeError as error:
+            from reactivex import operators as rx_ops  # noqa: PLC0415 - only for a name that is none of ours
+
+            if getattr(getattr(rx_ops, name, None), "__module__", None) == rx_ops.__name__:
+                advice = f"write 'from reactivex import operators as rx_ops' and rx_ops.{name}()"
+                error.args = (f"rxllm.operators has no {name!r}, reactivex.operators has: {advice}",)
+            raise

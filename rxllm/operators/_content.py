@@ -53,8 +53,11 @@ class _Contents(Operation[StreamChunk, str]):
     _has_emitted = False
 
     def on_item(self, item: StreamChunk, /) -> Iterable[str]:
-        if self._has_emitted and item.restarts:
-            raise RestartError("content")
+        if self._has_emitted:
+            if item.restarts:
+                raise RestartError("content")
+        else:
+            self.require(item)  # other classes have a text, too
         if not (text := item.text):
             return []
         self._has_emitted = True

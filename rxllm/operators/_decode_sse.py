@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rxllm.flow import FanOut, Operation, operate
+from rxllm.flow import FanOut, Operation, check_count, operate
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder, SSETextDecoder, feed
 
@@ -35,6 +35,8 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
     Raises:
         LimitExceededError: As ``on_error``: an event is larger than ``max_event_bytes``. The events before it were
             emitted.
+        ValueError: At once, like the last: ``max_event_bytes`` is less than 1.
+        TypeError: It is no whole number.
 
     Example:
         >>> import reactivex, rxllm
@@ -45,6 +47,7 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
     See also:
         ``rxllm.from_sse``, ``parse``
     """
+    check_count("max_event_bytes", max_event_bytes)
     return operate(_Decoder, max_event_bytes)
 
 

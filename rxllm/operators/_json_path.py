@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from rxllm.accumulators import JSONPathAccumulator
-from rxllm.flow import Fold, operate
+from rxllm.flow import Fold, check_kind, operate
 from rxllm.models import JSONPathMatch, StreamChunk
 from rxllm.typing import OperatorFunction
 
@@ -40,7 +40,8 @@ def json_path(
         An operator from ``StreamChunk`` to ``JSONPathMatch``.
 
     Raises:
-        ValueError: At once: a path is none, or there is none.
+        ValueError: At once, like the next: a path is none, or there is none.
+        TypeError: A path is no ``str``.
         DecodeError: As ``on_error``: the content is no JSON.
         ToolCallError: As ``on_error``: a fragment fits nowhere, or arguments cannot become a JSON object any more.
         LimitExceededError: As ``on_error``: the JSON is nested too deep or too long, or there are too many calls.
@@ -60,6 +61,8 @@ def json_path(
     See also:
         ``tool_call_progress``, ``parse_structured``
     """
+    for path in paths:
+        check_kind("a path", path, str, "write json_path('a', 'b[*].c')")
     JSONPathAccumulator(paths, of=of, text_around=text_around)  # a wrong argument is reported where it stands
 
     return operate(

@@ -14,6 +14,8 @@ from rxllm.flow import (
     FanOut,
     LoopDisposable,
     Operation,
+    check_callable,
+    check_count,
     operate,
     outside_of_emissions,
     running_loop,
@@ -67,7 +69,9 @@ def map_async(
             ``buffer_with_backpressure`` in front to let some items wait.
         NoRunningLoopError: No event loop runs in this thread.
         Exception: What ``mapper`` raises.
-        ValueError: At once: ``max_concurrency`` is less than 1.
+        ValueError: At once, like the last: ``max_concurrency`` is less than 1.
+        TypeError: ``mapper`` is no function, or ``max_concurrency`` no whole number. As ``on_error``: ``mapper`` gave
+            what cannot be awaited.
 
     Example:
         >>> import asyncio, reactivex, rxllm
@@ -81,8 +85,8 @@ def map_async(
     See also:
         ``buffer_with_backpressure``, ``tee_to``
     """
-    if max_concurrency < 1:
-        raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency}")
+    check_callable("mapper", mapper)
+    check_count("max_concurrency", max_concurrency)
 
     return operate(MapAsync, mapper, max_concurrency, ordered)
 
@@ -170,7 +174,7 @@ class MapAsync(Operation[A, B]):
 
     async def _run(self, call: _Call[B], item: A) -> None:
         try:
-            call.result = await self._mapper(item)
+            call.result = await _required(self._mapper(item))
         except Exception as error:
             call.error = error
         # The callback is for tasks that do not come here. It comes a turn of the loop later: 2 µs in 12.
@@ -196,6 +200,15 @@ class MapAsync(Operation[A, B]):
             self._calls.insert(self._ready, call)
             self._ready += 1
         self.out.drain()
+
+
+def _required(coming: Awaitable[B]) -> Awaitable[B]:
+    if hasattr(coming, "__await__"):
+        return coming
+    raise TypeError(
+        f"map_async() takes a coroutine function, and this one gave {type(coming).__name__}: write it with 'async "
+        "def', or use map() of reactivex.operators"
+    )
 
 
 class _Call(Generic[B]):

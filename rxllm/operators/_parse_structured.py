@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from functools import partial
 from typing import TypeVar
@@ -54,6 +55,7 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
         DecodeError: As ``on_error``: the answer is no JSON, or ended before the JSON did and nobody said why.
         MixedAnswersError: As ``on_error``: the chunks of a second answer came.
         LimitExceededError: As ``on_error``: the JSON is nested too deep or too long.
+        TypeError: At once: ``model`` is no class of a pydantic model.
 
     Example:
         >>> import pydantic, reactivex, rxllm
@@ -69,7 +71,21 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
     See also:
         ``json_path``, ``accumulate``
     """
+    if advice := _fault_of(model):
+        raise TypeError(f"parse_structured() takes {advice}")
     return operate(_Parsing, model, text_around, choice)
+
+
+def _fault_of(model: object) -> str:
+    if inspect.isclass(model) and issubclass(model, BaseModel):
+        return ""
+    if isinstance(model, BaseModel):
+        return f"the class of a pydantic model, not an instance: write parse_structured({type(model).__name__})"
+    name = str(getattr(model, "__name__", "this"))
+    return (
+        f"a pydantic model, and {name} is none: write 'class Answer(pydantic.BaseModel): …' and "
+        "parse_structured(Answer); without a schema, json_path('$', of='content') gives the JSON"
+    )
 
 
 class _Parsing(Operation[StreamChunk, M]):

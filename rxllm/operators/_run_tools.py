@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from rxllm.exceptions import ToolExecutionError, excerpt
-from rxllm.flow import FanOut, operate
+from rxllm.flow import FanOut, check_kind, check_seconds, operate
 from rxllm.models import ToolCall, ToolResult
 from rxllm.operators._map_async import MapAsync, map_async
 from rxllm.tools import Approve, Approver, OnToolError, ToolRegistry
@@ -61,7 +61,8 @@ def run_tools(
         TypeError: ``approve`` returned something else than a decision; at once if it cannot be called.
         BufferOverflowError: No place is free, and nobody can be paused: see ``map_async``.
         NoRunningLoopError: No event loop runs in this thread.
-        ValueError: At once: ``max_concurrency``, ``timeout`` or ``on_error`` is not one of those.
+        ValueError: At once, like the last: ``max_concurrency``, ``timeout`` or ``on_error`` is not one of those.
+        TypeError: ``registry`` is none, or a number is of another type.
 
     Example:
         >>> import reactivex, rxllm
@@ -75,8 +76,9 @@ def run_tools(
     See also:
         ``accumulate_tool_calls``, ``map_async``, ``rxllm.ToolRegistry``, ``rxllm.LLMClient.chat_with_tools``
     """
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout must be a positive number of seconds, not {timeout}")
+    check_kind("registry", registry, ToolRegistry, "write ToolRegistry([…])")
+    if timeout is not None:
+        check_seconds("timeout", timeout)
     if on_error not in get_args(OnToolError):
         raise ValueError(f"on_error must be one of {', '.join(get_args(OnToolError))}, not {on_error!r}")
     map_async(registry.run, max_concurrency=max_concurrency)  # a wrong argument is reported where it stands
@@ -89,12 +91,15 @@ def run_tools(
         approver = None if approve is None else Approver(approve)
 
         async def run(call: ToolCall) -> ToolResult:
+            operation.require(call)
             if call.id in started:
                 return _duplicate(call, on_error)
             started.add(call.id)
             return await registry.run(call, timeout=timeout, on_error=on_error, approve=approver)
 
-        return MapAsync(out, run, max_concurrency, ordered)
+        operation = MapAsync(out, run, max_concurrency, ordered)
+        operation.called, operation.takes = "run_tools", (ToolCall,)
+        return operation
 
     return operate(begin)
 

@@ -53,6 +53,7 @@ def stop_when(signal: Signal) -> Callable[[Observable[T]], Observable[T]]:
     Raises:
         Exception: As ``on_error``: what awaiting the signal raises, or the observable fails with.
         NoRunningLoopError: No event loop runs in this thread, and the signal is no observable.
+        TypeError: At once: ``signal`` is none of those, as a ``threading.Event``.
 
     Example:
         >>> import asyncio, reactivex, rxllm
@@ -68,6 +69,11 @@ def stop_when(signal: Signal) -> Callable[[Observable[T]], Observable[T]]:
     See also:
         ``timeout_per_chunk``, ``accumulate``, ``reactivex.operators.take_until`` (which tells nobody of the stop)
     """
+    if not isinstance(signal, asyncio.Event | Observable) and not hasattr(signal, "__await__"):
+        raise TypeError(
+            "stop_when() takes an asyncio.Event, something that can be awaited, or an observable, "
+            f"not {type(signal).__name__}"
+        )
     return operate(_Stop, signal)
 
 

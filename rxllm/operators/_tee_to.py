@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from reactivex import Observable, abc
@@ -60,7 +61,7 @@ def tee_to(
     default the producer is paused. Completion goes on only when the sink has stored everything; so does an error. On
     dispose nothing more is emitted, but what came until then is still stored, and marked as cancelled. A sink whose
     ``write`` never returns pauses the stream for ever, and no time-out sees that, for paused time does not count: give
-    such a sink one of its own.
+    such a sink one of its own. When the stream is left, such a sink is cancelled: each of its calls may take 5 s then.
 
     A sink that takes four frames for a batch. ``c`` fills its queue, so the producer is paused until half of that is
     stored::
@@ -88,7 +89,8 @@ def tee_to(
         Exception: As ``on_error``, like all but the last: what the sink raises.
         BufferOverflowError: The buffer is full and there is no producer to pause.
         NoRunningLoopError: No event loop runs in this thread.
-        ValueError: At once: ``buffer_size``, ``overflow`` or ``on_error`` is not one of those.
+        ValueError: At once, like the last: ``buffer_size``, ``overflow`` or ``on_error`` is not one of those.
+        TypeError: ``sink`` is none: a path, or the class of one.
 
     Example:
         >>> import pathlib, reactivex, rxllm, tempfile
@@ -106,8 +108,30 @@ def tee_to(
     check_bounds(buffer_size, overflow)  # a wrong argument is reported where it stands
     if on_error not in {"raise", "detach"}:
         raise ValueError(f"on_error must be 'raise' or 'detach', not {on_error!r}")
+    if advice := _fault_of(sink):
+        raise TypeError(f"tee_to() takes a sink: {advice}")
 
     return operate(_Tee, sink, buffer_size, overflow, on_error == "detach")
+
+
+def _fault_of(sink: object) -> str:
+    """What is wrong with a sink: ``""`` if it may be one."""
+    if isinstance(sink, str | Path):
+        name = "JSONLinesSink" if Path(sink).suffix in {".jsonl", ".ndjson", ".json"} else "SQLiteSink"
+        return f"write tee_to({name}({str(sink)!a})), with 'from rxllm.sinks import {name}'"
+    if isinstance(sink, type):
+        return f"{sink.__name__} is a class: write {sink.__name__}(…)"
+    return "" if callable(getattr(sink, "open", None)) else f"{type(sink).__name__} {_advice(sink)}"
+
+
+def _advice(value: object) -> str:
+    if callable(getattr(value, "write", None)):
+        return "is a file: tee_to_display() writes text to it"
+    if isinstance(value, Observable):
+        return "is a stream: in pipe() write tee_to(sink)"
+    if callable(value) or callable(getattr(value, "on_next", None)):
+        return "is none: do_action() of reactivex.operators calls a function or an observer"
+    return "has no 'async def open()', see rxllm.Sink"
 
 
 class _Tee(Operation[T, T]):

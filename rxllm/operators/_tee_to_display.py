@@ -56,6 +56,7 @@ def tee_to_display(
         OSError: As ``on_error``, like all of these: the file cannot be written to.
         BufferOverflowError: The buffer is full and there is no producer to pause.
         NoRunningLoopError: No event loop runs in this thread.
+        TypeError: An item is none of those, as the completion behind ``accumulate``; at once: ``file`` is no text file.
 
     Example:
         >>> import io, reactivex, rxllm

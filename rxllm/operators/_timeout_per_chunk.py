@@ -9,7 +9,18 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
 from rxllm.exceptions import ChunkTimeoutError
-from rxllm.flow import Clock, FanOut, FlowControl, Operation, clock_of, current, nothing, operate
+from rxllm.flow import (
+    Clock,
+    FanOut,
+    FlowControl,
+    Operation,
+    check_kind,
+    check_seconds,
+    clock_of,
+    current,
+    nothing,
+    operate,
+)
 from rxllm.models import StreamChunk, StreamInfo
 
 T = TypeVar("T")
@@ -91,7 +102,8 @@ def timeout_per_chunk(
     Raises:
         ChunkTimeoutError: As ``on_error``, if there is no ``other``: says which limit, after how many chunks, and what
             came in that time: no bytes, or bytes and chunks with nothing of an answer.
-        ValueError: At once: a limit is not positive.
+        ValueError: At once, like the last: a limit is not positive.
+        TypeError: A limit is no number, or ``other`` is no observable.
 
     Example:
         >>> import reactivex, rxllm
@@ -104,8 +116,10 @@ def timeout_per_chunk(
         ``parse``, ``reactivex.operators.timeout`` (which makes a timer for each item)
     """
     first_seconds = seconds if first is None else first
-    if not (seconds > 0 and first_seconds > 0):
-        raise ValueError("time-outs are positive numbers of seconds")
+    check_seconds("seconds", seconds)
+    check_seconds("first", first_seconds)
+    if other is not None:
+        check_kind("other", other, Observable)
 
     return operate(_Watch, other, scheduler, first_seconds, seconds)
 

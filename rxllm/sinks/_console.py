@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import queue
 import sys
 import threading
@@ -36,7 +37,11 @@ def _shown(item: object) -> str:
         return item
     if isinstance(item, ServerSentEvent):
         return item.data
-    raise TypeError(f"a display shows StreamChunk, ServerSentEvent and str, and got {type(item).__name__}")
+    kind = type(item)
+    maker = getattr(kind, "made_by", None)
+    advice = StreamChunk.made_of.get(kind.__name__, "") if maker is None else f"put the display before {maker}()"
+    message = f"a display shows StreamChunk, ServerSentEvent and str, and got {kind.__name__}"
+    raise TypeError(f"{message}: {advice}" if advice else message)
 
 
 class ConsoleSink:
@@ -45,15 +50,29 @@ class ConsoleSink:
     Args:
         file: Where to; ``sys.stdout`` at the time of subscribing if ``None``.
         end: What follows the last text.
+
+    Raises:
+        TypeError: ``file`` is no open text file.
     """
 
     def __init__(self, file: TextIO | None = None, *, end: str = "\n") -> None:
+        _require_text_file(file)
         self._file = file
         self._end = end
 
     async def open(self) -> _ConsoleStream:
         """Begin a stream: start its thread."""
         return _ConsoleStream(self._file or sys.stdout, self._end)
+
+
+def _require_text_file(file: object) -> None:
+    """Check where a display is to write to.
+
+    Raises:
+        TypeError: It is no open text file.
+    """
+    if file is not None and (not hasattr(file, "write") or isinstance(file, io.RawIOBase | io.BufferedIOBase)):
+        raise TypeError(f"a display writes to an open text file, not to {type(file).__name__}: open(…, 'w')")
 
 
 class _ConsoleStream:

@@ -69,7 +69,7 @@ class _SharedWriter:
     """The writer that the open streams of a sink share, and its thread."""
 
     def __init__(self, open_writer: Callable[[], Writer]) -> None:
-        self.worker = Worker()
+        self.worker: Worker = Worker()
         self.users = 0
         self._open_writer = open_writer
         self._writer: Writer | None = None

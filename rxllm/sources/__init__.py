@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rxllm.sources._grace import *
     from rxllm.sources._hedge import hedge
     from rxllm.sources._http import *
+    from rxllm.sources._url_fault import *
     from rxllm.sources._wire_recorder import *
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -27,6 +28,7 @@ else:
         _from_async_iterable="from_async_iterable",
         _from_recording="from_recording list_recordings Pace Timing",
         _credentials="Headers Secrets shown",
+        _url_fault="fault_of",
         _grace="GRACE_SECONDS",
         _http="CONNECT_SECONDS MAX_ERROR_BYTES environment_proxy info_of open_session refusal",
     )

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
+from reactivex import Observable
+
 from rxllm.flow import Emitter, Stream, task_source
 from rxllm.harmless import harmless
 
 T = TypeVar("T")
+
+_USED = (
+    "an async iterator serves one subscription: give the function that makes it, from_async_iterable(items) and not "
+    "from_async_iterable(items())"
+)
 
 Factory: TypeAlias = Callable[[], AsyncIterable[T] | Awaitable[AsyncIterable[T]]]
 
@@ -33,7 +40,8 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> S
         The items, in order.
 
     Raises:
-        RuntimeError: As ``on_error``: an iterator was subscribed to a second time.
+        RuntimeError: As ``on_error``: an iterator was subscribed to a second time, here or in another source.
+        TypeError: At once: it is neither an async iterable nor a function.
         NoRunningLoopError: As ``on_error``: no event loop runs in this thread.
 
     Example:
@@ -44,13 +52,14 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> S
         >>> rxllm.run(rxllm.from_async_iterable(numbers))
         2
     """
+    _check(factory_or_iterable)
     used = False
 
     async def open_iterable() -> AsyncIterable[T]:
         nonlocal used
         if _is_iterable(factory_or_iterable):
             if used and isinstance(factory_or_iterable, AsyncIterator):
-                raise RuntimeError("an async iterator serves one subscription: give a function that makes it")
+                raise RuntimeError(_USED)
             used = True
             return factory_or_iterable
         made = cast(Factory[T], factory_or_iterable)()
@@ -58,6 +67,8 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> S
 
     async def produce(emitter: Emitter[T]) -> None:
         iterable = await open_iterable()
+        if inspect.isasyncgen(iterable) and iterable.ag_frame is None:
+            raise RuntimeError(_USED)  # by another source: it would look empty
         iterator = aiter(iterable)
         async with AsyncExitStack() as stack:
             for resource in {id(each): each for each in (iterable, iterator)}.values():
@@ -71,6 +82,30 @@ def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> S
                 await emitter.emit((item,), len(item) if isinstance(item, bytes) else 0)
 
     return task_source(produce)
+
+
+def _check(given: object) -> None:
+    """Check what is to be a source.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(given, AsyncIterable) or callable(given):
+        return
+    kind = type(given).__name__
+    if isinstance(given, Observable):
+        advice = "an observable is a source already"
+    elif inspect.isawaitable(given):
+        if inspect.iscoroutine(given):
+            given.close()  # nobody awaits it
+        advice = "give the function that makes it, as 'lambda: client.create(…)', for each subscription calls it"
+    elif isinstance(given, Iterable):
+        advice = "reactivex.from_iterable() takes what can be iterated over without async"
+    else:
+        advice = "it has no __aiter__()"
+    raise TypeError(
+        f"from_async_iterable() takes an async iterable, or a function that makes one, not {kind}: {advice}"
+    )
 
 
 def _is_iterable(value: object) -> TypeGuard[AsyncIterable[Any]]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from reactivex import abc
 
 from rxllm.exceptions import RecordingError, StreamInterruptedError, as_cause, excerpt
-from rxllm.flow import Clock, Emitter, Stream, clock_of, mark_stopped, task_source
+from rxllm.flow import Clock, Emitter, Stream, check_positive, clock_of, mark_stopped, task_source
 from rxllm.stores import (
     EndRecord,
     ItemRecord,
@@ -80,7 +80,8 @@ def from_recording(
             items are missing, or the stream failed with an error that is none of this library's.
         StreamInterruptedError: The recorded stream was cut.
         RxllmError: What the recorded stream failed with.
-        ValueError: At once: ``timing`` or ``attempts`` is none of those, or ``speed`` is not positive.
+        ValueError: At once, like the last: ``timing`` or ``attempts`` is none of those, or ``speed`` is not positive.
+        TypeError: ``speed`` is no number.
 
     Example:
         >>> import pathlib, reactivex, rxllm, tempfile
@@ -96,8 +97,7 @@ def from_recording(
         raise ValueError(f"timing must be 'none' or 'recorded', not {timing!r}")
     if attempts not in {"last", "all"}:
         raise ValueError(f"attempts must be 'last' or 'all', not {attempts!r}")
-    if not speed > 0:
-        raise ValueError(f"speed must be positive, not {speed}")
+    check_positive("speed", speed)
 
     async def produce(emitter: Emitter[Any]) -> None:
         pace = Pace(clock_of(scheduler, emitter.scheduler), speed) if timing == "recorded" else None

@@ -12,13 +12,14 @@ from typing import Any
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
-from loguru import logger
 from yarl import URL
 
 from rxllm.exceptions import StreamInterruptedError, as_cause
-from rxllm.flow import Emitter, Stream, task_source, wake
+from rxllm.flow import Emitter, Stream, check_count, check_kind, check_seconds, task_source, wake
+from rxllm.logs import logger
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
+from rxllm.sources._aiohttp_internals import close_pooled, close_response
 from rxllm.sources._credentials import Headers, Secrets
 from rxllm.sources._grace import END_OF_BODY_SECONDS, GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
@@ -52,7 +53,8 @@ def from_sse(
 
     Cold. While a consumer holds a pause the socket is not read, so that the TCP window closes and the server
     stops writing. Dispose closes the connection at once. A body that ended in good order gives the connection
-    back to the session's pool. The end of the body is the end: it never reconnects.
+    back to the session's pool, if it had an event. The end of the body is the end: it never reconnects. Only if a
+    connection of the pool is lost before any byte of the answer came, the request is sent once more over a new one.
 
     Args:
         url: Where to send the request.
@@ -87,11 +89,17 @@ def from_sse(
         APIStatusError: The status is 400 or more.
         APIResponseError: The answer is no event stream.
         StreamInterruptedError: The connection was lost in the middle of the body.
-        LimitExceededError: An event is larger than ``max_event_bytes``.
+        LimitExceededError: An event is larger than ``max_event_bytes``, or a line in the head of the answer is larger
+            than 64 KiB, or than ``session`` admits.
         RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
+        ValueError: At once, like the last: ``max_event_bytes`` or ``grace_period`` is none of those.
+        TypeError: One of them is no number, or ``timeout`` is one.
     """
-    SSEDecoder(max_event_bytes=max_event_bytes)  # a wrong argument is reported where it stands
+    check_count("max_event_bytes", max_event_bytes)  # a wrong argument is reported where it stands
+    check_seconds("grace_period", grace_period, zero=True)
+    if timeout is not None:
+        check_kind("timeout", timeout, aiohttp.ClientTimeout, "write aiohttp.ClientTimeout(total=…)")
     usual = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
     body = None
     if json is not None:
@@ -151,19 +159,35 @@ class _Request:
         emitter.flow.stream = StreamInfo(requested_at=requested_at)  # until there is an answer
         response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
         async with response:
-            with log.reading(response):
-                info = _http.info_of(response.url, response.headers, requested_at, secrets)
-                emitter.flow.stream = info
-                closed = _http.fail_when_closed(response)
-                start = b""
-                if self.checks_type:
-                    start = await start_of_events(response, secrets, info, self.max_event_bytes)
-                kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
-                decoder = kind(max_event_bytes=self.max_event_bytes)
-                grace = Grace(self.grace_period, emitter.flow, closed)
-                await _emit_events(response, decoder, emitter, log, self.end_marker, start, grace)
-                if self.checks_type and not emitter.count and decoder.strays is not None:
-                    require_events(response, secrets, info, decoder.strays)
+            try:
+                await self._read(response, emitter, log, secrets, requested_at)
+            finally:
+                close_response(response)
+                if not emitter.count:
+                    # A server that had nothing to say may be about to close the connection.
+                    close_pooled(client.connector, response)
+
+    async def _read(
+        self,
+        response: aiohttp.ClientResponse,
+        emitter: Emitter[ServerSentEvent],
+        log: WireLog | NotRecorded,
+        secrets: Secrets,
+        requested_at: float,
+    ) -> None:
+        with log.reading(response):
+            info = _http.info_of(response.url, response.headers, requested_at, secrets)
+            emitter.flow.stream = info
+            closed = _http.fail_when_closed(response)
+            start = b""
+            if self.checks_type:
+                start = await start_of_events(response, secrets, info, self.max_event_bytes)
+            kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
+            decoder = kind(max_event_bytes=self.max_event_bytes)
+            grace = Grace(self.grace_period, emitter.flow, closed)
+            await _emit_events(response, decoder, emitter, log, self.end_marker, start, grace)
+            if self.checks_type and not emitter.count and decoder.strays is not None:
+                require_events(response, secrets, info, decoder.strays)
 
 
 async def _emit_events(  # noqa: PLR0917 - what each read needs

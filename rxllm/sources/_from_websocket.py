@@ -22,20 +22,27 @@ from rxllm.exceptions import (
     as_cause,
     excerpt,
 )
-from rxllm.flow import BYTES_PER_TURN, ITEMS_PER_TURN, Emitter, Stream, task_source
+from rxllm.flow import (
+    BYTES_PER_TURN,
+    ITEMS_PER_TURN,
+    Emitter,
+    Stream,
+    check_count,
+    check_seconds,
+    task_source,
+)
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
-from rxllm.sources._aiohttp_internals import cut_of
+from rxllm.sources._aiohttp_internals import cut_of, say_close
 from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._grace import GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
+from rxllm.sources._sending import answer_of
 from rxllm.sources._wire_recorder import CLOSED, RecordTo, close_code_of, recorded
 
 # RFC 6455, section 7.4.1: 1000 is a normal closure, 1005 one that gave no code.
 _GOOD_CLOSES = frozenset({1000, 1005})
 _TOO_BIG = 1009
-# How long the other side may take to answer our closing frame before the connection is cut.
-_CLOSE_SECONDS = 0.03
 # One counts as so many bytes: the loop gets a turn after as many of them as of items.
 _PING_BYTES = BYTES_PER_TURN // ITEMS_PER_TURN
 _HEADER_BYTES = 2
@@ -60,7 +67,7 @@ def from_websocket(
     """Connect, send, and emit each text frame (RFC 6455).
 
     Cold. While a consumer holds a pause the socket is not read, so that the TCP window closes. Dispose sends a
-    closing frame and closes the connection, at the latest 0.03 s later.
+    closing frame and closes the connection at once, without waiting for the other side's.
 
     Args:
         url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same).
@@ -89,10 +96,17 @@ def from_websocket(
         APIResponseError: The handshake was answered as if it were an ordinary request.
         StreamInterruptedError: The connection was lost, or closed with another code than 1000.
         DecodeError: A binary frame, or one that breaks the protocol.
-        LimitExceededError: A message is larger than ``max_frame_bytes``.
+        LimitExceededError: A message is larger than ``max_frame_bytes``, or a line in the head of the answer is
+            larger than 64 KiB.
         RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
+        ValueError: At once, like the last: a number is none of those.
+        TypeError: A number is none.
     """
+    check_count("max_frame_bytes", max_frame_bytes)  # a wrong argument is reported where it stands
+    check_seconds("grace_period", grace_period, zero=True)
+    if heartbeat is not None:
+        check_seconds("heartbeat", heartbeat)
     request_headers = Headers(headers or {})
     frames = [frame if isinstance(frame, str) else json.dumps(frame) for frame in send]
     options = {"ssl": ssl, "protocols": protocols, "heartbeat": heartbeat, "max_msg_size": max_frame_bytes}
@@ -134,6 +148,7 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
         trust_env=session.trust_env,
         timeout=aiohttp.ClientTimeout(total=None, connect=_http.CONNECT_SECONDS),
         middlewares=(drop_credentials(origin_of(url)),),
+        **_http.SESSION_OPTIONS,
     ) as guarded:
         yield guarded
 
@@ -142,8 +157,6 @@ async def _connect(
     session: aiohttp.ClientSession, url: URL, headers: Headers, options: dict[str, Any]
 ) -> aiohttp.ClientWebSocketResponse:
     secrets = Secrets(session.headers, headers, url.query)
-    # aiohttp's decorator for dataclasses is more than pyright sees through.
-    options["timeout"] = aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS)  # pyright: ignore[reportCallIssue]
 
     async def shake_hands() -> aiohttp.ClientWebSocketResponse:
         try:
@@ -156,13 +169,16 @@ async def _connect(
         message = f"{status} from {shown(url)}: {excerpt(reason)}"
         raise _http.refusal(message, status, answered, secrets, content_type=answered.get("Content-Type", ""))
 
-    return await _http.answer_of(url, secrets, shake_hands())
+    return await answer_of(url, secrets, shake_hands())
 
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], url: URL) -> None:
     try:
         for frame in frames:
             await socket.send_str(frame)
+    except asyncio.CancelledError:
+        cut_of(socket)()  # a closing frame would have to wait behind what the other side does not take
+        raise
     except (aiohttp.ClientError, OSError) as error:
         raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from as_cause(error)
 
@@ -244,18 +260,14 @@ class _Frames:
 async def _closing(
     socket: aiohttp.ClientWebSocketResponse,
 ) -> AsyncGenerator[aiohttp.ClientWebSocketResponse]:
-    """Close the connection when the block is left, in whatever way, and cut it if that takes time."""
+    """Close the connection when the block is left, in whatever way, and wait for nobody."""
     cut = cut_of(socket)
     try:
         yield socket
     finally:
-        try:
-            # aiohttp waits anew for each frame that still comes, and for ever until what we sent was taken.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await socket.close()
-        finally:
-            cut()
+        say_close(socket)
+        cut()
+        await socket.close()  # which has nothing left to wait for
 
 
 def _refusal(message: aiohttp.WSMessage, position: int, max_frame_bytes: int) -> Exception:

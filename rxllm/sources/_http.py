@@ -12,17 +12,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urljoin
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
-from loguru import logger
 from yarl import URL
 
 from rxllm.exceptions import (
@@ -30,16 +29,16 @@ from rxllm.exceptions import (
     APIResponseError,
     APIStatusError,
     StreamInterruptedError,
-    as_cause,
     excerpt,
 )
 from rxllm.harmless import EXCERPT_LENGTH, harmless
+from rxllm.logs import logger
 from rxllm.models import StreamInfo
+from rxllm.sources._aiohttp_internals import CutResponse, close_pooled, close_response
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
-from rxllm.sources._request_body import LARGE_BODY_BYTES, LargeBody
+from rxllm.sources._sending import send
+from rxllm.sources._url_fault import fault_of
 from rxllm.wire import retry_after_in, retry_after_of
-
-Answer = TypeVar("Answer")
 
 SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]
 """A session, or a function that returns one, or ``None``, when the request is sent; it is not closed by us."""
@@ -52,9 +51,23 @@ ERROR_BODY_SECONDS = 5.0
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 30.0
 
+_MAX_HEAD_LINE_BYTES = 64 * 1024
+_MAX_HEADERS = 512
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BECOMES_GET = frozenset({301, 302, 303})
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray")
+_session_takes: Mapping[str, Any] = aiohttp.ClientSession.__init__.__kwdefaults__ or {}
+SESSION_OPTIONS: dict[str, Any] = {
+    name: option
+    for name, option in {
+        "response_class": CutResponse,
+        "max_line_size": _MAX_HEAD_LINE_BYTES,
+        "max_field_size": _MAX_HEAD_LINE_BYTES,
+        "max_headers": _MAX_HEADERS,
+    }.items()
+    if name in _session_takes
+}
+"""Options of a session of our own. Older versions of aiohttp do not count headers."""
 
 
 def use_session(session: SessionLike | None) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
@@ -69,7 +82,7 @@ def open_session() -> aiohttp.ClientSession:
     It takes any number of connections, for a stream holds one for as long as it lasts. It does not trust the
     environment: of that, aiohttp would take credentials (``~/.netrc``), too.
     """
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), **SESSION_OPTIONS)
 
 
 def environment_proxy(url: URL) -> str | None:
@@ -90,25 +103,7 @@ def parse_url(url: StrOrURL, *, base: str = "") -> URL:
             return parsed
     except ValueError:
         pass  # its text is the URL, with the query
-    raise APIConnectionError("the URL is none that can be requested")
-
-
-async def answer_of(url: URL, secrets: Secrets, request: Awaitable[Answer]) -> Answer:
-    """Await the answer to a request, and translate what goes wrong before there is one.
-
-    Raises:
-        APIConnectionError: There is none.
-    """
-    try:
-        return await request
-    except aiohttp.ClientResponseError as error:
-        reason = excerpt(secrets.scrub(error.message))
-    except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-        # A ValueError is about a header, a RuntimeError about a closed session.
-        reason = str(error) or type(error).__name__
-        raise APIConnectionError(f"no answer from {shown(url)}: {reason}") from as_cause(error)
-    # Outside the handler: that error holds the request with its headers and query, and must not be this one's context.
-    raise APIConnectionError(f"no answer from {shown(url)}: {reason}")
+    raise APIConnectionError(f"the URL is none that can be requested: {fault_of(str(url)) or 'it cannot be read'}")
 
 
 async def open_response(
@@ -134,14 +129,7 @@ async def open_response(
     for _ in range(MAX_REDIRECTS + 1):
         if origin_of(target) != origin_of(url):
             options["middlewares"] = (drop_credentials(origin_of(url)),)
-        payload = body if body is None or len(body) <= LARGE_BODY_BYTES else LargeBody(body)
-        request = session.request(method, target, headers=headers, data=payload, allow_redirects=False, **options)
-        try:
-            response = await answer_of(target, secrets, request)
-        except BaseException:
-            if isinstance(payload, LargeBody):
-                payload.abort()
-            raise
+        response = await send(session, method, target, body, headers, secrets, options)
         secrets.add(response.request_info.headers)
         reason = response.reason or ""
         # What logs show of an answer has it, too.
@@ -150,7 +138,7 @@ async def open_response(
         if response.status not in _REDIRECTS or location is None:
             if answered is not None:
                 answered(response)
-            return await _raise_for_status(response, reason, secrets)
+            return await _raise_for_status(session, response, reason, secrets)
         response.release()
         target = parse_url(location, base=str(target))
         if response.status in _BECOMES_GET and method != "HEAD":
@@ -158,10 +146,13 @@ async def open_response(
     raise APIConnectionError(f"more than {MAX_REDIRECTS} redirects from {shown(url)}")
 
 
-async def _raise_for_status(response: aiohttp.ClientResponse, reason: str, secrets: Secrets) -> aiohttp.ClientResponse:
+async def _raise_for_status(
+    session: aiohttp.ClientSession, response: aiohttp.ClientResponse, reason: str, secrets: Secrets
+) -> aiohttp.ClientResponse:
     if response.status < HTTPStatus.MULTIPLE_CHOICES:
         return response
     body = secrets.scrub(await _error_body(response))
+    close_pooled(session.connector, response)
     message = f"{response.status} {reason[:EXCERPT_LENGTH]}".strip()
     message = secrets.scrub(f"{message} from {shown(response.url)}: {excerpt(body)}")
     raise refusal(message, response.status, response.headers, secrets, body=body)
@@ -252,7 +243,7 @@ async def error_body(response: aiohttp.ClientResponse) -> AsyncGenerator[asyncio
     except (TimeoutError, aiohttp.ClientError, OSError):
         logger.debug("the body of an error was not complete")
     finally:
-        response.close()
+        close_response(response)
 
 
 def _request_id(headers: Mapping[str, str], secrets: Secrets) -> str | None:

@@ -75,7 +75,7 @@ class WireRecorder:
     def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_RECORDING_BYTES) -> None:
         if max_bytes < 1:
             raise ValueError(f"max_bytes must be positive, not {max_bytes}")
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self.max_bytes = max_bytes
         self._open: set[asyncio.Future[None]] = set()
 

@@ -123,7 +123,7 @@ class MarbleSink:
     """
 
     def __init__(self, stage: Stage, takes: float) -> None:
-        self.stored = Recording[Any](stage.frame)
+        self.stored: Recording[Any] = Recording[Any](stage.frame)
         self._stage = stage
         self._work = takes * stage.frame / 1_000_000
 

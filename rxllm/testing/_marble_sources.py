@@ -101,7 +101,7 @@ class MarbleSource(Observable[T]):
 
     def __init__(self, stage: Stage, events: Sequence[Event[T]], subscribe: abc.Subscription[T]) -> None:
         super().__init__(subscribe)
-        self.frame = stage.frame
+        self.frame: int = stage.frame
         self.subscriptions: list[Window] = []
         self.pauses: list[Window] = []
         self.holds: list[Hold] = []

@@ -77,7 +77,7 @@ class Marbles:
     def __init__(self, *, frame: float = FRAME, limit: float = LIMIT) -> None:
         if microseconds(frame) < 1:
             raise ValueError(f"a frame takes at least a microsecond, not {frame} s")
-        self.scheduler = VirtualTimeScheduler()
+        self.scheduler: VirtualTimeScheduler = VirtualTimeScheduler()
         self._stage = Stage(microseconds(frame))
         self._limit = limit
         self._hot: list[Callable[[], None]] = []

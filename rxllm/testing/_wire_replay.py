@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from aiohttp.typedefs import StrOrURL
-from loguru import logger
 from reactivex import Observable, abc
 from reactivex import operators as rx_ops
 from yarl import URL
@@ -28,6 +27,7 @@ from rxllm.exceptions import (
     excerpt,
 )
 from rxllm.flow import Emitter, Stream, clock_of, task_source
+from rxllm.logs import logger
 from rxllm.models import StreamInfo
 from rxllm.sources import (
     MAX_ERROR_BYTES,

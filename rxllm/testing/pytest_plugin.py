@@ -143,5 +143,5 @@ def _fixtures_for(pytest_asyncio: ModuleType) -> ModuleType:
     return fixtures
 
 
-check_in_anyio = pytest.fixture(name="_check_in_anyio")(_new_check())
-server_in_anyio = pytest.fixture(name="_server_in_anyio")(_new_server())
+check_in_anyio: Any = pytest.fixture(name="_check_in_anyio")(_new_check())
+server_in_anyio: Any = pytest.fixture(name="_server_in_anyio")(_new_server())

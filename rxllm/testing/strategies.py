@@ -40,10 +40,10 @@ from rxllm.wire import ServerSentEvent
 
 try:
     from hypothesis import strategies as st
-except ImportError as error:
+except ImportError as _error:
     raise MissingExtraError(
         "rxllm.testing.strategies needs Hypothesis: install rxllm[testing]", extra="rxllm[testing]"
-    ) from error
+    ) from _error
 
 __all__ = [
     "StreamedAnswer",

@@ -69,9 +69,9 @@ class SSEDecoder:
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
         if max_event_bytes < 1:
             raise ValueError(f"max_event_bytes must be positive, not {max_event_bytes}")
-        self.comments = 0
-        self.events = 0
-        self.last_event_id = ""
+        self.comments: int = 0
+        self.events: int = 0
+        self.last_event_id: str = ""
         self.reconnection_time: int | None = None
         self.strays: Strays | None = None
         self._limit = max_event_bytes

@@ -307,6 +307,19 @@ def test_a_call_that_is_none_is_an_error_behind_all_others(bad: dict[str, Any], 
     assert [call.id for call in accumulator.incomplete()] == ["b"]
 
 
+def test_good_calls_before_an_error_are_not_added_to_others_without_it() -> None:
+    accumulator = ToolCallAccumulator()
+    for chunk in chunks([tc("{}", name="w", id="a", index=0), tc(GLUED, name="w", id="b", index=1)]):
+        accumulator.add(chunk)
+    calls, more = accumulator.close(), list[ToolCall]()
+    with pytest.raises(ToolCallError, match="more than one value"):
+        _ = more + calls
+    more.clear()
+    with pytest.raises(ToolCallError, match="more than one value"):
+        more += calls
+    assert [call.id for call in more] == ["a"]
+
+
 def test_of_an_answer_without_an_end_no_call_is_given_away() -> None:
     accumulator = ToolCallAccumulator()
     for chunk in chunks([tc("{}", name="v", id="a", index=0), tc("[", name="w", id="b", index=1)], end=None):

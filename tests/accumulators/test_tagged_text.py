@@ -96,3 +96,9 @@ def test_many_parts_in_one_fragment_take_no_more_time_than_they_are_long() -> No
 def test_names_that_are_none(tag: str) -> None:
     with pytest.raises(ValueError, match="no name of a tag"):
         TaggedText(tag)
+
+
+def test_a_text_that_is_never_closed_is_inside_or_outside() -> None:
+    word: Any = "content"
+    with pytest.raises(ValueError, match="unclosed must be 'inside' or 'outside'"):
+        TaggedText(unclosed=word)

@@ -141,9 +141,9 @@ def test_of_each_field_the_last_value_counts_that_says_something(usages: list[di
     for name in ("prompt_tokens", "completion_tokens", "extra"):
         assert usage.get(name) == last_said(usages, name)
     details: list[dict[str, Any]] = [each.get("details") or {} for each in usages]
+    kept: dict[str, Any] = usage.get("details") or {}
     for name in ("a", "b"):
-        found: dict[str, Any] = usage.get("details") or {}
-        assert found.get(name) == last_said(details, name)
+        assert kept.get(name) == last_said(details, name)
 
 
 def test_a_count_that_falls_is_a_repair() -> None:
@@ -184,3 +184,9 @@ def test_what_it_keeps_is_counted() -> None:
     accumulator.add(chunk({"a": 1}))
     with pytest.raises(LimitExceededError, match="100 characters"):
         accumulator.add(chunk({"b": "x" * 100}))
+
+
+def test_a_number_without_end_is_a_limit_that_was_passed() -> None:
+    accumulator = StreamAccumulator()
+    with pytest.raises(LimitExceededError, match="more than 4300 digits"):
+        accumulator.add(StreamChunk.model_validate({"choices": [], "vendor": 10**5000}))

@@ -45,9 +45,9 @@ class Worker:
 
 
 @contextlib.contextmanager
-def serving() -> Generator[str]:
+def serving(module: str = "tests.benchmarks.server") -> Generator[str]:
     """A server in a process of its own; gives its origin."""
-    process = _start("tests.benchmarks.server")
+    process = _start(module)
     try:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"

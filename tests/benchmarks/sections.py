@@ -15,7 +15,7 @@ from tests.benchmarks.contenders import CLIENT, LOOP, READ, UNREAD, installed
 from tests.benchmarks.figures import Figure, above, figure, ratio
 from tests.benchmarks.imports import CASES, EVERYTHING, FIRST_ANSWER, FOUR, IMPORT, PIPELINE, USED, milliseconds
 from tests.benchmarks.payload import digest, text
-from tests.benchmarks.processes import Worker
+from tests.benchmarks.processes import Worker, serving
 
 __all__ = ["FULL", "QUICK", "SECTIONS", "Size", "Table"]
 
@@ -50,6 +50,7 @@ class Size(NamedTuple):
     paced_chunks: int
     arguments: tuple[int, ...]
     hedged: int
+    cancels: int
 
 
 FULL = Size(
@@ -62,6 +63,7 @@ FULL = Size(
     paced_chunks=250,
     arguments=(25, 100, 400),
     hedged=2000,
+    cancels=5000,
 )
 QUICK = Size(
     runs=1,
@@ -73,6 +75,7 @@ QUICK = Size(
     paced_chunks=10,
     arguments=(1, 4),
     hedged=20,
+    cancels=100,
 )
 
 
@@ -215,6 +218,36 @@ def hedging(origin: str, size: Size) -> dict[str, Table]:
     return {f"of {size.hedged} answers, {what}": _figures(values) for what, values in outcomes.items()}
 
 
+_AT_ONCE = 200
+
+
+def storms(origin: str, size: Size) -> dict[str, Table]:
+    """Streams that are left at random moments, many at once, while their consumers are behind or not."""
+    del origin
+    names = {"http": "over HTTP", "ws": "over WebSockets"}
+    with serving("tests.soak.server") as endless, Worker() as worker:
+        outcomes = {
+            name: worker.run("storms.storm", transport=transport, origin=endless, count=size.cancels, at_once=_AT_ONCE)
+            for transport, name in names.items()
+        }
+    return {
+        f"{size.cancels} cancels: until the socket is closed (ms)": _figures(
+            {name: each["wall"] for name, each in outcomes.items()}
+        ),
+        f"{size.cancels} cancels: of these, CPU of the process (ms)": _figures(
+            {name: each["cpu"] for name, each in outcomes.items()}
+        ),
+        f"{size.cancels} cancels: still open after 50 ms": {
+            name: figure([each["open"]]) for name, each in outcomes.items()
+        },
+        f"{size.cancels} cancels: left behind": {
+            f"{what} {name}": figure([number])
+            for name, each in outcomes.items()
+            for what, number in each["left"].items()
+        },
+    }
+
+
 def imports(origin: str, size: Size) -> dict[str, Table]:
     """What importing the library costs, and what its first use brings after it."""
     del origin
@@ -246,5 +279,6 @@ SECTIONS: dict[str, Callable[[str, Size], dict[str, Any]]] = {
     "latency": latency,
     "crowds": crowds,
     "hedging": hedging,
+    "storms": storms,
     "imports": imports,
 }

@@ -38,6 +38,7 @@ PASSING: list[Any] = [
     *errors("internal_server_error", "InternalFailure", "server_error", "api_error", "internal_error", field="type"),
     *errors("timeout", "request_timed_out", "GATEWAY_TIMEOUT", "DeadlineExceeded", field="code"),
     *errors("server_busy", "concurrency_limit_exceeded", "no_capacity", "RESOURCE_EXHAUSTED", field="code"),
+    *errors("insufficient_system_resource", "RequestLimitExceeded", "limit_requests", "ECONNRESET", field="code"),
     # Statuses.
     *({"code": status, "message": "m"} for status in (408, 409, 425, 429, "429", 500, 503, "529")),
     # Texts.

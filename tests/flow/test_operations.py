@@ -15,6 +15,7 @@ from rxllm import ChatCompletion, Usage
 from rxllm import operators as ops
 from rxllm.flow import Backlog, Emitter, FanOut, FlowControl, Operation, Stream, operate, task_source
 from rxllm.testing import text_chunk
+from rxllm.wire import ServerSentEvent
 
 
 class Hand:
@@ -191,15 +192,24 @@ WRONG: dict[str, tuple[Callable[[], Any], Any, str]] = {
         ChatCompletion(),
         "content() takes StreamChunk and got ChatCompletion: put it before accumulate()",
     ),
-    "accumulate": (ops.accumulate, "Hel", "accumulate() takes StreamChunk and got str"),
+    "accumulate": (
+        ops.accumulate,
+        ServerSentEvent("Hel"),
+        "accumulate() takes StreamChunk and got ServerSentEvent: put parse() in front of it",
+    ),
     "accumulate_snapshots": (ops.accumulate_snapshots, 1, "accumulate_snapshots() takes StreamChunk and got int"),
     "accumulate_tool_calls": (ops.accumulate_tool_calls, 1, "accumulate_tool_calls() takes StreamChunk and got int"),
     "tool_call_progress": (ops.tool_call_progress, 1, "tool_call_progress() takes StreamChunk and got int"),
     "json_path": (lambda: ops.json_path("$"), 1, "json_path() takes StreamChunk and got int"),
     "parse_structured": (lambda: ops.parse_structured(Usage), 1, "parse_structured() takes StreamChunk and got int"),
     "split_reasoning": (ops.split_reasoning, 1, "split_reasoning() takes StreamChunk and got int"),
-    "decode_sse": (ops.decode_sse, CHUNK, "decode_sse() takes bytes and got StreamChunk"),
-    "parse": (ops.parse, CHUNK, "parse() takes ServerSentEvent or str or bytes and got StreamChunk"),
+    "decode_sse": (ops.decode_sse, CHUNK, "decode_sse() takes bytes and got StreamChunk: put it before parse()"),
+    "parse": (
+        ops.parse,
+        CHUNK,
+        "parse() takes ServerSentEvent or str or bytes and got StreamChunk: that has been done already, leave this "  # noqa: ISC004
+        "parse() out",
+    ),
     "tee_to_display": (ops.tee_to_display, 1, "a display shows StreamChunk, ServerSentEvent and str, and got int"),
 }
 

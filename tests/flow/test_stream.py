@@ -62,7 +62,9 @@ async def test_it_is_awaited_iterated_over_and_subscribed_to(make: Callable[[], 
 
 @every_stream
 def test_for_without_async_says_what_to_write(make: Callable[[], Stream[int]]) -> None:
-    with pytest.raises(TypeError, match=r"'async for'.* 'await stream' .*rxllm\.run\(stream\)"):
+    with pytest.raises(
+        TypeError, match=r"'async for'.* 'await stream'.*rxllm\.iterate_sync\(stream\).* rxllm\.run\(stream\)"
+    ):
         list(make())
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -37,28 +36,15 @@ ANSWER_SCHEMA = {
 }
 
 
-@asynccontextmanager
-async def client_of(origin: str) -> AsyncGenerator[LLMClient]:
-    """A client that takes a new connection for each request.
-
-    On a machine under load this server closes one a moment behind an answer, when the next request is on its way.
-    """
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session,
-        LLMClient(base_url=f"{origin}/v1", api_key="not needed", session=session) as client,
-    ):
-        yield client
-
-
 @pytest.fixture
 async def client(text_server: str) -> AsyncIterator[LLMClient]:
-    async with client_of(text_server) as client:
+    async with LLMClient(base_url=f"{text_server}/v1", api_key="not needed") as client:
         yield client
 
 
 @pytest.fixture
 async def tool_client(tool_server: str) -> AsyncIterator[LLMClient]:
-    async with client_of(tool_server) as client:
+    async with LLMClient(base_url=f"{tool_server}/v1", api_key="not needed") as client:
         yield client
 
 
@@ -208,4 +194,22 @@ async def test_twenty_streams_at_once(client: LLMClient, text_server: str) -> No
         assert completion.usage is not None
         assert completion.usage.completion_tokens is not None
         assert 0 < completion.usage.completion_tokens <= 8
+    await wait_until_idle(text_server)
+
+
+async def test_no_request_fails_when_short_and_long_ones_alternate(client: LLMClient, text_server: str) -> None:
+    """On a machine under load this server closes a connection a moment behind an answer, when the next request is
+    on its way over it."""
+    requests = iter([ask(f"What is {number} and 1?", max_tokens=24 if number % 2 else 1) for number in range(60)])
+    answers: list[ChatCompletion] = []
+
+    async def ask_in_turn() -> None:
+        answers.extend([await client.chat(request) for request in requests])
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(6):
+            group.create_task(ask_in_turn())
+
+    assert len(answers) == 60
+    assert all(answer.complete for answer in answers)
     await wait_until_idle(text_server)

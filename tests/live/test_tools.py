@@ -7,6 +7,7 @@ stream, which is what shows that what came before stays.
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -38,9 +39,7 @@ async def test_the_model_calls_a_tool_and_gets_its_result(tool_server: str) -> N
         max_tokens=100,
     )
     events: list[ChatEvent] = []
-    # A new connection for each round: on a machine under load the server closes one behind an answer.
-    connector = aiohttp.TCPConnector(force_close=True)
-    async with aiohttp.ClientSession(connector=connector, trace_configs=[noting(bodies)]) as session:
+    async with aiohttp.ClientSession(trace_configs=[noting(bodies)]) as session:
         client = LLMClient(base_url=f"{tool_server}/v1", api_key="not needed", session=session)
         conversation = client.chat_with_tools(request, tools, through=rxllm.operators.timeout_per_chunk(60))
         with pytest.raises(rxllm.APIStreamError) as caught:
@@ -61,7 +60,8 @@ async def test_the_model_calls_a_tool_and_gets_its_result(tool_server: str) -> N
     assert isinstance(caught.value.partial, ChatCompletion)
     assert not caught.value.partial.complete
 
-    sent: list[dict[str, Any]] = [json.loads(body) for body in bodies]
+    # One may have been sent twice: on a machine under load the server closes a connection behind an answer.
+    sent: list[dict[str, Any]] = [json.loads(body) for body, _ in groupby(bodies)]
     assert [body["tool_choice"] for body in sent] == ["required", "auto"]
     assert [message["role"] for message in sent[1]["messages"]] == ["user", "assistant", "tool"]
     assert sent[1]["messages"][1]["tool_calls"][0]["id"] == call.call.id

@@ -378,8 +378,8 @@ async def test_in_the_answer_of_a_server(place: Answers) -> None:
 async def test_a_key_is_blotted_out_before_and_does_not_become_whole(between: str) -> None:
     key = "sk-a-secret-that-is-long"
     echo = f"{key}\x1b {key[:10]}{between}{key[10:]} \x9b{key}"
-    scripts: list[Script] = [[script.text("It is "), script.error(echo)], script.status(401, {"error": echo})]
-    for answer in scripts:
+    answers: list[Script] = [[script.text("It is "), script.error(echo)], script.status(401, {"error": echo})]
+    for answer in answers:
         async with ScriptedServer(answer) as server, rxllm.LLMClient(base_url=server.base_url, api_key=key) as client:
             error = await error_of(client.chat(REQUEST))
 

@@ -87,6 +87,8 @@ def seen(tool_calls: list[ToolCall]) -> Seen:
 
 TWO: Seen = [("a", "w", '{"c":1}'), ("b", "w", '{"c":2}')]
 
+PLACEHOLDERS: list[Any] = ["{}", {}, "null"]
+
 ROWS: dict[str, tuple[bytes, Seen]] = {
     "1 no index": (calls(tc('{"c":1}', "w", id="a")) + calls(tc('{"c":2}', "w", id="b")), TWO),
     "2 index reused with a new id": (
@@ -117,6 +119,38 @@ ROWS: dict[str, tuple[bytes, Seen]] = {
     "7 starting at 1": (calls(tc('{"c":1}', "w", index=1, id="a")), TWO[:1]),
     "8 the same index twice in one chunk": (
         calls(tc("", "w", index=0, id="a"), tc('{"c"', index=0)) + calls(tc(":1}", index=0)),
+        TWO[:1],
+    ),
+    **{
+        f"15 placeholder {placeholder}": (
+            calls(tc(placeholder, "w", index=0, id="a")) + calls(tc('{"c"', index=0)) + calls(tc(":1}", index=0)),
+            TWO[:1],
+        )
+        for placeholder in PLACEHOLDERS
+    },
+    **{
+        f"16 again {again}": (
+            calls(tc('{"c"', "w", index=0, id="a"))
+            + calls(tc(":1}", index=0))
+            + calls(tc(again, "w", index=0, id="a")),
+            TWO[:1],
+        )
+        for again in ('{"c":1}', '{ "c": 1 }', {"c": 1})
+    },
+    "17 null": (calls(tc("null", "w", index=0, id="a")), [("a", "w", "{}")]),
+    "18 an id for each piece": (
+        b"".join(
+            calls(tc(piece, "w", index=0, id=call_id))
+            for call_id, piece in zip("axy", ("{", '"c":', "1}"), strict=True)
+        ),
+        TWO[:1],
+    ),
+    "19 one id for two calls": (
+        calls(tc('{"c":1}', "w", index=0, id="a")) + calls(tc('{"c":2}', "w", index=1, id="a")),
+        [("a", "w", '{"c":1}'), (MADE_UP, "w", '{"c":2}')],
+    ),
+    "encoded twice": (
+        calls(tc('"{\\"c', "w", index=0, id="a")) + calls(tc('\\":1}"', index=0)),
         TWO[:1],
     ),
 }

@@ -66,7 +66,7 @@ async def test_an_iterator_serves_one_subscription() -> None:
 
     assert await source.pipe(rx_ops.to_list()) == [0, 1, 2]
     assert stream.closed
-    with pytest.raises(RuntimeError, match="give a function"):
+    with pytest.raises(RuntimeError, match="give the function"):
         await source
 
 

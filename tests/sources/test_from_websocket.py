@@ -175,6 +175,8 @@ async def test_dispose_closes_the_connection() -> None:
         subscription.dispose()
         await server.requests[0].peer_left.wait()
 
+    assert server.requests[0].peer_left_by == "close frame"
+
 
 async def test_dispose_before_the_first_frame_closes_the_connection() -> None:
     async with ScriptedServer([script.stall()]) as server:

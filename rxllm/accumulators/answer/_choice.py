@@ -25,7 +25,8 @@ from rxllm.accumulators._text import Text
 from rxllm.accumulators.answer._choice_state import ChoiceState, RestState
 from rxllm.accumulators.answer._fields import FieldsFold, Prefix, rest_getter
 from rxllm.accumulators.calls._call_state import answer_of
-from rxllm.accumulators.calls._tool_calls import ToolCallFold, text_of_arguments
+from rxllm.accumulators.calls._fragments import text_of_arguments
+from rxllm.accumulators.calls._tool_calls import ToolCallFold
 from rxllm.models import (
     Delta,
     FunctionCallDelta,

@@ -34,6 +34,7 @@ _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"\s*+")
 _NOTHING = r'(?:\{\s*+\}|null|"")\s*+'
 _PLACEHOLDERS = re.compile(rf'\s*+(?:{_NOTHING})+(?=[{{"])')
+_LONGEST_PLACEHOLDER = 1000
 _ONLY_NOTHING = re.compile(rf"\s*+(?:{_NOTHING})*+")
 
 
@@ -137,6 +138,29 @@ def without_placeholders(text: str) -> str:
     """The start of arguments, without the placeholders before it if something has come behind them."""
     match = _PLACEHOLDERS.match(text)
     return text[match.end() :] if match else text
+
+
+class Placeholders:
+    """The fold of what stands before arguments; sees each character a bounded number of times.
+
+    Attributes:
+        is_blank: Whether nothing but white space has come.
+        unsaid: What has come behind all placeholders that were whole; of a long text the start.
+    """
+
+    __slots__ = ("is_blank", "unsaid")
+
+    def __init__(self) -> None:
+        self.is_blank = True
+        self.unsaid = ""
+
+    def add(self, text: str) -> None:
+        """Go on with the next piece."""
+        self.is_blank = self.is_blank and not text.strip()
+        if len(self.unsaid) < _LONGEST_PLACEHOLDER:
+            grown = self.unsaid + text
+            match = _ONLY_NOTHING.match(grown)
+            self.unsaid = grown[match.end() if match else 0 :]
 
 
 def says_nothing(text: str) -> bool:

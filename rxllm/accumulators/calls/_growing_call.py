@@ -21,7 +21,7 @@ from rxllm.accumulators._new_tuple import new_tuple
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
-from rxllm.accumulators.calls._arguments import REPEATED, says_nothing
+from rxllm.accumulators.calls._arguments import REPEATED, Placeholders, settle
 from rxllm.accumulators.calls._call_state import CallState
 from rxllm.accumulators.calls._late_arguments import LateArguments
 from rxllm.exceptions import ToolCallError
@@ -63,6 +63,10 @@ class GrowingCall:
     _late: LateArguments | None = None
     _scan: JSONEndFold = field(default_factory=JSONEndFold)
     _scanned: int = 0
+    _placeholders: Placeholders = field(default_factory=Placeholders)
+    _looked_to: int = 0
+    # What the arguments came to when they had closed, if somebody asked.
+    _whole: str | None = None
 
     @property
     def closed(self) -> bool:
@@ -77,7 +81,26 @@ class GrowingCall:
     @property
     def says_nothing(self) -> bool:
         """Whether there are no arguments so far, or what may be a placeholder."""
-        return says_nothing(self.text.read())
+        return not self._looked_at().unsaid
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there are no arguments so far."""
+        return self._looked_at().is_blank
+
+    def _looked_at(self) -> Placeholders:
+        fragments = self.text.fragments
+        if self._looked_to < len(fragments):
+            self._placeholders.add("".join(fragments[self._looked_to :]))
+            self._looked_to = len(fragments)
+        return self._placeholders
+
+    def repeats(self, arguments: str) -> bool:
+        """Whether arguments are once more those of the call, which have closed."""
+        if self._whole is None:
+            self._whole = settle(self.text.read()).text
+        both = settle(self._whole + arguments)
+        return both.is_one and both.text == self._whole
 
     def _scanned_to_the_end(self) -> JSONEndFold:
         fragments = self.text.fragments
@@ -118,7 +141,7 @@ class GrowingCall:
     def _repeat(self, arguments: str, log: RepairLog) -> None:
         """Take arguments that came after the call was given away: only the same ones once more are no error."""
         if self._late is None:
-            self._late = LateArguments(self.text.read())
+            self._late = LateArguments(self.repeats)
         if not self._late.add(arguments):
             raise self._too_late("arguments", arguments)
         log.add(REPEATED, (self.choice, self.serial), arguments, self.text.read())

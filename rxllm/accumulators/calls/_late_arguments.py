@@ -6,7 +6,8 @@ for what was given away cannot be taken back.
 
 from __future__ import annotations
 
-from rxllm.accumulators.calls._arguments import settle
+from collections.abc import Callable
+
 from rxllm.models import JSONEndFold
 
 
@@ -14,16 +15,16 @@ class LateArguments:
     """The fold of what comes late for one call.
 
     Args:
-        given: The arguments that it was given away with.
+        repeats: Whether arguments are once more those that it was given away with.
 
     Attributes:
         text: What has come of a repetition that is under way.
     """
 
-    __slots__ = ("_given", "_pieces", "_scan")
+    __slots__ = ("_pieces", "_repeats", "_scan")
 
-    def __init__(self, given: str) -> None:
-        self._given = settle(given).text
+    def __init__(self, repeats: Callable[[str], bool]) -> None:
+        self._repeats = repeats
         self._pieces: list[str] = []
         self._scan = JSONEndFold()
 
@@ -41,8 +42,7 @@ class LateArguments:
             self._pieces.append(piece[:end])
             if not self._scan.closed:
                 return True
-            both = settle(self._given + self.text)
-            if not both.is_one or both.text != self._given:
+            if not self._repeats(self.text):
                 return False
             self._pieces.clear()
             self._scan = JSONEndFold()

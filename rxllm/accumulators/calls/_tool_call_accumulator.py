@@ -166,8 +166,6 @@ class ToolCallAccumulator(CallFolds):
         """
         garbled: list[ToolCallError] = []
         for each in dict.fromkeys(ready):
-            if each.emitted:
-                continue
             try:
                 calls.append(each.state.tool_call(self._log))
             except ToolCallError as error:

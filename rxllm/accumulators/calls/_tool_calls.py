@@ -22,18 +22,15 @@ Nothing is allocated by index.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from pydantic_core import to_json
 
 from rxllm.accumulators._repairs import RepairLog
-from rxllm.accumulators.calls._arguments import says_nothing, settle
+from rxllm.accumulators.calls._arguments import says_nothing
 from rxllm.accumulators.calls._call_state import CallState
+from rxllm.accumulators.calls._fragments import is_another, name_to_come, text_of_arguments, with_custom_as_function
 from rxllm.accumulators.calls._growing_call import GrowingCall
 from rxllm.exceptions import LimitExceededError, ToolCallError, excerpt
-from rxllm.models import FunctionCallDelta, ToolCallDelta
+from rxllm.models import ToolCallDelta
 
 MAX_TOOL_CALLS = 1024
 """How many calls a choice may have by default."""
@@ -116,7 +113,7 @@ class ToolCallFold:
     def _add(self, fragment: ToolCallDelta) -> GrowingCall | None:
         """Place a fragment of whatever kind: see ``add``."""
         if fragment.function is None and fragment.custom is not None:
-            fragment = _with_custom_as_function(fragment, fragment.custom)
+            fragment = with_custom_as_function(fragment, fragment.custom)
         function = fragment.function
         name = "" if function is None else self._unless_blank("name", function.name)
         call_id = self._unless_blank("id", fragment.id)
@@ -186,8 +183,8 @@ class ToolCallFold:
             return self._begin_there(index, call_id, name, arguments)
         if self._is_renamed(there, call_id, name, arguments):
             there.renamed = True
-        elif _is_another(there, call_id, name, arguments) or self._is_beside(there, call_id, name):
-            return self._begin(index, "" if name else _name_to_come(there))
+        elif is_another(there, call_id, name, arguments) or self._is_beside(there, call_id, name):
+            return self._begin(index, "" if name else name_to_come(there))
         return self._noted(there, name, arguments)
 
     def _begin_there(self, index: int, call_id: str, name: str, arguments: str) -> GrowingCall | None:
@@ -206,7 +203,7 @@ class ToolCallFold:
             return False
         if there.opened and arguments.strip():
             return there.takes(arguments)
-        if there.opened or not there.text.read().strip():
+        if there.opened or there.is_blank:
             return there.began != self.log.position
         return there.renamed and not arguments.strip()
 
@@ -276,7 +273,7 @@ class ToolCallFold:
         if call_id or not self.calls:
             return self._begin(None)
         last = self.calls[-1]
-        if again := _name_to_come(last):
+        if again := name_to_come(last):
             return self._begin(None, again)
         # Where what came may have been a placeholder, these are the arguments that it stands for.
         return last if last.says_nothing and not says_nothing(arguments) else None
@@ -315,51 +312,3 @@ class ToolCallFold:
         self._by_index[index] = call
         self.calls.append(call)
         return call
-
-
-def text_of_arguments(arguments: str | dict[str, Any] | None, choice: int, log: RepairLog) -> str:
-    """The arguments of a fragment as text."""
-    if not isinstance(arguments, dict):
-        return arguments or ""
-    text = to_json(arguments).decode()
-    log.add("arguments-serialized", choice, arguments, text)
-    return text
-
-
-def _with_custom_as_function(fragment: ToolCallDelta, custom: Mapping[str, Any]) -> ToolCallDelta:
-    """The fragment with the name and input of a custom tool in the place of a function's."""
-    function = FunctionCallDelta.model_validate({"name": custom.get("name"), "arguments": custom.get("input")})
-    return fragment.model_copy(update={"type": "custom", "function": function, "custom": None})
-
-
-def _is_another(there: GrowingCall, call_id: str, name: str, arguments: str) -> bool:
-    """Whether a fragment, its identifier unknown, is of another call than the one at its index."""
-    if there.named_again and arguments.strip():
-        return True
-    if call_id and name:
-        if there.id or there.name not in ("", name):
-            return True
-        # The call there has no identifier yet, so this may be it: unless it is complete without.
-        return there.closed and bool(there.name or arguments.strip())
-    if name:
-        # A name alone, after the arguments: the one that was missing, or once more the same.
-        late = not arguments.strip() and there.name in ("", name)
-        return not late and there.closed and not _is_of_the_same(there, name, arguments)
-    if call_id:
-        return bool(there.id) and bool(arguments.strip()) and there.closed
-    return False
-
-
-def _is_of_the_same(there: GrowingCall, name: str, arguments: str) -> bool:
-    """Whether a fragment without an identifier goes on with a call that has one, or says all of it once more."""
-    if not there.id or name != there.name:
-        return False
-    if there.says_nothing:
-        return True
-    whole = there.text.read()
-    return settle(whole + arguments).text == settle(whole).text
-
-
-def _name_to_come(call: GrowingCall) -> str:
-    """The name of the call after this one, if it came as a repetition of this one's."""
-    return call.name if call.named_again else ""

@@ -92,10 +92,10 @@ class JSONFold:
         self._high = ""
         # What a fragment ended with that means nothing without the next one: an escape or a scalar.
         self._rest = ""
-        self.depth = 0
-        self.closed = False
-        self.left = ""
-        self.length = 0
+        self.depth: int = 0
+        self.closed: bool = False
+        self.left: str = ""
+        self.length: int = 0
         self.path: JSONKeys = ()
 
     def add_piece(self, fragment: str) -> bool:
@@ -170,7 +170,9 @@ class JSONFold:
             raise self._error("the text ended before the value did", self._rest, 0)
         return changes
 
-    grow, feed, finish = add_piece, add, close
+    grow = add_piece
+    feed = add
+    finish = close
     """The names that ``add_piece``, ``add`` and ``close`` had in 0.1."""
 
     def flush(self) -> list[JSONChange]:

@@ -104,9 +104,10 @@ class TaggedText:
         return text
 
     def _begin(self) -> None:
-        inside = self.inside = self._begins_inside
-        self.held = ""
-        self.settled = False
+        inside = self._begins_inside
+        self.inside: bool = inside
+        self.held: str = ""
+        self.settled: bool = False
         # What is looked for; at the start, an opening tag comes before that, behind white space or not at all.
         self._sought: TagSet = self._tags.closing if inside else self._tags.opening
         self._at_start = inside or not self._anywhere
@@ -142,7 +143,8 @@ class TaggedText:
         self._look()
         return Parted("", held) if self.inside else Parted(held, "")
 
-    feed, flush = add, close
+    feed = add
+    flush = close
     """The names that ``add`` and ``close`` had in 0.1."""
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from rxllm.testing.script._named_steps import compact, done, finish, role, steps_of, text, usage
-from rxllm.testing.script._steps import Chunk, Event, Raw, Step, StepLike, sent_by
+from rxllm.testing.script._steps import Chunk, Event, Raw, Step, StepLike, Word, sent_by
 
 __all__ = [
     "Answer",
@@ -102,13 +102,13 @@ def answer(
     return (role(), *steps, finish(reason), usage(completion_tokens=tokens), done())
 
 
-def words(content: str) -> list[str]:
+def words(content: str) -> list[Word]:
     """The text in pieces as a model sends them: each word with the space before it.
 
     >>> words("It is late.")
     ['It', ' is', ' late.']
     """
-    return re.findall(r"\s*\S+|\s+$", content)
+    return [Word(piece) for piece in re.findall(r"\s*\S+|\s+$", content)]
 
 
 def status(

@@ -77,7 +77,7 @@ def as_step(item: StepLike) -> Step:
         case Mapping():
             return Chunk(item)
         case _:
-            return item
+            return cast("Step", item)  # all kinds of ScriptStep that there are
 
 
 def chunk(payload: Mapping[str, Any]) -> Chunk:

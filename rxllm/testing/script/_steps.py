@@ -24,24 +24,38 @@ __all__ = [
     "Notify",
     "Raw",
     "Reset",
+    "ScriptStep",
     "Sent",
     "Stall",
     "Step",
     "StepLike",
     "WaitFor",
+    "Word",
     "sent_by",
 ]
 
 
+class ScriptStep:
+    """What all steps are, so that a list of several kinds has a type."""
+
+    __slots__ = ()
+
+
+class Word(str, ScriptStep):
+    """A piece of text, which stands for the chunk that has it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(ScriptStep):
     """Sends a JSON object: the data of an event, or a text frame."""
 
     payload: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Event(ScriptStep):
     """Sends an event with any data, or a text frame of it; what is ``None`` is left out."""
 
     data: str
@@ -51,71 +65,71 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(ScriptStep):
     """Sends a comment line, which is no event; over a WebSocket, a ping frame."""
 
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(ScriptStep):
     """Sends bytes of the body as they are; over a WebSocket, bytes of the connection."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Burst:
+class Burst(ScriptStep):
     """Sends several things in one write."""
 
     steps: tuple[Chunk | Event | Comment | Raw, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Delay:
+class Delay(ScriptStep):
     """Waits for so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class WaitFor:
+class WaitFor(ScriptStep):
     """Waits until the event is set."""
 
     event: asyncio.Event
 
 
 @dataclass(frozen=True, slots=True)
-class Notify:
+class Notify(ScriptStep):
     """Sets the event: the script has come this far."""
 
     event: asyncio.Event
 
 
 @dataclass(frozen=True, slots=True)
-class Stall:
+class Stall(ScriptStep):
     """Sends nothing more until the peer leaves, but for keep-alives, if so many seconds between them are given."""
 
     keep_alive: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(ScriptStep):
     """Ends the connection (FIN) although the answer is not whole."""
 
 
 @dataclass(frozen=True, slots=True)
-class HalfClose:
+class HalfClose(ScriptStep):
     """Ends the server's direction (FIN) and keeps the other open until the peer leaves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(ScriptStep):
     """Resets the connection (RST)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class Close(ScriptStep):
     """Ends a WebSocket with a close frame (RFC 6455, section 7.4), which may say no code; over HTTP, as ``Cut``."""
 
     code: int | None = 1000
@@ -128,7 +142,7 @@ Sent: TypeAlias = Chunk | Event | Comment | Raw | Burst
 Step: TypeAlias = Sent | Delay | WaitFor | Notify | Stall | Cut | HalfClose | Reset | Close
 """Something that the server does."""
 
-StepLike: TypeAlias = Step | str | bytes | Mapping[str, Any] | BaseModel
+StepLike: TypeAlias = ScriptStep | str | bytes | Mapping[str, Any] | BaseModel
 """A step, or a plain thing that is turned into one."""
 
 

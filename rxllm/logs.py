@@ -1,0 +1,52 @@
+"""Where the log lines of this library go: to loguru, or to the standard ``logging``.
+
+No line has text of a message, a header or a key. By default they go to loguru and are disabled there.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import loguru
+
+__all__ = ["log_to_logging"]
+
+
+class Log:
+    """What writes the lines. A message has ``{}`` for each argument."""
+
+    target: logging.Logger | None = None
+
+    def debug(self, message: str, *values: object) -> None:
+        """Note what a developer may want to know."""
+        if self.target is None:
+            loguru.logger.opt(depth=1).debug(message, *values)
+        elif self.target.isEnabledFor(logging.DEBUG):
+            self.target.debug(message.format(*values), stacklevel=2)
+
+    def warning(self, message: str, *values: object) -> None:
+        """Note what a user may want to mend."""
+        if self.target is None:
+            loguru.logger.opt(depth=1).warning(message, *values)
+        else:
+            self.target.warning(message.format(*values), stacklevel=2)
+
+
+logger: Log = Log()
+
+
+def log_to_logging(target: logging.Logger | str | None = "rxllm") -> None:
+    """Hand the log lines of this library to the standard ``logging``, and no longer to loguru.
+
+    Levels and handlers are those of ``logging``: with none, warnings go to stderr.
+
+    Args:
+        target: The logger, or its name. ``None`` goes back to loguru, where ``logger.enable("rxllm")`` shows the lines.
+
+    Example:
+        >>> import logging, rxllm
+        >>> rxllm.log_to_logging()
+        >>> logging.getLogger("rxllm").setLevel(logging.DEBUG)
+        >>> rxllm.log_to_logging(None)
+    """
+    logger.target = logging.getLogger(target) if isinstance(target, str) else target
