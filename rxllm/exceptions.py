@@ -95,7 +95,9 @@ class ItemsThenError(list[T]):
 
     def __radd__(self, before: Any) -> None:
         """Append the items to a list, for ``+=``, and raise; so does ``+``, which would lose the error."""
-        before.extend(iter(self))
+        items = iter(self)
+        del self  # as above
+        before.extend(items)
 
 
 def items_then(items: list[T], error: Exception) -> list[T]:
