@@ -50,6 +50,11 @@ class City(pydantic.BaseModel):
     name: str
 
 
+class Awaited:
+    def __await__(self) -> Any:
+        """Is awaited by nobody."""
+
+
 EVENTS = "chat_with_tools() gives events: give it the operator as through=…, or take the text of each TextDelta"
 
 WRONG_ORDER: dict[str, tuple[Callable[[Any], Awaitable[Any]], str]] = {
@@ -346,6 +351,10 @@ OTHERS: dict[str, tuple[Callable[[], object], str]] = {
     "a coroutine as a source": (
         lambda: any_.from_async_iterable(coroutine_function(1)),
         "not coroutine: give the function that makes it",
+    ),
+    "what can be awaited as a source": (
+        lambda: any_.from_async_iterable(Awaited()),
+        "not Awaited: give the function that makes it, as 'lambda: client.create(…)', for each subscription calls it",
     ),
     "a stream as a source": (lambda: any_.from_async_iterable(reactivex.of(1)), "an observable is a source already"),
     "a number as a source": (lambda: any_.from_async_iterable(1), "not int: it has no __aiter__()"),
