@@ -139,7 +139,7 @@ def mistakes_of_the_first_minute(chunks: Stream[rxllm.StreamChunk], client: rxll
     chunks.pipe(SQLiteSink("chats.db"))  # type: ignore[arg-type]
     ops.tee_to("chats.db")  # type: ignore[call-overload]
     ops.retry()  # type: ignore[attr-defined]
-    print(chunks.text)  # type: ignore[attr-defined]
+    _ = chunks.text  # type: ignore[attr-defined]
     client.chat_stream("Why?")  # type: ignore[arg-type]
     with client:  # type: ignore[attr-defined]
         pass
