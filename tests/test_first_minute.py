@@ -521,7 +521,9 @@ def test_a_request_without_what_it_needs() -> None:
         rxllm.LLMClient().chat_stream()
 
 
-@pytest.mark.parametrize("messages", ["Why?", rxllm.Message.user("Why?"), {"role": "user", "content": "Why?"}])
+@pytest.mark.parametrize(
+    "messages", ["Why?", ["Why?"], rxllm.Message.user("Why?"), {"role": "user", "content": "Why?"}]
+)
 def test_messages_are_several(messages: Any) -> None:
     with pytest.raises(ValueError, match=r"messages is a list: write messages=\[Message\.user\('…'\)\]"):
         rxllm.ChatRequest(model="any", messages=messages)
@@ -533,6 +535,16 @@ def test_tools_of_a_request_are_json(tools: Any) -> None:
         ValueError, match=r"tools are functions as JSON: write tools=ToolRegistry\(\[…\]\)\.schemas\(\)"
     ):
         rxllm.ChatRequest(model="any", messages=[], tools=tools)
+
+
+def test_a_form_is_json() -> None:
+    form: Any = City
+    with pytest.raises(ValueError, match="response_format is JSON: write ") as caught:
+        rxllm.ChatRequest(model="any", messages=[], response_format=form)
+
+    advice = "{'type': 'json_schema', 'json_schema': {'name': 'city', 'schema': City.model_json_schema()}}"
+    assert advice in str(caught.value)
+    assert rxllm.ChatRequest(model="any", messages=[], response_format=eval(advice)).response_format  # noqa: S307
 
 
 SLIPS = {
