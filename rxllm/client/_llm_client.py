@@ -96,7 +96,9 @@ class LLMClient:
     def __repr__(self) -> str:
         return f"LLMClient(base_url={sources.shown(self._base_url)!r}, dialect={self._dialect.name!r})"
 
-    if not TYPE_CHECKING:  # who see that there is none
+    if TYPE_CHECKING:
+        pass  # type checkers see that it has none of these
+    else:
 
         def __enter__(self) -> NoReturn:
             raise TypeError("a client is used as 'async with', or without it from code that has no async")

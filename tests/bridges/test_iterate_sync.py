@@ -8,7 +8,7 @@ import gc
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,7 +46,7 @@ class Numbers:
 
 
 @contextmanager
-def serving(*answers: Any) -> Iterator[ScriptedServer]:
+def serving(*answers: Any) -> Generator[ScriptedServer]:
     """A server in a loop of another thread."""
     ready: list[tuple[ScriptedServer, asyncio.AbstractEventLoop, asyncio.Event]] = []
     started = threading.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def test_a_media_type_that_is_given_counts() -> None:
 def test_what_is_too_large_is_not_read(tmp_path: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(PNG)
-    makers: list[Any] = [
+    makers: list[Callable[[int], object]] = [
         lambda most: Image.from_path(large, max_bytes=most),
         lambda most: Image.from_bytes(PNG, max_bytes=most),
         lambda most: File.from_path(large, max_bytes=most),
