@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from _endpoint import MODEL, connect
 from reactivex import operators as rx_ops
 
-from rxllm import ChatRequest, OperatorFunction
+from rxllm import ChatRequest, Message, OperatorFunction
 from rxllm import operators as ops
 from rxllm.flow import Operation, operate
 from rxllm.harmless import printable
@@ -96,7 +96,7 @@ def show_a_failure() -> None:
 
 async def main() -> None:
     """Use the operator on an answer."""
-    request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": QUESTION}], max_tokens=200)
+    request = ChatRequest(model=MODEL, messages=[Message.user(QUESTION)], max_tokens=200)
     async with connect(ANSWER) as client:
         await client.chat_stream(request).pipe(
             ops.content(),

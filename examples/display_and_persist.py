@@ -9,7 +9,7 @@ from pathlib import Path
 from _endpoint import MODEL, connect
 
 import rxllm
-from rxllm import ChatRequest
+from rxllm import ChatRequest, Message
 from rxllm import operators as ops
 from rxllm.sinks import SQLiteSink
 
@@ -23,7 +23,7 @@ ANSWER = (
 async def main() -> None:
     """Ask once, show, store; then play the recording."""
     path = Path(tempfile.mkdtemp(prefix="rxllm-")) / "chats.db"
-    request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": QUESTION}], max_tokens=200)
+    request = ChatRequest(model=MODEL, messages=[Message.user(QUESTION)], max_tokens=200)
 
     print(f"{QUESTION}\n")
     async with connect(ANSWER) as client:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from _endpoint import MODEL, connect
 from reactivex import operators as rx_ops
 
-from rxllm import ChatRequest, Ending, StreamChunk
+from rxllm import ChatRequest, Ending, Message, StreamChunk
 from rxllm import operators as ops
 from rxllm.testing import ReceivedRequest, script
 
@@ -92,7 +92,7 @@ async def main() -> None:
     """Store a long answer and watch."""
     database = SlowDatabase()
     gauges = Gauges(database)
-    request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": "Count to 250."}], max_tokens=200)
+    request = ChatRequest(model=MODEL, messages=[Message.user("Count to 250.")], max_tokens=200)
     async with connect(gauges.answer, delay_per_chunk=0) as client:
         watching = asyncio.create_task(gauges.watch())
         try:

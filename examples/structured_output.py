@@ -14,7 +14,7 @@ from reactivex import Observable
 from reactivex import operators as rx_ops
 
 import rxllm
-from rxllm import ChatRequest, JSONPathMatch, LLMClient, Message, Role, StreamChunk
+from rxllm import ChatRequest, JSONPathMatch, LLMClient, Message, StreamChunk
 from rxllm import operators as ops
 from rxllm.harmless import harmless, printable
 from rxllm.testing import script
@@ -89,15 +89,13 @@ class View:
 
 async def ask(client: LLMClient) -> Recipe | None:
     """Ask for a recipe and watch it arrive; ``None`` if what arrives is none."""
-    request = ChatRequest(
-        model=MODEL, messages=[Message(role=Role.USER, content=QUESTION)], response_format=FORM, max_tokens=400
-    )
+    request = ChatRequest(model=MODEL, messages=[Message.user(QUESTION)], response_format=FORM, max_tokens=400)
     arrived: list[StreamChunk] = []
     view = View()
     recipe: Recipe | None = None
     chunks = client.chat_stream(request).pipe(ops.timeout_per_chunk(10, first=60), rx_ops.do_action(arrived.append))
     try:
-        async for item in rxllm.iterate(chunks.pipe(rx_ops.publish(watch))):
+        async for item in chunks.pipe(rx_ops.publish(watch)):
             view.show(item)
             recipe = item if isinstance(item, Recipe) else recipe
     except rxllm.StructuredOutputError as error:

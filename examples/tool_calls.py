@@ -12,13 +12,11 @@ from pydantic import Field
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
-import rxllm
 from rxllm import (
     ChatCompleted,
     ChatEvent,
     ChatRequest,
     Message,
-    Role,
     StreamChunk,
     TextDelta,
     ToolCallEvent,
@@ -99,9 +97,9 @@ def show(event: ChatEvent) -> None:
 async def main() -> None:
     """Go on until the model wants no more tools."""
     print(QUESTION)
-    request = ChatRequest(model=MODEL, messages=[Message(role=Role.USER, content=QUESTION)], max_tokens=200)
+    request = ChatRequest(model=MODEL, messages=[Message.user(QUESTION)], max_tokens=200)
     async with connect(CALLS, ANSWER, delay_per_chunk=0.05) as client:
-        async for event in rxllm.iterate(client.chat_with_tools(request, TOOLS, through=watched)):
+        async for event in client.chat_with_tools(request, TOOLS, through=watched):
             show(event)
 
 

@@ -10,7 +10,7 @@ import asyncio
 
 from _endpoint import MODEL, connect
 
-from rxllm import ChatRequest, Message, Role
+from rxllm import ChatRequest, Message
 from rxllm import operators as ops
 
 TURNS = {
@@ -22,12 +22,12 @@ TURNS = {
 
 async def main() -> None:
     """Ask each question with the conversation so far."""
-    conversation = [Message(role=Role.SYSTEM, content="Answer in one short sentence.")]
+    conversation = [Message.system("Answer in one short sentence.")]
     async with connect(*TURNS.values()) as client:
         for question in TURNS:
-            conversation.append(Message(role=Role.USER, content=question))
+            conversation.append(Message.user(question))
             print(f"you    {question}\nmodel  ", end="")
-            request = ChatRequest(model=MODEL, messages=[*conversation], max_tokens=200)
+            request = ChatRequest(model=MODEL, messages=conversation, max_tokens=200)
             answer = await client.websocket_stream(request).pipe(
                 ops.timeout_per_chunk(10, first=60),
                 ops.tee_to_display(end="\n\n"),

@@ -99,7 +99,9 @@ class ItemsThenError(list[T]):
 
     def __radd__(self, before: Any) -> None:
         """Append the items to a list, for ``+=``, and raise; so does ``+``, which would lose the error."""
-        before.extend(iter(self))
+        items = iter(self)
+        del self  # as above
+        before.extend(items)
 
 
 def items_then(items: list[T], error: Exception) -> list[T]:
@@ -479,6 +481,7 @@ class ChunkTimeoutError(RxllmError, TimeoutError):
         seconds: The limit that was passed, in seconds.
         chunks: How many chunks had arrived, those among them that say nothing of an answer.
         bytes: How many bytes of the body came in that time, comments for example; ``None`` if that is not known.
+        empty: How many chunks came in that time, all of which said nothing of an answer.
     """
 
     retryable = True
@@ -492,6 +495,7 @@ class ChunkTimeoutError(RxllmError, TimeoutError):
         self.seconds = seconds
         self.chunks = chunks
         self.bytes = bytes
+        self.empty = empty
 
 
 def _meanwhile(count: int | None, empty: int) -> str:

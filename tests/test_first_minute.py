@@ -46,8 +46,17 @@ def stream() -> Any:
     return rxllm.from_async_iterable(chunks)
 
 
+def no_return(_: object) -> None:
+    """Forgets what it has made."""
+
+
 class City(pydantic.BaseModel):
     name: str
+
+
+class Awaited:
+    def __await__(self) -> Any:
+        """Is awaited by nobody."""
 
 
 EVENTS = "chat_with_tools() gives events: give it the operator as through=…, or take the text of each TextDelta"
@@ -90,8 +99,8 @@ WRONG_ORDER: dict[str, tuple[Callable[[Any], Awaitable[Any]], str]] = {
         "run_tools() takes ToolCall and got ChatCompletion: put accumulate_tool_calls() in the place of accumulate()",
     ),
     "a function that is no coroutine": (
-        lambda s: s.pipe(ops.map_async(lambda chunk: chunk)),
-        "map_async() takes a coroutine function, and this one gave StreamChunk: write it with 'async def', or use "
+        lambda s: s.pipe(any_ops.map_async(no_return)),
+        "map_async() takes a coroutine function, and this one gave NoneType: write it with 'async def', or use "
         "map() of reactivex.operators",
     ),
 }
@@ -127,8 +136,12 @@ async def test_events_of_a_server_are_parsed_first(use: Any) -> None:
             await from_sse(server.url, json={"stream": True}).pipe(use)
 
 
-def no_return(_: object) -> None:
-    """Forgets what it has made."""
+def make_function(_: object) -> object:
+    return no_return
+
+
+def choices(chunk: Any) -> object:
+    return chunk.choices
 
 
 async def coroutine_function(_: object) -> None:
@@ -148,7 +161,7 @@ IN_PIPE: dict[str, tuple[Any, str]] = {
         "Stream is an observable: reactivex.operators has merge() and concat() for two streams",
     ),
     "a coroutine function": (coroutine_function, "coroutine_function is a coroutine function: map_async() calls it"),
-    "one that makes functions": (lambda _: no_return, "<lambda> made a function and no observable of the stream"),
+    "one that makes functions": (make_function, "make_function made a function and no observable of the stream"),
 }
 
 
@@ -174,13 +187,13 @@ def test_an_operator_without_brackets_in_pipe(name: str) -> None:
 
 def test_a_function_of_items_in_pipe_is_called_with_the_stream() -> None:
     with pytest.raises(AttributeError, match="Stream has no 'choices': its items may have, 'await' it") as caught:
-        stream().pipe(lambda chunk: chunk.choices)
+        stream().pipe(choices)
 
     assert caught.value.__notes__ == [
-        "raised by <lambda>, which pipe() calls with the whole stream and not with each item"
+        "raised by choices, which pipe() calls with the whole stream and not with each item"
     ]
-    with pytest.raises(TypeError, match="<lambda> stands behind something that made NoneType and no observable"):
-        stream().pipe(no_return, lambda whole: whole)
+    with pytest.raises(TypeError, match="make_function stands behind something that made NoneType and no obs"):
+        stream().pipe(no_return, make_function)
 
 
 def test_a_stream_has_no_text() -> None:
@@ -347,6 +360,10 @@ OTHERS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: any_.from_async_iterable(coroutine_function(1)),
         "not coroutine: give the function that makes it",
     ),
+    "what can be awaited as a source": (
+        lambda: any_.from_async_iterable(Awaited()),
+        "not Awaited: give the function that makes it, as 'lambda: client.create(…)', for each subscription calls it",
+    ),
     "a stream as a source": (lambda: any_.from_async_iterable(reactivex.of(1)), "an observable is a source already"),
     "a number as a source": (lambda: any_.from_async_iterable(1), "not int: it has no __aiter__()"),
     "to run a generator": (lambda: any_.run(numbers()), "rxllm.from_async_iterable() makes one of it"),
@@ -504,7 +521,9 @@ def test_a_request_without_what_it_needs() -> None:
         rxllm.LLMClient().chat_stream()
 
 
-@pytest.mark.parametrize("messages", ["Why?", rxllm.Message.user("Why?"), {"role": "user", "content": "Why?"}])
+@pytest.mark.parametrize(
+    "messages", ["Why?", ["Why?"], rxllm.Message.user("Why?"), {"role": "user", "content": "Why?"}]
+)
 def test_messages_are_several(messages: Any) -> None:
     with pytest.raises(ValueError, match=r"messages is a list: write messages=\[Message\.user\('…'\)\]"):
         rxllm.ChatRequest(model="any", messages=messages)
@@ -516,6 +535,16 @@ def test_tools_of_a_request_are_json(tools: Any) -> None:
         ValueError, match=r"tools are functions as JSON: write tools=ToolRegistry\(\[…\]\)\.schemas\(\)"
     ):
         rxllm.ChatRequest(model="any", messages=[], tools=tools)
+
+
+def test_a_form_is_json() -> None:
+    form: Any = City
+    with pytest.raises(ValueError, match="response_format is JSON: write ") as caught:
+        rxllm.ChatRequest(model="any", messages=[], response_format=form)
+
+    advice = "{'type': 'json_schema', 'json_schema': {'name': 'city', 'schema': City.model_json_schema()}}"
+    assert advice in str(caught.value)
+    assert rxllm.ChatRequest(model="any", messages=[], response_format=eval(advice)).response_format  # noqa: S307
 
 
 SLIPS = {
@@ -565,7 +594,8 @@ def test_an_error_of_an_operator_of_ones_own_says_nothing_of_brackets() -> None:
 
     assert rxllm.run(rxllm.from_async_iterable(numbers).pipe(flow.operate(Echo))) == 2
     subject = Subject[int]()
-    assert stream().pipe(lambda _: subject) is subject
+    replace: Callable[[object], object] = lambda _: subject  # noqa: E731 - it has a type
+    assert stream().pipe(replace) is subject
 
 
 async def test_brackets_that_are_missing_behind_a_conversation() -> None:

@@ -13,6 +13,7 @@ from yarl import URL
 
 from rxllm import operators as ops
 from rxllm import sources
+from rxllm.client._base_url import base_of
 from rxllm.client._chats import Chats, Timeout
 from rxllm.dialects import Dialect, RateLimitReader, get_dialect, rate_limits_of
 from rxllm.flow import Stream, check_count, check_seconds
@@ -22,8 +23,6 @@ from rxllm.resilience import Limits
 from rxllm.sources import Headers, RecordTo, SessionLike, Ssl
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
-
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 
 class LLMClient(Chats):
@@ -78,7 +77,7 @@ class LLMClient(Chats):
         limits: Limits | None = None,
     ) -> None:
         self._dialect = get_dialect(dialect)
-        self._base_url = _base_of(base_url, self._dialect.path)
+        self._base_url = base_of(base_url, self._dialect.path)
         key = api_key if api_key is not None else os.environ.get("OPENAI_API_KEY", "")
         self._api_key = key if isinstance(key, SecretStr) else SecretStr(key)
         self._headers = dict(headers or {})
@@ -98,7 +97,9 @@ class LLMClient(Chats):
     def __repr__(self) -> str:
         return f"LLMClient(base_url={sources.shown(self._base_url)!r}, dialect={self._dialect.name!r})"
 
-    if not TYPE_CHECKING:  # who see that there is none
+    if TYPE_CHECKING:
+        pass  # type checkers see that it has none of these
+    else:
 
         def __enter__(self) -> NoReturn:
             raise TypeError("a client is used as 'async with', or without it from code that has no async")
@@ -179,21 +180,6 @@ class LLMClient(Chats):
     def _without_credentials(self, headers: Mapping[str, str]) -> OperatorFunction[StreamChunk, StreamChunk]:
         """Blot out of an error in the stream what the server echoes of our credentials."""
         return map_error(sources.Secrets(headers, self._base_url.query).scrub_error)
-
-
-def _base_of(given: StrOrURL | None, path: str) -> URL:
-    """The base URL, be it that of the endpoint.
-
-    Raises:
-        ValueError: It cannot be requested. The message shows nothing of it that may be a key.
-    """
-    where = "base_url" if given is not None else "OPENAI_BASE_URL"
-    text = str(given) if given is not None else os.environ.get(where) or DEFAULT_BASE_URL
-    if fault := sources.fault_of(text):
-        raise ValueError(f"{where} cannot be requested: {fault}")
-    url = URL(text)
-    plain = url.path.rstrip("/")
-    return url.with_path(plain.removesuffix(path), keep_query=True) if plain.endswith(path) else url
 
 
 def _timeout_of(timeout: Timeout) -> aiohttp.ClientTimeout:

@@ -22,8 +22,8 @@ _SHORTEST = 5
 
 
 def _several(value: Any) -> Any:
-    if isinstance(value, str | Message | Mapping):
-        raise ValueError("messages is a list: write messages=[Message.user('…')]")  # noqa: TRY004 - pydantic's way
+    if isinstance(value, str | Message | Mapping) or (is_list(value) and any(isinstance(each, str) for each in value)):
+        raise ValueError("messages is a list: write messages=[Message.user('…')]")
     return value
 
 
@@ -31,6 +31,16 @@ def _as_json(value: Any) -> Any:
     first = next(iter(value), None) if is_list(value) else value
     if callable(first) or hasattr(first, "schemas"):
         raise ValueError("tools are functions as JSON: write tools=ToolRegistry([…]).schemas()")
+    return value
+
+
+def _as_schema(value: Any) -> Any:
+    if isinstance(value, type):
+        name = value.__name__
+        raise ValueError(  # noqa: TRY004 - pydantic's way
+            "response_format is JSON: write {'type': 'json_schema', 'json_schema': "
+            f"{{'name': '{name.lower()}', 'schema': {name}.model_json_schema()}}}}"
+        )
     return value
 
 
@@ -87,7 +97,7 @@ class ChatRequest(Model):
     tools: Annotated[Sequence[Mapping[str, Any]] | None, BeforeValidator(_as_json)] = None
     tool_choice: str | Mapping[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    response_format: Mapping[str, Any] | None = None
+    response_format: Annotated[Mapping[str, Any] | None, BeforeValidator(_as_schema)] = None
     stop: str | list[str] | None = None
     n: int | None = None
     seed: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def test_messages_in_few_words() -> None:
         {"role": "user", "content": "Why?", "name": "ann"},
         {
             "role": "assistant",
+            "content": None,
             "tool_calls": [{"id": "call_1", "type": "function", "function": {**call.function.model_dump()}}],
         },
         {"role": "tool", "content": "18 degrees", "tool_call_id": "call_1"},
@@ -97,7 +99,7 @@ def test_a_media_type_that_is_given_counts() -> None:
 def test_what_is_too_large_is_not_read(tmp_path: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(PNG)
-    makers: list[Any] = [
+    makers: list[Callable[[int], object]] = [
         lambda most: Image.from_path(large, max_bytes=most),
         lambda most: Image.from_bytes(PNG, max_bytes=most),
         lambda most: File.from_path(large, max_bytes=most),

@@ -19,7 +19,7 @@ from rxllm.testing import TLSContexts
 
 PATIENCE_SECONDS = 10.0
 SCHEMES = ("http", "https", "ws", "wss")
-LARGE = "x" * 5_000_000
+LARGE = "x" * 20_000_000
 
 
 class Wire:
@@ -40,6 +40,9 @@ class Wire:
 
     async def read_head(self) -> bytes:
         return await self._reader.readuntil(b"\r\n\r\n")
+
+    async def read_some(self) -> None:
+        await self._reader.readexactly(1_000)
 
     async def accept(self) -> None:
         head = await self.read_head()
@@ -92,6 +95,7 @@ async def shaking_hands(wire: Wire) -> None:
 
 async def sending(wire: Wire) -> None:
     await (wire.accept if wire.over_websocket else wire.read_head)()
+    await wire.read_some()
     wire.be_deaf()
     wire.reached.set()
 

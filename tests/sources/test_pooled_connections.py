@@ -291,6 +291,12 @@ async def test_a_request_without_a_body_is_sent_again_by_aiohttp() -> None:
     assert host.seen == [0, 0, 1]
 
 
+async def test_a_request_without_a_body_whose_connections_die_is_an_error() -> None:
+    async with host_of([Fate(then="close")]) as host:
+        with pytest.raises(APIConnectionError):
+            await texts_of(from_sse(host.url, method="GET"))
+
+
 # What lies in the pool
 
 

@@ -38,6 +38,23 @@ async def a_pipeline_ends_in_a_completion(client: rxllm.LLMClient, request: rxll
     )
 
 
+async def a_request_in_few_words(client: rxllm.LLMClient, said: list[rxllm.Message], tools: rxllm.ToolRegistry) -> None:
+    said.append(rxllm.Message.user("What is this?", rxllm.Image.from_url("https://example.org/a.png")))
+    request = rxllm.ChatRequest(model="any", messages=said, tools=tools.schemas(), top_p=0.5)
+    answer = await client.chat(request, temperature=0)
+    assert_type(answer.text, str)
+    assert_type(await client.chat(model="any", messages=said), rxllm.ChatCompletion)
+    assert_type(client.chat_stream({"model": "any", "messages": []}), Stream[rxllm.StreamChunk])
+    assert_type(client.chat_with_tools(registry=tools, model="any", messages=said), Stream[rxllm.ChatEvent])
+    answer.message.text = "Rivers."  # type: ignore[misc]
+
+
+def without_async(client: rxllm.LLMClient, said: Sequence[rxllm.Message]) -> None:
+    for text in rxllm.iterate_sync(client.chat_stream(model="any", messages=said).pipe(ops.content())):
+        assert_type(text, str)
+    assert_type(rxllm.run(client.chat(model="any", messages=said)), rxllm.ChatCompletion)
+
+
 async def ten_operators_and_more(client: rxllm.LLMClient, request: rxllm.ChatRequest) -> None:
     chunks = client.chat_stream(request)
     words = chunks.pipe(
@@ -159,3 +176,14 @@ def what_does_not_fit_is_refused(events: Stream[rxllm.ServerSentEvent], texts: O
     ops.buffer_with_backpressure(16, overflow="forget")  # type: ignore[arg-type]
     ops.timeout_per_chunk("10")  # type: ignore[call-overload]
     ops.map_async(len)  # type: ignore[arg-type]
+
+
+def mistakes_of_the_first_minute(chunks: Stream[rxllm.StreamChunk], client: rxllm.LLMClient) -> None:
+    chunks.pipe(ops.accumulate)  # type: ignore[arg-type]
+    chunks.pipe(SQLiteSink("chats.db"))  # type: ignore[arg-type]
+    ops.tee_to("chats.db")  # type: ignore[call-overload]
+    ops.retry()  # type: ignore[attr-defined]
+    _ = chunks.text  # type: ignore[attr-defined]
+    client.chat_stream("Why?")  # type: ignore[arg-type]
+    with client:  # type: ignore[attr-defined]
+        pass
