@@ -32,12 +32,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ToolExecutionError": {"kind": "unknown_tool", "name": "add", "call_id": "call-1"},
 }
 
+FIRST: dict[str, Any] = {"ChunkTimeoutError": "gap", "DeadlineExceededError": 5.0}
+"""What is not the message."""
+
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("name", [name for name in exceptions.__all__ if name.endswith("Error")])
 def test_an_error_comes_back_as_it_was(name: str, way: Callable[[Any], Any]) -> None:
     kind: Any = getattr(exceptions, name)
-    error: RxllmError = kind("gap" if name == "ChunkTimeoutError" else "no", **ARGUMENTS.get(name, {}))
+    error: RxllmError = kind(FIRST.get(name, "no"), **ARGUMENTS.get(name, {}))
     error.gathered = ["so", "far"]
     error.add_note("on a Monday")
 

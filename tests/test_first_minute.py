@@ -178,7 +178,7 @@ NEED_ARGUMENTS = ("buffer_with_backpressure", "map_async", "parse_structured", "
 
 @pytest.mark.parametrize("name", ops.__all__)
 def test_an_operator_without_brackets_in_pipe(name: str) -> None:
-    dots = "…" if name in {*NEED_ARGUMENTS, "timeout_per_chunk", "json_path"} else ""
+    dots = "…" if name in {*NEED_ARGUMENTS, "timeout_per_chunk", "json_path", "deadline", "rate_limit"} else ""
     with pytest.raises(TypeError) as caught:
         stream().pipe(getattr(ops, name))
 

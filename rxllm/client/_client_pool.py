@@ -22,7 +22,7 @@ from reactivex import Observable, abc
 from rxllm.client._chats import Chats, Timeout
 from rxllm.client._llm_client import LLMClient
 from rxllm.exceptions import AllAttemptsFailedError, APIStatusError
-from rxllm.flow import FanOut, Receiver, Stream, clock_of, subscribe_to
+from rxllm.flow import FanOut, Receiver, Stream, check_count, check_kind, check_seconds, clock_of, subscribe_to
 from rxllm.models import ChatRequest, StreamChunk
 from rxllm.operators import Next, Tries, kept
 from rxllm.resilience import Breaker, is_retryable
@@ -107,7 +107,8 @@ class ClientPool(Chats):
         patience: How many seconds a request waits at most if all clients are left out.
 
     Raises:
-        ValueError: There is no client, or a number is not positive.
+        ValueError: There is no client, or a number is none of those.
+        TypeError: One of the clients is something else.
 
     Example:
         >>> keys = "key-1", "key-2"
@@ -120,8 +121,11 @@ class ClientPool(Chats):
     ) -> None:
         if not clients:
             raise ValueError("a pool has one client or more")
-        if not (threshold > 0 and rest > 0 and patience >= 0):
-            raise ValueError("threshold and rest are positive, and patience is not negative")
+        for client in clients:
+            check_kind("a client", client, LLMClient, "write ClientPool([LLMClient(…), …])")
+        check_count("threshold", threshold)
+        check_seconds("rest", rest)
+        check_seconds("patience", patience, zero=True)
         self._members = [_Member(client, threshold, rest) for client in clients]
         self._patience = patience
         self._serial = count(1)

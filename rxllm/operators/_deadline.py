@@ -8,7 +8,7 @@ from typing import TypeVar
 from reactivex import Observable, abc
 
 from rxllm.exceptions import DeadlineExceededError
-from rxllm.flow import FanOut, Operation, clock_of, operate
+from rxllm.flow import FanOut, Operation, check_seconds, clock_of, operate
 
 T = TypeVar("T")
 
@@ -37,7 +37,8 @@ def deadline(seconds: float, *, scheduler: abc.SchedulerBase | None = None) -> C
 
     Raises:
         DeadlineExceededError: As ``on_error``: the time has passed. ``partial`` is what had come, as for any error.
-        ValueError: At once: the number is not positive.
+        ValueError: At once, like the last: the number is not positive.
+        TypeError: It is no number.
 
     Example:
         >>> import reactivex, rxllm
@@ -49,8 +50,7 @@ def deadline(seconds: float, *, scheduler: abc.SchedulerBase | None = None) -> C
     See also:
         ``timeout_per_chunk``, ``retry_with_backoff``, ``stop_when``
     """
-    if not seconds > 0:
-        raise ValueError(f"a deadline is a positive number of seconds, not {seconds}")
+    check_seconds("seconds", seconds)
     return operate(_Deadline, seconds, scheduler)
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from reactivex import Observable, abc
 
 from rxllm.dialects import RateLimits, rate_limits_of
-from rxllm.flow import FanOut, Receiver, Stream, subscribe_to
+from rxllm.flow import FanOut, Receiver, Stream, check_count, check_kind, subscribe_to
 from rxllm.models import StreamChunk, StreamInfo
 from rxllm.resilience import Limits, Ticket
 
@@ -45,6 +45,7 @@ def rate_limit(
 
     Raises:
         NoRunningLoopError: As ``on_error``: there is neither a scheduler nor a running loop.
+        TypeError: At once: ``limits`` is something else.
 
     Example:
         >>> import reactivex, rxllm
@@ -56,6 +57,8 @@ def rate_limit(
     See also:
         ``map_async`` (which limits how many items are worked on), ``retry_with_backoff``
     """
+    check_kind("limits", limits, Limits, "write rxllm.Limits(…)")
+    check_count("tokens", tokens, least=0)
 
     def limited(source: Observable[T]) -> Stream[T]:
         def begin(observer: abc.ObserverBase[T], of_subscription: abc.SchedulerBase | None) -> abc.DisposableBase:

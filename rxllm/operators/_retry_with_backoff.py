@@ -8,7 +8,7 @@ from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from reactivex import Observable, abc
 
-from rxllm.flow import FanOut, Stream
+from rxllm.flow import FanOut, Stream, check_callable, check_count, check_seconds
 from rxllm.operators._tries import Next, Tries
 from rxllm.resilience import Backoff, is_retryable
 
@@ -80,7 +80,8 @@ def retry_with_backoff(
 
     Raises:
         Exception: As ``on_error``: the last failure, with all tries in ``error.attempts``.
-        ValueError: At once: an argument is none of those.
+        ValueError: At once, like the last: an argument is none of those.
+        TypeError: A number is none, or a function is none.
 
     Example:
         >>> import reactivex, rxllm
@@ -94,8 +95,11 @@ def retry_with_backoff(
         ``LLMClient(retries=…)``, ``rxllm.fallback``, ``deadline``, ``reactivex.operators.retry`` (which tries again
         at once, whatever the error)
     """
-    if max_attempts < 1:
-        raise ValueError(f"max_attempts must be at least 1, not {max_attempts}")
+    check_count("max_attempts", max_attempts)
+    check_seconds("initial", initial, zero=True)
+    check_seconds("maximum", maximum)
+    check_callable("jitter", jitter)
+    check_callable("retry_on", retry_on)
     check_after_first(after_first)
     backoff = Backoff(initial, maximum, jitter)
 

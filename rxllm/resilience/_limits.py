@@ -19,7 +19,7 @@ from itertools import accumulate
 from reactivex import abc
 
 from rxllm.dialects import RateLimits, Remaining
-from rxllm.flow import Clock, nothing
+from rxllm.flow import Clock, check_callable, check_count, nothing
 from rxllm.models import ChatRequest
 
 # A little longer than a minute: requests do not take equally long to arrive.
@@ -53,7 +53,8 @@ class Limits:
         max_concurrency: How many answers are under way at a time.
 
     Raises:
-        ValueError: A limit is not positive.
+        ValueError: A limit is less than 1.
+        TypeError: A limit is no whole number, or ``estimate`` no function.
 
     Example:
         >>> Limits(requests_per_minute=600, max_concurrency=8)
@@ -74,8 +75,9 @@ class Limits:
             "max_concurrency": max_concurrency,
         }
         for name, value in self._given.items():
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be positive, not {value}")
+            if value is not None:
+                check_count(name, value)
+        check_callable("estimate", estimate)
         self.estimate = estimate
         self._requests = _Window(requests_per_minute)
         self._tokens = _Window(tokens_per_minute)

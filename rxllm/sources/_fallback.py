@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from reactivex import Observable, abc
 
 from rxllm.exceptions import AllAttemptsFailedError, RxllmError
-from rxllm.flow import FanOut, Stream
+from rxllm.flow import FanOut, Stream, check_callable, check_kind
 from rxllm.operators import AfterFirst, Next, Tries, check_after_first
 
 T = TypeVar("T")
@@ -42,15 +42,16 @@ def fallback(
     Raises:
         AllAttemptsFailedError: As ``on_error``: the last source failed, too. ``errors`` has the reason of each.
         Exception: As ``on_error``: a failure that ``when`` refuses, or that came too late; ``error.attempts`` has all.
-        ValueError: At once: there is no source, or ``after_first`` is none of those.
+        ValueError: At once, like the last: there is no source, or ``after_first`` is none of those.
+        TypeError: A source is no observable, or ``when`` no function.
 
     Example:
         >>> import reactivex, rxllm
         >>> rxllm.run(rxllm.fallback(reactivex.throw(ConnectionError()), reactivex.of("Hello")))
         'Hello'
     """
-    if not sources:
-        raise ValueError("fallback() takes one source or more")
+    check_sources(sources)
+    check_callable("when", when)
     check_after_first(after_first)
 
     def begin(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
@@ -59,6 +60,19 @@ def fallback(
         return Tries(FanOut(observer, scheduler), scheduler, policy).begin(first)
 
     return Stream(begin)
+
+
+def check_sources(sources: Sequence[object]) -> None:
+    """Check that there are some, and that they are observables.
+
+    Raises:
+        ValueError: There are none.
+        TypeError: One is something else.
+    """
+    if not sources:
+        raise ValueError("there has to be one source or more")
+    for number, source in enumerate(sources):
+        check_kind(f"source {number}", source, Observable, "write client.chat_stream(…) or another stream")
 
 
 class _Others(Generic[T]):

@@ -12,7 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Generic, Literal, TypeVar
@@ -20,9 +19,10 @@ from typing import Generic, Literal, TypeVar
 from reactivex import Observable, abc
 
 from rxllm.exceptions import AllAttemptsFailedError
-from rxllm.flow import Clock, FanOut, Receiver, Stream, clock_of, subscribe_to
+from rxllm.flow import Clock, FanOut, Receiver, Stream, check_seconds, clock_of, subscribe_to
 from rxllm.models import Attempt
 from rxllm.operators import Course, fail, with_attempts
+from rxllm.sources._fallback import check_sources
 
 T = TypeVar("T")
 
@@ -54,17 +54,17 @@ def hedge(
     Raises:
         AllAttemptsFailedError: As ``on_error``: each source failed before it gave something of an answer.
         Exception: As ``on_error``: what the winner fails with later.
-        ValueError: At once: there is no source, or the delay is none.
+        ValueError: At once, like the last: there is no source, or the delay is less than 0.
+        TypeError: A source is no observable, or the delay is neither a number nor ``"p95"``.
 
     Example:
         >>> import reactivex, rxllm
         >>> rxllm.run(rxllm.hedge(reactivex.never(), reactivex.of("Hello"), delay=0.001))
         'Hello'
     """
-    if not sources:
-        raise ValueError("hedge() takes one source or more")
-    if delay != "p95" and not 0 <= float(delay) < math.inf:
-        raise ValueError(f"delay must be 'p95' or a number of seconds, not {delay!r}")
+    check_sources(sources)
+    if delay != "p95":
+        check_seconds("delay", delay, zero=True)
     seen = _Seen()
 
     def begin(observer: abc.ObserverBase[T], of_subscription: abc.SchedulerBase | None) -> abc.DisposableBase:

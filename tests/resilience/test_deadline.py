@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import reactivex
 
@@ -73,5 +75,23 @@ def test_what_had_come_is_not_lost() -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
 def test_wrong_arguments_are_an_error_at_once(seconds: float) -> None:
-    with pytest.raises(ValueError, match="positive number of seconds"):
+    with pytest.raises(ValueError, match="seconds must be positive"):
         ops.deadline(seconds)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ops.deadline("5"), "seconds must be a number"),  # type: ignore[arg-type]
+        (lambda: ops.retry_with_backoff("3"), "max_attempts must be a whole number"),  # type: ignore[arg-type]
+        (lambda: ops.retry_with_backoff(jitter=1.0), "jitter must be a function"),  # type: ignore[arg-type]
+        (lambda: ops.rate_limit({}), r"limits must be .*Limits.*write rxllm.Limits"),  # type: ignore[arg-type]
+        (lambda: rxllm.fallback("model"), "source 0 must be"),  # type: ignore[arg-type]
+        (lambda: rxllm.hedge(reactivex.never(), delay="p50"), "delay must be a number"),  # type: ignore[arg-type]
+        (lambda: rxllm.Limits(max_concurrency="8"), "max_concurrency must be a whole number"),  # type: ignore[arg-type]
+        (lambda: rxllm.ClientPool(["key"]), "a client must be"),  # type: ignore[list-item]
+    ],
+)
+def test_what_is_no_such_thing_is_told_at_once(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make()
