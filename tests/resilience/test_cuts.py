@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
+from reactivex import Observable
 from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import AllAttemptsFailedError, RestartError, RxllmError, StreamInterruptedError
 from rxllm.flow import Stream
+from rxllm.operators import AfterFirst
 from tests.resilience.helpers import one_after_another
 
 
@@ -60,15 +62,19 @@ def served(size: int) -> Stream[rxllm.StreamChunk]:
 WHOLE = rxllm.run(served(len(WIRE)).pipe(ops.accumulate()))
 
 
-POLICIES: dict[str, Any] = {
-    "retry": lambda sizes, how: one_after_another(*map(served, sizes)).pipe(
-        ops.retry_with_backoff(len(sizes), initial=0, after_first=how)
-    ),
-    "fallback": lambda sizes, how: rxllm.fallback(*map(served, sizes), after_first=how),
-    "hedge": lambda sizes, how: rxllm.fallback(
-        rxllm.hedge(*map(served, sizes[:-1]), delay=1), served(sizes[-1]), after_first=how
-    ),
-}
+def retried(sizes: Sequence[int], how: AfterFirst) -> Observable[rxllm.StreamChunk]:
+    return one_after_another(*map(served, sizes)).pipe(ops.retry_with_backoff(len(sizes), initial=0, after_first=how))
+
+
+def fallen_back(sizes: Sequence[int], how: AfterFirst) -> Observable[rxllm.StreamChunk]:
+    return rxllm.fallback(*map(served, sizes), after_first=how)
+
+
+def hedged(sizes: Sequence[int], how: AfterFirst) -> Observable[rxllm.StreamChunk]:
+    return rxllm.fallback(rxllm.hedge(*map(served, sizes[:-1]), delay=1), served(sizes[-1]), after_first=how)
+
+
+POLICIES = {"retry": retried, "fallback": fallen_back, "hedge": hedged}
 
 
 def is_cut(size: int) -> bool:
@@ -77,7 +83,7 @@ def is_cut(size: int) -> bool:
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("how", ["fail", "restart"])
-async def test_one_whole_answer_or_an_error_with_all_there_is(policy: str, how: str) -> None:
+async def test_one_whole_answer_or_an_error_with_all_there_is(policy: str, how: AfterFirst) -> None:
     for size in range(len(WIRE) + 1):
         stream = POLICIES[policy]((size, size, len(WIRE)), how)
         try:
@@ -100,7 +106,7 @@ def tries_before(policy: str, size: int) -> int:
     return 1 if policy == "hedge" and size >= BEGUN else 2
 
 
-def check_failure(error: RxllmError, size: int, how: str) -> None:
+def check_failure(error: RxllmError, size: int, how: AfterFirst) -> None:
     assert how == "fail"
     assert BEGUN <= size < FINISHED
     assert isinstance(error, StreamInterruptedError)
@@ -113,12 +119,10 @@ def check_failure(error: RxllmError, size: int, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["fail", "restart"])
-async def test_if_every_try_is_cut_the_error_has_all_of_them(how: str) -> None:
+async def test_if_every_try_is_cut_the_error_has_all_of_them(how: AfterFirst) -> None:
     for size in range(FINISHED):
         with pytest.raises((StreamInterruptedError, AllAttemptsFailedError)) as caught:
-            await rxllm.fallback(*map(served, (size, size, size)), after_first=how).pipe(  # type: ignore[arg-type]
-                ops.accumulate()
-            )
+            await rxllm.fallback(*map(served, (size, size, size)), after_first=how).pipe(ops.accumulate())
         assert caught.value.partial is not None
         assert len(caught.value.attempts) == (1 if how == "fail" and size >= BEGUN else 3)
 

@@ -104,9 +104,13 @@ def test_what_is_worth_another_try(error: Exception, *, helps: bool) -> None:
             rxllm.run(source.pipe(ops.retry_with_backoff(initial=0)))
 
 
+def is_of_a_key(error: Exception) -> bool:
+    return isinstance(error, KeyError)
+
+
 def test_retry_on_decides() -> None:
     source = one_after_another(reactivex.throw(KeyError()), reactivex.of("a"))
-    assert rxllm.run(source.pipe(again(retry_on=lambda error: isinstance(error, KeyError)))) == "a"
+    assert rxllm.run(source.pipe(again(retry_on=is_of_a_key))) == "a"
 
 
 @pytest.mark.parametrize(("asked", "frames"), [(0.07, 7), (0.0, 0)])
