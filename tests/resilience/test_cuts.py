@@ -132,6 +132,7 @@ async def test_no_word_is_shown_twice() -> None:
         shown: list[str] = []
         stream = POLICIES["retry"]((size, len(WIRE)), "restart")
         with nullcontext() if not is_cut(size) else suppress(RestartError):
-            await stream.pipe(ops.content(), rx_ops.do_action(shown.append), rx_ops.default_if_empty(None))
+            texts: Observable[Any] = stream.pipe(ops.content(), rx_ops.do_action(shown.append))
+            await texts.pipe(rx_ops.default_if_empty(None))
         assert WHOLE.content is not None
         assert WHOLE.content.startswith("".join(shown))
