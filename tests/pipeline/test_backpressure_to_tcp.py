@@ -49,6 +49,11 @@ CHAINS: dict[str, Callable[[Text], Text]] = {
     "timeout_per_chunk": ops.timeout_per_chunk(60),
     "buffer_with_backpressure": ops.buffer_with_backpressure(8),
     "map_async": ops.map_async(identity, max_concurrency=2),
+    "all that tries": lambda text: rxllm.fallback(
+        rxllm.hedge(
+            text.pipe(ops.rate_limit(rxllm.Limits(max_concurrency=1)), ops.retry_with_backoff()), text, delay=60
+        )
+    ).pipe(ops.deadline(60)),
 }
 
 
