@@ -33,6 +33,7 @@ No message contains a header, a query string or a key.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -176,6 +177,23 @@ class APIStatusError(APIError):
         self.retry_after = retry_after
 
 
+@dataclass(slots=True, repr=False)
+class UnreadBody:
+    """The body of a successful answer that is no event stream, for a decoder, which may know it.
+
+    It may hold an echo of a key, so its ``repr`` shows nothing.
+
+    Attributes:
+        text: The body as it came.
+        stream: What is known of the request.
+        secrets: What to blot out of an error about it.
+    """
+
+    text: str
+    stream: Any
+    secrets: Any
+
+
 class APIResponseError(APIError):
     """The server answered with success, but not with an event stream.
 
@@ -186,10 +204,9 @@ class APIResponseError(APIError):
         request_id: The server's identifier of the request, from its headers.
     """
 
-    # For a decoder, which may know the body: its text as it came, and what is known of the request. What may hold an
-    # echo of a key is neither shown nor copied with the error, and gone when ``parse`` has looked at it.
+    # What may hold an echo of a key is not copied with the error, and is gone once ``parse`` has looked at it.
     __slots__ = ("unread",)
-    unread: tuple[str, Any] | None
+    unread: UnreadBody | None
 
     def __init__(
         self, message: str, *, status: int, content_type: str, body: str = "", request_id: str | None = None

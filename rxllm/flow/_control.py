@@ -29,6 +29,7 @@ from rxllm.flow._tasks import wake
 
 T = TypeVar("T")
 R = TypeVar("R")
+E = TypeVar("E", bound=Exception)
 
 _current: ContextVar[FlowControl | None] = ContextVar("rxllm.flow", default=None)
 # What ``FlowControl.current`` gives, in half the time: for what is asked for each item.
@@ -48,6 +49,22 @@ class Decoder(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """What a producer has sent and nobody is to see."""
+
+    def scrub(self, text: str) -> str:
+        """The text without it."""
+        ...
+
+    def scrub_value(self, value: Any) -> Any:
+        """A plain value without it, in whatever text within."""
+        ...
+
+    def scrub_error(self, error: E) -> E:
+        """The same error without it, and so are its causes."""
+        ...
+
+
 class FlowControl:
     """What a producer's consumers hold to stop it for a while.
 
@@ -58,12 +75,13 @@ class FlowControl:
     Attributes:
         decoder: What decodes the items, if somebody does: its ``finished`` tells a source that the answer is whole.
         paused: Whether anyone holds a pause; only to be looked at.
+        secrets: What was sent and is to be blotted out of errors; ``None`` if there is nothing.
         stream: What is known of the request whose answer the producer delivers; ``None`` if there is none.
     """
 
     __slots__ = (
         *("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_paused_before", "_serial", "_thread"),
-        *("decoder", "paused", "stream"),
+        *("decoder", "paused", "secrets", "stream"),
     )
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
@@ -74,6 +92,7 @@ class FlowControl:
         # Looked at twice for each item: a property of the holders takes 30 ns longer.
         self.paused = False
         self.stream: Any = None
+        self.secrets: Secrets | None = None
         self.decoder: Decoder | None = None
         self._paused_at = 0.0
         self._paused_before = 0.0

@@ -19,7 +19,7 @@ from rxllm.exceptions import StreamInterruptedError
 from rxllm.flow import Emitter, Stream, task_source, wake
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
-from rxllm.sources._credentials import Headers, Secrets
+from rxllm.sources._credentials import Headers, Secrets, note_sent
 from rxllm.sources._grace import END_OF_BODY_SECONDS, GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._unasked_body import require_events, start_of_events
@@ -107,9 +107,13 @@ def from_sse(
     return task_source(request.produce)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Request:
-    """What ``from_sse`` was asked for: one object for the garbage collector, where a closure is one a variable."""
+    """What ``from_sse`` was asked for: one object for the garbage collector, where a closure is one a variable.
+
+    Its ``repr`` shows nothing of it. Tracebacks may print variables, also of the frames that are under way while a
+    consumer is called. So a line that leads there has no variable with a URL in it.
+    """
 
     url: StrOrURL
     method: str
@@ -126,27 +130,40 @@ class _Request:
 
     def produce(self, emitter: Emitter[ServerSentEvent]) -> Awaitable[None]:
         """Send the request and emit the events of the answer."""
+        secrets = emitter.flow.secrets = Secrets(self.headers)
         url = _http.parse_url(self.url)
         given = self.session() if callable(self.session) else self.session
         if given is None or self.record is not None:
-            return self._within(given, url, emitter)
+            return self._within(given, url, emitter, secrets)
         # Usually there is a session, and nothing is recorded: then a stream that waits is fewer objects.
-        return self._ask(given, url, emitter, NOT_RECORDED)
+        return self._ask(given, url, emitter, secrets, self._proxy_for(given, url, secrets), NOT_RECORDED)
 
-    async def _within(self, given: aiohttp.ClientSession | None, url: URL, emitter: Emitter[ServerSentEvent]) -> None:
-        async with (
-            _http.use_session(given) as client,
-            recorded(self.record, "sse", self.method, url, session=client, headers=self.headers) as log,
-        ):
-            await self._ask(client, url, emitter, log)
-
-    async def _ask(
-        self, client: aiohttp.ClientSession, url: URL, emitter: Emitter[ServerSentEvent], log: WireLog | NotRecorded
+    async def _within(
+        self, given: aiohttp.ClientSession | None, url: URL, emitter: Emitter[ServerSentEvent], secrets: Secrets
     ) -> None:
-        headers = self.headers
-        proxy = self.proxy or (_http.environment_proxy(url) if self.session is None else None)
-        secrets = Secrets(client.headers, headers, url.query)
-        request: dict[str, Any] = {"headers": headers, "secrets": secrets, "body": self.body, **self.options}
+        async with _http.use_session(given) as client:
+            proxy = self._proxy_for(client, url, secrets)
+            async with recorded(self.record, "sse", self.method, url, secrets) as log:
+                asking = self._ask(client, url, emitter, secrets, proxy, log)
+                await asking
+
+    def _proxy_for(self, client: aiohttp.ClientSession, url: URL, secrets: Secrets) -> URL | None:
+        """The proxy to use, if there is one; notes all that is going to be sent and is not to be shown."""
+        given = self.proxy or (_http.environment_proxy(url) if self.session is None else None)
+        proxy = _http.parse_proxy(given)
+        note_sent(secrets, client, url, proxy)
+        return proxy
+
+    async def _ask(  # noqa: PLR0917 - all that was found out
+        self,
+        client: aiohttp.ClientSession,
+        url: URL,
+        emitter: Emitter[ServerSentEvent],
+        secrets: Secrets,
+        proxy: URL | None,
+        log: WireLog | NotRecorded,
+    ) -> None:
+        request: dict[str, Any] = {"headers": self.headers, "secrets": secrets, "body": self.body, **self.options}
         requested_at = time.time()
         response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
         async with response:
@@ -160,7 +177,8 @@ class _Request:
                 kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
                 decoder = kind(max_event_bytes=self.max_event_bytes)
                 grace = Grace(self.grace_period, emitter.flow, closed)
-                await _emit_events(response, decoder, emitter, log, self.end_marker, start, grace)
+                emission = _emit_events(response, decoder, emitter, log, self.end_marker, start, grace)
+                await emission
                 if self.checks_type and not emitter.count and decoder.strays is not None:
                     require_events(response, secrets, info, decoder.strays)
 

@@ -24,8 +24,8 @@ from rxllm.exceptions import (
 from rxllm.flow import Emitter, Stream, task_source
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
-from rxllm.sources._aiohttp_internals import cut_of
-from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
+from rxllm.sources._aiohttp_internals import cut_of, request_headers_of
+from rxllm.sources._credentials import Headers, Secrets, drop_credentials, note_sent, origin_of, shown
 from rxllm.sources._grace import GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._wire_recorder import CLOSED, RecordTo, close_code_of, recorded
@@ -89,25 +89,28 @@ def from_websocket(
         RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
     """
-    request_headers = Headers(headers or {})
+    request_headers = Headers.of({}, headers or {})
     frames = [frame if isinstance(frame, str) else json.dumps(frame) for frame in send]
     options = {"ssl": ssl, "protocols": protocols, "heartbeat": heartbeat, "max_msg_size": max_frame_bytes}
     options["autoping"] = False
 
     async def produce(emitter: Emitter[str]) -> None:
+        secrets = emitter.flow.secrets = Secrets(request_headers, {"Sec-WebSocket-Protocol": ",".join(protocols)})
         target = _http.parse_url(url)
         requested_at = time.time()
-        used_proxy = proxy or (_http.environment_proxy(target) if session is None else None)
-        async with (
-            _http.use_session(session) as client,
-            recorded(record, "websocket", "GET", target, session=client, headers=request_headers) as log,
-            _guarded(client, target) as guarded,
-            _closing(await _connect(guarded, target, request_headers, options | {"proxy": used_proxy})) as socket,
-        ):
-            emitter.flow.stream = _http.info_of(target, {}, requested_at, Secrets())
-            await _send(socket, frames, target)
-            frames_in = _Frames(socket, log.receiving(socket), emitter, target, Grace(grace_period, emitter.flow))
-            await frames_in.emit(end_marker, max_frame_bytes)
+        used_proxy = _http.parse_proxy(proxy or (_http.environment_proxy(target) if session is None else None))
+        async with _http.use_session(session) as client:
+            note_sent(secrets, client, target, used_proxy)
+            async with (
+                recorded(record, "websocket", "GET", target, secrets) as log,
+                _guarded(client, target) as guarded,
+                _closing(await _connect(guarded, target, request_headers, secrets, options, used_proxy)) as socket,
+            ):
+                secrets.add(request_headers_of(socket))
+                emitter.flow.stream = _http.info_of(target, {}, requested_at, secrets)
+                await _send(socket, frames, target)
+                frames_in = _Frames(socket, log.receiving(socket), emitter, target, Grace(grace_period, emitter.flow))
+                await frames_in.emit(end_marker, max_frame_bytes)
 
     return task_source(produce)
 
@@ -133,16 +136,23 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
         yield guarded
 
 
-async def _connect(
-    session: aiohttp.ClientSession, url: URL, headers: Headers, options: dict[str, Any]
+async def _connect(  # noqa: PLR0917 - all that was found out
+    session: aiohttp.ClientSession,
+    url: URL,
+    headers: Headers,
+    secrets: Secrets,
+    options: dict[str, Any],
+    proxy: URL | None,
 ) -> aiohttp.ClientWebSocketResponse:
-    secrets = Secrets(session.headers, headers, url.query)
+    if problem := headers.check():
+        raise APIConnectionError(f"no request to {shown(url)}: {problem}")
     # aiohttp's decorator for dataclasses is more than pyright sees through.
     options["timeout"] = aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS)  # pyright: ignore[reportCallIssue]
 
     async def shake_hands() -> aiohttp.ClientWebSocketResponse:
         try:
-            return cast(aiohttp.ClientWebSocketResponse, await session.ws_connect(url, headers=headers, **options))
+            socket = await session.ws_connect(url, headers=headers, proxy=proxy, **options)
+            return cast(aiohttp.ClientWebSocketResponse, socket)
         except aiohttp.WSServerHandshakeError as error:
             status = error.status
             answered: Mapping[str, str] = error.headers or {}
@@ -162,9 +172,9 @@ async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], 
         raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from error
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Frames:
-    """The frames that come.
+    """The frames that come; their ``repr`` shows nothing.
 
     Attributes:
         socket: The connection.

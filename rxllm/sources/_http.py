@@ -45,6 +45,9 @@ ERROR_BODY_SECONDS = 5.0
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 30.0
 
+_HOW_TO_WRITE_A_PROXY = (
+    "write http://user:password@host:port or https://…, and each of : / ? # [ ] @ % in user and password as %3A, %2F, …"
+)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BECOMES_GET = frozenset({301, 302, 303})
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray")
@@ -68,6 +71,26 @@ def open_session() -> aiohttp.ClientSession:
 def environment_proxy(url: URL) -> str | None:
     """The proxy that the environment names for this URL (``HTTPS_PROXY``, ``NO_PROXY``, …)."""
     return None if proxy_bypass(url.host or "") else getproxies().get(ORIGIN_SCHEMES.get(url.scheme, ""))
+
+
+def parse_proxy(proxy: StrOrURL | None) -> URL | None:
+    """The URL of a proxy; ``http://`` may be missing, as other programs have it.
+
+    Raises:
+        APIConnectionError: It is none that can be used. The error does not show it, for it may have a password.
+    """
+    if proxy is None:
+        return None
+    text = str(proxy)
+    try:
+        parsed = URL(text if "://" in text else f"http://{text}")
+        usable = parsed.host and parsed.path in {"", "/"} and not (parsed.raw_query_string or parsed.fragment)
+    except ValueError:
+        pass  # its text is what was given
+    else:
+        if usable and parsed.scheme in {"http", "https"}:
+            return parsed
+    raise APIConnectionError(f"the URL of the proxy is none that can be used: {_HOW_TO_WRITE_A_PROXY}")
 
 
 def parse_url(url: StrOrURL, *, base: str = "") -> URL:
@@ -95,6 +118,9 @@ async def answer_of(url: URL, secrets: Secrets, request: Awaitable[Answer]) -> A
         return await request
     except aiohttp.ClientResponseError as error:
         reason = excerpt(secrets.scrub(error.message))
+    except aiohttp.InvalidURL:
+        # The URL of the request was looked at before; the error shows that of the session's proxy, with its password.
+        reason = f"the URL of the session's proxy is none that can be used: {_HOW_TO_WRITE_A_PROXY}"
     except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
         # A ValueError is about a header, a RuntimeError about a closed session.
         reason = str(error) or type(error).__name__
@@ -122,6 +148,8 @@ async def open_response(
         APIConnectionError: No answer, or too many redirects.
         APIStatusError: An answer with a status of 400 or more, or a redirect that leads nowhere.
     """
+    if problem := headers.check():
+        raise APIConnectionError(f"no request to {shown(url)}: {problem}")
     target = url
     for _ in range(MAX_REDIRECTS + 1):
         if origin_of(target) != origin_of(url):
@@ -142,6 +170,7 @@ async def open_response(
             return await _raise_for_status(response, secrets)
         response.release()
         target = parse_url(location, base=str(target))
+        secrets.add_url(target)
         if response.status in _BECOMES_GET and method != "HEAD":
             method, body = "GET", None
     raise APIConnectionError(f"more than {MAX_REDIRECTS} redirects from {shown(url)}")

@@ -16,7 +16,7 @@ import time
 
 import aiohttp
 
-from rxllm.exceptions import APIResponseError
+from rxllm.exceptions import APIResponseError, UnreadBody
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._credentials import Secrets
@@ -74,7 +74,7 @@ def _refusal(
     what = "no event stream" if content_type in {"", EVENT_STREAM} else f"{content_type} instead of {EVENT_STREAM}"
     shown = secrets.scrub(body[: _http.MAX_ERROR_BYTES])
     error = _http.no_event_stream(response, what, content_type, shown, secrets)
-    error.unread = body, stream
+    error.unread = UnreadBody(body, stream, secrets)
     return error
 
 
