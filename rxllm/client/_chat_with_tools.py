@@ -70,9 +70,9 @@ def chat_with_tools(
     return task_source(produce)
 
 
-@dataclass
+@dataclass(repr=False)
 class _Conversation:
-    """The conversation so far.
+    """The conversation so far; its ``repr``, which tracebacks may show, says nothing of it.
 
     Attributes:
         request: The first request.

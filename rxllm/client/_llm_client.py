@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, Self, TypeAlias
 
@@ -14,6 +13,7 @@ from yarl import URL
 
 from rxllm import models, sources, tools
 from rxllm import operators as ops
+from rxllm.client._key import Key, base_url_of
 from rxllm.dialects import Dialect, get_dialect
 from rxllm.flow import Stream
 from rxllm.models import ChatCompletion, ChatRequest, StreamChunk
@@ -21,8 +21,6 @@ from rxllm.operators import map_error
 from rxllm.sources import Headers, RecordTo, SessionLike, Ssl
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
-
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 Timeout: TypeAlias = aiohttp.ClientTimeout | float
 """aiohttp's time-outs, or how many seconds a whole answer may take."""
@@ -37,8 +35,8 @@ class LLMClient:
     Args:
         base_url: Where the API is, as ``https://host/v1``. By default ``OPENAI_BASE_URL`` of the environment, else
             OpenAI's own.
-        api_key: Sent as ``Authorization: Bearer``. By default ``OPENAI_API_KEY`` of the environment; none is sent
-            where none is set. Shown nowhere.
+        api_key: Sent as ``Authorization: Bearer``. By default ``OPENAI_API_KEY`` of the environment, but only to
+            OpenAI's own API, to ``OPENAI_BASE_URL``, and to this machine (``localhost``, ``127.0.0.1``). Shown nowhere.
         dialect: What the server speaks: a name, or a dialect with options (``rxllm.dialects``).
         headers: Sent with each request.
         session: An ``aiohttp.ClientSession`` of your own, or a function that returns one; not closed.
@@ -70,11 +68,10 @@ class LLMClient:
         grace_period: float = sources.GRACE_SECONDS,
         record: RecordTo | None = None,
     ) -> None:
-        self._base_url = URL(base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
-        key = api_key if api_key is not None else os.environ.get("OPENAI_API_KEY", "")
-        self._api_key = key if isinstance(key, SecretStr) else SecretStr(key)
+        self._base_url = base_url_of(base_url)
+        self._key = Key.of(api_key, self._base_url)
         self._dialect = get_dialect(dialect)
-        self._headers = dict(headers or {})
+        self._headers = Headers.of({}, headers or {})
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None
         if proxy is None and session is None:
@@ -144,7 +141,7 @@ class LLMClient:
             Exception: As ``on_error``: what ``rxllm.from_sse`` and ``operators.parse`` raise.
         """
         sent = self._request_headers(headers)
-        return sources.from_sse(
+        chunks = sources.from_sse(
             self._url(),
             json=self._dialect.payload(request),
             headers=sent,
@@ -152,7 +149,8 @@ class LLMClient:
             timeout=self._timeout if timeout is None else _timeout_of(timeout),
             max_event_bytes=self._max_event_bytes,
             **self._connection,
-        ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
+        ).pipe(ops.parse(self._dialect))
+        return self._explained(chunks, sent)
 
     def websocket_stream(self, request: ChatRequest) -> Stream[StreamChunk]:
         """Ask for an answer over a WebSocket: the request is the first frame, each chunk a text frame.
@@ -169,14 +167,15 @@ class LLMClient:
             Exception: As ``on_error``: what ``rxllm.from_websocket`` and ``operators.parse`` raise.
         """
         url, sent = self._url(), self._request_headers()
-        return sources.from_websocket(
+        chunks = sources.from_websocket(
             url.with_scheme({"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)),
             send=(self._dialect.payload(request),),
             headers=sent,
             session=self._current_session,
             max_frame_bytes=self._max_event_bytes,
             **self._connection,
-        ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
+        ).pipe(ops.parse(self._dialect))
+        return self._explained(chunks, sent)
 
     def chat_with_tools(
         self,
@@ -248,13 +247,13 @@ class LLMClient:
 
     def _request_headers(self, own: Mapping[str, str] | None = None) -> Headers:
         """The headers of a request, those of its own among them."""
-        key = self._api_key.get_secret_value()
-        usual = ({"Authorization": f"Bearer {key}"} if key else {}) | self._headers
+        key = self._key.value.get_secret_value()
+        usual = Headers.of({"Authorization": f"Bearer {key}"} if key else {}, self._headers)
         return Headers.of(usual, own or {})
 
-    def _without_credentials(self, headers: Mapping[str, str]) -> OperatorFunction[StreamChunk, StreamChunk]:
-        """Blot out of an error in the stream what the server echoes of our credentials."""
-        return map_error(sources.Secrets(headers, self._base_url.query).scrub_error)
+    def _explained(self, chunks: Stream[StreamChunk], sent: Headers) -> Stream[StreamChunk]:
+        """The chunks, or an error that tells of a key that is missing."""
+        return chunks.pipe(map_error(self._key.explain)) if self._key.is_missing(sent) else chunks
 
 
 def _timeout_of(timeout: Timeout) -> aiohttp.ClientTimeout:

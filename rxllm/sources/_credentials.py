@@ -11,7 +11,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import aiohttp
 from yarl import URL
@@ -66,8 +66,7 @@ class Headers(dict[str, str]):
 
     def check(self) -> str:
         """What is wrong with them, if something is: without the value, which may be a key."""
-        given: Mapping[str, Any] = self
-        for name, value in given.items():
+        for name, value in cast("Mapping[str, Any]", self).items():
             if not isinstance(value, str):
                 return f"the value of the header {name!r} is no text, but of the type {type(value).__name__}"
             if not value.isprintable() and not _LINE_BREAKS.isdisjoint(value):

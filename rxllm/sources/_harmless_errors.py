@@ -56,10 +56,14 @@ def make_harmless(error: BaseException, scrub: Scrub) -> None:
 
 
 def _below(error: BaseException) -> Iterator[BaseException]:
-    members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    for below in (error.__cause__, error.__context__, *cast("tuple[BaseException, ...]", members)):
+    members: tuple[BaseException, ...] = getattr(error, "exceptions", ()) if _is_group(error) else ()
+    for below in (error.__cause__, error.__context__, *members):
         if below is not None:
             yield below
+
+
+def _is_group(error: BaseException) -> bool:
+    return isinstance(error, BaseExceptionGroup)
 
 
 def _scrub_in_place(error: RxllmError, scrub: Scrub) -> None:
@@ -75,9 +79,8 @@ def scrubbed(value: Any, scrub: Scrub) -> Any:
         return scrub(value)
     if type(value) in {list, tuple, set, frozenset}:
         return type(value)(scrubbed(each, scrub) for each in value)
-    if isinstance(value, dict):
-        fields: dict[Any, Any] = value
-        return {scrubbed(name, scrub): scrubbed(each, scrub) for name, each in fields.items()}
+    if type(value) is dict:
+        return {scrubbed(name, scrub): scrubbed(each, scrub) for name, each in cast("dict[Any, Any]", value).items()}
     if isinstance(value, bytes):
         text = value.decode("latin-1")
         harmless = scrub(text)

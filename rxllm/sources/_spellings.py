@@ -67,7 +67,7 @@ def find(text: str, words: Collection[str], *, was_cut: bool = True) -> list[Spa
     """
     if not any(_may_hold(text, word) for word in words):
         return []
-    spans = list(_find_plain(text, words, was_cut=was_cut))
+    spans = list(_find_plain(text, _with_plus(words), was_cut=was_cut))
     if _ESCAPE.search(text) is not None:
         unescaped = Unescaped(text[:MAX_ESCAPED_CHARACTERS])
         found = _find_plain(unescaped.text, _unescaped_too(words), was_cut=was_cut)
@@ -114,11 +114,13 @@ def overlap(text: str, word: str, shortest: int) -> int:
 
 
 def _unescaped_too(words: Iterable[str]) -> set[str]:
-    """The words, and what they become without escapes: one may have in it what looks like an escape.
+    """The words, and what they become without escapes: one may have in it what looks like an escape."""
+    return _with_plus(words) | {Unescaped(word).text for word in words}
 
-    A space is a plus sign in forms.
-    """
-    return {spelling for word in words for spelling in (word, word.replace(" ", "+"), Unescaped(word).text)}
+
+def _with_plus(words: Iterable[str]) -> set[str]:
+    """The words, and as forms have them: a space is a plus sign there."""
+    return {spelling for word in words for spelling in (word, word.replace(" ", "+"))}
 
 
 def _may_hold(text: str, word: str) -> bool:
