@@ -61,8 +61,11 @@ def chat_with_tools(
         raise ValueError(f"a conversation goes on with one answer, not with n={request.n}")
     first = request.model_copy(update={"messages": [*request.messages], **_tools(request, registry)})
 
+    def begin(emitter: Emitter[models.ChatEvent]) -> _Conversation:
+        return _Conversation(first, ask, run_tools, max_rounds, emitter)
+
     async def produce(emitter: Emitter[models.ChatEvent]) -> None:
-        conversation = _Conversation(first, ask, run_tools, max_rounds, emitter)
+        conversation = begin(emitter)
         FlowControl.leave()
         while await conversation.hold_round():
             pass

@@ -119,6 +119,7 @@ class LLMClient:
             Exception: What ``chat_stream`` and ``operators.accumulate`` raise; ``error.partial`` is what had come.
         """
         chunks = self.chat_stream(request, headers=headers, timeout=timeout)
+        del request, headers  # a traceback may show variables
         return await chunks.pipe(ops.accumulate())
 
     def chat_stream(

@@ -151,8 +151,9 @@ async def _connect(  # noqa: PLR0917 - all that was found out
 
     async def shake_hands() -> aiohttp.ClientWebSocketResponse:
         try:
-            connecting = session.ws_connect(url, headers=headers, proxy=proxy, **options)
-            return cast(aiohttp.ClientWebSocketResponse, await connecting)
+            return cast(
+                aiohttp.ClientWebSocketResponse, await session.ws_connect(url, headers=headers, proxy=proxy, **options)
+            )
         except aiohttp.WSServerHandshakeError as error:
             status = error.status
             answered: Mapping[str, str] = error.headers or {}

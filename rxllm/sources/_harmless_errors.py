@@ -16,9 +16,10 @@ import re
 import traceback as tracebacks
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from rxllm.exceptions import RxllmError
+from rxllm.models import is_object
 
 Scrub: TypeAlias = Callable[[str], str]
 
@@ -79,8 +80,8 @@ def scrubbed(value: Any, scrub: Scrub) -> Any:
         return scrub(value)
     if type(value) in {list, tuple, set, frozenset}:
         return type(value)(scrubbed(each, scrub) for each in value)
-    if type(value) is dict:
-        return {scrubbed(name, scrub): scrubbed(each, scrub) for name, each in cast("dict[Any, Any]", value).items()}
+    if is_object(value):
+        return {scrubbed(name, scrub): scrubbed(each, scrub) for name, each in value.items()}
     if isinstance(value, bytes):
         text = value.decode("latin-1")
         harmless = scrub(text)

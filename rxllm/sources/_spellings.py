@@ -93,8 +93,7 @@ def blot(text: str, spans: Iterable[Span], *, with_as_many: str = "") -> str:
 def begun_at_end(text: str, words: Collection[str]) -> int:
     """How many characters at the end may be the beginning of a word, in whatever spelling."""
     tail = text[-_LONGEST_ESCAPE * max(map(len, words), default=0) :]
-    escape = _BEGUN_ESCAPE.search(tail, max(0, len(tail) - _LONGEST_ESCAPE))
-    unescaped = Unescaped(tail if escape is None else tail[: escape.start()])
+    unescaped = Unescaped(_without_begun_escape(tail))
     plain = unescaped.text
     lengths = (overlap(plain, word, 1) for word in _unescaped_too(words))
     starts = [unescaped.place_of(len(plain) - length, len(plain))[0] for length in lengths if length]
@@ -111,6 +110,11 @@ def overlap(text: str, word: str, shortest: int) -> int:
     while start >= 0 and not word.startswith(tail[start:]):
         start = tail.find(word[:shortest], start + 1)
     return len(tail) - start if start >= 0 else 0
+
+
+def _without_begun_escape(text: str) -> str:
+    escape = _BEGUN_ESCAPE.search(text, max(0, len(text) - _LONGEST_ESCAPE))
+    return text if escape is None else text[: escape.start()]
 
 
 def _unescaped_too(words: Iterable[str]) -> set[str]:
@@ -139,9 +143,11 @@ def _find_plain(text: str, words: Iterable[str], *, was_cut: bool) -> Iterator[S
         if was_cut and len(word) > SHORTEST_BEGINNING and word[:SHORTEST_BEGINNING] in text:
             cuts = cuts or [*(cut.start() for cut in islice(_CUT.finditer(text), _MAX_CUTS)), len(text)]
             for cut in cuts:
-                length = overlap(text[max(0, cut - len(word)) : cut], word, SHORTEST_BEGINNING)
-                if length:
-                    yield cut - length, cut
+                rest = text[max(0, cut - len(word) - _LONGEST_ESCAPE) : cut]
+                # An escape may have been cut, too.
+                whole = _without_begun_escape(rest)
+                if length := overlap(whole, word, SHORTEST_BEGINNING):
+                    yield cut - len(rest) + len(whole) - length, cut
 
 
 class Unescaped:
