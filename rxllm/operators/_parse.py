@@ -97,6 +97,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
                     break
         except Exception as error:
             self.finish(self.explained(error, items))
+            return self._of_error(self._mark(chunks))
         return self._mark(chunks)
 
     def on_end(self) -> Iterable[StreamChunk]:
@@ -172,6 +173,12 @@ class _Parser(Operation[WireItem, StreamChunk]):
             return repairs
         scrub = self._secrets.scrub_value
         return tuple(each._replace(before=scrub(each.before), after=scrub(each.after)) for each in repairs)
+
+    def _of_error(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
+        """The chunks before an error; the last one may have come in its event, with what it says in a field."""
+        if self._secrets is None or not chunks or not (extra := chunks[-1].model_extra):
+            return chunks
+        return [*chunks[:-1], chunks[-1].model_copy(update=self._secrets.scrub_value(extra))]
 
     def _begin(self) -> Slots:
         flow = FlowControl.current()

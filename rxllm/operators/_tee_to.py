@@ -199,7 +199,7 @@ class _Tee(Operation[T, T]):
 
 
 def _without_secrets(items: Sequence[T]) -> Sequence[T]:
-    """What a sink gets: of what a server sent as it came, no echo of a key; chunks and texts of an answer as they are."""
+    """What a sink gets: events and frames as they came, but for the echo of a key; chunks and texts as they are."""
     flow = FlowControl.current()
     if flow is None or flow.secrets is None or type(items[0]) not in _AS_IT_CAME:
         return items

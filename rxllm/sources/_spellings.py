@@ -49,7 +49,7 @@ _BEGUN_ESCAPE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _HEX = re.compile(r"[ux]([0-9a-f]+)", re.IGNORECASE)
-_CUT = re.compile(r"['\"]?(?:…|\.\.\.)")
+_CUT = re.compile(r"['\"]?(?:…|\.\.\.)|['\")\]}]{1,3}\Z")
 _LETTERS = re.compile(r"[A-Za-z0-9]+")
 
 
