@@ -29,17 +29,9 @@ _REFUSALS = frozenset({401, 403})
 _OF_A_LOGIN = ("authorization", "key", "token", "cookie")
 
 
-def base_url_of(given: StrOrURL | None) -> URL:
-    """The base URL that is given, or that of the environment, or the provider's own.
-
-    Raises:
-        ValueError: It cannot be read. The error does not show it, for it may have a key in it.
-    """
-    url = _read(given or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL)
-    del given
-    if url is None:
-        raise ValueError("the base URL cannot be read: write https://host/v1, and in user and password %2F for /, …")
-    return url
+def base_url_of(given: StrOrURL | None) -> URL | None:
+    """The base URL that is given, or that of the environment, or the provider's own; ``None`` if it cannot be read."""
+    return _read(given or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL)
 
 
 @dataclass(frozen=True)

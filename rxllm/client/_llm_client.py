@@ -53,6 +53,8 @@ class LLMClient:
         LLMClient(base_url='http://127.0.0.1:8080/v1', dialect='openai-chat')
     """
 
+    _base_url = URL()
+
     def __init__(
         self,
         *,
@@ -68,9 +70,13 @@ class LLMClient:
         grace_period: float = sources.GRACE_SECONDS,
         record: RecordTo | None = None,
     ) -> None:
-        self._base_url = base_url_of(base_url)
-        self._key = Key.of(api_key, self._base_url)
         self._dialect = get_dialect(dialect)
+        url = base_url_of(base_url)
+        if url is None:
+            del base_url, api_key, headers, proxy  # a traceback may show variables
+            raise ValueError("the base URL cannot be read: write https://host/v1; in a password / is written as %2F")
+        self._base_url = url
+        self._key = Key.of(api_key, url)
         self._headers = Headers.of({}, headers or {})
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None

@@ -193,7 +193,7 @@ def note_sent(secrets: Secrets, session: aiohttp.ClientSession, url: URL, proxy:
 
 def shown(url: URL) -> str:
     """The URL for a message: without user, password, query and fragment, and of the path what can be no key."""
-    return f"{url.origin() if url.host else ''}{shown_path(url.raw_path)}"
+    return f"{url.origin() if url.scheme and url.host else ''}{shown_path(url.raw_path)}"
 
 
 def origin_of(url: URL) -> URL:
