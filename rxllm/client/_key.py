@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from rxllm.exceptions import APIStatusError
-from rxllm.sources import Headers, origin_of
+from rxllm.sources import ORIGIN_SCHEMES, Headers
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 BASE_URL_VARIABLE = "OPENAI_BASE_URL"
@@ -103,9 +103,8 @@ def _read(url: StrOrURL) -> URL | None:
         return None
 
 
-def _origin(url: URL | None) -> URL | None:
-    try:
-        return None if url is None else origin_of(url)
-    except (KeyError, ValueError):
-        # No URL of HTTP.
+def _origin(url: URL | None) -> tuple[str, str, int | None] | None:
+    """Scheme, host and port; ``None`` for what is no URL of HTTP."""
+    if url is None or not url.host or url.scheme not in ORIGIN_SCHEMES:
         return None
+    return ORIGIN_SCHEMES[url.scheme], url.host.lower().removesuffix("."), url.port

@@ -22,7 +22,7 @@ else:
         # The first two need no aiohttp.
         _from_async_iterable="from_async_iterable",
         _from_recording="from_recording list_recordings Pace Timing",
-        _credentials="Headers Secrets origin_of shown",
+        _credentials="ORIGIN_SCHEMES Headers Secrets shown",
         _grace="GRACE_SECONDS",
         _http="CONNECT_SECONDS MAX_ERROR_BYTES environment_proxy info_of open_session refusal",
     )

@@ -119,17 +119,26 @@ def _without_secrets(error: BaseException | None, scrub: Scrub) -> BaseException
     """The error, or one that says the same without secrets."""
     if error is None or isinstance(error, RxllmError):
         return error
-    try:
-        text = str(error)
-        shown = f"{error!r} {vars(error)!r} {text}"
-    except Exception:  # noqa: BLE001 - what cannot be shown cannot be checked either
-        return WithheldError(type(error).__name__)
-    if _LOGIN.search(shown) is None and scrub(shown) == shown:
+    text = _text_without_secrets(error, scrub)
+    if text is None:
         return error
-    withheld = WithheldError(f"{type(error).__name__}: {_LOGIN.sub('://…@', scrub(text))}")
+    withheld = WithheldError(text)
     withheld.__cause__, withheld.__context__ = error.__cause__, error.__context__
     withheld.__suppress_context__ = error.__suppress_context__
     return withheld
+
+
+def _text_without_secrets(error: BaseException, scrub: Scrub) -> str | None:
+    """What an error says, without the secrets that it shows; ``None`` if it shows none."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+        shown = f"{error!r} {vars(error)!r} {text}"
+    except Exception:  # noqa: BLE001 - what cannot be shown cannot be looked at
+        return name
+    if _LOGIN.search(shown) is None and scrub(shown) == shown:
+        return None
+    return f"{name}: {_LOGIN.sub('://…@', scrub(text))}"
 
 
 class WithheldError(Exception):

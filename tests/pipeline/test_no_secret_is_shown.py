@@ -342,6 +342,27 @@ async def test_what_the_other_side_of_a_websocket_echoes_is_shown_nowhere(
 # What fails before there is an answer
 
 
+def of_environment(url: URL, proxy: str, monkeypatch: pytest.MonkeyPatch) -> Awaitable[object]:
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    return rxllm.from_sse(url)
+
+
+async def of_session(url: URL, proxy: str, _: pytest.MonkeyPatch) -> object:
+    async with aiohttp.ClientSession(proxy=proxy) as session:
+        return await rxllm.from_sse(url, session=session)
+
+
+PROXIED: tuple[Callable[[URL, str, pytest.MonkeyPatch], Awaitable[object]], ...] = (
+    lambda url, proxy, _: rxllm.from_sse(url, proxy=proxy).pipe(ops.parse()),
+    lambda url, proxy, _: rxllm.from_websocket(url, proxy=proxy),
+    lambda url, proxy, _: rxllm.LLMClient(base_url=url, proxy=proxy).chat(REQUEST),
+    of_environment,
+    of_session,
+)
+
+
 async def test_a_proxy_is_shown_nowhere(echo: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     password = f"{HALVES[0]}proxy{HALVES[1]}"
     login = base64.b64encode(f"user:{password}".encode()).decode()
@@ -360,29 +381,9 @@ async def test_a_proxy_is_shown_nowhere(echo: Echo, tmp_path: Path, monkeypatch:
     ]
     echo.answer = response("407 no", f"no proxy for user:{password}, {login}")
     for number, proxy in enumerate(proxies):
-        ways: list[Callable[[], Awaitable[object]]] = [
-            lambda proxy=proxy: rxllm.from_sse(echo.url, proxy=proxy).pipe(ops.parse()),
-            lambda proxy=proxy: rxllm.from_websocket(echo.url, proxy=proxy),
-            lambda proxy=proxy: rxllm.LLMClient(base_url=echo.url, proxy=proxy).chat(REQUEST),
-            lambda proxy=proxy: of_environment(monkeypatch, proxy, echo.url),
-            lambda proxy=proxy: of_session(proxy, echo.url),
-        ]
-        for way_number in {number % len(ways), (number + 1) % len(ways)}:
-            folder = tmp_path / f"{number}-{way_number}"
-            folder.mkdir()
-            await failure_of(ways[way_number](), folder)
-
-
-def of_environment(monkeypatch: pytest.MonkeyPatch, proxy: str, url: URL) -> Awaitable[object]:
-    monkeypatch.setenv("http_proxy", proxy)
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    return rxllm.from_sse(url)
-
-
-async def of_session(proxy: str, url: URL) -> object:
-    async with aiohttp.ClientSession(proxy=proxy) as session:
-        return await rxllm.from_sse(url, session=session)
+        for place in {number % len(PROXIED), (number + 1) % len(PROXIED)}:
+            monkeypatch.undo()
+            await failure_of(PROXIED[place](echo.url, proxy, monkeypatch), tmp_path)
 
 
 @pytest.mark.parametrize(
