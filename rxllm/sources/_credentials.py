@@ -18,7 +18,7 @@ from yarl import URL
 
 from rxllm.sources._aiohttp_internals import proxy_of
 from rxllm.sources._harmless_errors import make_harmless, scrubbed
-from rxllm.sources._path import keys_in, shown_path
+from rxllm.sources._shown_path import keys_in, shown_path
 from rxllm.sources._spellings import blot, find
 
 E = TypeVar("E", bound=Exception)

@@ -62,7 +62,8 @@ def from_sse(
         session: An ``aiohttp.ClientSession`` of your own (proxies, TLS, cookies, limits), or a function that returns
             one when the request is sent; it is not closed. Without it each subscription has its own.
         ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
-        proxy: The URL of a proxy; without ``session`` the proxy settings of the environment are read.
+        proxy: The URL of a proxy, as ``http://user:password@host:port``; without ``session`` the proxy settings of the
+            environment are read.
         timeout: aiohttp's time-outs. By default 30 s to get a connection and none for the rest: silence in the stream
             is what ``operators.timeout_per_chunk`` watches.
         max_event_bytes: The most bytes that one event may have.

@@ -61,13 +61,14 @@ def from_websocket(
     Args:
         url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same).
         send: What to send after connecting, a text frame each: strings as they are, anything else as JSON.
-        headers: Headers of the opening handshake. A redirect to another origin drops them.
+        headers: Headers of the opening handshake. A redirect to another origin drops them, and the subprotocols.
         session: An ``aiohttp.ClientSession`` whose connector, cookies, headers and ``trust_env`` are used, or a
             function that returns one when the connection is made; it is not closed. Its proxy and its middlewares are
             not used: give ``proxy`` here.
         ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
-        proxy: The URL of a proxy; without ``session`` the proxy settings of the environment are read.
-        protocols: The subprotocols offered.
+        proxy: The URL of a proxy, as ``http://user:password@host:port``; without ``session`` the proxy settings of the
+            environment are read.
+        protocols: The subprotocols offered. One may be a key, so they are shown nowhere.
         heartbeat: Seconds between pings; a pong that does not come interrupts the stream. ``None`` for none. While a
             consumer holds a pause no pong is read, so a pause that is longer than this interrupts it, too.
         max_frame_bytes: The most bytes that one message may have.

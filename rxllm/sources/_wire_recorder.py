@@ -413,7 +413,7 @@ class Blotter:
             start, end = end, end + len(_bytes_of(read))
             piece = data[start:end]
             # Text frames end with a character, and so do credentials.
-            text_or_bytes = piece.decode() if isinstance(read.data, str) else piece
+            text_or_bytes = piece.decode(errors="replace") if isinstance(read.data, str) else piece
             (released if end <= sure else held).append(replace(read, data=text_or_bytes))
         self._held = held
         return released

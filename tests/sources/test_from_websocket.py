@@ -162,10 +162,12 @@ async def test_no_server() -> None:
 
 
 async def test_a_redirect_to_another_origin_drops_the_subprotocols_for_one_may_be_a_key() -> None:
-    async with ScriptedServer([script.text("Hello"), script.done()]) as other:
-        async with ScriptedServer(script.redirect(other.url), script.redirect("/elsewhere"), "Hello") as server:
-            for _ in range(2):
-                await collect(from_websocket(server.ws_url, send=("{}",), protocols=["realtime", f"key.{KEY}"]))
+    async with (
+        ScriptedServer([script.text("Hello"), script.done()]) as other,
+        ScriptedServer(script.redirect(other.url), script.redirect("/elsewhere"), "Hello") as server,
+    ):
+        for _ in range(2):
+            await collect(from_websocket(server.ws_url, send=("{}",), protocols=["realtime", f"key.{KEY}"]))
 
     assert KEY in server.requests[0].headers["sec-websocket-protocol"]
     assert "sec-websocket-protocol" not in other.requests[0].headers
