@@ -29,7 +29,8 @@ _MACHINERY = frozenset(
         *("asyncio", "ssl", "socket", "json", "http", "urllib", "contextlib", "encodings", "codecs", "base64"),
     }
 )
-_LOGIN = re.compile(r"://[^/\s'\"]*@")
+# In a URL, and as aiohttp keeps that of a proxy in the errors about its connections.
+_LOGIN = re.compile(r"(://)[^/\s'\"]*(@)|(BasicAuth\()[^)]*(\))")
 # What an operator had gathered of the answer: that is what the model said.
 _OF_THE_ANSWER = ("partial", "gathered", "partials")
 
@@ -138,7 +139,8 @@ def _text_without_secrets(error: BaseException, scrub: Scrub) -> str | None:
         return name
     if _LOGIN.search(shown) is None and scrub(shown) == shown:
         return None
-    return f"{name}: {_LOGIN.sub('://…@', scrub(text))}"
+    harmless = _LOGIN.sub(r"\1\3…\2\4", scrub(text))
+    return f"{name}: {harmless}"
 
 
 class WithheldError(Exception):

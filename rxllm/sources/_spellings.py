@@ -2,9 +2,10 @@ r"""Finds words in a text however they are spelled there: as they are, or escape
 
 Rules:
 
-1. Escapes may stand for any character, be mixed, and be escaped themselves: ``%2F``, ``%252f``, ``\/``, ``\\u002F``,
+1. Upper and lower case do not matter: media types, for one, are shown in lower case.
+2. Escapes may stand for any character, be mixed, and be escaped themselves: ``%2F``, ``%252f``, ``\/``, ``\\u002F``,
    ``&#x2f;`` are all a slash.
-2. Where a text was cut, at its end or before ``…``, the beginning of a word counts, too.
+3. Where a text was cut, at its end or before ``…``, the beginning of a word counts, too.
 
 >>> text = r'no key a\u002fkey%2Dof me'
 >>> [text[start:end] for start, end in find(text, ["a/key-of"])]
@@ -16,6 +17,7 @@ from __future__ import annotations
 import bisect
 import html
 import re
+import string
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import TypeAlias
@@ -50,6 +52,7 @@ _BEGUN_ESCAPE = re.compile(
 )
 _HEX = re.compile(r"[ux]([0-9a-f]+)", re.IGNORECASE)
 _CUT = re.compile(r"['\"]?(?:…|\.\.\.)|['\")\]}]{1,3}\Z")
+_LOWER_CASE = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _LETTERS = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -65,7 +68,8 @@ def find(text: str, words: Collection[str], *, was_cut: bool = True) -> list[Spa
         Start and end of each place, from the left. In a text of very many characters, some of them escaped, all behind
         the first million is taken for one place.
     """
-    if not any(_may_hold(text, word) for word in words):
+    folded = _folded(text)
+    if not any(_may_hold(folded, word) for word in words):
         return []
     spans = list(_find_plain(text, _with_plus(words), was_cut=was_cut))
     if _ESCAPE.search(text) is not None:
@@ -94,10 +98,15 @@ def begun_at_end(text: str, words: Collection[str]) -> int:
     """How many characters at the end may be the beginning of a word, in whatever spelling."""
     tail = text[-_LONGEST_ESCAPE * max(map(len, words), default=0) :]
     unescaped = Unescaped(_without_begun_escape(tail))
-    plain = unescaped.text
-    lengths = (overlap(plain, word, 1) for word in _unescaped_too(words))
+    plain = _folded(unescaped.text)
+    lengths = (overlap(plain, _folded(word), 1) for word in _unescaped_too(words))
     starts = [unescaped.place_of(len(plain) - length, len(plain))[0] for length in lengths if length]
     return len(tail) - min(starts, default=len(unescaped.source))
+
+
+def _folded(text: str) -> str:
+    """The text in lower case: letters of ASCII, for others may be as many letters more."""
+    return text.translate(_LOWER_CASE)
 
 
 def overlap(text: str, word: str, shortest: int) -> int:
@@ -130,12 +139,13 @@ def _with_plus(words: Iterable[str]) -> set[str]:
 def _may_hold(text: str, word: str) -> bool:
     """Whether a closer look is worth while: letters and digits are seldom escaped."""
     letters = max(_LETTERS.findall(word[:SHORTEST_BEGINNING]), key=len, default="")
-    return letters in text or "%" in text or r"\u00" in text or r"\x" in text or "&#" in text
+    return _folded(letters) in text or "%" in text or r"\u00" in text or r"\x" in text or "&#" in text
 
 
 def _find_plain(text: str, words: Iterable[str], *, was_cut: bool) -> Iterator[Span]:
     cuts: list[int] = []
-    for word in words:
+    text = _folded(text)
+    for word in map(_folded, words):
         start = text.find(word)
         while start >= 0:
             yield start, start + len(word)

@@ -14,7 +14,7 @@ import pickle
 import re
 import sys
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from yarl import URL
 
 import rxllm
 from rxllm import operators as ops
+from rxllm.dialects import OpenAIChat
 from rxllm.sinks import JSONLinesSink, SQLiteSink
 from rxllm.tools import ToolRegistry
 
@@ -82,7 +83,7 @@ def nothing_on_the_screen() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def logging() -> Iterator[io.StringIO]:
+def logging() -> Generator[io.StringIO]:
     """All that loguru writes, with the variables of the frames of tracebacks, as it does by default."""
     output = io.StringIO()
     logger.enable("rxllm")
@@ -459,3 +460,17 @@ async def test_an_exception_of_ones_own_shows_what_one_holds_oneself_and_no_more
             assert "raise own" in output.getvalue()
             assert not shown_in(output.getvalue().replace(PROTOCOL, ""))
             own.__traceback__ = None
+
+
+async def test_who_is_told_of_an_event_is_not_told_the_key(echo: Echo) -> None:
+    note = f'data: {{"note": "{HEADER}"}}'
+    echo.answer = events(f"data: {{no {HEADER}", note, chunk("Hello"), "data: [DONE]")
+    errors: list[rxllm.DecodeError] = []
+    repairs: list[rxllm.Repair] = []
+    dialect = OpenAIChat(skip_malformed=True, on_malformed=errors.append, on_repair=repairs.append)
+    with logging() as output:
+        await rxllm.from_sse(echo.url, headers=HEADERS).pipe(ops.parse(dialect))
+    assert len(errors) == 1
+    assert [repair.kind for repair in repairs][:1] == ["event-passed-over"]
+    for text in (output.getvalue(), str(repairs), *outputs(errors[0])):
+        assert not shown_in(text)

@@ -69,6 +69,7 @@ class HolderError(Exception):
         (HolderError(), "HolderError: held"),
         (UnshowableError(), "UnshowableError"),
         (OSError("cannot reach http://me:pw@host"), "OSError: cannot reach http://…@host"),
+        (ValueError("BasicAuth(login='me', password='pw')"), "ValueError: BasicAuth(…)"),
         (ExceptionGroup("several", [ValueError(KEY)]), "ExceptionGroup: several (1 sub-exception)"),
     ],
 )

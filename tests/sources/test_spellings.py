@@ -71,6 +71,13 @@ def test_less_than_eight_characters_are_no_beginning_of_one() -> None:
     assert Secrets({"key": "completely-secret"}).scrub("it is complete, and …") == "it is complete, and …"
 
 
+def test_upper_and_lower_case_do_not_matter() -> None:
+    secrets = Secrets({"key": "sK-0123456789/aBc"})
+    assert secrets.scrub("<SK-0123456789/ABC> <sk-0123456789%2fabc>") == "<…> <…>"
+    # The first letter is two in lower case.
+    assert secrets.scrub("İ <sK-0123456789/aBc>") == "İ <…>"
+
+
 def test_two_that_overlap_are_blotted_out_together() -> None:
     assert Secrets({"a": "0123456789abcdef", "b": "abcdefghijklmn"}).scrub("<0123456789abcdefghijklmn>") == "<…>"
 
