@@ -437,7 +437,11 @@ async def test_an_exception_of_ones_own_shows_what_one_holds_oneself_and_no_more
     own = ValueError(f"mine: {PROTOCOL}")
 
     def fail(_: object) -> None:
-        raise own
+        try:
+            raise own
+        except ValueError:
+            logger.exception("failed")
+            raise
 
     def log(error: Exception) -> None:
         logger.opt(exception=error).error("failed")
@@ -457,7 +461,8 @@ async def test_an_exception_of_ones_own_shows_what_one_holds_oneself_and_no_more
                 await ended.wait()
             subscription.dispose()
             assert str(own) == f"mine: {PROTOCOL}"
-            assert "raise own" in output.getvalue()
+            assert output.getvalue().count("raise own") == 2
+            assert "await produce(emitter)" in output.getvalue()
             assert not shown_in(output.getvalue().replace(PROTOCOL, ""))
             own.__traceback__ = None
 
