@@ -146,7 +146,7 @@ def _without_this(error: BaseException) -> Any:
 # Servers
 
 
-@dataclass
+@dataclass(repr=False)
 class Echo:
     """A server that answers as it is told, whatever it is asked."""
 
