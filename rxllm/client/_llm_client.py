@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias
@@ -15,6 +14,7 @@ from yarl import URL
 
 from rxllm import models, sources, tools
 from rxllm import operators as ops
+from rxllm.client._key import Key, base_url_of
 from rxllm.dialects import Dialect, get_dialect
 from rxllm.flow import Stream, check_count, check_seconds
 from rxllm.models import ChatCompletion, ChatRequest, MessageLike, StreamChunk, request_of
@@ -22,8 +22,6 @@ from rxllm.operators import map_error
 from rxllm.sources import Headers, RecordTo, SessionLike, Ssl
 from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
-
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 Timeout: TypeAlias = aiohttp.ClientTimeout | float
 """aiohttp's time-outs, or how many seconds a whole answer may take."""
@@ -42,8 +40,8 @@ class LLMClient:
         base_url: Where the API is, as ``https://host/v1``; the whole address of the endpoint, with
             ``/chat/completions``, will do. By default ``OPENAI_BASE_URL`` of the environment, else
             OpenAI's own.
-        api_key: Sent as ``Authorization: Bearer``. By default ``OPENAI_API_KEY`` of the environment; none is sent
-            where none is set. Shown nowhere.
+        api_key: Sent as ``Authorization: Bearer``. By default ``OPENAI_API_KEY`` of the environment, but only to
+            OpenAI's own API, to ``OPENAI_BASE_URL``, and to this machine (``localhost``, ``127.0.0.1``). Shown nowhere.
         dialect: What the server speaks: a name, or a dialect with options (``rxllm.dialects``).
         headers: Sent with each request.
         session: An ``aiohttp.ClientSession`` of your own, or a function that returns one; not closed.
@@ -63,6 +61,8 @@ class LLMClient:
         LLMClient(base_url='http://127.0.0.1:8080/v1', dialect='openai-chat')
     """
 
+    _base_url = URL()
+
     def __init__(
         self,
         *,
@@ -79,10 +79,13 @@ class LLMClient:
         record: RecordTo | None = None,
     ) -> None:
         self._dialect = get_dialect(dialect)
-        self._base_url = _base_of(base_url, self._dialect.path)
-        key = api_key if api_key is not None else os.environ.get("OPENAI_API_KEY", "")
-        self._api_key = key if isinstance(key, SecretStr) else SecretStr(key)
-        self._headers = dict(headers or {})
+        url, fault = base_url_of(base_url, self._dialect.path)
+        if fault:
+            del base_url, api_key, headers, proxy  # a traceback may show variables
+            raise ValueError(fault)
+        self._base_url = url
+        self._key = Key.of(api_key, url)
+        self._headers = Headers.of({}, headers or {})
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None
         if proxy is None and session is None:
@@ -148,6 +151,7 @@ class LLMClient:
             Exception: What ``chat_stream`` and ``operators.accumulate`` raise; ``error.partial`` is what had come.
         """
         chunks = self.chat_stream(request, model=model, messages=messages, headers=headers, timeout=timeout, **fields)
+        del request, messages, headers, fields  # a traceback may show variables
         return await chunks.pipe(ops.accumulate())
 
     def chat_stream(
@@ -185,7 +189,7 @@ class LLMClient:
         """
         asked = request_of(request, {"model": model, "messages": messages, **fields})
         sent = self._request_headers(headers)
-        return sources.from_sse(
+        chunks = sources.from_sse(
             self._url(),
             json=self._dialect.payload(asked),
             headers=sent,
@@ -193,7 +197,8 @@ class LLMClient:
             timeout=self._timeout if timeout is None else _timeout_of(timeout),
             max_event_bytes=self._max_event_bytes,
             **self._connection,
-        ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
+        ).pipe(ops.parse(self._dialect))
+        return self._explained(chunks, sent)
 
     def websocket_stream(
         self,
@@ -222,14 +227,15 @@ class LLMClient:
         """
         asked = request_of(request, {"model": model, "messages": messages, **fields})
         url, sent = self._url(), self._request_headers()
-        return sources.from_websocket(
+        chunks = sources.from_websocket(
             url.with_scheme({"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)),
             send=(self._dialect.payload(asked),),
             headers=sent,
             session=self._current_session,
             max_frame_bytes=self._max_event_bytes,
             **self._connection,
-        ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
+        ).pipe(ops.parse(self._dialect))
+        return self._explained(chunks, sent)
 
     def chat_with_tools(
         self,
@@ -337,28 +343,13 @@ class LLMClient:
 
     def _request_headers(self, own: Mapping[str, str] | None = None) -> Headers:
         """The headers of a request, those of its own among them."""
-        key = self._api_key.get_secret_value()
-        usual = ({"Authorization": f"Bearer {key}"} if key else {}) | self._headers
+        key = self._key.value.get_secret_value()
+        usual = Headers.of({"Authorization": f"Bearer {key}"} if key else {}, self._headers)
         return Headers.of(usual, own or {})
 
-    def _without_credentials(self, headers: Mapping[str, str]) -> OperatorFunction[StreamChunk, StreamChunk]:
-        """Blot out of an error in the stream what the server echoes of our credentials."""
-        return map_error(sources.Secrets(headers, self._base_url.query).scrub_error)
-
-
-def _base_of(given: StrOrURL | None, path: str) -> URL:
-    """The base URL, be it that of the endpoint.
-
-    Raises:
-        ValueError: It cannot be requested. The message shows nothing of it that may be a key.
-    """
-    where = "base_url" if given is not None else "OPENAI_BASE_URL"
-    text = str(given) if given is not None else os.environ.get(where) or DEFAULT_BASE_URL
-    if fault := sources.fault_of(text):
-        raise ValueError(f"{where} cannot be requested: {fault}")
-    url = URL(text)
-    plain = url.path.rstrip("/")
-    return url.with_path(plain.removesuffix(path), keep_query=True) if plain.endswith(path) else url
+    def _explained(self, chunks: Stream[StreamChunk], sent: Headers) -> Stream[StreamChunk]:
+        """The chunks, or an error that tells of a key that is missing."""
+        return chunks.pipe(map_error(self._key.explain)) if self._key.is_missing(sent) else chunks
 
 
 def _timeout_of(timeout: Timeout) -> aiohttp.ClientTimeout:

@@ -37,7 +37,7 @@ from rxllm.models import StreamInfo
 from rxllm.sources._aiohttp_internals import CutResponse, close_pooled, close_response
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._sending import send
-from rxllm.sources._url_fault import fault_of
+from rxllm.sources._url_fault import HOW_TO_WRITE_A_PROXY, fault_of
 from rxllm.wire import retry_after_in, retry_after_of
 
 SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]
@@ -90,6 +90,26 @@ def environment_proxy(url: URL) -> str | None:
     return None if proxy_bypass(url.host or "") else getproxies().get(ORIGIN_SCHEMES.get(url.scheme, ""))
 
 
+def parse_proxy(proxy: StrOrURL | None) -> URL | None:
+    """The URL of a proxy; ``http://`` may be missing, as other programs have it.
+
+    Raises:
+        APIConnectionError: It is none that can be used. The error does not show it, for it may have a password.
+    """
+    if proxy is None:
+        return None
+    text = str(proxy)
+    try:
+        parsed = URL(text if "://" in text else f"http://{text}")
+        usable = parsed.host and parsed.path in {"", "/"} and not (parsed.raw_query_string or parsed.fragment)
+    except ValueError:
+        pass  # its text is what was given
+    else:
+        if usable and parsed.scheme in {"http", "https"}:
+            return parsed
+    raise APIConnectionError(f"the URL of the proxy is none that can be used: {HOW_TO_WRITE_A_PROXY}")
+
+
 def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     """The URL, which is one that can be requested; a reference is relative to ``base``.
 
@@ -125,6 +145,8 @@ async def open_response(
         APIConnectionError: No answer, or too many redirects.
         APIStatusError: An answer with a status of 400 or more, or a redirect that leads nowhere.
     """
+    if problem := headers.check():
+        raise APIConnectionError(f"no request to {shown(url)}: {problem}")
     target = url
     for _ in range(MAX_REDIRECTS + 1):
         if origin_of(target) != origin_of(url):
@@ -141,6 +163,7 @@ async def open_response(
             return await _raise_for_status(session, response, reason, secrets)
         response.release()
         target = parse_url(location, base=str(target))
+        secrets.add_url(target)
         if response.status in _BECOMES_GET and method != "HEAD":
             method, body = "GET", None
     raise APIConnectionError(f"more than {MAX_REDIRECTS} redirects from {shown(url)}")
@@ -152,6 +175,7 @@ async def _raise_for_status(
     if response.status < HTTPStatus.MULTIPLE_CHOICES:
         return response
     body = secrets.scrub(await _error_body(response))
+    reason = secrets.scrub(reason)  # before it is cut
     close_pooled(session.connector, response)
     message = f"{response.status} {reason[:EXCERPT_LENGTH]}".strip()
     message = secrets.scrub(f"{message} from {shown(response.url)}: {excerpt(body)}")

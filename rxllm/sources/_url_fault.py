@@ -8,6 +8,11 @@ from yarl import URL
 
 from rxllm.sources._credentials import ORIGIN_SCHEMES
 
+HOW_TO_WRITE_A_PROXY = (
+    "write http://user:password@host:port or https://…, and each of : / ? # [ ] @ % in user and password as %3A, %2F, …"
+)
+"""What to do about the URL of a proxy that cannot be used."""
+
 # A host that may be shown, for it is no key: a name with a dot, or localhost, or one with a port. And is there more?
 _HOST = re.compile(
     r"/{0,2}((?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?|localhost(?::\d+)?|[a-z0-9-]+:\d+)(/|$)", re.IGNORECASE
