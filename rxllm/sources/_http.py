@@ -53,6 +53,7 @@ CONNECT_SECONDS = 30.0
 
 _MAX_HEAD_LINE_BYTES = 64 * 1024
 _MAX_HEADERS = 512
+_USUAL_REASON = "OK"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BECOMES_GET = frozenset({301, 302, 303})
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray")
@@ -154,8 +155,10 @@ async def open_response(
         response = await send(session, method, target, body, headers, secrets, options)
         secrets.add(response.request_info.headers)
         reason = response.reason or ""
-        # What logs show of an answer has it, too.
-        response.reason = harmless(reason, EXCERPT_LENGTH)
+        if reason != _USUAL_REASON:
+            # What logs show of an answer has it, too.
+            reason = secrets.scrub(reason)
+            response.reason = harmless(reason, EXCERPT_LENGTH)
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or location is None:
             if answered is not None:
@@ -175,7 +178,6 @@ async def _raise_for_status(
     if response.status < HTTPStatus.MULTIPLE_CHOICES:
         return response
     body = secrets.scrub(await _error_body(response))
-    reason = secrets.scrub(reason)  # before it is cut
     close_pooled(session.connector, response)
     message = f"{response.status} {reason[:EXCERPT_LENGTH]}".strip()
     message = secrets.scrub(f"{message} from {shown(response.url)}: {excerpt(body)}")

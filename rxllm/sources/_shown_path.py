@@ -33,9 +33,12 @@ _LONGEST_RUN = 12
 def _is_shown(segment: str, before: str) -> bool:
     if len(segment) <= _SHORT or segment.lower() in _WORDS or _VERSION.fullmatch(segment):
         return True
-    return before.lower() in _NAMING and not any(
-        len(run) > _LONGEST_RUN and not run.isalpha() for run in _RUN.findall(segment)
-    )
+    return before.lower() in _NAMING and not looks_like_key(segment)
+
+
+def looks_like_key(name: str) -> bool:
+    """Whether what stands where a name does may be a key: a long run of letters and digits is in it."""
+    return any(len(run) > _LONGEST_RUN and not run.isalpha() for run in _RUN.findall(name))
 
 
 def _segments(path: str) -> Iterator[tuple[str, bool]]:

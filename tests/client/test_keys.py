@@ -106,7 +106,7 @@ async def test_a_key_of_the_environment_goes_to_its_provider(tls: TLSContexts) -
 
 @pytest.mark.parametrize("base_url", ["localhost.elsewhere/v1", "mailto:me@localhost.elsewhere"])
 async def test_what_is_no_url_of_http_gets_no_key(base_url: str) -> None:
-    with pytest.raises(ValueError, match="^base_url cannot be requested: "):
+    with pytest.raises(ValueError, match=r"^base_url cannot be requested: "):
         LLMClient(base_url=base_url)
 
 

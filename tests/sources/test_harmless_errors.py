@@ -102,15 +102,15 @@ def test_an_exception_of_ones_own_stays_as_it_is_and_keeps_its_frames() -> None:
 
 def test_a_fault_of_the_library_says_where_it_was() -> None:
     with pytest.raises(TypeError) as caught:
-        rxllm.from_async_iterable(None).pipe(5)  # type: ignore[arg-type]
+        rxllm.from_sse("http://host").pipe(5)  # type: ignore[arg-type]
     failure = caught.value
     assert failure.__traceback__ is not None
     # Seen from a source there is no frame but those of the machinery.
     failure.__traceback__ = failure.__traceback__.tb_next
     SECRETS.scrub_error(failure)
     assert failure.__traceback__ is None
-    assert "raised in pipe, " in failure.__notes__[0]
-    assert "_stream.py" in failure.__notes__[0]
+    assert "raised in apply, " in failure.__notes__[0]
+    assert "_apply.py" in failure.__notes__[0]
 
 
 def test_it_can_be_pickled_and_shows_nothing() -> None:
