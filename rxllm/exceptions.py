@@ -487,6 +487,7 @@ class ChunkTimeoutError(RxllmError, TimeoutError):
         seconds: The limit that was passed, in seconds.
         chunks: How many chunks had arrived, those among them that say nothing of an answer.
         bytes: How many bytes of the body came in that time, comments for example; ``None`` if that is not known.
+        empty: How many chunks came in that time, all of which said nothing of an answer.
     """
 
     def __init__(
@@ -498,6 +499,7 @@ class ChunkTimeoutError(RxllmError, TimeoutError):
         self.seconds = seconds
         self.chunks = chunks
         self.bytes = bytes
+        self.empty = empty
 
 
 def _meanwhile(count: int | None, empty: int) -> str:

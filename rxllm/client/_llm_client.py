@@ -14,7 +14,8 @@ from yarl import URL
 
 from rxllm import models, sources, tools
 from rxllm import operators as ops
-from rxllm.client._key import Key, base_url_of
+from rxllm.client._base_url import base_url_of
+from rxllm.client._key import Key
 from rxllm.dialects import Dialect, get_dialect
 from rxllm.flow import Stream, check_count, check_seconds
 from rxllm.models import ChatCompletion, ChatRequest, MessageLike, StreamChunk, request_of

@@ -173,7 +173,7 @@ def replay(
         ...     await replay(recording).pipe(ops.parse(), ops.timeout_per_chunk(10, first=60), ops.accumulate())
         >>> run_virtual(main())
         Traceback (most recent call last):
-        rxllm.exceptions.ChunkTimeoutError: waited 60 s for the first chunk
+        rxllm.exceptions.ChunkTimeoutError: waited 60 s for the first chunk: 49 bytes came, but nothing of an answer
     """
     loaded = _loaded(recording)
 

@@ -8,7 +8,7 @@ import gc
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,8 +46,8 @@ class Numbers:
 
 
 @contextmanager
-def serving(*answers: Any) -> Generator[ScriptedServer]:
-    """A server in a loop of another thread."""
+def serving(*answers: Any) -> Generator[tuple[ScriptedServer, Callable[[Coroutine[Any, Any, object]], object]]]:
+    """A server in a loop of another thread, and what awaits something there."""
     ready: list[tuple[ScriptedServer, asyncio.AbstractEventLoop, asyncio.Event]] = []
     started = threading.Event()
 
@@ -63,7 +63,7 @@ def serving(*answers: Any) -> Generator[ScriptedServer]:
     started.wait()
     server, loop, leave = ready[0]
     try:
-        yield server
+        yield server, lambda coming: asyncio.run_coroutine_threadsafe(coming, loop).result(60)
     finally:
         loop.call_soon_threadsafe(leave.set)
         thread.join()
@@ -90,7 +90,7 @@ def test_nothing_begins_before_the_first_step() -> None:
 
 
 def test_the_text_of_an_answer() -> None:
-    with serving("Rivers carry salt.") as server:
+    with serving("Rivers carry salt.") as (server, _):
         client = rxllm.LLMClient(base_url=server.base_url)
         assert list(rxllm.iterate_sync(client.chat_stream(QUESTION).pipe(ops.content()))) == [
             "Rivers",
@@ -100,14 +100,13 @@ def test_the_text_of_an_answer() -> None:
 
 
 def test_leaving_early_closes_the_connection() -> None:
-    with serving([*script.words("Rivers carry"), script.stall()]) as server:
+    with serving([*script.words("Rivers carry"), script.stall()]) as (server, await_there):
         client = rxllm.LLMClient(base_url=server.base_url)
         for text in rxllm.iterate_sync(client.chat_stream(QUESTION).pipe(ops.content())):
             assert text == "Rivers"
             break
         assert threads() == []
-        while not server.requests[0].peer_left.is_set():  # another loop sets it
-            pass
+        await_there(server.requests[0].peer_left.wait())
 
 
 @pytest.mark.parametrize("size", [1, 2, 64])
@@ -125,7 +124,7 @@ def test_no_more_wait_than_there_is_room_for(size: int) -> None:
 
 
 def test_an_error_comes_behind_the_items_and_once() -> None:
-    with serving([*script.words("Rivers carry"), script.cut()]) as server:
+    with serving([*script.words("Rivers carry"), script.cut()]) as (server, _):
         items = rxllm.iterate_sync(rxllm.LLMClient(base_url=server.base_url).chat_stream(QUESTION).pipe(ops.content()))
         assert [next(items), next(items)] == ["Rivers", " carry"]
         with pytest.raises(rxllm.StreamInterruptedError):

@@ -161,7 +161,7 @@ def other_choice(chunk: StreamChunk) -> StreamChunk:
         (refusing("No."), "refused: 'No.'", "No.", None, ""),
         ([text_chunk('{"na'), *refusing("No."), finish_chunk("content_filter")],
          "refused: 'No.'", "No.", "content_filter", '{"na'),
-        ([*refusing("\x1b[31mNo"), finish_chunk()], r"refused: '\x1b[31mNo'", "\x1b[31mNo", "stop", ""),
+        ([*refusing("\x1b[31mNo"), finish_chunk()], "refused: '␛[31mNo'", "\x1b[31mNo", "stop", ""),
         # Cut by its length: before the JSON, and within it.
         ([finish_chunk("length")], "its length cut the answer ('length')", None, "length", ""),
         ([text_chunk('{"name":'), finish_chunk("max_tokens")],
@@ -170,7 +170,7 @@ def other_choice(chunk: StreamChunk) -> StreamChunk:
         ([text_chunk(" \n" * 500), finish_chunk("MAX_TOKENS")], "its length cut", None, "MAX_TOKENS", " \n" * 100),
         # Cut by a filter.
         ([text_chunk('{"name":"é'), finish_chunk("content_filter")],
-         r"""a content filter cut the answer ('content_filter') before its JSON ended: '{"name":"\xe9'""",
+         """a content filter cut the answer ('content_filter') before its JSON ended: '{"name":"é'""",
          None, "content_filter", '{"name":"é'),
         ([finish_chunk("SAFETY")], "a content filter cut the answer ('SAFETY')", None, "SAFETY", ""),
         ([finish_chunk("refusal")], "a content filter cut the answer ('refusal')", None, "refusal", ""),

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 import reactivex
+from reactivex import abc
 from reactivex import operators as rx_ops
+from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 from reactivex.testing import TestScheduler
 
 import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import ChunkTimeoutError, NoRunningLoopError
-from rxllm.flow import FlowControl
+from rxllm.flow import FlowControl, Stream
 from rxllm.testing import Marbles, VirtualTimeLoop, assert_marbles, assert_subscriptions, run_virtual
 
 # A frame is 10 ms.
@@ -319,3 +322,20 @@ def test_a_timer_set_within_an_emission_is_no_emission() -> None:
         assert seen == [None]
 
     run_virtual(main())
+
+
+async def test_a_source_that_starts_when_nobody_listens_any_more_starts_all_the_same() -> None:
+    loop = asyncio.get_running_loop()
+    came: asyncio.Future[str] = loop.create_future()
+
+    async def items() -> AsyncIterator[str]:
+        yield "a"
+
+    def later(_: abc.ObserverBase[str], __: abc.SchedulerBase | None) -> abc.DisposableBase:
+        loop.call_soon(lambda: rxllm.from_async_iterable(items).subscribe(came.set_result))
+        return Disposable()
+
+    Stream[str](later).pipe(ops.timeout_per_chunk(60)).subscribe().dispose()
+    gc.collect()
+
+    assert await came == "a"

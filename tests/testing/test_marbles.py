@@ -462,8 +462,8 @@ def test_errors_are_the_same_by_type_arguments_and_attributes(
 def test_a_failure_shows_the_attributes_of_errors() -> None:
     recording = recorded("-#", chunk_timeout(chunks=4))
     message = failure_of(lambda: assert_marbles(recording, "-#", error=ChunkTimeoutError("gap", 10, 3)))
-    assert message[4].endswith(", phase='gap', seconds=10, chunks=3")
-    assert message[5].endswith(", phase='gap', seconds=10, chunks=4")
+    assert message[4].endswith(", phase='gap', seconds=10, chunks=3, bytes=None, empty=0")
+    assert message[5].endswith(", phase='gap', seconds=10, chunks=4, bytes=None, empty=0")
 
 
 def test_a_recording_is_drawn_with_letters_for_what_is_no_letter() -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
-from rxllm.accumulators.calls._arguments import settle, without_placeholders
+from rxllm.accumulators.calls._settled_arguments import settle, without_placeholders
 from rxllm.exceptions import ToolCallError, excerpt
 from rxllm.models import FunctionCall, IncompleteToolCall, StreamChunk, ToolCall, is_open
 

@@ -21,9 +21,9 @@ from rxllm.accumulators._new_tuple import new_tuple
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._size import check_fields, size_of
 from rxllm.accumulators._text import Text
-from rxllm.accumulators.calls._arguments import REPEATED, Placeholders, settle
 from rxllm.accumulators.calls._call_state import CallState
 from rxllm.accumulators.calls._late_arguments import LateArguments
+from rxllm.accumulators.calls._settled_arguments import REPEATED, Placeholders, settle
 from rxllm.exceptions import ToolCallError
 from rxllm.models import JSONEndFold, ToolCallDelta, rest_of
 

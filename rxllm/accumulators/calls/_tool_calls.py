@@ -25,10 +25,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rxllm.accumulators._repairs import RepairLog
-from rxllm.accumulators.calls._arguments import says_nothing
 from rxllm.accumulators.calls._call_state import CallState
 from rxllm.accumulators.calls._fragments import is_another, name_to_come, text_of_arguments, with_custom_as_function
 from rxllm.accumulators.calls._growing_call import GrowingCall
+from rxllm.accumulators.calls._settled_arguments import says_nothing
 from rxllm.exceptions import LimitExceededError, ToolCallError, excerpt
 from rxllm.models import ToolCallDelta
 

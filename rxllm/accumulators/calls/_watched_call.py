@@ -17,8 +17,8 @@ from typing import Protocol
 
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
-from rxllm.accumulators.calls._arguments import DECODED, PLACEHOLDER, REPEATED, is_same
 from rxllm.accumulators.calls._growing_call import GrowingCall
+from rxllm.accumulators.calls._settled_arguments import DECODED, PLACEHOLDER, REPEATED, is_same
 from rxllm.accumulators.json._json_fold import JSONFold
 from rxllm.accumulators.json._json_snapshot import JSONSnapshot
 from rxllm.exceptions import DecodeError, ToolCallError, excerpt
