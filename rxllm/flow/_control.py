@@ -76,7 +76,7 @@ class FlowControl:
     Attributes:
         decoder: What decodes the items, if somebody does: its ``finished`` tells a source that the answer is whole.
         failed: Whether what decodes the items has met an error, so that only usage is waited for.
-        lingers: Whether the producer waits a moment for that.
+        lingers: Whether the producer waits no more than a moment for that.
         paused: Whether anyone holds a pause; only to be looked at.
         paused_before: How many seconds the pauses took that are over; only to be looked at.
         secrets: What was sent and is to be blotted out of errors; ``None`` if there is nothing.

@@ -111,10 +111,14 @@ class _Parser(Operation[WireItem, StreamChunk]):
 
     def _fail(self, error: APIStreamError, events: Iterator[WireItem]) -> Sequence[StreamChunk]:
         """End with an error of the server, behind the usage that comes with it, if the source waits for that."""
+        flow = FlowControl.current()
+        if flow is None or not flow.lingers:
+            # Also of what came in the same read, or it would depend on that what an answer is.
+            self.finish(error)
+            return ()
         behind = BehindError(self._decoder)
         chunks = behind.decode(events)
-        flow = FlowControl.current()
-        if behind.done or flow is None or not flow.lingers:
+        if behind.done:
             self.finish(error)
         else:
             self._behind = flow.decoder = behind

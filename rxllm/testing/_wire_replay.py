@@ -266,6 +266,7 @@ async def _play(
         raise
     began = _began(recording)
     stream = emitter.flow.stream = _stream_of(recording, began)
+    emitter.flow.lingers = True  # what came behind an error is there, or the recording ends
     for each in recording.reads:
         await until(each.at)
         stream.received(
