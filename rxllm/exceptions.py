@@ -157,6 +157,8 @@ class WithheldError(Exception):
     @classmethod
     def of(cls, error: BaseException, text: str) -> Self:
         """What stands for an error, with what may be shown of its text; without its causes."""
+        if isinstance(error, cls):
+            return cls(text)  # which begins with the name
         name = type(error).__name__
         return cls(harmless(f"{name}: {text}" if text else name))
 

@@ -611,3 +611,23 @@ async def test_a_refused_handshake_is_recorded(path: Path, status: int, kind: ty
     assert recording.response is not None
     assert recording.response.status == answer.status
     assert ending(recording) == "eof"
+
+
+class BrokenError(aiohttp.ClientError):
+    """Says what no terminal is to get."""
+
+
+async def test_a_cause_that_is_not_shown_as_it_is_keeps_its_name(path: Path) -> None:
+    async def fail(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        del request, handler
+        raise BrokenError(f"\x1b[2J{KEY}")
+
+    async with aiohttp.ClientSession(middlewares=(fail,)) as session:
+        with pytest.raises(APIConnectionError) as caught:
+            await from_sse("http://host", headers={"X-Key": KEY}, session=session, record=path)
+
+    assert str(caught.value) == "no answer from http://host/: ␛[2J…"
+    assert str(caught.value.__cause__) == "BrokenError: ␛[2J…"
+    end = WireRecording.load(path).end
+    assert end is not None
+    assert (end.ending, end.error) == ("lost", "BrokenError")
