@@ -35,6 +35,7 @@ def test_messages_in_few_words() -> None:
         {"role": "user", "content": "Why?", "name": "ann"},
         {
             "role": "assistant",
+            "content": None,
             "tool_calls": [{"id": "call_1", "type": "function", "function": {**call.function.model_dump()}}],
         },
         {"role": "tool", "content": "18 degrees", "tool_call_id": "call_1"},
