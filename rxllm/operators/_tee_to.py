@@ -13,11 +13,11 @@ from rxllm.exceptions import BufferOverflowError, StreamInterruptedError
 from rxllm.flow import (
     Backlog,
     FanOut,
-    FlowControl,
     LoopDisposable,
     Operation,
     SinkWriter,
     check_bounds,
+    current,
     operate,
     stopping,
     stopping_now,
@@ -224,7 +224,7 @@ class _Tee(Operation[T, T]):
 
 def _without_secrets(items: Sequence[T]) -> Sequence[T]:
     """What a sink gets: events and frames as they came, but for the echo of a key; chunks and texts as they are."""
-    flow = FlowControl.current()
+    flow = current()
     if flow is None or flow.secrets is None or type(items[0]) not in _AS_IT_CAME:
         return items
     scrub = flow.secrets.scrub
