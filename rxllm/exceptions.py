@@ -40,7 +40,8 @@ and the other attributes hold it as it came.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 
 from rxllm.harmless import MESSAGE_LENGTH, excerpt, harmless
 
@@ -78,7 +79,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-E = TypeVar("E", bound=Exception)
 
 
 class ItemsThenError(list[T]):
@@ -152,14 +152,34 @@ class RxllmError(Exception):
         return type(self).__new__, (type(self),), {**vars(self), "args": self.args}
 
 
-def as_cause(error: E) -> E | None:
+class WithheldError(Exception):
+    """Stands for an error of somebody else that is not to be shown as it is: it names its class and has its text.
+
+    Attributes:
+        name: The name of the class.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.name: str = text.partition(":")[0]
+
+    @classmethod
+    def of(cls, error: BaseException, text: str) -> Self:
+        """What stands for an error, with what may be shown of its text; without its causes."""
+        if isinstance(error, cls):
+            return cls(text)  # which begins with the name
+        name = type(error).__name__
+        return cls(harmless(f"{name}: {text}" if text else name))
+
+
+def as_cause(error: Exception) -> Exception:
     """An error of somebody else as the cause of one of ours: its text stands in tracebacks, too.
 
     Returns:
-        The error; nothing if its text is not harmless. What it says is in the message of the other one.
+        The error; what stands for it if its text is not harmless.
     """
     text = str(error)
-    return error if harmless(text) == text else None
+    return error if harmless(text) == text else WithheldError.of(error, text)
 
 
 def attach_partial(error: Exception, partial: Callable[[], ChatCompletion]) -> tuple[()]:
@@ -233,6 +253,23 @@ class APIStatusError(APIError):
         self.retryable = status in _PASSING or status >= _SERVER_FAULT
 
 
+@dataclass(slots=True, repr=False)
+class UnreadBody:
+    """The body of a successful answer that is no event stream, for a decoder, which may know it.
+
+    It may hold an echo of a key, so its ``repr`` shows nothing.
+
+    Attributes:
+        text: The body as it came.
+        stream: What is known of the request.
+        secrets: What to blot out of an error about it.
+    """
+
+    text: str
+    stream: Any
+    secrets: Any
+
+
 class APIResponseError(APIError):
     """The server answered with success, but not with an event stream.
 
@@ -243,10 +280,9 @@ class APIResponseError(APIError):
         request_id: The server's identifier of the request, from its headers.
     """
 
-    # For a decoder, which may know the body: its text as it came, and what is known of the request. What may hold an
-    # echo of a key is neither shown nor copied with the error, and gone when ``parse`` has looked at it.
+    # What may hold an echo of a key is not copied with the error, and is gone once ``parse`` has looked at it.
     __slots__ = ("unread",)
-    unread: tuple[str, Any] | None
+    unread: UnreadBody | None
 
     def __init__(
         self, message: str, *, status: int, content_type: str, body: str = "", request_id: str | None = None

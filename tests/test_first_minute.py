@@ -448,6 +448,10 @@ URLS = {
     "//api.example.org/v1": "it has no scheme: did you mean 'https://api.example.org/…'?",
     "api.example.org": "it has no scheme: did you mean 'https://api.example.org'?",
     "me:secret@example.org/v1": "it has no scheme: begin it with https:// or http://",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl": "it has no scheme: begin it with https:// or http://",
+    "https://me:secret/1@example.org/v1": (
+        "it has no host that can be read: write each of : / ? # [ ] @ % in user and password as %3A, %2F, …"
+    ),
     "example": "it has no scheme: begin it with https:// or http://",
     "https:///v1": "it has no host that can be read",
     "https://[::1/v1": "it has no host that can be read",

@@ -7,21 +7,26 @@ import os
 from aiohttp.typedefs import StrOrURL
 from yarl import URL
 
-from rxllm import sources
+from rxllm.sources import fault_of
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
+BASE_URL_VARIABLE = "OPENAI_BASE_URL"
 
 
-def base_of(given: StrOrURL | None, path: str) -> URL:
-    """The base URL, be it that of the endpoint.
+def base_url_of(given: StrOrURL | None, path: str) -> tuple[URL, str]:
+    """The base URL that is given, or that of the environment, or the provider's own.
 
-    Raises:
-        ValueError: It cannot be requested. The message shows nothing of it that may be a key.
+    Args:
+        given: What is given; the address of the endpoint will do.
+        path: What the endpoint adds to the base URL.
+
+    Returns:
+        The URL, and what is wrong with it, in words that show nothing of it that may be a key: ``""`` if nothing is.
     """
-    where = "base_url" if given is not None else "OPENAI_BASE_URL"
+    where = "base_url" if given is not None else BASE_URL_VARIABLE
     text = str(given) if given is not None else os.environ.get(where) or DEFAULT_BASE_URL
-    if fault := sources.fault_of(text):
-        raise ValueError(f"{where} cannot be requested: {fault}")
+    if fault := fault_of(text):
+        return URL(), f"{where} cannot be requested: {fault}"
     url = URL(text)
     plain = url.path.rstrip("/")
-    return url.with_path(plain.removesuffix(path), keep_query=True) if plain.endswith(path) else url
+    return url.with_path(plain.removesuffix(path), keep_query=True) if plain.endswith(path) else url, ""

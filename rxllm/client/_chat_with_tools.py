@@ -84,9 +84,12 @@ def chat_with_tools(
         raise ValueError(f"a conversation goes on with one answer, not with n={request.n}")
     first = request.model_copy(update={"messages": [*request.messages], **_tools(request, registry)})
 
-    async def produce(emitter: Emitter[models.ChatEvent]) -> None:
+    def begin(emitter: Emitter[models.ChatEvent]) -> _Conversation:
         approver = None if approve is None else Approver(approve)
-        conversation = _Conversation(first, ask, registry, run_tools, max_rounds, approver, emitter)
+        return _Conversation(first, ask, registry, run_tools, max_rounds, approver, emitter)
+
+    async def produce(emitter: Emitter[models.ChatEvent]) -> None:
+        conversation = begin(emitter)
         FlowControl.leave()
         while await conversation.hold_round():
             pass
@@ -94,9 +97,9 @@ def chat_with_tools(
     return task_source(produce)
 
 
-@dataclass
+@dataclass(repr=False)
 class _Conversation:
-    """The conversation so far.
+    """The conversation so far; its ``repr``, which tracebacks may show, says nothing of it.
 
     Attributes:
         request: The first request.

@@ -66,6 +66,7 @@ class Chats(ABC):
             Exception: What ``chat_stream`` and ``operators.accumulate`` raise; ``error.partial`` is what had come.
         """
         chunks = self.chat_stream(request, model=model, messages=messages, headers=headers, timeout=timeout, **fields)
+        del request, messages, headers, fields  # a traceback may show variables
         return await chunks.pipe(ops.accumulate())
 
     def chat_stream(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -13,15 +12,15 @@ from yarl import URL
 
 from rxllm import operators as ops
 from rxllm import sources
-from rxllm.client._base_url import base_of
+from rxllm.client._base_url import base_url_of
 from rxllm.client._chats import Chats, Timeout
+from rxllm.client._key import Key
 from rxllm.dialects import Dialect, RateLimitReader, get_dialect, rate_limits_of
 from rxllm.flow import Stream, check_count, check_seconds
 from rxllm.models import ChatRequest, StreamChunk
 from rxllm.operators import map_error
 from rxllm.resilience import Limits
 from rxllm.sources import Headers, RecordTo, SessionLike, Ssl
-from rxllm.typing import OperatorFunction
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
 
 
@@ -35,8 +34,8 @@ class LLMClient(Chats):
         base_url: Where the API is, as ``https://host/v1``; the whole address of the endpoint, with
             ``/chat/completions``, will do. By default ``OPENAI_BASE_URL`` of the environment, else
             OpenAI's own.
-        api_key: Sent as ``Authorization: Bearer``. By default ``OPENAI_API_KEY`` of the environment; none is sent
-            where none is set. Shown nowhere.
+        api_key: Sent as ``Authorization: Bearer``. By default ``OPENAI_API_KEY`` of the environment, but only to
+            OpenAI's own API, to ``OPENAI_BASE_URL``, and to this machine (``localhost``, ``127.0.0.1``). Shown nowhere.
         dialect: What the server speaks: a name, or a dialect with options (``rxllm.dialects``).
         headers: Sent with each request.
         session: An ``aiohttp.ClientSession`` of your own, or a function that returns one; not closed.
@@ -59,6 +58,8 @@ class LLMClient(Chats):
         LLMClient(base_url='http://127.0.0.1:8080/v1', dialect='openai-chat')
     """
 
+    _base_url = URL()
+
     def __init__(
         self,
         *,
@@ -77,10 +78,13 @@ class LLMClient(Chats):
         limits: Limits | None = None,
     ) -> None:
         self._dialect = get_dialect(dialect)
-        self._base_url = base_of(base_url, self._dialect.path)
-        key = api_key if api_key is not None else os.environ.get("OPENAI_API_KEY", "")
-        self._api_key = key if isinstance(key, SecretStr) else SecretStr(key)
-        self._headers = dict(headers or {})
+        url, fault = base_url_of(base_url, self._dialect.path)
+        if fault:
+            del base_url, api_key, headers, proxy  # a traceback may show variables
+            raise ValueError(fault)
+        self._base_url = url
+        self._key = Key.of(api_key, url)
+        self._headers = Headers.of({}, headers or {})
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None
         if proxy is None and session is None:
@@ -141,8 +145,8 @@ class LLMClient(Chats):
             timeout=self._timeout if timeout is None else _timeout_of(timeout),
             max_event_bytes=self._max_event_bytes,
             **self._connection,
-        ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
-        return self._limited(request, chunks)
+        ).pipe(ops.parse(self._dialect))
+        return self._limited(request, self._explained(chunks, sent))
 
     def websocket_once(self, request: ChatRequest) -> Stream[StreamChunk]:
         """``websocket_stream``."""
@@ -154,8 +158,8 @@ class LLMClient(Chats):
             session=self._current_session,
             max_frame_bytes=self._max_event_bytes,
             **self._connection,
-        ).pipe(ops.parse(self._dialect), self._without_credentials(sent))
-        return self._limited(request, chunks)
+        ).pipe(ops.parse(self._dialect))
+        return self._limited(request, self._explained(chunks, sent))
 
     def _limited(self, request: ChatRequest, chunks: Stream[StreamChunk]) -> Stream[StreamChunk]:
         limits, dialect = self._limits, self._dialect
@@ -173,13 +177,13 @@ class LLMClient(Chats):
 
     def _request_headers(self, own: Mapping[str, str] | None = None) -> Headers:
         """The headers of a request, those of its own among them."""
-        key = self._api_key.get_secret_value()
-        usual = ({"Authorization": f"Bearer {key}"} if key else {}) | self._headers
+        key = self._key.value.get_secret_value()
+        usual = Headers.of({"Authorization": f"Bearer {key}"} if key else {}, self._headers)
         return Headers.of(usual, own or {})
 
-    def _without_credentials(self, headers: Mapping[str, str]) -> OperatorFunction[StreamChunk, StreamChunk]:
-        """Blot out of an error in the stream what the server echoes of our credentials."""
-        return map_error(sources.Secrets(headers, self._base_url.query).scrub_error)
+    def _explained(self, chunks: Stream[StreamChunk], sent: Headers) -> Stream[StreamChunk]:
+        """The chunks, or an error that tells of a key that is missing."""
+        return chunks.pipe(map_error(self._key.explain)) if self._key.is_missing(sent) else chunks
 
 
 def _timeout_of(timeout: Timeout) -> aiohttp.ClientTimeout:

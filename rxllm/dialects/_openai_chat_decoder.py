@@ -38,6 +38,7 @@ from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
 from rxllm.dialects._whole_answer import as_chunk
 from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError
+from rxllm.flow import FlowControl, Secrets
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.logs import logger
 from rxllm.models import Delta, Repair, StreamChoice, StreamChunk, is_object, loads, marked
@@ -408,7 +409,8 @@ class OpenAIChatDecoder:
             raise self._malformed(data, reason) from cause
         logger.warning("skipped event {} of a stream: {}", self._position, reason)
         if self._dialect.on_malformed is not None:
-            self._dialect.on_malformed(self._malformed(data, reason))
+            error = self._malformed(data, reason)
+            self._dialect.on_malformed(error if (secrets := _secrets()) is None else secrets.scrub_error(error))
         return _NOTHING
 
     def _malformed(self, data: str | bytes, reason: str) -> DecodeError:
@@ -445,7 +447,15 @@ class OpenAIChatDecoder:
             self._pending = (*self._pending, repair)
             self._is_plain = False
         if self._dialect.on_repair is not None:
+            if (secrets := _secrets()) is not None:
+                repair = repair._replace(before=secrets.scrub_value(before), after=secrets.scrub_value(after))
             self._dialect.on_repair(repair)
+
+
+def _secrets() -> Secrets | None:
+    """What the source has sent, and whoever is told of an event is not to see."""
+    flow = FlowControl.current()
+    return None if flow is None else flow.secrets
 
 
 def _text_of(data: str | bytes) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rxllm.flow._clock import clock_of as clock_of
     from rxllm.flow._control import MOST_EXCESS as MOST_EXCESS
     from rxllm.flow._control import FlowControl, Pauses
+    from rxllm.flow._control import Secrets as Secrets
     from rxllm.flow._control import current as current
     from rxllm.flow._control import outside_of_emissions as outside_of_emissions
     from rxllm.flow._fan_out import FanOut
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        _control="FlowControl MOST_EXCESS Pauses current outside_of_emissions",
+        _control="FlowControl MOST_EXCESS Pauses Secrets current outside_of_emissions",
         _tasks="LoopDisposable running_loop start_task wake",
         _clock="Clock clock_of",
         _backlog="Backlog Merger Queue check_bounds",

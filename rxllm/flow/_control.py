@@ -30,6 +30,7 @@ from rxllm.flow._tasks import wake
 
 T = TypeVar("T")
 R = TypeVar("R")
+E = TypeVar("E", bound=Exception)
 
 _current: ContextVar[FlowControl | None] = ContextVar("rxllm.flow", default=None)
 # What ``FlowControl.current`` gives, in half the time: for what is asked for each item.
@@ -49,6 +50,22 @@ class Decoder(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """What a producer has sent and nobody is to see."""
+
+    def scrub(self, text: str) -> str:
+        """The text without it."""
+        ...
+
+    def scrub_value(self, value: Any) -> Any:
+        """A plain value without it, in whatever text within."""
+        ...
+
+    def scrub_error(self, error: E) -> E:
+        """The same error without it, and so are its causes."""
+        ...
+
+
 class FlowControl:
     """What a producer's consumers hold to stop it for a while.
 
@@ -59,15 +76,16 @@ class FlowControl:
     Attributes:
         decoder: What decodes the items, if somebody does: its ``finished`` tells a source that the answer is whole.
         failed: Whether what decodes the items has met an error, so that only usage is waited for.
-        lingers: Whether the producer waits a moment for that.
+        lingers: Whether the producer waits no more than a moment for that.
         paused: Whether anyone holds a pause; only to be looked at.
         paused_before: How many seconds the pauses took that are over; only to be looked at.
+        secrets: What was sent and is to be blotted out of errors; ``None`` if there is nothing.
         stream: What is known of the request whose answer the producer delivers; ``None`` if there is none.
     """
 
     __slots__ = (
         *("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_serial", "_thread", "_untimed"),
-        *("decoder", "failed", "lingers", "paused", "paused_before", "stream"),
+        *("decoder", "failed", "lingers", "paused", "paused_before", "secrets", "stream"),
     )
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
@@ -78,6 +96,7 @@ class FlowControl:
         # Looked at twice for each item: a property of the holders takes 30 ns longer.
         self.paused: bool = False
         self.stream: Any = None
+        self.secrets: Secrets | None = None
         self.decoder: Decoder | None = None
         self.failed: bool = False
         self.lingers: bool = False

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from reactivex import Observable, abc
 
-from rxllm.exceptions import StreamInterruptedError
+from rxllm.exceptions import RxllmError, StreamInterruptedError
 from rxllm.flow._backlog import Queue
 from rxllm.flow._batches import batching, end
 from rxllm.flow._clock import Clock, clock_of
@@ -184,7 +184,7 @@ class FanOut(Generic[T]):
         if self.ended:
             return
         self.ended = True
-        self._error = error
+        self._error = error and self._without_secrets(error)
         self._stops = stopping()
         if items and not self._broken:
             self._waiting().extend((self.producer, item) for item in items)
@@ -266,6 +266,14 @@ class FanOut(Generic[T]):
         """Tell consumers of the request whose answer the producer above is delivering."""
         if (above := current() or self.producer) is not None:
             flow.stream = above.stream
+            flow.secrets = above.secrets
+
+    def _without_secrets(self, error: Exception) -> Exception:
+        """The error without what a server has echoed: whoever made it of what came did not know of that."""
+        above = self.producer or current()
+        if above is None or above.secrets is None or not isinstance(error, RxllmError):
+            return error
+        return above.secrets.scrub_error(error)
 
     def _waits(self, flow: FlowControl | None) -> bool:
         """Whether a producer is paused; then this goes on when it is resumed."""

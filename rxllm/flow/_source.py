@@ -234,7 +234,8 @@ async def _drive(produce: Callable[[Emitter[T]], Awaitable[None]], emitter: Emit
     except Exception as error:
         # The end waits behind a pause, too: a retry would read on without end.
         await emitter.ready()
-        emitter.end(error)
+        secrets = emitter.flow.secrets
+        emitter.end(error if secrets is None else secrets.scrub_error(error))
     else:
         emitter.end()
     finally:

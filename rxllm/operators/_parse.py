@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from rxllm.dialects import BehindError, BodyDecoder, Dialect, WireItem, get_dialect
-from rxllm.exceptions import APIResponseError, APIStreamError, StreamInterruptedError
-from rxllm.flow import FanOut, FlowControl, Operation, operate, stopping
+from rxllm.exceptions import APIResponseError, APIStreamError, StreamInterruptedError, UnreadBody
+from rxllm.flow import FanOut, FlowControl, Operation, Secrets, operate, stopping
 from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, marked, put_slots
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
@@ -76,6 +76,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
         # What reads on behind an error, and that error, which waits for the usage.
         self._behind: BehindError | None = None
         self._failure: APIStreamError | None = None
+        self._secrets: Secrets | None = None
 
     @property
     def takes_texts(self) -> bool:
@@ -102,17 +103,22 @@ class _Parser(Operation[WireItem, StreamChunk]):
                     self.finish()
                     break
         except APIStreamError as error:
-            chunks += self._fail(error, events)
+            return [*self._of_error(self._mark(chunks)), *self._mark(self._fail(error, events))]
         except Exception as error:
             self.finish(self.explained(error, items))
+            return self._of_error(self._mark(chunks))
         return self._mark(chunks)
 
-    def _fail(self, error: APIStreamError, events: Iterator[WireItem]) -> Iterable[StreamChunk]:
+    def _fail(self, error: APIStreamError, events: Iterator[WireItem]) -> Sequence[StreamChunk]:
         """End with an error of the server, behind the usage that comes with it, if the source waits for that."""
+        flow = FlowControl.current()
+        if flow is None or not flow.lingers:
+            # Also of what came in the same read, or it would depend on that what an answer is.
+            self.finish(error)
+            return ()
         behind = BehindError(self._decoder)
         chunks = behind.decode(events)
-        flow = FlowControl.current()
-        if behind.done or flow is None or not flow.lingers:
+        if behind.done:
             self.finish(error)
         else:
             self._behind = flow.decoder = behind
@@ -164,21 +170,22 @@ class _Parser(Operation[WireItem, StreamChunk]):
         if isinstance(error, APIResponseError) and self._slots is None and isinstance(decoder, BodyDecoder):
             unread, error.unread = getattr(error, "unread", None), None
             if unread is not None:
-                self._read_body(error, decoder, *unread)
+                self._read_body(error, decoder, unread)
                 return
         super().on_error(error)
 
-    def _read_body(self, error: APIResponseError, decoder: BodyDecoder, body: str, stream: StreamInfo) -> None:
+    def _read_body(self, error: APIResponseError, decoder: BodyDecoder, unread: UnreadBody) -> None:
         """End with the answer that a body is which is no event stream; with the error about it if it is none."""
-        self._stream = stream
+        self._stream = unread.stream
+        self._secrets = unread.secrets
         chunks: list[StreamChunk] = []
         failure: Exception | None = None
         try:
-            chunks += decoder.decode_body(body)
+            chunks += decoder.decode_body(unread.text)
         except Exception as found:
             # That error is about the first one.
             found.__cause__ = error
-            failure = found
+            failure = found if self._secrets is None else self._secrets.scrub_error(found)
         self.out.end(failure if chunks or failure else error, self._mark(chunks) if chunks else ())
         del error, failure  # whose tracebacks may keep this frame: a circle for the garbage collector
 
@@ -200,15 +207,29 @@ class _Parser(Operation[WireItem, StreamChunk]):
                 put_slots(chunk, slots)
             elif own.stream is None:
                 # What the dialect said of it by itself.
-                put_slots(chunk, own.with_(stream=slots.stream))
+                put_slots(chunk, own.with_(stream=slots.stream, repairs=self._without_secrets(own.repairs)))
         if is_first and (first := chunks[0].slots) is not None:
             put_slots(chunks[0], first.with_(begins=True))
         return chunks
+
+    def _without_secrets(self, repairs: tuple[Repair, ...]) -> tuple[Repair, ...]:
+        """Repairs that show what was sent, but nothing of what a server has echoed there."""
+        if self._secrets is None or not repairs:
+            return repairs
+        scrub = self._secrets.scrub_value
+        return tuple(each._replace(before=scrub(each.before), after=scrub(each.after)) for each in repairs)
+
+    def _of_error(self, chunks: Sequence[StreamChunk]) -> Sequence[StreamChunk]:
+        """The chunks before an error; the last one may have come in its event, with what it says in a field."""
+        if self._secrets is None or not chunks or not (extra := chunks[-1].model_extra):
+            return chunks
+        return [*chunks[:-1], chunks[-1].model_copy(update=self._secrets.scrub_value(extra))]
 
     def _begin(self) -> Slots:
         flow = FlowControl.current()
         if flow is not None:
             self._stream = flow.stream or self._stream
+            self._secrets = flow.secrets
             flow.decoder = self._behind or self._decoder
         self._stream.dialect = self._dialect
         if self._stream.requested_at is None and self._stream.nonce is None:

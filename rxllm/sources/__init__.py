@@ -27,7 +27,7 @@ else:
         _hedge="hedge",
         _from_async_iterable="from_async_iterable",
         _from_recording="from_recording list_recordings Pace Timing",
-        _credentials="Headers Secrets shown",
+        _credentials="ORIGIN_SCHEMES Headers Secrets shown",
         _url_fault="fault_of",
         _grace="GRACE_SECONDS",
         _http="CONNECT_SECONDS MAX_ERROR_BYTES environment_proxy info_of open_session refusal",

@@ -10,13 +10,16 @@ Nobody can ask for a new connection while one lies in the pool, nor keep one out
 learn whether a request went over a used one and whether anything came back: ``close_idle``, ``close_pooled``,
 ``has_answered`` and ``on_first_byte`` do.
 
+What a session sends to its proxy, and what it added to the request of a WebSocket, is not to be shown; nothing public
+says what it is.
+
 ``tests/sources/test_aiohttp_internals.py`` says what broke when aiohttp has changed it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -112,3 +115,18 @@ def close_pooled(connector: aiohttp.BaseConnector | None, response: aiohttp.Clie
     used: Any = response._protocol  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     if any(protocol is used for idle in pool.values() for protocol, _ in idle):
         used.abort()
+
+
+def proxy_of(session: aiohttp.ClientSession) -> tuple[URL | None, tuple[str, ...] | None]:
+    """The proxy of a session, if it has one whose URL can be read, and the login for it."""
+    given: Any = session._default_proxy  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    login = session._default_proxy_auth  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    try:
+        return None if given is None else URL(given), login
+    except ValueError:
+        return None, login
+
+
+def request_headers_of(socket: aiohttp.ClientWebSocketResponse) -> Mapping[str, str]:
+    """The headers of the request that a WebSocket began with."""
+    return socket._response.request_info.headers  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

@@ -161,6 +161,7 @@ class _Player:
 
     async def play(self, stream: str | None) -> None:
         """Emit the items, and end as the recorded stream did."""
+        self.emitter.flow.lingers = True  # what came behind an error is there, or the recording ends
         try:
             records = await self.worker.run(self._open, stream)
             end = await self._emit_items(records)

@@ -20,7 +20,7 @@ from rxllm.logs import logger
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
 from rxllm.sources._aiohttp_internals import close_pooled, close_response
-from rxllm.sources._credentials import Headers, Secrets
+from rxllm.sources._credentials import Headers, Secrets, note_sent
 from rxllm.sources._grace import END_OF_BODY_SECONDS, GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._unasked_body import require_events, start_of_events
@@ -64,7 +64,8 @@ def from_sse(
         session: An ``aiohttp.ClientSession`` of your own (proxies, TLS, cookies, limits), or a function that returns
             one when the request is sent; it is not closed. Without it each subscription has its own.
         ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
-        proxy: The URL of a proxy; without ``session`` the proxy settings of the environment are read.
+        proxy: The URL of a proxy, as ``http://user:password@host:port``; without ``session`` the proxy settings of the
+            environment are read.
         timeout: aiohttp's time-outs. By default 30 s to get a connection and none for the rest: silence in the stream
             is what ``operators.timeout_per_chunk`` watches.
         max_event_bytes: The most bytes that one event may have.
@@ -115,9 +116,13 @@ def from_sse(
     return task_source(request.produce)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Request:
-    """What ``from_sse`` was asked for: one object for the garbage collector, where a closure is one a variable."""
+    """What ``from_sse`` was asked for: one object for the garbage collector, where a closure is one a variable.
+
+    Its ``repr`` shows nothing of it. Tracebacks may print variables, also of the frames that are under way while a
+    consumer is called. So a line that leads there has no variable with a URL in it.
+    """
 
     url: StrOrURL
     method: str
@@ -134,33 +139,47 @@ class _Request:
 
     def produce(self, emitter: Emitter[ServerSentEvent]) -> Awaitable[None]:
         """Send the request and emit the events of the answer."""
+        secrets = emitter.flow.secrets = Secrets(self.headers)
         url = _http.parse_url(self.url)
         given = self.session() if callable(self.session) else self.session
         if given is None or self.record is not None:
-            return self._within(given, url, emitter)
+            return self._within(given, url, emitter, secrets)
         # Usually there is a session, and nothing is recorded: then a stream that waits is fewer objects.
-        return self._ask(given, url, emitter, NOT_RECORDED)
+        return self._ask(given, url, emitter, secrets, self._proxy_for(given, url, secrets), NOT_RECORDED)
 
-    async def _within(self, given: aiohttp.ClientSession | None, url: URL, emitter: Emitter[ServerSentEvent]) -> None:
-        async with (
-            _http.use_session(given) as client,
-            recorded(self.record, "sse", self.method, url, session=client, headers=self.headers) as log,
-        ):
-            await self._ask(client, url, emitter, log)
-
-    async def _ask(
-        self, client: aiohttp.ClientSession, url: URL, emitter: Emitter[ServerSentEvent], log: WireLog | NotRecorded
+    async def _within(
+        self, given: aiohttp.ClientSession | None, url: URL, emitter: Emitter[ServerSentEvent], secrets: Secrets
     ) -> None:
-        headers = self.headers
-        proxy = self.proxy or (_http.environment_proxy(url) if self.session is None else None)
-        secrets = Secrets(client.headers, headers, url.query)
-        request: dict[str, Any] = {"headers": headers, "secrets": secrets, "body": self.body, **self.options}
+        async with _http.use_session(given) as client:
+            proxy = self._proxy_for(client, url, secrets)
+            async with recorded(self.record, "sse", self.method, url, secrets) as log:
+                asking = self._ask(client, url, emitter, secrets, proxy, log)
+                await asking
+
+    def _proxy_for(self, client: aiohttp.ClientSession, url: URL, secrets: Secrets) -> URL | None:
+        """The proxy to use, if there is one; notes all that is going to be sent and is not to be shown."""
+        given = self.proxy or (_http.environment_proxy(url) if self.session is None else None)
+        proxy = _http.parse_proxy(given)
+        note_sent(secrets, client, url, proxy)
+        return proxy
+
+    async def _ask(  # noqa: PLR0917 - all that was found out
+        self,
+        client: aiohttp.ClientSession,
+        url: URL,
+        emitter: Emitter[ServerSentEvent],
+        secrets: Secrets,
+        proxy: URL | None,
+        log: WireLog | NotRecorded,
+    ) -> None:
+        request: dict[str, Any] = {"headers": self.headers, "secrets": secrets, "body": self.body, **self.options}
         requested_at = time.time()
         emitter.flow.stream = StreamInfo(requested_at=requested_at)  # until there is an answer
         response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
         async with response:
             try:
-                await self._read(response, emitter, log, secrets, requested_at)
+                reading = self._read(response, emitter, log, secrets, requested_at)
+                await reading
             finally:
                 close_response(response)
                 if not emitter.count:
@@ -185,7 +204,8 @@ class _Request:
             kind = SSETextDecoder if emitter.takes_texts else SSEDecoder
             decoder = kind(max_event_bytes=self.max_event_bytes)
             grace = Grace(self.grace_period, emitter.flow, closed)
-            await _emit_events(response, decoder, emitter, log, self.end_marker, start, grace)
+            emission = _emit_events(response, decoder, emitter, log, self.end_marker, start, grace)
+            await emission
             if self.checks_type and not emitter.count and decoder.strays is not None:
                 require_events(response, secrets, info, decoder.strays)
 

@@ -33,8 +33,8 @@ from rxllm.flow import (
 )
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
-from rxllm.sources._aiohttp_internals import cut_of, say_close
-from rxllm.sources._credentials import Headers, Secrets, drop_credentials, origin_of, shown
+from rxllm.sources._aiohttp_internals import cut_of, request_headers_of, say_close
+from rxllm.sources._credentials import Headers, Secrets, drop_credentials, note_sent, origin_of, shown
 from rxllm.sources._grace import GRACE_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._sending import answer_of
@@ -72,13 +72,14 @@ def from_websocket(
     Args:
         url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same).
         send: What to send after connecting, a text frame each: strings as they are, anything else as JSON.
-        headers: Headers of the opening handshake. A redirect to another origin drops them.
+        headers: Headers of the opening handshake. A redirect to another origin drops them, and the subprotocols.
         session: An ``aiohttp.ClientSession`` whose connector, cookies, headers and ``trust_env`` are used, or a
             function that returns one when the connection is made; it is not closed. Its proxy and its middlewares are
             not used: give ``proxy`` here.
         ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
-        proxy: The URL of a proxy; without ``session`` the proxy settings of the environment are read.
-        protocols: The subprotocols offered.
+        proxy: The URL of a proxy, as ``http://user:password@host:port``; without ``session`` the proxy settings of the
+            environment are read.
+        protocols: The subprotocols offered. One may be a key, so they are shown nowhere.
         heartbeat: Seconds between pings; a pong that does not come interrupts the stream. ``None`` for none. While a
             consumer holds a pause no pong is read, so a pause that is longer than this interrupts it, too.
         max_frame_bytes: The most bytes that one message may have.
@@ -107,26 +108,29 @@ def from_websocket(
     check_seconds("grace_period", grace_period, zero=True)
     if heartbeat is not None:
         check_seconds("heartbeat", heartbeat)
-    request_headers = Headers(headers or {})
+    request_headers = Headers.of({}, headers or {})
     frames = [frame if isinstance(frame, str) else json.dumps(frame) for frame in send]
     options = {"ssl": ssl, "protocols": protocols, "heartbeat": heartbeat, "max_msg_size": max_frame_bytes}
     options["autoping"] = False
 
     async def produce(emitter: Emitter[str]) -> None:
+        secrets = emitter.flow.secrets = Secrets(request_headers, {"Sec-WebSocket-Protocol": ",".join(protocols)})
         target = _http.parse_url(url)
         requested_at = time.time()
         emitter.flow.stream = StreamInfo(requested_at=requested_at)  # until there is a connection
-        used_proxy = proxy or (_http.environment_proxy(target) if session is None else None)
-        async with (
-            _http.use_session(session) as client,
-            recorded(record, "websocket", "GET", target, session=client, headers=request_headers) as log,
-            _guarded(client, target) as guarded,
-            _closing(await _connect(guarded, target, request_headers, options | {"proxy": used_proxy})) as socket,
-        ):
-            emitter.flow.stream = _http.info_of(target, {}, requested_at, Secrets())
-            await _send(socket, frames, target)
-            frames_in = _Frames(socket, log.receiving(socket), emitter, target, Grace(grace_period, emitter.flow))
-            await frames_in.emit(end_marker, max_frame_bytes)
+        used_proxy = _http.parse_proxy(proxy or (_http.environment_proxy(target) if session is None else None))
+        async with _http.use_session(session) as client:
+            note_sent(secrets, client, target, used_proxy)
+            async with (
+                recorded(record, "websocket", "GET", target, secrets) as log,
+                _guarded(client, target) as guarded,
+                _closing(await _connect(guarded, target, request_headers, secrets, options, used_proxy)) as socket,
+            ):
+                secrets.add(request_headers_of(socket))
+                emitter.flow.stream = _http.info_of(target, {}, requested_at, secrets)
+                await _send(socket, frames, target)
+                frames_in = _Frames(socket, log.receiving(socket), emitter, target, Grace(grace_period, emitter.flow))
+                await frames_in.emit(end_marker, max_frame_bytes)
 
     return task_source(produce)
 
@@ -153,14 +157,22 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
         yield guarded
 
 
-async def _connect(
-    session: aiohttp.ClientSession, url: URL, headers: Headers, options: dict[str, Any]
+async def _connect(  # noqa: PLR0917 - all that was found out
+    session: aiohttp.ClientSession,
+    url: URL,
+    headers: Headers,
+    secrets: Secrets,
+    options: dict[str, Any],
+    proxy: URL | None,
 ) -> aiohttp.ClientWebSocketResponse:
-    secrets = Secrets(session.headers, headers, url.query)
+    if problem := headers.check():
+        raise APIConnectionError(f"no request to {shown(url)}: {problem}")
 
     async def shake_hands() -> aiohttp.ClientWebSocketResponse:
         try:
-            return cast(aiohttp.ClientWebSocketResponse, await session.ws_connect(url, headers=headers, **options))
+            return cast(
+                aiohttp.ClientWebSocketResponse, await session.ws_connect(url, headers=headers, proxy=proxy, **options)
+            )
         except aiohttp.WSServerHandshakeError as error:
             status = error.status
             answered: Mapping[str, str] = error.headers or {}
@@ -183,9 +195,9 @@ async def _send(socket: aiohttp.ClientWebSocketResponse, frames: Sequence[str], 
         raise _http.lost(url, 0, "frames", str(error) or type(error).__name__) from as_cause(error)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Frames:
-    """The frames that come.
+    """The frames that come; their ``repr`` shows nothing.
 
     Attributes:
         socket: The connection.

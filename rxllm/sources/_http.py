@@ -37,7 +37,7 @@ from rxllm.models import StreamInfo
 from rxllm.sources._aiohttp_internals import CutResponse, close_pooled, close_response
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._sending import send
-from rxllm.sources._url_fault import fault_of
+from rxllm.sources._url_fault import HOW_TO_WRITE_A_PROXY, fault_of
 from rxllm.wire import retry_after_in, retry_after_of
 
 SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]
@@ -53,6 +53,7 @@ CONNECT_SECONDS = 30.0
 
 _MAX_HEAD_LINE_BYTES = 64 * 1024
 _MAX_HEADERS = 512
+_USUAL_REASON = "OK"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BECOMES_GET = frozenset({301, 302, 303})
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray")
@@ -90,6 +91,26 @@ def environment_proxy(url: URL) -> str | None:
     return None if proxy_bypass(url.host or "") else getproxies().get(ORIGIN_SCHEMES.get(url.scheme, ""))
 
 
+def parse_proxy(proxy: StrOrURL | None) -> URL | None:
+    """The URL of a proxy; ``http://`` may be missing, as other programs have it.
+
+    Raises:
+        APIConnectionError: It is none that can be used. The error does not show it, for it may have a password.
+    """
+    if proxy is None:
+        return None
+    text = str(proxy)
+    try:
+        parsed = URL(text if "://" in text else f"http://{text}")
+        usable = parsed.host and parsed.path in {"", "/"} and not (parsed.raw_query_string or parsed.fragment)
+    except ValueError:
+        pass  # its text is what was given
+    else:
+        if usable and parsed.scheme in {"http", "https"}:
+            return parsed
+    raise APIConnectionError(f"the URL of the proxy is none that can be used: {HOW_TO_WRITE_A_PROXY}")
+
+
 def parse_url(url: StrOrURL, *, base: str = "") -> URL:
     """The URL, which is one that can be requested; a reference is relative to ``base``.
 
@@ -125,6 +146,8 @@ async def open_response(
         APIConnectionError: No answer, or too many redirects.
         APIStatusError: An answer with a status of 400 or more, or a redirect that leads nowhere.
     """
+    if problem := headers.check():
+        raise APIConnectionError(f"no request to {shown(url)}: {problem}")
     target = url
     for _ in range(MAX_REDIRECTS + 1):
         if origin_of(target) != origin_of(url):
@@ -132,8 +155,10 @@ async def open_response(
         response = await send(session, method, target, body, headers, secrets, options)
         secrets.add(response.request_info.headers)
         reason = response.reason or ""
-        # What logs show of an answer has it, too.
-        response.reason = harmless(reason, EXCERPT_LENGTH)
+        if reason != _USUAL_REASON:
+            # What logs show of an answer has it, too.
+            reason = secrets.scrub(reason)
+            response.reason = harmless(reason, EXCERPT_LENGTH)
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or location is None:
             if answered is not None:
@@ -141,6 +166,7 @@ async def open_response(
             return await _raise_for_status(session, response, reason, secrets)
         response.release()
         target = parse_url(location, base=str(target))
+        secrets.add_url(target)
         if response.status in _BECOMES_GET and method != "HEAD":
             method, body = "GET", None
     raise APIConnectionError(f"more than {MAX_REDIRECTS} redirects from {shown(url)}")

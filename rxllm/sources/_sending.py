@@ -18,6 +18,7 @@ from rxllm.logs import logger
 from rxllm.sources._aiohttp_internals import close_idle
 from rxllm.sources._credentials import Headers, Secrets, shown
 from rxllm.sources._request_body import RequestBody
+from rxllm.sources._url_fault import HOW_TO_WRITE_A_PROXY
 
 Answer = TypeVar("Answer")
 
@@ -37,6 +38,9 @@ async def answer_of(url: URL, secrets: Secrets, request: Awaitable[Answer]) -> A
     except aiohttp.ClientResponseError as error:
         reason = excerpt(secrets.scrub(error.message))
         too_long = _too_long_line(error)
+    except aiohttp.InvalidURL:
+        # The URL of the request was looked at before; the error shows that of the session's proxy, with its password.
+        reason = f"the URL of the session's proxy is none that can be used: {HOW_TO_WRITE_A_PROXY}"
     except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
         # A ValueError is about a header, a RuntimeError about a closed session.
         reason = str(error) or type(error).__name__

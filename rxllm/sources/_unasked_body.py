@@ -17,7 +17,7 @@ import time
 
 import aiohttp
 
-from rxllm.exceptions import APIResponseError, as_cause
+from rxllm.exceptions import APIResponseError, UnreadBody, as_cause
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import StreamInfo
 from rxllm.sources import _http
@@ -59,7 +59,7 @@ async def start_of_events(
         await asyncio.sleep(0)
     if is_stream:
         return bytes(start)
-    raise await _read_on(response, secrets, stream, ", ".join(types), start, max_bytes)
+    raise await _read_on(response, secrets, stream, start, max_bytes)
 
 
 def require_events(response: aiohttp.ClientResponse, secrets: Secrets, stream: StreamInfo, strays: Strays) -> None:
@@ -68,14 +68,12 @@ def require_events(response: aiohttp.ClientResponse, secrets: Secrets, stream: S
     Raises:
         APIResponseError: Always.
     """
-    content_type = ", ".join(media_types(response.headers.getall("Content-Type", ())))
-    raise _refusal(response, secrets, stream, content_type, strays.text)
+    raise _refusal(response, secrets, stream, strays.text)
 
 
-def _refusal(
-    response: aiohttp.ClientResponse, secrets: Secrets, stream: StreamInfo, content_type: str, body: str
-) -> APIResponseError:
-    content_type = secrets.scrub(content_type)
+def _refusal(response: aiohttp.ClientResponse, secrets: Secrets, stream: StreamInfo, body: str) -> APIResponseError:
+    # Before it is in lower case, which would hide an echo.
+    content_type = ", ".join(media_types(map(secrets.scrub, response.headers.getall("Content-Type", ()))))
     what = (
         "no event stream"
         if content_type in {"", EVENT_STREAM}
@@ -83,7 +81,7 @@ def _refusal(
     )
     shown = secrets.scrub(body[: _http.MAX_ERROR_BYTES])
     error = _http.no_event_stream(response, what, content_type, shown, secrets)
-    error.unread = body, stream
+    error.unread = UnreadBody(body, stream, secrets)
     return error
 
 
@@ -95,13 +93,8 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         raise _http.lost(response.url, 0, "events", reason) from as_cause(error.with_traceback(None))
 
 
-async def _read_on(  # noqa: PLR0917
-    response: aiohttp.ClientResponse,
-    secrets: Secrets,
-    stream: StreamInfo,
-    content_type: str,
-    body: bytearray,
-    max_bytes: int,
+async def _read_on(
+    response: aiohttp.ClientResponse, secrets: Secrets, stream: StreamInfo, body: bytearray, max_bytes: int
 ) -> APIResponseError:
     """Read the body on from its start, of a JSON object for as long as something comes; returns the error about it.
 
@@ -121,7 +114,7 @@ async def _read_on(  # noqa: PLR0917
                 lines.look(body)
             await asyncio.sleep(0)
     stream.received(len(body), time.time())
-    error = _refusal(response, secrets, stream, content_type, body.decode(errors="replace"))
+    error = _refusal(response, secrets, stream, body.decode(errors="replace"))
     body.clear()
     return error
 

@@ -17,17 +17,15 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, Any, TypeAlias, cast
+from typing import IO, Any, TypeAlias
 
 import aiohttp
 from yarl import URL
@@ -36,7 +34,8 @@ from rxllm import exceptions, wire
 from rxllm.flow import wake
 from rxllm.harmless import harmless
 from rxllm.sources._aiohttp_internals import take_rest
-from rxllm.sources._credentials import SHORTEST_SECRET, Headers, Secrets, shown
+from rxllm.sources._credentials import Secrets, shown
+from rxllm.sources._spellings import begun_at_end, blot, find
 from rxllm.stores import Worker
 
 DEFAULT_MAX_RECORDING_BYTES = 64 * 1024 * 1024
@@ -133,9 +132,7 @@ async def recorded(
     transport: wire.WireTransport,
     method: str,
     url: URL,
-    *,
-    session: aiohttp.ClientSession,
-    headers: Headers,
+    secrets: Secrets,
 ) -> AsyncGenerator[WireLog | NotRecorded]:
     """Record one request while the block runs, and how the block ended; nothing without ``record``.
 
@@ -146,7 +143,7 @@ async def recorded(
         yield NOT_RECORDED
         return
     recorder = record if isinstance(record, WireRecorder) else WireRecorder(record)
-    log = WireLog(recorder.path, transport, _sent_by(session, headers, url), room=recorder.max_bytes)
+    log = WireLog(recorder.path, transport, secrets, room=recorder.max_bytes)
     with recorder.writing():
         await log.open(method, url)
         try:
@@ -162,35 +159,15 @@ async def recorded(
             await log.close(None)
 
 
-def _sent_by(session: aiohttp.ClientSession, headers: Headers, url: URL) -> list[Mapping[str, str]]:
-    """All that a request sends and may hold a credential, as far as it is known before it is made."""
-    logins = [(url.user or "", url.password)] if url.password else []
-    if session.auth:
-        # A namedtuple without types.
-        login, password, _ = cast("tuple[str, str, str]", session.auth)
-        logins.append((login, password))
-    return [
-        session.headers,
-        headers,
-        url.query,
-        {f"cookie {name}": morsel.value for name, morsel in session.cookie_jar.filter_cookies(url).items()},
-        {f"password {number}": password for number, (_, password) in enumerate(logins)},
-        # As it stands in the header (RFC 7617, section 2).
-        {f"login {number}": b64encode(":".join(login).encode()).decode() for number, login in enumerate(logins)},
-    ]
-
-
 class WireLog:
     """The recording of one request, while it is made."""
 
-    def __init__(
-        self, path: Path, transport: wire.WireTransport, sent: Sequence[Mapping[str, str]], *, room: int
-    ) -> None:
+    def __init__(self, path: Path, transport: wire.WireTransport, secrets: Secrets, *, room: int) -> None:
         self._path = path
         # Bytes that may still be recorded; below 0, more came.
         self._room = room
         self._transport: wire.WireTransport = transport
-        self._secrets = Secrets(*sent)
+        self._secrets = secrets
         self._blotter = Blotter(self._secrets)
         self._clock = asyncio.get_running_loop().time
         self._started = self._clock()
@@ -238,7 +215,7 @@ class WireLog:
             self._ended("eof")
         elif isinstance(error, exceptions.APIConnectionError | exceptions.StreamInterruptedError):
             cause = error.__cause__ or error
-            self._ended("lost", error=type(cause).__name__, reset=_is_reset(cause))
+            self._ended("lost", error=_name_of(cause), reset=_is_reset(cause))
         name = type(error).__name__ if isinstance(error, Exception) else None
         end = self._end or wire.WireEnd(self._now(), "left", error=name)
         # What came together with a loss is read after it.
@@ -254,7 +231,6 @@ class WireLog:
         """Note the head of an answer, and from now on what is read of its body."""
         self._answered = True
         # The session may have added something: a login of the environment, what a middleware brought.
-        self._secrets.add(response.request_info.headers)
         self._blotter = Blotter(self._secrets)
         found = {name: ", ".join(response.headers.getall(name, ())) for name in _HEADERS}
         headers = {name: self._secrets.scrub(value) for name, value in found.items() if value}
@@ -310,6 +286,7 @@ class WireLog:
     ) -> Callable[[], Coroutine[Any, Any, aiohttp.WSMessage]]:
         """How to receive, so that each frame is noted."""
         self._answered = True
+        self._blotter = Blotter(self._secrets)
         self._note(wire.WireResponse(self._now(), HTTPStatus.SWITCHING_PROTOCOLS))
 
         async def receive() -> aiohttp.WSMessage:
@@ -413,26 +390,20 @@ class Blotter:
     """
 
     def __init__(self, secrets: Secrets) -> None:
-        spellings = (
-            spelling
-            for word in secrets.words
-            for quoted in [json.dumps(word)[1:-1]]
-            for spelling in (word, quoted, quoted.replace("/", r"\/"))
-        )
-        self._words = sorted({spelling.encode(errors="replace") for spelling in spellings}, key=len, reverse=True)
+        # As they stand in text, and in bytes that are looked at as if each were a character.
+        self._words = {*secrets.words, *(word.encode(errors="replace").decode("latin-1") for word in secrets.words)}
         self._held: list[wire.WireRead] = []
 
     def take(self, read: wire.WireRead) -> list[wire.WireRead]:
         """Take the next read; returns those that can be passed on."""
         self._held.append(read)
-        data = self._blotted(b"".join(map(_bytes_of, self._held)))
-        return self._release(data, len(data) - self._begun_at_end_of(data, 1))
+        data = self._blotted(b"".join(map(_bytes_of, self._held)), was_cut=False)
+        return self._release(data, len(data) - begun_at_end(data.decode("latin-1"), self._words))
 
     def close(self) -> list[wire.WireRead]:
         """What was held back, without what looks much like the beginning of one at its end."""
-        data = b"".join(map(_bytes_of, self._held))
-        begun = self._begun_at_end_of(data, SHORTEST_SECRET)
-        return self._release(data[: len(data) - begun] + b"*" * begun, len(data))
+        data = self._blotted(b"".join(map(_bytes_of, self._held)), was_cut=True)
+        return self._release(data, len(data))
 
     def _release(self, data: bytes, sure: int) -> list[wire.WireRead]:
         """Give this data to the reads that are held; returns those that end within so many bytes of it."""
@@ -443,32 +414,23 @@ class Blotter:
             start, end = end, end + len(_bytes_of(read))
             piece = data[start:end]
             # Text frames end with a character, and so do credentials.
-            text_or_bytes = piece.decode() if isinstance(read.data, str) else piece
+            text_or_bytes = piece.decode(errors="replace") if isinstance(read.data, str) else piece
             (released if end <= sure else held).append(replace(read, data=text_or_bytes))
         self._held = held
         return released
 
-    def _blotted(self, data: bytes) -> bytes:
-        for word in self._words:
-            data = data.replace(word, b"*" * len(word))
-        return data
-
-    def _begun_at_end_of(self, data: bytes, shortest: int) -> int:
-        """How many bytes at the end are the beginning of a credential."""
-        return max((_overlap(data, word, shortest) for word in self._words), default=0)
-
-
-def _overlap(data: bytes, word: bytes, shortest: int) -> int:
-    """How many bytes the end of the data and the beginning of a word share; 0 for fewer than the shortest."""
-    tail = data[-(len(word) - 1) :]
-    start = tail.find(word[:shortest])
-    while start >= 0 and not word.startswith(tail[start:]):
-        start = tail.find(word[:shortest], start + 1)
-    return len(tail) - start if start >= 0 else 0
+    def _blotted(self, data: bytes, *, was_cut: bool) -> bytes:
+        text = data.decode("latin-1")
+        spans = find(text, self._words, was_cut=was_cut)
+        return blot(text, spans, with_as_many="*").encode("latin-1") if spans else data
 
 
 def _bytes_of(read: wire.WireRead) -> bytes:
     return read.data.encode() if isinstance(read.data, str) else read.data
+
+
+def _name_of(error: BaseException) -> str:
+    return error.name if isinstance(error, exceptions.WithheldError) else type(error).__name__
 
 
 def _is_reset(error: BaseException | None) -> bool:

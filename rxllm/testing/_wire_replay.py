@@ -24,6 +24,7 @@ from rxllm.exceptions import (
     LimitExceededError,
     RecordingError,
     StreamInterruptedError,
+    UnreadBody,
     excerpt,
 )
 from rxllm.flow import Emitter, Stream, clock_of, task_source
@@ -265,6 +266,7 @@ async def _play(
         raise
     began = _began(recording)
     stream = emitter.flow.stream = _stream_of(recording, began)
+    emitter.flow.lingers = True  # what came behind an error is there, or the recording ends
     for each in recording.reads:
         await until(each.at)
         stream.received(
@@ -435,7 +437,7 @@ def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> A
         stream = _stream_of(recording, began)
         for read in recording.reads:
             stream.received(len(read.data), began + read.at)
-        error.unread = recording.body.decode(errors="replace"), stream
+        error.unread = UnreadBody(recording.body.decode(errors="replace"), stream, None)
     return error
 
 

@@ -283,6 +283,7 @@ MANY = [[content(str(number)) for number in range(200)], [content("end", 0, "sto
 @example(MANY, Plan((("tee", 65, "pause"), ("take", 65, ""))), (0, 0))
 @example(MANY, Plan((("timeout", 0, ""), ("tee", 2, "pause"), ("buffer", 3, "pause"), ("accumulate", 0, ""))), (0, 0))
 @example(MANY, Plan((("buffer", 3, "pause"), ("tee", 200, "pause"))), (1, 3))
+@example([[content(""), SPECIAL["error"], SPECIAL["usage"]]], Plan(()), (0, 0))
 @example([[content("x")] * 60, [content(""), "[DONE]"]], Plan((("concat", 1, ""), ("snapshots", 1, ""))), (1, 0))
 def test_batches_are_as_items_one_by_one(reads: list[list[str]], plan: Plan, consumer: tuple[int, int]) -> None:
     items, end, stored = outcome(reads, plan, consumer, batches=True)

@@ -14,7 +14,8 @@ import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import APIStreamError
 from rxllm.sinks import SQLiteSink
-from rxllm.testing import ScriptedServer, script
+from rxllm.sources import Timing
+from rxllm.testing import ScriptedServer, replay, script
 
 REQUEST = rxllm.ChatRequest(model="m", messages=[{"role": "user", "content": "q"}])
 COUNTS = {"prompt_tokens": 25, "completion_tokens": 4, "total_tokens": 29}
@@ -121,11 +122,23 @@ async def test_a_consumer_that_leaves_while_it_is_waited_for() -> None:
             break
 
 
-def test_a_recording_of_frames_has_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("timing", ["none", "recorded"])
+def test_a_recording_of_frames_has_it(tmp_path: Path, timing: Timing) -> None:
     path = tmp_path / "frames"
     frames = ['{"choices":[{"delta":{"content":"Hel"}}]}', json.dumps({"error": ERROR})]
     rxllm.run(reactivex.of(*frames, json.dumps({"choices": [], "usage": COUNTS})).pipe(ops.tee_to(SQLiteSink(path))))
     with pytest.raises(APIStreamError, match="busy") as caught:
-        rxllm.run(rxllm.from_recording(path).pipe(ops.parse(), ops.accumulate()))
+        rxllm.run(rxllm.from_recording(path, timing=timing).pipe(ops.parse(), ops.accumulate()))
+    assert caught.value.partial is not None
+    assert caught.value.partial.usage == rxllm.Usage(**COUNTS)
+
+
+@pytest.mark.parametrize("timing", ["none", "recorded"])
+@pytest.mark.parametrize("end", [script.done(), script.close(None)])
+async def test_a_recording_of_reads_has_it(end: script.Step, timing: Timing, tmp_path: Path) -> None:
+    path = tmp_path / "reads.jsonl"
+    assert (await failure(FAILURE, USAGE, end, record=path)).partial is not None
+    with pytest.raises(APIStreamError, match="busy") as caught:
+        await replay(path, timing=timing).pipe(ops.parse(), ops.accumulate())
     assert caught.value.partial is not None
     assert caught.value.partial.usage == rxllm.Usage(**COUNTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,16 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.helpers import TimerContext
 from yarl import URL
 
-from rxllm.sources._aiohttp_internals import close_idle, close_pooled, has_answered, on_first_byte, take_rest
+from rxllm.sources._aiohttp_internals import (
+    close_idle,
+    close_pooled,
+    has_answered,
+    on_first_byte,
+    proxy_of,
+    request_headers_of,
+    take_rest,
+)
+from rxllm.testing import ScriptedServer
 
 
 @pytest.fixture
@@ -104,3 +114,14 @@ async def test_aiohttp_changed_how_connections_lie_in_the_pool(url: URL) -> None
     close_idle(session.connector, url)
 
     assert used == [False, True, True, False, False]
+
+
+async def test_aiohttp_changed_where_a_session_has_its_proxy_and_a_websocket_its_request() -> None:
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        login = aiohttp.BasicAuth("me", "password")
+        given = aiohttp.ClientSession(proxy="http://127.0.0.1:1", proxy_auth=login)
+    async with given, aiohttp.ClientSession(headers={"X-Own": "1"}) as session, ScriptedServer("Hello") as server:
+        assert proxy_of(given) == (URL("http://127.0.0.1:1"), tuple(login))
+        assert proxy_of(session) == (None, None)
+        async with session.ws_connect(server.ws_url) as socket:
+            assert request_headers_of(socket)["X-Own"] == "1"

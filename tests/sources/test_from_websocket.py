@@ -161,6 +161,19 @@ async def test_no_server() -> None:
         await collect(from_websocket(url))
 
 
+async def test_a_redirect_to_another_origin_drops_the_subprotocols_for_one_may_be_a_key() -> None:
+    async with (
+        ScriptedServer([script.text("Hello"), script.done()]) as other,
+        ScriptedServer(script.redirect(other.url), script.redirect("/elsewhere"), "Hello") as server,
+    ):
+        for _ in range(2):
+            await collect(from_websocket(server.ws_url, send=("{}",), protocols=["realtime", f"key.{KEY}"]))
+
+    assert KEY in server.requests[0].headers["sec-websocket-protocol"]
+    assert "sec-websocket-protocol" not in other.requests[0].headers
+    assert KEY in server.requests[2].headers["sec-websocket-protocol"]
+
+
 async def test_what_is_no_url() -> None:
     with pytest.raises(APIConnectionError, match="none that can be requested"):
         await collect(from_websocket("/relative"))

@@ -333,6 +333,29 @@ async def test_a_credential_in_the_url_is_not_in_the_file_as_it_stood_there(
         assert set(body.partition(b"key=")[2]) == {*b"* \n"}, body
 
 
+SPELLED: dict[str, Callable[[str], str]] = {
+    "slashes": lambda key: key.replace("/", r"\/"),
+    "numbers": lambda key: key.replace("/", r"\u002f").replace("=", r"\\u003D"),
+    "all numbers": lambda key: "".join(f"\\u{ord(letter):04x}" for letter in key),
+    "lower case": lambda key: quote(key, safe="").replace("%2F", "%2f").replace("%C3", "%c3"),
+    "twice": lambda key: quote(quote(key, safe=""), safe=""),
+    "HTML": lambda key: key.replace("/", "&#x2F;").replace("ö", "&#246;"),
+}
+
+
+@pytest.mark.parametrize("fragment", [None, 1, 2, 5])
+@pytest.mark.parametrize("spelled", SPELLED)
+async def test_a_credential_is_not_in_the_file_however_it_is_spelled_and_divided(
+    path: Path, spelled: str, fragment: int | None
+) -> None:
+    key = "key/of=öl/and=more"
+    echo = SPELLED[spelled](key)
+    async with ScriptedServer(script.Answer([f"data: <{echo}>\n\n".encode()], fragment=fragment)) as server:
+        await collect(from_sse(URL(server.url).with_query(key=key), record=path))
+
+    assert WireRecording.load(path).body == b"data: <" + b"*" * len(echo.encode()) + b">\n\n"
+
+
 async def test_a_cookie_of_a_header_is_not_in_the_file(path: Path) -> None:
     async with ScriptedServer(b"data: a-secret-cookie another-secret\n\n") as server:
         await collect(from_sse(server.url, headers={"Cookie": "a=a-secret-cookie; b=another-secret"}, record=path))
@@ -588,3 +611,23 @@ async def test_a_refused_handshake_is_recorded(path: Path, status: int, kind: ty
     assert recording.response is not None
     assert recording.response.status == answer.status
     assert ending(recording) == "eof"
+
+
+class BrokenError(aiohttp.ClientError):
+    """Says what no terminal is to get."""
+
+
+async def test_a_cause_that_is_not_shown_as_it_is_keeps_its_name(path: Path) -> None:
+    async def fail(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        del request, handler
+        raise BrokenError(f"\x1b[2J{KEY}")
+
+    async with aiohttp.ClientSession(middlewares=(fail,)) as session:
+        with pytest.raises(APIConnectionError) as caught:
+            await from_sse("http://host", headers={"X-Key": KEY}, session=session, record=path)
+
+    assert str(caught.value) == "no answer from http://host/: ␛[2J…"
+    assert str(caught.value.__cause__) == "BrokenError: ␛[2J…"
+    end = WireRecording.load(path).end
+    assert end is not None
+    assert (end.ending, end.error) == ("lost", "BrokenError")
