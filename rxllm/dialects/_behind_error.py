@@ -19,11 +19,11 @@ class BehindError:
         finished: Whether only usage is waited for. That is so.
     """
 
-    finished = True
+    finished: bool = True
 
     def __init__(self, decoder: StreamDecoder) -> None:
         self._decoder = decoder
-        self.done = False
+        self.done: bool = False
 
     def decode(self, events: Iterable[WireItem]) -> list[StreamChunk]:
         """The usage in events, in chunks that have nothing else of the answer."""

@@ -34,7 +34,7 @@ E = TypeVar("E", bound=Exception)
 
 _current: ContextVar[FlowControl | None] = ContextVar("rxllm.flow", default=None)
 # What ``FlowControl.current`` gives, in half the time: for what is asked for each item.
-current = _current.get
+current: Callable[[], FlowControl | None] = _current.get
 
 
 MOST_EXCESS = 10_000
@@ -98,9 +98,10 @@ class FlowControl:
         self.stream: Any = None
         self.secrets: Secrets | None = None
         self.decoder: Decoder | None = None
-        self.failed = self.lingers = False
+        self.failed: bool = False
+        self.lingers: bool = False
         self._paused_at = 0.0
-        self.paused_before = 0.0
+        self.paused_before: float = 0.0
         self._untimed = 0
         # Only ever added to and removed from: threads that dispose take their callbacks back at the same time.
         self._callbacks: list[Callable[[], None]] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import to_json
@@ -21,7 +21,7 @@ class Approved(BaseModel):
     """
 
     # A misspelled field must not approve what the model wrote.
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["approved"] = "approved"
     arguments: dict[str, Any] | None = None
@@ -39,7 +39,7 @@ class Refused(BaseModel):
         reason: What the model gets as the result of the call. A blank one is that of a bare refusal.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["refused"] = "refused"
     reason: str = _REFUSED

@@ -24,8 +24,8 @@ class WhyNoJSON:
     __slots__ = ("_finish_reason", "_refusal", "is_short", "text")
 
     def __init__(self) -> None:
-        self.text = ""
-        self.is_short = True
+        self.text: str = ""
+        self.is_short: bool = True
         self._refusal = ""
         self._finish_reason: str | None = None
 

@@ -153,7 +153,7 @@ class TaggedText:
         return bool(self.held or self._waiting)
 
     def _look(self) -> None:
-        self.mark = "" if self._at_start or self.held or self._waiting is not None else self._sought.start
+        self.mark: str = "" if self._at_start or self.held or self._waiting is not None else self._sought.start
 
     def _settle(self) -> None:
         self.settled = True
