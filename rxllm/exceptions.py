@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 from rxllm.harmless import MESSAGE_LENGTH, excerpt, harmless
 
 if TYPE_CHECKING:
-    from rxllm.models import Attempt, ChatCompletion
+    from rxllm.models import Attempt, ChatCompletion, StreamInfo
 
 __all__ = [
     "APIConnectionError",
@@ -129,12 +129,14 @@ class RxllmError(Exception):
         attempts: What became of each try, the last one included, where several were made: ``retry_with_backoff``,
             ``LLMClient(retries=…)``, ``fallback``, ``hedge``, ``ClientPool``.
         retryable: Whether the same request may succeed another time.
+        stream: What is known of the request that failed, if there was one.
     """
 
     partial: ChatCompletion | None = None
     gathered: object | None = None
     attempts: tuple[Attempt, ...] = ()
     retryable: bool = False
+    stream: StreamInfo | None = None
 
     @property
     def message(self) -> str:
@@ -199,6 +201,12 @@ def attach_gathered(error: Exception, gathered: Callable[[], object]) -> tuple[(
 def attach_attempts(error: Exception, attempts: tuple[Attempt, ...]) -> None:
     """Put what became of each try on an error of whatever class: whoever is further down knows of more."""
     vars(error)["attempts"] = attempts
+
+
+def attach_stream(error: Exception, stream: StreamInfo | None) -> None:
+    """Put what is known of its request on an error of ours, unless that has been done."""
+    if stream is not None and isinstance(error, RxllmError) and error.stream is None:
+        error.stream = stream
 
 
 def _attach(error: Exception, name: str, make: Callable[[], object]) -> tuple[()]:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from reactivex import Observable, abc
 
-from rxllm.exceptions import RxllmError, StreamInterruptedError
+from rxllm.exceptions import RxllmError, StreamInterruptedError, attach_stream
 from rxllm.flow._backlog import Queue
 from rxllm.flow._batches import batching, end
 from rxllm.flow._clock import Clock, clock_of
@@ -184,7 +184,7 @@ class FanOut(Generic[T]):
         if self.ended:
             return
         self.ended = True
-        self._error = error and self._without_secrets(error)
+        self._error = error and self._completed(error)
         self._stops = stopping()
         if items and not self._broken:
             self._waiting().extend((self.producer, item) for item in items)
@@ -268,12 +268,16 @@ class FanOut(Generic[T]):
             flow.stream = above.stream
             flow.secrets = above.secrets
 
-    def _without_secrets(self, error: Exception) -> Exception:
-        """The error without what a server has echoed: whoever made it of what came did not know of that."""
+    def _completed(self, error: Exception) -> Exception:
+        """The error with what is known of the request, and without what a server has echoed.
+
+        Whoever made it of what came did not know of that.
+        """
         above = self.producer or current()
-        if above is None or above.secrets is None or not isinstance(error, RxllmError):
+        if above is None or not isinstance(error, RxllmError):
             return error
-        return above.secrets.scrub_error(error)
+        attach_stream(error, above.stream)
+        return error if above.secrets is None else above.secrets.scrub_error(error)
 
     def _waits(self, flow: FlowControl | None) -> bool:
         """Whether a producer is paused; then this goes on when it is resumed."""
@@ -310,6 +314,7 @@ class FanOut(Generic[T]):
         failure = error
         if not isinstance(failure, Exception):
             failure = StreamInterruptedError(f"a consumer raised {type(error).__name__}")
+            failure.retryable = False
             failure.__cause__ = error
         try:
             self._observer.on_error(failure)

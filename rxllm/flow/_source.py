@@ -21,7 +21,7 @@ from typing import Generic, TypeGuard, TypeVar, cast
 
 from reactivex import abc
 
-from rxllm.exceptions import StreamInterruptedError
+from rxllm.exceptions import StreamInterruptedError, attach_stream
 from rxllm.flow._batches import batching, end
 from rxllm.flow._consumer import consumer, tell
 from rxllm.flow._control import FlowControl
@@ -194,7 +194,9 @@ class Emitter(abc.DisposableBase, Generic[T]):
         the stream has to learn that it will not go on.
         """
         _running.discard(task)
-        self._observer.on_error(StreamInterruptedError("the task of the source was cancelled", events=self.count))
+        failure = StreamInterruptedError("the task of the source was cancelled", events=self.count)
+        failure.retryable = False  # whoever cancels all tasks, as the end of a loop does, wants no more of them
+        self._observer.on_error(failure)
         # An error keeps its traceback, which keeps this, and is kept by the task if it was cancelled, or by an operator
         # that passed it on: a circle for the garbage collector.
         self.task = self._consumer = None
@@ -235,6 +237,7 @@ async def _drive(produce: Callable[[Emitter[T]], Awaitable[None]], emitter: Emit
         # The end waits behind a pause, too: a retry would read on without end.
         await emitter.ready()
         secrets = emitter.flow.secrets
+        attach_stream(error, emitter.flow.stream)
         emitter.end(error if secrets is None else secrets.scrub_error(error))
     else:
         emitter.end()

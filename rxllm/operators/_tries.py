@@ -93,7 +93,12 @@ class Course(Generic[T]):
         if error is None:
             return (Attempt(stream=self.stream, usage=self.usage, ending="stopped"),)
         return _told_of(error) or (
-            Attempt(stream=self.stream, usage=self.usage, ending=ending_after(error), error=kept(error)),
+            Attempt(
+                stream=self.stream or getattr(error, "stream", None),
+                usage=self.usage,
+                ending=ending_after(error),
+                error=kept(error),
+            ),
         )
 
 

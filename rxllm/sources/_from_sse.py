@@ -174,7 +174,7 @@ class _Request:
     ) -> None:
         request: dict[str, Any] = {"headers": self.headers, "secrets": secrets, "body": self.body, **self.options}
         requested_at = time.time()
-        emitter.flow.stream = StreamInfo(requested_at=requested_at)  # until there is an answer
+        emitter.flow.stream = _http.info_of(url, {}, requested_at, secrets)  # until there is an answer
         response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
         async with response:
             try:

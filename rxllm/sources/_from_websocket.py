@@ -116,8 +116,7 @@ def from_websocket(
     async def produce(emitter: Emitter[str]) -> None:
         secrets = emitter.flow.secrets = Secrets(request_headers, {"Sec-WebSocket-Protocol": ",".join(protocols)})
         target = _http.parse_url(url)
-        requested_at = time.time()
-        emitter.flow.stream = StreamInfo(requested_at=requested_at)  # until there is a connection
+        emitter.flow.stream = _http.info_of(target, {}, time.time(), secrets)
         used_proxy = _http.parse_proxy(proxy or (_http.environment_proxy(target) if session is None else None))
         async with _http.use_session(session) as client:
             note_sent(secrets, client, target, used_proxy)
@@ -127,7 +126,6 @@ def from_websocket(
                 _closing(await _connect(guarded, target, request_headers, secrets, options, used_proxy)) as socket,
             ):
                 secrets.add(request_headers_of(socket))
-                emitter.flow.stream = _http.info_of(target, {}, requested_at, secrets)
                 await _send(socket, frames, target)
                 frames_in = _Frames(socket, log.receiving(socket), emitter, target, Grace(grace_period, emitter.flow))
                 await frames_in.emit(end_marker, max_frame_bytes)

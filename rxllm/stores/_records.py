@@ -377,7 +377,7 @@ def _encode_model(item: BaseModel | WireStruct) -> tuple[str, Any]:
 
 def _is_attribute(cls: type[Exception], name: str) -> bool:
     """Whether a name is one that the constructor of an error sets, and no part of how exceptions work."""
-    return not name.startswith("_") and not hasattr(cls, name)
+    return name == "retryable" or not (name.startswith("_") or hasattr(cls, name))
 
 
 def _attribute(value: object) -> Any:

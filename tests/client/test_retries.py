@@ -192,3 +192,31 @@ async def test_an_error_in_the_stream_in_the_middle_passes() -> None:
         with pytest.raises(APIStreamError):
             await LLMClient(base_url=server.base_url).chat(REQUEST)
     assert len(server.requests) == 1
+
+
+async def test_each_try_tells_of_its_request() -> None:
+    async with ScriptedServer(BUSY, [script.error("overloaded")], "Hello") as server:
+        completion = await LLMClient(base_url=server.base_url).chat(REQUEST)
+        assert [attempt.stream and attempt.stream.host for attempt in completion.attempts] == [
+            server.base_url.removeprefix("http://").removesuffix("/v1")
+        ] * 2
+
+    with pytest.raises(APIConnectionError) as caught:
+        await LLMClient(base_url=server.base_url, retries=0).chat(REQUEST)
+    assert caught.value.stream is not None
+    assert caught.value.stream.requested_at is not None
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+async def test_a_task_that_somebody_cancels_is_not_tried_again(retries: int) -> None:
+    async with ScriptedServer([script.stall()]) as server:
+        before = asyncio.all_tasks()
+        chunks = LLMClient(base_url=server.base_url, retries=retries).chat_stream(REQUEST)
+        task = asyncio.ensure_future(chunks)
+        await server.wait_for_request(0)
+        for other in asyncio.all_tasks() - before - {task}:
+            if "_drive" in repr(other.get_coro()):
+                other.cancel()
+        with pytest.raises(StreamInterruptedError, match="was cancelled"):
+            await task
+    assert len(server.requests) == 1

@@ -19,6 +19,7 @@ from rxllm.exceptions import (
     APIStreamError,
     BufferOverflowError,
     ChunkTimeoutError,
+    DeadlineExceededError,
     LimitExceededError,
     MissingExtraError,
     RecordingError,
@@ -314,13 +315,17 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "ToolExecutionError": {"kind": "failed", "name": "f", "call_id": "a"},
 }
 
+# Those that make their message themselves.
+OTHERWISE: dict[type[RxllmError], RxllmError] = {
+    ChunkTimeoutError: ChunkTimeoutError("gap", 1, 1),
+    DeadlineExceededError: DeadlineExceededError(1),
+}
+
 
 @pytest.mark.parametrize("name", [name for name in exceptions.__all__ if name.endswith("Error")])
 def test_each_error_of_ours_can_come_back(name: str) -> None:
     cls = getattr(exceptions, name)
-    error = (
-        ChunkTimeoutError("gap", 1, 1) if cls is ChunkTimeoutError else cls("what happened", **REQUIRED.get(name, {}))
-    )
+    error = OTHERWISE.get(cls) or cls("what happened", **REQUIRED.get(name, {}))
     back = error_through(error)
     assert type(back) is cls
     assert (str(back), vars(back)) == (str(error), vars(error))
