@@ -225,7 +225,7 @@ class APIError(RxllmError):
 class APIConnectionError(APIError, ConnectionError):
     """No connection came about, so the request was not answered."""
 
-    retryable = True
+    retryable: bool = True
 
 
 _PASSING = frozenset({408, 409, 425, 429})
@@ -339,7 +339,7 @@ class StreamInterruptedError(RxllmError, ConnectionError):
         events: How many items of the source had arrived.
     """
 
-    retryable = True
+    retryable: bool = True
 
     def __init__(self, message: str, *, events: int = 0) -> None:
         super().__init__(message)
@@ -354,7 +354,7 @@ class TruncatedStreamError(RxllmError):
         events: How many events had arrived.
     """
 
-    retryable = True
+    retryable: bool = True
 
     def __init__(self, message: str, *, unfinished: tuple[int, ...] = (), events: int = 0) -> None:
         super().__init__(message)
@@ -365,7 +365,7 @@ class TruncatedStreamError(RxllmError):
 class EmptyStreamError(RxllmError):
     """The stream ended without an answer: one that is awaited without an item, one that is parsed without a choice."""
 
-    retryable = True
+    retryable: bool = True
 
 
 class DecodeError(RxllmError, ValueError):
@@ -528,7 +528,7 @@ class ChunkTimeoutError(RxllmError, TimeoutError):
         empty: How many chunks came in that time, all of which said nothing of an answer.
     """
 
-    retryable = True
+    retryable: bool = True
 
     def __init__(
         self, phase: Literal["first", "gap"], seconds: float, chunks: int, *, bytes: int | None = None, empty: int = 0

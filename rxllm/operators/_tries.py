@@ -67,8 +67,9 @@ class Course(Generic[T]):
     __slots__ = ("has_begun", "has_come", "is_of_chunks", "stream", "usage")
 
     def __init__(self) -> None:
-        self.has_come = self.has_begun = False
-        self.is_of_chunks = True
+        self.has_come: bool = False
+        self.has_begun: bool = False
+        self.is_of_chunks: bool = True
         self.stream: StreamInfo | None = None
         self.usage: Usage | None = None
 
@@ -174,12 +175,12 @@ class Tries(abc.DisposableBase, Generic[T]):
     """
 
     def __init__(self, out: FanOut[T], scheduler: abc.SchedulerBase | None, policy: Policy[T]) -> None:
-        self.out = out
+        self.out: FanOut[T] = out
         self._scheduler = scheduler
         self._policy = policy
         self.former: tuple[Attempt, ...] = ()
-        # Whether a former try gave an item, and whether one that is no chunk.
-        self.has_come = self.cannot_restart = False
+        # Whether a former try gave an item.
+        self.has_come: bool = False
         self._current: abc.DisposableBase | None = None
         self._disposed = False
 

@@ -29,8 +29,8 @@ class Breaker:
     def __init__(self, threshold: int, rest: float) -> None:
         self._threshold = threshold
         self._rest = rest
-        self.failures = 0
-        self.resting_until = 0.0
+        self.failures: int = 0
+        self.resting_until: float = 0.0
         self._probing = False
 
     def lets_through(self, now: float) -> bool:

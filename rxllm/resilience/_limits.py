@@ -78,7 +78,7 @@ class Limits:
             if value is not None:
                 check_count(name, value)
         check_callable("estimate", estimate)
-        self.estimate = estimate
+        self.estimate: Callable[[ChatRequest], int] = estimate
         self._requests = _Window(requests_per_minute)
         self._tokens = _Window(tokens_per_minute)
         self._most_running = math.inf if max_concurrency is None else max_concurrency
@@ -162,8 +162,8 @@ class Ticket:
         self._go = go
         self._entry: Taken | None = None
         self._is_back = False
-        self.tokens = tokens
-        self.clock = clock
+        self.tokens: int = tokens
+        self.clock: Clock = clock
 
     def admit(self, entry: Taken) -> None:
         """Let it go."""
@@ -190,9 +190,9 @@ class Taken:
     __slots__ = ("at", "count", "is_over")
 
     def __init__(self, at: float, count: int) -> None:
-        self.at = at
-        self.count = count
-        self.is_over = False
+        self.at: float = at
+        self.count: int = count
+        self.is_over: bool = False
 
 
 class _Window:
