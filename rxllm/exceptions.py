@@ -258,7 +258,7 @@ class APIStatusError(APIError):
         self.body = body
         self.request_id = request_id
         self.retry_after = retry_after
-        self.retryable = status in _PASSING or status >= _SERVER_FAULT
+        self.retryable: bool = status in _PASSING or status >= _SERVER_FAULT
 
 
 @dataclass(slots=True, repr=False)
@@ -575,7 +575,7 @@ class AllAttemptsFailedError(RxllmError):
         reasons = "; ".join(f"{type(error).__name__}: {excerpt(str(error))}" for error in errors)
         super().__init__(f"all {len(errors)} sources failed: {reasons}")
         self.errors = errors
-        self.retryable = any(getattr(error, "retryable", False) for error in errors)
+        self.retryable: bool = any(getattr(error, "retryable", False) for error in errors)
 
 
 class BufferOverflowError(RxllmError):

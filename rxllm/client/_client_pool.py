@@ -64,8 +64,11 @@ class _Member:
 
     def __init__(self, client: LLMClient, threshold: int, rest: float) -> None:
         self.client = client
-        self.breaker = Breaker(threshold, rest)
-        self.running = self.requests = self.failures = self.asked = 0
+        self.breaker: Breaker = Breaker(threshold, rest)
+        self.running: int = 0
+        self.requests: int = 0
+        self.failures: int = 0
+        self.asked: int = 0
         self.error: Exception | None = None
 
     def begin(self, serial: int) -> None:
