@@ -14,7 +14,6 @@ from reactivex import operators as rx_ops
 import rxllm
 from rxllm import ChatRequest, LLMClient, StreamChunk
 from rxllm import operators as ops
-from rxllm.operators import Retry
 from rxllm.testing import Script, ScriptedServer, script
 
 REQUEST = ChatRequest(model="any", messages=[{"role": "user", "content": "Why is the sky blue?"}])
@@ -57,7 +56,7 @@ class Screen:
 def told(name: str) -> rxllm.OperatorFunction[StreamChunk, StreamChunk]:
     """Try a server twice, and say so."""
 
-    def tell(retry: Retry) -> None:
+    def tell(retry: rxllm.Retry) -> None:
         print(f"\n   {name}, try {retry.attempt}: {type(retry.error).__name__}; again in {retry.seconds:.1f} s")
 
     return ops.retry_with_backoff(2, initial=0.2, jitter=lambda: 1.0, after_first="restart", on_retry=tell)

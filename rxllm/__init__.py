@@ -105,6 +105,7 @@ __all__ = [
     "RepairError",
     "RestartError",
     "Restarted",
+    "Retry",
     "Role",
     "RoundCompleted",
     "RxllmError",

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from rxllm.operators._parse_structured import parse_structured
     from rxllm.operators._rate_limit import rate_limit
     from rxllm.operators._retry_with_backoff import AfterFirst as AfterFirst
-    from rxllm.operators._retry_with_backoff import Retry as Retry
     from rxllm.operators._retry_with_backoff import check_after_first as check_after_first
     from rxllm.operators._retry_with_backoff import retry_with_backoff
     from rxllm.operators._run_tools import run_tools
@@ -67,7 +66,7 @@ else:
     _find, __dir__ = lazy_exports(
         __name__,
         _map_error="map_error",
-        _retry_with_backoff="AfterFirst Retry check_after_first retry_with_backoff",
+        _retry_with_backoff="AfterFirst check_after_first retry_with_backoff",
         _tries="Course Next Tries fail kept with_attempts",
     )
 

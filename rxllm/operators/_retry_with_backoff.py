@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 from reactivex import Observable, abc
 
 from rxllm.flow import FanOut, Stream, check_callable, check_count, check_seconds
 from rxllm.operators._tries import Next, Tries
-from rxllm.resilience import Backoff, is_retryable
+from rxllm.resilience import Backoff, Retry, is_retryable
 
 T = TypeVar("T")
 
@@ -18,20 +18,6 @@ AfterFirst: TypeAlias = Literal["fail", "restart"]
 """What becomes of a failure after something of an answer has come."""
 
 AFTER_FIRST = ("fail", "restart")
-
-
-class Retry(NamedTuple):
-    """Another try that is going to be made: what ``on_retry`` gets.
-
-    Attributes:
-        attempt: Which try failed, counted from 1.
-        error: What it failed with.
-        seconds: How long is waited now.
-    """
-
-    attempt: int
-    error: Exception
-    seconds: float
 
 
 def retry_with_backoff(

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from rxllm._lazy import lazy_exports
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "Retry"]
 
 if TYPE_CHECKING:
     from rxllm.resilience._backoff import Backoff as Backoff
+    from rxllm.resilience._backoff import Retry
     from rxllm.resilience._backoff import is_retryable as is_retryable
     from rxllm.resilience._breaker import Breaker as Breaker
     from rxllm.resilience._limits import Limits
@@ -17,5 +18,5 @@ if TYPE_CHECKING:
     from rxllm.resilience._limits import estimated_tokens as estimated_tokens
 else:
     __getattr__, __dir__ = lazy_exports(
-        __name__, _backoff="Backoff is_retryable", _breaker="Breaker", _limits="Limits Ticket estimated_tokens"
+        __name__, _backoff="Backoff Retry is_retryable", _breaker="Breaker", _limits="Limits Ticket estimated_tokens"
     )

@@ -12,8 +12,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rxllm.exceptions import RxllmError
+
+
+class Retry(NamedTuple):
+    """Another try that is going to be made: what ``on_retry`` of ``operators.retry_with_backoff`` gets.
+
+    Attributes:
+        attempt: Which try failed, counted from 1.
+        error: What it failed with.
+        seconds: How long is waited now.
+    """
+
+    attempt: int
+    error: Exception
+    seconds: float
 
 
 def is_retryable(error: Exception) -> bool:
