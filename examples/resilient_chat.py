@@ -14,6 +14,7 @@ from reactivex import operators as rx_ops
 import rxllm
 from rxllm import ChatRequest, LLMClient, StreamChunk
 from rxllm import operators as ops
+from rxllm.harmless import printable
 from rxllm.testing import Script, ScriptedServer, script
 
 REQUEST = ChatRequest(model="any", messages=[{"role": "user", "content": "Why is the sky blue?"}])
@@ -49,8 +50,9 @@ class Screen:
             print(f"   (dropped: {self.shown!r})")
             self.shown = ""
         if chunk.text:
-            print(chunk.text if self.shown else f"   {chunk.text}", end="", flush=True)
-            self.shown += chunk.text
+            text = printable(chunk.text)
+            print(text if self.shown else f"   {text}", end="", flush=True)
+            self.shown += text
 
 
 def told(name: str) -> rxllm.OperatorFunction[StreamChunk, StreamChunk]:

@@ -39,6 +39,13 @@ PROMISED = {
         "over millions of years it has gathered.\n",
         "the same completion: True",
     ],
+    "resilient_chat": [
+        "dead, try 1: APIConnectionError",
+        "breaking, try 1: StreamInterruptedError",
+        "(dropped: 'Blue light is scattered')",
+        "5 tries:\n",
+        "5. completed: the whole answer, and nothing twice: True",
+    ],
     "slow_database": [
         "the stream completed",
         "251 chunks came, 251 are stored, at most 8 waited",
