@@ -77,7 +77,10 @@ async def test_each_subscription_has_its_own() -> None:
 async def test_each_request_has_its_own() -> None:
     answer = script.answer(*(script.delta({"tool_calls": [call]}) for call in CALLS))
     request = rxllm.ChatRequest(model="m", messages=[])
-    async with ScriptedServer(answer, repeat=True) as server, rxllm.LLMClient(base_url=server.base_url) as client:
+    async with (
+        ScriptedServer(answer, repeat=True) as server,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
+    ):
         first, second = [await of_all_folds(client.chat_stream(request)) for _ in range(2)]
     assert {*first} & {*second} == {"x"}
 
@@ -91,7 +94,7 @@ async def test_what_goes_back_in_a_conversation_has_identifiers_of_its_own_in_ea
     request = rxllm.ChatRequest(model="m", messages=[])
     async with (
         ScriptedServer(answer, answer, "Two.") as server,
-        rxllm.LLMClient(base_url=server.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
     ):
         await client.chat_with_tools(request, rxllm.ToolRegistry([f]))
         messages = server.requests[2].json["messages"]
@@ -119,7 +122,7 @@ async def test_calls_that_are_garbled_are_answered_and_the_others_are_run(*, eag
 
     answer = script.answer(*(script.delta({"tool_calls": [call]}) for call in BAD))
     request = rxllm.ChatRequest(model="m", messages=[])
-    async with ScriptedServer(answer) as server, rxllm.LLMClient(base_url=server.base_url) as client:
+    async with ScriptedServer(answer) as server, rxllm.LLMClient(retries=0, base_url=server.base_url) as client:
         calls = client.chat_stream(request).pipe(ops.accumulate_tool_calls(eager=eager))
         results = await calls.pipe(ops.run_tools(rxllm.ToolRegistry([f])), rx_ops.to_list())
     found = {result.call.id: (result.content, result.error) for result in results}
@@ -137,7 +140,7 @@ async def test_behind_a_call_that_is_none_comes_the_error_when_the_others_were_g
     answer = script.answer(*(script.delta({"tool_calls": [call]}) for call in (BAD[0], glued, BAD[4])))
     request = rxllm.ChatRequest(model="m", messages=[])
     given: list[ToolCall] = []
-    async with ScriptedServer(answer) as server, rxllm.LLMClient(base_url=server.base_url) as client:
+    async with ScriptedServer(answer) as server, rxllm.LLMClient(retries=0, base_url=server.base_url) as client:
         calls = client.chat_stream(request).pipe(ops.accumulate_tool_calls(eager=eager))
         with pytest.raises(rxllm.ToolCallError, match="more than one value") as caught:
             await calls.pipe(rx_ops.do_action(given.append))

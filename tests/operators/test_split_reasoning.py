@@ -382,7 +382,7 @@ async def test_over_a_real_connection_byte_by_byte() -> None:
     answer = [*map(script.text, ("<", "think>\n", "Hm 🙂.</th", "ink", ">\n\nYes."))]
     async with (
         ScriptedServer([*answer, script.finish(), script.usage(), script.done()], fragment=1) as server,
-        rxllm.LLMClient(base_url=server.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
     ):
         request = rxllm.ChatRequest(model="m", messages=[])
         completion = await client.chat_stream(request).pipe(ops.split_reasoning(), ops.accumulate())
@@ -396,7 +396,7 @@ async def test_over_a_real_connection_byte_by_byte() -> None:
 async def test_of_a_connection_that_is_cut_nothing_is_lost() -> None:
     async with (
         ScriptedServer([script.text("<think>Hm. </th"), script.cut()]) as server,
-        rxllm.LLMClient(base_url=server.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
     ):
         stream = client.chat_stream(rxllm.ChatRequest(model="m", messages=[]))
         with pytest.raises((TruncatedStreamError, rxllm.StreamInterruptedError)) as caught:

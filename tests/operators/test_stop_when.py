@@ -83,7 +83,7 @@ async def test_what_had_arrived_counts_and_the_connection_is_closed(between: str
         "one of ours that holds": ops.buffer_with_backpressure(4),
     }
     async with ScriptedServer(ENDLESS) as server:
-        chunks = LLMClient(base_url=server.base_url).chat_stream(REQUEST)
+        chunks = LLMClient(retries=0, base_url=server.base_url).chat_stream(REQUEST)
         answer = await chunks.pipe(after(2, stop.set), ops.stop_when(stop), operators[between], ops.accumulate())
         await (await server.wait_for_request(0)).peer_left.wait()
 
@@ -96,7 +96,9 @@ async def test_before_the_first_chunk_there_is_an_empty_answer_and_no_request() 
     stop.set()
     async with ScriptedServer(ENDLESS) as server:
         answer = (
-            await LLMClient(base_url=server.base_url).chat_stream(REQUEST).pipe(ops.stop_when(stop), ops.accumulate())
+            await LLMClient(retries=0, base_url=server.base_url)
+            .chat_stream(REQUEST)
+            .pipe(ops.stop_when(stop), ops.accumulate())
         )
         assert not server.requests
 
@@ -106,7 +108,7 @@ async def test_before_the_first_chunk_there_is_an_empty_answer_and_no_request() 
 async def test_while_the_model_thinks_there_is_an_empty_answer() -> None:
     stop = asyncio.Event()
     async with ScriptedServer([script.stall()]) as server:
-        chunks = LLMClient(base_url=server.base_url).chat_stream(REQUEST)
+        chunks = LLMClient(retries=0, base_url=server.base_url).chat_stream(REQUEST)
         task = asyncio.ensure_future(chunks.pipe(ops.stop_when(stop), ops.accumulate()))
         request = await server.wait_for_request(0)
         stop.set()
@@ -174,7 +176,7 @@ async def test_a_recording_of_it_stops_again(sink: Any, tmp_path: Path) -> None:
 async def test_a_conversation_that_is_stopped_says_so() -> None:
     stop = asyncio.Event()
     async with ScriptedServer(ENDLESS) as server:
-        events = LLMClient(base_url=server.base_url).chat_with_tools(REQUEST, rxllm.ToolRegistry([]))
+        events = LLMClient(retries=0, base_url=server.base_url).chat_with_tools(REQUEST, rxllm.ToolRegistry([]))
         seen = await events.pipe(after(2, stop.set), ops.stop_when(stop), rx_ops.to_list())
         await (await server.wait_for_request(0)).peer_left.wait()
 
@@ -185,7 +187,7 @@ async def test_a_conversation_that_is_stopped_says_so() -> None:
 async def test_a_round_that_is_stopped_ends_the_conversation_with_what_had_arrived() -> None:
     stop = asyncio.Event()
     async with ScriptedServer(ENDLESS) as server:
-        events = LLMClient(base_url=server.base_url).chat_with_tools(
+        events = LLMClient(retries=0, base_url=server.base_url).chat_with_tools(
             REQUEST, rxllm.ToolRegistry([]), through=ops.stop_when(stop)
         )
         seen = await events.pipe(after(2, stop.set), rx_ops.to_list())

@@ -390,7 +390,7 @@ def test_whoever_has_left_hears_of_no_source() -> None:
 async def test_a_server_that_is_alive_and_says_nothing(steps: list[script.StepLike], expected: str) -> None:
     async with (
         ScriptedServer(script.Answer(steps)) as server,
-        rxllm.LLMClient(base_url=server.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
     ):
         request = rxllm.ChatRequest(model="m", messages=[{"role": "user", "content": "Hi"}])
         with pytest.raises(ChunkTimeoutError, match=expected):

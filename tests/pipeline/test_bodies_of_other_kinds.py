@@ -76,7 +76,7 @@ async def each_way(answer: script.Answer, tmp_path: Path) -> list[ChatCompletion
     """What becomes of an answer: by the client, the source with an operator of reactivex below it, and by replay."""
     recordings = [WireRecorder(tmp_path / "client.jsonl"), WireRecorder(tmp_path / "source.jsonl")]
     async with ScriptedServer(answer, answer) as server:
-        async with rxllm.LLMClient(base_url=server.base_url, record=recordings[0]) as client:
+        async with rxllm.LLMClient(retries=0, base_url=server.base_url, record=recordings[0]) as client:
             results = [await ended(client.chat_stream(REQUEST))]
         source = rxllm.from_sse(server.url, record=recordings[1])
         results.append(await ended(source.pipe(rx_ops.map(lambda each: each), ops.parse())))
@@ -126,7 +126,7 @@ async def test_row_48_two_media_types_one_that_is_none_and_none_at_all(
 async def test_the_first_chunk_does_not_wait_for_more_than_the_first_bytes() -> None:
     async with (
         ScriptedServer(typed("text/plain", TEXT, script.stall())) as server,
-        rxllm.LLMClient(base_url=server.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
     ):
         chunk = await client.chat_stream(REQUEST).pipe(rx_ops.first())
         assert chunk.text == "It is "
@@ -183,7 +183,7 @@ async def test_a_page_that_comes_in_pieces_is_shown_as_far_as_16_kib() -> None:
 async def test_a_handshake_that_was_answered_has_no_body_to_look_at() -> None:
     async with (
         ScriptedServer(script.status(202, WHOLE)) as server,
-        rxllm.LLMClient(base_url=server.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
     ):
         assert isinstance(await ended(client.websocket_stream(REQUEST)), APIResponseError)
 
@@ -235,7 +235,7 @@ async def test_a_completion_that_was_not_streamed_may_be_long_and_tells_of_its_r
     headers = {"x-ratelimit-remaining-requests": "41"}
     async with (
         ScriptedServer(*[typed("application/json", long, headers=headers)] * 2) as server,
-        rxllm.LLMClient(base_url=server.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
     ):
         (chunk,) = await client.chat_stream(REQUEST).pipe(rx_ops.to_list())
         completion = await client.chat(REQUEST)
@@ -261,7 +261,7 @@ async def test_tools_are_run_of_an_answer_that_was_not_streamed() -> None:
     answers = [typed("application/json", json.dumps(each).encode()) for each in (calling, COMPLETION)]
     async with (
         ScriptedServer(*answers) as server,
-        rxllm.LLMClient(base_url=server.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
     ):
         last = await client.chat_with_tools(REQUEST, rxllm.ToolRegistry([now]))
     assert calls == ["now"]
@@ -337,7 +337,7 @@ async def test_the_same_over_a_websocket(frames: list[str], content: str | None)
     answer = script.Answer([script.Event(frame) for frame in frames])
     async with (
         ScriptedServer(answer) as server,
-        rxllm.LLMClient(base_url=server.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
     ):
         result = await ended(client.websocket_stream(REQUEST))
     if content is None:

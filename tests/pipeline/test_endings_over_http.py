@@ -114,7 +114,7 @@ async def server(*body: bytes, end: End, framing: str = "chunked") -> AsyncGener
 
 
 async def answered(url: str, *, strict: bool = False, grace_period: float = GRACE) -> ChatCompletion:
-    async with rxllm.LLMClient(base_url=url, api_key="", grace_period=grace_period) as client:
+    async with rxllm.LLMClient(retries=0, base_url=url, api_key="", grace_period=grace_period) as client:
         return await client.chat_stream(REQUEST).pipe(ops.accumulate(strict=strict))
 
 
@@ -163,7 +163,7 @@ async def test_calls_of_an_answer_that_was_whole_are_run(end: End) -> None:
 
     async with (
         server(CALL, delta("tool_calls"), end=end) as url,
-        rxllm.LLMClient(base_url=url, api_key="", grace_period=GRACE) as client,
+        rxllm.LLMClient(retries=0, base_url=url, api_key="", grace_period=GRACE) as client,
     ):
         calls = client.chat_stream(REQUEST).pipe(
             ops.accumulate_tool_calls(), ops.run_tools(rxllm.ToolRegistry([delete])), rx_ops.to_list()
@@ -283,7 +283,7 @@ async def test_row_36_the_end_marker_of_an_answer_that_was_cut(body: tuple[bytes
     async with server(*body, DONE, end=end, framing=framing) as url:
         with pytest.raises(StreamInterruptedError) as caught:
             await answered(url, grace_period=60)
-        async with rxllm.LLMClient(base_url=url, api_key="", grace_period=60) as client:
+        async with rxllm.LLMClient(retries=0, base_url=url, api_key="", grace_period=60) as client:
             with pytest.raises(StreamInterruptedError):
                 await client.chat_with_tools(REQUEST, rxllm.ToolRegistry([delete]))
 
@@ -327,7 +327,7 @@ async def test_row_35_nothing_of_an_answer(body: tuple[bytes, ...]) -> None:
     async with server(*body, end=last_chunk) as url:
         with pytest.raises(EmptyStreamError):
             await answered(url)
-        async with rxllm.LLMClient(base_url=url, api_key="") as client:
+        async with rxllm.LLMClient(retries=0, base_url=url, api_key="") as client:
             with pytest.raises(EmptyStreamError):
                 await client.chat_with_tools(REQUEST, rxllm.ToolRegistry())
 
@@ -428,7 +428,7 @@ async def test_how_an_answer_ended_that_failed(name: str) -> None:
 async def test_the_time_for_the_whole_answer_is_a_time_out() -> None:
     async with (
         ScriptedServer([script.text("Ten"), script.stall()]) as scripted,
-        rxllm.LLMClient(base_url=scripted.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=scripted.base_url) as client,
     ):
         with pytest.raises(StreamInterruptedError) as caught:
             await client.chat(REQUEST, timeout=0.1)

@@ -362,7 +362,7 @@ async def test_in_the_answer_of_a_server(place: Answers) -> None:
     said = b""
     async with (
         raw_server(lambda _: place(said)) as host,
-        rxllm.LLMClient(base_url=f"http://{host}/v1", api_key="") as client,
+        rxllm.LLMClient(retries=0, base_url=f"http://{host}/v1", api_key="") as client,
     ):
 
         async def fail(word: str) -> None:
@@ -380,7 +380,10 @@ async def test_a_key_is_blotted_out_before_and_does_not_become_whole(between: st
     echo = f"{key}\x1b {key[:10]}{between}{key[10:]} \x9b{key}"
     answers: list[Script] = [[script.text("It is "), script.error(echo)], script.status(401, {"error": echo})]
     for answer in answers:
-        async with ScriptedServer(answer) as server, rxllm.LLMClient(base_url=server.base_url, api_key=key) as client:
+        async with (
+            ScriptedServer(answer) as server,
+            rxllm.LLMClient(retries=0, base_url=server.base_url, api_key=key) as client,
+        ):
             error = await error_of(client.chat(REQUEST))
 
         assert isinstance(error, APIError)

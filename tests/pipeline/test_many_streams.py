@@ -36,7 +36,7 @@ def echo(request: ReceivedRequest) -> script.Answer:
 
 
 async def test_five_hundred_streams_at_once_end_correctly() -> None:
-    async with ScriptedServer(echo) as server, rxllm.LLMClient(base_url=server.base_url) as client:
+    async with ScriptedServer(echo) as server, rxllm.LLMClient(retries=0, base_url=server.base_url) as client:
 
         async def answer(text: str) -> ChatCompletion:
             return await client.chat_stream(request_for(text)).pipe(
@@ -53,7 +53,7 @@ async def test_five_hundred_streams_at_once_end_correctly() -> None:
 
 
 async def test_five_hundred_streams_of_which_every_third_is_left() -> None:
-    async with ScriptedServer(echo) as server, rxllm.LLMClient(base_url=server.base_url) as client:
+    async with ScriptedServer(echo) as server, rxllm.LLMClient(retries=0, base_url=server.base_url) as client:
 
         async def answer(number: int) -> str:
             text = client.chat_stream(request_for(f"question {number}")).pipe(
@@ -74,7 +74,10 @@ async def test_five_hundred_streams_of_which_every_third_is_left() -> None:
 
 
 async def test_a_hundred_requests_in_a_row_use_one_connection() -> None:
-    async with ScriptedServer("Hello", repeat=True) as server, rxllm.LLMClient(base_url=server.base_url) as client:
+    async with (
+        ScriptedServer("Hello", repeat=True) as server,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
+    ):
         for _ in range(100):
             completion = await client.chat_stream(request_for("Hi")).pipe(ops.accumulate())
             assert completion.message.content == "Hello"
@@ -86,7 +89,7 @@ async def test_a_hundred_requests_in_a_row_use_one_connection() -> None:
 @pytest.mark.parametrize("fragment", [1, 7, None])
 async def test_the_whole_pipeline_over_both_transports(fragment: int | None) -> None:
     answer = script.Answer(script.answer("Hello, ", "wörld", "!"), fragment=fragment)
-    async with ScriptedServer(answer, answer) as server, rxllm.LLMClient(base_url=server.base_url) as client:
+    async with ScriptedServer(answer, answer) as server, rxllm.LLMClient(retries=0, base_url=server.base_url) as client:
         over_sse = await client.chat_stream(request_for("Hi")).pipe(ops.accumulate())
         over_websocket = await client.websocket_stream(request_for("Hi")).pipe(ops.accumulate())
 

@@ -292,7 +292,7 @@ def of_client(url: URL, folder: Path) -> Awaitable[object]:
 
 
 def client_for(url: URL, **options: Any) -> rxllm.LLMClient:
-    return rxllm.LLMClient(base_url=url, api_key=HEADER, headers=HEADERS, **options)
+    return rxllm.LLMClient(retries=0, base_url=url, api_key=HEADER, headers=HEADERS, **options)
 
 
 def of_conversation(url: URL, _: Path) -> Awaitable[object]:
@@ -362,7 +362,7 @@ async def of_session(url: URL, proxy: str, _: pytest.MonkeyPatch) -> object:
 PROXIED: tuple[Callable[[URL, str, pytest.MonkeyPatch], Awaitable[object]], ...] = (
     lambda url, proxy, _: rxllm.from_sse(url, proxy=proxy).pipe(ops.parse()),
     lambda url, proxy, _: rxllm.from_websocket(url, proxy=proxy),
-    lambda url, proxy, _: rxllm.LLMClient(base_url=url, proxy=proxy).chat(REQUEST),
+    lambda url, proxy, _: rxllm.LLMClient(retries=0, base_url=url, proxy=proxy).chat(REQUEST),
     of_environment,
     of_session,
 )
@@ -401,7 +401,7 @@ async def test_a_header_that_cannot_be_sent_is_named_without_its_value(value: An
     for source in (
         rxllm.from_sse(echo.url, headers=headers),
         rxllm.from_websocket(echo.url, headers=headers),
-        rxllm.LLMClient(base_url=echo.url, headers=headers).chat_stream(REQUEST),
+        rxllm.LLMClient(retries=0, base_url=echo.url, headers=headers).chat_stream(REQUEST),
     ):
         failure = await failure_of(source, tmp_path)
         assert "the value of the header 'X-Key'" in str(failure)
@@ -427,7 +427,7 @@ async def test_a_url_that_cannot_be_read_is_shown_nowhere(url: str, tmp_path: Pa
     for source in (rxllm.from_sse(url), rxllm.from_websocket(url)):
         await failure_of(source, tmp_path)
     try:
-        chunks = rxllm.LLMClient(base_url=url).chat_stream(REQUEST)
+        chunks = rxllm.LLMClient(retries=0, base_url=url).chat_stream(REQUEST)
     except ValueError as error:
         error.__traceback__ = _without_this(error)
         failure = traceback.TracebackException.from_exception(error, capture_locals=True)

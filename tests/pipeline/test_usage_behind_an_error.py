@@ -33,7 +33,7 @@ async def failure(*steps: script.Step, fragment: int | None = None, **options: A
     async with (
         asyncio.timeout(20),
         ScriptedServer([script.text("Hel"), *steps], fragment=fragment) as server,
-        rxllm.LLMClient(base_url=server.base_url, **options) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url, **options) as client,
     ):
         with pytest.raises(APIStreamError, match="busy") as caught:
             await client.chat_stream(REQUEST).pipe(ops.accumulate())
@@ -85,7 +85,7 @@ async def test_of_the_first_event_it_is_no_answer() -> None:
     async with (
         asyncio.timeout(20),
         ScriptedServer([FAILURE, USAGE, script.stall()]) as server,
-        rxllm.LLMClient(base_url=server.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
     ):
         with pytest.raises(APIStreamError, match="busy") as caught:
             await client.chat_stream(REQUEST).pipe(ops.accumulate())
@@ -115,7 +115,7 @@ async def test_a_consumer_that_leaves_while_it_is_waited_for() -> None:
     async with (
         asyncio.timeout(20),
         ScriptedServer([script.text("Hel"), FAILURE, script.stall()]) as server,
-        rxllm.LLMClient(base_url=server.base_url) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url) as client,
     ):
         async for chunk in client.chat_stream(REQUEST):
             assert chunk.text == "Hel"

@@ -128,7 +128,7 @@ _EXPECTED = {
 
 def _chunks(origin: str, session: aiohttp.ClientSession, fate: str, transport: str) -> Stream[rxllm.StreamChunk]:
     path = "endless" if fate == "left" else fate
-    client = rxllm.LLMClient(base_url=f"{origin}/{path}/v1", api_key="none", session=session)
+    client = rxllm.LLMClient(retries=0, base_url=f"{origin}/{path}/v1", api_key="none", session=session)
     return client.chat_stream(REQUEST) if transport == "HTTP" else client.websocket_stream(REQUEST)
 
 

@@ -132,7 +132,9 @@ async def test_row_64_for_a_client(death: Fate, *, own: bool) -> None:
         host = await stack.enter_async_context(host_of([GOOD_ONCE, death], [GOOD_ONCE, death], [GOOD_ONCE]))
         session = None if own else await stack.enter_async_context(aiohttp.ClientSession())
         base_url = host.url.removesuffix("/chat/completions")
-        client = await stack.enter_async_context(LLMClient(base_url=base_url, api_key="none", session=session))
+        client = await stack.enter_async_context(
+            LLMClient(retries=0, base_url=base_url, api_key="none", session=session)
+        )
         completions = [await client.chat(REQUEST) for _ in range(3)]
         chunks = await client.chat_stream(REQUEST).pipe(rx_ops.to_list())
 
@@ -187,7 +189,7 @@ async def test_many_at_once_are_each_replaced_once() -> None:
 async def test_a_second_death_is_an_error() -> None:
     async with (
         host_of([GOOD_ONCE, Fate(then="close")], [Fate(then="close")]) as host,
-        LLMClient(base_url=host.url.removesuffix("/chat/completions"), api_key="none") as client,
+        LLMClient(retries=0, base_url=host.url.removesuffix("/chat/completions"), api_key="none") as client,
     ):
         await client.chat(REQUEST)
         with pytest.raises(APIConnectionError):
@@ -359,7 +361,7 @@ async def test_one_whose_answer_had_events_is_used_again_whatever_they_were() ->
     error = b'data: {"error": {"message": "boom"}}\n\n'
     async with (
         host_of([Fate(answer("200 OK", error)), GOOD_ONCE]) as host,
-        LLMClient(base_url=host.url.removesuffix("/chat/completions"), api_key="none") as client,
+        LLMClient(retries=0, base_url=host.url.removesuffix("/chat/completions"), api_key="none") as client,
     ):
         with pytest.raises(rxllm.APIStreamError):
             await client.chat_stream(REQUEST).pipe(ops.accumulate())

@@ -159,7 +159,7 @@ async def test_a_client_records_all_its_requests(path: Path) -> None:
     recorder = WireRecorder(path)
     async with (
         ScriptedServer("It is late.", "Over a WebSocket.") as server,
-        rxllm.LLMClient(base_url=server.base_url, api_key=KEY, record=recorder) as client,
+        rxllm.LLMClient(retries=0, base_url=server.base_url, api_key=KEY, record=recorder) as client,
     ):
         await client.chat_stream(request).pipe(rxllm.operators.accumulate())
         await client.websocket_stream(request).pipe(rxllm.operators.accumulate())
