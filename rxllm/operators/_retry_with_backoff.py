@@ -41,7 +41,13 @@ def retry_with_backoff(
 
         #=ConnectionError("busy")
 
-    Three tries, two frames of waiting and then four.
+    Three tries, two frames of waiting and then four. What fails behind an item is not tried again::
+
+        source  --a-b-#
+                retry_with_backoff()
+        result  --a-b-#
+
+        a="Hel" b="lo" #=ConnectionError("busy")
 
     Args:
         max_attempts: How many tries there are at most, the first one included.
