@@ -35,19 +35,20 @@ def retry_with_backoff(
 
     ::
 
-        source  -#
-                retry_with_backoff(initial=0.02, jitter=lambda: 1.0)
-        result  ---------#
-
-        #=ConnectionError("busy")
-
-    Three tries, two frames of waiting and then four. What fails behind an item is not tried again::
-
         source  --a-b-#
                 retry_with_backoff()
         result  --a-b-#
 
         a="Hel" b="lo" #=ConnectionError("busy")
+
+    What fails behind an item is not tried again, as here; what fails before it is. Three tries, two frames of waiting
+    and then four::
+
+        source  -#
+                retry_with_backoff(initial=0.02, jitter=lambda: 1.0)
+        result  ---------#
+
+        #=ConnectionError("busy")
 
     Args:
         max_attempts: How many tries there are at most, the first one included.
