@@ -31,6 +31,9 @@ def total_of(usages: Iterable[Usage | None]) -> Usage | None:
 
     >>> total_of([Usage(prompt_tokens=3), None, Usage(prompt_tokens=4, completion_tokens=1)])
     Usage(prompt_tokens=7, completion_tokens=1, total_tokens=None)
+    >>> details = {"reasoning_tokens": 2, "kind": "x"}
+    >>> total_of([Usage(details=details), Usage(details=details, cost=0.5)]).model_extra
+    {'details': {'reasoning_tokens': 4}, 'cost': 0.5}
     """
     known = [usage for usage in usages if usage is not None]
     if len(known) <= 1:
@@ -44,9 +47,9 @@ def total_of(usages: Iterable[Usage | None]) -> Usage | None:
 def _add(total: dict[str, Any], fields: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         if isinstance(value, Mapping):
-            inner = total.setdefault(name, {})
-            if isinstance(inner, dict):
-                _add(cast("dict[str, Any]", inner), cast("Mapping[str, Any]", value))
+            before = total.get(name)
+            total[name] = inner = cast("dict[str, Any]", before) if isinstance(before, dict) else {}
+            _add(inner, cast("Mapping[str, Any]", value))
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             before = total.get(name)
             total[name] = value + before if isinstance(before, (int, float)) else value

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from reactivex import Observable, abc
+from reactivex.disposable import Disposable
 
 from rxllm.exceptions import RxllmError, attach_attempts
 from rxllm.flow import FanOut, Receiver, subscribe_to
@@ -75,7 +76,7 @@ class Course(Generic[T]):
 
     def note(self, items: Sequence[T]) -> None:
         """Take note of items."""
-        if not self.has_come:
+        if items and not self.has_come:
             self.has_come = True
             self.is_of_chunks = isinstance(items[0], StreamChunk)
             self.stream = items[0].stream if isinstance(items[0], StreamChunk) else None
@@ -159,10 +160,11 @@ def _with_former(chunk: StreamChunk, former: tuple[Attempt, ...], *, restarts: b
 def kept(error: Exception) -> Exception:
     """The error, to be kept for long: a copy without its traceback, which would keep frames, and they the error."""
     try:
-        kept = copy(error)
+        copied = copy(error)
     except Exception:
-        kept = RxllmError(described(error))
-    return kept.with_traceback(None)
+        # Some exceptions of others cannot be copied.
+        copied = RxllmError(described(error))
+    return copied.with_traceback(None)
 
 
 class Tries(abc.DisposableBase, Generic[T]):
@@ -181,7 +183,7 @@ class Tries(abc.DisposableBase, Generic[T]):
         self.former: tuple[Attempt, ...] = ()
         # Whether a former try gave an item.
         self.has_come: bool = False
-        self._current: abc.DisposableBase | None = None
+        self._current: abc.DisposableBase = Disposable()
         self._disposed = False
 
     def begin(self, source: Observable[T]) -> abc.DisposableBase:
@@ -222,9 +224,8 @@ class Tries(abc.DisposableBase, Generic[T]):
 
     def dispose(self) -> None:
         self._disposed = True
-        current, self._current = self._current, None
-        if current is not None:
-            current.dispose()
+        current, self._current = self._current, Disposable()
+        current.dispose()
         self.out.dispose()
 
 
@@ -248,8 +249,7 @@ class _Try(Receiver[T]):
         self._is_consumers = True
         taken = self._out.offer(items)
         self._is_consumers = False
-        if taken:
-            course.note(items[:taken])
+        course.note(items[:taken])
         return taken
 
     def on_error(self, error: Exception) -> None:

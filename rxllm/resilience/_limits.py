@@ -134,7 +134,7 @@ class Limits:
         if before is not None:
             before.dispose()
 
-    def correct(self, entry: Taken, tokens: int) -> None:
+    def correct(self, entry: Taken | None, tokens: int) -> None:
         """Replace the estimate of what was taken."""
         self._tokens.correct(entry, tokens)
 
@@ -173,8 +173,7 @@ class Ticket:
 
     def cost(self, tokens: int) -> None:
         """Take note of what it did cost."""
-        if self._entry is not None:
-            self._limits.correct(self._entry, tokens)
+        self._limits.correct(self._entry, tokens)
 
     def give_back(self) -> None:
         """Leave, or have ended; any number of times."""
@@ -231,11 +230,11 @@ class _Window:
             self._told = self._told._replace(amount=self._told.amount - count)
         return entry
 
-    def correct(self, entry: Taken, count: int) -> None:
+    def correct(self, entry: Taken | None, count: int) -> None:
         """Replace how much was taken; what was taken longer ago does not count any more."""
-        if self._most is not None and not entry.is_over:
+        if self._most is not None and entry is not None and not entry.is_over:
             self._total += count - entry.count
-        entry.count = count
+            entry.count = count
 
     def _own_wait(self, count: int, now: float) -> float:
         if self._most is None:

@@ -125,8 +125,6 @@ class _Race(abc.DisposableBase, Generic[T]):
     def _ask(self) -> None:
         """Ask the next source, and the one behind it if that takes long."""
         self._stop_timer()
-        if self._is_over:
-            return
         runner = _Runner(self)
         self._running.append(runner)
         source = self._left.pop()
@@ -196,8 +194,6 @@ class _Runner(Receiver[T]):
     def on_batch(self, items: Sequence[T]) -> int:
         if self._has_won:
             return self._offer(items)
-        if self._left:
-            return 0
         self.course.note(items)
         self._held += items
         if self.course.has_begun or len(self._held) > _MOST_HELD:
@@ -220,8 +216,7 @@ class _Runner(Receiver[T]):
         self._is_consumers = True
         taken = self._out.offer(items)
         self._is_consumers = False
-        if taken:
-            self.course.note(items[:taken])
+        self.course.note(items[:taken])
         return taken
 
     def on_error(self, error: Exception) -> None:
@@ -229,7 +224,7 @@ class _Runner(Receiver[T]):
             self._out.end(error)
         elif self._has_won:
             fail(self._out, error, (*self._race.lost, *self.course.attempt(error)))
-        elif not self._left:
+        else:
             self._race.failed(self, error)
 
     def on_completed(self) -> None:

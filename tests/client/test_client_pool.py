@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
+from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import ChatRequest, ClientPool, LLMClient, ToolRegistry
@@ -206,3 +207,27 @@ async def test_a_client_that_cannot_be_opened_leaves_none_open() -> None:
         with pytest.raises(RuntimeError, match="in use"):
             await pool.__aenter__()
         await pool.__aexit__()
+
+
+class Silent(Server):
+    """One that ends without an answer."""
+
+    def once(self, request: ChatRequest, headers: Mapping[str, str] | None, timeout: Any) -> Stream[Any]:
+        del request, headers, timeout
+
+        async def nothing() -> AsyncIterator[Any]:
+            none: tuple[Any, ...] = ()
+            for item in none:
+                yield item
+
+        return rxllm.from_async_iterable(nothing)
+
+
+def test_an_end_without_an_answer_is_no_failure_of_the_client() -> None:
+    pool = ClientPool([Silent()])
+
+    async def main() -> None:
+        assert await pool.chat_stream(REQUEST).pipe(rx_ops.to_list()) == []
+        assert [(each.requests, each.failures, each.running) for each in pool.statistics()] == [(1, 0, 0)]
+
+    run_virtual(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,3 +37,17 @@ def cut(chunks: Sequence[StreamChunk], error: Exception = BUSY) -> Observable[St
 
 def no_jitter() -> float:
     return 1.0
+
+
+async def error_behind(stream: Observable[Any]) -> Exception:
+    """What a stream fails with if its consumer raises at the second chunk."""
+    failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    taken: list[Any] = []
+
+    def take(item: Any) -> None:
+        taken.append(item)
+        if len(taken) == 2:
+            raise ConnectionError("of the consumer")
+
+    stream.subscribe(take, failed.set_result)
+    return await failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import rxllm
 from rxllm import operators as ops
 from rxllm.exceptions import AllAttemptsFailedError, TruncatedStreamError
 from rxllm.testing import Marbles, assert_marbles, assert_subscriptions, text_chunk
-from tests.resilience.helpers import BUSY, answer, cut
+from tests.resilience.helpers import BUSY, answer, cut, error_behind
 
 ROLE = rxllm.StreamChunk.from_wire({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
 
@@ -166,6 +167,43 @@ def test_what_a_consumer_raises_is_no_failure_of_the_source() -> None:
 
     with pytest.raises(ConnectionError, match="of the consumer"):
         rxllm.run(rxllm.hedge(reactivex.of("a"), second, delay=1).pipe(rx_ops.map(raises)))
+
+
+async def wire(*pieces: list[rxllm.StreamChunk]) -> AsyncIterator[bytes]:
+    """Chunks as they come over a network, several at a time."""
+    for piece in pieces:
+        yield b"".join(b"data: %b\n\n" % chunk.model_dump_json().encode() for chunk in piece)
+
+
+def read(*pieces: list[rxllm.StreamChunk]) -> rxllm.Stream[rxllm.StreamChunk]:
+    return rxllm.from_async_iterable(lambda: wire(*pieces)).pipe(ops.decode_sse(), ops.parse())
+
+
+async def test_chunks_that_come_together_are_passed_on_together() -> None:
+    chunks = answer("Hel", "lo", " you")
+    stream = rxllm.hedge(read([ROLE, ROLE], chunks[:2], chunks[2:]), reactivex.never(), delay=60)
+
+    completion = await stream.pipe(ops.accumulate())
+
+    assert completion.content == "Hello you"
+
+
+async def test_what_a_consumer_raises_behind_a_source_of_ours_ends_the_stream() -> None:
+    chunks = answer("Hel", "lo", " you")
+    asked: list[int] = []
+
+    def ask(_: object) -> Any:
+        asked.append(1)
+        return reactivex.never()
+
+    for pieces in ((chunks,), (chunks[:1], chunks[1:])):
+        stream = rxllm.hedge(read(*pieces), reactivex.defer(ask), delay=60)
+        assert str(await error_behind(stream)) == "of the consumer"
+    assert not asked
+
+
+async def test_one_that_ends_with_nothing_ends_the_stream() -> None:
+    assert await rxllm.hedge(reactivex.empty(), reactivex.never(), delay=0).pipe(rx_ops.to_list()) == []
 
 
 @pytest.mark.parametrize(

@@ -203,3 +203,12 @@ def test_when_a_limit_is_full_again(reset: str, seconds: float | None) -> None:
     told = rate_limits_of({"x-ratelimit-remaining-tokens": "7", "x-ratelimit-reset-tokens": reset})
     assert told.requests is None
     assert (told.tokens and (told.tokens.amount, told.tokens.seconds)) == (seconds and (7, seconds))
+
+
+def test_without_a_limit_of_tokens_their_number_is_no_matter() -> None:
+    usage = rxllm.StreamChunk.from_wire({"choices": [], "usage": {"total_tokens": 10}})
+
+    async def main() -> None:
+        await Server(usage).stream().pipe(ops.rate_limit(Limits(requests_per_minute=5)))
+
+    run_virtual(main())

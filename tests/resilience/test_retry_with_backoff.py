@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from rxllm.exceptions import (
     TruncatedStreamError,
 )
 from rxllm.testing import Marbles, assert_marbles, assert_subscriptions, run_virtual, text_chunk
-from tests.resilience.helpers import BUSY, answer, cut, no_jitter, one_after_another
+from tests.resilience.helpers import BUSY, answer, cut, error_behind, no_jitter, one_after_another
 
 # A frame is 10 ms.
 
@@ -282,3 +283,53 @@ def test_a_pause_is_held_across_tries() -> None:
     )
 
     assert [event.time // 10_000 for event in recording.events] == [0, 5, 7]
+
+
+class UncopiedError(ConnectionError):
+    def __reduce__(self) -> Any:
+        raise TypeError("not to be copied")
+
+
+def test_an_error_that_cannot_be_copied_is_told_of_all_the_same() -> None:
+    source = one_after_another(reactivex.throw(UncopiedError("odd")), reactivex.from_iterable(answer("Hi")))
+    completion = rxllm.run(source.pipe(ops.retry_with_backoff(initial=0), ops.accumulate()))
+    assert [str(attempt.error) for attempt in completion.attempts] == ["UncopiedError: odd"]
+
+
+@pytest.mark.parametrize("initial", [0, 30])
+async def test_who_leaves_when_hearing_of_a_retry_asks_no_more(initial: float) -> None:
+    left = asyncio.Event()
+    asked: list[int] = []
+
+    async def failing() -> AsyncIterator[str]:
+        asked.append(1)
+        if asked:
+            raise BUSY
+        yield ""
+
+    def leave(_: object) -> None:
+        subscription.dispose()
+        left.set()
+
+    operator = ops.retry_with_backoff(initial=initial, jitter=no_jitter, on_retry=leave)
+    subscription = rxllm.from_async_iterable(failing).pipe(operator).subscribe()
+    await left.wait()
+    subscription.dispose()
+
+    assert asked == [1]
+
+
+async def test_chunks_that_come_together_are_passed_on_together() -> None:
+    chunks = answer("Hel", "lo")
+    wire = b"".join(b"data: %b\n\n" % chunk.model_dump_json().encode() for chunk in chunks)
+    asked: list[int] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        asked.append(1)
+        yield wire
+
+    stream = rxllm.from_async_iterable(body).pipe(ops.decode_sse(), ops.parse(), ops.retry_with_backoff(initial=0))
+    assert (await stream.pipe(ops.accumulate())).content == "Hello"
+
+    assert str(await error_behind(stream)) == "of the consumer"
+    assert asked == [1, 1]
