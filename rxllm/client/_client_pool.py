@@ -72,11 +72,10 @@ class _Member:
         self.error: Exception | None = None
 
     def begin(self, serial: int) -> None:
-        """Take note of a request, and which it is."""
+        """Take note that it is going to be asked, and which request of all that is."""
         self.asked = serial
         self.running += 1
         self.requests += 1
-        self.breaker.began()
 
     def succeeded(self) -> None:
         """Take note that something of an answer came."""
@@ -89,10 +88,11 @@ class _Member:
         self.error = kept(error)
         self.breaker.failed(now, getattr(error, "retry_after", None))
 
-    def end(self) -> None:
+    def end(self, *, was_probe: bool) -> None:
         """Take note that the answer is over, or was left."""
         self.running -= 1
-        self.breaker.left()
+        if was_probe:
+            self.breaker.probed()
 
     def statistics(self, now: float) -> ClientStatistics:
         """What is known of it."""
@@ -242,6 +242,7 @@ class _Turn(Receiver[StreamChunk]):
         self._scheduler = scheduler
         self._clock = out.clock
         self._member: _Member | None = None
+        self._is_probe = False
         self._timer: abc.DisposableBase | None = None
         self._has_begun = False
 
@@ -251,6 +252,7 @@ class _Turn(Receiver[StreamChunk]):
         self._member = member = turns.pool.pick(turns.tried, now)
         if member is not None:
             turns.tried.append(member)
+            self._is_probe = member.breaker.began()
             subscribe_to(turns.ask(member.client), self, self._scheduler)
             return self
         wait = turns.pool.wait(turns.tried, now)
@@ -293,5 +295,5 @@ class _Turn(Receiver[StreamChunk]):
     def _end(self) -> _Member | None:
         member, self._member = self._member, None
         if member is not None:
-            member.end()
+            member.end(was_probe=self._is_probe)
         return member

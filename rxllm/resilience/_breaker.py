@@ -37,9 +37,10 @@ class Breaker:
         """Whether a request may go there now."""
         return now >= self.resting_until and not self._probing
 
-    def began(self) -> None:
-        """Take note of a request: if the breaker was open, it is the probe."""
+    def began(self) -> bool:
+        """Take note of a request; returns whether it is the probe, as it is if the breaker was open."""
         self._probing = self.failures >= self._threshold
+        return self._probing
 
     def succeeded(self) -> None:
         """Take note of an answer."""
@@ -49,12 +50,11 @@ class Breaker:
     def failed(self, now: float, retry_after: float | None) -> None:
         """Take note of a failure, and of how long the server wants to be left alone."""
         self.failures += 1
-        self._probing = False
         if retry_after is not None:
             self.resting_until = now + min(retry_after, _LONGEST_REST)
         elif self.failures >= self._threshold:
             self.resting_until = now + self._rest
 
-    def left(self) -> None:
-        """Take note of a request that was left, which says nothing of the server."""
+    def probed(self) -> None:
+        """Take note that the probe is over, in whatever way."""
         self._probing = False

@@ -210,11 +210,10 @@ class _Window:
 
     def learn(self, told: Remaining | None, now: float) -> None:
         """Take note of what the server says is left."""
-        if told is None:
-            return
-        left = told.amount if self._told is None or now >= self._told_until else min(told.amount, self._told.amount)
-        self._told = told._replace(amount=left)
-        self._told_until = now + min(told.seconds, _LONGEST_REST)
+        if told is not None:
+            # The newest counts: many servers fill up all the time.
+            self._told = told
+            self._told_until = now + min(told.seconds, _LONGEST_REST)
 
     def wait(self, count: int, now: float) -> float:
         """How long to wait until so much more may be taken."""

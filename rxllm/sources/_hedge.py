@@ -43,8 +43,8 @@ def hedge(
     Args:
         *sources: The streams, in the order in which they are asked; the same one may be there several times.
         delay: After how many seconds without something of an answer the next one is asked. 0 asks all of them at
-            once. ``"p95"`` waits as long as 95 of the last 100 took that this hedge has seen; until it has seen 20, the
-            next source is asked only when one fails.
+            once. ``"p95"`` waits as long as 95 of 100 took, of the last thousand that this hedge has seen; until it has
+            seen 20, the next source is asked only when one fails.
         scheduler: Whose time it is; by default that of the subscription, else of the running loop.
 
     Returns:
@@ -186,7 +186,7 @@ class _Runner(Receiver[T]):
 
     def on_next(self, value: T) -> None:
         if self._has_won:
-            self._expand((value,))
+            self._expand(with_attempts((value,), self._race.lost, is_first=False, restarts=False))
             self.course.note((value,))
         else:
             self.on_batch((value,))
@@ -213,6 +213,8 @@ class _Runner(Receiver[T]):
         self._is_consumers = False
 
     def _offer(self, items: Sequence[T]) -> int:
+        # The winner may begin its answer anew.
+        items = with_attempts(items, self._race.lost, is_first=False, restarts=False)
         self._is_consumers = True
         taken = self._out.offer(items)
         self._is_consumers = False

@@ -25,6 +25,7 @@ class Server(LLMClient):
     def __init__(self, *failures: Exception | None, takes: float = 1.0) -> None:
         super().__init__(base_url="http://127.0.0.1")
         self.asked: list[float] = []
+        self.silent = 0.0
         self._failures = list(failures)
         self._takes = takes
 
@@ -36,6 +37,7 @@ class Server(LLMClient):
             failure = self._failures.pop(0) if self._failures else None
             if failure is not None:
                 raise failure
+            await asyncio.sleep(self.silent)
             yield text_chunk("Hi")
             await asyncio.sleep(self._takes)
             yield finish_chunk("stop")
@@ -90,6 +92,29 @@ def test_a_server_that_fails_is_left_out_and_probed_by_one() -> None:
     assert broken[3] - broken[2] >= 30
     assert broken[4] - broken[3] >= 30
     assert sum(1 for time in broken if broken[2] < time < broken[4]) == 1
+
+
+def test_an_answer_that_ends_during_a_probe_lets_no_second_one_through() -> None:
+    long = Server(None, *[ConnectionError("down")] * 2, takes=10)
+    pool = ClientPool([long], threshold=2, rest=3)
+
+    async def main() -> None:
+        before = asyncio.ensure_future(pool.chat(REQUEST))
+        await asyncio.sleep(5)
+        for _ in range(2):
+            with pytest.raises(ConnectionError):
+                await pool.chat(REQUEST)
+        await asyncio.sleep(4)
+        long.silent = 3.0
+        probe = asyncio.ensure_future(pool.chat(REQUEST))
+        await before
+        other = asyncio.ensure_future(pool.chat(REQUEST))
+        await asyncio.gather(probe, other)
+
+    run_virtual(main())
+    *_, probed, after = long.asked
+    # The first answer ended a second after the probe began, which has something of an answer after three.
+    assert (probed, after >= probed + 3) == (9, True)
 
 
 def test_if_all_rest_a_request_waits() -> None:

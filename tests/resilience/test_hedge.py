@@ -202,6 +202,16 @@ async def test_what_a_consumer_raises_behind_a_source_of_ours_ends_the_stream() 
     assert not asked
 
 
+async def test_a_winner_that_begins_anew_forgets_none_of_those_that_lost() -> None:
+    tries = iter([cut(answer("Hel", ends=False)), reactivex.from_iterable(answer("Hi"))])
+    again = reactivex.defer(lambda _: next(tries)).pipe(ops.retry_with_backoff(initial=0, after_first="restart"))
+
+    completion = await rxllm.hedge(reactivex.never(), again, delay=0).pipe(ops.accumulate())
+
+    assert completion.content == "Hi"
+    assert [attempt.ending for attempt in completion.attempts] == ["stopped", "failed"]
+
+
 async def test_one_that_ends_with_nothing_ends_the_stream() -> None:
     assert await rxllm.hedge(reactivex.empty(), reactivex.never(), delay=0).pipe(rx_ops.to_list()) == []
 

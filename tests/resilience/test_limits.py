@@ -46,6 +46,12 @@ class Server:
         return rxllm.from_async_iterable(items)
 
 
+def telling(left: int) -> Server:
+    """A server that says how many requests are left in 20 seconds."""
+    told = {"x-ratelimit-remaining-requests": str(left), "x-ratelimit-reset-requests": "20s"}
+    return Server(marked(text_chunk("a"), stream=StreamInfo(rate_limits=told)))
+
+
 def most_in_a_minute(times: list[float]) -> int:
     return max(sum(1 for other in times if start <= other <= start + MINUTE) for start in times)
 
@@ -138,17 +144,28 @@ def test_one_who_leaves_leaves_no_hole(who: str) -> None:
 
 
 def test_it_learns_from_what_the_server_tells() -> None:
-    told = {"x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "20s"}
     limits = Limits()
-    server = Server(marked(text_chunk("a"), stream=StreamInfo(rate_limits=told)))
+    servers = [telling(left) for left in (1, 0, 9)]
 
     async def main() -> None:
-        for _ in range(3):
+        for server in servers:
             await server.stream().pipe(ops.rate_limit(limits))
 
     run_virtual(main())
-    # Of the server's own count one is left after the first.
-    assert [round(asked) for asked in server.asked] == [0, 0, 20]
+    # Of the server's own count one is left after the first, and none after the second.
+    assert [round(asked) for server in servers for asked in server.asked] == [0, 0, 20]
+
+
+def test_a_server_that_fills_up_all_the_time_is_not_waited_for() -> None:
+    limits = Limits()
+    server = telling(5)
+
+    async def main() -> None:
+        for _ in range(50):
+            await server.stream().pipe(ops.rate_limit(limits))
+
+    run_virtual(main())
+    assert {*server.asked} == {0}
 
 
 def test_it_rests_as_long_as_an_error_asks() -> None:

@@ -241,6 +241,18 @@ def test_with_restart_the_answer_begins_anew() -> None:
     assert (completion.total_usage.prompt_tokens, completion.total_usage.total_tokens) == (7, 12)
 
 
+def test_the_usage_of_a_try_is_taken_field_by_field() -> None:
+    said = [{"prompt_tokens": 25, "completion_tokens": 1}, {"prompt_tokens": 0, "completion_tokens": 40}]
+    usages = [rxllm.StreamChunk.from_wire({"choices": [], "usage": usage}) for usage in said]
+    tries = [cut([*answer("Hel", ends=False), *usages]), reactivex.from_iterable(answer("Hi"))]
+
+    completion = rxllm.run(one_after_another(*tries).pipe(again(after_first="restart"), ops.accumulate()))
+
+    (attempt,) = completion.attempts
+    assert attempt.usage is not None
+    assert (attempt.usage.prompt_tokens, attempt.usage.completion_tokens) == (25, 40)
+
+
 def test_what_cannot_be_taken_back_fails() -> None:
     source = one_after_another(cut(answer("Hel", ends=False)), reactivex.from_iterable(answer("Hi")))
     texts: list[str] = []

@@ -20,10 +20,10 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _Fields = Mapping[str, Any]
 
 
-def merged(before: Usage, after: Usage) -> tuple[Usage, int]:
+def merged_usage(before: Usage, after: Usage) -> tuple[Usage, int]:
     """What two statements about one answer come to, and how many characters that adds to what is kept.
 
-    >>> merged(Usage(prompt_tokens=25, total_tokens=26), Usage(prompt_tokens=0, completion_tokens=40))[0]
+    >>> merged_usage(Usage(prompt_tokens=25, total_tokens=26), Usage(prompt_tokens=0, completion_tokens=40))[0]
     Usage(prompt_tokens=25, completion_tokens=40, total_tokens=65)
 
     Raises:

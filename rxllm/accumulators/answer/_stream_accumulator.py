@@ -23,7 +23,7 @@ from rxllm.accumulators._size import check_fields
 from rxllm.accumulators.answer._choice import ChoiceFold
 from rxllm.accumulators.answer._choice_state import ChoiceState
 from rxllm.accumulators.answer._fields import keep_last, rest_getter
-from rxllm.accumulators.answer._merged_usage import counts_something, merged, shrinks
+from rxllm.accumulators.answer._merged_usage import counts_something, merged_usage, shrinks
 from rxllm.accumulators.answer._snapshot import PADDING, Snapshot, StreamState, padding_of
 from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
@@ -321,7 +321,7 @@ class StreamAccumulator:
         else:
             if shrinks(before, usage):
                 self._log.add("usage-replaced", None, before, usage)
-            self._usage, added = merged(before, usage)
+            self._usage, added = merged_usage(before, usage)
             self._characters += added
         self._last = None
 
