@@ -590,6 +590,20 @@ class BufferOverflowError(RxllmError):
         self.size = size
 
 
+class UnsupportedRequestError(RxllmError, ValueError):
+    """A request asks for what its dialect cannot say. Nothing was sent.
+
+    Attributes:
+        dialect: The name of the dialect.
+        field: What it cannot say, by the name of the field of ``ChatRequest``, or by what a message has.
+    """
+
+    def __init__(self, message: str, *, dialect: str, field: str) -> None:
+        super().__init__(message)
+        self.dialect = dialect
+        self.field = field
+
+
 class RecordingError(RxllmError):
     """A recording, or a stream in it, is missing or cannot be read."""
 

@@ -7,26 +7,24 @@ import os
 from aiohttp.typedefs import StrOrURL
 from yarl import URL
 
+from rxllm.dialects import Home
 from rxllm.sources import fault_of
 
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
-BASE_URL_VARIABLE = "OPENAI_BASE_URL"
 
-
-def base_url_of(given: StrOrURL | None, path: str) -> tuple[URL, str]:
-    """The base URL that is given, or that of the environment, or the provider's own.
+def base_url_of(given: StrOrURL | None, home: Home) -> tuple[URL, str]:
+    """The base URL that is given, or that of the environment, or the dialect's own.
 
     Args:
-        given: What is given; the address of the endpoint will do.
-        path: What the endpoint adds to the base URL.
+        given: What is given.
+        home: Where the dialect is at home.
 
     Returns:
         The URL, and what is wrong with it, in words that show nothing of it that may be a key: ``""`` if nothing is.
     """
-    where = "base_url" if given is not None else BASE_URL_VARIABLE
-    text = str(given) if given is not None else os.environ.get(where) or DEFAULT_BASE_URL
+    where, text = "base_url", given
+    if given is None and home.base_url_variable is not None and (text := os.environ.get(home.base_url_variable)):
+        where = home.base_url_variable
+    text = str(text or home.base_url or "") if given is None else str(given)
     if fault := fault_of(text):
         return URL(), f"{where} cannot be requested: {fault}"
-    url = URL(text)
-    plain = url.path.rstrip("/")
-    return url.with_path(plain.removesuffix(path), keep_query=True) if plain.endswith(path) else url, ""
+    return URL(text), ""

@@ -4,7 +4,8 @@ Rules:
 
 1. A key that is given goes to the base URL, wherever that is.
 2. A key of the environment goes to the provider that it is of, to the base URL of the same environment, and to this
-   machine. To other servers it has to be given: their operators would learn it.
+   machine. To other servers it has to be given: their operators would learn it. Where the provider is, and what the
+   variables are called, the dialect knows.
 3. If a server refuses a request that had no key, the error says which variable there is, and why it was not used.
 """
 
@@ -18,11 +19,9 @@ from aiohttp.typedefs import StrOrURL
 from pydantic import SecretStr
 from yarl import URL
 
-from rxllm.client._base_url import BASE_URL_VARIABLE, DEFAULT_BASE_URL
+from rxllm.dialects import Home
 from rxllm.exceptions import APIStatusError
 from rxllm.sources import ORIGIN_SCHEMES, Headers
-
-KEY_VARIABLE = "OPENAI_API_KEY"
 
 _REFUSALS = frozenset({401, 403})
 _OF_A_LOGIN = ("authorization", "key", "token", "cookie")
@@ -41,21 +40,28 @@ class Key:
     absence: str = ""
 
     @classmethod
-    def of(cls, given: str | SecretStr | None, base_url: URL) -> Key:
+    def of(cls, given: str | SecretStr | None, base_url: URL, home: Home) -> Key:
         """The key that is given, or that of the environment if it may go there."""
         if given is not None:
             value = given.get_secret_value() if isinstance(given, SecretStr) else given
             # One that was read from a file ends with a line break.
             return cls(SecretStr(value.strip()), "api_key is empty")
-        value = os.environ.get(KEY_VARIABLE, "").strip()
+        variable = home.key_variable
+        if variable is None:
+            return cls(SecretStr(""), "give it as api_key=")
+        value = os.environ.get(variable, "").strip()
         if not value:
-            return cls(SecretStr(""), f"give it as api_key=, or set {KEY_VARIABLE}, which is not set")
-        if _may_have_that_of_the_environment(base_url):
+            return cls(SecretStr(""), f"give it as api_key=, or set {variable}, which is not set")
+        if _may_have_that_of_the_environment(base_url, home):
             return cls(SecretStr(value))
+        places = [
+            *([str(URL(home.base_url).origin())] if home.base_url else []),
+            *filter(None, [home.base_url_variable]),
+        ]
         return cls(
             SecretStr(""),
-            f"{KEY_VARIABLE} is set, but goes only to {URL(DEFAULT_BASE_URL).origin()}, to {BASE_URL_VARIABLE} and to "
-            "this machine; to send a key elsewhere, give it as api_key=",
+            f"{variable} is set, but goes only to {', to '.join(places)} and to this machine; to send a key elsewhere, "
+            "give it as api_key=",
         )
 
     def is_missing(self, headers: Headers) -> bool:
@@ -71,11 +77,11 @@ class Key:
         return error
 
 
-def _may_have_that_of_the_environment(base_url: URL) -> bool:
+def _may_have_that_of_the_environment(base_url: URL, home: Home) -> bool:
     if _is_this_machine(base_url.host or ""):
         return True
-    own = (DEFAULT_BASE_URL, os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL)
-    return _origin(base_url) in {_origin(_read(each)) for each in own} - {None}
+    own = [home.base_url, os.environ.get(home.base_url_variable or "")]
+    return _origin(base_url) in {_origin(_read(each)) for each in own if each} - {None}
 
 
 def _is_this_machine(host: str) -> bool:

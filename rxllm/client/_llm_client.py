@@ -15,7 +15,16 @@ from rxllm import sources
 from rxllm.client._base_url import base_url_of
 from rxllm.client._chats import Chats, Timeout
 from rxllm.client._key import Key
-from rxllm.dialects import Dialect, RateLimitReader, get_dialect, rate_limits_of
+from rxllm.dialects import (
+    Dialect,
+    Endpoint,
+    RateLimitReader,
+    WebSocketDialect,
+    WireRequest,
+    get_dialect,
+    rate_limits_of,
+)
+from rxllm.exceptions import UnsupportedRequestError
 from rxllm.flow import Stream, check_count, check_seconds
 from rxllm.models import ChatRequest, StreamChunk
 from rxllm.operators import map_error
@@ -78,12 +87,12 @@ class LLMClient(Chats):
         limits: Limits | None = None,
     ) -> None:
         self._dialect = get_dialect(dialect)
-        url, fault = base_url_of(base_url, self._dialect.path)
+        url, fault = base_url_of(base_url, self._dialect.home)
         if fault:
             del base_url, api_key, headers, proxy  # a traceback may show variables
             raise ValueError(fault)
         self._base_url = url
-        self._key = Key.of(api_key, url)
+        self._key = Key.of(api_key, url, self._dialect.home)
         self._headers = Headers.of({}, headers or {})
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None
@@ -136,29 +145,39 @@ class LLMClient(Chats):
         self, request: ChatRequest, headers: Mapping[str, str] | None, timeout: Timeout | None
     ) -> Stream[StreamChunk]:
         """``chat_stream`` without another try."""
-        sent = self._request_headers(headers)
+        wire = self._dialect.http_request(request, self._endpoint())
+        sent = self._request_headers(wire, headers)
         chunks = sources.from_sse(
-            self._url(),
-            json=self._dialect.payload(request),
+            wire.url,
+            json=wire.body,
+            method=wire.method,
             headers=sent,
             session=self._current_session,
             timeout=self._timeout if timeout is None else _timeout_of(timeout),
             max_event_bytes=self._max_event_bytes,
+            end_marker=wire.end_marker,
             **self._connection,
-        ).pipe(ops.parse(self._dialect))
+        ).pipe(ops.parse_answer(self._dialect, wire.repairs))
         return self._limited(request, self._explained(chunks, sent))
 
     def websocket_once(self, request: ChatRequest) -> Stream[StreamChunk]:
         """``websocket_stream``."""
-        url, sent = self._url(), self._request_headers()
+        dialect = self._dialect
+        if not isinstance(dialect, WebSocketDialect):
+            raise UnsupportedRequestError(
+                f"{dialect.name} is not spoken over WebSockets", dialect=dialect.name, field="websocket"
+            )
+        wire = dialect.websocket_request(request, self._endpoint())
+        sent = self._request_headers(wire)
+        url = URL(wire.url)
         chunks = sources.from_websocket(
             url.with_scheme({"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)),
-            send=(self._dialect.payload(request),),
+            send=(wire.body,),
             headers=sent,
             session=self._current_session,
             max_frame_bytes=self._max_event_bytes,
             **self._connection,
-        ).pipe(ops.parse(self._dialect))
+        ).pipe(ops.parse_answer(dialect, wire.repairs))
         return self._limited(request, self._explained(chunks, sent))
 
     def _limited(self, request: ChatRequest, chunks: Stream[StreamChunk]) -> Stream[StreamChunk]:
@@ -168,18 +187,15 @@ class LLMClient(Chats):
         read = dialect.rate_limits if isinstance(dialect, RateLimitReader) else rate_limits_of
         return chunks.pipe(ops.rate_limit(limits, tokens=limits.estimate(request), read=read))
 
-    def _url(self) -> URL:
-        # Some servers want a version in the query.
-        return self._base_url.joinpath(self._dialect.path.lstrip("/")).with_query(self._base_url.query)
+    def _endpoint(self) -> Endpoint:
+        return Endpoint(base_url=str(self._base_url), key=self._key.value)
 
     def _current_session(self) -> aiohttp.ClientSession | None:
         return self._session() if callable(self._session) else self._own_session or self._session
 
-    def _request_headers(self, own: Mapping[str, str] | None = None) -> Headers:
-        """The headers of a request, those of its own among them."""
-        key = self._key.value.get_secret_value()
-        usual = Headers.of({"Authorization": f"Bearer {key}"} if key else {}, self._headers)
-        return Headers.of(usual, own or {})
+    def _request_headers(self, wire: WireRequest, own: Mapping[str, str] | None = None) -> Headers:
+        """The headers of a request: the dialect's, those of the client, those of its own; the later ones count."""
+        return Headers.of(Headers.of(wire.headers, self._headers), own or {})
 
     def _explained(self, chunks: Stream[StreamChunk], sent: Headers) -> Stream[StreamChunk]:
         """The chunks, or an error that tells of a key that is missing."""

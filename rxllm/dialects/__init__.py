@@ -1,22 +1,40 @@
-"""Providers' ways of streaming an answer, one file each."""
+"""Providers' ways of streaming an answer, a folder each."""
 
 from __future__ import annotations
 
+from rxllm.dialects._auto import AnyDecoder as AnyDecoder
 from rxllm.dialects._behind_error import BehindError as BehindError
-from rxllm.dialects._dialect import BodyDecoder, Dialect, RateLimitReader, StreamDecoder, WireItem
-from rxllm.dialects._openai_chat import OpenAIChat
+from rxllm.dialects._dialect import (
+    BodyDecoder,
+    Dialect,
+    RateLimitReader,
+    Reader,
+    RetryJudge,
+    StreamDecoder,
+    WebSocketDialect,
+    WireItem,
+)
+from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
-from rxllm.dialects._registry import get_dialect
+from rxllm.dialects._registry import get_dialect, get_reader
+from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 
 __all__ = [
     "BodyDecoder",
     "Dialect",
+    "Endpoint",
+    "Home",
     "OpenAIChat",
     "RateLimitReader",
     "RateLimits",
+    "Reader",
     "Remaining",
+    "RetryJudge",
     "StreamDecoder",
+    "WebSocketDialect",
     "WireItem",
+    "WireRequest",
     "get_dialect",
+    "get_reader",
     "rate_limits_of",
 ]

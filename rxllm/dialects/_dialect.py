@@ -1,4 +1,4 @@
-"""What a dialect is: the way from a provider's events to chunks, and from a request to a payload.
+"""What a dialect is: the way from a request to what is sent, and from a provider's events to chunks.
 
 Rules:
 
@@ -13,9 +13,11 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
+from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
 from rxllm.dialects._rate_limits import RateLimits
+from rxllm.exceptions import APIStatusError
 from rxllm.models import ChatRequest, StreamChunk
 from rxllm.wire import ServerSentEvent
 
@@ -98,23 +100,53 @@ class RateLimitReader(Protocol):
         ...
 
 
-class Dialect(Protocol):
-    """How a family of providers talks."""
+@runtime_checkable
+class RetryJudge(Protocol):
+    """A ``Dialect`` that knows better than the status which refusals are worth another try."""
+
+    def is_retryable(self, error: APIStatusError, /) -> bool:
+        """Whether the same request may succeed later."""
+        ...
+
+
+@runtime_checkable
+class WebSocketDialect(Protocol):
+    """A ``Dialect`` that is spoken over WebSockets, too."""
+
+    def websocket_request(self, request: ChatRequest, endpoint: Endpoint, /) -> WireRequest:
+        """What is sent: the address, and the first frame as the body.
+
+        Raises:
+            UnsupportedRequestError: The request asks for what the dialect cannot say.
+        """
+        ...
+
+
+class Reader(Protocol):
+    """The half of a dialect that reads: what ``operators.parse`` needs of it."""
 
     @property
     def name(self) -> str:
         """The name it is chosen by."""
         ...
 
-    @property
-    def path(self) -> str:
-        """Where chat requests go, below the base URL."""
-        ...
-
     def decoder(self) -> StreamDecoder:
         """A decoder for one stream."""
         ...
 
-    def payload(self, request: ChatRequest, /) -> dict[str, Any]:
-        """The body of the request that makes the server stream the answer, as a JSON object."""
+
+class Dialect(Reader, Protocol):
+    """How a family of providers talks. It is a value: it has no state."""
+
+    @property
+    def home(self) -> Home:
+        """Where it goes unless told otherwise, and where its key is found."""
+        ...
+
+    def http_request(self, request: ChatRequest, endpoint: Endpoint, /) -> WireRequest:
+        """What is sent, so that the server streams the answer.
+
+        Raises:
+            UnsupportedRequestError: The request asks for what the dialect cannot say.
+        """
         ...

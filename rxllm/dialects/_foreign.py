@@ -2,10 +2,9 @@
 
 Rules:
 
-1. Only what no server of chat completions sends is a mark: a word that is one event's name, or fields that belong
-   together.
-2. It is looked for in objects without choices, and only until the first choice has come. After that such an object is
-   something that a gateway has put between the chunks.
+1. Only what no other protocol has is a mark: a word that is one event's name, or fields that belong together.
+2. It is looked for until the first event of the own protocol has come. After that such an object is something that a
+   gateway has put in between.
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ from typing import Any, cast
 
 from rxllm.models import is_list, is_object
 
-_RESPONSES = "the Responses API of OpenAI"
+CHAT = "the chat completions of OpenAI"
+RESPONSES = "the Responses API of OpenAI"
 _REALTIME = "the Realtime API of OpenAI"
 _ASSISTANTS = "the Assistants API of OpenAI"
-_MESSAGES = "the Messages API of Anthropic"
+MESSAGES = "the Messages API of Anthropic"
 _COHERE_1 = "the Chat API of Cohere, version 1"
 _COHERE_2 = "the Chat API of Cohere, version 2"
 _GEMINI = "the Gemini API of Google"
@@ -37,8 +37,8 @@ _JSON_RPC = "JSON-RPC, as MCP and A2A use it"
 
 _WORDS: Mapping[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(("message_start", "message_delta", "message_stop"), _MESSAGES),
-        **dict.fromkeys(("content_block_start", "content_block_delta", "content_block_stop"), _MESSAGES),
+        **dict.fromkeys(("message_start", "message_delta", "message_stop"), MESSAGES),
+        **dict.fromkeys(("content_block_start", "content_block_delta", "content_block_stop"), MESSAGES),
         **dict.fromkeys(("message-start", "content-start", "content-delta", "content-end", "message-end"), _COHERE_2),
         **dict.fromkeys(("tool-plan-delta", "tool-call-start", "tool-call-delta", "tool-call-end"), _COHERE_2),
         **dict.fromkeys(("stream-start", "text-generation", "tool-calls-generation", "stream-end"), _COHERE_1),
@@ -49,7 +49,7 @@ _WORDS: Mapping[str, str] = MappingProxyType(
 """What an event calls itself: its name, its ``type`` or its ``event_type``."""
 
 _BEGINNINGS = (
-    ("response.", _RESPONSES),
+    ("response.", RESPONSES),
     ("thread.", _ASSISTANTS),
     ("session.", _REALTIME),
     ("conversation.item", _REALTIME),
@@ -82,8 +82,9 @@ _SHAPES: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
     (_has(text=str, meta_info=dict), _SGLANG),
     (_has(event=str, task_id=str, conversation_id=str), _DIFY),
     (lambda fields: set(fields) - {"p"} == {"bytes"} and isinstance(fields["bytes"], str), _BEDROCK),
-    (lambda fields: fields.get("object") == "response" and is_list(fields.get("output")), _RESPONSES),
-    (lambda fields: fields.get("type") == "message" and is_list(fields.get("content")), _MESSAGES),
+    (lambda fields: is_list(fields.get("choices")), CHAT),
+    (lambda fields: fields.get("object") == "response" and is_list(fields.get("output")), RESPONSES),
+    (lambda fields: fields.get("type") == "message" and is_list(fields.get("content")), MESSAGES),
 )
 
 # The headers of a frame, and the lines of the older protocol: neither is an event stream.
@@ -97,7 +98,7 @@ def protocol_of(name: str, fields: Mapping[str, Any]) -> str | None:
 
     Args:
         name: The name of the event.
-        fields: Its data, an object without choices.
+        fields: Its data, an object.
 
     Returns:
         What the protocol is called; ``None`` if the event may be anything.
@@ -132,4 +133,4 @@ def protocol_of_body(body: str) -> str | None:
         first = cast("object", _decoder.raw_decode(body.lstrip(" \t\r\n[,"))[0])
     except (ValueError, RecursionError):
         return None
-    return protocol_of("message", first) if is_object(first) and "choices" not in first else None
+    return protocol_of("message", first) if is_object(first) else None

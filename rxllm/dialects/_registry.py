@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from rxllm.dialects._dialect import Dialect
-from rxllm.dialects._openai_chat import OpenAIChat
+from rxllm.dialects._auto import AnyDecoder
+from rxllm.dialects._dialect import Dialect, Reader
+from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 
 _DIALECTS: MappingProxyType[str, Dialect] = MappingProxyType({each.name: each for each in (OpenAIChat(),)})
+_AUTO = "auto"
+
+
+class _AnyDialect:
+    """What reads any dialect."""
+
+    name = _AUTO
+
+    def decoder(self) -> AnyDecoder:
+        """A decoder for one stream."""
+        return AnyDecoder(_DIALECTS)
 
 
 def get_dialect(dialect: str | Dialect) -> Dialect:
@@ -23,15 +35,38 @@ def get_dialect(dialect: str | Dialect) -> Dialect:
         ValueError: No dialect has that name.
         TypeError: It is neither a name nor a dialect.
 
-    >>> get_dialect("openai-chat").path
-    '/chat/completions'
+    >>> get_dialect("openai-chat").home.base_url
+    'https://api.openai.com/v1'
     """
     if not isinstance(dialect, str):
-        if isinstance(dialect, type) or not callable(getattr(dialect, "decoder", None)):
-            kind = dialect.__name__ if isinstance(dialect, type) else type(dialect).__name__
-            raise TypeError(f"a dialect is its name, as 'openai-chat', or a dialect, as OpenAIChat(), not {kind}")
+        _check(dialect, "http_request")
         return dialect
+    if dialect == _AUTO:
+        raise ValueError("'auto' tells a dialect by its answer: to send a request, name the dialect")
+    return _named(dialect)
+
+
+def get_reader(dialect: str | Reader) -> Reader:
+    """Look up what reads a dialect by its name; ``"auto"`` tells it by the first events.
+
+    Raises:
+        ValueError: No dialect has that name.
+        TypeError: It is neither a name nor a dialect.
+    """
+    if not isinstance(dialect, str):
+        _check(dialect, "decoder")
+        return dialect
+    return _AnyDialect() if dialect == _AUTO else _named(dialect)
+
+
+def _check(dialect: object, method: str) -> None:
+    if isinstance(dialect, type) or not callable(getattr(dialect, method, None)):
+        kind = dialect.__name__ if isinstance(dialect, type) else type(dialect).__name__
+        raise TypeError(f"a dialect is its name, as 'openai-chat', or a dialect, as OpenAIChat(), not {kind}")
+
+
+def _named(name: str) -> Dialect:
     try:
-        return _DIALECTS[dialect]
+        return _DIALECTS[name]
     except KeyError:
-        raise ValueError(f"unknown dialect {dialect!r}; there are: {', '.join(_DIALECTS)}") from None
+        raise ValueError(f"unknown dialect {name!r}; there are: {', '.join(_DIALECTS)}") from None

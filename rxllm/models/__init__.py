@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rxllm.models._likeness import *
     from rxllm.models._message import *
     from rxllm.models._model import *
+    from rxllm.models._part import *
     from rxllm.models._progress import *
     from rxllm.models._reasoning import *
     from rxllm.models._repair import *
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        *("_model", "_usage", "_repair", "_stream_info", "_chunk", "_attachment", "_message", "_attempt"),
+        *("_model", "_usage", "_repair", "_stream_info", "_chunk", "_attachment", "_part", "_message", "_attempt"),
         *("_completion", "_request", "_tool_result", "_approval", "_chat_event", "_progress"),
         _attempt="described",
         _ending="AnswerEnding WHOLE ending_after ending_of is_reason worst_of",
-        _chunk="Slots marked put_slots rest_of text_of without_slots",
+        _chunk="EventText Slots marked put_event put_slots rest_of text_of without_slots",
         _chat_event="is_chat_event",
         _json="MAX_DEPTH is_list is_object loads loads_unscrubbed scrub without_lone_surrogates",
         _json_end="JSONEndFold is_open",
@@ -66,6 +67,8 @@ __all__ = [
     "ChatRequest",
     "CompletionChoice",
     "Delta",
+    "DeltaBlock",
+    "DeltaPart",
     "File",
     "FinishReason",
     "FunctionCall",
@@ -75,6 +78,9 @@ __all__ = [
     "JSONChange",
     "JSONPathMatch",
     "Message",
+    "MessagePart",
+    "Origin",
+    "PartKind",
     "ReasoningDelta",
     "Refused",
     "Repair",

@@ -61,6 +61,42 @@ class ToolCallDelta(WireStruct, frozen=True, kw_only=True):
     extra_content: dict[str, Value] | None = None
 
 
+class DeltaPart(WireStruct, frozen=True, kw_only=True):
+    """Which part of the provider's answer a delta belongs to.
+
+    Attributes:
+        index: The place of the part among the parts of its choice. They may have gaps.
+        kind: What it is: a ``PartKind``, or a word that is none.
+        id: The identifier of the part, or of the call in it.
+        name: The name of the tool in it.
+        sub: Which text within the part this is (the summaries of OpenAI's reasoning).
+        text: A fragment of what is neither content nor reasoning, refusal or call: the input of a tool of the server.
+    """
+
+    index: int = 0
+    kind: str = "other"
+    id: str | None = None
+    name: str | None = None
+    sub: int | None = None
+    text: str | None = None
+
+
+class DeltaBlock(WireStruct, frozen=True, kw_only=True):
+    """A part of the provider's answer in its own words.
+
+    Attributes:
+        index: The place of the part. A later block of the same place replaces it.
+        block: The JSON object, as it came.
+        final: Whether the part is finished; else it shows what there is of one that was cut.
+    """
+
+    loose: ClassVar[frozenset[str]] = frozenset({"block"})
+
+    index: int = 0
+    block: dict[str, Value] = msgspec.field(default_factory=dict[str, Any])
+    final: bool = True
+
+
 class Delta(WireStruct, frozen=True, kw_only=True):
     """What a choice gained.
 
@@ -81,9 +117,18 @@ class Delta(WireStruct, frozen=True, kw_only=True):
         images: Images that the model made (OpenRouter).
         channel: Which of its channels the model writes in (gpt-oss behind several servers).
         provider_metadata: What a gateway says of the provider (Vercel).
+        part: Which part of the answer this belongs to, in dialects whose answers have parts.
+        blocks: Parts that are finished, in the provider's own words.
     """
 
-    nested: ClassVar[Structs] = MappingProxyType({"tool_calls": ToolCallDelta, "function_call": FunctionCallDelta})
+    nested: ClassVar[Structs] = MappingProxyType(
+        {
+            "tool_calls": ToolCallDelta,
+            "function_call": FunctionCallDelta,
+            "part": DeltaPart,
+            "blocks": DeltaBlock,
+        }
+    )
     loose: ClassVar[frozenset[str]] = frozenset(
         {"reasoning_details", "audio", "annotations", "images", "channel", "provider_metadata"}
     )
@@ -101,6 +146,8 @@ class Delta(WireStruct, frozen=True, kw_only=True):
     images: Items[Value] | None = None
     channel: str | None = None
     provider_metadata: dict[str, Value] | None = None
+    part: DeltaPart | None = None
+    blocks: BoundedItems[DeltaBlock] | None = None
 
     @property
     def reasoning_text(self) -> str | None:
@@ -159,7 +206,7 @@ class Slots:
     No dataclass and no tuple: those can be decoded, and then a server could fill it.
     """
 
-    __slots__ = ("attempts", "begins", "event", "repairs", "restarts", "stream")
+    __slots__ = ("attempts", "begins", "repairs", "replaces_usage", "restarts", "stream")
 
     def __init__(
         self,
@@ -168,20 +215,20 @@ class Slots:
         begins: bool = False,
         restarts: bool = False,
         repairs: tuple[Repair, ...] = (),
-        event: str | None = None,
+        replaces_usage: bool = False,
         attempts: tuple[Attempt, ...] = (),
     ) -> None:
         self.stream: StreamInfo | None = stream
         self.begins: bool = begins
         self.restarts: bool = restarts
         self.repairs: tuple[Repair, ...] = repairs
-        self.event: str | None = event
+        self.replaces_usage: bool = replaces_usage
         self.attempts: tuple[Attempt, ...] = attempts
 
     @property
     def is_plain(self) -> bool:
         """Whether there is nothing to say of this chunk that does not hold for all of its stream."""
-        return not (self.begins or self.restarts or self.repairs or self.event is not None or self.attempts)
+        return not (self.begins or self.restarts or self.repairs or self.replaces_usage or self.attempts)
 
     def with_(self, **changed: Any) -> Slots:
         """These, but for some."""
@@ -189,6 +236,15 @@ class Slots:
 
 
 _NO_SLOTS = Slots()
+
+
+class EventText:
+    """The provider's event that a chunk was made of. No server can fill it: see ``Slots``."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text: str = text
 
 
 _EVENTS = "chat_with_tools() gives events: give it the operator as through=…, or take the text of each TextDelta"
@@ -223,8 +279,9 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
         prompt_filter_results: What the filters found in the request (Azure).
         timings: How long what took (llama.cpp).
         time_info: The same (Cerebras).
-        slots: What is not part of the JSON; read by way of ``stream``, ``begins``, ``restarts``, ``repairs``,
-            ``event`` and ``attempts``.
+        slots: What is not part of the JSON; read by way of ``stream``, ``begins``, ``restarts``, ``repairs`` and
+            ``attempts``.
+        event_text: The provider's event, which is not part of the JSON, either; read as ``event``.
     """
 
     # For errors about a wrong order of operators: what makes chunks, and what to do with items of other classes.
@@ -257,6 +314,7 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     timings: dict[str, Value] | None = None
     time_info: dict[str, Value] | None = None
     slots: Slots | None = hidden("(slots)")
+    event_text: EventText | None = hidden("(event)")
 
     @property
     def text(self) -> str:
@@ -299,7 +357,7 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     @property
     def event(self) -> str | None:
         """The provider's event as text, where chunks are made of other events; ``None`` for ``"openai-chat"``."""
-        return None if self.slots is None else self.slots.event
+        return None if self.event_text is None else self.event_text.text
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -310,6 +368,9 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
         if not isinstance(other, StreamChunk):
             return NotImplemented
         same = other if self.slots is other.slots else _with_slots(other, self.slots)
+        if self.event_text is not same.event_text:
+            same = copy(same)
+            put_event(same, self.event_text)
         return same_fields(self, same)
 
     @classmethod
@@ -345,6 +406,9 @@ same_fields: Callable[[StreamChunk, StreamChunk], bool] = msgspec.Struct.__eq__
 put_slots: Callable[[StreamChunk, Slots | None], None] = vars(StreamChunk)["slots"].__set__
 """Set the slots of a chunk that nobody else has yet: its decoder's, or a copy."""
 
+put_event: Callable[[StreamChunk, EventText | None], None] = vars(StreamChunk)["event_text"].__set__
+"""Set the event of such a chunk."""
+
 
 def _with_slots(chunk: C, slots: Slots | None) -> C:
     copied = copy(chunk)
@@ -354,12 +418,19 @@ def _with_slots(chunk: C, slots: Slots | None) -> C:
 
 def without_slots(chunk: C) -> C:
     """The chunk as it would be if it were made by hand."""
-    return chunk if chunk.slots is None else _with_slots(chunk, None)
+    if chunk.slots is None and chunk.event_text is None:
+        return chunk
+    plain = _with_slots(chunk, None)
+    put_event(plain, None)
+    return plain
 
 
-def marked(chunk: C, **slots: Any) -> C:
-    """The chunk with other values in some of its slots, by the names of ``Slots``."""
-    return _with_slots(chunk, (chunk.slots or _NO_SLOTS).with_(**slots))
+def marked(chunk: C, *, event: str | None = None, **slots: Any) -> C:
+    """The chunk with other values in some of its slots, by the names of ``Slots``, and with another event if given."""
+    made = _with_slots(chunk, (chunk.slots or _NO_SLOTS).with_(**slots))
+    if event is not None:
+        put_event(made, EventText(event))
+    return made
 
 
 def text_of(chunk: StreamChunk, choice: int = 0) -> str:

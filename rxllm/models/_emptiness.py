@@ -23,7 +23,9 @@ _KINDS_OF_TEXT = frozenset({"text", "output_text", "thinking", "reasoning"})
 
 def says_more(delta: Delta) -> bool:
     """Whether a delta says something of an answer besides its text."""
-    if delta.reasoning_content or delta.reasoning or delta.refusal or delta.annotations or delta.images:
+    if delta.reasoning_content or delta.reasoning or delta.refusal or delta.annotations or delta.images or delta.blocks:
+        return True
+    if delta.part is not None and delta.part.text:
         return True
     if delta.tool_calls and any(map(_says_call, delta.tool_calls)):
         return True

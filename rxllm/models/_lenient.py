@@ -27,7 +27,17 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from rxllm.exceptions import LimitExceededError
-from rxllm.models._chunk import Delta, FunctionCallDelta, Slots, StreamChoice, StreamChunk, ToolCallDelta, put_slots
+from rxllm.models._chunk import (
+    Delta,
+    DeltaBlock,
+    DeltaPart,
+    FunctionCallDelta,
+    Slots,
+    StreamChoice,
+    StreamChunk,
+    ToolCallDelta,
+    put_slots,
+)
 from rxllm.models._json import is_deep, is_list, is_object, loads
 from rxllm.models._reasoning import is_thinking, texts_of
 from rxllm.models._repair import MAX_REPAIRS, Repair
@@ -44,7 +54,7 @@ _TELLING: Mapping[type[WireStruct], frozenset[str]] = {
 }
 """What an object is known by that stands where a list of such objects belongs."""
 
-_LISTS = frozenset({"choices", "tool_calls"})
+_LISTS = frozenset({"choices", "tool_calls", "blocks"})
 
 # So many fields at most are read each by itself, because together they cost less.
 _MOST_APART = 100
@@ -397,7 +407,31 @@ def _delta(struct: type[Delta], raw: Mapping[str, Any], log: _Log) -> Delta:
             fields[name] = "".join(texts_of(value)) or None
             log.add("parts-joined", value, fields[name])
     fields["function_call"] = _object_in(fields, "function_call", FunctionCallDelta, log)
+    _read_parts(fields, log)
     return _typed(struct, fields, log)
+
+
+def _read_parts(fields: dict[str, Any], log: _Log) -> None:
+    """Read what says which part of an answer a delta is of; what says nothing of that is set aside."""
+    part, blocks = fields.get("part"), fields.get("blocks")
+    try:
+        if part is not None:
+            fields["part"] = _element(part, DeltaPart, log)
+        if blocks is not None:
+            fields["blocks"] = tuple([_element(each, DeltaBlock, log) for each in _checked_list(blocks)])
+    except LimitExceededError:
+        raise
+    except ValueError:
+        for name, value in (("part", part), ("blocks", blocks)):
+            if value is not None:
+                del fields[name]
+                _set_aside(fields, name, value, log)
+
+
+def _checked_list(value: Any) -> list[Any]:
+    if not is_list(value) or len(value) > MAX_ELEMENTS:
+        raise ValueError("not a list of objects")
+    return value
 
 
 def _tool_call(struct: type[ToolCallDelta], raw: Mapping[str, Any], log: _Log) -> ToolCallDelta:
@@ -470,4 +504,6 @@ _READERS: dict[type[WireStruct], Callable[[Any, Mapping[str, Any], _Log], Any]] 
     Delta: _delta,
     ToolCallDelta: _tool_call,
     FunctionCallDelta: _function,
+    DeltaPart: _typed,
+    DeltaBlock: _typed,
 }

@@ -18,14 +18,22 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from rxllm.models._chunk import Delta, FunctionCallDelta, StreamChoice, StreamChunk, ToolCallDelta, same_fields
+from rxllm.models._chunk import (
+    Delta,
+    FunctionCallDelta,
+    StreamChoice,
+    StreamChunk,
+    ToolCallDelta,
+    put_event,
+    same_fields,
+)
 from rxllm.models._wire_struct import put_extra
 
 _FIELDS = ("content", "reasoning_content", "reasoning")
 _REASONING = _FIELDS[1:]
 _NO_FUNCTION = FunctionCallDelta()
 _ARGUMENTS = "arguments"
-_REPEATED = {"role", "channel", "reasoning_details", "tool_calls", *_FIELDS}
+_REPEATED = {"role", "channel", "reasoning_details", "tool_calls", "part", *_FIELDS}
 _REPEATED_IN_CHOICE = {"index", "delta", "native_finish_reason", "content_filter_results", "content_filter_offsets"}
 _rest_of_delta = attrgetter(*({*Delta.__struct_fields__} - _REPEATED))
 _rest_of_choice = attrgetter(*({*StreamChoice.__struct_fields__} - _REPEATED_IN_CHOICE))
@@ -78,6 +86,8 @@ class Likeness:
         choice = chunk.choices[0]
         delta = choice.delta
         pieces = [name for name in _FIELDS if getattr(delta, name)]
+        if delta.part is not None and delta.part.text:
+            return None
         if delta.tool_calls:
             pieces += [_ARGUMENTS] if _is_piece_of_arguments(delta.tool_calls) else [_ARGUMENTS] * 2
         if len(pieces) != 1 or any(_rest_of_choice(choice)) or any(_rest_of_delta(delta)):
@@ -95,6 +105,8 @@ class Likeness:
         # What is absent is not put: then the last value counts, and this chunk is not like the one that had it.
         if self._has_created and chunk.created is not None:
             _put_created(like, chunk.created)
+        # Of what event it was made says nothing of the answer.
+        put_event(like, chunk.event_text)
         if chunk.obfuscation is not None:
             _put_padding(like, chunk.obfuscation)
         if chunk.p is not None:

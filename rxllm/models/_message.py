@@ -17,6 +17,7 @@ from rxllm.models._attachment import Content, content_of
 from rxllm.models._json import loads
 from rxllm.models._lenient import is_set_aside
 from rxllm.models._model import Model, OpenRole, Role
+from rxllm.models._part import MessagePart, Origin, PartKind
 from rxllm.models._reasoning import JOINED, find_reasoning
 
 
@@ -94,6 +95,10 @@ class IncompleteToolCall(Model):
     arguments: str = ""
 
 
+# Those of the parts and of where they came from are for the dialect that they are of.
+_NOT_SENT = {"content_parts", "annotations", "parts", "origin", "is_error", JOINED}
+
+
 def _none_to_list(value: Any) -> Any:
     return [] if value is None else value
 
@@ -107,12 +112,16 @@ class Message(Model):
         name: The name of the participant.
         tool_calls: The calls that the model asks for.
         tool_call_id: Which call this message is the result of.
+        is_error: Whether that result tells of a failure, for dialects that say so.
         refusal: The text in which the model declines.
         function_call: The one call of the older protocol.
         reasoning_content: The reasoning, in one spelling.
         reasoning: The reasoning, in the other.
         audio: The spoken answer: ``id``, ``data`` (base64), ``transcript``, ``expires_at``.
         annotations: Citations and the like.
+        parts: The parts of the answer in their order, with what the provider said of each in its own words, in dialects
+            whose answers have parts. They go back to where they came from, unless content or calls were changed since.
+        origin: Where the answer came from; ``None`` for a message made by hand.
     """
 
     role: OpenRole = Role.ASSISTANT
@@ -120,12 +129,15 @@ class Message(Model):
     name: str | None = None
     tool_calls: Annotated[list[ToolCall], BeforeValidator(_none_to_list)] = Field(default_factory=list[ToolCall])
     tool_call_id: str | None = None
+    is_error: bool | None = None
     refusal: str | None = None
     function_call: FunctionCall | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     audio: dict[str, Any] | None = None
     annotations: list[Any] | None = None
+    parts: Annotated[list[MessagePart], BeforeValidator(_none_to_list)] = Field(default_factory=list[MessagePart])
+    origin: Origin | None = None
 
     @classmethod
     def user(cls, *content: Content, name: str | None = None) -> Self:
@@ -185,6 +197,16 @@ class Message(Model):
         """
         return find_reasoning(self.reasoning_content, self.reasoning, self.model_extra)[1] or None
 
+    @property
+    def is_as_it_came(self) -> bool:
+        """Whether content and calls are still what the parts say."""
+        said = "".join(part.text for part in self.parts if part.kind == PartKind.TEXT)
+        called = [
+            (part.id, part.name, part.text) for part in self.parts if part.kind == PartKind.TOOL_CALL and part.final
+        ]
+        calls = [(call.id, call.function.name, call.function.arguments) for call in self.tool_calls]
+        return self.content in (said, said or None) and calls == called
+
     def to_wire(self) -> dict[str, Any]:
         """The message as servers take it: no nulls and no empty lists, which strict ones refuse.
 
@@ -194,7 +216,7 @@ class Message(Model):
             arrived in a stream are sent as the text they were joined to. Originals of what was put right
             (``…_original``) stay here.
         """
-        dump = self.model_dump(mode="json", exclude={"content_parts", "annotations", JOINED}, exclude_none=True)
+        dump = self.model_dump(mode="json", exclude=_NOT_SENT, exclude_none=True)
         fields = _without_originals(dump)
         if not self.tool_calls:
             del fields["tool_calls"]

@@ -56,6 +56,7 @@ class Repair(NamedTuple):
     ``text-as-delta``           form     the text of a legacy completion came instead of deltas; noted once (dialect)
     ``answer-not-streamed``     form     the answer came as one JSON object, though a stream was asked for (dialect)
     ``event-passed-over``       form     an event was no chunk, and no error; equal ones are noted once (dialect)
+    ``lost-in-conversion``      form     what an earlier answer had that does not go to another provider (request)
     ==========================  =======  ==============================================================================
 
     Those of the dialect and of ``parse`` are on the chunk, too (``StreamChunk.repairs``). Their ``position`` counts

@@ -36,4 +36,5 @@ class ToolResult(BaseModel):
 
     def message(self) -> Message:
         """The result as a message of the conversation, to be sent behind the one that has the call."""
-        return Message(role=Role.TOOL, tool_call_id=self.call.id, content=self.content)
+        is_error = True if self.error is not None else None
+        return Message(role=Role.TOOL, tool_call_id=self.call.id, content=self.content, is_error=is_error)

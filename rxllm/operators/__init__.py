@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rxllm.operators._map_async import map_async
     from rxllm.operators._map_error import map_error as map_error
     from rxllm.operators._parse import parse
+    from rxllm.operators._parse import parse_answer as parse_answer
     from rxllm.operators._parse_structured import parse_structured
     from rxllm.operators._rate_limit import rate_limit
     from rxllm.operators._retry_with_backoff import AfterFirst as AfterFirst
@@ -66,6 +67,7 @@ else:
     _find, __dir__ = lazy_exports(
         __name__,
         _map_error="map_error",
+        _parse="parse parse_answer",
         _retry_with_backoff="AfterFirst check_after_first retry_with_backoff",
         _tries="Course Next Tries fail kept with_attempts",
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from rxllm.dialects import BehindError, BodyDecoder, Dialect, WireItem, get_dialect
-from rxllm.exceptions import APIResponseError, APIStreamError, StreamInterruptedError, UnreadBody
+from rxllm.dialects import AnyDecoder, BehindError, BodyDecoder, Reader, RetryJudge, WireItem, get_reader
+from rxllm.exceptions import APIResponseError, APIStatusError, APIStreamError, StreamInterruptedError, UnreadBody
 from rxllm.flow import FanOut, FlowControl, Operation, Secrets, operate, stopping
 from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, marked, put_slots
 from rxllm.typing import OperatorFunction
 from rxllm.wire import ServerSentEvent
 
 
-def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSentEvent | str | bytes, StreamChunk]:
+def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[ServerSentEvent | str | bytes, StreamChunk]:
     r"""Turn a provider's events into chunks, and tell the end of an answer from a cut.
 
     ::
@@ -33,7 +33,8 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
     and all have what is known of the request as ``stream``.
 
     Args:
-        dialect: The name of a dialect, or a dialect with options: see ``rxllm.dialects``.
+        dialect: The name of a dialect, or a dialect with options: see ``rxllm.dialects``. ``"auto"`` tells it by the
+            first events of each stream.
 
     Returns:
         An operator from ``ServerSentEvent``, or text frames, to ``StreamChunk``.
@@ -57,16 +58,32 @@ def parse(dialect: str | Dialect = "openai-chat") -> OperatorFunction[ServerSent
     See also:
         ``accumulate``, ``decode_sse``
     """
-    return operate(_Parser, get_dialect(dialect))
+    return parse_answer(get_reader(dialect))
+
+
+def parse_answer(
+    dialect: Reader, repairs: Sequence[Repair] = ()
+) -> OperatorFunction[ServerSentEvent | str | bytes, StreamChunk]:
+    """``parse``, for the answer to a request.
+
+    Args:
+        dialect: The dialect.
+        repairs: What was put right in the request; the first chunk has it.
+
+    Returns:
+        An operator as ``parse``.
+    """
+    return operate(_Parser, dialect, tuple(repairs))
 
 
 class _Parser(Operation[WireItem, StreamChunk]):
     called = "parse"
     takes = (ServerSentEvent, str, bytes)
 
-    def __init__(self, out: FanOut[StreamChunk], dialect: Dialect) -> None:
+    def __init__(self, out: FanOut[StreamChunk], dialect: Reader, repairs: tuple[Repair, ...]) -> None:
         super().__init__(out)
-        self._dialect = dialect.name
+        self._dialect = dialect
+        self._repairs = repairs
         self._decoder = dialect.decoder()
         # What is said of all chunks of the answer but a few.
         self._slots: Slots | None = None
@@ -161,6 +178,8 @@ class _Parser(Operation[WireItem, StreamChunk]):
             error, self._failure = self._failure, None
             super().on_error(error)
             return
+        if isinstance(error, APIStatusError) and isinstance(self._dialect, RetryJudge):
+            error.retryable = self._dialect.is_retryable(error)
         decoder = self._decoder
         if isinstance(error, StreamInterruptedError) and decoder.finished:
             # Nothing of the answer is missing: it ends as if the connection had been closed properly.
@@ -209,7 +228,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
                 # What the dialect said of it by itself.
                 put_slots(chunk, own.with_(stream=slots.stream, repairs=self._without_secrets(own.repairs)))
         if is_first and (first := chunks[0].slots) is not None:
-            put_slots(chunks[0], first.with_(begins=True))
+            put_slots(chunks[0], first.with_(begins=True, repairs=(*self._repairs, *first.repairs)))
         return chunks
 
     def _without_secrets(self, repairs: tuple[Repair, ...]) -> tuple[Repair, ...]:
@@ -231,7 +250,9 @@ class _Parser(Operation[WireItem, StreamChunk]):
             self._stream = flow.stream or self._stream
             self._secrets = flow.secrets
             flow.decoder = self._behind or self._decoder
-        self._stream.dialect = self._dialect
+        self._stream.dialect = (
+            decoder.dialect if isinstance(decoder := self._decoder, AnyDecoder) else self._dialect.name
+        )
         if self._stream.requested_at is None and self._stream.nonce is None:
             self._stream.nonce = os.urandom(8).hex()
         return Slots(self._stream)

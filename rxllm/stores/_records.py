@@ -34,12 +34,14 @@ from rxllm.exceptions import RecordingError, RxllmError, excerpt
 from rxllm.harmless import EXCERPT_LENGTH, harmless
 from rxllm.models import (
     Attempt,
+    EventText,
     Repair,
     Slots,
     StreamChunk,
     StreamInfo,
     WireStruct,
     harmless_validation,
+    put_event,
     put_slots,
     without_slots,
 )
@@ -158,7 +160,7 @@ class _SlotsFields:
     begins: bool = False
     restarts: bool = False
     repairs: tuple[Repair, ...] = ()
-    event: str | None = None
+    replaces_usage: bool = False
     attempts: tuple[Attempt, ...] = ()
 
 
@@ -302,6 +304,9 @@ def decode_error(record: ErrorRecord) -> RxllmError:
     return error
 
 
+_MARKS = ("begins", "restarts", "replaces_usage")
+
+
 class SlotsEncoder:
     """Makes JSON values of what the chunks of one stream have that is not part of their JSON.
 
@@ -316,20 +321,26 @@ class SlotsEncoder:
         if not isinstance(item, StreamChunk):
             return None
         slots = item.slots
+        event = {} if item.event is None else {"event": item.event}
         if slots is None:
             before, self._stream = self._stream, None
-            return None if before is None else {"stream": None}
-        fields: dict[str, Any] = {name: True for name in ("begins", "restarts") if getattr(slots, name)}
+            return plain(event if before is None else {**event, "stream": None}) or None
+        fields: dict[str, Any] = {name: True for name in _MARKS if getattr(slots, name)}
+        fields |= event
         if slots.repairs:
             fields["repairs"] = [repair._asdict() for repair in slots.repairs]
-        if slots.event is not None:
-            fields["event"] = slots.event
         if slots.attempts:
             fields["attempts"] = [attempt.model_dump(mode="json", exclude_none=True) for attempt in slots.attempts]
         if slots.stream is not self._stream:
             self._stream = slots.stream
             fields["stream"] = msgspec.to_builtins(slots.stream)
         return plain(fields) or None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("event: not a text")  # noqa: TRY004 - the recording is wrong, no caller
+    return value
 
 
 class SlotsDecoder:
@@ -347,6 +358,8 @@ class SlotsDecoder:
         if not isinstance(item, StreamChunk):
             return
         own = dict(fields or {})
+        if (event := own.pop("event", None)) is not None:
+            put_event(item, EventText(_text(event)))
         if "stream" in own:
             stream = own.pop("stream")
             self._plain = None if stream is None else Slots(StreamInfo.model_validate(stream))

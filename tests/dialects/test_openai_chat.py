@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from rxllm.dialects import OpenAIChat, WireItem, get_dialect
+from rxllm.dialects import Endpoint, OpenAIChat, WireItem, get_dialect
 from rxllm.exceptions import (
     APIStreamError,
     DecodeError,
@@ -439,9 +439,12 @@ def test_row_25_cumulative_text() -> None:
 # Requests and the registry
 
 
-def test_the_payload_asks_for_a_stream_with_usage() -> None:
+HERE = Endpoint(base_url="http://localhost/v1")
+
+
+def test_the_body_asks_for_a_stream_with_usage() -> None:
     request = ChatRequest.model_validate({"model": "m", "messages": [], "stream": False})
-    assert OpenAIChat().payload(request) == {
+    assert OpenAIChat().http_request(request, HERE).body == {
         "model": "m",
         "messages": [],
         "stream": True,
@@ -451,13 +454,15 @@ def test_the_payload_asks_for_a_stream_with_usage() -> None:
 
 @pytest.mark.parametrize(("options", "expected"), [(None, {}), ({"x": 1}, {"stream_options": {"x": 1}})])
 def test_stream_options_of_ones_own_are_left_alone(options: dict[str, Any] | None, expected: dict[str, Any]) -> None:
-    payload = OpenAIChat().payload(ChatRequest(model="m", messages=[], stream_options=options))
-    assert payload == {"model": "m", "messages": [], "stream": True, **expected}
+    body = OpenAIChat().http_request(ChatRequest(model="m", messages=[], stream_options=options), HERE).body
+    assert body == {"model": "m", "messages": [], "stream": True, **expected}
 
 
 def test_the_registry() -> None:
     dialect = get_dialect("openai-chat")
-    assert (dialect.name, dialect.path) == ("openai-chat", "/chat/completions")
+    assert dialect.name == "openai-chat"
+    request = dialect.http_request(ChatRequest(model="m", messages=[]), HERE)
+    assert (request.method, request.url) == ("POST", "http://localhost/v1/chat/completions")
     mine = OpenAIChat(cumulative_text=True)
     assert get_dialect(mine) is mine
     with pytest.raises(ValueError, match="unknown dialect 'nope'; there are: openai-chat"):

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from rxllm.dialects import OpenAIChat
+from rxllm.dialects import Endpoint, OpenAIChat
 from rxllm.models import ChatRequest, Message
+
+HERE = Endpoint(base_url="http://localhost/v1")
 
 
 def sent(dialect: OpenAIChat, *messages: Message | dict[str, Any]) -> list[dict[str, Any]]:
-    return list(dialect.payload(ChatRequest(model="m", messages=list(messages)))["messages"])
+    return list(dialect.http_request(ChatRequest(model="m", messages=list(messages)), HERE).body["messages"])
 
 
 QUESTION = {"role": "user", "content": "q", "reasoning": "kept"}

@@ -14,7 +14,7 @@ import rxllm
 from rxllm import StreamChunk, StreamInfo
 from rxllm import operators as ops
 from rxllm.dialects import OpenAIChat, WireItem
-from rxllm.dialects._openai_chat_decoder import OpenAIChatDecoder
+from rxllm.dialects.openai_chat._openai_chat_decoder import OpenAIChatDecoder
 from rxllm.models import Repair, marked
 from rxllm.operators import map_error
 from rxllm.testing import Marbles, assert_marbles

@@ -13,7 +13,7 @@ from reactivex.subject import Subject
 import rxllm
 from rxllm import operators as ops
 from rxllm.dialects import OpenAIChat, WireItem
-from rxllm.dialects._openai_chat_decoder import OpenAIChatDecoder
+from rxllm.dialects.openai_chat._openai_chat_decoder import OpenAIChatDecoder
 from rxllm.exceptions import (
     APIStreamError,
     DecodeError,

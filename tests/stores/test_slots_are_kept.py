@@ -166,7 +166,7 @@ repairs = st.lists(
 ).map(tuple)
 slots = st.fixed_dictionaries(
     {},
-    optional={"begins": st.booleans(), "restarts": st.booleans(), "repairs": repairs, "event": st.none() | st.text()},
+    optional={"begins": st.booleans(), "restarts": st.booleans(), "repairs": repairs, "replaces_usage": st.booleans()},
 )
 
 
@@ -174,10 +174,10 @@ slots = st.fixed_dictionaries(
 def test_whatever_stands_beside_chunks_in_whatever_order_comes_back(
     data: st.DataObject, infos: list[StreamInfo | None]
 ) -> None:
-    given_chunks = st.tuples(st.text(), st.sampled_from(infos), slots)
+    given_chunks = st.tuples(st.text(), st.none() | st.text(), st.sampled_from(infos), slots)
     chunks = [
-        marked(text_chunk(text), stream=stream, **beside_it)
-        for text, stream, beside_it in data.draw(st.lists(given_chunks, max_size=6))
+        marked(text_chunk(text), event=event, stream=stream, **beside_it)
+        for text, event, stream, beside_it in data.draw(st.lists(given_chunks, max_size=6))
     ]
     encoder, decoder = SlotsEncoder(), SlotsDecoder()
 
@@ -275,7 +275,6 @@ def test_what_the_first_of_them_has_is_what_the_one_has(slots: dict[str, Any]) -
         {"restarts": True},
         {"begins": True, "restarts": True},
         {"repairs": REPAIRS},
-        {"event": "{}"},
         {"stream": SECOND},
         # Equal, and another all the same.
         {"stream": copy.copy(FIRST)},
@@ -319,3 +318,9 @@ def test_two_answers_that_wait_are_told_apart() -> None:
 
     assert completion.content == "ABC"
     assert [attempt.stream for attempt in completion.attempts] == [FIRST]
+
+
+def test_chunks_that_are_merged_are_of_no_one_event() -> None:
+    (received,) = conflated([marked(text_chunk(text), stream=FIRST, event=f'"{text}"') for text in "ab"])
+
+    assert (received.text, received.event) == ("ab", None)

@@ -24,11 +24,13 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.answer._choice_state import ChoiceState, RestState
 from rxllm.accumulators.answer._fields import FieldsFold, Prefix, rest_getter
+from rxllm.accumulators.answer._parts import PartsFold
 from rxllm.accumulators.calls._call_state import answer_of
 from rxllm.accumulators.calls._fragments import text_of_arguments
 from rxllm.accumulators.calls._tool_calls import ToolCallFold
 from rxllm.models import (
     Delta,
+    DeltaPart,
     FunctionCallDelta,
     StreamChoice,
     StreamChunk,
@@ -74,6 +76,8 @@ class ChoiceFold:
     _function: tuple[str, Text] | None = None
     # Of the message, its audio, the log probabilities, the choice.
     _parts: defaultdict[str, FieldsFold] = field(default_factory=partial(defaultdict[str, FieldsFold], FieldsFold))
+    # Of the answer itself, in dialects that have some.
+    _sections: PartsFold | None = None
     # In which field the reasoning comes, and all of it once that has changed.
     _spelling: str = ""
     _mixed: Text | None = None
@@ -134,6 +138,7 @@ class ChoiceFold:
             None if self._function is None else (self._function[0], Prefix(text := self._function[1], len(text))),
             {name: fields.state() for name, fields in self._parts.items()},
             None if self._mixed is None else Prefix(self._mixed, len(self._mixed)),
+            () if self._sections is None else self._sections.states(),
         )
 
     def add(self, choice: StreamChoice, chunk: StreamChunk) -> int:
@@ -152,12 +157,17 @@ class ChoiceFold:
         """
         delta = choice.delta
         size = 0
+        if delta.part is not None:
+            size = self._go_on(delta.part)
         text = delta.content
         if text:
             self._content.fragments.append(text)
-            size = len(text)
+            size += len(text)
         if delta.tool_calls:
             size += self._add_calls(delta.tool_calls, chunk)
+        if delta.blocks:
+            self._rest = None
+            size += self._own_parts().finish(delta.blocks)
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details or delta.extra:
             size += self._add_reasoning(delta)
         size += self._add_rest(delta)
@@ -171,6 +181,18 @@ class ChoiceFold:
             self._rest = None
             size += self._parts["extra"].add(rest_of(choice), lists=_CHOICE_LISTS)
         return size
+
+    def _own_parts(self) -> PartsFold:
+        if self._sections is None:
+            self._sections = PartsFold(self._content, self._parts["message"].texts)
+        return self._sections
+
+    def _go_on(self, part: DeltaPart) -> int:
+        sections = self._own_parts()
+        if sections.is_at(part):
+            return 0
+        self._rest = None
+        return sections.go_on(part)
 
     def _finish(self, reason: str) -> None:
         if self.finish_reason and reason != self.finish_reason:
@@ -188,6 +210,8 @@ class ChoiceFold:
         for fragment in fragments:
             calls.add(fragment)
             size += calls.added
+        if self._sections is not None:
+            self._sections.calls(calls.last)
         return size
 
     def _add_reasoning(self, delta: Delta) -> int:

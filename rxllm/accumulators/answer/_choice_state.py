@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.answer._fields import FieldsState, Prefix
+from rxllm.accumulators.answer._parts import PartState
 from rxllm.accumulators.calls._call_state import CallState
 from rxllm.exceptions import ToolCallError
 from rxllm.models import (
@@ -27,6 +28,8 @@ from rxllm.models import (
     FunctionCall,
     IncompleteToolCall,
     Message,
+    MessagePart,
+    Origin,
     Role,
     ToolCall,
     ending_of,
@@ -47,9 +50,11 @@ class ChoiceState(NamedTuple):
     content: Text
     length: int
 
-    def build(self, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
+    def build(self, log: RepairLog, origin: Origin | None, *, ended: bool, strict: bool) -> CompletionChoice:
         """The choice as a model: see ``RestState.build``."""
-        return self.rest.build(self.content.read(self.length), log, ended=ended, strict=strict)
+        choice = self.rest.build(self.content, self.length, log, ended=ended, strict=strict)
+        choice.message.origin = origin
+        return choice
 
     def ending(self, log: RepairLog, *, ended: bool) -> AnswerEnding | None:
         """How the choice ended; ``None`` while it goes on.
@@ -77,12 +82,14 @@ class RestState(NamedTuple):
     function: tuple[str, Prefix] | None
     parts: dict[str, FieldsState]
     reasoning: Prefix | None
+    sections: tuple[PartState, ...]
 
-    def build(self, content: str, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
+    def build(self, content: Text, length: int, log: RepairLog, *, ended: bool, strict: bool) -> CompletionChoice:
         """The choice as a model.
 
         Args:
-            content: Its text.
+            content: Its text, as it goes on growing.
+            length: How far that had grown.
             log: Where repairs are noted.
             ended: Whether the stream ended in good order, so that a missing reason for the end means nothing.
             strict: Whether calls that are garbled are an error; else they are incomplete.
@@ -93,15 +100,18 @@ class RestState(NamedTuple):
         finished = ending_of(self.finish_reason) in _FINISHED if self.finish_reason else ended
         calls: list[ToolCall] = []
         incomplete: list[IncompleteToolCall] = []
+        built: dict[int, ToolCall | IncompleteToolCall] = {}
         for state in self.calls:
             try:
                 if finished and (ended or not state.is_open):
-                    calls.append(state.tool_call(log))
+                    built[state.serial] = call = state.tool_call(log)
+                    calls.append(call)
                     continue
             except ToolCallError:
                 if strict:
                     raise
-            incomplete.append(state.incomplete())
+            built[state.serial] = cut = state.incomplete()
+            incomplete.append(cut)
         function = None
         if self.function is not None:
             name, arguments = self.function[0], self.function[1].read()
@@ -113,7 +123,12 @@ class RestState(NamedTuple):
             {
                 **without_names_of(CompletionChoice, self._fields_of("extra")),
                 "index": self.number,
-                "message": self._message(content, calls, function),
+                "message": self._message(
+                    content.read(length),
+                    calls,
+                    function,
+                    [part.build(built, content, length) for part in self.sections],
+                ),
                 "finish_reason": self.finish_reason,
                 "logprobs": self._fields_of("logprobs") or None,
                 "incomplete_tool_calls": incomplete,
@@ -129,7 +144,9 @@ class RestState(NamedTuple):
         """The fields of the message, its audio, the log probabilities or the choice."""
         return self.parts[part].read() if part in self.parts else {}
 
-    def _message(self, content: str, calls: list[ToolCall], function: FunctionCall | None) -> Message:
+    def _message(
+        self, content: str, calls: list[ToolCall], function: FunctionCall | None, parts: list[MessagePart]
+    ) -> Message:
         grown = self._fields_of("message")
         own = {name: grown.pop(name) for name in TEXTS if name in grown}
         if is_list(grown.get("annotations", ())) or grown.get("annotations", ()) is None:
@@ -142,6 +159,7 @@ class RestState(NamedTuple):
             "role": self.role or Role.ASSISTANT,
             "tool_calls": calls,
             "function_call": function,
+            "parts": parts,
             "audio": self._fields_of("audio") or None,
         }
         # As a server has it that answers at once: null if there is something else instead of text.

@@ -1,9 +1,9 @@
 """Text deltas that wait become one.
 
-Two chunks are merged only if nothing is lost that an accumulation would keep: both belong to the same choice of one
-stream and hold text and nothing else, and the second neither begins an answer nor tells of repairs. Of what servers
-repeat with each chunk (its time, its padding) the last counts, as in ``accumulate``. Other items are never merged: a
-string may be a frame that is to be parsed.
+Two chunks are merged only if nothing is lost that an accumulation would keep: both belong to one part of the same
+choice of one stream and hold text and nothing else, and the second neither begins an answer nor tells of repairs. Of
+what servers repeat with each chunk (its time, its padding) the last counts, as in ``accumulate``. Other items are never
+merged: a string may be a frame that is to be parsed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 _OF_A_CHUNK = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
 _BESIDE_THE_DELTA = tuple({*StreamChoice.__struct_fields__} - {"index", "delta"})
-_BESIDE_THE_TEXT = tuple({*Delta.__struct_fields__} - {"role", "content"})
+_BESIDE_THE_TEXT = tuple({*Delta.__struct_fields__} - {"role", "content", "part"})
 
 
 class Conflation(Merger[T]):
@@ -62,7 +62,9 @@ class Conflation(Merger[T]):
         choice = first.choices[0]
         delta = choice.delta.model_copy(update={"content": "".join(self._texts)})
         choices = (choice.model_copy(update={"delta": delta}),)
-        return cast("T", first.model_copy(update={**self._repeated, **_repeated_in(last), "choices": choices}))
+        # It was made of no one event.
+        update = {**self._repeated, **_repeated_in(last), "choices": choices, "event_text": None}
+        return cast("T", first.model_copy(update=update))
 
 
 def _plain_text(chunk: StreamChunk) -> str | None:
@@ -87,7 +89,8 @@ def _repeated_in(chunk: StreamChunk) -> dict[str, Any]:
 
 def _continues(first: StreamChunk, chunk: StreamChunk) -> bool:
     before, choice = first.choices[0], chunk.choices[0]
+    same_part = choice.delta.part == before.delta.part and not (choice.delta.part and choice.delta.part.text)
     same_role = not choice.delta.role or choice.delta.role == before.delta.role
     says_nothing = chunk.slots is None or chunk.slots.is_plain
     same_stream = chunk.stream is first.stream and says_nothing
-    return chunk.id == first.id and choice.index == before.index and same_role and same_stream
+    return chunk.id == first.id and choice.index == before.index and same_part and same_role and same_stream

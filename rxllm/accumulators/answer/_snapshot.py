@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 from rxllm.accumulators._pydantic_internals import become, new_model, private_of, put_private
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators.answer._choice_state import ChoiceState, without_names_of
-from rxllm.models import WHOLE, AnswerEnding, Attempt, ChatCompletion, StreamChunk, Usage, worst_of
+from rxllm.models import (
+    WHOLE,
+    AnswerEnding,
+    Attempt,
+    ChatCompletion,
+    Origin,
+    StreamChunk,
+    StreamInfo,
+    Usage,
+    worst_of,
+)
 
 PADDING = ("obfuscation", "p")
 """The fields that hide how long a text is: with each chunk another, and they say nothing."""
@@ -30,6 +40,7 @@ class StreamState(NamedTuple):
         repairs: How many there were.
         position: How many chunks there were, less one.
         attempts: The tries that do not count.
+        stream: The request behind it.
     """
 
     head: dict[str, Any]
@@ -40,6 +51,7 @@ class StreamState(NamedTuple):
     repairs: int
     position: int
     attempts: tuple[Attempt, ...]
+    stream: StreamInfo | None
 
     def completion(
         self, *, ended: bool = False, cut: AnswerEnding | None = None, strict: bool = False
@@ -54,7 +66,7 @@ class StreamState(NamedTuple):
         # What is put right now goes on a log of its own: reading changes nothing.
         log = self.log.for_reading() if strict else RepairLog(self.position)
         states = sorted(self.choices, key=lambda choice: choice.rest.number)
-        choices = [choice.build(log, ended=ended, strict=strict) for choice in states]
+        choices = [choice.build(log, self._origin(), ended=ended, strict=strict) for choice in states]
         ending = cut or self._ending(log, ended=ended)
         fields = {
             **self.head,
@@ -66,6 +78,12 @@ class StreamState(NamedTuple):
             "attempts": self.attempts,
         }
         return ChatCompletion.model_validate({**without_names_of(ChatCompletion, self.extra), **fields})
+
+    def _origin(self) -> Origin | None:
+        """Where the answer came from, as far as that is known."""
+        if self.stream is None or self.stream.dialect is None:
+            return None
+        return Origin(dialect=self.stream.dialect, host=self.stream.host, model=self.head.get("model"))
 
     def grown(self, length: int, last: StreamChunk | None, position: int) -> StreamState:
         """The answer once it had grown, in the content of its only choice.

@@ -163,7 +163,7 @@ class StreamAccumulator:
         if self._wanted:
             self._take_head(chunk)
         if chunk.usage is not None:
-            self._take_usage(chunk.usage)
+            self._take_usage(chunk.usage, replaces=chunk.slots is not None and chunk.slots.replaces_usage)
         rest = _rest_of(chunk)
         if rest != self._rest:
             self._rest = rest
@@ -289,7 +289,8 @@ class StreamAccumulator:
         self._extra_is_shared = True
         log = self._log
         choices = [fold.state for fold in self._choices.values()]
-        fields = (self._head, self._usage, choices, self._extra, log, len(log.repairs), log.position, self._attempts)
+        marks = (log, len(log.repairs), log.position, self._attempts, self._stream)
+        fields = (self._head, self._usage, choices, self._extra, *marks)
         return new_tuple(StreamState, fields)
 
     def _begin(self, choice: StreamChoice) -> ChoiceFold:
@@ -312,11 +313,11 @@ class StreamAccumulator:
         if self._head is not before:
             self._last = None
 
-    def _take_usage(self, usage: Usage) -> None:
+    def _take_usage(self, usage: Usage, *, replaces: bool) -> None:
         before = self._usage
         if usage is before or not usage.model_fields_set:
             return
-        if before is None or not counts_something(before):
+        if replaces or before is None or not counts_something(before):
             self._usage = usage
         else:
             if shrinks(before, usage):

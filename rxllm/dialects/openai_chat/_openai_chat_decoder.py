@@ -27,16 +27,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rxllm import exceptions, models
-from rxllm.dialects._cumulative_text import CumulativeTexts, UnrelatedTextError
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import protocol_of, protocol_of_body
 from rxllm.dialects._large_event import check_pieces, reading_large
-from rxllm.dialects._no_chunk import KEEP_ALIVES, is_idle, judged
-from rxllm.dialects._odd_choices import numbered, spoken_in, usage_of_failure, with_usage
-from rxllm.dialects._seen_choices import SeenChoices
 from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
-from rxllm.dialects._whole_answer import as_chunk
+from rxllm.dialects.openai_chat._cumulative_text import CumulativeTexts, UnrelatedTextError
+from rxllm.dialects.openai_chat._no_chunk import KEEP_ALIVES, is_idle, judged
+from rxllm.dialects.openai_chat._odd_choices import numbered, spoken_in, usage_of_failure, with_usage
+from rxllm.dialects.openai_chat._seen_choices import SeenChoices
+from rxllm.dialects.openai_chat._whole_answer import as_chunk
 from rxllm.exceptions import APIStreamError, DecodeError, ItemsThenError, LimitExceededError
 from rxllm.flow import FlowControl, Secrets
 from rxllm.harmless import EXCERPT_LENGTH
@@ -45,7 +45,7 @@ from rxllm.models import Delta, Repair, StreamChoice, StreamChunk, is_object, lo
 from rxllm.wire import LARGE_JSON, ServerSentEvent
 
 if TYPE_CHECKING:
-    from rxllm.dialects._openai_chat import OpenAIChat
+    from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 
 _DONE = "[DONE]"
 _OBJECT_START = ("{", b"{")
@@ -418,9 +418,7 @@ class OpenAIChatDecoder:
 
     def _of_another(self, protocol: str, text: str) -> DecodeError:
         where = f"event {self._position} looks like {protocol}; it is no chat completions stream"
-        advice = (
-            f"ask the server's address for chat completions (…{self._dialect.path}), or use a dialect that reads it"
-        )
+        advice = "ask the server's address for chat completions (…/chat/completions), or use a dialect that reads it"
         return self._error(f"{where}: {advice}", text)
 
     def _error(self, message: str, text: str) -> DecodeError:

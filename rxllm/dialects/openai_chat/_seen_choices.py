@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from rxllm.dialects._open_calls import OpenCalls
+from rxllm.dialects.openai_chat._open_calls import OpenCalls
 from rxllm.exceptions import EmptyStreamError, TruncatedStreamError, excerpt
 from rxllm.models import WHOLE, StreamChoice, ending_of, is_reason
 

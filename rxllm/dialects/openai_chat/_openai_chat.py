@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
-from rxllm.dialects._openai_chat_decoder import OpenAIChatDecoder
-from rxllm.dialects._sent_messages import SendExtras, SendReasoning, sent_messages
+from rxllm.dialects._endpoint import Endpoint, Home, WireRequest, bearer
+from rxllm.dialects._ported import ported
+from rxllm.dialects.openai_chat._openai_chat_decoder import OpenAIChatDecoder
+from rxllm.dialects.openai_chat._sent_messages import SendExtras, SendReasoning, sent_messages
 from rxllm.exceptions import DecodeError
 from rxllm.models import ChatRequest, Repair
+
+PATH = "/chat/completions"
+"""Where chat requests go, below the base URL."""
+
+_HOME = Home(base_url="https://api.openai.com/v1", base_url_variable="OPENAI_BASE_URL", key_variable="OPENAI_API_KEY")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +33,7 @@ class OpenAIChat:
         send_reasoning: When the reasoning of an earlier answer goes back, in the fields that it came in.
             ``"tool_rounds"``: while the model calls tools, that is if no message of the user comes behind it. DeepSeek
             wants it so. ``"never"``: for servers that refuse these fields, as OpenAI's own.
+        home: Where it goes unless told otherwise, and where its key is found.
         send_extras: Which fields of an earlier answer go back that only its provider knows, of the message and of its
             calls: all, none (for servers that refuse fields which they do not know), or those of these names.
 
@@ -39,6 +47,7 @@ class OpenAIChat:
     on_repair: Callable[[Repair], None] | None = None
     send_reasoning: SendReasoning = "always"
     send_extras: SendExtras = True
+    home: Home = _HOME
 
     def __post_init__(self) -> None:
         if self.send_reasoning not in get_args(SendReasoning):
@@ -49,22 +58,27 @@ class OpenAIChat:
         """``"openai-chat"``."""
         return "openai-chat"
 
-    @property
-    def path(self) -> str:
-        """Where chat requests go, below the base URL."""
-        return "/chat/completions"
-
     def decoder(self) -> OpenAIChatDecoder:
         """A decoder for one stream."""
         return OpenAIChatDecoder(self)
 
-    def payload(self, request: ChatRequest) -> dict[str, Any]:
+    def http_request(self, request: ChatRequest, endpoint: Endpoint) -> WireRequest:
         """The request, streamed and with usage; ``stream_options`` of the request's own are left as they are."""
-        payload = request.to_wire()
-        payload["messages"] = sent_messages(
-            request.messages, payload["messages"], reasoning=self.send_reasoning, extras=self.send_extras
+        conversation = ported(request.messages, lambda origin: origin.dialect == self.name, reads_dictionaries=False)
+        messages = conversation.messages
+        body = request.model_copy(update={"messages": messages}).to_wire()
+        body["messages"] = sent_messages(
+            messages, body["messages"], reasoning=self.send_reasoning, extras=self.send_extras
         )
-        payload["stream"] = True
+        body["stream"] = True
         if "stream_options" not in request.model_fields_set:
-            payload["stream_options"] = {"include_usage": True}
-        return payload
+            body["stream_options"] = {"include_usage": True}
+        return WireRequest(
+            url=endpoint.url(PATH),
+            headers=bearer(endpoint.key),
+            body=body,
+            end_marker="[DONE]",
+            repairs=tuple(conversation.repairs),
+        )
+
+    websocket_request = http_request
