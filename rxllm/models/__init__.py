@@ -51,7 +51,7 @@ else:
         _repair="MAX_REPAIRS",
         _validation="harmless_validation",
         _request="MessageLike request_of",
-        _wire_struct="WireStruct",
+        _wire_struct="WireStruct make",
     )
 
 __all__ = [
