@@ -28,7 +28,7 @@ import msgspec
 
 from rxllm import exceptions, models
 from rxllm.dialects._dialect import WireItem
-from rxllm.dialects._foreign import protocol_of, protocol_of_body
+from rxllm.dialects._foreign import CHAT, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import check_pieces, reading_large
 from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
@@ -347,6 +347,8 @@ class OpenAIChatDecoder:
         # Whether there are no choices, or they are not mentioned, the chunk does not tell.
         fields = loads(data)
         protocol = protocol_of(name, fields)
+        if protocol == CHAT:
+            protocol = None
         if protocol is not None and not self._choices.seen:
             raise self._of_another(protocol, _text_of(data))
         verdict = judged(name, fields, chunk)
@@ -390,7 +392,7 @@ class OpenAIChatDecoder:
         chunk = as_chunk(body)
         if chunk is None:
             protocol = protocol_of_body(body)
-            if protocol is not None:
+            if protocol not in {None, CHAT}:
                 raise self._of_another(protocol, body)
             return _NOTHING
         self.done = True
