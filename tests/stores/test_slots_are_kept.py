@@ -255,9 +255,7 @@ def test_chunks_of_one_stream_become_one_that_has_the_stream() -> None:
     assert beside(chunk) == (FIRST, False, False, (), None)
 
 
-@pytest.mark.parametrize(
-    "slots", [{"begins": True}, {"begins": True, "restarts": True}, {"repairs": REPAIRS}, {"event": "{}"}], ids=str
-)
+@pytest.mark.parametrize("slots", [{"begins": True}, {"begins": True, "restarts": True}, {"repairs": REPAIRS}], ids=str)
 def test_what_the_first_of_them_has_is_what_the_one_has(slots: dict[str, Any]) -> None:
     first = marked(text_chunk("a"), stream=FIRST, **slots)
 
