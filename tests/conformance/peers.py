@@ -177,8 +177,8 @@ PEERS = (
         "litellm",
         ("litellm", "openai"),
         frameworks.litellm,
-        "`acompletion(stream=True)` and `stream_chunk_builder`; in R1 to R6 with `num_retries=2`, in R7 and R8 a `Router` "
-        "with `fallbacks`.",
+        "`acompletion(stream=True)` and `stream_chunk_builder`; with `num_retries=2` in R1 to R6, a `Router` with "
+        "`fallbacks` in R7 and R8.",
         retrying=frameworks.litellm_retrying,
         fallback=frameworks.litellm_router,
     ),
