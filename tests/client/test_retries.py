@@ -62,7 +62,7 @@ async def test_what_another_try_does_not_mend_is_not_tried_again() -> None:
     assert len(server.requests) == 1
 
 
-def refused(status: int, body: object, **headers: str) -> script.Answer:
+def refused(status: int, body: dict[str, Any] | str, **headers: str) -> script.Answer:
     return script.status(status, body, headers={"retry-after": "0", **headers})
 
 

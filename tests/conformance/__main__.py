@@ -77,7 +77,8 @@ def _merged(known: dict[str, Any] | None, peer: Peer, report: Report) -> dict[st
         return found
     if known["versions"] != peer.versions:
         raise SystemExit(f"what is known of {peer.name} is of {known['versions']}: run all cases with {peer.versions}")
-    by_id = {each["id"]: each for each in (*known["cases"], *found["cases"])}
+    cases: list[dict[str, Any]] = [*known["cases"], *found["cases"]]
+    by_id = {each["id"]: each for each in cases}
     return {**found, "cases": [by_id[case.id] for case in CASES if case.id in by_id]}
 
 

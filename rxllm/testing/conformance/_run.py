@@ -24,7 +24,7 @@ from rxllm.testing.script import Answer
 __all__ = ["Client", "FallbackClient", "check", "run_case", "run_conformance"]
 
 # How long a client may wait in all before other tries.
-RETRYING_SECONDS = 5.0
+RETRYING_SECONDS = 15.0
 # What is raised within this share of a client's time-out is something else.
 EARLY = 0.5
 # Of the findings of several runs, the worst counts, and of those the first.
