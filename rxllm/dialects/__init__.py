@@ -16,6 +16,7 @@ from rxllm.dialects._dialect import (
 )
 from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
 from rxllm.dialects._hosts import HOSTS, get_host
+from rxllm.dialects._ported import Ported, ported
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
@@ -27,6 +28,7 @@ __all__ = [
     "Endpoint",
     "Home",
     "OpenAIChat",
+    "Ported",
     "RateLimitReader",
     "RateLimits",
     "Reader",
@@ -39,5 +41,6 @@ __all__ = [
     "get_dialect",
     "get_host",
     "get_reader",
+    "ported",
     "rate_limits_of",
 ]
