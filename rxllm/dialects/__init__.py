@@ -15,16 +15,20 @@ from rxllm.dialects._dialect import (
     WireItem,
 )
 from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
+from rxllm.dialects._hosts import HOSTS, get_host
+from rxllm.dialects._ported import Ported, ported
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 
 __all__ = [
+    "HOSTS",
     "BodyDecoder",
     "Dialect",
     "Endpoint",
     "Home",
     "OpenAIChat",
+    "Ported",
     "RateLimitReader",
     "RateLimits",
     "Reader",
@@ -35,6 +39,8 @@ __all__ = [
     "WireItem",
     "WireRequest",
     "get_dialect",
+    "get_host",
     "get_reader",
+    "ported",
     "rate_limits_of",
 ]
