@@ -465,7 +465,8 @@ def conflated(chunks: list[StreamChunk]) -> list[StreamChunk]:
 
 @given(streams())
 def test_conflation_changes_nothing(chunks: list[StreamChunk]) -> None:
-    assert folded(*conflated(chunks)).partial() == folded(*chunks).partial()
+    # Repairs tell in which chunk they were.
+    assert folded(*conflated(chunks)).partial().choices == folded(*chunks).partial().choices
     evented = [marked(chunk, event="x") for chunk in chunks]
     # What was made of several events was made of none of them.
     assert all(chunk.event in (None, "x") for chunk in conflated(evented))
