@@ -240,7 +240,12 @@ def refusal(
     retry = retry_after_of(headers, time.time())
     if retry is None:
         retry = retry_after_in(body)
-    return APIStatusError(message, status=status, body=body, request_id=identifier, retry_after=retry)
+    error = APIStatusError(message, status=status, body=body, request_id=identifier, retry_after=retry)
+    # Some servers know better than the status.
+    said = next((value for name, value in headers.items() if name.lower() == "x-should-retry"), "").strip().lower()
+    if said in {"true", "false"}:
+        error.retryable = said == "true"
+    return error
 
 
 def lost(url: URL, count: int, what: Literal["events", "frames"], reason: str) -> StreamInterruptedError:
