@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ def corpus() -> list[Any]:
 
 
 every_stream = pytest.mark.parametrize(("case", "wire"), corpus())
+every_body = pytest.mark.parametrize(
+    "wire", [pytest.param(each.values[1], id=each.id, marks=each.marks) for each in corpus()]
+)
 
 
 def read(pieces: Iterable[bytes], dialect: str = "anthropic") -> tuple[ChatCompletion, RxllmError | None]:
@@ -65,7 +69,6 @@ def completed(chunks: reactivex.Observable[StreamChunk]) -> tuple[ChatCompletion
     try:
         return rxllm.run(chunks.pipe(ops.accumulate())), None
     except RxllmError as error:
-        assert error.partial is not None or isinstance(error, EmptyStreamError)
         return error.partial or ChatCompletion(), error
 
 
@@ -163,7 +166,7 @@ def test_at_random_splits(case: dict[str, Any], wire: bytes) -> None:
     @given(places=st.lists(st.integers(0, len(wire)), max_size=12))
     def split(places: list[int]) -> None:
         marks = [0, *sorted(places), len(wire)]
-        check(case, *read([wire[begin:end] for begin, end in zip(marks, marks[1:], strict=False)]))
+        check(case, *read([wire[begin:end] for begin, end in pairwise(marks)]))
 
     split()
 
@@ -173,8 +176,8 @@ def test_as_frames_without_names(case: dict[str, Any], wire: bytes) -> None:
     check(case, *read_events(event.data for event in SSEDecoder().feed(wire)))
 
 
-@every_stream
-def test_a_cut_at_any_event_is_no_whole_answer(case: dict[str, Any], wire: bytes) -> None:
+@every_body
+def test_a_cut_at_any_event_is_no_whole_answer(wire: bytes) -> None:
     events = SSEDecoder().feed(wire)
     whole, error = read_events(events)
     for count in range(len(events)):
@@ -188,8 +191,8 @@ def test_a_cut_at_any_event_is_no_whole_answer(case: dict[str, Any], wire: bytes
             assert not completion.complete
 
 
-@every_stream
-def test_nothing_is_finished_before_all_of_it_has_come(case: dict[str, Any], wire: bytes) -> None:
+@every_body
+def test_nothing_is_finished_before_all_of_it_has_come(wire: bytes) -> None:
     events = SSEDecoder().feed(wire)
     whole, _ = read_events(events)
     decoder = get_reader("anthropic").decoder()
@@ -208,19 +211,19 @@ def test_nothing_is_finished_before_all_of_it_has_come(case: dict[str, Any], wir
         ) == (whole.model_dump(exclude={"choices": {"__all__": {"message": {"origin"}}}}))
 
 
-@pytest.mark.parametrize(("case", "wire"), corpus()[::6])
-def test_a_cut_at_any_byte_is_no_whole_answer(case: dict[str, Any], wire: bytes) -> None:
+@pytest.mark.parametrize("wire", [pytest.param(each.values[1], id=each.id, marks=each.marks) for each in corpus()[::6]])
+def test_a_cut_at_any_byte_is_no_whole_answer(wire: bytes) -> None:
     whole, error = read([wire])
     end = wire.rstrip()
-    for count in range(0, min(len(end), 6000)):
+    for count in range(min(len(end), 6000)):
         completion, cut_error = read([wire[:count]])
         if cut_error is None:
             assert error is None
             assert completion.model_dump() == whole.model_dump()
 
 
-@every_stream
-def test_each_event_but_pings_is_kept(case: dict[str, Any], wire: bytes) -> None:
+@every_body
+def test_each_event_but_pings_is_kept(wire: bytes) -> None:
     events = SSEDecoder().feed(wire)
     decoder = get_reader("anthropic").decoder()
     kept: list[str] = []
