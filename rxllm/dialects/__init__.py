@@ -19,10 +19,12 @@ from rxllm.dialects._hosts import HOSTS, get_host
 from rxllm.dialects._ported import Ported, ported
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader
+from rxllm.dialects.anthropic._anthropic import Anthropic
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 
 __all__ = [
     "HOSTS",
+    "Anthropic",
     "BodyDecoder",
     "Dialect",
     "Endpoint",
