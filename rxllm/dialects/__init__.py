@@ -18,6 +18,7 @@ from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
+from rxllm.dialects.openai_responses._openai_responses import OpenAIResponses
 
 __all__ = [
     "BodyDecoder",
@@ -25,6 +26,7 @@ __all__ = [
     "Endpoint",
     "Home",
     "OpenAIChat",
+    "OpenAIResponses",
     "RateLimitReader",
     "RateLimits",
     "Reader",
