@@ -7,6 +7,7 @@ from rxllm.testing.conformance._content_cases import CONTENT_CASES
 from rxllm.testing.conformance._end_cases import END_CASES, ERROR_CASES, NETWORK_CASES
 from rxllm.testing.conformance._framing_cases import FRAMING_CASES, LEAVING_CASES, TIME_CASES
 from rxllm.testing.conformance._tool_call_cases import TOOL_CALL_CASES
+from rxllm.testing.conformance._trying_cases import FALLBACK_CASES, RETRYING_CASES
 
 __all__ = ["CASES"]
 
@@ -19,5 +20,7 @@ CASES: tuple[Case, ...] = (
     *LEAVING_CASES,
     *NETWORK_CASES,
     *TIME_CASES,
+    *RETRYING_CASES,
+    *FALLBACK_CASES,
 )
 """Every case there is, in the order of the catalogue."""

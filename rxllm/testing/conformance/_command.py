@@ -8,13 +8,13 @@ import importlib
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import cast
+from typing import Any
 
 from rxllm.harmless import printable
 from rxllm.testing.conformance._case import Case
 from rxllm.testing.conformance._cases import CASES
-from rxllm.testing.conformance._client import CHUNK_TIMEOUT, rxllm_client
-from rxllm.testing.conformance._run import Client, run_conformance
+from rxllm.testing.conformance._client import CHUNK_TIMEOUT, rxllm_client, rxllm_fallback, rxllm_retrying
+from rxllm.testing.conformance._run import run_conformance
 from rxllm.testing.conformance._verdict import dumped
 
 __all__ = ["main"]
@@ -36,12 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         _print("\n".join(_listed(case) for case in cases))
         return 0
-    client, chunk_timeout = (
-        (rxllm_client, CHUNK_TIMEOUT) if options.client is None else (_client(options.client), options.chunk_timeout)
-    )
+    client, retrying, fallback, chunk_timeout = rxllm_client, rxllm_retrying, rxllm_fallback, CHUNK_TIMEOUT
+    if options.client is not None:
+        client, retrying, fallback = map(_function, (options.client, options.retrying, options.fallback))
+        chunk_timeout = options.chunk_timeout
     report = asyncio.run(
         run_conformance(
-            client, cases=cases, name=options.client, time_limit=options.time_limit, chunk_timeout=chunk_timeout
+            client,
+            cases=cases,
+            name=options.client,
+            retrying=retrying,
+            fallback=fallback,
+            time_limit=options.time_limit,
+            chunk_timeout=chunk_timeout,
         )
     )
     _print(dumped([report]) if options.json else str(report))
@@ -60,6 +67,16 @@ def _parser() -> argparse.ArgumentParser:
         help="a coroutine function from the address of chat completions to the answer; by default rxllm's own client",
     )
     parser.add_argument(
+        "--retrying",
+        metavar="MODULE:FUNCTION",
+        help="the same client as it tries again, in its usual way; may be the same function",
+    )
+    parser.add_argument(
+        "--fallback",
+        metavar="MODULE:FUNCTION",
+        help="the same client with a second server: from both addresses to the answer",
+    )
+    parser.add_argument(
         "--case", action="append", metavar="ID", help="only this case or row, as Q6-null or Q6; may be repeated"
     )
     parser.add_argument("--list", action="store_true", help="show the cases and run none")
@@ -74,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _client(name: str) -> Client:
+def _function(name: str | None) -> Any:
+    if name is None:
+        return None
     module, _, function = name.partition(":")
     if not function:
         raise SystemExit(f"MODULE:FUNCTION is needed, not {name!r}")
@@ -83,7 +102,7 @@ def _client(name: str) -> Client:
     client = getattr(importlib.import_module(module), function, None)
     if not callable(client):
         raise SystemExit(f"there is no function {function!r} in {module!r}")
-    return cast("Client", client)
+    return client
 
 
 def _listed(case: Case) -> str:

@@ -81,12 +81,10 @@ def case(
     title: str,
     body: bytes | Answer | Iterable[Answer],
     expected: Expectation | None = None,
-    *,
-    silent: bool = False,
-    may_repeat: bool = False,
+    **options: Any,
 ) -> Case:
-    """A case; without an expectation, the client has to raise."""
+    """A case; without an expectation, the client has to raise. The options are further fields of it."""
     if isinstance(body, bytes):
         body = Answer((body,))
     answers = (body,) if isinstance(body, Answer) else tuple(body)
-    return Case(id, title, answers, expected or Failure(), silent=silent, may_repeat=may_repeat)
+    return Case(id, title, answers, expected or Failure(), **options)
