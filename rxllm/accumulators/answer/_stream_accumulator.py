@@ -5,8 +5,8 @@ Rules:
 1. Time and memory are linear in the stream. Fragments are joined once, when they are read.
 2. A call is a ``ToolCall`` only if its choice has ended and was not cut short, or the stream has ended in good order.
    Otherwise it is an ``IncompleteToolCall``.
-3. Identifier, model and the like are the first real ones: a placeholder (``""``, ``0``, ``null``) counts only
-   if nothing else comes. Usage is the last real one, and never added up.
+3. Identifier and the like are the first real ones, the model is the last one, for another may go on: a placeholder
+   (``""``, ``0``, ``null``) counts only if nothing else comes. Usage is the last real one, and never added up.
 4. A snapshot notes how far everything had grown. It becomes a completion when it is read.
 5. There is one answer: see ``_beginning``. After a restart what came before is kept as an attempt only.
 """
@@ -162,6 +162,8 @@ class StreamAccumulator:
             self._characters += fold.add(choice, chunk)
         if self._wanted:
             self._take_head(chunk)
+        if chunk.model != self._head.get("model"):
+            self._take_model(chunk.model)
         if chunk.usage is not None:
             self._take_usage(chunk.usage, replaces=chunk.slots is not None and chunk.slots.replaces_usage)
         rest = _rest_of(chunk)
@@ -311,6 +313,12 @@ class StreamAccumulator:
             elif value is not None and name not in self._head:
                 self._head = {**self._head, name: value}
         if self._head is not before:
+            self._last = None
+
+    def _take_model(self, model: str | None) -> None:
+        """Take note that another model goes on."""
+        if model:
+            self._head = {**self._head, "model": model}
             self._last = None
 
     def _take_usage(self, usage: Usage, *, replaces: bool) -> None:
