@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from rxllm.testing.conformance import CHUNK_TIMEOUT, CallResult, ChatResult, ChoiceResult
+from rxllm.testing.conformance import CHUNK_TIMEOUT, CallResult, ChatResult, ChoiceResult, ResultField
 from tests.conformance.frameworks import KEY, MODEL, QUESTION, as_text
 
 __all__ = ["anthropic_stream", "openai_responses"]
@@ -18,7 +18,7 @@ STOP_REASONS = {
     "max_tokens": "length",
     "refusal": "content_filter",
 }
-REPORTS = frozenset({"text", "reasoning", "refusal", "tool_calls", "finish_reason", "usage"})
+REPORTS: frozenset[ResultField] = frozenset({"text", "reasoning", "refusal", "tool_calls", "finish_reason", "usage"})
 
 
 async def anthropic_stream(url: str) -> ChatResult:

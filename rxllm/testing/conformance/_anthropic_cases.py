@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from rxllm.testing.conformance._case import Case, ExpectedChoice, Failure, Whole
+from rxllm.testing.conformance._case import Case, ExpectedChoice, Failure, Redirected, Whole
 from rxllm.testing.conformance._named_events import CHAT_BODY, Payload, dialect_case, named
 from rxllm.testing.conformance._wire import DONE, IMPATIENT, called, event, said
 from rxllm.testing.script import Answer, api_error, cut
@@ -266,6 +266,7 @@ ENDS = (
     ),
     case("A12-chat", "chat completions instead", CHAT_BODY + DONE, None),
     case("A12-responses", "events of the Responses API instead", RESPONSES, None),
+    case("A13", "a redirect to another origin", named(*WHOLE), Redirected()),
 )
 
 ANTHROPIC_CASES: tuple[Case, ...] = (*BEGINNINGS, *PARTS, *ENDS)
