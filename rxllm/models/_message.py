@@ -205,7 +205,8 @@ class Message(Model):
             (part.id, part.name, part.text) for part in self.parts if part.kind == PartKind.TOOL_CALL and part.final
         ]
         calls = [(call.id, call.function.name, call.function.arguments) for call in self.tool_calls]
-        return self.content in (said, said or None) and calls == called
+        is_same = not isinstance(self.content, list) and said == (self.content or "") + (self.refusal or "")
+        return is_same and calls == called
 
     def to_wire(self) -> dict[str, Any]:
         """The message as servers take it: no nulls and no empty lists, which strict ones refuse.
