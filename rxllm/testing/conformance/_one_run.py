@@ -29,25 +29,29 @@ LEAVING_SECONDS = 1.0
 # A client may swallow a cancellation, or clean up in several steps; then it is let go.
 STOPPING_TRIES = 2
 PASS = Finding("pass")
+# What a key may be in.
+KEY_HEADERS = ("Authorization", "X-Api-Key")
 # Clocks are not that exact.
 SLACK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a client may do: times in seconds.
+    """What a client may do, and what it is up against: times in seconds.
 
     Attributes:
         hung: How long it may take.
         early: How long it has to wait before it raises.
         requests: How many requests it may send; ``None`` if any number.
         wait: How long after the first request the second one may come.
+        dialect: What the server speaks.
     """
 
     hung: float
     early: float = 0.0
     requests: int | None = 1
     wait: float = 0.0
+    dialect: script.ScriptDialect = "openai-chat"
 
 
 async def answered(
@@ -57,7 +61,10 @@ async def answered(
 
     Unless any number is due, a request beyond those ends the run.
     """
-    async with ScriptedServer(*answers, repeat=True) as server, running(client(server.url)) as task:
+    async with (
+        ScriptedServer(*answers, repeat=True, dialect=limits.dialect) as server,
+        running(client(server.url)) as task,
+    ):
         begun = asyncio.get_running_loop().time()
         await _first(_beyond(server, limits.requests), task, limits.hung)
         if limits.requests is not None and len(server.requests) > limits.requests:
@@ -97,8 +104,8 @@ async def fell_back(
 ) -> Finding:
     """The client has a second server, and the first one fails. How often it asks either is its own affair."""
     async with (
-        ScriptedServer(answers[0], repeat=True) as first,
-        ScriptedServer(answers[-1], repeat=True) as second,
+        ScriptedServer(answers[0], repeat=True, dialect=limits.dialect) as first,
+        ScriptedServer(answers[-1], repeat=True, dialect=limits.dialect) as second,
         running(client(first.url, second.url)) as task,
     ):
         await asyncio.wait({task}, timeout=limits.hung)
@@ -122,7 +129,10 @@ async def left(client: Client, answer: script.Answer, turns: int, limits: Limits
     """The client is cancelled so many turns of the loop after the server's last write."""
     written = asyncio.Event()
     silent = replace(answer, steps=(*answer.steps, script.notify(written), script.stall()))
-    async with ScriptedServer(silent, repeat=True) as server, running(client(server.url)) as task:
+    async with (
+        ScriptedServer(silent, repeat=True, dialect=limits.dialect) as server,
+        running(client(server.url)) as task,
+    ):
         await _first(written.wait(), task, limits.hung)
         if task.done():
             return Finding("fail", f"it ended before its answer did: {_ending(task)}")
@@ -144,7 +154,7 @@ async def left(client: Client, answer: script.Answer, turns: int, limits: Limits
 async def redirected(client: Client, answer: script.Answer, limits: Limits) -> Finding:
     """The client is sent to another origin; whether it goes there is its own affair."""
     async with (
-        ScriptedServer(answer, repeat=True) as target,
+        ScriptedServer(answer, repeat=True, dialect=limits.dialect) as target,
         ScriptedServer(script.redirect(target.url), repeat=True) as origin,
         running(client(origin.url)) as task,
     ):
@@ -153,11 +163,11 @@ async def redirected(client: Client, answer: script.Answer, limits: Limits) -> F
             return _hung(limits)
         if not origin.requests:
             return _sent_nothing(task)
-        if not any("authorization" in request.headers for request in origin.requests):
-            return Finding("not applicable", "the client sends no Authorization header")
-        if any("authorization" in request.headers for request in target.requests):
-            return Finding("fail", "its Authorization header went to the other origin")
-        return PASS
+        names = [name for name in KEY_HEADERS if any(name.lower() in request.headers for request in origin.requests)]
+        if not names:
+            return Finding("not applicable", f"the client sends no {' or '.join(KEY_HEADERS)} header")
+        leaked = [name for name in names if any(name.lower() in request.headers for request in target.requests)]
+        return Finding("fail", f"its {leaked[0]} header went to the other origin") if leaked else PASS
 
 
 @asynccontextmanager
