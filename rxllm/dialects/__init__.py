@@ -17,9 +17,11 @@ from rxllm.dialects._dialect import (
 from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader
+from rxllm.dialects.anthropic._anthropic import Anthropic
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 
 __all__ = [
+    "Anthropic",
     "BodyDecoder",
     "Dialect",
     "Endpoint",

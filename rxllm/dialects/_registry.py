@@ -6,9 +6,10 @@ from types import MappingProxyType
 
 from rxllm.dialects._auto import AnyDecoder
 from rxllm.dialects._dialect import Dialect, Reader
+from rxllm.dialects.anthropic._anthropic import Anthropic
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 
-_DIALECTS: MappingProxyType[str, Dialect] = MappingProxyType({each.name: each for each in (OpenAIChat(),)})
+_DIALECTS: MappingProxyType[str, Dialect] = MappingProxyType({each.name: each for each in (OpenAIChat(), Anthropic())})
 _AUTO = "auto"
 
 
