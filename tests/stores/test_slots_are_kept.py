@@ -266,6 +266,13 @@ def test_what_the_first_of_them_has_is_what_the_one_has(slots: dict[str, Any]) -
     assert {beside(chunk)[1:] for chunk in received[1:]} <= {(False, False, (), None)}
 
 
+def test_what_was_made_of_several_events_is_of_none_of_them() -> None:
+    chunks = [marked(text_chunk(text), stream=FIRST, event=text) for text in "abc"]
+
+    assert [(chunk.text, chunk.event) for chunk in conflated(chunks)] == [("abc", None)]
+    assert [(chunk.text, chunk.event) for chunk in conflated(chunks[:1])] == [("a", "a")]
+
+
 @pytest.mark.parametrize(
     "slots",
     [
