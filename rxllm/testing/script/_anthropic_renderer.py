@@ -31,6 +31,7 @@ _DELTAS = {
     "reasoning": ("thinking_delta", "thinking"),
     "call": ("input_json_delta", "partial_json"),
 }
+_PING = named_event({"type": "ping"})
 _CALLS = {"tool_use", "server_tool_use", "mcp_tool_use"}
 
 
@@ -41,7 +42,7 @@ class AnthropicRenderer(EventRenderer):
     path = "/v1/messages"
     base_path = ""
     request_id_header = "request-id"
-    keep_alive = named_event({"type": "ping"})
+    keep_alive = _PING
 
     def error_body(self, refusal: Refusal, status: int) -> dict[str, Any]:
         """``{"type": "error", …}``; the type is that of the status unless it was given."""
@@ -52,7 +53,7 @@ class AnthropicRenderer(EventRenderer):
     def opened(self) -> Iterator[Event]:
         """``message_start``."""
         counts = self.counts
-        message = {
+        message: dict[str, Any] = {
             "id": f"msg_{self.number}",
             "type": "message",
             "role": "assistant",
@@ -73,7 +74,7 @@ class AnthropicRenderer(EventRenderer):
                 block = {"type": "thinking", "thinking": "", "signature": ""}
             case "call":
                 block = {"type": "tool_use", "id": part.call.id, "name": part.call.name, "input": {}}
-            case "refusal":
+            case _:
                 raise unsayable(self.name, "a refusal's text")
         yield from self._start(part.index, block)
 
@@ -94,7 +95,7 @@ class AnthropicRenderer(EventRenderer):
         match block:
             case {"type": "text", "text": text}:
                 start |= {"text": ""}
-                cited = start.pop("citations", None) or []
+                cited: list[dict[str, Any]] = start.pop("citations", None) or []
                 deltas += [_delta(index, "citations_delta", {"citation": each}) for each in cited]
                 deltas += [_delta(index, "text_delta", {"text": text})]
             case {"type": "thinking", "thinking": text, "signature": signature}:
@@ -132,7 +133,7 @@ class AnthropicRenderer(EventRenderer):
     def _start(self, index: int, block: dict[str, Any]) -> Iterator[Event]:
         yield named_event({"type": "content_block_start", "index": index, "content_block": block})
         if index == 0:
-            yield self.keep_alive
+            yield _PING
 
 
 def _usage(counts: Counts) -> dict[str, Any]:

@@ -135,14 +135,15 @@ def _of_data(data: str, dialect: str) -> list[Piece] | None:
     if data == "[DONE]":
         return [Done()]
     try:
-        value = json.loads(data)
+        value: Any = json.loads(data)
     except ValueError:
         return None
     match value:
         case {"object": "chat.completion.chunk"}:
             return list(_of_chunk(value, dialect))
-        case {"error": {"message": str(message), "type": str(kind), **rest}} if value.keys() == {"error"}:
-            return [Failed(message, kind, rest.get("code"))]
+        case {"error": {"message": str(), "type": str()}} if value.keys() == {"error"}:
+            error = value["error"]
+            return [Failed(error["message"], error["type"], error.get("code"))]
         case _:
             return None
 
@@ -159,7 +160,7 @@ def _of_choice(choice: Mapping[str, Any], dialect: str) -> Iterator[Piece]:
     _refuse_others(choice, {"index", "delta", "finish_reason"}, "a choice", dialect)
     if choice.get("index"):
         raise unsayable(dialect, f"choice {choice['index']}")
-    yield from _of_delta(choice.get("delta") or {}, dialect)
+    yield from _of_delta(_fields(choice, "delta"), dialect)
     if reason := choice.get("finish_reason"):
         yield Finish(reason)
 
@@ -182,7 +183,7 @@ def _of_delta(delta: Mapping[str, Any], dialect: str) -> Iterator[Piece]:
 
 def _call(fragment: Mapping[str, Any], dialect: str) -> CallPiece:
     _refuse_others(fragment, {"index", "id", "type", "function"}, "a tool call", dialect)
-    function = fragment.get("function") or {}
+    function = _fields(fragment, "function")
     _refuse_others(function, {"name", "arguments"}, "a function", dialect)
     arguments = function.get("arguments")
     if not isinstance(arguments, str | None):
@@ -194,7 +195,7 @@ def _counts(usage: Mapping[str, Any], dialect: str) -> Counts:
     totals = {"prompt_tokens", "completion_tokens", "total_tokens"}
     details = {"prompt_tokens_details", "completion_tokens_details"}
     _refuse_others(usage, totals | details, "usage", dialect)
-    prompt, completion = (usage.get(name) or {} for name in sorted(details, reverse=True))
+    prompt, completion = _fields(usage, "prompt_tokens_details"), _fields(usage, "completion_tokens_details")
     _refuse_others(prompt, {"cached_tokens"}, "prompt_tokens_details", dialect)
     _refuse_others(completion, {"reasoning_tokens"}, "completion_tokens_details", dialect)
     return Counts(
@@ -203,6 +204,10 @@ def _counts(usage: Mapping[str, Any], dialect: str) -> Counts:
         cached=prompt.get("cached_tokens") or 0,
         reasoning=completion.get("reasoning_tokens") or 0,
     )
+
+
+def _fields(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return value.get(name) or {}
 
 
 def _refuse_others(value: Mapping[str, Any], known: set[str], of: str, dialect: str) -> None:

@@ -179,6 +179,7 @@ class EventRenderer(Renderer):
                 self._reason = reason
             case Block(block):
                 yield from self._end_part()
+                self._said += 1
                 yield from self.block(self._next_index(), block)
             case TextPiece() | CallPiece():
                 yield from self._add(piece)

@@ -72,6 +72,10 @@ class ItemText:
             **({form.place: self.index} if form.place else {}),
         }
 
+    @property
+    def _logprobs(self) -> Payload:
+        return {"logprobs": []} if self.kind == "output_text" else {}
+
     def part(self, text: str) -> Payload:
         """The part with this text."""
         return {"type": self.kind, **{name: list(value) for name, value in self._form.empty}, self._form.field: text}
@@ -83,8 +87,7 @@ class ItemText:
 
     def added(self, text: str) -> Payload:
         """The event with a piece of the text."""
-        extra = {"logprobs": []} if self.kind == "output_text" else {}
-        return {"type": f"{self._form.event}.delta", **self._place, "delta": text, **extra}
+        return {"type": f"{self._form.event}.delta", **self._place, "delta": text, **self._logprobs}
 
     def annotated(self, number: int, annotation: Payload) -> Payload:
         """The event with an annotation of the text."""
@@ -94,8 +97,7 @@ class ItemText:
     def ended(self, part: Payload) -> Iterator[Payload]:
         """The events behind the text, with the whole part or item."""
         form = self._form
-        extra = {"logprobs": []} if self.kind == "output_text" else {}
-        yield {"type": f"{form.event}.done", **self._place, form.field: part[form.field], **extra}
+        yield {"type": f"{form.event}.done", **self._place, form.field: part[form.field], **self._logprobs}
         if form.holder:
             yield {"type": f"{form.holder}.done", **self._place, "part": part}
 
