@@ -15,12 +15,14 @@ from rxllm.dialects._dialect import (
     WireItem,
 )
 from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
+from rxllm.dialects._hosts import HOSTS, get_host
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader
 from rxllm.dialects.anthropic._anthropic import Anthropic
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 
 __all__ = [
+    "HOSTS",
     "Anthropic",
     "BodyDecoder",
     "Dialect",
@@ -37,6 +39,7 @@ __all__ = [
     "WireItem",
     "WireRequest",
     "get_dialect",
+    "get_host",
     "get_reader",
     "rate_limits_of",
 ]

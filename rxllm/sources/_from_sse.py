@@ -139,7 +139,7 @@ class _Request:
 
     def produce(self, emitter: Emitter[ServerSentEvent]) -> Awaitable[None]:
         """Send the request and emit the events of the answer."""
-        secrets = emitter.flow.secrets = Secrets(self.headers)
+        secrets = emitter.flow.secrets = Secrets(self.headers, public=self.headers.public)
         url = _http.parse_url(self.url)
         given = self.session() if callable(self.session) else self.session
         if given is None or self.record is not None:
