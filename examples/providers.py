@@ -6,20 +6,22 @@ The answers grow next to each other. A provider whose key is in the environment 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import sys
 import textwrap
-from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from _endpoint import MODELS, Endpoint
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
-from rxllm import ChatCompletion, ChatRequest, Message, MessagePart, RxllmError, StreamChunk
+from rxllm import ChatCompletion, ChatRequest, Message, RxllmError, StreamChunk
 from rxllm import operators as ops
 from rxllm.harmless import harmless
+from rxllm.models import MessagePart
 from rxllm.testing import script
 from rxllm.testing.script import ScriptDialect
 
@@ -57,15 +59,13 @@ class Column:
     def __init__(self, dialect: ScriptDialect) -> None:
         self.dialect: ScriptDialect = dialect
         self.answer = ChatCompletion()
-        self.events: Counter[str] = Counter()
+        self.event = ""
         self.error = ""
 
-    def count(self, chunk: StreamChunk) -> None:
-        """Count an event, by what the provider calls it."""
-        if chunk.event is None:
-            self.events[chunk.object or ""] += 1
-        elif text := chunk.event.text:
-            self.events[text] += 1
+    def look(self, chunk: StreamChunk) -> None:
+        """Note what the provider calls an event with text."""
+        if chunk.text:
+            self.event = chunk.object or "" if chunk.event is None else json.loads(chunk.event)["type"]
 
     def cells(self) -> Iterator[tuple[str, str]]:
         """What the rows are called, and what they say."""
@@ -75,13 +75,15 @@ class Column:
         yield "text", self.answer.content
         yield "call", "\n".join(f"{call.function.name}\n{call.function.arguments}" for call in message.tool_calls)
         yield "finish", f"{choice.finish_reason}" if choice and choice.finish_reason else ""
-        yield "their word", str(extra(choice).get("native_finish_reason") or "") if choice else ""
         yield "tokens", tokens_of(self.answer)
-        yield "their parts", "\n".join(map(name_of, message.parts))
+        yield "theirs:", ""
+        yield "  event", self.event
+        yield "  parts", "\n".join(map(name_of, message.parts)) or "(none)"
+        yield "  finish", str(extra(choice).get("native_finish_reason") or "")
         yield "error", self.error
 
 
-def extra(model: object) -> Mapping[str, object]:
+def extra(model: object) -> Mapping[str, Any]:
     """What a provider says that has no place among OpenAI's fields."""
     return getattr(model, "model_extra", None) or {}
 
@@ -91,9 +93,9 @@ def tokens_of(answer: ChatCompletion) -> str:
     usage = answer.usage
     if usage is None:
         return ""
-    cached = (usage.prompt_tokens_details or {}).get("cached_tokens", 0)
-    reasoning = (usage.completion_tokens_details or {}).get("reasoning_tokens", 0)
-    return f"{usage.prompt_tokens} in ({cached} cached)\n{usage.completion_tokens} out ({reasoning} thought)"
+    details = [(extra(usage).get(name) or {}) for name in ("prompt_tokens_details", "completion_tokens_details")]
+    cached, thought = details[0].get("cached_tokens", 0), details[1].get("reasoning_tokens", 0)
+    return f"{usage.prompt_tokens} in ({cached} cached)\n{usage.completion_tokens} out ({thought} thought)"
 
 
 def name_of(part: MessagePart) -> str:
@@ -158,7 +160,7 @@ async def ask(column: Column, table: Table) -> None:
     request = ChatRequest(model=server.model, messages=[Message.user(QUESTION)], tools=[TOOL], max_tokens=400)
     try:
         async with server.connect(ANSWER, delay_per_chunk=0.06) as client:
-            async for answer in client.chat_stream(request).pipe(rx_ops.do_action(column.count), pipeline):
+            async for answer in client.chat_stream(request).pipe(rx_ops.do_action(column.look), pipeline):
                 column.answer = answer
                 table.update()
     except RxllmError as error:

@@ -28,7 +28,7 @@ from rxllm.exceptions import (
     TruncatedStreamError,
 )
 from rxllm.sinks import JSONLinesSink, SQLiteSink
-from rxllm.testing import Script, ScriptedServer, script
+from rxllm.testing import Script, ScriptedServer, replay, script
 from rxllm.testing.script import ScriptDialect
 
 DIALECTS: tuple[ScriptDialect, ...] = ("openai-chat", "anthropic", "openai-responses")
@@ -249,7 +249,7 @@ async def test_progress_is_the_same(dialect: ScriptDialect) -> None:
         progress = await client.chat_stream(REQUEST).pipe(ops.tool_call_progress(), rx_ops.to_list())
 
     seen = list(dict.fromkeys((each.id, each.name, str(each.arguments)) for each in progress if each.arguments))
-    cities = {"call_paris": ["", "P", "Paris"], "call_tokyo": ["", "T", "Tokyo"]}
+    cities = {"call_paris": ["", "Paris"], "call_tokyo": ["", "Tokyo"]}
     expected = [(call, "get_weather", str({"city": city})) for call, grown in cities.items() for city in grown]
     assert seen == expected
     assert {each.id for each in progress if each.closed} == {"call_paris", "call_tokyo"}
@@ -313,6 +313,17 @@ async def test_the_display_shows_the_text(dialect: ScriptDialect) -> None:
     assert completion.content == TEXT
 
 
+def test_synchronous_code_gets_the_same(dialect: ScriptDialect) -> None:
+    with ScriptedServer(ANSWER, ANSWER, dialect=dialect) as server:
+        client = LLMClient(base_url=server.base_url, api_key="", dialect=dialect)
+        completion = rxllm.run(client.chat_stream(REQUEST).pipe(ops.accumulate()))
+        with rxllm.iterate_sync(client.chat_stream(REQUEST).pipe(ops.content())) as pieces:
+            texts = [*pieces]
+
+    assert told(completion) == WHOLE
+    assert "".join(texts) == WORDS
+
+
 async def test_two_readings_of_one_answer(dialect: ScriptDialect) -> None:
     """Through operators of reactivex, which take batches apart."""
     async with client_of(dialect, ANSWER) as (client, server):
@@ -323,6 +334,32 @@ async def test_two_readings_of_one_answer(dialect: ScriptDialect) -> None:
 
     assert told(completion) == WHOLE
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("room", [1, 3, 1000])
+async def test_chunks_that_were_joined_on_the_way(dialect: ScriptDialect, room: int) -> None:
+    """While the consumer stands still, what comes is joined into as few chunks as there is room for."""
+    async with client_of(dialect, ANSWER) as (client, _):
+        chunks = client.chat_stream(REQUEST).pipe(ops.buffer_with_backpressure(room, overflow="conflate"))
+        joined: list[StreamChunk] = []
+        async for chunk in chunks:
+            joined.append(chunk)
+            for _ in range(20):
+                await asyncio.sleep(0)
+    completion = await rxllm.from_async_iterable(lambda: each_of(joined)).pipe(ops.accumulate())
+
+    assert told(completion) == WHOLE
+    assert [part.text for part in completion.message.parts] in ([], [THOUGHTS, WORDS, *map(arguments_of, CALLS)])
+    assert all(part.final for part in completion.message.parts)
+
+
+async def each_of(chunks: Iterable[StreamChunk]) -> AsyncGenerator[StreamChunk]:
+    for chunk in chunks:
+        yield chunk
+
+
+def arguments_of(call: tuple[str, str, Any]) -> str:
+    return json.dumps(call[2])
 
 
 # Kept and played again
@@ -341,14 +378,31 @@ async def test_what_was_kept_gives_the_same_answer(dialect: ScriptDialect, kind:
     assert told(replayed) == WHOLE
 
 
+async def test_what_was_kept_goes_back_as_the_answer_itself_would(dialect: ScriptDialect, tmp_path: Path) -> None:
+    async with client_of(dialect, ANSWER, TEXT, TEXT) as (client, server):
+        completion = await client.chat_stream(REQUEST).pipe(ops.tee_to(SQLiteSink(tmp_path / "c.db")), ops.accumulate())
+        replayed = await rxllm.from_recording(tmp_path / "c.db").pipe(ops.accumulate())
+        for answer in (completion, ChatCompletion.model_validate_json(replayed.model_dump_json())):
+            results = [Message.tool(call.id, "rain") for call in answer.message.tool_calls]
+            await client.chat(REQUEST, messages=[*REQUEST.messages, answer.message, *results])
+
+    _, first, second = server.requests
+    assert first.json == second.json
+    assert THOUGHTS in first.body.decode()
+    assert [id for id, _ in results_sent(dialect, first.json)] == ["call_paris", "call_tokyo"]
+
+
 async def test_what_was_recorded_of_the_wire_gives_the_same_answer(dialect: ScriptDialect, tmp_path: Path) -> None:
+    path = tmp_path / "wire.jsonl"
     async with (
         ScriptedServer(ANSWER, dialect=dialect) as server,
-        LLMClient(base_url=server.base_url, api_key="", dialect=dialect, record=tmp_path / "wire") as client,
+        LLMClient(base_url=server.base_url, api_key="", dialect=dialect, record=path) as client,
     ):
         completion = await client.chat(REQUEST)
+    (recorded,) = tmp_path.iterdir()
+    read = await replay(recorded).pipe(ops.parse(dialect), ops.accumulate(strict=True))
 
-    assert told(completion) == WHOLE
+    assert told(read) == told(completion) == WHOLE
 
 
 # It is left, or cut
@@ -537,6 +591,18 @@ async def test_a_conversation_with_parallel_calls_and_a_tool_that_fails(dialect:
     assert "no connection to Tokyo" in failure
     reasoning = [event.text for event in events if isinstance(event, rxllm.ReasoningDelta)]
     assert "".join(reasoning) == THOUGHTS
+
+
+@pytest.mark.parametrize("through", [None, ops.split_reasoning(), ops.timeout_per_chunk(60)], ids=["", "split", "time"])
+async def test_thoughts_go_back_with_the_calls_that_they_led_to(
+    dialect: ScriptDialect, through: rxllm.OperatorFunction[StreamChunk, StreamChunk] | None
+) -> None:
+    async with client_of(dialect, ANSWER, TEXT) as (client, server):
+        await client.chat_with_tools(REQUEST, weather([]), through=through)
+
+    sent = server.requests[1].body.decode()
+    assert sent.index(THOUGHTS) < sent.rindex("rain in Paris")
+    assert WORDS in sent
 
 
 async def test_no_call_of_an_answer_that_was_cut_is_run(dialect: ScriptDialect) -> None:

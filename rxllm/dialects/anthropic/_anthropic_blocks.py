@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from rxllm.dialects.anthropic._anthropic_citations import annotation_of
 from rxllm.models import (
     Delta,
     DeltaBlock,
@@ -30,8 +31,6 @@ from rxllm.models import (
     loads,
     make,
 )
-
-from rxllm.dialects.anthropic._anthropic_citations import annotation_of
 
 
 class TextPiece(msgspec.Struct, tag="text_delta", gc=False):

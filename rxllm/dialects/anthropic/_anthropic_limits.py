@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from rxllm.dialects._rate_limits import RateLimits, Remaining
 
@@ -17,12 +16,8 @@ _LONGEST = 64
 
 
 def rate_limits_of_anthropic(headers: Mapping[str, str]) -> RateLimits:
-    """Read the headers, their names in lower case.
-
-    Args:
-        headers: Them. ``date`` is the time by the clock of the server, if it is there.
-    """
-    now = _date(headers.get("date", "")) or datetime.now(UTC)
+    """Read the headers, their names in lower case."""
+    now = datetime.now(UTC)
     tokens = [_remaining(headers, name, now) for name in ("tokens", "input-tokens")]
     return RateLimits(_remaining(headers, "requests", now), next((each for each in tokens if each is not None), None))
 
@@ -47,14 +42,6 @@ def _time(text: str) -> datetime | None:
     """A time as RFC 3339 has it; one without a zone is UTC."""
     try:
         found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
     except ValueError:
         return None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -170,7 +170,7 @@ class GrowingMessage:
             raise MisplacedError(f"message {after} begins, and message {before} has not ended")
         self.has_begun = True
         self.head = new_id, _text_in(message, "model")
-        delta = Delta(role=_text_in(message, "role"), container=message.get("container"))
+        delta = _with_container(Delta(role=_text_in(message, "role")), message.get("container"))
         chunks = [self._costing(message.get("usage"), choices=(StreamChoice(delta=delta),))]
         content = message.get("content")
         for index, block in enumerate(content if is_list(content) else ()):
@@ -268,7 +268,7 @@ class GrowingMessage:
             return ()
         return (
             StreamChoice(
-                delta=Delta(container=container, blocks=blocks or None),
+                delta=_with_container(Delta(blocks=blocks or None), container),
                 finish_reason=_REASONS.get(self.reason, self.reason) or None,
                 native_finish_reason=self.reason or None,
                 **more,
@@ -285,6 +285,10 @@ class GrowingMessage:
         """What was said of the end at the beginning, if nothing else was said later."""
         early, self._early = self._early, None
         return [] if early is None or self.reason else [self.chunk(choices=self._ended(early))]
+
+
+def _with_container(delta: Delta, container: object) -> Delta:
+    return delta if container is None else delta.model_copy(update={"container": container})
 
 
 def _object_in(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -145,11 +145,11 @@ def _is_of(message: Message, model: str) -> bool:
     wanted = _family_of(model)
     origin = message.origin
     known = {None if origin is None or origin.model is None else _family_of(origin.model)}
-    for part in message.parts:
-        # Several models may have written it, one after the other.
-        for side in ("from", "to"):
-            if part.block is not None and is_object(other := part.block.get(side)) and isinstance(other.get("model"), str):
-                known.add(_family_of(other["model"]))
+    # Several models may have written it, one after the other.
+    for block in (part.block or {} for part in message.parts):
+        for other in (block.get("from"), block.get("to")):
+            if is_object(other) and isinstance(name := other.get("model"), str):
+                known.add(_family_of(name))
     return wanted is None or None in known or wanted in known
 
 
