@@ -20,6 +20,7 @@ from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader
 from rxllm.dialects.anthropic._anthropic import Anthropic
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
+from rxllm.dialects.openai_responses._openai_responses import OpenAIResponses
 
 __all__ = [
     "HOSTS",
@@ -29,6 +30,7 @@ __all__ = [
     "Endpoint",
     "Home",
     "OpenAIChat",
+    "OpenAIResponses",
     "RateLimitReader",
     "RateLimits",
     "Reader",
