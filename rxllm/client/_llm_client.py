@@ -69,7 +69,9 @@ class LLMClient(Chats):
         LLMClient(base_url='http://127.0.0.1:8080/v1', dialect='openai-chat')
     """
 
+    # For the ``repr`` of one that is not complete.
     _base_url = URL()
+    _dialect: Dialect = get_dialect("openai-chat")
 
     def __init__(
         self,
@@ -88,24 +90,24 @@ class LLMClient(Chats):
         retries: int = 2,
         limits: Limits | None = None,
     ) -> None:
-        self._dialect = get_dialect(dialect)
-        url, fault = base_url_of(base_url, self._dialect.home)
-        if fault:
-            del base_url, api_key, headers, proxy  # a traceback may show variables
-            raise ValueError(fault)
-        self._base_url = url
-        self._key = Key.of(api_key, url, self._dialect.home)
-        self._headers = Headers.of({}, headers or {})
+        try:
+            self._dialect = get_dialect(dialect)
+            self._base_url = base_url_of(base_url, self._dialect.home)
+            self._key = Key.of(api_key, self._base_url, self._dialect.home)
+            self._headers = Headers.of({}, headers or {})
+            if proxy is None and session is None:
+                proxy = sources.environment_proxy(self._base_url)
+            check_count("max_event_bytes", max_event_bytes)
+            check_seconds("grace_period", grace_period, zero=True)
+            check_count("retries", retries, least=0)
+            self._timeout = None if timeout is None else _timeout_of(timeout)
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            del base_url, api_key, headers, proxy  # a traceback may show variables, also of what was called
+            raise error.with_traceback(None) from None
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None
-        if proxy is None and session is None:
-            proxy = sources.environment_proxy(self._base_url)
         self._connection: dict[str, Any] = {"ssl": ssl, "proxy": proxy, "record": record, "grace_period": grace_period}
-        check_count("max_event_bytes", max_event_bytes)
-        check_seconds("grace_period", grace_period, zero=True)
-        self._timeout = None if timeout is None else _timeout_of(timeout)
         self._max_event_bytes = max_event_bytes
-        check_count("retries", retries, least=0)
         self._retry = ops.retry_with_backoff(retries + 1) if retries else None
         self._limits = limits
 
