@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -383,13 +383,13 @@ async def test_what_was_kept_goes_back_as_the_answer_itself_would(dialect: Scrip
         completion = await client.chat_stream(REQUEST).pipe(ops.tee_to(SQLiteSink(tmp_path / "c.db")), ops.accumulate())
         replayed = await rxllm.from_recording(tmp_path / "c.db").pipe(ops.accumulate())
         for answer in (completion, ChatCompletion.model_validate_json(replayed.model_dump_json())):
-            results = [Message.tool(call.id, "rain") for call in answer.message.tool_calls]
+            results = [Message.tool("rain", tool_call_id=call.id) for call in answer.message.tool_calls]
             await client.chat(REQUEST, messages=[*REQUEST.messages, answer.message, *results])
 
     _, first, second = server.requests
     assert first.json == second.json
     assert THOUGHTS in first.body.decode()
-    assert [id for id, _ in results_sent(dialect, first.json)] == ["call_paris", "call_tokyo"]
+    assert [call for call, _ in results_sent(dialect, first.json)] == ["call_paris", "call_tokyo"]
 
 
 async def test_what_was_recorded_of_the_wire_gives_the_same_answer(dialect: ScriptDialect, tmp_path: Path) -> None:
@@ -399,8 +399,7 @@ async def test_what_was_recorded_of_the_wire_gives_the_same_answer(dialect: Scri
         LLMClient(base_url=server.base_url, api_key="", dialect=dialect, record=path) as client,
     ):
         completion = await client.chat(REQUEST)
-    (recorded,) = tmp_path.iterdir()
-    read = await replay(recorded).pipe(ops.parse(dialect), ops.accumulate(strict=True))
+    read = await replay(path).pipe(ops.parse(dialect), ops.accumulate(strict=True))
 
     assert told(read) == told(completion) == WHOLE
 
@@ -630,5 +629,6 @@ async def test_a_conversation_moves_to_another_provider(dialect: ScriptDialect, 
     assert answer.content == TEXT
     sent = server.requests[0]
     assert [text for _, text in results_sent(other, sent.json)][:1] == ["rain in Paris"]
-    assert THOUGHTS not in sent.body.decode()
+    # Another server of chat completions may know what to do with reasoning: ``OpenAIChat(send_reasoning=…)``.
+    assert other == dialect or THOUGHTS not in sent.body.decode()
     assert "And tomorrow?" in sent.body.decode()
