@@ -22,7 +22,7 @@ from rxllm import ChatCompletion, ChatRequest, Message, RxllmError, StreamChunk
 from rxllm import operators as ops
 from rxllm.harmless import harmless
 from rxllm.models import MessagePart
-from rxllm.testing import script
+from rxllm.testing import Script, script
 from rxllm.testing.script import ScriptDialect
 
 QUESTION = "Shall I take an umbrella to Paris?"
@@ -36,12 +36,15 @@ TOOL = {
 }
 
 # What the scripted servers send, each in its own events.
-ANSWER = script.answer(
-    [script.reasoning(word) for word in script.words("That depends on the rain.")],
-    script.words("Let me look at the weather first."),
-    script.tool_call("get_weather", {"city": "Paris"}, id="call_1"),
+ANSWER: Script = [
+    script.role(),
+    *[script.reasoning(word) for word in script.words("That depends on the rain.")],
+    *script.words("Let me look at the weather first."),
+    *script.tool_call("get_weather", {"city": "Paris"}, id="call_1"),
+    script.finish("tool_calls"),
     script.usage(61, 34, cached_tokens=48, reasoning_tokens=6),
-)
+    script.done(),
+]
 
 LABEL = 11
 GAP = "  "
@@ -71,15 +74,15 @@ class Column:
         """What the rows are called, and what they say."""
         choice = self.answer.choices[0] if self.answer.choices else None
         message = choice.message if choice else Message()
+        finish = str((choice and choice.finish_reason) or "")
         yield "reasoning", message.reasoning_text or ""
         yield "text", self.answer.content
         yield "call", "\n".join(f"{call.function.name}\n{call.function.arguments}" for call in message.tool_calls)
-        yield "finish", f"{choice.finish_reason}" if choice and choice.finish_reason else ""
+        yield "finish", finish
         yield "tokens", tokens_of(self.answer)
-        yield "theirs:", ""
-        yield "  event", self.event
-        yield "  parts", "\n".join(map(name_of, message.parts)) or "(none)"
-        yield "  finish", str(extra(choice).get("native_finish_reason") or "")
+        yield "their event", self.event
+        yield "their parts", "\n".join(map(name_of, message.parts)) or "(none)" * bool(finish)
+        yield "their word", str(extra(choice).get("native_finish_reason") or finish)
         yield "error", self.error
 
 
@@ -175,7 +178,7 @@ async def main() -> None:
     await asyncio.gather(*(ask(column, table) for column in columns))
     table.draw()
     said = {(each.answer.content, str(each.answer.message.tool_calls[:1])) for each in columns if not each.error}
-    print(f"\n{len(columns)} providers, one pipeline, the same answer from all of them: {len(said) == 1}")
+    print(f"\n{len(columns)} providers, one pipeline, {'the same answer' if len(said) == 1 else 'an answer'} from each")
 
 
 if __name__ == "__main__":

@@ -111,4 +111,4 @@ async def main(server: Endpoint) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(endpoint()))
+    asyncio.run(main(endpoint(only="the others hand on each text as a whole, too, so that the memory holds it")))

@@ -462,14 +462,14 @@ async def test_a_cut_behind_any_step_is_never_taken_for_the_whole(dialect: Scrip
 
 
 async def test_a_consumer_that_stands_still_stops_the_server(dialect: ScriptDialect) -> None:
-    async with client_of(dialect, script.flood(60_000_000, size=100_000)) as (client, server):
+    async with client_of(dialect, script.flood(15_000_000, size=100_000)) as (client, server):
         chunks = 0
         async for chunk in client.chat_stream(PLAIN):
             chunks += bool(chunk.text)
             if chunks == 1:
                 await server.requests[0].writes_stopped()
 
-    assert chunks == 600
+    assert chunks == 150
 
 
 # Another try
