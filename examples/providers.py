@@ -113,21 +113,22 @@ class Table:
         self._columns = columns
         self._is_terminal = sys.stdout.isatty()
         self._is_coloured = self._is_terminal and not os.environ.get("NO_COLOR")
-        room = min(shutil.get_terminal_size().columns, 100) - LABEL
-        self._width = max(room // len(columns) - len(GAP), 16)
+        width, self._rows = shutil.get_terminal_size()
+        self._width = max((min(width, 100) - LABEL) // len(columns) - len(GAP), 16)
         self._drawn = 0
 
     def update(self) -> None:
-        """Show what has come."""
+        """Show what has come, if that can be drawn over later."""
         if self._is_terminal:
-            self.draw()
+            self.draw(rows=self._rows - 1)
 
-    def draw(self) -> None:
-        """Show the table."""
+    def draw(self, rows: int | None = None) -> None:
+        """Show the table, unless it is higher than so many rows."""
         lines = [*self._lines()]
-        above = f"\x1b[{self._drawn}F" if self._drawn else ""
-        ends = "\x1b[K\n" if self._is_terminal else "\n"
-        print(above + "".join(line.rstrip() + ends for line in lines), end="", flush=True)
+        if rows is not None and len(lines) > rows:
+            return
+        above = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
+        print(above + "".join(f"{line.rstrip()}\n" for line in lines), end="", flush=True)
         self._drawn = len(lines)
 
     def _lines(self) -> Iterator[str]:
@@ -135,9 +136,7 @@ class Table:
         yield self._line("", ["─" * self._width for _ in self._columns], DIM)
         for row in zip(*(column.cells() for column in self._columns), strict=True):
             label, texts = row[0][0], [self._wrapped(text) for _, text in row]
-            # What was drawn stays as high as it was: a table that grows pushes nothing away.
-            height = max(map(len, texts))
-            for number in range(height):
+            for number in range(max(map(len, texts))):
                 cells = [text[number] if number < len(text) else "" for text in texts]
                 yield self._line(label if number == 0 else "", cells, self._style_of(label))
 

@@ -18,7 +18,6 @@ from rxllm import ChatRequest, LLMClient, StreamChunk
 from rxllm import operators as ops
 from rxllm.harmless import printable
 from rxllm.testing import Script, ScriptedServer, script
-from rxllm.testing.script import ScriptDialect
 
 REQUEST = ChatRequest(model="any", messages=[{"role": "user", "content": "Why is the sky blue?"}])
 ANSWER = "Air scatters blue light more than red light, so blue comes to us from all over the sky."
@@ -26,12 +25,13 @@ BREAKS_OFF = "Blue light is scattered"
 
 
 @asynccontextmanager
-async def three_servers(dialect: ScriptDialect) -> AsyncGenerator[list[LLMClient]]:
+async def three_servers(chosen: Endpoint) -> AsyncGenerator[list[LLMClient]]:
     """A client for each server."""
-    scripted = partial(ScriptedServer, dialect=dialect, delay_per_chunk=0.03)
+    dialect = chosen.dialect
+    scripted = partial(ScriptedServer, dialect=dialect, delay_per_chunk=0.03 * chosen.takes_time)
     async with AsyncExitStack() as stack:
         cut: Script = [*script.words(BREAKS_OFF), script.cut()]
-        slow: Script = [script.delay(0.8), *script.words(ANSWER), script.finish()]
+        slow: Script = [script.delay(0.8 * chosen.takes_time), *script.words(ANSWER), script.finish()]
         breaking = await stack.enter_async_context(scripted(cut, cut))
         late = await stack.enter_async_context(scripted(slow))
         async with scripted() as gone:
@@ -71,7 +71,7 @@ def told(name: str) -> rxllm.OperatorFunction[StreamChunk, StreamChunk]:
 async def main(server: Endpoint) -> None:
     """Ask one server after the other, each twice, the last two at most ten seconds in all."""
     screen = Screen()
-    async with three_servers(server.dialect) as clients:
+    async with three_servers(server) as clients:
         streams = [
             client.chat_stream(REQUEST).pipe(told(name))
             for name, client in zip(("dead", "breaking", "slow"), clients, strict=True)
