@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from rxllm.dialects._chunk_template import ChunkTemplate
 from rxllm.dialects.openai_responses._response_ends import reason_of, usage_of
 from rxllm.dialects.openai_responses._response_events import Piece, TextOf
 from rxllm.dialects.openai_responses._response_items import Grown, Item, Items
@@ -58,19 +59,37 @@ def where_in(fields: Mapping[str, Any], sub: str = "") -> Where:
     )
 
 
+class Expected(NamedTuple):
+    """The next piece of the text that grows, which nearly always comes next.
+
+    Attributes:
+        event: The class of its event.
+        place: The place of its item, as the event says it.
+        sub: Which of several texts it is of, as the event says it.
+        text: The text.
+        template: What makes the chunk.
+    """
+
+    event: type[Piece]
+    place: int
+    sub: int | None
+    text: Grown
+    template: ChunkTemplate
+
+
 class GrowingResponse:
     """An answer under way.
 
     Attributes:
         end: How it ended, ``""`` while it goes on.
-        text: The text that the last piece was of, while its next piece is expected.
+        expected: What is expected to come next; ``None`` while that has to be looked at.
     """
 
-    __slots__ = ("_created", "_has_head", "_id", "_items", "_model", "end", "text")
+    __slots__ = ("_created", "_has_head", "_id", "_items", "_model", "end", "expected")
 
     def __init__(self) -> None:
         self.end = ""
-        self.text: Grown | None = None
+        self.expected: Expected | None = None
         self._items = Items()
         self._id: str | None = None
         self._created: int | float | None = None
@@ -135,10 +154,10 @@ class GrowingResponse:
         if text.half or "\ud800" <= piece[-1:] <= "\udbff":
             piece = _joined(text, piece)
         text.grow(piece)
-        text.place = where.place
-        text.event = None if text.half or text.place is None else event
-        self.text = text
         chunk = self.chunk(delta_of(text.of, text.part, text.call, piece))
+        self.expected = None
+        if event is not None and where.place is not None and not text.half:
+            self.expected = Expected(event, where.place, where.sub, text, ChunkTemplate(chunk, text.of.place))
         if is_list(logprobs) and logprobs:
             choice = chunk.choices[0].model_copy(update={"logprobs": {"content": logprobs}})
             chunk = chunk.model_copy(update={"choices": (choice,)})

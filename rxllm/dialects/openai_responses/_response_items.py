@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rxllm.dialects.openai_responses._response_events import ARGUMENTS, Piece, Place, TextOf
+from rxllm.dialects.openai_responses._response_events import ARGUMENTS, Place, TextOf
 from rxllm.dialects.openai_responses._response_texts import kind_of, placed
 from rxllm.exceptions import LimitExceededError
 from rxllm.models import DeltaPart, PartKind, make
@@ -43,8 +43,6 @@ class Grown:
         last: The last piece that was not empty.
         half: Half of a character that a server has cut in two.
         is_whole: Whether the server said all of it.
-        event: The class of the event that the next piece is expected in; ``None`` while that has to be looked at.
-        place: The place that this event has.
     """
 
     of: TextOf
@@ -55,8 +53,6 @@ class Grown:
     last: str = ""
     half: str = ""
     is_whole: bool = False
-    event: type[Piece] | None = None
-    place: int | None = None
 
     def grow(self, piece: str) -> None:
         """Take a piece."""

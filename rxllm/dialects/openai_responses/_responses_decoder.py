@@ -28,7 +28,6 @@ from rxllm.dialects._surrogates import may_hold_half
 from rxllm.dialects.openai_responses._growing_response import GrowingResponse, Where
 from rxllm.dialects.openai_responses._response_ends import STATUSES, error_of
 from rxllm.dialects.openai_responses._response_events import TEXT_OF_PIECE, decode_piece
-from rxllm.dialects.openai_responses._response_texts import delta_of
 from rxllm.dialects.openai_responses._taken_events import Chunks, Fields, MalformedEventError, taker_of
 from rxllm.exceptions import (
     APIStreamError,
@@ -91,21 +90,16 @@ class OpenAIResponsesDecoder:
             piece = decode_piece(data)
         except (msgspec.MsgspecError, ValueError):
             return self._decode_in_full(event, data)
-        text = answer.text
-        # Nearly all events: the next piece of the text that grows.
-        if (
-            text is not None
-            and type(piece) is text.event
-            and piece.output_index == text.place
-            and piece.sub == text.sub
-        ):
-            delta = piece.delta
-            if delta:
-                text.length += len(delta)
-                text.last = delta
-            chunk = answer.chunk(delta_of(text.of, text.part, text.call, delta))
-            put_event(chunk, EventText(data))
-            return (chunk,)
+        expected = answer.expected
+        if expected is not None:
+            event_class, place, sub, text, template = expected
+            if type(piece) is event_class and piece.output_index == place and piece.sub == sub:
+                # Nearly all events: the next piece of the text that grows.
+                delta = piece.delta
+                if delta:
+                    text.length += len(delta)
+                    text.last = delta
+                return (template.with_piece(delta, data),)
         kind = type(piece)
         where = Where(piece.output_index, piece.item_id, piece.sub)
         return self._given(data, (answer.take_piece(TEXT_OF_PIECE[kind], kind, where, piece.delta),))
@@ -148,7 +142,7 @@ class OpenAIResponsesDecoder:
         if take is None:
             return self._decode_other(name, fields, text)
         # Another text may come at the place of the one that grew.
-        self._answer.text = None
+        self._answer.expected = None
         try:
             return take(self._answer, fields)
         except MalformedEventError as problem:
