@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,3 +95,46 @@ def test_headers_know_what_is_public_whatever_they_are_made_of() -> None:
     assert Headers.of(given, usual).public == both.public
     assert repr(both) == "{'a': '1', 'X-Version': '2', 'key': '…'}"
     assert repr(Headers.of({"a": "1"}, {})) == "{'a': '…'}"
+
+
+@dataclass(frozen=True)
+class Mute(Versioned):
+    """A dialect that can say nothing."""
+
+    def http_request(self, request: ChatRequest, endpoint: Endpoint) -> WireRequest:
+        wire = super().http_request(request, endpoint)
+        raise rxllm.UnsupportedRequestError(f"{wire.method}: no", dialect=self.name, field="messages")
+
+    websocket_request = http_request
+
+
+ASK: dict[str, Callable[[LLMClient], Any]] = {
+    "chat": lambda asked: asked.chat(REQUEST, headers={"X-Own": KEY}),
+    "stream": lambda asked: asked.chat_stream(REQUEST, headers={"X-Own": KEY}),
+    "pool": lambda asked: rxllm.ClientPool([asked]).chat(REQUEST, headers={"X-Own": KEY}),
+    "WebSocket": lambda asked: asked.websocket_stream(REQUEST),
+}
+
+
+@pytest.mark.parametrize("ask", ASK.values(), ids=ASK)
+async def test_a_request_that_cannot_be_said_shows_no_key_in_its_traceback(ask: Callable[[LLMClient], Any]) -> None:
+    async with ScriptedServer() as server:
+        asked = client(server, dialect=Mute(), headers={"X-Key": KEY})
+        with pytest.raises(rxllm.UnsupportedRequestError) as caught:
+            await ask(asked)
+    assert (caught.value.dialect, caught.value.field) == ("versioned", "messages")
+    assert server.requests == []
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert KEY not in shown
+
+
+async def test_a_dialect_that_is_not_spoken_over_websockets() -> None:
+    class OverHTTP:
+        name = "over-http"
+        home = Home(base_url="http://localhost")
+        decoder = Versioned().decoder
+        http_request = Versioned().http_request
+
+    with pytest.raises(rxllm.UnsupportedRequestError, match="over-http is not spoken over WebSockets") as caught:
+        LLMClient(dialect=OverHTTP()).websocket_stream(REQUEST)
+    assert (caught.value.dialect, caught.value.field) == ("over-http", "websocket")
