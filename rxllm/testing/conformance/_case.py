@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from rxllm.testing.conformance._quirks import QUIRKS, Quirk
 from rxllm.testing.conformance._results import CallResult
-from rxllm.testing.script import Answer
+from rxllm.testing.script import Answer, ScriptDialect
 
 __all__ = ["Case", "Expectation", "ExpectedChoice", "Failure", "Leaves", "Redirected", "Way", "Whole"]
 
@@ -107,6 +107,7 @@ class Case:
         then: What comes after the answer, in the same run: what further requests get, in order, or what the second
             server sends. More requests than there are answers are a failure, unless the request may be sent again.
         wait: How many seconds the second request has to come after the first, by the clock of the server.
+        dialect: What the server speaks, which gives the address that the client gets.
     """
 
     id: str
@@ -118,6 +119,7 @@ class Case:
     way: Way = "once"
     then: tuple[Answer, ...] = ()
     wait: float = 0.0
+    dialect: ScriptDialect = "openai-chat"
 
     def __str__(self) -> str:
         return self.id

@@ -16,6 +16,7 @@ from rxllm.testing.conformance._cases import CASES
 from rxllm.testing.conformance._client import CHUNK_TIMEOUT, rxllm_client, rxllm_fallback, rxllm_retrying
 from rxllm.testing.conformance._run import run_conformance
 from rxllm.testing.conformance._verdict import dumped
+from rxllm.testing.script import DIALECTS
 
 __all__ = ["main"]
 
@@ -37,9 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print("\n".join(_listed(case) for case in cases))
         return 0
     client, retrying, fallback, chunk_timeout = rxllm_client, rxllm_retrying, rxllm_fallback, CHUNK_TIMEOUT
+    dialects = DIALECTS
     if options.client is not None:
         client, retrying, fallback = map(_function, (options.client, options.retrying, options.fallback))
-        chunk_timeout = options.chunk_timeout
+        chunk_timeout, dialects = options.chunk_timeout, DIALECTS[:1]
     report = asyncio.run(
         run_conformance(
             client,
@@ -47,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name=options.client,
             retrying=retrying,
             fallback=fallback,
+            dialects=options.dialect or dialects,
             time_limit=options.time_limit,
             chunk_timeout=chunk_timeout,
         )
@@ -64,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "client",
         nargs="?",
         metavar="MODULE:FUNCTION",
-        help="a coroutine function from the address of chat completions to the answer; by default rxllm's own client",
+        help="a coroutine function from the address of the endpoint to the answer; by default rxllm's own client",
     )
     parser.add_argument(
         "--retrying",
@@ -75,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
         "--fallback",
         metavar="MODULE:FUNCTION",
         help="the same client with a second server: from both addresses to the answer",
+    )
+    parser.add_argument(
+        "--dialect",
+        action="append",
+        choices=DIALECTS,
+        help="what the client speaks; may be repeated; by default chat completions, and all of rxllm's own client",
     )
     parser.add_argument(
         "--case", action="append", metavar="ID", help="only this case or row, as Q6-null or Q6; may be repeated"

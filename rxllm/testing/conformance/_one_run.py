@@ -35,19 +35,21 @@ SLACK_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a client may do: times in seconds.
+    """What a client may do, and what it is up against: times in seconds.
 
     Attributes:
         hung: How long it may take.
         early: How long it has to wait before it raises.
         requests: How many requests it may send; ``None`` if any number.
         wait: How long after the first request the second one may come.
+        dialect: What the server speaks.
     """
 
     hung: float
     early: float = 0.0
     requests: int | None = 1
     wait: float = 0.0
+    dialect: script.ScriptDialect = "openai-chat"
 
 
 async def answered(
@@ -57,7 +59,10 @@ async def answered(
 
     Unless any number is due, a request beyond those ends the run.
     """
-    async with ScriptedServer(*answers, repeat=True) as server, running(client(server.url)) as task:
+    async with (
+        ScriptedServer(*answers, repeat=True, dialect=limits.dialect) as server,
+        running(client(server.url)) as task,
+    ):
         begun = asyncio.get_running_loop().time()
         await _first(_beyond(server, limits.requests), task, limits.hung)
         if limits.requests is not None and len(server.requests) > limits.requests:
@@ -97,8 +102,8 @@ async def fell_back(
 ) -> Finding:
     """The client has a second server, and the first one fails. How often it asks either is its own affair."""
     async with (
-        ScriptedServer(answers[0], repeat=True) as first,
-        ScriptedServer(answers[-1], repeat=True) as second,
+        ScriptedServer(answers[0], repeat=True, dialect=limits.dialect) as first,
+        ScriptedServer(answers[-1], repeat=True, dialect=limits.dialect) as second,
         running(client(first.url, second.url)) as task,
     ):
         await asyncio.wait({task}, timeout=limits.hung)
@@ -122,7 +127,10 @@ async def left(client: Client, answer: script.Answer, turns: int, limits: Limits
     """The client is cancelled so many turns of the loop after the server's last write."""
     written = asyncio.Event()
     silent = replace(answer, steps=(*answer.steps, script.notify(written), script.stall()))
-    async with ScriptedServer(silent, repeat=True) as server, running(client(server.url)) as task:
+    async with (
+        ScriptedServer(silent, repeat=True, dialect=limits.dialect) as server,
+        running(client(server.url)) as task,
+    ):
         await _first(written.wait(), task, limits.hung)
         if task.done():
             return Finding("fail", f"it ended before its answer did: {_ending(task)}")
@@ -144,7 +152,7 @@ async def left(client: Client, answer: script.Answer, turns: int, limits: Limits
 async def redirected(client: Client, answer: script.Answer, limits: Limits) -> Finding:
     """The client is sent to another origin; whether it goes there is its own affair."""
     async with (
-        ScriptedServer(answer, repeat=True) as target,
+        ScriptedServer(answer, repeat=True, dialect=limits.dialect) as target,
         ScriptedServer(script.redirect(target.url), repeat=True) as origin,
         running(client(origin.url)) as task,
     ):

@@ -12,14 +12,14 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 
 from rxllm.testing.conformance._case import Case, Failure, Leaves, Whole
 from rxllm.testing.conformance._cases import CASES
 from rxllm.testing.conformance._one_run import Client, FallbackClient, Limits, answered, fell_back, left, redirected
 from rxllm.testing.conformance._verdict import Finding, Report, Verdict
-from rxllm.testing.script import Answer
+from rxllm.testing.script import DIALECTS, Answer, ScriptDialect
 
 __all__ = ["Client", "FallbackClient", "check", "run_case", "run_conformance"]
 
@@ -47,6 +47,7 @@ async def run_conformance(
     name: str | None = None,
     retrying: Client | None = None,
     fallback: FallbackClient | None = None,
+    dialects: Collection[ScriptDialect] = DIALECTS[:1],
     time_limit: float = 5.0,
     chunk_timeout: float | None = None,
 ) -> Report:
@@ -63,6 +64,8 @@ async def run_conformance(
             one that never does: the cases of it do not apply.
         fallback: The client with a second server for when the first one fails: gets both addresses. ``None`` is for one
             that knows no other server: the cases of it do not apply.
+        dialects: What the client speaks; the cases of other dialects do not apply. Which one is due is told by the
+            end of the address: ``/chat/completions``, ``/messages``, ``/responses``.
         time_limit: After how many seconds a client is hung. Correct ones take a few milliseconds a case.
         chunk_timeout: For how many seconds the client lets a server be silent before it raises. ``None`` is for one
             without such a limit: cases of silence do not apply to it.
@@ -83,7 +86,13 @@ async def run_conformance(
     """
     verdicts = [
         await run_case(
-            client, case, retrying=retrying, fallback=fallback, time_limit=time_limit, chunk_timeout=chunk_timeout
+            client,
+            case,
+            retrying=retrying,
+            fallback=fallback,
+            dialects=dialects,
+            time_limit=time_limit,
+            chunk_timeout=chunk_timeout,
         )
         for case in tuple(cases)
     ]
@@ -96,6 +105,7 @@ async def check(
     *,
     retrying: Client | None = None,
     fallback: FallbackClient | None = None,
+    dialects: Collection[ScriptDialect] = DIALECTS[:1],
     time_limit: float = 5.0,
     chunk_timeout: float | None = None,
 ) -> Verdict:
@@ -106,6 +116,7 @@ async def check(
         case: Which case.
         retrying: The client as it tries again.
         fallback: The client with a second server.
+        dialects: What the client speaks.
         time_limit: After how many seconds the client is hung.
         chunk_timeout: For how many seconds the client lets a server be silent.
 
@@ -116,7 +127,13 @@ async def check(
         AssertionError: The client failed; the message says how.
     """
     verdict = await run_case(
-        client, case, retrying=retrying, fallback=fallback, time_limit=time_limit, chunk_timeout=chunk_timeout
+        client,
+        case,
+        retrying=retrying,
+        fallback=fallback,
+        dialects=dialects,
+        time_limit=time_limit,
+        chunk_timeout=chunk_timeout,
     )
     if verdict.outcome == "fail":
         raise AssertionError(f"{verdict}\n{case.quirk.wire} {case.quirk.rule}")
@@ -129,6 +146,7 @@ async def run_case(
     *,
     retrying: Client | None = None,
     fallback: FallbackClient | None = None,
+    dialects: Collection[ScriptDialect] = DIALECTS[:1],
     time_limit: float = 5.0,
     chunk_timeout: float | None = None,
 ) -> Verdict:
@@ -139,9 +157,12 @@ async def run_case(
         case: Which case.
         retrying: The client as it tries again.
         fallback: The client with a second server.
+        dialects: What the client speaks.
         time_limit: After how many seconds the client is hung.
         chunk_timeout: For how many seconds the client lets a server be silent.
     """
+    if case.dialect not in dialects:
+        return Verdict(case, "not applicable", f"the client does not speak {case.dialect}")
     if case.silent and chunk_timeout is None:
         return Verdict(case, "not applicable", "the client has no time-out")
     silence = chunk_timeout or 0.0 if case.silent else 0.0
@@ -150,6 +171,7 @@ async def run_case(
         early=silence * EARLY,
         requests=None if case.may_repeat else 1 + len(case.then),
         wait=case.wait,
+        dialect=case.dialect,
     )
     findings = [finding async for finding in _findings(_Clients(client, retrying, fallback), case, limits)]
     worst = max(findings, key=lambda finding: GRAVITY[finding.outcome])

@@ -63,7 +63,7 @@ from rxllm.testing.script._named_steps import (
     wait_for,
 )
 from rxllm.testing.script._renderer import Renderer
-from rxllm.testing.script._renderers import ScriptDialect, renderer_of
+from rxllm.testing.script._renderers import DIALECTS, ScriptDialect, renderer_of
 from rxllm.testing.script._steps import (
     Block,
     Burst,
@@ -88,6 +88,7 @@ from rxllm.testing.script._steps import (
 )
 
 __all__ = [
+    "DIALECTS",
     "Answer",
     "Block",
     "Burst",
