@@ -16,6 +16,7 @@ from rxllm.dialects._dialect import (
 )
 from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
 from rxllm.dialects._hosts import HOSTS, get_host
+from rxllm.dialects._ported import Ported, ported
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader
 from rxllm.dialects.anthropic._anthropic import Anthropic
@@ -31,6 +32,7 @@ __all__ = [
     "Home",
     "OpenAIChat",
     "OpenAIResponses",
+    "Ported",
     "RateLimitReader",
     "RateLimits",
     "Reader",
@@ -43,5 +45,6 @@ __all__ = [
     "get_dialect",
     "get_host",
     "get_reader",
+    "ported",
     "rate_limits_of",
 ]

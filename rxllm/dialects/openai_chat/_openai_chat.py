@@ -31,8 +31,8 @@ class OpenAIChat:
         on_malformed: Called with the error of each event that was skipped.
         on_repair: Called with each thing that was put right.
         send_reasoning: When the reasoning of an earlier answer goes back, in the fields that it came in.
-            ``"tool_rounds"``: while the model calls tools, that is if no message of the user comes behind it. DeepSeek
-            wants it so. ``"never"``: for servers that refuse these fields, as OpenAI's own.
+            ``"tool_rounds"``: while the model calls tools, that is if no message of the user comes behind it.
+            ``"never"``: for servers that refuse these fields, as OpenAI's own.
         send_extras: Which fields of an earlier answer go back that only its provider knows, of the message and of its
             calls: all, none (for servers that refuse fields which they do not know), or those of these names.
         asks_usage: Whether to ask for the usage (``stream_options``), unless the request has options of its own. Some
