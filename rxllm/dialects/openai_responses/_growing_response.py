@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from rxllm.dialects._chunk_template import ChunkTemplate
 from rxllm.dialects.openai_responses._response_ends import reason_of, usage_of
-from rxllm.dialects.openai_responses._response_events import Piece, TextOf
+from rxllm.dialects.openai_responses._response_events import Piece, Place, TextOf
 from rxllm.dialects.openai_responses._response_items import Grown, Item, Items
 from rxllm.dialects.openai_responses._response_texts import (
     annotation,
@@ -32,6 +32,8 @@ from rxllm.models import (
 
 _OBJECT = "chat.completion.chunk"
 _NO_ARGUMENTS = frozenset({"", "{}", "null"})
+# Where the pieces go of which nearly all events are.
+_ALIKE = frozenset({Place.CONTENT, Place.REASONING, Place.ARGUMENTS})
 _MOST_PLACES = 2**31
 
 
@@ -156,7 +158,7 @@ class GrowingResponse:
         text.grow(piece)
         chunk = self.chunk(delta_of(text.of, text.part, text.call, piece))
         self.expected = None
-        if event is not None and where.place is not None and not text.half:
+        if event is not None and where.place is not None and text.of.place in _ALIKE and not text.half:
             self.expected = Expected(event, where.place, where.sub, text, ChunkTemplate(chunk, text.of.place))
         if is_list(logprobs) and logprobs:
             choice = chunk.choices[0].model_copy(update={"logprobs": {"content": logprobs}})
