@@ -187,7 +187,7 @@ def answer_of_a_terminal(request: ReceivedRequest) -> Iterable[script.StepLike]:
     if asked.get("response_format"):
         recipe = {"name": OBEYS, "servings": 1, "ingredients": [OBEYS], "steps": [{"text": OBEYS, "minutes": 1}]}
         return script.answer(json.dumps(recipe))
-    if asked.get("tools") and asked["messages"][-1]["role"] == "user":
+    if asked.get("tools") and request.number == 0:
         arguments = json.dumps({"city": HARMFUL, "unit": HARMFUL})
         function = {"name": "get_weather", "arguments": arguments}
         call = {"index": 0, "id": f"call{HARMFUL}", "type": "function", "function": function}
