@@ -313,6 +313,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "MixedAnswersError": {"partials": ("a", None)},
     "RepairError": {"kind": "x", "position": 1, "before": None, "after": {"a": 1}},
     "ToolExecutionError": {"kind": "failed", "name": "f", "call_id": "a"},
+    "UnsupportedRequestError": {"dialect": "x", "field": "tools"},
 }
 
 # Those that make their message themselves.
