@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,18 @@ async def events(url: str) -> AsyncIterator[dict[str, Any]]:
 
 async def of_anthropic(url: str) -> ChatResult:
     """What such a loop makes of events of Anthropic's: whatever came is an answer, each tool is a call."""
-    text, calls = "", list[list[str]]()
+    text, calls = "", list[CallResult]()
     async for event in events(url):
         match event:
             case {"content_block": {"id": identifier, "name": name}}:
-                calls.append([name, "", identifier])
+                calls.append(CallResult(name, "", identifier))
             case {"delta": {"text": piece}}:
                 text += piece
             case {"delta": {"partial_json": piece}}:
-                calls[-1][1] += piece
+                calls[-1] = replace(calls[-1], arguments=calls[-1].arguments + piece)
             case _:
                 pass
-    return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(CallResult(*call) for call in calls))
+    return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
 
 
 async def of_responses(url: str) -> ChatResult:
