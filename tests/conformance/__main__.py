@@ -69,7 +69,7 @@ def _known(folder: Path | None) -> dict[str, dict[str, Any]]:
 
 def _merged(known: dict[str, Any] | None, peer: Peer, report: Report) -> dict[str, Any]:
     """What the file is going to say of a peer: what was measured now, and of other cases what it said."""
-    found = {"versions": peer.versions, "about": peer.about, **report.to_json()}
+    found: dict[str, Any] = {"versions": peer.versions, "about": peer.about, **report.to_json()}
     if known is None or len(found["cases"]) == len(peer.cases):
         return found
     if known["versions"] != peer.versions:

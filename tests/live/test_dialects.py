@@ -26,7 +26,8 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 
 def ask(question: str, **options: Any) -> ChatRequest:
-    return ChatRequest(model="gpt-5-claude", messages=[Message.user(question)], **{"max_tokens": 64, **options})
+    fields: dict[str, Any] = {"max_tokens": 64, **options}
+    return ChatRequest(model="gpt-5-claude", messages=[Message.user(question)], **fields)
 
 
 # Scripted answers
