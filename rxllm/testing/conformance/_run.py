@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 
-from rxllm.testing.conformance._case import Case, Failure, Leaves, Redirected, Whole
+from rxllm.testing.conformance._case import Case, Failure, Leaves, Whole
 from rxllm.testing.conformance._cases import CASES
 from rxllm.testing.conformance._one_run import Client, FallbackClient, Limits, answered, fell_back, left, redirected
 from rxllm.testing.conformance._verdict import Finding, Report, Verdict
@@ -189,7 +189,7 @@ async def _findings(clients: _Clients, case: Case, limits: Limits) -> AsyncItera
             case Leaves(turns):
                 for number in turns:
                     yield await left(clients.once, answer, number, limits)
-            case Redirected():
+            case _:
                 yield await redirected(clients.once, answer, limits)
 
 
@@ -203,7 +203,7 @@ async def _answered(
             if clients.retrying is None:
                 return Finding("not applicable", "the client never tries again")
             return await answered(clients.retrying, answers, expected, limits)
-        case "fallback":
+        case _:
             if clients.fallback is None:
                 return Finding("not applicable", "the client knows no other server")
             return await fell_back(clients.fallback, answers, expected, limits)
