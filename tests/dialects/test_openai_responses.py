@@ -447,6 +447,23 @@ def test_items_of_the_end_that_did_not_come_are_added() -> None:
     assert [part.block for part in completion.message.parts] == [*listed, message("Hello")]
 
 
+def test_calls_in_another_order_at_the_end() -> None:
+    calls = [call("f", '{"a": 1}', call_id="call_1"), call("g", '{"b": 2}', id="fc_2", call_id="call_2")]
+    events = events_of(calls)
+    events[-1]["response"]["output"] = [{**each, "id": f"x{each['id']}"} for each in reversed(calls)]
+    completion = completion_of(events)
+
+    assert said(completion) == said(completion_of(events_of(calls)))
+    assert [(part.block or {})["name"] for part in completion.message.parts] == ["f", "g"]
+
+
+def test_one_identifier_for_two_items() -> None:
+    items = [reasoning("Think.", id="x"), message("Hello", id="x")]
+
+    assert completion_of(events_of(items)).text == "Hello"
+    assert [part.block for part in completion_of(events_of(items)).message.parts] == items
+
+
 def test_more_items_at_the_end_than_have_places() -> None:
     events = events_of([message("Hello")])
     events[-1]["response"]["output"] = [reasoning("Late."), message("Hello"), message("More", id="msg_9")]

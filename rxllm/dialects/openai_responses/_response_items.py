@@ -267,11 +267,11 @@ class Items:
     def matched(self, output: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Item, Mapping[str, Any]]]:
         """The items of the list of all with those that came; what did not come begins.
 
-        An identifier tells which is which; what is left, the order of those that are of one type.
+        An identifier tells which is which, its own or that of the call in it; what is left, the order of those that are
+        of one type.
         """
         blocks = [*output]
-        came = {item.id: item for item in self.all if item.id is not None}
-        found = [came.pop(_text(block.get("id")) or "", None) for block in blocks]
+        found = self._named_in(blocks)
         taken = {id(item) for item in found}
         left: dict[str, list[Item]] = {}
         for item in sorted(self.all, key=lambda each: each.index, reverse=True):
@@ -283,6 +283,20 @@ class Items:
             item = known or (same.pop() if same else self._begin(kind_of(type_), place))
             self._describe(item, block)
             yield item, block
+
+    def _named_in(self, blocks: Iterable[Mapping[str, Any]]) -> list[Item | None]:
+        """The items that came of those in a list, as far as an identifier says."""
+        left = {("id", item.id): item for item in self.all} | {("call_id", item.call_id): item for item in self.all}
+        found: list[Item | None] = []
+        for block in blocks:
+            keys = [(name, _text(block.get(name))) for name in ("id", "call_id")]
+            known = [left[key] for key in keys if key[1] and key in left]
+            item = next((each for each in known if each.type in ("", block.get("type"))), None)
+            if item is not None:
+                left.pop(("id", item.id), None)
+                left.pop(("call_id", item.call_id), None)
+            found.append(item)
+        return found
 
 
 def _is_same(item: Item, block: Mapping[str, Any]) -> bool:
