@@ -22,7 +22,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
-from rxllm.accumulators import merged_usage
+from rxllm.accumulators import usage_after
 from rxllm.exceptions import RxllmError, attach_attempts
 from rxllm.flow import FanOut, Receiver, subscribe_to
 from rxllm.models import Attempt, StreamChunk, StreamInfo, Usage, described, ending_after, marked
@@ -86,11 +86,10 @@ class Course(Generic[T]):
             return
         chunks = cast("Sequence[StreamChunk]", items)
         if not self.has_begun:
-            self.has_begun = not all(chunk.is_empty for chunk in chunks)
+            self.has_begun = any(map(_says_something, chunks))
         for chunk in chunks:
-            usage = chunk.usage
-            if usage is not None:
-                self.usage = usage if self.usage is None else merged_usage(self.usage, usage)[0]
+            if chunk.usage is not None:
+                self.usage, _ = usage_after(self.usage, chunk)
 
     def attempt(self, error: Exception | None) -> tuple[Attempt, ...]:
         """What became of it: several attempts if it was made of several."""
@@ -104,6 +103,11 @@ class Course(Generic[T]):
                 error=kept(error),
             ),
         )
+
+
+def _says_something(chunk: StreamChunk) -> bool:
+    """Whether a chunk has something that another try would say again. What the question costs is nothing of that."""
+    return not (chunk if chunk.usage is None else chunk.model_copy(update={"usage": None})).is_empty
 
 
 # Of the error that is being passed on. What an error says of itself may be from another time: some are raised twice.

@@ -26,7 +26,8 @@ Item: TypeAlias = Mapping[str, Any]
 
 # What the server says of an item and does not take back.
 _NOT_TAKEN = {"custom_tool_call": "status"}
-_FAMILY = re.compile(r"[a-z]+[-.]?\d*")
+# Any other name may be an alias, as that of a deployment, and says nothing.
+_FAMILY = re.compile(r"(?:gpt-|grok-|o)\d+")
 
 
 @dataclass(slots=True)
@@ -150,8 +151,8 @@ class ResponseInput:
 def _family(model: str) -> str | None:
     """The family of a model: of ``openai/gpt-5.1-mini`` that is ``gpt-5``; ``None`` if it has none.
 
-    >>> _family("gpt-5-mini-2025-08-07"), _family("o4-mini")
-    ('gpt-5', 'o4')
+    >>> _family("gpt-5-mini-2025-08-07"), _family("o4-mini"), _family("my-deployment")
+    ('gpt-5', 'o4', None)
     """
     found = _FAMILY.match(model.rpartition("/")[2].lower())
     return None if found is None else found[0]
