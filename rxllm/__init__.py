@@ -133,6 +133,7 @@ __all__ = [
     "ToolResult",
     "ToolResultEvent",
     "TruncatedStreamError",
+    "UnsupportedRequestError",
     "Usage",
     "fallback",
     "from_async_iterable",

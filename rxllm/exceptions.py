@@ -24,6 +24,7 @@
     ├── DeadlineExceededError          it took too long, with all tries (TimeoutError)
     ├── AllAttemptsFailedError         each of several sources failed
     ├── BufferOverflowError            a full buffer with nobody to pause
+    ├── UnsupportedRequestError        a request that the dialect cannot say (ValueError)
     ├── RecordingError                 a recording that is missing or not readable
     ├── NoRunningLoopError             subscribed outside an event loop (RuntimeError)
     └── MissingExtraError              an optional dependency is not installed (ImportError)
@@ -75,6 +76,7 @@ __all__ = [
     "ToolExecutionError",
     "ToolFailure",
     "TruncatedStreamError",
+    "UnsupportedRequestError",
     "excerpt",
 ]
 

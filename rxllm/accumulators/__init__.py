@@ -9,7 +9,7 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.accumulators._beginning import Beginning as Beginning
     from rxllm.accumulators.answer._conflation import Conflation as Conflation
-    from rxllm.accumulators.answer._merged_usage import merged_usage as merged_usage
+    from rxllm.accumulators.answer._merged_usage import usage_after as usage_after
     from rxllm.accumulators.answer._stream_accumulator import StreamAccumulator
     from rxllm.accumulators.calls._call_state import CallState as CallState
     from rxllm.accumulators.calls._json_path_accumulator import JSONPathAccumulator
@@ -30,7 +30,7 @@ else:
         "json._structured",
         **{"_beginning": "Beginning", "answer._conflation": "Conflation", "calls._call_state": "CallState"},
         **{"calls._tool_call_accumulator": "require_completed", "reasoning._tags": "TagPair"},
-        **{"json._why_no_json": "WhyNoJSON", "answer._merged_usage": "merged_usage"},
+        **{"json._why_no_json": "WhyNoJSON", "answer._merged_usage": "usage_after"},
     )
 
 __all__ = [

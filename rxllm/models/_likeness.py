@@ -57,7 +57,10 @@ class Likeness:
         padded: The last chunk that was like it, if they have padding.
     """
 
-    __slots__ = ("_chunk", "_delta", "_function", "_has_created", "_put", "field", "has_details", "has_extra", "padded")
+    __slots__ = (
+        *("_chunk", "_delta", "_function", "_has_created", "_has_more", "_put"),
+        *("field", "has_details", "has_extra", "padded"),
+    )
 
     def __init__(self, chunk: StreamChunk, field: str) -> None:
         (choice,) = chunk.choices
@@ -72,6 +75,7 @@ class Likeness:
         self.field = field
         self.has_details = delta.reasoning_details is not None
         self.has_extra = chunk.extra is not None
+        self._has_more = self.has_extra or chunk.event_text is not None
         # Until a time has come that is one, the next may be it.
         self._has_created = bool(chunk.created)
         self.padded: StreamChunk | None = None
@@ -105,14 +109,15 @@ class Likeness:
         # What is absent is not put: then the last value counts, and this chunk is not like the one that had it.
         if self._has_created and chunk.created is not None:
             _put_created(like, chunk.created)
-        # Of what event it was made says nothing of the answer.
-        put_event(like, chunk.event_text)
         if chunk.obfuscation is not None:
             _put_padding(like, chunk.obfuscation)
         if chunk.p is not None:
             _put_padding_of_mistral(like, chunk.p)
-        if self.has_extra:
-            put_extra(like, chunk.extra)
+        if self._has_more:
+            # Of what event it was made says nothing of the answer.
+            put_event(like, chunk.event_text)
+            if self.has_extra:
+                put_extra(like, chunk.extra)
         if not (piece and same_fields(chunk, like)):
             return None
         if chunk.obfuscation is not None or chunk.p is not None:

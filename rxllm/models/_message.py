@@ -199,11 +199,13 @@ class Message(Model):
 
     @property
     def is_as_it_came(self) -> bool:
-        """Whether content and calls are still what the parts say."""
-        said = "".join(part.text for part in self.parts if part.kind == PartKind.TEXT)
-        called = [
-            (part.id, part.name, part.text) for part in self.parts if part.kind == PartKind.TOOL_CALL and part.final
-        ]
+        """Whether content, refusal and calls are still what the finished parts say.
+
+        A text that was cut is in no finished part, so a message with one is not: by its parts it would be lost.
+        """
+        final = [part for part in self.parts if part.final]
+        said = "".join([part.text for part in final if part.kind == PartKind.TEXT])
+        called = [(part.id, part.name, part.text) for part in final if part.kind == PartKind.TOOL_CALL]
         calls = [(call.id, call.function.name, call.function.arguments) for call in self.tool_calls]
         is_same = not isinstance(self.content, list) and said == (self.content or "") + (self.refusal or "")
         return is_same and calls == called

@@ -42,8 +42,10 @@ class MessagePart(Model):
         id: Its identifier, or that of the call in it.
         name: The name of the tool in it.
         text: What it says: the text, the reasoning, the arguments of a call or the input of a tool of the server.
-        block: The part in the provider's own words, if it is finished.
-        final: Whether it is finished. One that is not was cut, and does not go back to the provider.
+            What an operator took out of a text, as ``split_reasoning`` does, is not in it.
+        block: The part in the provider's own words.
+        final: Whether it is finished. One that is not was cut, and does not go back to the provider. Neither does a
+            call that is none of the ``tool_calls`` of its message.
     """
 
     index: int = 0

@@ -223,13 +223,16 @@ class WireStruct(
 
         Args:
             update: The values by name, as the constructor takes them; ``None`` takes a field away. Names that are
-                not declared go to ``extra``.
+                not declared go to ``extra``; under that name all undeclared fields are given at once.
             deep: Whether to copy what the fields hold, too. Nothing but dictionaries in it could be changed.
         """
         if deep:
             return deepcopy(self).model_copy(update=update)
-        kept = {name: getattr(self, name) for name in self.__struct_fields__ if name != "extra"}
-        return type(self)(**{**kept, **self.model_extra, **(update or {})})
+        changed = update or _NOTHING
+        kept = {name: getattr(self, name) for name in self.__struct_fields__}
+        # Undeclared fields are not given by name: one may be called as a field that is not part of the JSON.
+        kept["extra"] = {name: value for name, value in self.model_extra.items() if name not in changed}
+        return type(self)(**{**kept, **changed})
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> CoreSchema:

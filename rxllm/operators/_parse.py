@@ -242,7 +242,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
         """The chunks before an error; the last one may have come in its event, with what it says in a field."""
         if self._secrets is None or not chunks or not (extra := chunks[-1].model_extra):
             return chunks
-        return [*chunks[:-1], chunks[-1].model_copy(update=self._secrets.scrub_value(extra))]
+        return [*chunks[:-1], chunks[-1].model_copy(update={"extra": self._secrets.scrub_value(extra)})]
 
     def _begin(self) -> Slots:
         flow = FlowControl.current()

@@ -22,7 +22,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
-from rxllm.accumulators import merged_usage
+from rxllm.accumulators import usage_after
 from rxllm.exceptions import RxllmError, attach_attempts
 from rxllm.flow import FanOut, Receiver, subscribe_to
 from rxllm.models import Attempt, StreamChunk, StreamInfo, Usage, described, ending_after, marked
@@ -88,9 +88,8 @@ class Course(Generic[T]):
         if not self.has_begun:
             self.has_begun = any(map(_says_something, chunks))
         for chunk in chunks:
-            usage = chunk.usage
-            if usage is not None:
-                self.usage = usage if self.usage is None else merged_usage(self.usage, usage)[0]
+            if chunk.usage is not None:
+                self.usage, _ = usage_after(self.usage, chunk)
 
     def attempt(self, error: Exception | None) -> tuple[Attempt, ...]:
         """What became of it: several attempts if it was made of several."""

@@ -151,7 +151,7 @@ async def open_response(
     target = url
     for _ in range(MAX_REDIRECTS + 1):
         if origin_of(target) != origin_of(url):
-            options["middlewares"] = (drop_credentials(origin_of(url)),)
+            options["middlewares"] = (drop_credentials(origin_of(url), headers.public),)
         response = await send(session, method, target, body, headers, secrets, options)
         secrets.add(response.request_info.headers)
         reason = response.reason or ""
@@ -290,7 +290,7 @@ def info_of(url: URL, headers: Mapping[str, str], requested_at: float, secrets: 
     """
     limits = {name.lower(): secrets.scrub(value) for name, value in headers.items() if _tells_of_limits(name.lower())}
     return StreamInfo(
-        host=url.host if url.is_default_port() else f"{url.host}:{url.port}",
+        host=url.raw_host if url.is_default_port() else f"{url.raw_host}:{url.port}",
         request_id=_request_id(headers, secrets),
         rate_limits=limits,
         requested_at=requested_at,

@@ -255,9 +255,7 @@ def test_chunks_of_one_stream_become_one_that_has_the_stream() -> None:
     assert beside(chunk) == (FIRST, False, False, (), None)
 
 
-@pytest.mark.parametrize(
-    "slots", [{"begins": True}, {"begins": True, "restarts": True}, {"repairs": REPAIRS}, {"event": "{}"}], ids=str
-)
+@pytest.mark.parametrize("slots", [{"begins": True}, {"begins": True, "restarts": True}, {"repairs": REPAIRS}], ids=str)
 def test_what_the_first_of_them_has_is_what_the_one_has(slots: dict[str, Any]) -> None:
     first = marked(text_chunk("a"), stream=FIRST, **slots)
 
@@ -266,6 +264,13 @@ def test_what_the_first_of_them_has_is_what_the_one_has(slots: dict[str, Any]) -
     assert "".join(chunk.text for chunk in received) == "abc"
     assert beside(received[0]) == beside(first)
     assert {beside(chunk)[1:] for chunk in received[1:]} <= {(False, False, (), None)}
+
+
+def test_what_was_made_of_several_events_is_of_none_of_them() -> None:
+    chunks = [marked(text_chunk(text), stream=FIRST, event=text) for text in "abc"]
+
+    assert [(chunk.text, chunk.event) for chunk in conflated(chunks)] == [("abc", None)]
+    assert [(chunk.text, chunk.event) for chunk in conflated(chunks[:1])] == [("a", "a")]
 
 
 @pytest.mark.parametrize(

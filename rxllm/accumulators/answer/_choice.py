@@ -207,11 +207,12 @@ class ChoiceFold:
             self._calls = ToolCallFold(self.index, self.log, self.max_tool_calls, answer_of(chunk))
         calls = self._calls
         size = 0
+        call = None
         for fragment in fragments:
-            calls.add(fragment)
+            call = calls.add(fragment) or call
             size += calls.added
         if self._sections is not None:
-            self._sections.calls(calls.last)
+            self._sections.calls(call)
         return size
 
     def _add_reasoning(self, delta: Delta) -> int:

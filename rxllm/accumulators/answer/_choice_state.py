@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -41,6 +42,7 @@ TEXTS = ("reasoning_content", "reasoning", "refusal")
 """The fields of a message, besides its content, that grow as texts."""
 
 _FINISHED = frozenset[AnswerEnding]({"completed", "unknown"})
+_place_of = attrgetter("place")
 
 
 class ChoiceState(NamedTuple):
@@ -53,7 +55,8 @@ class ChoiceState(NamedTuple):
     def build(self, log: RepairLog, origin: Origin | None, *, ended: bool, strict: bool) -> CompletionChoice:
         """The choice as a model: see ``RestState.build``."""
         choice = self.rest.build(self.content, self.length, log, ended=ended, strict=strict)
-        choice.message.origin = origin
+        if origin is not None:
+            choice.message.origin = origin
         return choice
 
     def ending(self, log: RepairLog, *, ended: bool) -> AnswerEnding | None:
@@ -127,7 +130,7 @@ class RestState(NamedTuple):
                     content.read(length),
                     calls,
                     function,
-                    [part.build(built, content, length) for part in self.sections],
+                    [part.build(built, content, length) for part in sorted(self.sections, key=_place_of)],
                 ),
                 "finish_reason": self.finish_reason,
                 "logprobs": self._fields_of("logprobs") or None,
@@ -159,9 +162,10 @@ class RestState(NamedTuple):
             "role": self.role or Role.ASSISTANT,
             "tool_calls": calls,
             "function_call": function,
-            "parts": parts,
             "audio": self._fields_of("audio") or None,
         }
+        if parts:
+            fields["parts"] = parts
         # As a server has it that answers at once: null if there is something else instead of text.
         instead = calls or function or fields["audio"] or fields.get("refusal")
         fields["content"] = content or (None if instead else "")

@@ -11,11 +11,14 @@ from __future__ import annotations
 from typing import Any, TypeVar, cast
 
 from rxllm.flow import Merger
-from rxllm.models import Delta, Likeness, StreamChoice, StreamChunk, rest_of
+from rxllm.models import Delta, Likeness, StreamChoice, StreamChunk
 
 T = TypeVar("T")
 
-_OF_A_CHUNK = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
+_REPEATED = (
+    *("id", "object", "created", "model", "service_tier", "system_fingerprint"),
+    *sorted(StreamChunk.loose),
+)
 _BESIDE_THE_DELTA = tuple({*StreamChoice.__struct_fields__} - {"index", "delta"})
 _BESIDE_THE_TEXT = tuple({*Delta.__struct_fields__} - {"role", "content", "part"})
 
@@ -23,12 +26,13 @@ _BESIDE_THE_TEXT = tuple({*Delta.__struct_fields__} - {"role", "content", "part"
 class Conflation(Merger[T]):
     """Items that become one when they are taken: their text is joined once, whatever their number."""
 
-    __slots__ = ("_first", "_last", "_like", "_repeated", "_texts")
+    __slots__ = ("_extra", "_first", "_last", "_like", "_repeated", "_texts")
 
     def __init__(self, first: T) -> None:
         self._first = first
         self._last: StreamChunk | None = None
         self._repeated: dict[str, Any] = {}
+        self._extra: dict[str, Any] = {}
         self._texts: list[str] = []
         # What the last item taken in has in common with those that hold nothing but more text.
         self._like: Likeness | None = None
@@ -46,9 +50,8 @@ class Conflation(Merger[T]):
                 return False
             if not self._texts:
                 self._texts.append(begun)
-            if self._last is not None:
-                self._repeated.update(_repeated_in(self._last))
-            self._repeated.update(_repeated_in(item))
+            self._repeat(self._last or first)
+            self._repeat(item)
             like = Likeness.to(item)
             # What is undeclared would have to be gathered, too.
             self._like = like if like is None or not like.has_extra else None
@@ -62,9 +65,17 @@ class Conflation(Merger[T]):
         choice = first.choices[0]
         delta = choice.delta.model_copy(update={"content": "".join(self._texts)})
         choices = (choice.model_copy(update={"delta": delta}),)
+        self._repeat(last)
         # It was made of no one event.
-        update = {**self._repeated, **_repeated_in(last), "choices": choices, "event_text": None}
+        update = {**self._repeated, "choices": choices, "extra": self._extra, "event_text": None}
         return cast("T", first.model_copy(update=update))
+
+    def _repeat(self, chunk: StreamChunk) -> None:
+        """Keep what of a chunk is neither its choices nor its usage."""
+        for name in _REPEATED:
+            if (value := getattr(chunk, name)) is not None:
+                self._repeated[name] = value
+        self._extra.update(chunk.model_extra)
 
 
 def _plain_text(chunk: StreamChunk) -> str | None:
@@ -79,12 +90,6 @@ def _plain_text(chunk: StreamChunk) -> str | None:
 
 def _says_more(struct: StreamChoice | Delta, names: tuple[str, ...]) -> bool:
     return any(getattr(struct, name) is not None for name in names)
-
-
-def _repeated_in(chunk: StreamChunk) -> dict[str, Any]:
-    """What of a chunk is neither its choices nor its usage."""
-    named = {name: value for name in _OF_A_CHUNK if (value := getattr(chunk, name)) is not None}
-    return {**named, **rest_of(chunk)}
 
 
 def _continues(first: StreamChunk, chunk: StreamChunk) -> bool:

@@ -5,7 +5,8 @@ Rules:
 1. It repeats the usage, lets it grow, or says one part first and the other at the end. So the later value of each field
    counts, also within objects such as the details.
 2. A zero, null, or what is empty never replaces anything: servers send it for what they do not know.
-3. Nothing is added up, but for a total: if fields of both statements are left, it is at least the sum of its parts.
+3. A dialect that knows the whole so far says so (``Slots.replaces_usage``): then that is what counts, as it is.
+4. Nothing is added up, but for a total: if fields of both statements are left, it is at least the sum of its parts.
 """
 
 from __future__ import annotations
@@ -14,10 +15,29 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from rxllm.accumulators._size import check_fields, size_of
-from rxllm.models import Usage
+from rxllm.models import StreamChunk, Usage
 
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _Fields = Mapping[str, Any]
+
+
+def usage_after(before: Usage | None, chunk: StreamChunk) -> tuple[Usage | None, int]:
+    """What an answer cost, when another chunk has come, and how many characters that adds to what is kept.
+
+    Raises:
+        LimitExceededError: There are too many fields.
+    """
+    usage = chunk.usage
+    if usage is None or usage is before or not usage.model_fields_set:
+        return before, 0
+    if before is None or replaces_usage(chunk) or not counts_something(before):
+        return usage, 0
+    return merged_usage(before, usage)
+
+
+def replaces_usage(chunk: StreamChunk) -> bool:
+    """Whether what a chunk says of the usage is the whole so far."""
+    return chunk.slots is not None and chunk.slots.replaces_usage
 
 
 def merged_usage(before: Usage, after: Usage) -> tuple[Usage, int]:

@@ -5,8 +5,9 @@ Rules:
 1. Time and memory are linear in the stream. Fragments are joined once, when they are read.
 2. A call is a ``ToolCall`` only if its choice has ended and was not cut short, or the stream has ended in good order.
    Otherwise it is an ``IncompleteToolCall``.
-3. Identifier and the like are the first real ones, the model is the last one, for another may go on: a placeholder
-   (``""``, ``0``, ``null``) counts only if nothing else comes. Usage is the last real one, and never added up.
+3. Identifier and the like are the first real ones: a placeholder (``""``, ``0``, ``null``) counts only if nothing
+   else comes. The model is the last real one: another may have taken over on the way. So is the usage, which is never
+   added up.
 4. A snapshot notes how far everything had grown. It becomes a completion when it is read.
 5. There is one answer: see ``_beginning``. After a restart what came before is kept as an attempt only.
 """
@@ -23,7 +24,7 @@ from rxllm.accumulators._size import check_fields
 from rxllm.accumulators.answer._choice import ChoiceFold
 from rxllm.accumulators.answer._choice_state import ChoiceState
 from rxllm.accumulators.answer._fields import keep_last, rest_getter
-from rxllm.accumulators.answer._merged_usage import counts_something, merged_usage, shrinks
+from rxllm.accumulators.answer._merged_usage import replaces_usage, shrinks, usage_after
 from rxllm.accumulators.answer._snapshot import PADDING, Snapshot, StreamState, padding_of
 from rxllm.accumulators.calls._tool_calls import MAX_TOOL_CALLS
 from rxllm.exceptions import LimitExceededError, RepairError, ToolCallError
@@ -43,7 +44,7 @@ from rxllm.models import (
 _MAX_CHOICES = 128
 _MAX_CHARACTERS = 256 * 1024 * 1024
 _rest_of, _NO_REST = rest_getter(StreamChunk, but=PADDING)
-_HEAD = ("id", "created", "model", "service_tier", "system_fingerprint")
+_HEAD = ("id", "created", "service_tier", "system_fingerprint")
 
 
 class StreamAccumulator:
@@ -68,8 +69,8 @@ class StreamAccumulator:
 
     __slots__ = (
         *("_add_details", "_add_piece", "_attempts", "_beginning", "_characters", "_choices", "_extra"),
-        *("_head", "_last", "_like", "_log", "_max_characters", "_max_choices", "_max_tool_calls", "_padded", "_rest"),
-        *("_extra_is_shared", "_stream", "_usage", "_wanted"),
+        *("_head", "_last", "_like", "_log", "_max_characters", "_max_choices", "_max_tool_calls", "_model", "_padded"),
+        *("_extra_is_shared", "_rest", "_stream", "_usage", "_wanted"),
     )
 
     def __init__(
@@ -94,6 +95,8 @@ class StreamAccumulator:
         """Have nothing of an answer."""
         self._head: dict[str, Any] = {}
         self._wanted: tuple[str, ...] = _HEAD
+        # As the last chunk named it that was taken in full.
+        self._model: str | None = None
         self._choices: dict[int, ChoiceFold] = {}
         self._usage: Usage | None = None
         self._extra: dict[str, Any] = {}
@@ -160,12 +163,10 @@ class StreamAccumulator:
         for choice in chunk.choices:
             fold = self._choices.get(choice.index) or self._begin(choice)
             self._characters += fold.add(choice, chunk)
-        if self._wanted:
+        if self._wanted or chunk.model != self._model:
             self._take_head(chunk)
-        if chunk.model != self._head.get("model"):
-            self._take_model(chunk.model)
         if chunk.usage is not None:
-            self._take_usage(chunk.usage, replaces=chunk.slots is not None and chunk.slots.replaces_usage)
+            self._take_usage(chunk, chunk.usage)
         rest = _rest_of(chunk)
         if rest != self._rest:
             self._rest = rest
@@ -305,6 +306,9 @@ class StreamAccumulator:
 
     def _take_head(self, chunk: StreamChunk) -> None:
         before = self._head
+        self._model = model = chunk.model
+        if (model and model != before.get("model")) or (model is not None and "model" not in before):
+            self._head = {**before, "model": model}
         for name in self._wanted:
             value: str | float | None = getattr(chunk, name)
             if value:
@@ -315,23 +319,15 @@ class StreamAccumulator:
         if self._head is not before:
             self._last = None
 
-    def _take_model(self, model: str | None) -> None:
-        """Take note that another model goes on."""
-        if model:
-            self._head = {**self._head, "model": model}
-            self._last = None
-
-    def _take_usage(self, usage: Usage, *, replaces: bool) -> None:
+    def _take_usage(self, chunk: StreamChunk, usage: Usage) -> None:
         before = self._usage
-        if usage is before or not usage.model_fields_set:
+        now, added = usage_after(before, chunk)
+        if now is before:
             return
-        if replaces or before is None or not counts_something(before):
-            self._usage = usage
-        else:
-            if shrinks(before, usage):
-                self._log.add("usage-replaced", None, before, usage)
-            self._usage, added = merged_usage(before, usage)
-            self._characters += added
+        if before is not None and not replaces_usage(chunk) and shrinks(before, usage):
+            self._log.add("usage-replaced", None, before, usage)
+        self._usage = now
+        self._characters += added
         self._last = None
 
 
