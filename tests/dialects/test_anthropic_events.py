@@ -295,6 +295,32 @@ def test_an_unknown_block_and_an_unknown_delta_and_an_unknown_event() -> None:
     assert completion.repairs == ()
 
 
+@pytest.mark.parametrize(
+    ("pieces", "said", "block_made"),
+    [
+        ((say(0, "a"), say(0, "b")), "ab", {"text": "_ab"}),
+        ((more(0, "thinking_delta", thinking="a"),), "a", {"text": "_", "thinking": "a"}),
+        ((write(0, '{"x":'), write(0, "1}")), '{"x":1}', {"text": "_", "input": {"x": 1}}),
+    ],
+)
+def test_what_an_unknown_block_says_is_a_text_of_its_part(pieces: Any, said: str, block_made: Fields) -> None:
+    completion = answer(start(), begin(0, "moon", text="_"), *pieces, end(0), *_later(), STOP)
+
+    assert (parts_of(completion)[0], completion.text) == ((0, "other", said), ".")
+    assert block(completion) == {"type": "moon", **block_made}
+    assert completion.message.tool_calls == []
+    assert completion.message.is_as_it_came
+
+
+def test_an_unknown_block_has_one_kind_of_text() -> None:
+    completion = answer(start(), begin(0, "moon"), write(0, "{}"), say(0, "a"), end(0), change(), STOP)
+
+    assert [part.block for part in completion.message.parts] == [
+        {"type": "moon", "input": {}},
+        {"type": "text", "text": "a"},
+    ]
+
+
 def test_a_message_that_is_whole_at_its_start() -> None:
     blocks = [
         {"type": "text", "text": "Hi"},
@@ -533,6 +559,20 @@ def test_a_delta_begins_its_block() -> None:
         {"type": "text", "text": "", "citations": [{"url": "u"}]},
         {"type": "compaction", "content": "c"},
     ]
+
+
+def test_a_delta_of_another_kind_begins_a_block_of_that() -> None:
+    events = (begin(0, text=""), more(0, "thinking_delta", thinking="t"), more(0, "signature_delta", signature="s"))
+    completion = answer(start(), *events, say(0, "a"), CALL, say(0, "b"), end(0), change(), STOP)
+
+    assert [part.block for part in completion.message.parts] == [
+        {"type": "text", "text": ""},
+        {"type": "thinking", "thinking": "t", "signature": "s"},
+        {"type": "text", "text": "a"},
+        CALL["content_block"],
+        {"type": "text", "text": "b"},
+    ]
+    assert isinstance(failure(start(), begin(0, text=""), write(0, "{}")), DecodeError)
 
 
 def test_input_of_a_call_that_never_began() -> None:

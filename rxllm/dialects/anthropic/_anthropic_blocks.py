@@ -71,11 +71,12 @@ _PIECES: Mapping[str, Any] = {
     PartKind.TOOL_CALL: InputPiece,
     PartKind.SERVER_TOOL: InputPiece,
 }
-_TEXTS: Mapping[Any, Mapping[str, str]] = {
-    TextPiece: {"text_delta": "text"},
-    ThinkingPiece: {"thinking_delta": "thinking"},
-    InputPiece: {"input_json_delta": "partial_json"},
-}
+INPUT_DELTA = "input_json_delta"
+"""The delta that begins no block: a call has a name, too."""
+
+TEXT_FIELDS: Mapping[str, str] = {"text_delta": "text", "thinking_delta": "thinking", INPUT_DELTA: "partial_json"}
+"""The deltas that have a piece of a text or of input, and the field that it is in."""
+
 _WHOLE_AT_ONCE = frozenset({"redacted_thinking", "fallback"})
 _BEGUN_BY = {
     "text_delta": "text",
@@ -122,6 +123,8 @@ class Block:
     pieces: list[str] = field(default_factory=list[str])
     _set: dict[str, Any] = field(default_factory=dict[str, Any])
     _citations: list[Any] = field(default_factory=list[Any])
+    # The deltas that a block has which nobody knows: what they say is a text of its part.
+    _grows: str = ""
 
     @classmethod
     def begin(cls, index: int, start: Mapping[str, Any], calls: int) -> Block:
@@ -145,10 +148,13 @@ class Block:
         takes = None if type_ in _WHOLE_AT_ONCE else _PIECES.get(kind)
         return cls(dict(start), part, takes, calls if kind == PartKind.TOOL_CALL else None)
 
-    @property
-    def texts(self) -> Mapping[str, str]:
-        """Its usual deltas, and the field that their piece is in."""
-        return _TEXTS.get(self.takes, {})
+    def fits(self, delta: str) -> bool:
+        """Whether a delta is one of a block like this; one that nobody knows is. A block that nobody knows has any."""
+        if self.part.kind == PartKind.OTHER and not self.is_whole:
+            return delta not in TEXT_FIELDS or self._grows in {"", delta}
+        if delta == INPUT_DELTA:
+            return self.takes is InputPiece
+        return self.start.get("type") == _BEGUN_BY.get(delta, self.start.get("type"))
 
     @property
     def is_whole(self) -> bool:
@@ -189,6 +195,12 @@ class Block:
             delta = make(Delta, part=make(DeltaPart, index=part.index, kind=part.kind, text=piece))
         return delta
 
+    def grow(self, kind: str, piece: str) -> Delta:
+        """Take a piece of its text or input, in a delta of that kind."""
+        self.pieces.append(piece)
+        self._grows = kind
+        return self.delta(piece)
+
     def set(self, fields: Mapping[str, Any]) -> None:
         """Take a delta that sets fields."""
         self._set.update((name, value) for name, value in fields.items() if name != "type")
@@ -219,11 +231,14 @@ class Block:
     def _whole(self) -> tuple[dict[str, Any], bool]:
         """The block as it is now, and whether it is finished."""
         made = {**self.start, **self._set}
-        if self.takes is InputPiece:
+        if self.takes is InputPiece or self._grows == INPUT_DELTA:
             value = self._input()
             return (made, False) if value is None else ({**made, "input": value}, True)
         if self.takes is not None:
             made["text" if self.takes is TextPiece else "thinking"] = "".join(self.pieces)
+        elif self.pieces:
+            name = TEXT_FIELDS[self._grows]
+            made[name] = f"{made.get(name) or ''}{''.join(self.pieces)}"
         if self._citations:
             before = made.get("citations")
             made["citations"] = [*(before if is_list(before) else ()), *self._citations]
