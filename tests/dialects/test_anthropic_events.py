@@ -706,6 +706,54 @@ def test_text_that_the_fast_decoder_refuses() -> None:
         assert isinstance(failure(start(), deep), LimitExceededError)
 
 
+def half(which: str, index: int = 0, type: str = "text_delta", name: str = "text") -> str:
+    """A delta with half a character, in the words of JSON."""
+    return json.dumps(more(index, type, **{name: "@"})).replace("@", which)
+
+
+HIGH, LOW = "a\\ud83d", "\\ude00b"
+
+
+def test_a_character_that_was_cut_in_two() -> None:
+    thinking = ("thinking_delta", "thinking")
+    events = (begin(0, text=""), half(HIGH), say(0, ""), half(LOW), say(0, "c"), end(0))
+    thoughts = (begin(1, "thinking", thinking=""), half(HIGH, 1, *thinking), half(LOW, 1, *thinking), end(1))
+    written = ("input_json_delta", "partial_json")
+    call = (
+        {**CALL, "index": 2},
+        write(2, '{"x": "'),
+        half(HIGH, 2, *written),
+        half(LOW, 2, *written),
+        write(2, '"}'),
+        end(2),
+    )
+    completion = answer(start(), *events, *thoughts, *call, change("tool_use"), STOP)
+
+    assert (completion.text, completion.message.reasoning_content) == ("a😀bc", "a😀b")
+    assert completion.message.tool_calls[0].function.parsed == {"x": "a😀b"}
+    assert completion.message.is_as_it_came
+    assert block(completion) == {"type": "text", "text": "a😀bc"}
+
+
+@pytest.mark.parametrize("after", [(end(0),), ()])
+def test_half_a_character_whose_other_half_never_comes(after: tuple[Fields, ...]) -> None:
+    completion = answer(start(), begin(0, text=""), half(HIGH), *after, change(), STOP)
+
+    assert completion.text == "a\ufffd"
+    assert block(completion) == {"type": "text", "text": "a\ufffd"}
+    assert answer(start(), begin(0, text=""), half(HIGH), say(0, "b"), end(0), change(), STOP).text == "a\ufffdb"
+
+
+def test_half_a_character_elsewhere() -> None:
+    cited = json.dumps(more(0, "citations_delta", citation={"url": "@"})).replace("@", HIGH)
+    odd = json.dumps({"type": "content_block_delta", "index": 0, "delta": "@"}).replace("@", HIGH)
+    completion = answer(start(), begin(0, text=""), cited, half(HIGH, 0, "text_delta", "text"), end(0), change(), STOP)
+
+    assert block(completion) == {"type": "text", "text": "a\ufffd", "citations": [{"url": "a\ufffd"}]}
+    assert isinstance(failure(start(), begin(0, text=""), odd), DecodeError)
+    assert isinstance(failure(start(), begin(0, text=""), half(HIGH, 0, "text_delta", "x")), DecodeError)
+
+
 def test_bytes_are_read_too() -> None:
     decoder = get_reader("anthropic").decoder()
     accumulator = StreamAccumulator()
