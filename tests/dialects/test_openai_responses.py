@@ -900,3 +900,41 @@ def test_empty_pieces() -> None:
     pieces = [{**events[4], "delta": each} for each in ("", "a", "", "b", "", "c")]
 
     assert completion_of([*events[:4], *pieces, *events[5:]]).text == "abc"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "whole", "is_one"),
+    [
+        (['{"a": ', "1}"], '{"a": 1}', True),
+        (['{"a":', "1}"], '{"a": 1}', True),
+        (["{}", '{"a": 1}'], '{"a": 1}', True),
+        (['{"a": 1}', '{"a": 1}'], '{"a": 1}', True),
+        (["1}", '{"a": '], '{"a": 1}', False),
+        (['{"a": 1}'], '{"a": 2}', False),
+        (['{"a": 1', "1}"], '{"a": 1}', False),
+    ],
+)
+@pytest.mark.parametrize("where", ["arguments.done", "item.done", "completed"])
+def test_the_pieces_of_a_call_are_what_the_server_says(pieces: list[str], whole: str, where: str, is_one: bool) -> None:
+    events = events_of([call("f", whole)])
+    said = [{**events[3], "delta": each} for each in pieces]
+    behind = without(events[3:], ".delta", *{"arguments.done", "item.done", "completed"} - {where, "completed"})
+    if where != "completed":
+        behind = changed(behind, no_output)
+    chunks, error = decode([*events[:3], *said, *behind])
+
+    assert (error is None) == is_one
+    if error is None:
+        calls = completion_of([*events[:3], *said, *behind]).message.tool_calls
+        assert [each.function.parsed for each in calls] == [json.loads(whole)]
+    else:
+        assert isinstance(error, DecodeError)
+        assert "its pieces were" in str(error)
+        assert chunks
+
+
+def test_the_input_of_a_custom_tool_is_what_the_server_says() -> None:
+    events = events_of([custom_call("g", "free text")])
+    changed_end = [{**event, "input": "other"} if event["type"].endswith("input.done") else event for event in events]
+
+    assert isinstance(decode(changed_end)[1], DecodeError)

@@ -27,8 +27,8 @@ from rxllm.dialects._stream_error import has_words_of_error, is_failure, is_name
 from rxllm.dialects._surrogates import may_hold_half
 from rxllm.dialects.openai_responses._growing_response import GrowingResponse, Where
 from rxllm.dialects.openai_responses._response_ends import STATUSES, error_of
-from rxllm.dialects.openai_responses._response_events import TEXT_OF_PIECE, decode_piece
-from rxllm.dialects.openai_responses._taken_events import Chunks, Fields, MalformedEventError, taker_of
+from rxllm.dialects.openai_responses._response_events import TEXT_OF_PIECE, MalformedEventError, decode_piece
+from rxllm.dialects.openai_responses._taken_events import Chunks, Fields, taker_of
 from rxllm.exceptions import (
     APIStreamError,
     DecodeError,
@@ -99,6 +99,8 @@ class OpenAIResponsesDecoder:
                 if delta:
                     text.length += len(delta)
                     text.last = delta
+                    if text.pieces is not None:
+                        text.pieces.append(delta)
                 return (template.with_piece(delta, data),)
         kind = type(piece)
         where = Where(piece.output_index, piece.item_id, piece.sub)
@@ -135,16 +137,16 @@ class OpenAIResponsesDecoder:
 
     def _decode_object(self, name: str, fields: Fields, text: str) -> Chunks:
         status = _ENDS.get(str(fields.get("type")))
-        if status is not None:
-            response = fields.get("response")
-            return self._finish(status, response if is_object(response) else {})
         take = taker_of(fields)
-        if take is None:
+        if status is None and take is None:
             return self._decode_other(name, fields, text)
         # Another text may come at the place of the one that grew.
         self._answer.expected = None
         try:
-            return take(self._answer, fields)
+            if take is not None:
+                return take(self._answer, fields)
+            response = fields.get("response")
+            return self._finish(status or "", response if is_object(response) else {})
         except MalformedEventError as problem:
             raise self._error(f"event {self._position} is no {fields['type']}, {problem}", text) from None
 
