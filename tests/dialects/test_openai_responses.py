@@ -296,8 +296,8 @@ def test_a_call_without_arguments_has_empty_ones_and_no_repair() -> None:
     assert completion.repairs == ()
 
 
-@pytest.mark.parametrize("placeholder", ["{}", "null", ""])
-def test_arguments_at_the_beginning_may_be_a_placeholder(placeholder: str) -> None:
+@pytest.mark.parametrize("placeholder", ["{}", "null", "", None, {}, [], 5])
+def test_arguments_at_the_beginning_may_be_a_placeholder(placeholder: Any) -> None:
     events = changed(
         events_of([call("f", '{"a": 1}')]),
         lambda event: (
@@ -862,7 +862,16 @@ def test_one_event_with_the_whole_answer() -> None:
     assert completion_of([json.dumps(response([message("Hello")]))]).text == "Hello"
 
 
-@pytest.mark.parametrize("body", ["<html>", '{"error": {"message": "x"}}', json.dumps(response(status="queued")), "[]"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>",
+        '{"error": {"message": "x"}}',
+        json.dumps(response(status="queued")),
+        "[]",
+        '{"object": "response", "status": {}}',
+    ],
+)
 def test_bodies_that_are_no_answer(body: str) -> None:
     decoder: Any = get_dialect("openai-responses").decoder()
     assert list(decoder.decode_body(body)) == []
@@ -912,6 +921,7 @@ def test_empty_pieces() -> None:
         (["1}", '{"a": '], '{"a": 1}', False),
         (['{"a": 1}'], '{"a": 2}', False),
         (['{"a": 1', "1}"], '{"a": 1}', False),
+        (['"', '{"a": 1}'], '{"a": 1}', False),
     ],
 )
 @pytest.mark.parametrize("where", ["arguments.done", "item.done", "completed"])
@@ -931,6 +941,18 @@ def test_the_pieces_of_a_call_are_what_the_server_says(pieces: list[str], whole:
         assert isinstance(error, DecodeError)
         assert "its pieces were" in str(error)
         assert chunks
+
+
+@pytest.mark.parametrize("made", [call("f", '{"a": 1}'), custom_call("g", "free")])
+def test_a_piece_for_a_call_that_is_whole(made: dict[str, Any]) -> None:
+    events = events_of([made])
+    late = next(event for event in events if event["type"].endswith(".delta"))
+
+    for kept in (events[:-2], [event for event in events[:-1] if not event["type"].endswith(("ts.done", "ut.done"))]):
+        _, error = decode([*kept, late, events[-1]])
+        assert isinstance(error, DecodeError)
+        assert "a piece for a call that is whole" in str(error)
+        assert decode([*kept, {**late, "delta": ""}, *events[-2:]])[1] is None
 
 
 def test_the_input_of_a_custom_tool_is_what_the_server_says() -> None:
