@@ -64,6 +64,11 @@ def said(completion: ChatCompletion) -> dict[str, Any]:
     }
 
 
+def native_of(completion: ChatCompletion) -> Any:
+    """Why an answer ended, in the provider's word."""
+    return (completion.choices[0].model_extra or {}).get("native_finish_reason")
+
+
 def without(events: list[Event], *words: str) -> list[Event]:
     return [event for event in events if not event["type"].endswith(words)]
 
@@ -229,7 +234,7 @@ def test_why_it_ended(status: str, details: Any, reason: str, native: str, endin
     completion = completion_of(events_of([message("a")], status=status, incomplete_details=details))
     (choice,) = completion.choices
 
-    assert (choice.finish_reason, choice.native_finish_reason, completion.ending) == (reason, native, ending)
+    assert (choice.finish_reason, native_of(completion), completion.ending) == (reason, native, ending)
 
 
 def test_a_cancelled_answer_is_no_whole_one() -> None:
@@ -251,7 +256,7 @@ def test_a_refusal() -> None:
 
 def test_log_probabilities() -> None:
     events = events_of([message("Hello")])
-    tokens = [{"token": "Hello", "logprob": -0.1, "bytes": None, "top_logprobs": []}]
+    tokens: list[dict[str, Any]] = [{"token": "Hello", "logprob": -0.1, "bytes": None, "top_logprobs": []}]
     events = [{**event, "logprobs": tokens} if event["type"].endswith("text.delta") else event for event in events]
 
     assert completion_of(events).choices[0].logprobs == {"content": tokens}
@@ -269,10 +274,10 @@ def test_a_cut_call_is_no_call() -> None:
     completion = completion_of(cut_call())
 
     assert completion.choices[0].finish_reason == "length"
-    assert completion.choices[0].native_finish_reason == "completed"
+    assert native_of(completion) == "completed"
     assert completion.message.tool_calls == []
     assert [each.name for each in completion.choices[0].incomplete_tool_calls] == ["f", "g"]
-    assert [part.final for part in completion.message.parts] == [True, False]
+    assert [part.final for part in completion.message.parts] == [False, False]
 
 
 @pytest.mark.parametrize(("arguments", "reason"), [('{"a":', "length"), ('{"a": 1}', "tool_calls"), ("", "length")])
@@ -291,8 +296,8 @@ def test_a_call_without_arguments_has_empty_ones_and_no_repair() -> None:
     assert completion.repairs == ()
 
 
-@pytest.mark.parametrize("placeholder", ["{}", "null", ""])
-def test_arguments_at_the_beginning_may_be_a_placeholder(placeholder: str) -> None:
+@pytest.mark.parametrize("placeholder", ["{}", "null", "", None, {}, [], 5])
+def test_arguments_at_the_beginning_may_be_a_placeholder(placeholder: Any) -> None:
     events = changed(
         events_of([call("f", '{"a": 1}')]),
         lambda event: (
@@ -439,7 +444,7 @@ def test_items_of_the_end_that_differ_replace() -> None:
 
 
 def test_items_of_the_end_that_did_not_come_are_added() -> None:
-    listed = [{"type": "mcp_list_tools", "id": each, "tools": []} for each in ("a", "b")]
+    listed: list[dict[str, Any]] = [{"type": "mcp_list_tools", "id": each, "tools": []} for each in ("a", "b")]
     events = events_of([*listed, message("Hello")])
     rest = [event for event in events if event.get("output_index") != 1]
     completion = completion_of(rest)
@@ -612,11 +617,20 @@ def test_a_character_that_is_cut_in_two() -> None:
     assert "".join(chunk.text for chunk in chunks) == "a😀bc\ufffdd\ufffd"
 
 
+def test_half_a_character_in_the_midst() -> None:
+    events: list[Event | str] = [*events_of([message("ab")])]
+    broken = json.dumps(events[4]).replace('"ab"', '"a\\udc00b\\ud83dc"')
+    chunks, _ = decode([*events[:4], broken, events[-1]])
+
+    assert "".join(chunk.text for chunk in chunks) == "a\ufffdb\ufffdc"
+    assert all(chunk.model_dump_json().encode() for chunk in chunks)
+
+
 def test_a_whole_text_has_the_character_that_was_cut() -> None:
     events: list[Event | str] = [*events_of([message("ab")])]
     half = json.dumps(events[4]).replace('"ab"', '"a\\ud83d"')
     whole = {**json.loads(json.dumps(events[5])), "text": "a😀"}
-    chunks, _ = decode([*events[:4], half, whole, *changed([*events[7:]], lambda event: event)])
+    chunks, _ = decode([*events[:4], half, whole, *events[7:]])
 
     assert "".join(chunk.text for chunk in chunks) == "a😀"
 
@@ -698,14 +712,16 @@ def test_done_is_no_end() -> None:
 
 def test_when_it_is_done() -> None:
     decoder = get_dialect("openai-responses").decoder()
-    for event in events_of([message("Hello")]):
-        assert not decoder.finished
-        list(decoder.decode(json.dumps(event)))
-    assert decoder.finished
-    assert not decoder.done
-    list(decoder.decode(b"[DONE]"))
-    assert decoder.done
-    assert list(decoder.decode('{"type": "response.created"}')) == []
+    states: list[tuple[bool, bool]] = []
+    behind: list[StreamChunk] = []
+    events: list[str | bytes] = [*map(json.dumps, events_of([message("Hello")])), b"[DONE]", "{}"]
+    for event in events:
+        behind = [*decoder.decode(event)]
+        states.append((decoder.finished, decoder.done))
+
+    assert states[:-3] == [(False, False)] * (len(states) - 3)
+    assert states[-3:] == [(True, False), (True, True), (True, True)]
+    assert behind == []
 
 
 def test_frames_and_names_do_not_matter() -> None:
@@ -846,7 +862,16 @@ def test_one_event_with_the_whole_answer() -> None:
     assert completion_of([json.dumps(response([message("Hello")]))]).text == "Hello"
 
 
-@pytest.mark.parametrize("body", ["<html>", '{"error": {"message": "x"}}', json.dumps(response(status="queued")), "[]"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>",
+        '{"error": {"message": "x"}}',
+        json.dumps(response(status="queued")),
+        "[]",
+        '{"object": "response", "status": {}}',
+    ],
+)
 def test_bodies_that_are_no_answer(body: str) -> None:
     decoder: Any = get_dialect("openai-responses").decoder()
     assert list(decoder.decode_body(body)) == []
@@ -884,3 +909,54 @@ def test_empty_pieces() -> None:
     pieces = [{**events[4], "delta": each} for each in ("", "a", "", "b", "", "c")]
 
     assert completion_of([*events[:4], *pieces, *events[5:]]).text == "abc"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "whole", "is_one"),
+    [
+        (['{"a": ', "1}"], '{"a": 1}', True),
+        (['{"a":', "1}"], '{"a": 1}', True),
+        (["{}", '{"a": 1}'], '{"a": 1}', True),
+        (['{"a": 1}', '{"a": 1}'], '{"a": 1}', True),
+        (["1}", '{"a": '], '{"a": 1}', False),
+        (['{"a": 1}'], '{"a": 2}', False),
+        (['{"a": 1', "1}"], '{"a": 1}', False),
+        (['"', '{"a": 1}'], '{"a": 1}', False),
+    ],
+)
+@pytest.mark.parametrize("where", ["arguments.done", "item.done", "completed"])
+def test_the_pieces_of_a_call_are_what_the_server_says(pieces: list[str], whole: str, where: str, is_one: bool) -> None:
+    events = events_of([call("f", whole)])
+    said = [{**events[3], "delta": each} for each in pieces]
+    behind = without(events[3:], ".delta", *{"arguments.done", "item.done", "completed"} - {where, "completed"})
+    if where != "completed":
+        behind = changed(behind, no_output)
+    chunks, error = decode([*events[:3], *said, *behind])
+
+    assert (error is None) == is_one
+    if error is None:
+        calls = completion_of([*events[:3], *said, *behind]).message.tool_calls
+        assert [each.function.parsed for each in calls] == [json.loads(whole)]
+    else:
+        assert isinstance(error, DecodeError)
+        assert "its pieces were" in str(error)
+        assert chunks
+
+
+@pytest.mark.parametrize("made", [call("f", '{"a": 1}'), custom_call("g", "free")])
+def test_a_piece_for_a_call_that_is_whole(made: dict[str, Any]) -> None:
+    events = events_of([made])
+    late = next(event for event in events if event["type"].endswith(".delta"))
+
+    for kept in (events[:-2], [event for event in events[:-1] if not event["type"].endswith(("ts.done", "ut.done"))]):
+        _, error = decode([*kept, late, events[-1]])
+        assert isinstance(error, DecodeError)
+        assert "a piece for a call that is whole" in str(error)
+        assert decode([*kept, {**late, "delta": ""}, *events[-2:]])[1] is None
+
+
+def test_the_input_of_a_custom_tool_is_what_the_server_says() -> None:
+    events = events_of([custom_call("g", "free text")])
+    changed_end = [{**event, "input": "other"} if event["type"].endswith("input.done") else event for event in events]
+
+    assert isinstance(decode(changed_end)[1], DecodeError)

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rxllm.dialects.openai_responses._response_events import ARGUMENTS, Place, TextOf
+from rxllm.dialects.openai_responses._response_events import ARGUMENTS, MalformedEventError, Place, TextOf
 from rxllm.dialects.openai_responses._response_texts import kind_of, placed
-from rxllm.exceptions import LimitExceededError
-from rxllm.models import DeltaPart, PartKind, make
+from rxllm.exceptions import LimitExceededError, excerpt
+from rxllm.models import DeltaPart, PartKind, loads, make
 
 MAX_ITEMS = 4096
 """How many items an answer may have."""
@@ -41,6 +41,7 @@ class Grown:
         call: The number of the call that it is of, if it is of one.
         length: How many characters came.
         last: The last piece that was not empty.
+        pieces: All of them, of what is called with: that has to be what the server says it is.
         half: Half of a character that a server has cut in two.
         is_whole: Whether the server said all of it.
     """
@@ -51,6 +52,7 @@ class Grown:
     call: int | None
     length: int = 0
     last: str = ""
+    pieces: list[str] | None = None
     half: str = ""
     is_whole: bool = False
 
@@ -59,12 +61,20 @@ class Grown:
         if piece:
             self.length += len(piece)
             self.last = piece
+            if self.pieces is not None:
+                self.pieces.append(piece)
 
     def rest_of(self, whole: str) -> str:
-        """Take a whole text; returns what was missing."""
+        """Take a whole text; returns what was missing.
+
+        Raises:
+            MalformedEventError: It is what is called with, and the pieces were something else.
+        """
         rest = self._missing_in(whole) or ("\ufffd" if self.half else "")
         self.half = ""
         self.grow(rest)
+        if self.pieces and not _is_said_by(whole, said := "".join(self.pieces)):
+            raise MalformedEventError(f"a call is to have {excerpt(whole)}, and its pieces were {excerpt(said)}")
         return rest
 
     def _missing_in(self, whole: str) -> str:
@@ -170,7 +180,8 @@ class Item:
             if len(self._texts) >= MAX_TEXTS:
                 raise _too_many("texts in an item", MAX_TEXTS)
             part = self.part if sub is None else self._part_of(sub)
-            text = self._texts[of.name, sub] = Grown(of, sub, part, self.call)
+            pieces = list[str]() if of.place in (Place.ARGUMENTS, Place.INPUT) else None
+            text = self._texts[of.name, sub] = Grown(of, sub, part, self.call, pieces=pieces)
         return text
 
 
@@ -297,6 +308,16 @@ class Items:
                 left.pop(("call_id", item.call_id), None)
             found.append(item)
         return found
+
+
+def _is_said_by(whole: str, said: str) -> bool:
+    """Whether what a call has is what its pieces said; a placeholder or a repetition before it does not count."""
+    if said.endswith(whole) and said.removesuffix(whole).strip() in ("", "{}", "null", whole):
+        return True
+    try:
+        return bool(loads(said) == loads(whole))
+    except ValueError:
+        return False
 
 
 def _is_same(item: Item, block: Mapping[str, Any]) -> bool:
