@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from tests.benchmarks.contenders import CLIENT, LOOP, READ, UNREAD, installed
+from tests.benchmarks.dialects import DIALECTS
 from tests.benchmarks.figures import Figure, above, figure, ratio
 from tests.benchmarks.imports import CASES, EVERYTHING, FIRST_ANSWER, FOUR, IMPORT, PIPELINE, USED, milliseconds
 from tests.benchmarks.payload import digest, text
@@ -103,6 +104,28 @@ def throughput(origin: str, size: Size) -> dict[str, Table]:
                 name: ratio(values, cpu[LOOP]) for name, values in cpu.items()
             }
     return tables
+
+
+def dialects(origin: str, size: Size) -> dict[str, Table]:
+    """CPU per chunk of text in each dialect, through the client."""
+    expected = digest(text("openai", size.chunks))
+    cpu: defaultdict[str, list[float]] = defaultdict(list)
+    with ExitStack() as stack:
+        workers = {name: stack.enter_context(Worker()) for name in DIALECTS}
+        for round_ in range(size.runs + 1):
+            for name, worker in workers.items():
+                url = f"{origin}/{name}/blocks/{size.chunks}"
+                outcome = worker.run("dialects.run", dialect=name, url=url)
+                if outcome["digest"] != expected:
+                    raise RuntimeError(f"{name} gave another text")
+                if round_:
+                    cpu[name].append(outcome["cpu"] / size.chunks * 1e6)
+    return {
+        "text in each dialect: CPU per chunk of the client (µs)": _figures(cpu),
+        "text in each dialect: CPU of the client, times openai-chat": {
+            name: ratio(values, cpu[DIALECTS[0]]) for name, values in cpu.items()
+        },
+    }
 
 
 def operators(origin: str, size: Size) -> dict[str, Table]:
@@ -274,6 +297,7 @@ def _figures(values: dict[str, list[float]]) -> Table:
 
 SECTIONS: dict[str, Callable[[str, Size], dict[str, Any]]] = {
     "throughput": throughput,
+    "dialects": dialects,
     "operators": operators,
     "parts": parts,
     "latency": latency,

@@ -5,7 +5,7 @@
 Prints its port, and ends when its standard input does. Paths are ``/HOW/…/chat/completions``:
 
 ====================  ==============================================================================
-``/KIND/HOW/N``       an answer of N chunks as ``payload.answer`` has them, ``HOW`` being ``blocks``,
+``/KIND/HOW/N``       an answer of N chunks as ``dialect_answer`` has them, ``HOW`` being ``blocks``,
                       writes of 64 KiB, or ``events``, one event a write
 ``/paced/N/RATE``     N content chunks, RATE a second; the text of the first is when it was due, on
                       the monotonic clock that all processes of the machine share
@@ -26,7 +26,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from tests.benchmarks.payload import BLOCK_BYTES, CONTENT, answer, chunk, event, events
+from tests.benchmarks.dialects import dialect_answer
+from tests.benchmarks.payload import BLOCK_BYTES, CONTENT, chunk, event, events
 
 __all__ = ["main"]
 
@@ -46,8 +47,8 @@ def framed(data: bytes) -> bytes:
 def writes(kind: str, how: str, count: int) -> tuple[bytes, ...]:
     """An answer as it is written."""
     if how == "events":
-        return tuple(framed(each) for each in answer(kind, count))
-    body = b"".join(answer(kind, count))
+        return tuple(framed(each) for each in dialect_answer(kind, count))
+    body = b"".join(dialect_answer(kind, count))
     return tuple(framed(body[start : start + BLOCK_BYTES]) for start in range(0, len(body), BLOCK_BYTES))
 
 

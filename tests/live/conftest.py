@@ -1,4 +1,4 @@
-"""A real model on a loopback port: llama.cpp's own server with a model of 270 million parameters.
+"""Servers of others on loopback ports: llama.cpp's own with a model of 270 million parameters, and aimock.
 
 Where something is missing the tests skip with the reason; with ``CI`` in the environment that is a failure.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -66,6 +67,25 @@ def tool_server(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     log = tmp_path_factory.mktemp("tools") / "server.log"
     with _running(log, str(weights), "--slots", "1", "--context", "2048", "--template", str(template)) as origin:
         yield origin
+
+
+@pytest.fixture(scope="session")
+def mock_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The origin of aimock, which answers as ``mock.json`` says, in each dialect."""
+    program, node = os.environ.get("RXLLM_AIMOCK"), shutil.which("node")
+    if program is None or node is None:
+        _missing("RXLLM_AIMOCK does not lead to llmock of @copilotkit/aimock (npm), or there is no node")
+    log = tmp_path_factory.mktemp("mock") / "server.log"
+    command = [node, program, "--port", "0", "--host", "127.0.0.1", "--fixtures", str(HERE / "mock.json")]
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            yield next(line.split()[-1] for line in process.stdout if "listening on" in line)
+        finally:
+            process.terminate()
 
 
 def _missing(reason: str) -> NoReturn:

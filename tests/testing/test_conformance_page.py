@@ -30,7 +30,8 @@ def test_everybody_was_run_over_the_cases_that_there_are() -> None:
 
 
 def run_one_case(folder: Path, versions: str) -> subprocess.CompletedProcess[str]:
-    cases: list[dict[str, Any]] = [{**each, "reason": "as it was"} for each in results()[-1]["cases"]]
+    cases: list[dict[str, Any]] = results()[-1]["cases"]
+    cases = [{**each, "reason": "as it was"} for each in cases]
     known = {"client": "hand-written", "versions": versions, "about": "", "cases": cases}
     (folder / "conformance.json").write_text(json.dumps([known]), "utf-8")
     command = ["-m", "tests.conformance", f"--output={folder}", "--only=hand-written", "--case=Q2"]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from rxllm.dialects._chunk_template import ChunkTemplate
 from rxllm.dialects.openai_responses._response_ends import reason_of, usage_of
-from rxllm.dialects.openai_responses._response_events import Piece, Place, TextOf
+from rxllm.dialects.openai_responses._response_events import MOST_PLACES, MalformedEventError, Piece, Place, TextOf
 from rxllm.dialects.openai_responses._response_items import Grown, Item, Items
 from rxllm.dialects.openai_responses._response_texts import (
     annotation,
@@ -16,6 +16,7 @@ from rxllm.dialects.openai_responses._response_texts import (
     delta_of,
     texts_in,
 )
+from rxllm.exceptions import excerpt
 from rxllm.models import (
     Delta,
     DeltaBlock,
@@ -31,10 +32,9 @@ from rxllm.models import (
 )
 
 _OBJECT = "chat.completion.chunk"
-_NO_ARGUMENTS = frozenset({"", "{}", "null"})
+_NO_ARGUMENTS: tuple[Any, ...] = ("", "{}", "null", {}, None)
 # Where the pieces go of which nearly all events are.
 _ALIKE = frozenset({Place.CONTENT, Place.REASONING, Place.ARGUMENTS})
-_MOST_PLACES = 2**31
 
 
 class Where(NamedTuple):
@@ -151,9 +151,16 @@ class GrowingResponse:
             where: Of which item it is.
             piece: The piece.
             logprobs: The log probabilities of its tokens.
+
+        Raises:
+            MalformedEventError: It is a piece of what is called with, and all of that has come.
         """
-        text = self._text_at(of, where)
-        if text.half or "\ud800" <= piece[-1:] <= "\udbff":
+        item = self._items.with_text(of, where.place, where.item_id)
+        text = item.text(of, where.sub)
+        if text.pieces is not None and piece and (text.is_whole or item.block is not None):
+            raise MalformedEventError(f"a piece for a call that is whole: {excerpt(piece)}")
+        if text.half or event is None:
+            # What the compiled decoder reads has no half.
             piece = _joined(text, piece)
         text.grow(piece)
         chunk = self.chunk(delta_of(text.of, text.part, text.call, piece))
@@ -187,7 +194,8 @@ class GrowingResponse:
         """The delta that says that an item is there; nothing if one did."""
         if item.is_named:
             return []
-        item.is_named = True
+        # The name of what it calls may come later.
+        item.is_named = bool(item.type) and (item.call is None or item.name is not None)
         return [begin_call(item.type, item.part, item.call) if item.call is not None else Delta(part=item.part)]
 
     def finish_item(self, block: Mapping[str, Any], where: Where) -> Iterable[StreamChunk]:
@@ -262,4 +270,4 @@ def _joined(text: Grown, piece: str) -> str:
 
 
 def _number(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_PLACES else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_PLACES else None

@@ -21,7 +21,15 @@ from rxllm.models import PartKind
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+MOST_PLACES = 2**31
+"""What is no place of an item or of a text: a place is less."""
+
+_PlaceOf = Annotated[int, msgspec.Meta(ge=0, lt=MOST_PLACES)]
 _Nothing = Annotated[tuple[Any, ...], msgspec.Meta(max_length=0)]
+
+
+class MalformedEventError(ValueError):
+    """An event lacks what it is for, or contradicts those before; the text says how."""
 
 
 class Place(StrEnum):
@@ -41,14 +49,14 @@ class TextOf(NamedTuple):
     Attributes:
         name: What the text is called; with ``sub``, which of several it is.
         place: Where it goes.
-        kind: Of which kind a part is that has it; ``None`` if it says nothing of that.
+        kind: Of which kind a part is that has it.
         sub: The field that says which of several texts of the part it is.
         whole: The field that has the whole text, where the event has that.
     """
 
     name: str
     place: Place
-    kind: PartKind | None
+    kind: PartKind
     sub: str
     whole: str
 
@@ -88,16 +96,16 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     """
 
     delta: str
-    output_index: int | None = None
+    output_index: _PlaceOf | None = None
     item_id: str | None = None
     logprobs: _Nothing | None = None
-    sub: int | None = None
+    sub: _PlaceOf | None = None
 
 
 def _piece(of: TextOf) -> type[Piece]:
     made: type[Any] = msgspec.defstruct(
         f"Piece_{of.name}",
-        [("sub", int | None, msgspec.field(default=None, name=of.sub or "sub"))],
+        [("sub", _PlaceOf | None, msgspec.field(default=None, name=of.sub or "sub"))],
         bases=(Piece,),
         tag_field="type",
         tag=f"response.{of.name}.delta",

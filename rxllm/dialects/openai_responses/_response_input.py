@@ -49,24 +49,20 @@ class ResponseInput:
     repairs: list[Repair] = field(default_factory=list[Repair])
     _custom: set[str] = field(default_factory=set[str])
 
-    def take(self, given: Sequence[MessageLike], conversation: Ported) -> None:
+    def take(self, conversation: Ported) -> None:
         """Take a conversation.
 
-        Args:
-            given: The messages as they were given.
-            conversation: The same, ready for the provider.
-
         Raises:
-            UnsupportedRequestError: There is in one what cannot be said.
+            UnsupportedRequestError: There is in one message what cannot be said.
         """
         self.repairs += conversation.repairs
-        for place, (said, message) in enumerate(zip(given, conversation.messages, strict=True)):
-            if not isinstance(said, Message) and "type" in said and "role" not in said:
-                self.items.append({**said})
-            elif not isinstance(message, Message):
+        for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
+            if not isinstance(message, Message):
                 self.items.append(message)
+            elif "type" in (message.model_extra or {}) and "role" not in message.model_fields_set:
+                self.items.append(message.model_dump(mode="json", exclude_unset=True))
             else:
-                self._take_message(place, message, verbatim=conversation.verbatim[place])
+                self._take_message(place, message, verbatim=verbatim)
 
     def _take_message(self, place: int, message: Message, *, verbatim: bool) -> None:
         if message.name:
@@ -90,10 +86,9 @@ class ResponseInput:
 
     def _goes_back(self, message: Message) -> bool:
         """Whether an answer can go back in its own items: see rule 2."""
-        is_whole = all(part.final or not part.text for part in message.parts if part.kind == PartKind.TEXT)
         asked, answered = _family(self.model), _family((message.origin and message.origin.model) or "")
         reasoned = any(part.kind == PartKind.REASONING for part in message.parts)
-        return is_whole and not (reasoned and asked and answered and asked != answered)
+        return not (reasoned and asked and answered and asked != answered)
 
     def _take_back(self, place: int, parts: Sequence[MessagePart]) -> None:
         """Take an answer in its own items."""

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rxllm.dialects.openai_responses._response_events import ARGUMENTS, Place, TextOf
+from rxllm.dialects.openai_responses._response_events import ARGUMENTS, MalformedEventError, Place, TextOf
 from rxllm.dialects.openai_responses._response_texts import kind_of, placed
-from rxllm.exceptions import LimitExceededError
-from rxllm.models import DeltaPart, PartKind, make
+from rxllm.exceptions import LimitExceededError, excerpt
+from rxllm.models import DeltaPart, PartKind, loads, make
 
 MAX_ITEMS = 4096
 """How many items an answer may have."""
@@ -41,6 +41,7 @@ class Grown:
         call: The number of the call that it is of, if it is of one.
         length: How many characters came.
         last: The last piece that was not empty.
+        pieces: All of them, of what is called with: that has to be what the server says it is.
         half: Half of a character that a server has cut in two.
         is_whole: Whether the server said all of it.
     """
@@ -51,6 +52,7 @@ class Grown:
     call: int | None
     length: int = 0
     last: str = ""
+    pieces: list[str] | None = None
     half: str = ""
     is_whole: bool = False
 
@@ -59,12 +61,20 @@ class Grown:
         if piece:
             self.length += len(piece)
             self.last = piece
+            if self.pieces is not None:
+                self.pieces.append(piece)
 
     def rest_of(self, whole: str) -> str:
-        """Take a whole text; returns what was missing."""
+        """Take a whole text; returns what was missing.
+
+        Raises:
+            MalformedEventError: It is what is called with, and the pieces were something else.
+        """
         rest = self._missing_in(whole) or ("\ufffd" if self.half else "")
         self.half = ""
         self.grow(rest)
+        if self.pieces and not _is_said_by(whole, said := "".join(self.pieces)):
+            raise MalformedEventError(f"a call is to have {excerpt(whole)}, and its pieces were {excerpt(said)}")
         return rest
 
     def _missing_in(self, whole: str) -> str:
@@ -80,6 +90,7 @@ class Item:
     Attributes:
         index: Its place among the parts of the answer.
         kind: What it is.
+        place: Its place in the provider's words, if that is known.
         type: The provider's word for that, ``""`` until it came.
         id: Its identifier.
         call: Its number among the calls, if it is one.
@@ -93,6 +104,7 @@ class Item:
 
     index: int
     kind: PartKind
+    place: int | None = None
     type: str = ""
     id: str | None = None
     call: int | None = None
@@ -168,7 +180,8 @@ class Item:
             if len(self._texts) >= MAX_TEXTS:
                 raise _too_many("texts in an item", MAX_TEXTS)
             part = self.part if sub is None else self._part_of(sub)
-            text = self._texts[of.name, sub] = Grown(of, sub, part, self.call)
+            pieces = list[str]() if of.place in (Place.ARGUMENTS, Place.INPUT) else None
+            text = self._texts[of.name, sub] = Grown(of, sub, part, self.call, pieces=pieces)
         return text
 
 
@@ -195,8 +208,8 @@ class Items:
         if item is None and place is None:
             item = next((each for each in reversed(self.all) if each.block is None and each.takes(of)), None)
         if item is None or not item.takes(of):
-            item = self._begin(of.kind or PartKind.OTHER, place)
-        if item.kind == PartKind.OTHER and not item.type and of.kind is not None:
+            item = self._begin(of.kind, place)
+        if item.kind == PartKind.OTHER and not item.type:
             item.become(of.kind)
             self._number(item)
         return item
@@ -212,13 +225,15 @@ class Items:
             LimitExceededError: There are too many.
         """
         item = self.find(place, _text(block.get("id")))
-        if item is None and self.all and not (last := self.all[-1]).type:
-            # It began with a piece of a text.
-            item = last
+        if item is None and self.all:
+            last = self.all[-1]
+            # It may have begun with a piece of a text.
+            item = last if not last.type and (place is None or last.place is None) else None
         if item is None or not _is_same(item, block):
             item = self._begin(kind_of(_text(block.get("type")) or ""), place)
         elif place is not None:
             self._at[place] = item
+            item.place = place
         self._describe(item, block)
         return item
 
@@ -253,7 +268,7 @@ class Items:
         index = place if place is not None and place not in self._used else self._last + 1
         self._used.add(index)
         self._last = max(self._last, index)
-        item = Item(index, kind)
+        item = Item(index, kind, place)
         self._number(item)
         self.all.append(item)
         if place is not None:
@@ -263,11 +278,11 @@ class Items:
     def matched(self, output: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Item, Mapping[str, Any]]]:
         """The items of the list of all with those that came; what did not come begins.
 
-        An identifier tells which is which; what is left, the order of those that are of one type.
+        An identifier tells which is which, its own or that of the call in it; what is left, the order of those that are
+        of one type.
         """
         blocks = [*output]
-        came = {item.id: item for item in self.all if item.id is not None}
-        found = [came.pop(_text(block.get("id")) or "", None) for block in blocks]
+        found = self._named_in(blocks)
         taken = {id(item) for item in found}
         left: dict[str, list[Item]] = {}
         for item in sorted(self.all, key=lambda each: each.index, reverse=True):
@@ -279,6 +294,30 @@ class Items:
             item = known or (same.pop() if same else self._begin(kind_of(type_), place))
             self._describe(item, block)
             yield item, block
+
+    def _named_in(self, blocks: Iterable[Mapping[str, Any]]) -> list[Item | None]:
+        """The items that came of those in a list, as far as an identifier says."""
+        left = {("id", item.id): item for item in self.all} | {("call_id", item.call_id): item for item in self.all}
+        found: list[Item | None] = []
+        for block in blocks:
+            keys = [(name, _text(block.get(name))) for name in ("id", "call_id")]
+            known = [left[key] for key in keys if key[1] and key in left]
+            item = next((each for each in known if each.type in ("", block.get("type"))), None)
+            if item is not None:
+                left.pop(("id", item.id), None)
+                left.pop(("call_id", item.call_id), None)
+            found.append(item)
+        return found
+
+
+def _is_said_by(whole: str, said: str) -> bool:
+    """Whether what a call has is what its pieces said; a placeholder or a repetition before it does not count."""
+    if said.endswith(whole) and said.removesuffix(whole).strip() in ("", "{}", "null", whole):
+        return True
+    try:
+        return bool(loads(said) == loads(whole))
+    except ValueError:
+        return False
 
 
 def _is_same(item: Item, block: Mapping[str, Any]) -> bool:

@@ -42,14 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.client is not None:
         client, retrying, fallback = map(_function, (options.client, options.retrying, options.fallback))
         chunk_timeout, dialects = options.chunk_timeout, DIALECTS[:1]
+    dialects = options.dialect or dialects
+    spoken = [case for case in cases if case.dialect in dialects]
+    if not spoken:
+        raise SystemExit(f"these cases are not about {' or '.join(dialects)}; --dialect says what the client speaks")
     report = asyncio.run(
         run_conformance(
             client,
-            cases=cases,
+            cases=spoken,
             name=options.client,
             retrying=retrying,
             fallback=fallback,
-            dialects=options.dialect or dialects,
+            dialects=dialects,
             time_limit=options.time_limit,
             chunk_timeout=chunk_timeout,
         )

@@ -181,7 +181,7 @@ class EventRenderer(Renderer):
                 yield from self._end_part()
                 self._said += 1
                 yield from self.block(self._next_index(), block)
-            case TextPiece() | CallPiece():
+            case _:
                 yield from self._add(piece)
 
     def _add(self, piece: TextPiece | CallPiece) -> Iterator[Event]:
