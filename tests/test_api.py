@@ -25,6 +25,7 @@ MODELS = (
     *("ChatRequest", "Message", "Role", "ToolCall", "FunctionCall", "StreamChunk", "StreamChoice", "Delta"),
     *("Attempt", "StreamInfo", "Restarted", "MixedAnswersError", "RestartError"),
     *("Approved", "Refused", "ApprovalRequested", "ApprovalGiven", "ApprovalError"),
+    *("DeltaPart", "DeltaBlock", "MessagePart", "Origin", "PartKind", "PartStart", "PartDelta", "PartEnd"),
     *("ToolCallDelta", "FunctionCallDelta", "Usage", "FinishReason", "ChatCompletion", "ServerSentEvent"),
 )
 
@@ -68,6 +69,7 @@ PARAMETERS = {
     "operators.tool_call_progress": (),
     "operators.json_path": ("paths",),
     "operators.parse_structured": ("model",),
+    "operators.parts": (),
     "operators.run_tools": ("registry", "max_concurrency", "timeout", "on_error", "approve"),
     "operators.split_reasoning": ("tag",),
     "operators.stop_when": ("signal",),
