@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Iterable
 
-from _endpoint import MODEL, connect
+from _endpoint import Endpoint, endpoint
 from reactivex import operators as rx_ops
 
 from rxllm import ChatRequest, Message, OperatorFunction
@@ -94,10 +94,10 @@ def show_a_failure() -> None:
         print(failure)
 
 
-async def main() -> None:
+async def main(server: Endpoint) -> None:
     """Use the operator on an answer."""
-    request = ChatRequest(model=MODEL, messages=[Message.user(QUESTION)], max_tokens=200)
-    async with connect(ANSWER) as client:
+    request = ChatRequest(model=server.model, messages=[Message.user(QUESTION)], max_tokens=200)
+    async with server.connect(ANSWER) as client:
         await client.chat_stream(request).pipe(
             ops.content(),
             sentences(),
@@ -106,6 +106,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    chosen = endpoint()
     print("The test:\n")
     test_each_sentence_comes_when_the_next_begins()
     print("\nWith a slow reader:\n")
@@ -114,4 +115,4 @@ if __name__ == "__main__":
     print("\nA test that fails:\n")
     show_a_failure()
     print("\nAt work:\n")
-    asyncio.run(main())
+    asyncio.run(main(chosen))

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from _endpoint import MODEL, connect
+from _endpoint import Endpoint, endpoint
 
 import rxllm
 from rxllm import ChatRequest, Message
@@ -20,13 +20,13 @@ ANSWER = (
 )
 
 
-async def main() -> None:
+async def main(server: Endpoint) -> None:
     """Ask once, show, store; then play the recording."""
     path = Path(tempfile.mkdtemp(prefix="rxllm-")) / "chats.db"
-    request = ChatRequest(model=MODEL, messages=[Message.user(QUESTION)], max_tokens=200)
+    request = ChatRequest(model=server.model, messages=[Message.user(QUESTION)], max_tokens=200)
 
     print(f"{QUESTION}\n")
-    async with connect(ANSWER) as client:
+    async with server.connect(ANSWER) as client:
         answer = await client.chat_stream(request).pipe(
             ops.timeout_per_chunk(10, first=60),
             ops.tee_to_display(),
@@ -41,4 +41,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(endpoint()))

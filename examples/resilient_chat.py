@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
+from _endpoint import Endpoint, endpoint
 from reactivex import operators as rx_ops
 
 import rxllm
@@ -23,17 +25,19 @@ BREAKS_OFF = "Blue light is scattered"
 
 
 @asynccontextmanager
-async def three_servers() -> AsyncGenerator[list[LLMClient]]:
+async def three_servers(chosen: Endpoint) -> AsyncGenerator[list[LLMClient]]:
     """A client for each server."""
+    dialect = chosen.dialect
+    scripted = partial(ScriptedServer, dialect=dialect, delay_per_chunk=0.03 * chosen.takes_time)
     async with AsyncExitStack() as stack:
         cut: Script = [*script.words(BREAKS_OFF), script.cut()]
-        slow: Script = [script.delay(0.8), *script.words(ANSWER), script.finish()]
-        breaking = await stack.enter_async_context(ScriptedServer(cut, cut, delay_per_chunk=0.03))
-        late = await stack.enter_async_context(ScriptedServer(slow, delay_per_chunk=0.03))
-        async with ScriptedServer() as gone:
+        slow: Script = [script.delay(0.8 * chosen.takes_time), *script.words(ANSWER), script.finish()]
+        breaking = await stack.enter_async_context(scripted(cut, cut))
+        late = await stack.enter_async_context(scripted(slow))
+        async with scripted() as gone:
             dead = gone.base_url
         yield [
-            await stack.enter_async_context(LLMClient(base_url=base_url, retries=0))
+            await stack.enter_async_context(LLMClient(base_url=base_url, dialect=dialect, retries=0))
             for base_url in (dead, breaking.base_url, late.base_url)
         ]
 
@@ -64,10 +68,10 @@ def told(name: str) -> rxllm.OperatorFunction[StreamChunk, StreamChunk]:
     return ops.retry_with_backoff(2, initial=0.2, jitter=lambda: 1.0, after_first="restart", on_retry=tell)
 
 
-async def main() -> None:
+async def main(server: Endpoint) -> None:
     """Ask one server after the other, each twice, the last two at most ten seconds in all."""
     screen = Screen()
-    async with three_servers() as clients:
+    async with three_servers(server) as clients:
         streams = [
             client.chat_stream(REQUEST).pipe(told(name))
             for name, client in zip(("dead", "breaking", "slow"), clients, strict=True)
@@ -86,4 +90,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(endpoint()))

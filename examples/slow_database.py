@@ -11,7 +11,7 @@ import sys
 import tracemalloc
 from collections.abc import Sequence
 
-from _endpoint import MODEL, connect
+from _endpoint import Endpoint, endpoint
 from reactivex import operators as rx_ops
 
 from rxllm import ChatRequest, Ending, Message, StreamChunk
@@ -88,12 +88,12 @@ class Gauges:
         return line
 
 
-async def main() -> None:
+async def main(server: Endpoint) -> None:
     """Store a long answer and watch."""
     database = SlowDatabase()
     gauges = Gauges(database)
-    request = ChatRequest(model=MODEL, messages=[Message.user("Count to 250.")], max_tokens=200)
-    async with connect(gauges.answer, delay_per_chunk=0) as client:
+    request = ChatRequest(model=server.model, messages=[Message.user("Count to 250.")], max_tokens=200)
+    async with server.connect(gauges.answer, delay_per_chunk=0) as client:
         watching = asyncio.create_task(gauges.watch())
         try:
             await client.chat_stream(request).pipe(
@@ -111,4 +111,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(endpoint(only="the others hand on each text as a whole, too, so that the memory holds it")))

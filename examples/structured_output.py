@@ -1,20 +1,23 @@
 """An answer in JSON is read while it arrives: text as it grows, fields as they complete, all of it validated.
 
-Then one that breaks its schema: that is known as soon as the value is complete, not at the end of the answer.
+Then one that breaks its schema: that is known as soon as the value is complete, not at the end of the answer. The model
+gets the schema, too, in the words of its provider.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import reactivex
-from _endpoint import MODEL, connect
+from _endpoint import Endpoint, endpoint
 from pydantic import BaseModel, ConfigDict
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
 import rxllm
-from rxllm import ChatRequest, JSONPathMatch, LLMClient, Message, StreamChunk
+from rxllm import ChatRequest, JSONPathMatch, LLMClient, Message, StreamChunk, dialects
 from rxllm import operators as ops
 from rxllm.harmless import harmless, printable
 from rxllm.testing import script
@@ -62,6 +65,19 @@ def watch(chunks: Observable[StreamChunk]) -> Observable[JSONPathMatch | Recipe]
     return reactivex.merge(chunks.pipe(steps), chunks.pipe(ops.parse_structured(Recipe)))
 
 
+def place_of_schema(server: Endpoint, request: ChatRequest) -> str:
+    """Where the schema of the answer is in what is sent."""
+    sent = dialects.get_dialect(server.dialect).http_request(request, dialects.Endpoint(base_url="http://localhost"))
+    return next(path for path, value in fields_of(sent.body) if value == Recipe.model_json_schema())
+
+
+def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """All fields of a JSON object, and of the objects in it, with their paths."""
+    for name, field in value.items() if isinstance(value, Mapping) else ():
+        yield f"{path}{name}", field
+        yield from fields_of(field, f"{path}{name}.")
+
+
 class View:
     """Shows what arrived: a line a field and element, the steps word by word."""
 
@@ -87,9 +103,8 @@ class View:
             print(printable(item.delta), end="", flush=True)
 
 
-async def ask(client: LLMClient) -> Recipe | None:
+async def ask(client: LLMClient, request: ChatRequest) -> Recipe | None:
     """Ask for a recipe and watch it arrive; ``None`` if what arrives is none."""
-    request = ChatRequest(model=MODEL, messages=[Message.user(QUESTION)], response_format=FORM, max_tokens=400)
     arrived: list[StreamChunk] = []
     view = View()
     recipe: Recipe | None = None
@@ -104,15 +119,17 @@ async def ask(client: LLMClient) -> Recipe | None:
     return recipe
 
 
-async def main() -> None:
+async def main(server: Endpoint) -> None:
     """Ask twice."""
-    async with connect(ANSWER, BROKEN, delay_per_chunk=0.04) as client:
+    request = ChatRequest(model=server.model, messages=[Message.user(QUESTION)], response_format=FORM, max_tokens=400)
+    print(f"{server.dialect} gets the schema as {place_of_schema(server, request)}")
+    async with server.connect(ANSWER, BROKEN, delay_per_chunk=0.04) as client:
         for question in ("Pancakes, please.", "And once more."):
             print(question)
-            recipe = await ask(client)
+            recipe = await ask(client, request)
             if recipe is not None:
                 print(f"valid: {len(recipe.steps)} steps, {sum(step.minutes for step in recipe.steps)} minutes in all")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(endpoint()))

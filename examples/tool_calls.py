@@ -7,7 +7,7 @@ import sys
 from itertools import chain
 from typing import Annotated, Literal
 
-from _endpoint import MODEL, connect
+from _endpoint import Endpoint, endpoint
 from pydantic import Field
 from reactivex import Observable
 from reactivex import operators as rx_ops
@@ -26,16 +26,15 @@ from rxllm import (
 from rxllm import operators as ops
 from rxllm.accumulators import ToolCallProgressAccumulator
 from rxllm.harmless import harmless, printable
-from rxllm.testing import script
+from rxllm.testing import Script, script
 
 QUESTION = "What is the weather in Paris and in Tokyo?"
 WEATHER = {"Paris": "18 degrees, rain", "Tokyo": "27 degrees, sun"}
 TOOLS = ToolRegistry()
 
-# What the scripted server sends: two calls, their fragments in turn, and after the results an answer.
+# What the scripted server sends: two calls, and after the results an answer.
 PARIS = script.tool_call("get_weather", {"city": "Paris", "unit": "celsius"}, id="call_paris", index=0)
 TOKYO = script.tool_call("get_weather", {"city": "Tokyo", "unit": "celsius"}, id="call_tokyo", index=1)
-CALLS = script.answer(*script.words("I look it up."), chain.from_iterable(zip(PARIS, TOKYO, strict=True)))
 ANSWER = script.answer(*script.words("In Paris it rains at 18 degrees. In Tokyo the sun shines at 27."))
 
 
@@ -46,6 +45,12 @@ async def get_weather(
     """The weather now."""
     await asyncio.sleep(0.3)  # the weather service thinks
     return WEATHER.get(city, f"15 degrees {unit}, clouds")
+
+
+def calls(server: Endpoint) -> Script:
+    """Both calls: their fragments in turn where servers do that, else one call behind the other."""
+    in_turn = [*chain.from_iterable(zip(PARIS, TOKYO, strict=True))]
+    return script.answer(*script.words("I look it up."), in_turn if server.dialect == "openai-chat" else PARIS + TOKYO)
 
 
 class ArgumentsView:
@@ -94,14 +99,14 @@ def show(event: ChatEvent) -> None:
             pass
 
 
-async def main() -> None:
+async def main(server: Endpoint) -> None:
     """Go on until the model wants no more tools."""
     print(QUESTION)
-    request = ChatRequest(model=MODEL, messages=[Message.user(QUESTION)], max_tokens=200)
-    async with connect(CALLS, ANSWER, delay_per_chunk=0.05) as client:
+    request = ChatRequest(model=server.model, messages=[Message.user(QUESTION)], max_tokens=200)
+    async with server.connect(calls(server), ANSWER, delay_per_chunk=0.05) as client:
         async for event in client.chat_with_tools(request, TOOLS, through=watched):
             show(event)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(endpoint()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from _endpoint import MODEL, connect
+from _endpoint import Endpoint, endpoint
 
 from rxllm import ChatRequest, Message
 from rxllm import operators as ops
@@ -20,14 +20,14 @@ TURNS = {
 }
 
 
-async def main() -> None:
+async def main(server: Endpoint) -> None:
     """Ask each question with the conversation so far."""
     conversation = [Message.system("Answer in one short sentence.")]
-    async with connect(*TURNS.values()) as client:
+    async with server.connect(*TURNS.values()) as client:
         for question in TURNS:
             conversation.append(Message.user(question))
             print(f"you    {question}\nmodel  ", end="")
-            request = ChatRequest(model=MODEL, messages=conversation, max_tokens=200)
+            request = ChatRequest(model=server.model, messages=conversation, max_tokens=200)
             answer = await client.websocket_stream(request).pipe(
                 ops.timeout_per_chunk(10, first=60),
                 ops.tee_to_display(end="\n\n"),
@@ -38,4 +38,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(endpoint(only="the others are not spoken over WebSockets here")))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
 
+from _endpoint import endpoint
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
@@ -85,4 +86,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    endpoint(only="what its SDK sends is of no dialect")
     asyncio.run(main())

@@ -142,6 +142,7 @@ __all__ = [
     "ToolResult",
     "ToolResultEvent",
     "TruncatedStreamError",
+    "UnsupportedRequestError",
     "Usage",
     "fallback",
     "from_async_iterable",

@@ -24,6 +24,7 @@
     ├── DeadlineExceededError          it took too long, with all tries (TimeoutError)
     ├── AllAttemptsFailedError         each of several sources failed
     ├── BufferOverflowError            a full buffer with nobody to pause
+    ├── UnsupportedRequestError        a request that the dialect cannot say (ValueError)
     ├── RecordingError                 a recording that is missing or not readable
     ├── NoRunningLoopError             subscribed outside an event loop (RuntimeError)
     └── MissingExtraError              an optional dependency is not installed (ImportError)
@@ -75,6 +76,7 @@ __all__ = [
     "ToolExecutionError",
     "ToolFailure",
     "TruncatedStreamError",
+    "UnsupportedRequestError",
     "excerpt",
 ]
 
@@ -241,7 +243,9 @@ class APIStatusError(APIError):
         request_id: The server's identifier of the request, from its headers.
         retry_after: Seconds to wait before another try, if a header or the body said so: as a number of seconds or
             milliseconds, or a date (RFC 9110, section 10.2.3). One that has passed is 0, more than a century ``None``.
-        retryable: Whether it is a status of a moment (408, 409, 425, 429) or a fault of the server (500 and more).
+        retryable: Whether it is a status of a moment (408, 409, 425, 429) or a fault of the server (500 and more). A
+            source makes it ``False`` if the body names what no waiting mends (``insufficient_quota``), and what the
+            server asks for in ``x-should-retry`` if it does.
     """
 
     def __init__(

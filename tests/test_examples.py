@@ -1,6 +1,7 @@
-"""Each example runs by its path, without arguments, and shows what it promises.
+"""Each example runs by its path, without arguments, and shows what it promises; in other dialects, too.
 
-All of them start together and are then looked at one by one: most of their time they wait.
+All of them start together and are then looked at one by one: most of their time they wait. In the other dialects they
+run in this process, and wait for nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import tracemalloc
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -52,6 +55,7 @@ PROMISED = {
         "everything it sent is stored, in order: True",
     ],
     "structured_output": [
+        "openai-chat gets the schema as response_format.json_schema.schema\n",
         "ingredients: ['250 g flour', '500 ml milk']\n",
         "step 1: Fry thin pancakes in a hot pan, a ladle each.\n",
         "valid: 2 steps, 50 minutes in all",
@@ -63,6 +67,16 @@ PROMISED = {
         "call_paris: 18 degrees, rain",
         "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27.",
     ],
+    "providers": [
+        "             openai-chat            anthropic              openai-responses\n",
+        "call         get_weather            get_weather            get_weather\n",
+        "tokens       61 in (48 cached)      61 in (48 cached)      61 in (48 cached)\n",
+        "             34 out (6 thought)     34 out (6 thought)     34 out (6 thought)\n",
+        "their parts  (none)                 thinking               reasoning\n",
+        "                                    tool_use               function_call\n",
+        "their word   tool_calls             tool_use               completed\n",
+        "3 providers, one pipeline, the same answer from each",
+    ],
     "websocket_chat": [
         "model  The sea rising and falling",
         "model  It pulls too",
@@ -73,6 +87,25 @@ PROMISED = {
         "Any stream is …\nleft early, open streams of the SDK: 0",
     ],
 }
+SETTINGS = ("ANTHROPIC_", "OPENAI_", "RXLLM_")
+
+# These know one dialect; the second one shows all of them.
+OF_ONE_DIALECT = {"slow_database": "memory", "websocket_chat": "WebSockets", "wrap_another_sdk": "SDK"}
+IN_ALL_DIALECTS = {"providers"}
+# What holds for chat completions only, or is shown besides by an example that runs as a program.
+OF_CHAT = {
+    *PROMISED["custom_operator"][:-1],
+    "41 chunks are in",
+    "openai-chat gets the schema as response_format.json_schema.schema\n",
+    "chunk 7 breaks the schema: servings",
+}
+# And what is shown instead.
+ELSEWHERE = {
+    ("display_and_persist", "anthropic"): " chunks are in",
+    ("display_and_persist", "openai-responses"): " chunks are in",
+    ("structured_output", "anthropic"): "anthropic gets the schema as output_config.format.schema\n",
+    ("structured_output", "openai-responses"): "openai-responses gets the schema as text.format.schema\n",
+}
 
 
 def test_every_example_is_looked_at() -> None:
@@ -82,7 +115,7 @@ def test_every_example_is_looked_at() -> None:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
     """The examples, started, each in a folder of its own."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "RXLLM_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     with ExitStack() as stack:
         started: dict[str, subprocess.Popen[str]] = {}
         for name in PROMISED:
@@ -109,6 +142,41 @@ def test_example(name: str, running: dict[str, subprocess.Popen[str]]) -> None:
     assert not missing, output
 
 
+@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses"])
+@pytest.mark.parametrize("name", sorted(PROMISED.keys() - OF_ONE_DIALECT.keys() - IN_ALL_DIALECTS))
+async def test_example_in_another_dialect(
+    name: str, dialect: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable in [each for each in os.environ if each.startswith(SETTINGS)]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tracemalloc, "start", lambda: None)
+    monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
+    endpoint: Any = importlib.import_module("_endpoint")
+    example: Any = importlib.import_module(name)
+
+    await example.main(endpoint.Endpoint(dialect, takes_time=False))
+
+    output = capsys.readouterr().out
+    expected = {*PROMISED[name], ELSEWHERE.get((name, dialect), "")} - OF_CHAT
+    assert not [promise for promise in expected if promise not in output], output
+
+
+@pytest.mark.parametrize(("name", "reason"), OF_ONE_DIALECT.items())
+def test_an_example_that_knows_one_dialect_says_so(name: str, reason: str, tmp_path: Path) -> None:
+    example = subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py", "--dialect", "anthropic"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert example.returncode == 2
+    assert "argument --dialect: this example knows only openai-chat: " in example.stderr
+    assert reason in example.stderr
+
+
 HARMFUL = "\x1b\x07\x9b\u202e\r"
 OBEYS = f"It{HARMFUL} is{HARMFUL} late. Good{HARMFUL} night."
 
@@ -119,7 +187,7 @@ def answer_of_a_terminal(request: ReceivedRequest) -> Iterable[script.StepLike]:
     if asked.get("response_format"):
         recipe = {"name": OBEYS, "servings": 1, "ingredients": [OBEYS], "steps": [{"text": OBEYS, "minutes": 1}]}
         return script.answer(json.dumps(recipe))
-    if asked.get("tools") and asked["messages"][-1]["role"] == "user":
+    if asked.get("tools") and request.number == 0:
         arguments = json.dumps({"city": HARMFUL, "unit": HARMFUL})
         function = {"name": "get_weather", "arguments": arguments}
         call = {"index": 0, "id": f"call{HARMFUL}", "type": "function", "function": function}
@@ -144,7 +212,7 @@ async def test_what_a_model_writes_controls_no_terminal(name: str, tmp_path: Pat
         )
         output = (await example.communicate())[0].decode()
 
-    assert "It" in output
+    assert "It" in output or "get_weather" in output
     assert not {*output} & {*HARMFUL}
 
 

@@ -11,20 +11,26 @@ from rxllm.dialects import Home
 from rxllm.sources import fault_of
 
 
-def base_url_of(given: StrOrURL | None, home: Home) -> tuple[URL, str]:
+def base_url_of(given: StrOrURL | None, home: Home) -> URL:
     """The base URL that is given, or that of the environment, or the dialect's own.
 
     Args:
         given: What is given.
         home: Where the dialect is at home.
 
-    Returns:
-        The URL, and what is wrong with it, in words that show nothing of it that may be a key: ``""`` if nothing is.
+    Raises:
+        ValueError: It cannot be requested. The message shows nothing of it that may be a key.
     """
-    where, text = "base_url", given
-    if given is None and home.base_url_variable is not None and (text := os.environ.get(home.base_url_variable)):
-        where = home.base_url_variable
-    text = str(text or home.base_url or "") if given is None else str(given)
+    variable, where = home.base_url_variable, "base_url"
+    if given is not None:
+        text = str(given)
+    elif variable and (text := os.environ.get(variable, "")):
+        where = variable
+    elif home.base_url is not None:
+        text = home.base_url
+    else:
+        advice = f", or set {variable}" if variable else ""
+        raise ValueError(f"this dialect has no base URL of its own: give it as base_url={advice}")
     if fault := fault_of(text):
-        return URL(), f"{where} cannot be requested: {fault}"
-    return URL(text), ""
+        raise ValueError(f"{where} cannot be requested: {fault}")
+    return URL(text)

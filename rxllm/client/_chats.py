@@ -14,6 +14,7 @@ from rxllm import models, tools
 from rxllm import operators as ops
 from rxllm.flow import Stream
 from rxllm.models import ChatCompletion, ChatRequest, MessageLike, StreamChunk, request_of
+from rxllm.sources import Headers
 from rxllm.typing import OperatorFunction
 
 Timeout: TypeAlias = aiohttp.ClientTimeout | float
@@ -65,6 +66,7 @@ class Chats(ABC):
             EmptyStreamError: The server said that the answer was whole, and had sent nothing of it.
             Exception: What ``chat_stream`` and ``operators.accumulate`` raise; ``error.partial`` is what had come.
         """
+        headers = _hidden(headers)
         chunks = self.chat_stream(request, model=model, messages=messages, headers=headers, timeout=timeout, **fields)
         del request, messages, headers, fields  # a traceback may show variables
         return await chunks.pipe(ops.accumulate())
@@ -100,9 +102,11 @@ class Chats(ABC):
 
         Raises:
             Exception: As ``on_error``: what ``rxllm.from_sse`` and ``operators.parse`` raise.
-            TypeError: At once, like the last: ``request`` is none.
+            UnsupportedRequestError: At once, like all that follow: the request asks for what the dialect cannot say.
+            TypeError: ``request`` is none.
             pydantic.ValidationError: A field is missing, or of a type that is none of its.
         """
+        headers = _hidden(headers)
         asked = request_of(request, {"model": model, "messages": messages, **fields})
         return self._stream(asked, headers, timeout)
 
@@ -129,6 +133,8 @@ class Chats(ABC):
 
         Raises:
             Exception: As ``on_error``: what ``rxllm.from_websocket`` and ``operators.parse`` raise.
+            UnsupportedRequestError: At once, like all that follow: the request asks for what the dialect cannot say, or
+                it is not spoken over WebSockets.
             TypeError: At once: ``request`` is none.
         """
         asked = request_of(request, {"model": model, "messages": messages, **fields})
@@ -230,3 +236,8 @@ class Chats(ABC):
         )
         run_tools(approve=approve)  # a wrong argument is reported where it stands
         return chat_with_tools(ask, first, registry, run_tools, max_rounds=max_rounds, approve=approve)
+
+
+def _hidden(headers: Mapping[str, str] | None) -> Headers | None:
+    """The headers, so that a traceback which shows variables shows no value of them."""
+    return None if headers is None else Headers.of({}, headers)

@@ -30,7 +30,7 @@ from rxllm.resilience import Breaker, is_retryable
 Ask = Callable[[LLMClient], Observable[StreamChunk]]
 
 # What one key is refused another may get.
-_OF_THE_KEY = frozenset({401, 402, 403})
+_OF_THE_KEY = frozenset({401, 402, 403, 429})
 # How long to wait for the probe of another request, in seconds, before looking again.
 _PROBE_SECONDS = 0.1
 

@@ -54,14 +54,12 @@ class Key:
             return cls(SecretStr(""), f"give it as api_key=, or set {variable}, which is not set")
         if _may_have_that_of_the_environment(base_url, home):
             return cls(SecretStr(value))
-        places = [
-            *([str(URL(home.base_url).origin())] if home.base_url else []),
-            *filter(None, [home.base_url_variable]),
-        ]
+        origins = [str(URL(home.base_url).origin())] if home.base_url else []
+        places = ", to ".join([*origins, *filter(None, [home.base_url_variable])])
+        only = f"{places} and to this machine" if places else "this machine"
         return cls(
             SecretStr(""),
-            f"{variable} is set, but goes only to {', to '.join(places)} and to this machine; to send a key elsewhere, "
-            "give it as api_key=",
+            f"{variable} is set, but goes only to {only}; to send a key elsewhere, give it as api_key=",
         )
 
     def is_missing(self, headers: Headers) -> bool:

@@ -22,6 +22,7 @@ from rxllm.dialects import (
     WebSocketDialect,
     WireRequest,
     get_dialect,
+    get_host,
     rate_limits_of,
 )
 from rxllm.exceptions import UnsupportedRequestError
@@ -41,10 +42,11 @@ class LLMClient(Chats):
 
     Args:
         base_url: Where the API is, as ``https://host/v1``; the whole address of the endpoint, with
-            ``/chat/completions``, will do. By default ``OPENAI_BASE_URL`` of the environment, else
-            OpenAI's own.
-        api_key: Sent as ``Authorization: Bearer``. By default ``OPENAI_API_KEY`` of the environment, but only to
-            OpenAI's own API, to ``OPENAI_BASE_URL``, and to this machine (``localhost``, ``127.0.0.1``). Shown nowhere.
+            ``/chat/completions``, will do. By default that of the environment, else that of the dialect: see
+            ``Home`` in ``rxllm.dialects``. For ``"openai-chat"`` that is ``OPENAI_BASE_URL``, else OpenAI's own.
+        api_key: Sent the way the dialect sends keys, as ``Authorization: Bearer`` for one. By default that of the
+            environment, for ``"openai-chat"`` ``OPENAI_API_KEY``, but only to the dialect's own base URL, to the one of
+            the environment, and to this machine (``localhost``, ``127.0.0.1``). Shown nowhere.
         dialect: What the server speaks: a name, or a dialect with options (``rxllm.dialects``).
         headers: Sent with each request.
         session: An ``aiohttp.ClientSession`` of your own, or a function that returns one; not closed.
@@ -67,7 +69,9 @@ class LLMClient(Chats):
         LLMClient(base_url='http://127.0.0.1:8080/v1', dialect='openai-chat')
     """
 
+    # For the ``repr`` of one that is not complete.
     _base_url = URL()
+    _dialect: Dialect = get_dialect("openai-chat")
 
     def __init__(
         self,
@@ -86,26 +90,49 @@ class LLMClient(Chats):
         retries: int = 2,
         limits: Limits | None = None,
     ) -> None:
-        self._dialect = get_dialect(dialect)
-        url, fault = base_url_of(base_url, self._dialect.home)
-        if fault:
-            del base_url, api_key, headers, proxy  # a traceback may show variables
-            raise ValueError(fault)
-        self._base_url = url
-        self._key = Key.of(api_key, url, self._dialect.home)
-        self._headers = Headers.of({}, headers or {})
+        try:
+            self._dialect = get_dialect(dialect)
+            self._base_url = base_url_of(base_url, self._dialect.home)
+            self._key = Key.of(api_key, self._base_url, self._dialect.home)
+            self._headers = Headers.of({}, headers or {})
+            if proxy is None and session is None:
+                proxy = sources.environment_proxy(self._base_url)
+            check_count("max_event_bytes", max_event_bytes)
+            check_seconds("grace_period", grace_period, zero=True)
+            check_count("retries", retries, least=0)
+            self._timeout = None if timeout is None else _timeout_of(timeout)
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            del base_url, api_key, headers, proxy  # a traceback may show variables, also of what was called
+            raise error.with_traceback(None) from None
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None
-        if proxy is None and session is None:
-            proxy = sources.environment_proxy(self._base_url)
         self._connection: dict[str, Any] = {"ssl": ssl, "proxy": proxy, "record": record, "grace_period": grace_period}
-        check_count("max_event_bytes", max_event_bytes)
-        check_seconds("grace_period", grace_period, zero=True)
-        self._timeout = None if timeout is None else _timeout_of(timeout)
         self._max_event_bytes = max_event_bytes
-        check_count("retries", retries, least=0)
         self._retry = ops.retry_with_backoff(retries + 1) if retries else None
         self._limits = limits
+
+    @classmethod
+    def for_host(cls, host: str, /, **options: Any) -> Self:
+        """A client for a well-known host: with its address, the variable of its key, and what it takes.
+
+        Args:
+            host: The name of the host, as ``"groq"`` or ``"ollama"``: see ``rxllm.dialects.HOSTS``.
+            **options: As for the constructor, without ``dialect``.
+
+        Returns:
+            The client. The key of the environment goes to this host and to no other: see ``api_key``.
+
+        Raises:
+            ValueError: No host has that name, or an option is none of those.
+
+        Example:
+            >>> LLMClient.for_host("groq", api_key="secret")
+            LLMClient(base_url='https://api.groq.com/openai/v1', dialect='openai-chat')
+        """
+        try:
+            return cls(dialect=get_host(host), **options)
+        finally:
+            options.clear()  # a traceback may show variables
 
     def __repr__(self) -> str:
         return f"LLMClient(base_url={sources.shown(self._base_url)!r}, dialect={self._dialect.name!r})"
@@ -195,7 +222,7 @@ class LLMClient(Chats):
 
     def _request_headers(self, wire: WireRequest, own: Mapping[str, str] | None = None) -> Headers:
         """The headers of a request: the dialect's, those of the client, those of its own; the later ones count."""
-        return Headers.of(Headers.of(wire.headers, self._headers), own or {})
+        return Headers.of(Headers.of(wire.headers, self._headers, wire.public_headers), own or {})
 
     def _explained(self, chunks: Stream[StreamChunk], sent: Headers) -> Stream[StreamChunk]:
         """The chunks, or an error that tells of a key that is missing."""

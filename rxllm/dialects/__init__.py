@@ -15,16 +15,24 @@ from rxllm.dialects._dialect import (
     WireItem,
 )
 from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
+from rxllm.dialects._hosts import HOSTS, get_host
+from rxllm.dialects._ported import Ported, ported
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader
+from rxllm.dialects.anthropic._anthropic import Anthropic
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
+from rxllm.dialects.openai_responses._openai_responses import OpenAIResponses
 
 __all__ = [
+    "HOSTS",
+    "Anthropic",
     "BodyDecoder",
     "Dialect",
     "Endpoint",
     "Home",
     "OpenAIChat",
+    "OpenAIResponses",
+    "Ported",
     "RateLimitReader",
     "RateLimits",
     "Reader",
@@ -35,6 +43,8 @@ __all__ = [
     "WireItem",
     "WireRequest",
     "get_dialect",
+    "get_host",
     "get_reader",
+    "ported",
     "rate_limits_of",
 ]

@@ -2,24 +2,32 @@
 
 Rules:
 
-1. Events that tell nothing (pings, comments, an error in their place) wait. The first one that does decides, and the
-   decoder of that dialect gets all of them.
-2. If none does, it is the dialect of OpenAI's chat completions that says what they are.
+1. Events that are part of no answer wait: pings, comments, what a gateway has put in. The first other one decides, and
+   the decoder of its dialect gets all of them.
+2. What is of no dialect that is known here, an error in the place of an answer or no JSON at all, goes to the decoder
+   of OpenAI's chat completions, which says what it is. So it is said at once.
+3. What waits is bounded: so many events, and none that is large.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 from rxllm.dialects._dialect import BodyDecoder, Reader, StreamDecoder, WireItem
 from rxllm.dialects._foreign import CHAT, MESSAGES, RESPONSES, protocol_of, protocol_of_body
+from rxllm.dialects._large_event import reading_large
+from rxllm.dialects._stream_error import has_words_of_error, is_failure, is_name_of_error
+from rxllm.dialects.openai_chat._no_chunk import KEEP_ALIVES, is_idle
 from rxllm.models import StreamChunk, is_object, loads
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import LARGE_JSON, ServerSentEvent
 
 _NAMES = {CHAT: "openai-chat", MESSAGES: "anthropic", RESPONSES: "openai-responses"}
 _USUAL = "openai-chat"
-_MOST_WAITING = 64
+_MOST_WAITING = 256
+_DONE = "[DONE]"
 
 
 @dataclass(slots=True, eq=False)
@@ -53,20 +61,22 @@ class AnyDecoder:
         if self._decoder is not None:
             return self._decoder.decode(event)
         self._waiting.append(event)
-        found = _NAMES.get(_protocol_of(event) or "", _USUAL if _protocol_of(event) else "")
+        found = _dialect_of(event, len(self._waiting) - 1)
         if not found and len(self._waiting) < _MOST_WAITING:
             return ()
         return self._decode_waiting(self._choose(found or _USUAL))
 
     def close(self) -> Iterator[StreamChunk]:
         """Take note of the end: see ``StreamDecoder.close``."""
-        decoder = self._decoder or self._choose(_USUAL)
+        decoder = self._choose(_USUAL) if self._decoder is None else self._decoder
         yield from self._decode_waiting(decoder)
         yield from decoder.close()
 
     def decode_body(self, body: str) -> Iterable[StreamChunk]:
         """Read an answer that came as a whole: see ``BodyDecoder``."""
-        decoder = self._choose(_NAMES.get(protocol_of_body(body) or "", _USUAL))
+        with reading_large(body, "the body"):
+            name = _NAMES.get(protocol_of_body(body) or "", _USUAL)
+        decoder = self._choose(name)
         return decoder.decode_body(body) if isinstance(decoder, BodyDecoder) else ()
 
     def _choose(self, name: str) -> StreamDecoder:
@@ -80,11 +90,33 @@ class AnyDecoder:
             yield from decoder.decode(event)
 
 
-def _protocol_of(event: WireItem) -> str | None:
-    """The protocol that an event is of, as far as it tells."""
+def _dialect_of(event: WireItem, position: int) -> str:
+    """The name of the dialect that an event is of; ``""`` if it is part of no answer, so that it tells nothing."""
     name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
+    fields = _object_in(data, position)
+    if fields is None:
+        return "" if _is_idle(name, data) else _USUAL
+    protocol = protocol_of(name, fields)
+    if protocol is not None:
+        return _NAMES.get(protocol, _USUAL)
+    tells = len(data) > LARGE_JSON or is_failure(name, fields) or has_words_of_error(name, fields)
+    return _USUAL if tells else ""
+
+
+def _object_in(data: str | bytes, position: int) -> Mapping[str, Any] | None:
+    """The JSON object that an event has for data; ``None`` if it has something else, or too much."""
+    is_large = len(data) > LARGE_JSON
     try:
-        fields = loads(data)
+        with reading_large(data, f"event {position}") if is_large else nullcontext():
+            fields = loads(data)
     except ValueError:
         return None
-    return protocol_of(name, fields) if is_object(fields) else None
+    return fields if is_object(fields) else None
+
+
+def _is_idle(name: str, data: str | bytes) -> bool:
+    """Whether what is no object says nothing: a ping, a comment in the place of data, a word."""
+    text = (data if isinstance(data, str) else data.decode(errors="replace")).strip()
+    if text == _DONE or is_name_of_error(name):
+        return False
+    return not text or text[0] == ":" or name in KEEP_ALIVES or is_idle(text)

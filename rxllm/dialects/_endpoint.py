@@ -4,13 +4,13 @@ Rules:
 
 1. A dialect makes the whole request: address, headers with the key in them, body. A client adds what its user gave it
    and sends it.
-2. The key stays a ``SecretStr`` until it is in a header. No ``repr`` shows it.
+2. The key stays a ``SecretStr`` until it is in a header. No ``repr`` shows it, nor a base URL, which may hold another.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from rxllm.models import Repair
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _VERSION = re.compile(r"v\d+[a-z0-9]*")
 
 
@@ -49,7 +49,7 @@ class Endpoint:
         key: The key, empty if there is none.
     """
 
-    base_url: str
+    base_url: str = field(repr=False)
     key: SecretStr = field(default_factory=lambda: SecretStr(""))
 
     @property
@@ -63,16 +63,20 @@ class Endpoint:
         """The address of something below the base URL.
 
         What the base URL has of the path already, all of it or the version at its beginning, is not added once more. A
-        query of the base URL stays.
+        query of the base URL stays, and what it names counts.
+
+        Args:
+            path: What is asked for, beginning with a slash.
+            query: What stands behind the question mark, by name.
 
         >>> Endpoint(base_url="https://host/v1?api-version=1").url("/v1/messages")
         'https://host/v1/messages?api-version=1'
         """
         parts = urlsplit(self.base_url)
-        pairs = [*parse_qsl(parts.query, keep_blank_values=True), *(query or {}).items()]
+        named = dict(parse_qsl(parts.query, keep_blank_values=True))
+        added = urlencode({name: value for name, value in (query or {}).items() if name not in named})
         whole = _joined(parts.path.rstrip("/"), path)
-        asked = urlencode(pairs) if query else parts.query
-        return SplitResult(parts.scheme, parts.netloc, whole, asked, "").geturl()
+        return SplitResult(parts.scheme, parts.netloc, whole, "&".join(filter(None, (parts.query, added))), "").geturl()
 
 
 def _joined(base: str, path: str) -> str:
@@ -92,6 +96,8 @@ class WireRequest:
         url: The address.
         body: The body, as a JSON object; over a WebSocket the first frame.
         headers: The headers, those with the key among them.
+        public_headers: The names of headers that hold no secret, as the version of a protocol. What stands in any
+            other is taken out of errors, and a redirect to another server does not take it along.
         method: The method of HTTP.
         end_marker: The data of the event behind which nothing follows; ``None`` if there is none.
         repairs: What was left out that the other side need not know: see the kinds of ``rxllm.Repair``.
@@ -100,6 +106,7 @@ class WireRequest:
     url: str
     body: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    public_headers: Collection[str] = ()
     method: str = "POST"
     end_marker: str | None = None
     repairs: tuple[Repair, ...] = ()

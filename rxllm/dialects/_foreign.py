@@ -49,6 +49,8 @@ _WORDS: Mapping[str, str] = MappingProxyType(
 """What an event calls itself: its name, its ``type`` or its ``event_type``."""
 
 _BEGINNINGS = (
+    ("chat.completion", CHAT),
+    ("text_completion", CHAT),
     ("response.", RESPONSES),
     ("thread.", _ASSISTANTS),
     ("session.", _REALTIME),

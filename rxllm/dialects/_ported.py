@@ -8,7 +8,7 @@ Rules:
    are of no use elsewhere, and are dropped, with a repair.
 3. Its calls get new identifiers, which depend on their place in the conversation alone, and so do their results. Those
    of messages made by hand stay as they are.
-4. A dictionary is a message in OpenAI's words. What is none is passed on as it is.
+4. A dictionary with a role is a message in OpenAI's words. What is none is passed on as it is.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def ported(
 
 
 def _message_of(message: MessageLike) -> MessageLike:
-    if isinstance(message, Message):
+    if isinstance(message, Message) or "role" not in message:
         return message
     try:
         return Message.model_validate(message)

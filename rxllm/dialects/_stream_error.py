@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from rxllm.dialects._retryable import is_retryable
 from rxllm.exceptions import APIStreamError, excerpt
-from rxllm.wire import retry_after_in
+from rxllm.wire import is_retryable, retry_after_in
 
 _LEAST_ERROR = 400
 _LONGEST_TEXT = 4096

@@ -210,9 +210,8 @@ class Message(Model):
         said = "".join([part.text for part in final if part.kind in _SAID])
         called = [(part.id, part.name, part.text) for part in final if part.kind == PartKind.TOOL_CALL]
         calls = [(call.id, call.function.name, call.function.arguments) for call in self.tool_calls]
-        if isinstance(self.content, list):
-            return False
-        return (self.content or "") + (self.refusal or "") == said and calls == called
+        is_same = not isinstance(self.content, list) and said == (self.content or "") + (self.refusal or "")
+        return is_same and calls == called
 
     def to_wire(self) -> dict[str, Any]:
         """The message as servers take it: no nulls and no empty lists, which strict ones refuse.

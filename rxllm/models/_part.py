@@ -65,8 +65,10 @@ class Origin(Model):
         dialect: The name of the dialect.
         host: Where the request went, ``host`` or ``host:port``.
         model: The model that answered, as the server names it.
+        id: The identifier of the answer.
     """
 
     dialect: str | None = None
     host: str | None = None
     model: str | None = None
+    id: str | None = None

@@ -86,7 +86,7 @@ class Course(Generic[T]):
             return
         chunks = cast("Sequence[StreamChunk]", items)
         if not self.has_begun:
-            self.has_begun = not all(chunk.is_empty for chunk in chunks)
+            self.has_begun = any(map(_says_something, chunks))
         for chunk in chunks:
             if chunk.usage is not None:
                 self.usage, _ = usage_after(self.usage, chunk)
@@ -103,6 +103,11 @@ class Course(Generic[T]):
                 error=kept(error),
             ),
         )
+
+
+def _says_something(chunk: StreamChunk) -> bool:
+    """Whether a chunk has something that another try would say again. What the question costs is nothing of that."""
+    return not (chunk if chunk.usage is None else chunk.model_copy(update={"usage": None})).is_empty
 
 
 # Of the error that is being passed on. What an error says of itself may be from another time: some are raised twice.

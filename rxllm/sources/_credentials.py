@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -43,27 +43,38 @@ _LINE_BREAKS = frozenset("\r\n\0")
 _BETWEEN = re.compile(r"[\s,;\"]+|(?<=\w)=(?=[^=])")
 
 
-def _may_carry_credential(name: str) -> bool:
+def _may_carry_credential(name: str, public: Container[str] = ()) -> bool:
     lowered = name.lower()
+    if lowered in _PROTOCOL_HEADERS or lowered in public:
+        return False
     # A key may be a sub-protocol: a browser has no other place for it.
-    return lowered not in _PROTOCOL_HEADERS and (lowered == _PROTOCOLS or not lowered.startswith("sec-websocket-"))
+    return lowered == _PROTOCOLS or not lowered.startswith("sec-websocket-")
 
 
 class Headers(dict[str, str]):
-    """Request headers whose ``repr`` shows no value that may be a secret: tracebacks may print local variables."""
+    """Request headers whose ``repr`` shows no value that may be a secret: tracebacks may print local variables.
+
+    Attributes:
+        public: The names, in lower case, of those that are known to carry no credential, as the version of a protocol.
+    """
+
+    public: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
-        return repr({name: "…" if _may_carry_credential(name) else value for name, value in self.items()})
+        return repr({name: "…" if _may_carry_credential(name, self.public) else value for name, value in self.items()})
 
     @classmethod
-    def of(cls, usual: Mapping[str, str], given: Mapping[str, Any]) -> Headers:
+    def of(cls, usual: Mapping[str, str], given: Mapping[str, Any], public: Iterable[str] = ()) -> Headers:
         """The given headers, and the usual ones of other names: case does not matter (RFC 9110, section 5.1).
 
-        What is given as bytes is text of ISO 8859-1, as it was in the older specification.
+        What is given as bytes is text of ISO 8859-1, as it was in the older specification. What is public stays so.
         """
         own = {_text_of(name): _text_of(value) for name, value in given.items()}
         names = {name.lower() for name in own}
-        return cls({name: value for name, value in usual.items() if name.lower() not in names} | own)
+        headers = cls({name: value for name, value in usual.items() if name.lower() not in names} | own)
+        known = (each.public for each in (usual, given) if isinstance(each, Headers))
+        headers.public = frozenset(name.lower() for name in public).union(*known)
+        return headers
 
     def check(self) -> str:
         """What is wrong with them, if something is: without the value, which may be a key."""
@@ -84,11 +95,13 @@ class Secrets:
 
     Args:
         *sent: Headers and queries.
+        public: The names of headers that carry none: see ``Headers.public``.
     """
 
-    def __init__(self, *sent: Mapping[str, str]) -> None:
+    def __init__(self, *sent: Mapping[str, str], public: frozenset[str] = frozenset()) -> None:
         # As it was when it was sent.
         self._sent = [pair for fields in sent for pair in fields.items()]
+        self._public = public
         self._urls: list[URL] = []
         self._passwords: list[str] = []
 
@@ -113,7 +126,8 @@ class Secrets:
     @cached_property
     def words(self) -> list[str]:
         """What is blotted out, the longest first; found when the first error needs it, not for each request."""
-        values = {word for name, value in self._sent if _may_carry_credential(name) for word in _words_of(name, value)}
+        sent = [pair for pair in self._sent if _may_carry_credential(pair[0], self._public)]
+        values = {word for name, value in sent for word in _words_of(name, value)}
         values |= {word for url in self._urls for word in _words_in(url)}
         words = {word for word in values if len(word) >= SHORTEST_SECRET}
         passwords = {*self._passwords, *(word for url in self._urls for word in _passwords_in(url))}
@@ -203,7 +217,7 @@ def origin_of(url: URL) -> URL:
     return url.origin().with_scheme(ORIGIN_SCHEMES[url.scheme])
 
 
-def drop_credentials(origin: URL) -> aiohttp.ClientMiddlewareType:
+def drop_credentials(origin: URL, public: frozenset[str]) -> aiohttp.ClientMiddlewareType:
     """Make a middleware that strips every header that may be a credential from requests to another origin.
 
     It sees the finished request, so that headers, cookies and authorisation of the session are covered too.
@@ -211,7 +225,7 @@ def drop_credentials(origin: URL) -> aiohttp.ClientMiddlewareType:
 
     async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         if origin_of(request.url) != origin:
-            for name in [name for name in request.headers if _may_carry_credential(name)]:
+            for name in [name for name in request.headers if _may_carry_credential(name, public)]:
                 del request.headers[name]
         return await handler(request)
 

@@ -114,7 +114,8 @@ def from_websocket(
     options["autoping"] = False
 
     async def produce(emitter: Emitter[str]) -> None:
-        secrets = emitter.flow.secrets = Secrets(request_headers, {"Sec-WebSocket-Protocol": ",".join(protocols)})
+        asked = {"Sec-WebSocket-Protocol": ",".join(protocols)}
+        secrets = emitter.flow.secrets = Secrets(request_headers, asked, public=request_headers.public)
         target = _http.parse_url(url)
         emitter.flow.stream = _http.info_of(target, {}, time.time(), secrets)
         used_proxy = _http.parse_proxy(proxy or (_http.environment_proxy(target) if session is None else None))
@@ -122,7 +123,7 @@ def from_websocket(
             note_sent(secrets, client, target, used_proxy)
             async with (
                 recorded(record, "websocket", "GET", target, secrets) as log,
-                _guarded(client, target) as guarded,
+                _guarded(client, target, request_headers.public) as guarded,
                 _closing(await _connect(guarded, target, request_headers, secrets, options, used_proxy)) as socket,
             ):
                 secrets.add(request_headers_of(socket))
@@ -134,7 +135,9 @@ def from_websocket(
 
 
 @contextlib.asynccontextmanager
-async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[aiohttp.ClientSession]:
+async def _guarded(
+    session: aiohttp.ClientSession, url: URL, public: frozenset[str]
+) -> AsyncGenerator[aiohttp.ClientSession]:
     """A session over the connector of the given one that drops credentials on the way to another origin.
 
     ``ws_connect`` follows redirects and takes no middleware of its own.
@@ -149,7 +152,7 @@ async def _guarded(session: aiohttp.ClientSession, url: URL) -> AsyncGenerator[a
         auth=session.auth,
         trust_env=session.trust_env,
         timeout=aiohttp.ClientTimeout(total=None, connect=_http.CONNECT_SECONDS),
-        middlewares=(drop_credentials(origin_of(url)),),
+        middlewares=(drop_credentials(origin_of(url), public),),
         **_http.SESSION_OPTIONS,
     ) as guarded:
         yield guarded

@@ -38,7 +38,7 @@ from rxllm.sources._aiohttp_internals import CutResponse, close_pooled, close_re
 from rxllm.sources._credentials import ORIGIN_SCHEMES, Headers, Secrets, drop_credentials, origin_of, shown
 from rxllm.sources._sending import send
 from rxllm.sources._url_fault import HOW_TO_WRITE_A_PROXY, fault_of
-from rxllm.wire import retry_after_in, retry_after_of
+from rxllm.wire import is_lasting, retry_after_in, retry_after_of, should_retry_of
 
 SessionLike: TypeAlias = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession | None]
 """A session, or a function that returns one, or ``None``, when the request is sent; it is not closed by us."""
@@ -151,7 +151,7 @@ async def open_response(
     target = url
     for _ in range(MAX_REDIRECTS + 1):
         if origin_of(target) != origin_of(url):
-            options["middlewares"] = (drop_credentials(origin_of(url)),)
+            options["middlewares"] = (drop_credentials(origin_of(url), headers.public),)
         response = await send(session, method, target, body, headers, secrets, options)
         secrets.add(response.request_info.headers)
         reason = response.reason or ""
@@ -240,7 +240,10 @@ def refusal(
     retry = retry_after_of(headers, time.time())
     if retry is None:
         retry = retry_after_in(body)
-    return APIStatusError(message, status=status, body=body, request_id=identifier, retry_after=retry)
+    error = APIStatusError(message, status=status, body=body, request_id=identifier, retry_after=retry)
+    asked = should_retry_of(headers)
+    error.retryable = error.retryable and not is_lasting(body) if asked is None else asked
+    return error
 
 
 def lost(url: URL, count: int, what: Literal["events", "frames"], reason: str) -> StreamInterruptedError:
@@ -287,7 +290,7 @@ def info_of(url: URL, headers: Mapping[str, str], requested_at: float, secrets: 
     """
     limits = {name.lower(): secrets.scrub(value) for name, value in headers.items() if _tells_of_limits(name.lower())}
     return StreamInfo(
-        host=url.host if url.is_default_port() else f"{url.host}:{url.port}",
+        host=url.raw_host if url.is_default_port() else f"{url.raw_host}:{url.port}",
         request_id=_request_id(headers, secrets),
         rate_limits=limits,
         requested_at=requested_at,

@@ -43,7 +43,7 @@ DEFAULT_MAX_RECORDING_BYTES = 64 * 1024 * 1024
 # How the body is to be read, who answered, and what the provider wants to know of a report.
 _HEADERS = (
     *("content-type", "content-encoding", "content-length", "transfer-encoding", "server", "via", "x-accel-buffering"),
-    *("retry-after", "retry-after-ms"),
+    *("retry-after", "retry-after-ms", "x-should-retry"),
     *("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray"),
 )
 

@@ -27,7 +27,17 @@ from typing import Any, Literal, Self, TypeAlias
 from rxllm.testing._server_connection import Connection
 from rxllm.testing._server_http import RequestHead
 from rxllm.testing._server_request import ReceivedRequest, Signal
-from rxllm.testing.script import Answer, Fragment, Framing, StepLike, as_answer, status
+from rxllm.testing.script import (
+    Answer,
+    Fragment,
+    Framing,
+    Renderer,
+    ScriptDialect,
+    StepLike,
+    api_error,
+    as_answer,
+    renderer_of,
+)
 
 __all__ = ["Script", "ScriptedServer"]
 
@@ -35,7 +45,6 @@ PlainScript: TypeAlias = Answer | str | bytes | Iterable[StepLike]
 Script: TypeAlias = PlainScript | Callable[[ReceivedRequest], PlainScript]
 """What answers a request: see the rules of ``rxllm.testing.script``, or a function of the request."""
 
-PATH = "/v1/chat/completions"
 NO_SCRIPT_LEFT = "no script is left for this request"
 # As many clients as a test likes may connect at once; the default of 100 makes some of them wait for a second.
 BACKLOG = 4096
@@ -51,6 +60,7 @@ class ScriptedServer:
 
     Args:
         *scripts: What the requests are answered with, in order.
+        dialect: What the server speaks. The scripts are the same in all dialects; see ``rxllm.testing.script``.
         repeat: Let the last script answer all further requests too.
         fragment: How bodies are cut into writes.
         line_end: What ends a line of an event stream.
@@ -59,6 +69,9 @@ class ScriptedServer:
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         ssl: A context for TLS; the URLs begin with ``https`` and ``wss`` then.
+
+    Raises:
+        ValueError: There is no such dialect.
 
     Example:
         >>> import asyncio, aiohttp
@@ -75,6 +88,7 @@ class ScriptedServer:
     def __init__(
         self,
         *scripts: Script,
+        dialect: ScriptDialect = "openai-chat",
         repeat: bool = False,
         fragment: Fragment = None,
         line_end: Literal["\n", "\r", "\r\n"] = "\n",
@@ -85,7 +99,8 @@ class ScriptedServer:
         ssl: tls.SSLContext | None = None,
     ) -> None:
         usual = Answer(fragment=fragment, line_end=line_end, framing=framing, delay_per_chunk=delay_per_chunk)
-        self._desk = _Desk(scripts, repeat=repeat, usual=usual)
+        self._renderer = renderer_of(dialect)
+        self._desk = _Desk(scripts, repeat=repeat, usual=usual, renderer=self._renderer)
         self._host = host
         self._port = port
         self._ssl = ssl
@@ -107,13 +122,13 @@ class ScriptedServer:
 
     @property
     def base_url(self) -> str:
-        """What a client is given as its base URL: the origin and ``/v1``."""
-        return f"{self.origin}/v1"
+        """What a client is given as its base URL: the origin and ``/v1``, without ``/v1`` for Anthropic's."""
+        return f"{self.origin}{self._renderer.base_path}"
 
     @property
     def url(self) -> str:
-        """The address of chat completions; every other path is answered in the same way."""
-        return f"{self.origin}{PATH}"
+        """The address of chat completions, or of what the dialect has instead; each other path is answered the same."""
+        return f"{self.origin}{self._renderer.path}"
 
     @property
     def ws_url(self) -> str:
@@ -208,7 +223,7 @@ class ScriptedServer:
 class _Desk:
     """Hands out the scripts and keeps the books: the ``Host`` of the connections."""
 
-    def __init__(self, scripts: Sequence[Script], *, repeat: bool, usual: Answer) -> None:
+    def __init__(self, scripts: Sequence[Script], *, repeat: bool, usual: Answer, renderer: type[Renderer]) -> None:
         self.requests: list[ReceivedRequest] = []
         self.connections = 0
         self.open: set[Connection] = set()
@@ -217,6 +232,7 @@ class _Desk:
         self._scripts = list(scripts)
         self._repeat = repeat
         self._usual = usual
+        self._renderer = renderer
         self._next = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -278,7 +294,10 @@ class _Desk:
         return None if callable(script) else self._as_answer(script)
 
     def answer(self, request: ReceivedRequest) -> Answer:
-        """Take the next script and make an answer of it."""
+        """Take the next script and make an answer of it, in the dialect."""
+        return self._renderer(request.number).rendered(self._next_answer(request))
+
+    def _next_answer(self, request: ReceivedRequest) -> Answer:
         script = self._script
         if callable(script):
             return self._as_answer(script(request))
@@ -297,5 +316,5 @@ class _Desk:
         if isinstance(script, Answer):
             return script
         if script is None:
-            return status(400, {"error": {"message": NO_SCRIPT_LEFT, "type": "scripted_server", "code": "no_script"}})
+            return api_error(400, NO_SCRIPT_LEFT, type="no_script")
         return replace(self._usual, steps=as_answer(script).steps)

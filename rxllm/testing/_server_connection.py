@@ -47,7 +47,6 @@ from rxllm.testing.script import (
     Stall,
     WaitFor,
     as_step,
-    keep_alive,
     sent_by,
 )
 
@@ -55,7 +54,6 @@ __all__ = ["Connection", "Host"]
 
 MAX_HEAD_BYTES = 1 << 20
 STEPS_A_TURN = 16
-KEEP_ALIVE = keep_alive()
 
 
 class Host(Protocol):
@@ -204,7 +202,7 @@ class Connection(asyncio.StreamReaderProtocol):
 
     async def _respond(self, request: ReceivedRequest, answer: Answer) -> None:
         encode = Encoder(answer)
-        headers = {"content-type": answer.content_type, "x-request-id": f"req-{request.number}"}
+        headers = {"content-type": answer.content_type}
         match answer.framing:
             case "chunked":
                 headers["transfer-encoding"] = "chunked"
@@ -291,7 +289,7 @@ class Connection(asyncio.StreamReaderProtocol):
                 case Delay() | WaitFor() | Notify():
                     await _wait(step)
                 case Stall():
-                    await _stall(step, partial(send, KEEP_ALIVE))
+                    await _stall(step, partial(send, step.sends))
                 case HalfClose():
                     await self._half_close()
                 case Cut() | Reset():

@@ -16,9 +16,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rxllm.testing.script import Burst, Chunk, Comment, Raw, Sent
+from rxllm.testing.script import Block, Burst, Chunk, Comment, Raw, Sent
 
-__all__ = ["RequestHead", "encode_event", "frame_chunk", "read_body", "read_head", "response_head"]
+__all__ = ["NO_BLOCKS", "RequestHead", "encode_event", "frame_chunk", "read_body", "read_head", "response_head"]
+
+NO_BLOCKS = "openai-chat cannot say a block; give the server the dialect whose block it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def encode_event(step: Sent, line_end: str) -> bytes:
             lines = [f":{' ' * bool(text)}{text}"]
         case Chunk(payload):
             lines = [f"data: {json.dumps(payload, separators=(',', ':'), ensure_ascii=False)}"]
+        case Block():
+            raise ValueError(NO_BLOCKS)
         case _:
             fields = (("event", step.event), ("id", step.id), ("retry", step.retry))
             lines = [f"{name}: {value}" for name, value in fields if value is not None]

@@ -36,7 +36,8 @@ class ReceivedRequest:
     """One request, or one WebSocket, and how its answer went.
 
     Attributes:
-        number: Which request of the server this is, from 0; the answer's ``x-request-id`` is ``req-`` and this.
+        number: Which request of the server this is, from 0. The header ``x-request-id`` of the answer is ``req-`` and
+            this; in Anthropic's dialect the header is ``request-id``.
         connection: Which connection it came on, from 0.
         method: The HTTP method.
         path: The path, without the query.

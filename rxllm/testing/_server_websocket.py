@@ -15,7 +15,8 @@ import json
 from collections.abc import Mapping
 from enum import IntEnum
 
-from rxllm.testing.script import Burst, Chunk, Comment, Raw, Sent
+from rxllm.testing._server_http import NO_BLOCKS
+from rxllm.testing.script import Block, Burst, Chunk, Comment, Raw, Sent
 
 __all__ = ["MessageReader", "Opcode", "accept_headers", "encode_close", "encode_frame", "encode_step", "encode_text"]
 
@@ -89,6 +90,8 @@ def encode_step(step: Sent, frame_size: int | None = None) -> bytes:
             return encode_frame(Opcode.PING, text.encode())
         case Chunk(payload):
             return encode_text(json.dumps(payload, separators=(",", ":"), ensure_ascii=False), frame_size)
+        case Block():
+            raise ValueError(NO_BLOCKS)
         case _:
             return encode_text(step.data, frame_size)
 

@@ -25,7 +25,10 @@ _HINT = "it holds items that a sink has recorded, which rxllm.from_recording pla
 _NO_CODE = 1005
 
 # What tells the client something, and does not depend on how the body is sent.
-_REPLAYED_HEADERS = ("retry-after", "retry-after-ms", "x-request-id", "request-id", "x-ms-request-id", "cf-ray")
+_REPLAYED_HEADERS = (
+    *("retry-after", "retry-after-ms", "x-should-retry"),
+    *("x-request-id", "request-id", "x-ms-request-id", "cf-ray"),
+)
 
 
 def check_timing(timing: Timing, speed: float) -> None:

@@ -15,6 +15,9 @@ from rxllm.wire._json_size import LARGE_JSON as LARGE_JSON
 from rxllm.wire._json_size import check_json_size as check_json_size
 from rxllm.wire._retry_after import retry_after_in as retry_after_in
 from rxllm.wire._retry_after import retry_after_of as retry_after_of
+from rxllm.wire._retryable import is_lasting as is_lasting
+from rxllm.wire._retryable import is_retryable as is_retryable
+from rxllm.wire._retryable import should_retry_of as should_retry_of
 from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder, SSETextDecoder
 from rxllm.wire._sse import feed as feed
 from rxllm.wire._strays import Strays as Strays

@@ -49,6 +49,14 @@ def busy(retry_after: float | None = None, status: int = 429) -> APIStatusError:
     return APIStatusError("busy", status=status, retry_after=retry_after)
 
 
+async def test_a_key_without_money_is_no_reason_not_to_ask_with_another() -> None:
+    broke = script.status(429, {"error": {"message": "m", "code": "insufficient_quota"}})
+    async with ScriptedServer(broke) as first, ScriptedServer("Hello") as second:
+        pool = ClientPool([LLMClient(base_url=each.base_url) for each in (first, second)])
+        assert (await pool.chat(REQUEST)).content == "Hello"
+    assert [len(each.requests) for each in (first, second)] == [1, 1]
+
+
 def test_the_least_busy_is_asked() -> None:
     servers = [Server(), Server(), Server(takes=10)]
     pool = ClientPool(servers)

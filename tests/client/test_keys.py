@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 import rxllm
 from rxllm import LLMClient
+from rxllm.dialects import Home, OpenAIChat
 from rxllm.testing import ScriptedServer, TLSContexts, script
 
 KEY = "sk-of-the-environment-and-long"
@@ -157,3 +158,34 @@ async def test_other_errors_say_nothing_of_keys() -> None:
         with pytest.raises(rxllm.APIStatusError) as caught:
             await LLMClient(base_url="http://api.elsewhere/v1", proxy=proxy.origin).chat(REQUEST)
     assert "key" not in str(caught.value)
+
+
+def test_a_dialect_without_a_home_says_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, advice in ((None, ""), ("ACME_BASE_URL", ", or set ACME_BASE_URL")):
+        dialect = OpenAIChat(home=Home(base_url=None, base_url_variable=variable))
+        with pytest.raises(ValueError, match=r"^this dialect has no base URL of its own: ") as caught:
+            LLMClient(dialect=dialect)
+        assert str(caught.value).endswith(f": give it as base_url={advice}")
+    monkeypatch.setenv("ACME_BASE_URL", "https://acme.example/v1")
+    assert repr(LLMClient(dialect=dialect)) == "LLMClient(base_url='https://acme.example/v1', dialect='openai-chat')"
+    monkeypatch.setenv("ACME_BASE_URL", "acme.example/v1")
+    with pytest.raises(ValueError, match=r"^ACME_BASE_URL cannot be requested: it has no scheme"):
+        LLMClient(dialect=dialect)
+
+
+async def test_a_dialect_without_variables_says_in_a_refusal_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ScriptedServer(script.status(401, "no"), repeat=True) as proxy:
+        monkeypatch.setenv("ACME_API_KEY", KEY)
+        for home, absence in (
+            (Home(base_url=None), "give it as api_key="),
+            (
+                Home(base_url=None, key_variable="ACME_API_KEY"),
+                "ACME_API_KEY is set, but goes only to this machine; to ",
+            ),
+        ):
+            with pytest.raises(rxllm.APIStatusError) as caught:
+                await LLMClient(base_url="http://elsewhere/v1", proxy=proxy.origin, dialect=OpenAIChat(home=home)).chat(
+                    REQUEST
+                )
+            assert f"; the client sent no key: {absence}" in str(caught.value)
+    assert all("authorization" not in request.headers for request in proxy.requests)

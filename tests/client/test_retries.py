@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,68 @@ async def test_so_many_times(retries: int, requests: int) -> None:
 
 async def test_what_another_try_does_not_mend_is_not_tried_again() -> None:
     async with ScriptedServer(script.status(401, "who are you?")) as server:
+        with pytest.raises(APIStatusError):
+            await LLMClient(base_url=server.base_url).chat(REQUEST)
+    assert len(server.requests) == 1
+
+
+def refused(status: int, body: dict[str, Any] | str, **headers: str) -> script.Answer:
+    return script.status(status, body, headers={"retry-after": "0", **headers})
+
+
+QUOTA = {"message": "You exceeded your current quota.", "type": "insufficient_quota", "code": "insufficient_quota"}
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refused(429, {"error": QUOTA}),
+        refused(429, json.dumps([{"error": QUOTA}], indent=2)),
+        refused(429, {"error": "insufficient_quota"}),
+        refused(429, {"error": {"message": f"429 from upstream: {QUOTA}"}}),
+        refused(429, {"error": {"message": f"429 from upstream: {json.dumps(QUOTA)}"}}),
+        refused(429, f'{{"error": {json.dumps(QUOTA)}, "more": "'),
+        refused(429, "insufficient_quota\n"),
+        refused(429, {"error": {"message": "m", "type": "exceeded_current_quota_error"}}),
+        refused(429, {"code": "Arrearage", "message": "m"}),
+        refused(503, {"error": {"message": "m", "code": "model_not_found"}}),
+        refused(500, {"error": {"message": "m", "type": "authentication_error"}}),
+        refused(503, {"error": {"message": "busy"}}, **{"X-Should-Retry": "false"}),
+    ],
+)
+async def test_what_no_waiting_mends_is_not_tried_again_whatever_its_status(refusal: script.Answer) -> None:
+    async with ScriptedServer(refusal, refusal) as server:
+        client = LLMClient(base_url=server.base_url)
+        with pytest.raises(APIStatusError) as caught:
+            await client.chat(REQUEST)
+        assert (caught.value.retryable, len(server.requests)) == (False, 1)
+
+        with pytest.raises(APIStatusError):
+            await rxllm.from_sse(server.url, json={}).pipe(ops.retry_with_backoff())
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        # Of OpenAI, Google and others: too often, which passes.
+        refused(429, {"error": {"message": "m", "type": "tokens", "code": "rate_limit_exceeded"}}),
+        refused(429, {"error": {"message": "Your quota and billing.", "code": 429, "status": "RESOURCE_EXHAUSTED"}}),
+        refused(429, {"error": {"message": "m", "model": "omni-moderation-latest", "param": "api_key"}}),
+        refused(503, "a page about billing"),
+        refused(503, {"error": {"message": "busy"}}, **{"x-should-retry": "perhaps"}),
+        refused(400, {"error": {"message": "not yet"}}, **{"x-should-retry": "true"}),
+        refused(429, {"error": QUOTA}, **{"x-should-retry": "true"}),
+    ],
+)
+async def test_what_may_pass_is_tried_again(refusal: script.Answer) -> None:
+    async with ScriptedServer(refusal, "Hello") as server:
+        assert (await LLMClient(base_url=server.base_url).chat(REQUEST)).content == "Hello"
+
+
+async def test_a_refusal_that_its_status_makes_final_stays_final_whatever_its_body_says() -> None:
+    refusal = refused(401, {"error": {"message": "Please try again later.", "type": "upstream_error"}})
+    async with ScriptedServer(refusal) as server:
         with pytest.raises(APIStatusError):
             await LLMClient(base_url=server.base_url).chat(REQUEST)
     assert len(server.requests) == 1

@@ -1,7 +1,8 @@
 """Runs the conformance suite over rxllm and its peers, if installed: ``python -m tests.conformance --output docs``.
 
 Writes ``conformance.json`` and, for the pages, ``_generated/conformance.md`` and ``_generated/quirks.md``. Peers that
-are not run keep what the file says of them, so that those that cannot be installed together can be run one by one.
+are not run keep what the file says of them, so that those that cannot be installed together can be run one by one; so
+do cases that are not run, if it is of the same versions.
 """
 
 from __future__ import annotations
@@ -21,18 +22,27 @@ from tests.conformance.page import catalogue, page
 from tests.conformance.peers import PEERS, Peer, installed
 
 
-async def measured(peer: Peer) -> Report:
+async def measured(peer: Peer, only: set[str]) -> Report:
     """The report of a peer, which has been imported and has warmed up."""
-    async with ScriptedServer(answer("Hello"), repeat=True) as server:
+    async with ScriptedServer(answer("Hello"), repeat=True, dialect=peer.dialects[0]) as server:
         await peer.client(server.url)
-    cases = [case for case in CASES if case.quirk.area in peer.areas]
-    return await run_conformance(peer.client, cases=cases, name=peer.name, chunk_timeout=CHUNK_TIMEOUT)
+    cases = [case for case in peer.cases if not only or only & {case.id, case.quirk.id, case.quirk.area}]
+    return await run_conformance(
+        peer.client,
+        cases=cases,
+        name=peer.name,
+        retrying=peer.retrying,
+        fallback=peer.fallback,
+        dialects=peer.dialects,
+        chunk_timeout=CHUNK_TIMEOUT,
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--output", type=Path, help="the folder that the results are written to")
     parser.add_argument("--only", action="append", metavar="NAME", help="only this peer; may be repeated")
+    parser.add_argument("--case", action="append", metavar="ID", help="only this case, row or area; may be repeated")
     options = parser.parse_args()
     # Libraries warn about what servers send; what they make of it is what counts here.
     warnings.simplefilter("ignore")
@@ -41,8 +51,8 @@ def main() -> None:
     results = _known(options.output)
     for peer in installed():
         if not options.only or peer.name in options.only:
-            report = asyncio.run(measured(peer))
-            results[peer.name] = {"versions": peer.versions, "about": peer.about, **report.to_json()}
+            report = asyncio.run(measured(peer, {*(options.case or ())}))
+            results[peer.name] = _merged(results.get(peer.name), peer, report)
             print(f"{peer.name}: {report.count('pass')} pass, {report.count('fail')} fail ({peer.versions})")
     ordered = [results[peer.name] for peer in PEERS if peer.name in results]
     if options.output is None:
@@ -55,6 +65,18 @@ def _known(folder: Path | None) -> dict[str, dict[str, Any]]:
     if folder is None or not (folder / "conformance.json").exists():
         return {}
     return {peer["client"]: peer for peer in json.loads((folder / "conformance.json").read_text("utf-8"))}
+
+
+def _merged(known: dict[str, Any] | None, peer: Peer, report: Report) -> dict[str, Any]:
+    """What the file is going to say of a peer: what was measured now, and of other cases what it said."""
+    found: dict[str, Any] = {"versions": peer.versions, "about": peer.about, **report.to_json()}
+    if known is None or len(found["cases"]) == len(peer.cases):
+        return found
+    if known["versions"] != peer.versions:
+        raise SystemExit(f"what is known of {peer.name} is of {known['versions']}: run all cases with {peer.versions}")
+    cases: list[dict[str, Any]] = [*known["cases"], *found["cases"]]
+    by_id = {each["id"]: each for each in cases}
+    return {**found, "cases": [by_id[case.id] for case in CASES if case.id in by_id]}
 
 
 def _write(folder: Path, results: list[dict[str, Any]]) -> None:

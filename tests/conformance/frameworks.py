@@ -8,7 +8,15 @@ from typing import Any
 
 from rxllm.testing.conformance import ALL_FIELDS, CHUNK_TIMEOUT, CallResult, ChatResult, ChoiceResult
 
-__all__ = ["langchain", "litellm", "pydantic_ai"]
+__all__ = [
+    "langchain",
+    "langchain_fallback",
+    "litellm",
+    "litellm_retrying",
+    "litellm_router",
+    "pydantic_ai",
+    "pydantic_ai_fallback",
+]
 
 QUESTION = "What time is it?"
 MODEL = "gpt-4o-mini"
@@ -24,10 +32,22 @@ def as_text(arguments: str | dict[str, Any] | None) -> str:
     return arguments if isinstance(arguments, str) and arguments else json.dumps(arguments or {})
 
 
-async def langchain(url: str) -> ChatResult:
-    """``ChatOpenAI.astream``, and chunks added up. The arguments of its calls are parsed."""
+def langchain_model(url: str) -> Any:
     library: Any = importlib.import_module("langchain_openai")
-    model = library.ChatOpenAI(base_url=base_url(url), api_key=KEY, model=MODEL, timeout=CHUNK_TIMEOUT)
+    return library.ChatOpenAI(base_url=base_url(url), api_key=KEY, model=MODEL, timeout=CHUNK_TIMEOUT)
+
+
+async def langchain(url: str) -> ChatResult:
+    """``ChatOpenAI.astream``, and chunks added up. The arguments of its calls are parsed. It tries again by default."""
+    return await langchain_result(langchain_model(url))
+
+
+async def langchain_fallback(url: str, other: str) -> ChatResult:
+    """The same, ``with_fallbacks``."""
+    return await langchain_result(langchain_model(url).with_fallbacks([langchain_model(other)]))
+
+
+async def langchain_result(model: Any) -> ChatResult:
     full: Any = None
     async for chunk in model.astream(QUESTION):
         full = chunk if full is None else full + chunk
@@ -53,29 +73,65 @@ async def langchain(url: str) -> ChatResult:
 
 async def litellm(url: str) -> Any:
     """``acompletion(stream=True)`` and ``stream_chunk_builder``."""
+    return await litellm_result(litellm_library().acompletion, litellm_parameters(url))
+
+
+async def litellm_retrying(url: str) -> Any:
+    """The same with ``num_retries``: https://docs.litellm.ai/docs/completion/reliable_completions"""
+    return await litellm_result(litellm_library().acompletion, {**litellm_parameters(url), "num_retries": 2})
+
+
+async def litellm_router(url: str, other: str) -> Any:
+    """A ``Router`` with a fallback: https://docs.litellm.ai/docs/routing"""
+    library = litellm_library()
+    models = [
+        {"model_name": name, "litellm_params": litellm_parameters(each)}
+        for name, each in (("one", url), ("two", other))
+    ]
+    router = library.Router(model_list=models, fallbacks=[{"one": ["two"]}])
+    return await litellm_result(router.acompletion, {"model": "one"})
+
+
+def litellm_library() -> Any:
     library: Any = importlib.import_module("litellm")
     library.suppress_debug_info = True
+    return library
+
+
+def litellm_parameters(url: str) -> dict[str, Any]:
+    return {"model": f"openai/{MODEL}", "api_base": base_url(url), "api_key": KEY, "timeout": CHUNK_TIMEOUT}
+
+
+async def litellm_result(complete: Any, parameters: dict[str, Any]) -> Any:
     messages = [{"role": "user", "content": QUESTION}]
-    stream = await library.acompletion(
-        model=f"openai/{MODEL}",
-        messages=messages,
-        api_base=base_url(url),
-        api_key=KEY,
-        stream=True,
-        stream_options={"include_usage": True},
-        timeout=CHUNK_TIMEOUT,
-    )
-    return library.stream_chunk_builder([chunk async for chunk in stream], messages=messages)
+    stream = await complete(messages=messages, stream=True, stream_options={"include_usage": True}, **parameters)
+    return litellm_library().stream_chunk_builder([chunk async for chunk in stream], messages=messages)
+
+
+def pydantic_ai_model(url: str) -> Any:
+    models: Any = importlib.import_module("pydantic_ai.models.openai")
+    providers: Any = importlib.import_module("pydantic_ai.providers.openai")
+    return models.OpenAIChatModel(MODEL, provider=providers.OpenAIProvider(base_url=base_url(url), api_key=KEY))
 
 
 async def pydantic_ai(url: str) -> ChatResult:
-    """``direct.model_request_stream``, read to its end; then ``get``. One answer is all that it knows."""
+    """``direct.model_request_stream``, read to its end; then ``get``. One answer is all that it knows.
+
+    It tries again by default.
+    """
+    return await pydantic_ai_result(pydantic_ai_model(url))
+
+
+async def pydantic_ai_fallback(url: str, other: str) -> ChatResult:
+    """The same with a ``FallbackModel``."""
+    fallback: Any = importlib.import_module("pydantic_ai.models.fallback")
+    return await pydantic_ai_result(fallback.FallbackModel(pydantic_ai_model(url), pydantic_ai_model(other)))
+
+
+async def pydantic_ai_result(model: Any) -> ChatResult:
     direct: Any = importlib.import_module("pydantic_ai.direct")
     messages: Any = importlib.import_module("pydantic_ai.messages")
-    models: Any = importlib.import_module("pydantic_ai.models.openai")
-    providers: Any = importlib.import_module("pydantic_ai.providers.openai")
     settings: Any = importlib.import_module("pydantic_ai.settings")
-    model = models.OpenAIChatModel(MODEL, provider=providers.OpenAIProvider(base_url=base_url(url), api_key=KEY))
     async with direct.model_request_stream(
         model,
         [messages.ModelRequest.user_text_prompt(QUESTION)],

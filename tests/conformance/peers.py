@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -17,8 +16,22 @@ from typing import Any
 
 import aiohttp
 
-from rxllm.testing.conformance import CHUNK_TIMEOUT, QUIRKS, CallResult, ChatResult, ChoiceResult, rxllm_client
-from tests.conformance import frameworks
+from rxllm.testing.conformance import (
+    CASES,
+    CHUNK_TIMEOUT,
+    QUIRKS,
+    CallResult,
+    Case,
+    ChatResult,
+    ChoiceResult,
+    Client,
+    FallbackClient,
+    rxllm_client,
+    rxllm_fallback,
+    rxllm_retrying,
+)
+from rxllm.testing.script import DIALECTS, ScriptDialect
+from tests.conformance import frameworks, vendors
 from tests.conformance.handwritten import Fold, hand_written
 
 __all__ = ["PEERS", "Peer", "installed"]
@@ -42,13 +55,24 @@ class Peer:
         client: The client.
         about: How it is written, in a sentence.
         areas: What of the catalogue is its own affair, and not that of who uses it.
+        retrying: The client as it tries again, if it does.
+        fallback: The client with a second server, if it knows of such.
+        dialects: What it speaks.
     """
 
     name: str
     packages: tuple[str, ...]
-    client: Callable[[str], Awaitable[Any]]
+    client: Client
     about: str
     areas: tuple[str, ...] = AREAS
+    retrying: Client | None = None
+    fallback: FallbackClient | None = None
+    dialects: tuple[ScriptDialect, ...] = DIALECTS[:1]
+
+    @property
+    def cases(self) -> list[Case]:
+        """The cases that it is run through."""
+        return [case for case in CASES if case.quirk.area in self.areas and case.dialect in self.dialects]
 
     @property
     def versions(self) -> str:
@@ -120,36 +144,68 @@ async def aiohttp_sse_client2(url: str) -> Any:
 
 
 PEERS = (
-    Peer("rxllm", ("rxllm",), rxllm_client, "`LLMClient.chat_stream`, `timeout_per_chunk(2)`, `accumulate`."),
+    Peer(
+        "rxllm",
+        ("rxllm",),
+        rxllm_client,
+        "`LLMClient.chat_stream`, `timeout_per_chunk(2)`, `accumulate`; without `retries=0` in R1 to R6, in R7 and R8 "
+        "with `fallback`.",
+        retrying=rxllm_retrying,
+        fallback=rxllm_fallback,
+        dialects=DIALECTS,
+    ),
     Peer(
         "openai, loop",
         ("openai",),
         openai_loop,
         "`create(stream=True)`, and the loop of OpenAI's guides: the first choice's text, calls appended by index.",
+        retrying=openai_loop,
     ),
     Peer(
         "openai, stream()",
         ("openai",),
         openai_stream,
         "`client.chat.completions.stream()` and `get_final_completion()`.",
+        retrying=openai_stream,
+    ),
+    Peer(
+        "anthropic, stream()",
+        ("anthropic",),
+        vendors.anthropic_stream,
+        "`client.messages.stream()` and `get_final_message()`.",
+        dialects=("anthropic",),
+    ),
+    Peer(
+        "openai, responses.stream()",
+        ("openai",),
+        vendors.openai_responses,
+        "`client.responses.stream()` and `get_final_response()`.",
+        dialects=("openai-responses",),
     ),
     Peer(
         "langchain-openai",
         ("langchain-openai", "openai"),
         frameworks.langchain,
-        "`ChatOpenAI.astream`, and the chunks added up.",
+        "`ChatOpenAI.astream`, and the chunks added up; in R7 and R8 `with_fallbacks`.",
+        retrying=frameworks.langchain,
+        fallback=frameworks.langchain_fallback,
     ),
     Peer(
         "pydantic-ai",
         ("pydantic-ai-slim", "openai"),
         frameworks.pydantic_ai,
-        "`direct.model_request_stream`, read to its end, then `get()`.",
+        "`direct.model_request_stream`, read to its end, then `get()`; in R7 and R8 with a `FallbackModel`.",
+        retrying=frameworks.pydantic_ai,
+        fallback=frameworks.pydantic_ai_fallback,
     ),
     Peer(
         "litellm",
         ("litellm", "openai"),
         frameworks.litellm,
-        "`acompletion(stream=True)` and `stream_chunk_builder`.",
+        "`acompletion(stream=True)` and `stream_chunk_builder`; with `num_retries=2` in R1 to R6, a `Router` with "
+        "`fallbacks` in R7 and R8.",
+        retrying=frameworks.litellm_retrying,
+        fallback=frameworks.litellm_router,
     ),
     Peer(
         "httpx-sse",
@@ -164,6 +220,7 @@ PEERS = (
         aiohttp_sse_client2,
         "`EventSource` with the method POST, and the hand-written fold.",
         FRAMING,
+        retrying=aiohttp_sse_client2,
     ),
     Peer(
         "hand-written",

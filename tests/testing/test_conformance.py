@@ -30,11 +30,13 @@ from rxllm.testing.conformance import (
     Verdict,
     Whole,
     _client,
-    _run,
+    _one_run,
     read_result,
     run_case,
     run_conformance,
     rxllm_client,
+    rxllm_fallback,
+    rxllm_retrying,
 )
 from rxllm.testing.conformance._command import main
 from tests.conformance.handwritten import Fold, hand_written
@@ -62,7 +64,15 @@ async def test_rxllm_conforms(each: Case, monkeypatch: pytest.MonkeyPatch) -> No
     chunk_timeout = 0.1 if each.silent else 60.0
     monkeypatch.setattr(_client, "CHUNK_TIMEOUT", chunk_timeout)
 
-    verdict = await conformance.check(rxllm_client, each, time_limit=60, chunk_timeout=chunk_timeout)
+    verdict = await conformance.check(
+        rxllm_client,
+        each,
+        retrying=rxllm_retrying,
+        fallback=rxllm_fallback,
+        dialects=script.DIALECTS,
+        time_limit=60,
+        chunk_timeout=chunk_timeout,
+    )
 
     assert verdict.outcome == "pass"
 
@@ -321,7 +331,7 @@ async def reasons(client: Client, name: str, time_limit: float = 5.0) -> str:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """For clients that never do what they have time for."""
-    monkeypatch.setattr(_run, "LEAVING_SECONDS", 0.05)
+    monkeypatch.setattr(_one_run, "LEAVING_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -406,7 +416,7 @@ async def test_credentials_that_follow_a_redirect() -> None:
             return await response.text()
 
     assert await reasons(trusting, "N5") == "its Authorization header went to the other origin"
-    assert await reasons(anonymous, "N5") == "the client sends no Authorization header"
+    assert await reasons(anonymous, "N5") == "the client sends no Authorization or X-Api-Key header"
     assert (await run_case(careful, case("N5"))).outcome == "pass"
 
 

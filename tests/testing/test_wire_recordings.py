@@ -474,12 +474,12 @@ async def test_a_server_sends_the_same_reads(timing: Literal["none", "recorded"]
     assert server.requests[0].chunks_written == 0
 
 
-async def outcome(source: Observable[Any]) -> tuple[list[Any], type[Exception] | None]:
+async def outcome(source: Observable[Any]) -> tuple[list[Any], tuple[type[Exception], bool] | None]:
     items: list[Any] = []
     try:
         await source.pipe(rx_ops.do_action(items.append), rx_ops.count())
     except RxllmError as error:
-        return items, type(error)
+        return items, (type(error), error.retryable)
     return items, None
 
 
@@ -498,7 +498,7 @@ def told_by(made: WireRecording) -> dict[str, str]:
         (script.Answer(script.answer("Hel", "lo"), gzip=True), "eof"),
         (script.Answer([*script.answer("Hel")[:2], script.delay(0.01), script.cut()]), "lost"),
         (script.Answer([*script.answer("Hel")[:2], script.delay(0.01), script.reset()]), "lost"),
-        (script.status(503, "later", headers={"retry-after": "7"}), "eof"),
+        (script.status(503, "later", headers={"retry-after": "7", "x-should-retry": "false"}), "eof"),
         (script.status(200, {"error": "none"}), "eof"),
         (script.Answer([script.cut()], framing="none"), "lost"),
         (script.Answer([script.reset()], framing="none"), "lost"),
@@ -569,10 +569,10 @@ async def test_where_the_client_had_left_the_server_is_silent() -> None:
 )
 async def test_a_recording_that_stops_early_is_cut(end: WireEnd | None) -> None:
     async with ScriptedServer(replace(TWO, end=end).answer(timing="none")) as server:
-        items, kind = await outcome(from_sse(server.url))
+        items, failure = await outcome(from_sse(server.url))
 
     assert len(items) == 2
-    assert kind is StreamInterruptedError
+    assert failure == (StreamInterruptedError, True)
 
 
 # Recording one request

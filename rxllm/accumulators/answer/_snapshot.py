@@ -83,7 +83,8 @@ class StreamState(NamedTuple):
         """Where the answer came from, as far as that is known."""
         if self.stream is None or self.stream.dialect is None:
             return None
-        return Origin(dialect=self.stream.dialect, host=self.stream.host, model=self.head.get("model"))
+        model, answer = self.head.get("model"), self.head.get("id")
+        return Origin(dialect=self.stream.dialect, host=self.stream.host, model=model, id=answer)
 
     def grown(self, length: int, last: StreamChunk | None, position: int) -> StreamState:
         """The answer once it had grown, in the content of its only choice.

@@ -31,11 +31,13 @@ class OpenAIChat:
         on_malformed: Called with the error of each event that was skipped.
         on_repair: Called with each thing that was put right.
         send_reasoning: When the reasoning of an earlier answer goes back, in the fields that it came in.
-            ``"tool_rounds"``: while the model calls tools, that is if no message of the user comes behind it. DeepSeek
-            wants it so. ``"never"``: for servers that refuse these fields, as OpenAI's own.
-        home: Where it goes unless told otherwise, and where its key is found.
+            ``"tool_rounds"``: while the model calls tools, that is if no message of the user comes behind it.
+            ``"never"``: for servers that refuse these fields, as OpenAI's own.
         send_extras: Which fields of an earlier answer go back that only its provider knows, of the message and of its
             calls: all, none (for servers that refuse fields which they do not know), or those of these names.
+        asks_usage: Whether to ask for the usage (``stream_options``), unless the request has options of its own. Some
+            servers send it unasked and refuse to be asked.
+        home: Where it goes unless told otherwise, and where its key is found.
 
     Raises:
         ValueError: ``send_reasoning`` is none of these words.
@@ -47,6 +49,7 @@ class OpenAIChat:
     on_repair: Callable[[Repair], None] | None = None
     send_reasoning: SendReasoning = "always"
     send_extras: SendExtras = True
+    asks_usage: bool = True
     home: Home = _HOME
 
     def __post_init__(self) -> None:
@@ -63,7 +66,7 @@ class OpenAIChat:
         return OpenAIChatDecoder(self)
 
     def http_request(self, request: ChatRequest, endpoint: Endpoint) -> WireRequest:
-        """The request, streamed and with usage; ``stream_options`` of the request's own are left as they are."""
+        """The request, streamed; ``stream_options`` of the request's own are left as they are."""
         conversation = ported(request.messages, lambda origin: origin.dialect == self.name, reads_dictionaries=False)
         messages = conversation.messages
         body = request.model_copy(update={"messages": messages}).to_wire()
@@ -71,7 +74,7 @@ class OpenAIChat:
             messages, body["messages"], reasoning=self.send_reasoning, extras=self.send_extras
         )
         body["stream"] = True
-        if "stream_options" not in request.model_fields_set:
+        if self.asks_usage and "stream_options" not in request.model_fields_set:
             body["stream_options"] = {"include_usage": True}
         return WireRequest(
             url=endpoint.url(PATH),

@@ -392,7 +392,7 @@ class OpenAIChatDecoder:
         chunk = as_chunk(body)
         if chunk is None:
             protocol = protocol_of_body(body)
-            if protocol not in {None, CHAT}:
+            if protocol is not None and protocol != CHAT:
                 raise self._of_another(protocol, body)
             return _NOTHING
         self.done = True

@@ -5,9 +5,9 @@ what a correct client makes of it. A client is any coroutine function from an ad
 not be in it. From the command line, ``python -m rxllm.testing.conformance MODULE:FUNCTION``; in a test, ``check``.
 """
 
-from rxllm.testing.conformance._case import Case, Expectation, ExpectedChoice, Failure, Leaves, Redirected, Whole
+from rxllm.testing.conformance._case import Case, Expectation, ExpectedChoice, Failure, Leaves, Redirected, Way, Whole
 from rxllm.testing.conformance._cases import CASES
-from rxllm.testing.conformance._client import CHUNK_TIMEOUT, rxllm_client
+from rxllm.testing.conformance._client import CHUNK_TIMEOUT, rxllm_client, rxllm_fallback, rxllm_retrying
 from rxllm.testing.conformance._quirks import QUIRKS, Quirk
 from rxllm.testing.conformance._results import (
     ALL_FIELDS,
@@ -17,7 +17,7 @@ from rxllm.testing.conformance._results import (
     ResultField,
     read_result,
 )
-from rxllm.testing.conformance._run import Client, check, run_case, run_conformance
+from rxllm.testing.conformance._run import Client, FallbackClient, check, run_case, run_conformance
 from rxllm.testing.conformance._verdict import Outcome, Report, Verdict, dumped, matrix
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Expectation",
     "ExpectedChoice",
     "Failure",
+    "FallbackClient",
     "Leaves",
     "Outcome",
     "Quirk",
@@ -40,6 +41,7 @@ __all__ = [
     "Report",
     "ResultField",
     "Verdict",
+    "Way",
     "Whole",
     "check",
     "dumped",
@@ -48,4 +50,6 @@ __all__ = [
     "run_case",
     "run_conformance",
     "rxllm_client",
+    "rxllm_fallback",
+    "rxllm_retrying",
 ]

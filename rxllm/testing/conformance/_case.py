@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from rxllm.testing.conformance._quirks import QUIRKS, Quirk
 from rxllm.testing.conformance._results import CallResult
-from rxllm.testing.script import Answer
+from rxllm.testing.script import Answer, ScriptDialect
 
-__all__ = ["Case", "Expectation", "ExpectedChoice", "Failure", "Leaves", "Redirected", "Whole"]
+__all__ = ["Case", "Expectation", "ExpectedChoice", "Failure", "Leaves", "Redirected", "Way", "Whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,12 @@ class Failure:
 
     Attributes:
         shows: What the message of the error, of one of its causes, or of its notes has to contain.
+        partial: The text that had come. The error has it in ``partial``, in whichever shape a client returns an answer;
+            a client whose errors have no ``partial`` does not tell.
     """
 
     shows: str = ""
+    partial: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,15 @@ class Leaves:
 
 @dataclass(frozen=True, slots=True)
 class Redirected:
-    """The client is redirected to another origin: its ``Authorization`` header does not go there."""
+    """The client is redirected to another origin: the header with its key does not go there."""
 
 
 Expectation: TypeAlias = Whole | Failure | Leaves | Redirected
 """What a case expects of a client."""
+
+
+Way: TypeAlias = Literal["once", "retrying", "fallback"]
+"""How a client is run: as it is, as it tries again in its usual way, or with a second server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,11 @@ class Case:
         expected: What the client has to do.
         silent: The server goes silent: the client has to have a time-out of its own.
         may_repeat: The request may be sent again, since nothing was answered or the answer asks for it.
+        way: How the client is run.
+        then: What comes after the answer, in the same run: what further requests get, in order, or what the second
+            server sends. More requests than there are answers are a failure, unless the request may be sent again.
+        wait: How many seconds the second request has to come after the first, by the clock of the server.
+        dialect: What the server speaks, which gives the address that the client gets.
     """
 
     id: str
@@ -104,6 +116,10 @@ class Case:
     expected: Expectation
     silent: bool = False
     may_repeat: bool = False
+    way: Way = "once"
+    then: tuple[Answer, ...] = ()
+    wait: float = 0.0
+    dialect: ScriptDialect = "openai-chat"
 
     def __str__(self) -> str:
         return self.id

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from rxllm.testing.conformance._anthropic_cases import ANTHROPIC_CASES
 from rxllm.testing.conformance._case import Case
 from rxllm.testing.conformance._content_cases import CONTENT_CASES
 from rxllm.testing.conformance._end_cases import END_CASES, ERROR_CASES, NETWORK_CASES
 from rxllm.testing.conformance._framing_cases import FRAMING_CASES, LEAVING_CASES, TIME_CASES
+from rxllm.testing.conformance._responses_cases import RESPONSES_CASES
 from rxllm.testing.conformance._tool_call_cases import TOOL_CALL_CASES
+from rxllm.testing.conformance._trying_cases import FALLBACK_CASES, RETRYING_CASES
 
 __all__ = ["CASES"]
 
@@ -19,5 +22,9 @@ CASES: tuple[Case, ...] = (
     *LEAVING_CASES,
     *NETWORK_CASES,
     *TIME_CASES,
+    *RETRYING_CASES,
+    *FALLBACK_CASES,
+    *ANTHROPIC_CASES,
+    *RESPONSES_CASES,
 )
 """Every case there is, in the order of the catalogue."""

@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rxllm import operators as ops
 from rxllm.client import LLMClient
-from rxllm.models import ChatCompletion, ChatRequest, Message, Role
+from rxllm.flow import Stream
+from rxllm.models import ChatCompletion, ChatRequest, Message, Role, StreamChunk
+from rxllm.sources import fallback
 
-__all__ = ["CHUNK_TIMEOUT", "rxllm_client"]
+__all__ = ["CHUNK_TIMEOUT", "rxllm_client", "rxllm_fallback", "rxllm_retrying"]
 
 CHUNK_TIMEOUT = 2.0
 """For how many seconds ``rxllm_client`` lets a server be silent: longer than a source waits behind the finish."""
 
-PATH = "/chat/completions"
+# Which dialect is due, by how the address ends.
+DIALECTS = {"/chat/completions": "openai-chat", "/messages": "anthropic", "/responses": "openai-responses"}
 
 
 async def rxllm_client(url: str) -> ChatCompletion:
-    """What ``rxllm`` makes of an answer: ``LLMClient``, ``timeout_per_chunk`` and ``accumulate``.
+    """What ``rxllm`` makes of an answer: ``LLMClient`` without other tries, ``timeout_per_chunk`` and ``accumulate``.
 
     Args:
-        url: The address of chat completions.
+        url: The address of chat completions, or of what another dialect has instead.
     """
+    async with _client(url, retries=0) as client:
+        return await _chunks(client).pipe(ops.accumulate())
+
+
+async def rxllm_retrying(url: str) -> ChatCompletion:
+    """The same, and ``LLMClient`` tries again as it does by default.
+
+    Args:
+        url: The address of chat completions, or of what another dialect has instead.
+    """
+    async with _client(url) as client:
+        return await _chunks(client).pipe(ops.accumulate())
+
+
+async def rxllm_fallback(url: str, other: str) -> ChatCompletion:
+    """The same, and ``rxllm.fallback`` asks another server when one fails.
+
+    Args:
+        url: The address of chat completions, or of what another dialect has instead.
+        other: That of the other server.
+    """
+    async with (
+        _client(url) as first,
+        _client(other) as second,
+    ):
+        return await fallback(_chunks(first), _chunks(second)).pipe(ops.accumulate())
+
+
+def _client(url: str, **options: Any) -> LLMClient:
+    (dialect,) = (name for path, name in DIALECTS.items() if url.endswith(path))
+    return LLMClient(base_url=url, api_key="none", dialect=dialect, **options)
+
+
+def _chunks(client: LLMClient) -> Stream[StreamChunk]:
     request = ChatRequest(model="scripted", messages=[Message(role=Role.USER, content="What time is it?")])
-    async with LLMClient(base_url=url.removesuffix(PATH), api_key="none", retries=0) as client:
-        return await client.chat_stream(request).pipe(ops.timeout_per_chunk(CHUNK_TIMEOUT), ops.accumulate())
+    return client.chat_stream(request).pipe(ops.timeout_per_chunk(CHUNK_TIMEOUT))

@@ -8,14 +8,15 @@ import importlib
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import cast
+from typing import Any
 
 from rxllm.harmless import printable
 from rxllm.testing.conformance._case import Case
 from rxllm.testing.conformance._cases import CASES
-from rxllm.testing.conformance._client import CHUNK_TIMEOUT, rxllm_client
-from rxllm.testing.conformance._run import Client, run_conformance
+from rxllm.testing.conformance._client import CHUNK_TIMEOUT, rxllm_client, rxllm_fallback, rxllm_retrying
+from rxllm.testing.conformance._run import run_conformance
 from rxllm.testing.conformance._verdict import dumped
+from rxllm.testing.script import DIALECTS
 
 __all__ = ["main"]
 
@@ -36,12 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         _print("\n".join(_listed(case) for case in cases))
         return 0
-    client, chunk_timeout = (
-        (rxllm_client, CHUNK_TIMEOUT) if options.client is None else (_client(options.client), options.chunk_timeout)
-    )
+    client, retrying, fallback, chunk_timeout = rxllm_client, rxllm_retrying, rxllm_fallback, CHUNK_TIMEOUT
+    dialects = DIALECTS
+    if options.client is not None:
+        client, retrying, fallback = map(_function, (options.client, options.retrying, options.fallback))
+        chunk_timeout, dialects = options.chunk_timeout, DIALECTS[:1]
     report = asyncio.run(
         run_conformance(
-            client, cases=cases, name=options.client, time_limit=options.time_limit, chunk_timeout=chunk_timeout
+            client,
+            cases=cases,
+            name=options.client,
+            retrying=retrying,
+            fallback=fallback,
+            dialects=options.dialect or dialects,
+            time_limit=options.time_limit,
+            chunk_timeout=chunk_timeout,
         )
     )
     _print(dumped([report]) if options.json else str(report))
@@ -57,7 +67,23 @@ def _parser() -> argparse.ArgumentParser:
         "client",
         nargs="?",
         metavar="MODULE:FUNCTION",
-        help="a coroutine function from the address of chat completions to the answer; by default rxllm's own client",
+        help="a coroutine function from the address of the endpoint to the answer; by default rxllm's own client",
+    )
+    parser.add_argument(
+        "--retrying",
+        metavar="MODULE:FUNCTION",
+        help="the same client as it tries again, in its usual way; may be the same function",
+    )
+    parser.add_argument(
+        "--fallback",
+        metavar="MODULE:FUNCTION",
+        help="the same client with a second server: from both addresses to the answer",
+    )
+    parser.add_argument(
+        "--dialect",
+        action="append",
+        choices=DIALECTS,
+        help="what the client speaks; may be repeated; by default chat completions, and all of rxllm's own client",
     )
     parser.add_argument(
         "--case", action="append", metavar="ID", help="only this case or row, as Q6-null or Q6; may be repeated"
@@ -74,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _client(name: str) -> Client:
+def _function(name: str | None) -> Any:
+    if name is None:
+        return None
     module, _, function = name.partition(":")
     if not function:
         raise SystemExit(f"MODULE:FUNCTION is needed, not {name!r}")
@@ -83,7 +111,7 @@ def _client(name: str) -> Client:
     client = getattr(importlib.import_module(module), function, None)
     if not callable(client):
         raise SystemExit(f"there is no function {function!r} in {module!r}")
-    return cast("Client", client)
+    return client
 
 
 def _listed(case: Case) -> str:

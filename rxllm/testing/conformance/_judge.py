@@ -44,7 +44,17 @@ def judge_error(expected: Whole | Failure, error: BaseException) -> Finding:
         return Finding("pass") if expected.or_failure else Finding("fail", f"it raised {shortened(said)}")
     if expected.shows not in said:
         return Finding("fail", f"the error does not show {expected.shows!r}: {shortened(said)}")
-    return Finding("pass")
+    return _judge_partial(expected.partial, getattr(error, "partial", None)) if expected.partial else Finding("pass")
+
+
+def _judge_partial(due: str, partial: object) -> Finding:
+    if partial is None:
+        return Finding("not applicable", "the client does not tell: partial")
+    try:
+        texts = [choice.text for choice in read_result(partial).choices]
+    except ValueError as error:
+        return Finding("fail", f"partial cannot be read: {error}")
+    return Finding("pass") if texts == [due] else Finding("fail", f"partial: expected {due!r}, got {texts!r}")
 
 
 def message_of(error: BaseException) -> str:

@@ -2,12 +2,16 @@
 
 Rows with a Q are dialects of OpenAI's protocol, seen in the field; rows with an S are rules of the WHATWG standard for
 server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html); rows with an N are the network
-and HTTP. Numbers are stable: a row that goes leaves a gap.
+and HTTP; rows with a T are about time; rows with an R are about another try; rows with an A are Anthropic's
+Messages API, rows with an O OpenAI's Responses API. Numbers are stable: a row that goes leaves a gap.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from rxllm.testing.conformance._dialect_rows import ANTHROPIC_ROWS, RESPONSES_ROWS
+from rxllm.testing.conformance._trying_rows import TRYING_ROWS
 
 __all__ = ["QUIRKS", "Quirk"]
 
@@ -297,6 +301,9 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
             "They are no progress: the time-out holds.",
         ),
     ),
+    "another try": TRYING_ROWS,
+    "anthropic": ANTHROPIC_ROWS,
+    "openai-responses": RESPONSES_ROWS,
 }
 
 QUIRKS: dict[str, Quirk] = {row: Quirk(row, area, *words) for area, rows in _ROWS.items() for row, *words in rows}

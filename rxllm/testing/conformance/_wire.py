@@ -13,6 +13,7 @@ from rxllm.testing.script import Answer
 __all__ = [
     "CALLED",
     "DONE",
+    "IMPATIENT",
     "OPENING",
     "STOP",
     "called",
@@ -61,6 +62,7 @@ def not_a_stream(body: bytes, content_type: str) -> Answer:
 
 OPENING = delta(role="assistant", content="")
 DONE = b"data: [DONE]\n\n"
+IMPATIENT = {"retry-after": "0", "retry-after-ms": "1"}
 STOP = delta("stop") + DONE
 CALLED = delta("tool_calls") + DONE
 
@@ -81,12 +83,10 @@ def case(
     title: str,
     body: bytes | Answer | Iterable[Answer],
     expected: Expectation | None = None,
-    *,
-    silent: bool = False,
-    may_repeat: bool = False,
+    **options: Any,
 ) -> Case:
-    """A case; without an expectation, the client has to raise."""
+    """A case; without an expectation, the client has to raise. The options are further fields of it."""
     if isinstance(body, bytes):
         body = Answer((body,))
     answers = (body,) if isinstance(body, Answer) else tuple(body)
-    return Case(id, title, answers, expected or Failure(), silent=silent, may_repeat=may_repeat)
+    return Case(id, title, answers, expected or Failure(), **options)

@@ -10,7 +10,9 @@ Rules:
 4. Steps and answers are immutable, so that one script answers many requests. A generator answers one.
 
 Chunks have the shape of OpenAI's ``chat.completion.chunk``
-(https://platform.openai.com/docs/api-reference/chat-streaming).
+(https://platform.openai.com/docs/api-reference/chat-streaming). A server of another dialect says the same in its own
+events: ``ScriptedServer(…, dialect="anthropic")``. What a dialect cannot say is a ``ValueError``: it ends the answer,
+and leaving the server's block raises it.
 
 >>> from rxllm.testing import script
 >>> broken = [script.text("Hel"), script.delay(0.1), "lo", script.cut()]
@@ -24,7 +26,9 @@ from rxllm.testing.script._answers import (
     Flood,
     Fragment,
     Framing,
+    Refusal,
     answer,
+    api_error,
     as_answer,
     flood,
     redirect,
@@ -33,6 +37,7 @@ from rxllm.testing.script._answers import (
 )
 from rxllm.testing.script._named_steps import (
     as_step,
+    block,
     burst,
     chunk,
     close,
@@ -57,7 +62,10 @@ from rxllm.testing.script._named_steps import (
     usage,
     wait_for,
 )
+from rxllm.testing.script._renderer import Renderer
+from rxllm.testing.script._renderers import DIALECTS, ScriptDialect, renderer_of
 from rxllm.testing.script._steps import (
+    Block,
     Burst,
     Chunk,
     Close,
@@ -80,7 +88,9 @@ from rxllm.testing.script._steps import (
 )
 
 __all__ = [
+    "DIALECTS",
     "Answer",
+    "Block",
     "Burst",
     "Chunk",
     "Close",
@@ -94,7 +104,10 @@ __all__ = [
     "HalfClose",
     "Notify",
     "Raw",
+    "Refusal",
+    "Renderer",
     "Reset",
+    "ScriptDialect",
     "ScriptStep",
     "Sent",
     "Stall",
@@ -103,8 +116,10 @@ __all__ = [
     "WaitFor",
     "Word",
     "answer",
+    "api_error",
     "as_answer",
     "as_step",
+    "block",
     "burst",
     "chunk",
     "close",
@@ -122,6 +137,7 @@ __all__ = [
     "raw",
     "reasoning",
     "redirect",
+    "renderer_of",
     "reset",
     "role",
     "sent_by",

@@ -15,7 +15,9 @@ __all__ = [
     "Flood",
     "Fragment",
     "Framing",
+    "Refusal",
     "answer",
+    "api_error",
     "as_answer",
     "flood",
     "redirect",
@@ -39,6 +41,21 @@ a function gets what a step sends and returns its pieces.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error that is the whole answer.
+
+    Attributes:
+        message: What the server says.
+        type: The kind of the error, in the provider's word; ``None`` for that of the status.
+        code: OpenAI's code for it; ``None`` for the type, if that is given, else that of the status.
+    """
+
+    message: str
+    type: str | None = None
+    code: str | None = None
+
+
 @dataclass(frozen=True)
 class Answer:
     """One HTTP response, or what is sent over one WebSocket.
@@ -59,6 +76,7 @@ class Answer:
         frame_size: Over a WebSocket, a message comes in frames of at most so many bytes (RFC 6455, section 5.4);
             ``None`` is one frame. It takes the place that the transfer coding has in HTTP.
         speaks_first: Over a WebSocket, do not wait for a first frame of the client.
+        refusal: An error that is the body, in the form of the dialect; there are no steps then.
     """
 
     steps: Iterable[StepLike] = ()
@@ -74,6 +92,7 @@ class Answer:
     cut_after: int | None = None
     frame_size: int | None = None
     speaks_first: bool = False
+    refusal: Refusal | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.fragment, int) and self.fragment < 1:
@@ -134,6 +153,33 @@ def status(
         headers=dict(headers or {}),
         content_type=content_type or usual,
         framing="length",
+    )
+
+
+def api_error(
+    status: int,
+    message: str,
+    *,
+    type: str | None = None,
+    code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """A whole answer that is an error, in the form of the dialect.
+
+    Args:
+        status: The HTTP status, as 429; Anthropic's for an overload is 529.
+        message: What the server says.
+        type: The kind of the error, in the provider's word; ``None`` for that of the status.
+        code: OpenAI's code for it; ``None`` for the type, if that is given, else that of the status. Anthropic has
+            none.
+        headers: More response headers, as ``{"retry-after": "3"}``.
+    """
+    return Answer(
+        status=status,
+        headers=dict(headers or {}),
+        content_type="application/json",
+        framing="length",
+        refusal=Refusal(message, type, code),
     )
 
 

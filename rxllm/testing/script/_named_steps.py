@@ -13,6 +13,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from rxllm.testing.script._steps import (
+    Block,
     Burst,
     Chunk,
     Close,
@@ -33,6 +34,7 @@ from rxllm.testing.script._steps import (
 
 __all__ = [
     "as_step",
+    "block",
     "burst",
     "chunk",
     "close",
@@ -90,6 +92,14 @@ def delta(content: Mapping[str, Any], *, choice: int = 0, finish_reason: str | N
     return _completion_chunk([{"index": choice, "delta": dict(content), "finish_reason": finish_reason}])
 
 
+def block(content: Mapping[str, Any]) -> Block:
+    """A whole block of an answer in the provider's words: of Anthropic's ``content``, of the ``output`` of Responses.
+
+    It is sent as the provider sends one, with the texts in it as deltas. Chat completions have no blocks.
+    """
+    return Block(dict(content))
+
+
 def role(name: str = "assistant", *, choice: int = 0) -> Chunk:
     """The chunk that opens an answer."""
     return delta({"role": name, "content": ""}, choice=choice)
@@ -142,23 +152,36 @@ def finish(reason: str = "stop", *, choice: int = 0) -> Chunk:
     return delta({}, choice=choice, finish_reason=reason)
 
 
-def usage(prompt_tokens: int = 7, completion_tokens: int = 5) -> Chunk:
-    """The chunk without choices that counts tokens."""
-    counts = {
+def usage(
+    prompt_tokens: int = 7, completion_tokens: int = 5, *, cached_tokens: int = 0, reasoning_tokens: int = 0
+) -> Chunk:
+    """The chunk without choices that counts tokens.
+
+    Args:
+        prompt_tokens: Those of the request, cached ones included.
+        completion_tokens: Those of the answer, those of the reasoning included.
+        cached_tokens: How many were in the cache.
+        reasoning_tokens: How many were reasoning.
+    """
+    counts: dict[str, Any] = {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
     }
+    if cached_tokens:
+        counts["prompt_tokens_details"] = {"cached_tokens": cached_tokens}
+    if reasoning_tokens:
+        counts["completion_tokens_details"] = {"reasoning_tokens": reasoning_tokens}
     return _completion_chunk([], usage=counts)
 
 
 def done() -> Event:
-    """``[DONE]``, which ends the stream."""
+    """``[DONE]``, which ends the stream; ``message_stop`` of Anthropic, nothing in Responses."""
     return Event("[DONE]")
 
 
 def error(message: str, *, type: str = "server_error", code: str | int | None = None) -> Event:
-    """An error object in the middle of the stream, in OpenAI's shape; use ``Event`` for another one."""
+    """An error in the middle of the stream, in OpenAI's shape or that of the dialect; use ``Event`` for another one."""
     return Event(compact({"error": {"message": message, "type": type, "code": code}}))
 
 
@@ -168,7 +191,7 @@ def comment(content: str = "") -> Comment:
 
 
 def keep_alive() -> Comment:
-    """The comment that OpenRouter sends while it waits for a model."""
+    """The comment that OpenRouter sends while it waits for a model; Anthropic sends an event named ``ping``."""
     return Comment("OPENROUTER PROCESSING")
 
 

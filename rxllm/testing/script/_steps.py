@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 __all__ = [
+    "Block",
     "Burst",
     "Chunk",
     "Close",
@@ -79,10 +80,17 @@ class Raw(ScriptStep):
 
 
 @dataclass(frozen=True, slots=True)
+class Block(ScriptStep):
+    """Sends a whole block of an answer, in the provider's own words. Chat completions have none."""
+
+    block: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Burst(ScriptStep):
     """Sends several things in one write."""
 
-    steps: tuple[Chunk | Event | Comment | Raw, ...]
+    steps: tuple[Chunk | Event | Comment | Raw | Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,7 @@ class Stall(ScriptStep):
     """Sends nothing more until the peer leaves, but for keep-alives, if so many seconds between them are given."""
 
     keep_alive: float | None = None
+    sends: Comment | Event = Comment("OPENROUTER PROCESSING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +145,7 @@ class Close(ScriptStep):
     reason: str = ""
 
 
-Sent: TypeAlias = Chunk | Event | Comment | Raw | Burst
+Sent: TypeAlias = Chunk | Event | Comment | Raw | Block | Burst
 """A step that sends something."""
 
 Step: TypeAlias = Sent | Delay | WaitFor | Notify | Stall | Cut | HalfClose | Reset | Close
@@ -146,7 +155,7 @@ StepLike: TypeAlias = ScriptStep | str | bytes | Mapping[str, Any] | BaseModel
 """A step, or a plain thing that is turned into one."""
 
 
-def sent_by(step: Step) -> tuple[Chunk | Event | Comment | Raw, ...]:
+def sent_by(step: Step) -> tuple[Chunk | Event | Comment | Raw | Block, ...]:
     """What a step sends, one by one; nothing, if it waits for something or ends the connection.
 
     >>> sent_by(Burst((Comment("a"), Raw(b"b"))))
@@ -155,7 +164,7 @@ def sent_by(step: Step) -> tuple[Chunk | Event | Comment | Raw, ...]:
     match step:
         case Burst(steps):
             return steps
-        case Chunk() | Event() | Comment() | Raw():
+        case Chunk() | Event() | Comment() | Raw() | Block():
             return (step,)
         case _:
             return ()

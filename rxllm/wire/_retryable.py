@@ -8,12 +8,14 @@ Rules:
 3. A kind that blames the request (``invalid_…``) says nothing of another try, whatever else is in it. Another kind, the
    status, or the text may: some servers send a rate limit as ``invalid_request_error``.
 4. The text of a message counts only in phrases that nobody uses for anything else. One without white space is a kind.
+5. Of a refusal by status the status decides, and its body only takes back what the status promises (rule 2): gateways
+   put kinds of their own around any refusal.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 _STEMS = (
     # Too much to do.
@@ -72,8 +74,16 @@ _CODES = frozenset({1302, 1303, 1305})
 _STATUSES = frozenset({408, 409, 425, 429, *range(500, 600), *_CODES})
 """Statuses of HTTP (RFC 9110, section 15.6). Larger numbers are codes of an application, and say nothing."""
 
+_NAMES = r"error|type|error_type|code|error_code|status|reason"
+_KIND = r"[\w.:/-]{1,1000}"
+_KIND_IN_BODY = re.compile(rf"""["'](?:{_NAMES})\\{{0,4}}["'] ?: ?\\{{0,4}}["']({_KIND})\\{{0,4}}["']""")
+"""A kind or code in the body of a refusal: JSON, also cut, or quoted in a text of another."""
+_ONE_WORD = re.compile(rf"\s*({_KIND})\s*")
+
 _LONGEST_NUMBER = 4
 _LONGEST_TEXT = 1000
+_SHOULD_RETRY = "x-should-retry"
+_YES_AND_NO = frozenset({"true", "false"})
 
 
 def is_retryable(signs: Iterable[str | int | None], message: str) -> bool:
@@ -94,13 +104,38 @@ def is_retryable(signs: Iterable[str | int | None], message: str) -> bool:
                 numbers.add(int(sign))
     if message and not re.search(r"\s", message):
         words.add(_plain(message))
-    if any(part in word for word in words for part in _PERMANENT):
+    if _names_what_lasts(words):
         return False
     return (
         any(_promises(word) for word in words)
         or not numbers.isdisjoint(_STATUSES)
         or _PHRASES.search(message[:_LONGEST_TEXT]) is not None
     )
+
+
+def is_lasting(body: str) -> bool:
+    """Whether the body of a refusal names what no waiting mends, whatever its status says.
+
+    >>> is_lasting('{"error": {"message": "Check your plan.", "code": "insufficient_quota"}}')
+    True
+    """
+    kinds = _KIND_IN_BODY.findall(body)
+    word = _ONE_WORD.fullmatch(body)
+    return _names_what_lasts(map(_plain, kinds if word is None else (word[1],)))
+
+
+def should_retry_of(headers: Mapping[str, str]) -> bool | None:
+    """Whether the server asks for another try; ``None`` if it says nothing of it.
+
+    >>> should_retry_of({"X-Should-Retry": "false"}), should_retry_of({})
+    (False, None)
+    """
+    said = {value.strip().lower() for name, value in headers.items() if name.lower() == _SHOULD_RETRY}
+    return None if said.isdisjoint(_YES_AND_NO) else "false" not in said
+
+
+def _names_what_lasts(words: Iterable[str]) -> bool:
+    return any(part in word for word in words for part in _PERMANENT)
 
 
 def _promises(word: str) -> bool:

@@ -1,0 +1,5 @@
+"""OpenAI's Responses API."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,90 @@
+"""OpenAI's Responses API, and what is compatible with it: the dialect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rxllm.dialects._endpoint import Endpoint, Home, WireRequest, bearer
+from rxllm.dialects._ported import ported
+from rxllm.dialects.openai_responses._response_input import ResponseInput, since
+from rxllm.dialects.openai_responses._response_request import ENCRYPTED, body_of, include
+from rxllm.dialects.openai_responses._responses_decoder import OpenAIResponsesDecoder
+from rxllm.models import ChatRequest, Origin
+
+PATH = "/responses"
+"""Where requests go, below the base URL."""
+
+_HOME = Home(base_url="https://api.openai.com/v1", base_url_variable="OPENAI_BASE_URL", key_variable="OPENAI_API_KEY")
+_AZURE = Home(base_url=None, base_url_variable="AZURE_OPENAI_BASE_URL", key_variable="AZURE_OPENAI_API_KEY")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAIResponses:
+    """The dialect ``"openai-responses"``.
+
+    Args:
+        azure: Whether it is Azure's: the key goes in the header ``api-key``. The base URL has to be given, as
+            ``https://RESOURCE.openai.azure.com/openai/v1``, or stands in ``AZURE_OPENAI_BASE_URL``, and the key in
+            ``AZURE_OPENAI_API_KEY``.
+        organization: The organization that pays, for the header ``OpenAI-Organization``.
+        project: The project, for the header ``OpenAI-Project``.
+        stateless: Whether the server is to store nothing: then the model's reasoning comes encrypted, and goes back so.
+            Models that do not reason refuse that, so it has to be asked for; by default the server does what it does
+            without a word of it, and OpenAI's stores the answer. Fields of the request count before this.
+        home: Where it goes unless told otherwise, and where its key is found.
+    """
+
+    azure: bool = False
+    organization: str | None = None
+    project: str | None = None
+    stateless: bool = False
+    home: Home = _HOME
+
+    def __post_init__(self) -> None:
+        if self.azure and self.home is _HOME:
+            object.__setattr__(self, "home", _AZURE)
+
+    @property
+    def name(self) -> str:
+        """``"openai-responses"``."""
+        return "openai-responses"
+
+    def decoder(self) -> OpenAIResponsesDecoder:
+        """A decoder for one stream."""
+        return OpenAIResponsesDecoder()
+
+    def http_request(self, request: ChatRequest, endpoint: Endpoint) -> WireRequest:
+        """The request, streamed.
+
+        With ``previous_response_id`` the messages up to the answer of that identifier are left out: the server has
+        them.
+
+        Raises:
+            UnsupportedRequestError: The request asks for what the dialect cannot say.
+        """
+
+        def is_home(origin: Origin) -> bool:
+            return origin.dialect == self.name and origin.host == endpoint.host
+
+        body = body_of(request)
+        if self.stateless and "store" not in body and "previous_response_id" not in body:
+            body["store"] = False
+            include(body, ENCRYPTED)
+        messages = since(request.messages, body.get("previous_response_id"))
+        conversation = ResponseInput(request.model, is_stored=body.get("store") is not False)
+        conversation.take(messages, ported(messages, is_home))
+        body["input"] = conversation.items
+        return WireRequest(
+            url=endpoint.url(PATH),
+            headers=self._headers(endpoint),
+            body=body,
+            end_marker="[DONE]",
+            repairs=tuple(conversation.repairs),
+        )
+
+    def _headers(self, endpoint: Endpoint) -> dict[str, str]:
+        key = endpoint.key.get_secret_value()
+        named: dict[str, Any] = {"OpenAI-Organization": self.organization, "OpenAI-Project": self.project}
+        own = ({"api-key": key} if key else {}) if self.azure else bearer(endpoint.key)
+        return {**own, **{name: value for name, value in named.items() if value}}

@@ -1,0 +1,236 @@
+"""Streams of the Messages API that servers really sent: see ``tests/accumulators/test_corpus.py``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import reactivex
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import rxllm
+from rxllm import operators as ops
+from rxllm.accumulators import StreamAccumulator
+from rxllm.dialects import get_reader
+from rxllm.exceptions import APIStreamError, EmptyStreamError, RxllmError, TruncatedStreamError
+from rxllm.models import ChatCompletion, MessagePart, StreamChunk
+from rxllm.wire import ServerSentEvent, SSEDecoder
+
+REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "refusal": "content_filter",
+}
+OURS = {
+    *("prompt_tokens", "completion_tokens", "total_tokens"),
+    *("prompt_tokens_details", "completion_tokens_details"),
+}
+# Each millionth byte of a stream would take the time of all others.
+BYTES = 40_000
+
+
+def corpus() -> list[Any]:
+    folder = os.environ.get("RXLLM_CORPUS")
+    if folder is None:
+        return [pytest.param({}, b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
+    cases: list[Any] = []
+    for path in sorted(Path(folder).glob("*.json")):
+        case = json.loads(path.read_text(encoding="utf-8"))
+        if case["dialect"] == "anthropic":
+            cases.append(pytest.param(case, (path.parent / case["file"]).read_bytes(), id=path.stem))
+    return cases
+
+
+every_stream = pytest.mark.parametrize(("case", "wire"), corpus())
+every_body = pytest.mark.parametrize(
+    "wire", [pytest.param(each.values[1], id=each.id, marks=each.marks) for each in corpus()]
+)
+
+
+def read(pieces: Iterable[bytes], dialect: str = "anthropic") -> tuple[ChatCompletion, RxllmError | None]:
+    """What a pipeline makes of a body that comes in pieces, and the error that it ends with."""
+    chunks = reactivex.from_iterable(pieces).pipe(ops.decode_sse(), ops.parse(dialect))
+    return completed(chunks)
+
+
+def read_events(events: Iterable[ServerSentEvent | str]) -> tuple[ChatCompletion, RxllmError | None]:
+    return completed(reactivex.from_iterable(events).pipe(ops.parse("anthropic")))
+
+
+def completed(chunks: reactivex.Observable[StreamChunk]) -> tuple[ChatCompletion, RxllmError | None]:
+    try:
+        return rxllm.run(chunks.pipe(ops.accumulate())), None
+    except RxllmError as error:
+        return error.partial or ChatCompletion(), error
+
+
+def cut(wire: bytes, size: int) -> list[bytes]:
+    return [wire[start : start + size] for start in range(0, len(wire), size)]
+
+
+def described(completion: ChatCompletion) -> dict[str, Any]:
+    """An answer in the words of the folder."""
+    (choice,) = completion.choices
+    message = choice.message
+    return {
+        "content": message.text,
+        "reasoning": message.reasoning_text or "",
+        "refusal": message.refusal or "",
+        "tool_calls": [(call.id, call.function.name, call.function.parsed) for call in message.tool_calls],
+        "finish_reason": getattr(choice, "native_finish_reason", None),
+        "blocks": [part_described(part) for part in message.parts],
+        "id": completion.id,
+        "model": completion.model,
+        "role": message.role,
+        "usage": completion.usage and provided(completion.usage),
+    }
+
+
+def part_described(part: MessagePart) -> dict[str, Any]:
+    block = part.block or {"type": part.kind}
+    made: dict[str, Any] = {"index": part.index, "type": block["type"]}
+    for name in ("text", "thinking", "signature", "id", "name"):
+        if block.get(name):
+            made[name] = block[name]
+    if block.get("input") is not None:
+        made["input"] = block["input"]
+    if block.get("citations"):
+        made["citations"] = len(block["citations"])
+    return made
+
+
+def provided(usage: rxllm.Usage) -> dict[str, Any]:
+    """The fields of the provider."""
+    return {name: value for name, value in usage.model_dump(exclude_unset=True).items() if name not in OURS}
+
+
+def expected(case: dict[str, Any]) -> dict[str, Any]:
+    want = case["expected"]
+    (choice,) = want["choices"]
+    return {
+        **{name: choice[name] for name in ("content", "reasoning", "refusal", "finish_reason")},
+        "tool_calls": [(call["id"], call["name"], call["arguments_json"]) for call in choice["tool_calls"]],
+        "blocks": [block_expected(block) for block in want["blocks"]],
+        **want["meta"],
+        "usage": want["usage"],
+    }
+
+
+def block_expected(block: dict[str, Any]) -> dict[str, Any]:
+    kept = ("index", "type", "text", "thinking", "signature", "id", "name", "citations")
+    made = {name: block[name] for name in kept if name in {"index", "type"} or block.get(name)}
+    return made | ({"input": block["arguments_json"]} if "arguments_json" in block else {})
+
+
+def check(case: dict[str, Any], completion: ChatCompletion, error: RxllmError | None) -> None:
+    want = case["expected"]
+    if want["error"] is None:
+        assert error is None
+        assert described(completion) == expected(case)
+        assert completion.repairs == ()
+        (choice,) = completion.choices
+        assert choice.finish_reason == REASONS[choice.model_extra["native_finish_reason"]]
+        assert completion.message.is_as_it_came
+        assert all(part.final for part in completion.message.parts)
+    else:
+        assert isinstance(error, APIStreamError)
+        # The type of the folder where there is none is that of the event.
+        assert {"message": error.message, "type": error.type or "error"}.items() <= want["error"].items()
+        assert error.retryable == (error.type == "overloaded_error")
+        assert completion.text == want["choices"][0]["content"]
+        assert not any(part.final for part in completion.message.parts)
+
+
+@every_stream
+def test_whole(case: dict[str, Any], wire: bytes) -> None:
+    check(case, *read([wire]))
+    check(case, *read([wire], "auto"))
+
+
+@every_stream
+def test_byte_by_byte(case: dict[str, Any], wire: bytes) -> None:
+    check(case, *read([*cut(wire[:BYTES], 1), wire[BYTES:]]))
+
+
+@every_stream
+def test_at_random_splits(case: dict[str, Any], wire: bytes) -> None:
+    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(places=st.lists(st.integers(0, len(wire)), max_size=12))
+    def split(places: list[int]) -> None:
+        marks = [0, *sorted(places), len(wire)]
+        check(case, *read([wire[begin:end] for begin, end in pairwise(marks)]))
+
+    split()
+
+
+@every_stream
+def test_as_frames_without_names(case: dict[str, Any], wire: bytes) -> None:
+    check(case, *read_events(event.data for event in SSEDecoder().feed(wire)))
+
+
+@every_body
+def test_a_cut_at_any_event_is_no_whole_answer(wire: bytes) -> None:
+    events = SSEDecoder().feed(wire)
+    whole, error = read_events(events)
+    for count in range(len(events)):
+        completion, cut_error = read_events(events[:count])
+        if cut_error is None:
+            # What came behind says nothing of the answer.
+            assert error is None
+            assert completion.model_dump() == whole.model_dump()
+        elif count < len(events) - 1 or error is None:
+            assert isinstance(cut_error, TruncatedStreamError | EmptyStreamError | APIStreamError)
+            assert not completion.complete
+
+
+@every_body
+def test_nothing_is_finished_before_all_of_it_has_come(wire: bytes) -> None:
+    events = SSEDecoder().feed(wire)
+    whole, _ = read_events(events)
+    decoder = get_reader("anthropic").decoder()
+    accumulator = StreamAccumulator()
+    for event in events:
+        if decoder.finished:
+            break
+        try:
+            accumulator.add_all(decoder.decode(event))
+        except APIStreamError:
+            break
+    if decoder.finished:
+        accumulator.add_all(decoder.close())
+        assert accumulator.completion(ended=True).model_dump(
+            exclude={"choices": {"__all__": {"message": {"origin"}}}}
+        ) == (whole.model_dump(exclude={"choices": {"__all__": {"message": {"origin"}}}}))
+
+
+@pytest.mark.parametrize("wire", [pytest.param(each.values[1], id=each.id, marks=each.marks) for each in corpus()[::6]])
+def test_a_cut_at_any_byte_is_no_whole_answer(wire: bytes) -> None:
+    whole, error = read([wire])
+    end = wire.rstrip()
+    for count in range(min(len(end), 6000)):
+        completion, cut_error = read([wire[:count]])
+        if cut_error is None:
+            assert error is None
+            assert completion.model_dump() == whole.model_dump()
+
+
+@every_body
+def test_each_event_but_pings_is_kept(wire: bytes) -> None:
+    events = SSEDecoder().feed(wire)
+    decoder = get_reader("anthropic").decoder()
+    kept: list[str] = []
+    try:
+        for event in events:
+            kept += [chunk.event for chunk in decoder.decode(event) if chunk.event is not None]
+    except APIStreamError:
+        events = events[:-1]
+    said = [event.data for event in events if event.data != "[DONE]" and json.loads(event.data)["type"] != "ping"]
+    assert kept == said
