@@ -147,7 +147,7 @@ def test_chunks_that_were_conflated_have_the_same_parts(dialect: str, wire: byte
     conflated: list[StreamChunk] = []
     left = chunks
     while left:
-        first, *rest = left
+        first, rest = left[0], left[1:]
         waiting, count = Conflation(first), 0
         while count < len(rest) and waiting.add(rest[count]):
             count += 1
