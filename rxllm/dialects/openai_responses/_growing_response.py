@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from rxllm.dialects._chunk_template import ChunkTemplate
+from rxllm.dialects.openai_responses._grown_text import Grown
 from rxllm.dialects.openai_responses._response_ends import reason_of, usage_of
 from rxllm.dialects.openai_responses._response_events import MOST_PLACES, MalformedEventError, Piece, Place, TextOf
-from rxllm.dialects.openai_responses._response_items import Grown, Item, Items
+from rxllm.dialects.openai_responses._response_items import Item, Items
 from rxllm.dialects.openai_responses._response_texts import (
     annotation,
     annotations_in,
