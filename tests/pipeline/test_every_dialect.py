@@ -285,6 +285,18 @@ async def test_structured_output_that_breaks_its_schema(dialect: ScriptDialect) 
     assert caught.value.gathered is not None
 
 
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+async def test_an_answer_without_all_of_its_json_says_why(dialect: ScriptDialect, reason: str) -> None:
+    cut = script.answer(*script.words('{"city": "Paris", "deg'), finish_reason=reason)
+    async with client_of(dialect, cut) as (client, _):
+        with pytest.raises(rxllm.StructuredOutputError, match=reason.replace("_", ".")) as caught:
+            await client.chat_stream(PLAIN).pipe(ops.parse_structured(Weather))
+
+    gathered = caught.value.gathered
+    assert isinstance(gathered, Weather)
+    assert gathered.model_fields_set == {"city"}
+
+
 def schema_sent(dialect: ScriptDialect, body: Any) -> Any:
     """The schema that the server was given, where the provider wants it."""
     match dialect:
