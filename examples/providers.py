@@ -96,8 +96,9 @@ def tokens_of(answer: ChatCompletion) -> str:
     usage = answer.usage
     if usage is None:
         return ""
-    details = [(extra(usage).get(name) or {}) for name in ("prompt_tokens_details", "completion_tokens_details")]
-    cached, thought = details[0].get("cached_tokens", 0), details[1].get("reasoning_tokens", 0)
+    into: Mapping[str, int] = extra(usage).get("prompt_tokens_details", {})
+    out: Mapping[str, int] = extra(usage).get("completion_tokens_details", {})
+    cached, thought = into.get("cached_tokens", 0), out.get("reasoning_tokens", 0)
     return f"{usage.prompt_tokens} in ({cached} cached)\n{usage.completion_tokens} out ({thought} thought)"
 
 

@@ -340,7 +340,7 @@ async def test_two_readings_of_one_answer(dialect: ScriptDialect) -> None:
     """Through operators of reactivex, which take batches apart."""
     async with client_of(dialect, ANSWER) as (client, server):
         pieces: list[str] = []
-        shared = client.chat_stream(REQUEST).pipe(rx_ops.publish(), rx_ops.ref_count())
+        shared = client.chat_stream(REQUEST).pipe(rx_ops.share())
         shared.pipe(ops.content()).subscribe(pieces.append)
         completion = await shared.pipe(ops.accumulate())
 
