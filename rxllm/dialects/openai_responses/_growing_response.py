@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from rxllm.dialects._chunk_template import ChunkTemplate
 from rxllm.dialects.openai_responses._response_ends import reason_of, usage_of
-from rxllm.dialects.openai_responses._response_events import Piece, Place, TextOf
+from rxllm.dialects.openai_responses._response_events import MOST_PLACES, Piece, Place, TextOf
 from rxllm.dialects.openai_responses._response_items import Grown, Item, Items
 from rxllm.dialects.openai_responses._response_texts import (
     annotation,
@@ -34,7 +34,6 @@ _OBJECT = "chat.completion.chunk"
 _NO_ARGUMENTS = frozenset({"", "{}", "null"})
 # Where the pieces go of which nearly all events are.
 _ALIKE = frozenset({Place.CONTENT, Place.REASONING, Place.ARGUMENTS})
-_MOST_PLACES = 2**31
 
 
 class Where(NamedTuple):
@@ -262,4 +261,4 @@ def _joined(text: Grown, piece: str) -> str:
 
 
 def _number(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_PLACES else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_PLACES else None

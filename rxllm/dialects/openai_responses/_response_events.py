@@ -21,6 +21,10 @@ from rxllm.models import PartKind
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+MOST_PLACES = 2**31
+"""What is no place of an item or of a text: a place is less."""
+
+_PlaceOf = Annotated[int, msgspec.Meta(ge=0, lt=MOST_PLACES)]
 _Nothing = Annotated[tuple[Any, ...], msgspec.Meta(max_length=0)]
 
 
@@ -88,16 +92,16 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     """
 
     delta: str
-    output_index: int | None = None
+    output_index: _PlaceOf | None = None
     item_id: str | None = None
     logprobs: _Nothing | None = None
-    sub: int | None = None
+    sub: _PlaceOf | None = None
 
 
 def _piece(of: TextOf) -> type[Piece]:
     made: type[Any] = msgspec.defstruct(
         f"Piece_{of.name}",
-        [("sub", int | None, msgspec.field(default=None, name=of.sub or "sub"))],
+        [("sub", _PlaceOf | None, msgspec.field(default=None, name=of.sub or "sub"))],
         bases=(Piece,),
         tag_field="type",
         tag=f"response.{of.name}.delta",
