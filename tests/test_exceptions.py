@@ -29,6 +29,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "MissingExtraError": {"extra": "rich"},
     "MixedAnswersError": {"partials": ("first", "second")},
     "RepairError": {"kind": "name", "position": 1, "before": "a", "after": "b"},
+    "UnsupportedRequestError": {"dialect": "anthropic", "field": "seed"},
     "ToolExecutionError": {"kind": "unknown_tool", "name": "add", "call_id": "call-1"},
 }
 

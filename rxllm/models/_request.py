@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rxllm.models._json import is_list, is_object
 from rxllm.models._message import Message
@@ -46,6 +46,9 @@ def _as_schema(value: Any) -> Any:
 
 MessageLike: TypeAlias = Message | Mapping[str, Any]
 """A message, or a dictionary that is sent as it is."""
+
+# A dictionary stays one, also where it has nothing that a message has to have.
+_AsGiven: TypeAlias = Annotated[Mapping[str, Any] | Message, Field(union_mode="left_to_right")]
 
 
 class ChatRequest(Model):
@@ -87,7 +90,7 @@ class ChatRequest(Model):
     """
 
     model: str
-    messages: Annotated[Sequence[MessageLike], BeforeValidator(_several)]
+    messages: Annotated[Sequence[_AsGiven], BeforeValidator(_several)]
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None

@@ -161,10 +161,11 @@ async def test_other_errors_say_nothing_of_keys() -> None:
 
 
 def test_a_dialect_without_a_home_says_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable, advice in ((None, ""), ("ACME_BASE_URL", ", or set ACME_BASE_URL")):
-        dialect = OpenAIChat(home=Home(base_url=None, base_url_variable=variable))
+    nowhere = OpenAIChat(home=Home(base_url=None))
+    dialect = OpenAIChat(home=Home(base_url=None, base_url_variable="ACME_BASE_URL"))
+    for each, advice in ((nowhere, ""), (dialect, ", or set ACME_BASE_URL")):
         with pytest.raises(ValueError, match=r"^this dialect has no base URL of its own: ") as caught:
-            LLMClient(dialect=dialect)
+            LLMClient(dialect=each)
         assert str(caught.value).endswith(f": give it as base_url={advice}")
     monkeypatch.setenv("ACME_BASE_URL", "https://acme.example/v1")
     assert repr(LLMClient(dialect=dialect)) == "LLMClient(base_url='https://acme.example/v1', dialect='openai-chat')"

@@ -137,7 +137,8 @@ async def test_a_new_try_before_anything_came(parrot: Dialect) -> None:
 
 async def sent(parrot: Dialect, server: ScriptedServer, *messages: Any) -> list[Any]:
     await client(server, parrot).chat(model="grey", messages=messages)
-    return server.requests[-1].json["messages"][1:]
+    spoken: list[Any] = server.requests[-1].json["messages"]
+    return spoken[1:]
 
 
 async def test_what_came_from_there_goes_back_as_it_came_and_nothing_else_does(parrot: Dialect, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import traceback
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,3 +173,24 @@ def test_a_wrong_option_shows_no_key_in_its_traceback(make: Any, wrong: dict[str
     # The first frame is that of this test.
     failure.stack[:1] = []
     assert KEY not in "".join(failure.format())
+
+
+def test_the_page_has_each_host_and_what_it_is_sent() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "hosts.md").read_text("utf-8")
+    rows = [
+        "| `{name}` | {url} | {key} | {lost} |".format(
+            name=name,
+            url=f"`{host.home.base_url}`" + (f", or `{variable}`" if (variable := host.home.base_url_variable) else ""),
+            key=f"`{host.home.key_variable}`" if host.home.key_variable else "",
+            lost=", ".join(
+                [
+                    *(["reasoning"] if host.send_reasoning == "never" else []),
+                    *([] if host.send_extras else ["fields of providers"]),
+                ]
+            ),
+        )
+        .replace("|  |", "| |")
+        .replace("|  |", "| |")
+        for name, host in HOSTS.items()
+    ]
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows

@@ -28,9 +28,10 @@ from yarl import URL
 
 import rxllm
 from rxllm import operators as ops
-from rxllm.dialects import OpenAIChat
+from rxllm.dialects import HOSTS, OpenAIChat
 from rxllm.sinks import JSONLinesSink, SQLiteSink
 from rxllm.tools import ToolRegistry
+from tests.providers import providers
 
 # What to look for: two halves, for only a part may be shown, and an escape in the middle hides the whole.
 HALVES = ("CANARY", "0123456789")
@@ -329,6 +330,28 @@ async def test_what_a_server_echoes_is_shown_nowhere(spelling: str, echo: Echo, 
             await failure_of(way(echo.url, folder), folder)
             count += 1
     assert count == (106 if spelling == "plain" else len(ANSWERS))
+
+
+# What one of them reads is no failure of it.
+READ_BY_SOME = {"JSON", "other protocol"}
+
+
+@pytest.mark.parametrize("name", providers())
+async def test_what_a_server_echoes_to_a_client_of_any_provider_is_shown_nowhere(
+    name: str, echo: Echo, tmp_path: Path
+) -> None:
+    said = " ".join(SENT)
+    answers = [answer for kind, answer in ANSWERS.items() if kind not in READ_BY_SOME]
+    # Hosts of one dialect share what there is to do.
+    is_host = name in HOSTS
+    for number, answer in enumerate(answers[[*HOSTS].index(name) :: len(HOSTS)] if is_host else answers):
+        echo.answer = answer(said)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        record = None if is_host else folder / "wire.jsonl"
+        client = client_for(echo.url, record=record, dialect=providers()[name])
+        assert not shown_in(repr(client))
+        await failure_of(client.chat(REQUEST), folder)
 
 
 @pytest.mark.parametrize("spelling", ["plain", "escaped by number", "percent"])
