@@ -73,7 +73,7 @@ class OpenAIResponses:
             include(body, ENCRYPTED)
         messages = since(request.messages, body.get("previous_response_id"))
         conversation = ResponseInput(request.model, is_stored=body.get("store") is not False)
-        conversation.take(messages, ported(messages, is_home))
+        conversation.take(ported(messages, is_home))
         body["input"] = conversation.items
         return WireRequest(
             url=endpoint.url(PATH),

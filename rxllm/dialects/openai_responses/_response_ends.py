@@ -36,7 +36,7 @@ def reason_of(status: str, response: Mapping[str, Any], *, has_calls: bool, is_c
     said = details.get("reason") if is_object(details) else None
     word = said if isinstance(said, str) and said else status
     if status == "incomplete":
-        return _INCOMPLETE.get(word, word), word
+        return _INCOMPLETE.get(word, "length" if is_cut else word), word
     if status != "completed":
         return status, word
     if is_cut:

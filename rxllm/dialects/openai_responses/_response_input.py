@@ -49,24 +49,20 @@ class ResponseInput:
     repairs: list[Repair] = field(default_factory=list[Repair])
     _custom: set[str] = field(default_factory=set[str])
 
-    def take(self, given: Sequence[MessageLike], conversation: Ported) -> None:
+    def take(self, conversation: Ported) -> None:
         """Take a conversation.
 
-        Args:
-            given: The messages as they were given.
-            conversation: The same, ready for the provider.
-
         Raises:
-            UnsupportedRequestError: There is in one what cannot be said.
+            UnsupportedRequestError: There is in one message what cannot be said.
         """
         self.repairs += conversation.repairs
-        for place, (said, message) in enumerate(zip(given, conversation.messages, strict=True)):
-            if not isinstance(said, Message) and "type" in said and "role" not in said:
-                self.items.append({**said})
-            elif not isinstance(message, Message):
+        for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
+            if not isinstance(message, Message):
                 self.items.append(message)
+            elif "type" in (message.model_extra or {}) and "role" not in message.model_fields_set:
+                self.items.append(message.model_dump(mode="json", exclude_unset=True))
             else:
-                self._take_message(place, message, verbatim=conversation.verbatim[place])
+                self._take_message(place, message, verbatim=verbatim)
 
     def _take_message(self, place: int, message: Message, *, verbatim: bool) -> None:
         if message.name:
