@@ -26,6 +26,7 @@ MODELS = (
     *("Attempt", "StreamInfo", "Restarted", "MixedAnswersError", "RestartError"),
     "UnsupportedRequestError",
     *("Approved", "Refused", "ApprovalRequested", "ApprovalGiven", "ApprovalError"),
+    *("DeltaPart", "DeltaBlock", "MessagePart", "Origin", "PartKind", "PartStart", "PartDelta", "PartEnd"),
     *("ToolCallDelta", "FunctionCallDelta", "Usage", "FinishReason", "ChatCompletion", "ServerSentEvent"),
 )
 
@@ -82,6 +83,7 @@ PARAMETERS = {
     "operators.tool_call_progress": (),
     "operators.json_path": ("paths",),
     "operators.parse_structured": ("model",),
+    "operators.parts": (),
     "operators.run_tools": ("registry", "max_concurrency", "timeout", "on_error", "approve"),
     "operators.split_reasoning": ("tag",),
     "operators.stop_when": ("signal",),

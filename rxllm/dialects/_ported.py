@@ -5,22 +5,44 @@ Rules:
 1. An answer goes back in the provider's own words if it came from there, the same dialect at the same host, and nobody
    changed its content or its calls since.
 2. Any other answer is converted: text and calls stay. Reasoning, tools of the other server, signatures and identifiers
-   are of no use elsewhere, and are dropped, with a repair.
+   are of no use elsewhere, and are dropped, with a repair. What nobody can say for sure is left for the dialect to say
+   or to refuse, as a call of the older protocol.
 3. Its calls get new identifiers, which depend on their place in the conversation alone, and so do their results. Those
-   of messages made by hand stay as they are.
-4. A dictionary with a role is a message in OpenAI's words. What is none is passed on as it is.
+   of messages made by hand stay as they are. A result belongs to the last call before it that has its identifier.
+4. A dictionary with a role is a message in OpenAI's words. What is none is passed on as it is. Where dictionaries are
+   sent as they are, those that were messages of ours are read all the same: they have fields that are for no server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
 
-from rxllm.models import Message, MessageLike, Origin, PartKind, Repair, Role
+from rxllm.models import (
+    JOINED,
+    REASONING_FIELDS,
+    FunctionCall,
+    Message,
+    MessageLike,
+    Origin,
+    PartKind,
+    Repair,
+    Role,
+    ToolCall,
+    is_list,
+    is_object,
+    set_aside,
+)
 
 _LOST = "lost-in-conversion"
+_OF_OURS = frozenset({"parts", "origin", "is_error"})
+_SAID = frozenset[str]({PartKind.TEXT, PartKind.REFUSAL, PartKind.TOOL_CALL})
+# These are told of as reasoning, or are in the content.
+_TOLD_OTHERWISE = frozenset({*REASONING_FIELDS, JOINED, "content_parts"})
+_CUSTOM = "custom"
 
 
 @dataclass(slots=True)
@@ -48,28 +70,28 @@ def ported(
         is_home: Whether an answer of this origin came from that provider.
         reads_dictionaries: Whether a dictionary that is a message becomes one.
     """
-    read = [_message_of(each) if reads_dictionaries else each for each in messages]
-    taken = {call.id for each in read if isinstance(each, Message) for call in each.tool_calls}
+    read = [_message_of(each, reads_dictionaries=reads_dictionaries) for each in messages]
+    names = _Names({call_id for each in read for call_id in _ids_in(each)})
     result = Ported()
-    renamed: dict[str, str] = {}
     for place, message in enumerate(read):
         if not isinstance(message, Message):
-            new_id = renamed.get(str(message.get("tool_call_id")))
-            result.messages.append(message if new_id is None else {**message, "tool_call_id": new_id})
+            result.messages.append(names.kept(message))
             result.verbatim.append(False)
             continue
-        is_own = message.origin is None or is_home(message.origin)
-        verbatim = message.origin is not None and is_own and bool(message.parts) and message.is_as_it_came
-        new = _with_result_of(message, renamed) if is_own else _converted(message, renamed, taken)
+        origin = message.origin
+        is_own = origin is None or message.role != Role.ASSISTANT or is_home(origin)
+        verbatim = origin is not None and is_own and bool(message.parts) and message.is_as_it_came
         if not verbatim and (lost := _lost_of(message, is_own=is_own)):
             result.repairs.append(Repair(_LOST, place, lost, None))
-        result.messages.append(new)
+        result.messages.append(names.kept(message) if is_own else _converted(message, names))
         result.verbatim.append(verbatim)
     return result
 
 
-def _message_of(message: MessageLike) -> MessageLike:
+def _message_of(message: MessageLike, *, reads_dictionaries: bool) -> MessageLike:
     if isinstance(message, Message) or "role" not in message:
+        return message
+    if not reads_dictionaries and _OF_OURS.isdisjoint(message):
         return message
     try:
         return Message.model_validate(message)
@@ -77,34 +99,83 @@ def _message_of(message: MessageLike) -> MessageLike:
         return message
 
 
-def _with_result_of(message: Message, renamed: Mapping[str, str]) -> Message:
-    """The message, the result of a call under the identifier that the call has now."""
-    new = renamed.get(message.tool_call_id or "")
-    return message if new is None else message.model_copy(update={"tool_call_id": new})
+def _ids_in(message: MessageLike) -> Iterable[str]:
+    """The identifiers of the calls in a message."""
+    if isinstance(message, Message):
+        return [call.id for call in message.tool_calls]
+    calls: Any = message.get("tool_calls")
+    return [str(call.get("id")) for call in calls if is_object(call)] if is_list(calls) else []
 
 
-def _converted(message: Message, renamed: dict[str, str], taken: set[str]) -> Message:
+@dataclass(slots=True)
+class _Names:
+    """The identifiers that calls get.
+
+    Args:
+        taken: Those of all calls of the conversation.
+    """
+
+    taken: set[str]
+    _given: int = 0
+    # By what a call had: what it has now, and those behind it of the same answer that had the same.
+    _new: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+
+    def kept(self, message: MessageLike) -> MessageLike:
+        """The message, whose calls keep theirs; the result of another call under what that has now."""
+        for call_id in _ids_in(message):
+            self._new.pop(call_id, None)
+        is_read = isinstance(message, Message)
+        of = message.tool_call_id if is_read else message.get("tool_call_id")
+        new = self._new.get(of) if isinstance(of, str) else None
+        if not new:
+            return message
+        changed = {"tool_call_id": new.pop(0) if len(new) > 1 else new[0]}
+        return message.model_copy(update=changed) if is_read else {**message, **changed}
+
+    def renewed(self, calls: Iterable[ToolCall]) -> list[ToolCall]:
+        """The calls of one answer of another provider, with what anybody knows of them."""
+        calls = list(calls)
+        for call in calls:
+            self._new[call.id] = []
+        return [self._renewed(call) for call in calls]
+
+    def _renewed(self, call: ToolCall) -> ToolCall:
+        self._given += 1
+        # Nine letters and digits: the strictest server wants as many.
+        while (new := f"call{self._given:05d}") in self.taken:
+            self._given += 1
+        self._new[call.id].append(new)
+        custom = {_CUSTOM: extra[_CUSTOM]} if _CUSTOM in (extra := call.model_extra or {}) else {}
+        function = FunctionCall(name=call.function.name, arguments=call.function.arguments)
+        return ToolCall.model_validate({**custom, "id": new, "type": call.type, "function": function})
+
+
+def _converted(message: Message, names: _Names) -> Message:
     """Text and calls of an answer of another provider."""
-    calls = [call.model_copy(update={"id": _new_id(call.id, renamed, taken)}) for call in message.tool_calls]
-    plain = [type(call)(id=call.id, type=call.type, function=call.function) for call in calls]
+    spoken = None if message.audio is None else message.audio.get("transcript")
     return Message(
-        role=message.role, content=message.content, name=message.name, refusal=message.refusal, tool_calls=plain
+        role=message.role,
+        content=message.content or (spoken if isinstance(spoken, str) else message.content),
+        name=message.name,
+        refusal=message.refusal,
+        tool_calls=names.renewed(message.tool_calls),
+        function_call=message.function_call,
     )
 
 
-def _new_id(old: str, renamed: dict[str, str], taken: set[str]) -> str:
-    """An identifier of nine letters and digits, which is as long as the strictest server wants it."""
-    number = len(renamed) + 1
-    while (new := f"call{number:05d}") in taken:
-        number += 1
-    taken.add(new)
-    renamed[old] = new
-    return new
-
-
 def _lost_of(message: Message, *, is_own: bool) -> list[str]:
-    """What of an answer does not go along when it is converted, by kind."""
-    kinds = {str(part.kind) for part in message.parts} - {PartKind.TEXT, PartKind.TOOL_CALL}
-    if message.reasoning_text and not is_own:
-        kinds.add(PartKind.REASONING)
-    return sorted(kinds) if message.role == Role.ASSISTANT else []
+    """What of an answer does not go along when it is converted: kinds of parts, and names of fields."""
+    if message.role != Role.ASSISTANT:
+        return []
+    lost = {str(part.kind) for part in message.parts} - _SAID
+    if not is_own:
+        lost |= {str(PartKind.REASONING)} if message.reasoning_text else set[str]()
+        lost |= {name for name in ("audio", "annotations") if getattr(message, name)}
+        lost |= _extras_of(message) - _TOLD_OTHERWISE
+        lost |= {name for call in message.tool_calls for name in _extras_of(call) - {_CUSTOM}}
+    return sorted(lost)
+
+
+def _extras_of(model: Message | ToolCall) -> set[str]:
+    """The names of what only its provider knows, but for originals of what was put right."""
+    return {name for name in model.model_extra or () if not name.endswith(set_aside(""))}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rxllm.models._message import *
     from rxllm.models._model import *
     from rxllm.models._part import *
+    from rxllm.models._part_event import *
     from rxllm.models._progress import *
     from rxllm.models._reasoning import *
     from rxllm.models._repair import *
@@ -37,7 +38,7 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         *("_model", "_usage", "_repair", "_stream_info", "_chunk", "_attachment", "_part", "_message", "_attempt"),
-        *("_completion", "_request", "_tool_result", "_approval", "_chat_event", "_progress"),
+        *("_completion", "_request", "_tool_result", "_approval", "_chat_event", "_part_event", "_progress"),
         _attempt="described",
         _ending="AnswerEnding WHOLE ending_after ending_of is_reason worst_of",
         _chunk="EventText Slots marked put_event put_slots rest_of text_of without_slots",
@@ -80,7 +81,11 @@ __all__ = [
     "Message",
     "MessagePart",
     "Origin",
+    "PartDelta",
+    "PartEnd",
+    "PartEvent",
     "PartKind",
+    "PartStart",
     "ReasoningDelta",
     "Refused",
     "Repair",

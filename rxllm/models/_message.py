@@ -99,6 +99,9 @@ class IncompleteToolCall(Model):
 _NOT_SENT = {"content_parts", "annotations", "parts", "origin", "is_error", JOINED}
 
 
+_SAID = frozenset({PartKind.TEXT, PartKind.REFUSAL})
+
+
 def _none_to_list(value: Any) -> Any:
     return [] if value is None else value
 
@@ -204,12 +207,11 @@ class Message(Model):
         A text that was cut is in no finished part, so a message with one is not: by its parts it would be lost.
         """
         final = [part for part in self.parts if part.final]
-        said = "".join([part.text for part in final if part.kind == PartKind.TEXT])
+        said = "".join([part.text for part in final if part.kind in _SAID])
         called = [(part.id, part.name, part.text) for part in final if part.kind == PartKind.TOOL_CALL]
         calls = [(call.id, call.function.name, call.function.arguments) for call in self.tool_calls]
-        if isinstance(self.content, list):
-            return False
-        return (self.content or "") + (self.refusal or "") == said and calls == called
+        is_same = not isinstance(self.content, list) and said == (self.content or "") + (self.refusal or "")
+        return is_same and calls == called
 
     def to_wire(self) -> dict[str, Any]:
         """The message as servers take it: no nulls and no empty lists, which strict ones refuse.

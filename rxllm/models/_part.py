@@ -21,6 +21,7 @@ class PartKind(StrEnum):
     """What a part of an answer is."""
 
     TEXT = "text"
+    REFUSAL = "refusal"
     REASONING = "reasoning"
     TOOL_CALL = "tool_call"
     SERVER_TOOL = "server_tool"

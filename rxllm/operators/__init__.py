@@ -21,6 +21,7 @@ __all__ = [
     "map_async",
     "parse",
     "parse_structured",
+    "parts",
     "rate_limit",
     "retry_with_backoff",
     "run_tools",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from rxllm.operators._parse import parse
     from rxllm.operators._parse import parse_answer as parse_answer
     from rxllm.operators._parse_structured import parse_structured
+    from rxllm.operators._parts import parts
     from rxllm.operators._rate_limit import rate_limit
     from rxllm.operators._retry_with_backoff import AfterFirst as AfterFirst
     from rxllm.operators._retry_with_backoff import check_after_first as check_after_first

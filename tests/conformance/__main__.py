@@ -24,19 +24,16 @@ from tests.conformance.peers import PEERS, Peer, installed
 
 async def measured(peer: Peer, only: set[str]) -> Report:
     """The report of a peer, which has been imported and has warmed up."""
-    async with ScriptedServer(answer("Hello"), repeat=True) as server:
+    async with ScriptedServer(answer("Hello"), repeat=True, dialect=peer.dialects[0]) as server:
         await peer.client(server.url)
-    cases = [
-        case
-        for case in CASES
-        if case.quirk.area in peer.areas and (not only or only & {case.id, case.quirk.id, case.quirk.area})
-    ]
+    cases = [case for case in peer.cases if not only or only & {case.id, case.quirk.id, case.quirk.area}]
     return await run_conformance(
         peer.client,
         cases=cases,
         name=peer.name,
         retrying=peer.retrying,
         fallback=peer.fallback,
+        dialects=peer.dialects,
         chunk_timeout=CHUNK_TIMEOUT,
     )
 
@@ -73,7 +70,7 @@ def _known(folder: Path | None) -> dict[str, dict[str, Any]]:
 def _merged(known: dict[str, Any] | None, peer: Peer, report: Report) -> dict[str, Any]:
     """What the file is going to say of a peer: what was measured now, and of other cases what it said."""
     found: dict[str, Any] = {"versions": peer.versions, "about": peer.about, **report.to_json()}
-    if known is None or len(found["cases"]) == sum(case.quirk.area in peer.areas for case in CASES):
+    if known is None or len(found["cases"]) == len(peer.cases):
         return found
     if known["versions"] != peer.versions:
         raise SystemExit(f"what is known of {peer.name} is of {known['versions']}: run all cases with {peer.versions}")

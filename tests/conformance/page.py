@@ -7,22 +7,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from rxllm.testing.conformance import CASES, QUIRKS, Quirk, Report, Verdict, matrix
+from rxllm.testing.script import DIALECTS
 
 __all__ = ["catalogue", "page", "report_of"]
 
 BY_ID = {case.id: case for case in CASES}
+# What stands above the tables of a dialect; those of chat completions come first.
+HEADINGS = {
+    "openai-chat": "",
+    "anthropic": "### Anthropic's Messages API",
+    "openai-responses": "### OpenAI's Responses API",
+}
 
 
 def page(peers: list[dict[str, Any]]) -> str:
     """The Markdown for what the command measured: one mapping a peer, as in the JSON file."""
     reports = [report_of(peer) for peer in peers]
-    parts = [
-        _versions(peers, reports),
-        _linked(matrix(reports), reports),
-        "### What they do instead",
-        *_details(reports),
-    ]
-    return "\n\n".join(parts) + "\n"
+    tables = (table for dialect in DIALECTS for table in _of_dialect(dialect, peers, reports))
+    return "\n\n".join([*tables, "### What they do instead", *_details(reports)]) + "\n"
 
 
 def catalogue() -> str:
@@ -37,19 +39,34 @@ def report_of(peer: dict[str, Any]) -> Report:
     return Report(peer["client"], tuple(verdicts))
 
 
-def _versions(peers: list[dict[str, Any]], reports: list[Report]) -> str:
+def _of_dialect(dialect: str, peers: list[dict[str, Any]], reports: list[Report]) -> Iterator[str]:
+    """Who speaks the dialect, and how they do in its cases."""
+    spoken = [_cases_of(dialect, report) for report in reports]
+    those = [(peer, report) for peer, report in zip(peers, spoken, strict=True) if report.verdicts]
+    if HEADINGS[dialect]:
+        yield HEADINGS[dialect]
+    yield _versions(dialect, those)
+    yield _linked(matrix(report for _, report in those), reports)
+
+
+def _cases_of(dialect: str, report: Report) -> Report:
+    return Report(report.client, tuple(each for each in report.verdicts if each.case.dialect == dialect))
+
+
+def _versions(dialect: str, peers: list[tuple[dict[str, Any], Report]]) -> str:
+    cases = sum(case.dialect == dialect for case in CASES)
     head = "| client | versions | how it is written | pass | fail | n/a |\n|---|---|---|---|---|---|"
     rows = (
-        f"| {peer['client']} | {peer['versions']} | {peer['about']} | {_counts(report)} |"
-        for peer, report in zip(peers, reports, strict=True)
+        f"| {peer['client']} | {peer['versions']} | {peer['about']} | {_counts(report, cases)} |"
+        for peer, report in peers
     )
     return "\n".join([head, *rows])
 
 
-def _counts(report: Report) -> str:
+def _counts(report: Report, cases: int) -> str:
     passed, failed = report.count("pass"), report.count("fail")
     # What a peer was not run for does not apply to it either.
-    return f"{passed} | {failed} | {len(CASES) - passed - failed}"
+    return f"{passed} | {failed} | {cases - passed - failed}"
 
 
 def _linked(table: str, reports: list[Report]) -> str:

@@ -17,9 +17,11 @@ from typing import Any
 import aiohttp
 
 from rxllm.testing.conformance import (
+    CASES,
     CHUNK_TIMEOUT,
     QUIRKS,
     CallResult,
+    Case,
     ChatResult,
     ChoiceResult,
     Client,
@@ -28,7 +30,8 @@ from rxllm.testing.conformance import (
     rxllm_fallback,
     rxllm_retrying,
 )
-from tests.conformance import frameworks
+from rxllm.testing.script import DIALECTS, ScriptDialect
+from tests.conformance import frameworks, vendors
 from tests.conformance.handwritten import Fold, hand_written
 
 __all__ = ["PEERS", "Peer", "installed"]
@@ -54,6 +57,7 @@ class Peer:
         areas: What of the catalogue is its own affair, and not that of who uses it.
         retrying: The client as it tries again, if it does.
         fallback: The client with a second server, if it knows of such.
+        dialects: What it speaks.
     """
 
     name: str
@@ -63,6 +67,12 @@ class Peer:
     areas: tuple[str, ...] = AREAS
     retrying: Client | None = None
     fallback: FallbackClient | None = None
+    dialects: tuple[ScriptDialect, ...] = DIALECTS[:1]
+
+    @property
+    def cases(self) -> list[Case]:
+        """The cases that it is run through."""
+        return [case for case in CASES if case.quirk.area in self.areas and case.dialect in self.dialects]
 
     @property
     def versions(self) -> str:
@@ -142,6 +152,7 @@ PEERS = (
         "with `fallback`.",
         retrying=rxllm_retrying,
         fallback=rxllm_fallback,
+        dialects=DIALECTS,
     ),
     Peer(
         "openai, loop",
@@ -156,6 +167,20 @@ PEERS = (
         openai_stream,
         "`client.chat.completions.stream()` and `get_final_completion()`.",
         retrying=openai_stream,
+    ),
+    Peer(
+        "anthropic, stream()",
+        ("anthropic",),
+        vendors.anthropic_stream,
+        "`client.messages.stream()` and `get_final_message()`.",
+        dialects=("anthropic",),
+    ),
+    Peer(
+        "openai, responses.stream()",
+        ("openai",),
+        vendors.openai_responses,
+        "`client.responses.stream()` and `get_final_response()`.",
+        dialects=("openai-responses",),
     ),
     Peer(
         "langchain-openai",

@@ -96,6 +96,14 @@ def fields_of(usage: rxllm.Usage) -> set[str]:
     return usage.model_fields_set
 
 
+def is_delta(event: rxllm.models.PartEvent) -> bool:
+    return event.type == "part_delta"
+
+
+def text_of(delta: rxllm.models.PartDelta) -> Any:
+    return delta.text
+
+
 def arguments_of(progress: rxllm.ToolCallProgress) -> Any:
     return progress.arguments
 
@@ -105,6 +113,7 @@ NAME = rx_ops.map(name_of)
 VALUE = rx_ops.map(value_of)
 FIELDS = rx_ops.map(fields_of)
 ARGUMENTS = rx_ops.map(arguments_of)
+PIECES: Callable[[Any], Any] = compose(rx_ops.filter(is_delta), rx_ops.map(text_of))
 
 CASES = {
     "accumulate": Case(lambda: compose(ops.accumulate(), CONTENT), TEXT, "-------(x|)", "---#", {"x": "Hello"}),
@@ -157,6 +166,7 @@ CASES = {
             "c": {"prompt_tokens", "completion_tokens", "total_tokens"},
         },
     ),
+    "parts": Case(lambda: compose(ops.parts(), PIECES), TEXT, "-x-y---|", "-x-#", {"x": "Hel", "y": "lo"}),
     "rate_limit": Case(lambda: ops.rate_limit(rxllm.Limits()), WORDS),
     "retry_with_backoff": Case(lambda: ops.retry_with_backoff(retry_on=no), WORDS),
     "run_tools": Case(

@@ -24,7 +24,7 @@ from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.answer._choice_state import ChoiceState, RestState
 from rxllm.accumulators.answer._fields import FieldsFold, Prefix, rest_getter
-from rxllm.accumulators.answer._parts import PartsFold
+from rxllm.accumulators.answer._parts_fold import PartsFold
 from rxllm.accumulators.calls._call_state import answer_of
 from rxllm.accumulators.calls._fragments import text_of_arguments
 from rxllm.accumulators.calls._tool_calls import ToolCallFold

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from rxllm.accumulators._repairs import RepairLog
 from rxllm.accumulators._text import Text
 from rxllm.accumulators.answer._fields import FieldsState, Prefix
-from rxllm.accumulators.answer._parts import PartState
+from rxllm.accumulators.answer._parts_fold import PartState
 from rxllm.accumulators.calls._call_state import CallState
 from rxllm.exceptions import ToolCallError
 from rxllm.models import (

@@ -2,7 +2,8 @@
 
 Rules:
 
-1. The question comes up once or twice a stream. Until then what came is kept as it is, and is looked at later.
+1. The question comes up once or twice a stream. Until then the pieces are kept as they are, and nothing else of the
+   chunks: those would be a lot of memory.
 2. It is enough to know it of the pieces under one index together: several calls under one index come one after another.
 3. The input of a custom tool is any text, which has no end of its own. It counts as ended.
 """
@@ -11,9 +12,6 @@ from __future__ import annotations
 
 from rxllm.models import StreamChoice, is_open
 
-# So few that reading them is no pause of the stream, and that they are no memory worth a word.
-_MOST_UNREAD = 1024
-
 _Place = tuple[int, int | None]
 """Of which choice, and under which index."""
 
@@ -21,32 +19,31 @@ _Place = tuple[int, int | None]
 class OpenCalls:
     """The arguments of the calls of one stream."""
 
-    __slots__ = ("_pieces", "_unread")
+    __slots__ = ("_at", "_choice", "_index", "_pieces")
 
     def __init__(self) -> None:
-        self._unread: list[StreamChoice] = []
         self._pieces: dict[_Place, list[str]] = {}
+        # Where the last piece was put: nearly always the next one goes there, too.
+        self._choice: int | None = None
+        self._index: int | None = None
+        self._at: list[str] = []
 
     def add(self, choice: StreamChoice) -> None:
         """Take what a choice gained, calls among it."""
-        self._unread.append(choice)
-        if len(self._unread) > _MOST_UNREAD:
-            self._read()
+        for call in choice.delta.tool_calls or ():
+            function = call.function
+            if function is None or call.type == "custom":
+                continue
+            if call.index != self._index or choice.index != self._choice:
+                self._choice, self._index = place = choice.index, call.index
+                self._at = self._pieces.setdefault(place, [])
+            if isinstance(function.arguments, str):
+                self._at.append(function.arguments)
 
     def __bool__(self) -> bool:
         """Whether some have begun and not ended."""
-        self._read()
-        for place, pieces in self._pieces.items():
-            text = "".join(pieces)
-            self._pieces[place] = [text]
-            if is_open(text):
+        for pieces in self._pieces.values():
+            pieces[:] = ["".join(pieces)]
+            if is_open(pieces[0]):
                 return True
         return False
-
-    def _read(self) -> None:
-        for choice in self._unread:
-            for call in choice.delta.tool_calls or ():
-                function = call.function
-                if function is not None and isinstance(function.arguments, str) and call.type != "custom":
-                    self._pieces.setdefault((choice.index, call.index), []).append(function.arguments)
-        self._unread.clear()

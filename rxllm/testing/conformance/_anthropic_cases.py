@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from rxllm.testing.conformance._case import Case, ExpectedChoice, Failure, Whole
+from rxllm.testing.conformance._case import Case, ExpectedChoice, Failure, Redirected, Whole
 from rxllm.testing.conformance._named_events import CHAT_BODY, Payload, dialect_case, named
-from rxllm.testing.conformance._wire import DONE, called, event, said
+from rxllm.testing.conformance._wire import DONE, IMPATIENT, called, event, said
 from rxllm.testing.script import Answer, api_error, cut
 
 __all__ = ["ANTHROPIC_CASES"]
@@ -68,6 +68,10 @@ def call(
 def ended(reason: str | None = "end_turn", **usage: int | None) -> Payload:
     counts = usage or {"output_tokens": 5}
     return {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None}, "usage": counts}
+
+
+def refusal(status: int) -> Answer:
+    return api_error(status, SHOWN, headers=IMPATIENT)
 
 
 STOP: Payload = {"type": "message_stop"}
@@ -257,11 +261,12 @@ ENDS = (
     case("A11-within", "an error behind text", named(start(), *TEXT[:2], ERROR), Failure(shows=SHOWN)),
     case("A11-bare", "an error without an event line", event(start()) + event(ERROR), Failure(shows=SHOWN)),
     *(
-        case(f"A11-{code}", f"the status {code}", api_error(code, SHOWN), Failure(shows=SHOWN))
-        for code in (400, 401, 429, 529)
+        case(f"A11-{code}", f"the status {code}", refusal(code), Failure(shows=SHOWN), may_repeat=passes)
+        for code, passes in ((400, False), (401, False), (429, True), (529, True))
     ),
     case("A12-chat", "chat completions instead", CHAT_BODY + DONE, None),
     case("A12-responses", "events of the Responses API instead", RESPONSES, None),
+    case("A13", "a redirect to another origin", named(*WHOLE), Redirected()),
 )
 
 ANTHROPIC_CASES: tuple[Case, ...] = (*BEGINNINGS, *PARTS, *ENDS)

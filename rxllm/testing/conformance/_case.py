@@ -81,7 +81,7 @@ class Leaves:
 
 @dataclass(frozen=True, slots=True)
 class Redirected:
-    """The client is redirected to another origin: its ``Authorization`` header does not go there."""
+    """The client is redirected to another origin: the header with its key does not go there."""
 
 
 Expectation: TypeAlias = Whole | Failure | Leaves | Redirected

@@ -77,6 +77,7 @@ ANTHROPIC_ROWS: tuple[tuple[str, str, str, str], ...] = (
         "Chat completions, or events of the Responses API, where Anthropic's were due.",
         "An error, and no empty answer.",
     ),
+    ("A13", "redirect", "A redirect to another origin.", "The key, in whichever header, is not sent along."),
 )
 """Id, what is on the wire in a few words and in a sentence, and what a correct client makes of it."""
 

@@ -7,6 +7,7 @@ from rxllm.testing.conformance._no_stream_cases import NO_STREAM_CASES
 from rxllm.testing.conformance._wire import (
     CALLED,
     DONE,
+    IMPATIENT,
     OPENING,
     STOP,
     called,
@@ -200,7 +201,6 @@ def cut_at(position: int, framing: Framing = "chunked") -> Answer:
 TROUBLE = {"error": {"message": SHOWN, "type": "invalid_request_error", "code": None}}
 # No error that a client may answer with a wait of its own and another try.
 REFUSED = {400: "400", 401: "401", 404: "404"}
-IMPATIENT = {"retry-after": "0", "retry-after-ms": "1"}
 
 NETWORK_CASES: tuple[Case, ...] = (
     case("N1-chunked", "FIN in a chunked body", [cut_at(position) for position in CUTS]),

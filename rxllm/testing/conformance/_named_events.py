@@ -12,12 +12,12 @@ __all__ = ["CHAT_BODY", "Payload", "dialect_case", "named"]
 
 Payload = dict[str, Any]
 
+_CHAT_CHOICES: tuple[Payload, ...] = (
+    {"index": 0, "delta": {"role": "assistant", "content": "It is late."}, "finish_reason": None},
+    {"index": 0, "delta": {}, "finish_reason": "stop"},
+)
 CHAT_BODY = b"".join(
-    event({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [choice]})
-    for choice in (
-        {"index": 0, "delta": {"role": "assistant", "content": "It is late."}, "finish_reason": None},
-        {"index": 0, "delta": {}, "finish_reason": "stop"},
-    )
+    event({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [choice]}) for choice in _CHAT_CHOICES
 )
 
 
@@ -27,7 +27,7 @@ def named(*payloads: Payload) -> bytes:
 
 
 def dialect_case(
-    dialect: ScriptDialect, id: str, title: str, body: bytes | Answer | list[Answer], expected: Expectation | None
+    dialect: ScriptDialect, id: str, title: str, body: bytes | Answer, expected: Expectation | None, **options: Any
 ) -> Case:
     """A case of a dialect; the title begins with its name."""
-    return case(id, f"{dialect}: {title}", body, expected, dialect=dialect)
+    return case(id, f"{dialect}: {title}", body, expected, dialect=dialect, **options)

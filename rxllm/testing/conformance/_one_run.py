@@ -29,6 +29,8 @@ LEAVING_SECONDS = 1.0
 # A client may swallow a cancellation, or clean up in several steps; then it is let go.
 STOPPING_TRIES = 2
 PASS = Finding("pass")
+# What a key may be in.
+KEY_HEADERS = ("Authorization", "X-Api-Key")
 # Clocks are not that exact.
 SLACK_SECONDS = 0.02
 
@@ -161,11 +163,11 @@ async def redirected(client: Client, answer: script.Answer, limits: Limits) -> F
             return _hung(limits)
         if not origin.requests:
             return _sent_nothing(task)
-        if not any("authorization" in request.headers for request in origin.requests):
-            return Finding("not applicable", "the client sends no Authorization header")
-        if any("authorization" in request.headers for request in target.requests):
-            return Finding("fail", "its Authorization header went to the other origin")
-        return PASS
+        names = [name for name in KEY_HEADERS if any(name.lower() in request.headers for request in origin.requests)]
+        if not names:
+            return Finding("not applicable", f"the client sends no {' or '.join(KEY_HEADERS)} header")
+        leaked = [name for name in names if any(name.lower() in request.headers for request in target.requests)]
+        return Finding("fail", f"its {leaked[0]} header went to the other origin") if leaked else PASS
 
 
 @asynccontextmanager

@@ -8,7 +8,10 @@ from rxllm.testing.conformance._named_events import Payload
 
 __all__ = [
     "CALL",
+    "END",
     "MESSAGE",
+    "USAGE",
+    "WHOLE",
     "added",
     "at",
     "call",
@@ -16,7 +19,6 @@ __all__ = [
     "created",
     "done",
     "message",
-    "part",
     "response",
     "said_of",
     "texts",
@@ -57,7 +59,9 @@ def done(item: Payload, index: int = 0) -> Payload:
 
 
 def message(text: str | None = None, status: str = "completed") -> Payload:
-    content = [] if text is None else [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
+    content: list[Payload] = (
+        [] if text is None else [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
+    )
     return {"id": MESSAGE, "type": "message", "role": "assistant", "status": status, "content": content}
 
 
@@ -75,7 +79,7 @@ def said_of(item: str, kind: str, *pieces: str, index: int = 0) -> list[Payload]
 
 
 def part(kind: str, text: str, index: int = 0) -> Payload:
-    inner = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    inner: Payload = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
     return at(f"content_part.{kind}", MESSAGE, index, content_index=0, part=inner)
 
 
@@ -99,3 +103,14 @@ def calls(*pieces: str, index: int = 0, id: str = CALL, call_id: str = "call_a")
         at("function_call_arguments.done", id, index, arguments=whole),
         done(call(whole, id=id, call_id=call_id), index),
     ]
+
+
+USAGE = {
+    "input_tokens": 25,
+    "input_tokens_details": {"cached_tokens": 20},
+    "output_tokens": 40,
+    "output_tokens_details": {"reasoning_tokens": 30},
+    "total_tokens": 65,
+}
+END = response("completed", [message("It is late.")], usage=USAGE)
+WHOLE = [created(), *texts(), END]

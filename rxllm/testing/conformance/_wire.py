@@ -13,6 +13,7 @@ from rxllm.testing.script import Answer
 __all__ = [
     "CALLED",
     "DONE",
+    "IMPATIENT",
     "OPENING",
     "STOP",
     "called",
@@ -61,6 +62,7 @@ def not_a_stream(body: bytes, content_type: str) -> Answer:
 
 OPENING = delta(role="assistant", content="")
 DONE = b"data: [DONE]\n\n"
+IMPATIENT = {"retry-after": "0", "retry-after-ms": "1"}
 STOP = delta("stop") + DONE
 CALLED = delta("tool_calls") + DONE
 

@@ -26,7 +26,8 @@ MAX_PARTS = 4096
 
 _BESIDE_CONTENT = ("reasoning_content", "reasoning", "refusal")
 _REFUSAL = "refusal"
-_WITHOUT_CONTENT = frozenset({*PartKind} - {PartKind.TEXT, PartKind.OTHER})
+WITHOUT_CONTENT = frozenset[str]({*PartKind} - {PartKind.TEXT, PartKind.OTHER})
+"""The kinds of parts that have no content. An operator that holds text back may give it when one has begun."""
 
 
 class Run(NamedTuple):
@@ -189,7 +190,7 @@ class PartsFold:
             self._begun = {name: len(text) for name, text in self._beside_content()}
         size = current.describe(part)
         speaker = self._speaker
-        if speaker is None or current.kind not in _WITHOUT_CONTENT or speaker.kind in _WITHOUT_CONTENT:
+        if speaker is None or current.kind not in WITHOUT_CONTENT or speaker.kind in WITHOUT_CONTENT:
             self._give_word_to(current)
         return size
 

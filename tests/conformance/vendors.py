@@ -1,0 +1,79 @@
+"""The vendors' SDKs for their own dialects (extra ``peers``), each written as its documentation says."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from rxllm.testing.conformance import CHUNK_TIMEOUT, CallResult, ChatResult, ChoiceResult, ResultField
+from tests.conformance.frameworks import KEY, MODEL, QUESTION, as_text
+
+__all__ = ["anthropic_stream", "openai_responses"]
+
+# What OpenAI's chat completions call these: the suite speaks one language.
+STOP_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "refusal": "content_filter",
+}
+REPORTS: frozenset[ResultField] = frozenset({"text", "reasoning", "refusal", "tool_calls", "finish_reason", "usage"})
+
+
+async def anthropic_stream(url: str) -> ChatResult:
+    """``messages.stream()`` and ``get_final_message()``."""
+    library: Any = importlib.import_module("anthropic")
+    messages = [{"role": "user", "content": QUESTION}]
+    async with (
+        library.AsyncAnthropic(base_url=url.removesuffix("/v1/messages"), api_key=KEY, timeout=CHUNK_TIMEOUT) as client,
+        client.messages.stream(model="claude-opus-4-5", max_tokens=1024, messages=messages) as stream,
+    ):
+        message = await stream.get_final_message()
+    blocks = message.content
+    choice = ChoiceResult(
+        text="".join(block.text for block in blocks if block.type == "text"),
+        reasoning="".join(block.thinking for block in blocks if block.type == "thinking"),
+        tool_calls=tuple(
+            CallResult(block.name, as_text(block.input), block.id) for block in blocks if block.type == "tool_use"
+        ),
+        finish_reason=STOP_REASONS.get(message.stop_reason, message.stop_reason),
+    )
+    counts = message.usage
+    cached = (counts.cache_creation_input_tokens or 0) + (counts.cache_read_input_tokens or 0)
+    usage = {"prompt_tokens": counts.input_tokens + cached, "completion_tokens": counts.output_tokens}
+    return ChatResult((choice,), usage, REPORTS - {"refusal"})
+
+
+async def openai_responses(url: str) -> ChatResult:
+    """``responses.stream()`` and ``get_final_response()``."""
+    library: Any = importlib.import_module("openai")
+    async with (
+        library.AsyncOpenAI(base_url=url.removesuffix("/responses"), api_key=KEY, timeout=CHUNK_TIMEOUT) as client,
+        client.responses.stream(model=MODEL, input=QUESTION) as stream,
+    ):
+        response = await stream.get_final_response()
+    items = response.output
+    parts = [part for item in items if item.type == "message" for part in item.content]
+    calls = [item for item in items if item.type == "function_call"]
+    thoughts = [part for item in items if item.type == "reasoning" for part in [*item.summary, *(item.content or ())]]
+    details = response.incomplete_details
+    usual = "tool_calls" if calls else "stop"
+    choice = ChoiceResult(
+        text="".join(part.text for part in parts if part.type == "output_text"),
+        reasoning="".join(part.text for part in thoughts),
+        refusal="".join(part.refusal for part in parts if part.type == "refusal"),
+        tool_calls=tuple(CallResult(call.name, call.arguments, call.call_id) for call in calls),
+        finish_reason=usual if details is None else details.reason.replace("max_output_tokens", "length"),
+    )
+    counts = response.usage
+    usage = (
+        {}
+        if counts is None
+        else {
+            "prompt_tokens": counts.input_tokens,
+            "completion_tokens": counts.output_tokens,
+            "total_tokens": counts.total_tokens,
+        }
+    )
+    return ChatResult((choice,), usage, REPORTS)

@@ -1,0 +1,158 @@
+"""The cases of other dialects pass what is right and catch, in the right rows, what is not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from rxllm.testing.conformance import CASES, CallResult, Case, ChatResult, run_case, run_conformance
+from rxllm.testing.conformance._command import main
+from rxllm.testing.script import DIALECTS, ScriptDialect
+
+OTHERS = DIALECTS[1:]
+
+
+def of(dialect: ScriptDialect) -> list[Case]:
+    return [case for case in CASES if case.dialect == dialect]
+
+
+async def events(url: str) -> AsyncIterator[dict[str, Any]]:
+    """The data of each event, as a loop without a library has it."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, json={}, headers={"x-api-key": "secret"}) as response,
+    ):
+        response.raise_for_status()
+        async for line in response.content:
+            if line.startswith(b"data: {"):
+                yield json.loads(line[6:])
+
+
+async def of_anthropic(url: str) -> ChatResult:
+    """What such a loop makes of events of Anthropic's: whatever came is an answer, each tool is a call."""
+    text, calls = "", list[list[str]]()
+    async for event in events(url):
+        match event:
+            case {"content_block": {"id": identifier, "name": name}}:
+                calls.append([name, "", identifier])
+            case {"delta": {"text": piece}}:
+                text += piece
+            case {"delta": {"partial_json": piece}}:
+                calls[-1][1] += piece
+            case _:
+                pass
+    return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(CallResult(*call) for call in calls))
+
+
+async def of_responses(url: str) -> ChatResult:
+    """What such a loop makes of events of the Responses API: deltas are all that counts, each text is of the answer."""
+    text, calls = "", list[CallResult]()
+    async for event in events(url):
+        match event:
+            case {"type": "response.output_text.delta" | "response.code_interpreter_call_code.delta", "delta": piece}:
+                text += piece
+            case {"type": "response.output_item.done", "item": {"type": "function_call"} as item}:
+                calls.append(CallResult(item["name"], item["arguments"], item["call_id"]))
+            case _:
+                pass
+    return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
+
+
+async def failed(client: Any, dialect: ScriptDialect) -> set[str]:
+    report = await run_conformance(client, cases=of(dialect), dialects=(dialect,))
+    return {verdict.case.id for verdict in report.failures}
+
+
+async def test_a_loop_over_anthropics_events_is_caught() -> None:
+    wrong = await failed(of_anthropic, "anthropic")
+
+    cuts = {case.id for case in of("anthropic") if case.quirk.id == "A10"} - {"A10-lost"}
+    assert wrong >= cuts | {
+        "A2-other",
+        "A3-whole",
+        "A5-none",
+        "A6-search",
+        "A6-mcp",
+        "A11-first",
+        "A11-within",
+        "A12-chat",
+    }
+    # What such a loop does right.
+    assert not wrong & {"A1-names", "A1-done", "A5-one", "A7-redacted", "A9-end_turn", "A9-no-stop", "A10-lost"}
+
+
+async def test_a_loop_over_events_of_the_responses_api_is_caught() -> None:
+    wrong = await failed(of_responses, "openai-responses")
+
+    cuts = {case.id for case in of("openai-responses") if case.quirk.id == "O9"} - {"O9-lost"}
+    assert wrong >= cuts | {"O3-end", "O3-item", "O5", "O6-code", "O10-flat", "O10-failed", "O11-chat"}
+    assert not wrong & {"O1-text", "O2-ids", "O6-mcp", "O7-call", "O7-padding", "O9-lost"}
+
+
+@pytest.mark.parametrize("dialect", OTHERS)
+async def test_a_client_that_speaks_only_chat_completions_is_not_run(dialect: ScriptDialect) -> None:
+    async def untouched(url: str) -> str:
+        raise AssertionError(url)
+
+    report = await run_conformance(untouched, cases=of(dialect))
+
+    assert {verdict.outcome for verdict in report.verdicts} == {"not applicable"}
+    assert {verdict.reason for verdict in report.verdicts} == {f"the client does not speak {dialect}"}
+
+
+@pytest.mark.parametrize(("dialect", "end"), [("anthropic", "/v1/messages"), ("openai-responses", "/v1/responses")])
+async def test_the_end_of_the_address_tells_the_dialect(dialect: ScriptDialect, end: str) -> None:
+    urls: list[str] = []
+
+    async def noting(url: str) -> str:
+        urls.append(url)
+        async for _ in events(url):
+            pass
+        return "It is late."
+
+    case = next(case for case in of(dialect) if case.id in {"A1-names", "O1-text"})
+    verdict = await run_case(noting, case, dialects=(dialect,))
+
+    assert verdict.outcome == "pass"
+    assert [url.endswith(end) for url in urls] == [True]
+
+
+def in_a_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (folder / "yours_in_a_dialect.py").write_text("""
+import aiohttp
+
+async def answer(url):
+    async with aiohttp.ClientSession() as session, session.post(url):
+        return "It is late."
+""")
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    return "yours_in_a_dialect:answer"
+
+
+def test_the_command_knows_what_a_client_speaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = in_a_module(tmp_path, monkeypatch)
+
+    def outcomes(*arguments: str) -> list[str]:
+        main([name, "--case", "A1-names", "--case", "O1-text", "--json", *arguments])
+        (report,) = json.loads(capsys.readouterr().out)
+        return [case["outcome"] for case in report["cases"]]
+
+    assert outcomes() == ["not applicable", "not applicable"]
+    assert outcomes("--dialect", "anthropic") == ["pass", "not applicable"]
+    assert outcomes("--dialect", "anthropic", "--dialect", "openai-responses") == ["pass", "pass"]
+
+
+async def test_a_key_that_is_sent_along_is_caught() -> None:
+    # aiohttp takes Authorization away, and no other header.
+    (case,) = [case for case in of("anthropic") if case.id == "A13"]
+    verdict = await run_case(of_anthropic, case, dialects=("anthropic",))
+
+    assert (verdict.outcome, verdict.reason) == ("fail", "its X-Api-Key header went to the other origin")
