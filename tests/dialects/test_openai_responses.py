@@ -93,12 +93,19 @@ def no_output(event: Event) -> Event:
     return {**event, "response": {**event["response"], "output": []}} if "response" in event else event
 
 
+def no_ids(event: Event) -> Event:
+    for item in filter(None, [event.get("item"), *event.get("response", {}).get("output", ())]):
+        del item["id"]
+    return drop("item_id")(event)
+
+
 VARIANTS: dict[str, Callable[[list[Event]], list[Event]]] = {
     "no sequence numbers, no padding": lambda events: changed(events, drop("sequence_number", "obfuscation")),
     "gaps in the sequence numbers": lambda events: [{**event, "sequence_number": 7} for event in events],
     "nothing in the output at the end": lambda events: changed(events, no_output),
     "another identifier in each event": lambda events: changed(events, other_ids()),
     "no places": lambda events: changed(events, drop("output_index")),
+    "no identifiers anywhere, no places": lambda events: changed(changed(events, drop("output_index")), no_ids),
     "no identifiers": lambda events: changed(events, drop("item_id")),
     "neither": lambda events: changed(events, drop("item_id", "output_index")),
     "not which of several texts": lambda events: changed(events, drop("content_index")),
@@ -127,12 +134,14 @@ def test_it_says_the_same(variant: str) -> None:
 
     assert want.repairs == got.repairs == ()
     expected = said(want)
-    if "only" in variant and variant not in ("pieces only", "texts in their ends only"):
+    if "anywhere" in variant:
+        assert {**said(got), "parts": []} == {**expected, "parts": []}
+    elif "only" in variant and variant not in ("pieces only", "texts in their ends only"):
         # Of the code of the server and of annotations there were pieces; they are in the blocks as ever.
         assert {**said(got), "parts": []} == {**expected, "parts": []}
     else:
         assert said(got) == expected
-    if variant != "another identifier in each event":
+    if variant not in ("another identifier in each event", "no identifiers anywhere, no places"):
         assert [part.block for part in got.message.parts] == ALL
 
 
@@ -438,6 +447,23 @@ def test_items_of_the_end_that_did_not_come_are_added() -> None:
     assert [part.block for part in completion.message.parts] == [*listed, message("Hello")]
 
 
+def test_calls_in_another_order_at_the_end() -> None:
+    calls = [call("f", '{"a": 1}', call_id="call_1"), call("g", '{"b": 2}', id="fc_2", call_id="call_2")]
+    events = events_of(calls)
+    events[-1]["response"]["output"] = [{**each, "id": f"x{each['id']}"} for each in reversed(calls)]
+    completion = completion_of(events)
+
+    assert said(completion) == said(completion_of(events_of(calls)))
+    assert [(part.block or {})["name"] for part in completion.message.parts] == ["f", "g"]
+
+
+def test_one_identifier_for_two_items() -> None:
+    items = [reasoning("Think.", id="x"), message("Hello", id="x")]
+
+    assert completion_of(events_of(items)).text == "Hello"
+    assert [part.block for part in completion_of(events_of(items)).message.parts] == items
+
+
 def test_more_items_at_the_end_than_have_places() -> None:
     events = events_of([message("Hello")])
     events[-1]["response"]["output"] = [reasoning("Late."), message("Hello"), message("More", id="msg_9")]
@@ -463,6 +489,87 @@ def test_what_a_whole_text_says_more(end: str) -> None:
     events.remove(last)
 
     assert completion_of(without(events, end)).text == "Hello you all"
+
+
+def test_an_item_that_does_not_say_what_it_is() -> None:
+    events = changed(
+        events_of(ALL), lambda e: {**e, "item": {"id": e["item"]["id"]}} if e["type"].endswith("item.added") else e
+    )
+
+    assert said(completion_of(events)) == said(completion_of(events_of(ALL)))
+    _, error = decode([*events[:3], {"type": "response.output_text.delta", "output_index": 0, "delta": "x"}])
+    assert isinstance(error, TruncatedStreamError)
+
+
+def test_a_text_at_the_place_of_another_kind_of_item_is_of_a_new_one() -> None:
+    events = events_of([reasoning("Think."), message("Hello")])
+    completion = completion_of([event for event in events if "message" not in str(event.get("item"))])
+    moved = [{**event, "output_index": 0} if event.get("output_index") == 1 else event for event in events]
+
+    assert completion.text == "Hello"
+    assert completion_of([event for event in moved if "message" not in str(event.get("item"))]).text == "Hello"
+
+
+def test_a_text_that_is_not_yet_announced_is_not_taken_for_another_item() -> None:
+    events = events_of([message("Hello"), message("Bye", id="msg_2")])
+    first = [event for event in events if event.get("output_index") == 0]
+    second = [event for event in events if event.get("output_index") == 1]
+    delta = next(event for event in first if event["type"].endswith("delta"))
+    first.remove(delta)
+    completion = completion_of([*events[:2], delta, second[0], *first, *second[1:], events[-1]])
+
+    assert said(completion) == said(completion_of(events))
+
+
+def test_an_item_that_is_done_at_the_place_of_another() -> None:
+    events = events_of([reasoning("Think.")])
+    done = {"type": "response.output_item.done", "output_index": 0, "item": message("Hello")}
+    completion = completion_of([*events[:-1], done, changed(events[-1:], no_output)[0]])
+
+    assert [part.block for part in completion.message.parts] == [reasoning("Think."), message("Hello")]
+
+
+def test_events_that_nobody_knows_are_no_errors() -> None:
+    events = events_of([message("Hello")])
+    odd = {"type": "response.steer.failed", "error": {"message": "x"}, "status": "error"}
+
+    assert completion_of([*events[:3], odd, *events[3:]]).text == "Hello"
+    _, error = decode([*events[:3], {"type": "gateway", "error": {"message": "x"}}, *events[3:]])
+    assert isinstance(error, APIStreamError)
+
+
+def test_an_annotation_in_chat_completions_form_stays_so() -> None:
+    chat = {"type": "url_citation", "url_citation": {"url": "https://a.example"}}
+    assert completion_of(events_of([message("a", annotations=[chat])])).message.annotations == [{**chat, "part": 0}]
+
+
+def test_what_a_gateway_names_otherwise_is_passed_over() -> None:
+    decoder = get_dialect("openai-responses").decoder()
+    events = events_of([message("a")])
+    list(decoder.decode(ServerSentEvent("not json", "gateway")))
+    chunks = [chunk for event in events for chunk in decoder.decode(json.dumps(event))]
+
+    assert [repair.kind for repair in chunks[0].repairs] == ["event-passed-over"]
+
+
+def test_odd_content() -> None:
+    odd = message("", content=["x", {"type": "output_text", "text": 5, "annotations": 5}, {"type": "other"}])
+    thought = {**reasoning(), "summary": None, "content": {"x": 1}}
+
+    events = [{"type": "response.completed", "response": response([odd, thought])}]
+    assert completion_of(events).text == ""
+    assert len(completion_of(events).message.parts) == 2
+
+
+def test_a_call_whose_name_comes_at_its_end() -> None:
+    events = changed(
+        events_of([call("f", '{"a": 1}')]),
+        lambda e: {**e, "item": drop("name")(e["item"])} if e["type"].endswith("item.added") else e,
+    )
+
+    assert (
+        completion_of(events).message.tool_calls == completion_of(events_of([call("f", '{"a": 1}')])).message.tool_calls
+    )
 
 
 def test_an_item_that_is_announced_twice() -> None:
@@ -770,3 +877,10 @@ def test_a_message_says_whether_it_is_as_it_came() -> None:
     parts = completion_of(events_of([message("Hello")])).message.parts
     assert Message(content="Hello", parts=parts).is_as_it_came
     assert not Message(content=[{"type": "text", "text": "Hello"}], parts=parts).is_as_it_came
+
+
+def test_empty_pieces() -> None:
+    events = events_of([message("abc")])
+    pieces = [{**events[4], "delta": each} for each in ("", "a", "", "b", "", "c")]
+
+    assert completion_of([*events[:4], *pieces, *events[5:]]).text == "abc"

@@ -186,7 +186,8 @@ class GrowingResponse:
         """The delta that says that an item is there; nothing if one did."""
         if item.is_named:
             return []
-        item.is_named = True
+        # The name of what it calls may come later.
+        item.is_named = bool(item.type) and (item.call is None or item.name is not None)
         return [begin_call(item.type, item.part, item.call) if item.call is not None else Delta(part=item.part)]
 
     def finish_item(self, block: Mapping[str, Any], where: Where) -> Iterable[StreamChunk]:

@@ -45,14 +45,14 @@ class TextOf(NamedTuple):
     Attributes:
         name: What the text is called; with ``sub``, which of several it is.
         place: Where it goes.
-        kind: Of which kind a part is that has it; ``None`` if it says nothing of that.
+        kind: Of which kind a part is that has it.
         sub: The field that says which of several texts of the part it is.
         whole: The field that has the whole text, where the event has that.
     """
 
     name: str
     place: Place
-    kind: PartKind | None
+    kind: PartKind
     sub: str
     whole: str
 

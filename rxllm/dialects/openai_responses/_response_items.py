@@ -80,6 +80,7 @@ class Item:
     Attributes:
         index: Its place among the parts of the answer.
         kind: What it is.
+        place: Its place in the provider's words, if that is known.
         type: The provider's word for that, ``""`` until it came.
         id: Its identifier.
         call: Its number among the calls, if it is one.
@@ -93,6 +94,7 @@ class Item:
 
     index: int
     kind: PartKind
+    place: int | None = None
     type: str = ""
     id: str | None = None
     call: int | None = None
@@ -195,8 +197,8 @@ class Items:
         if item is None and place is None:
             item = next((each for each in reversed(self.all) if each.block is None and each.takes(of)), None)
         if item is None or not item.takes(of):
-            item = self._begin(of.kind or PartKind.OTHER, place)
-        if item.kind == PartKind.OTHER and not item.type and of.kind is not None:
+            item = self._begin(of.kind, place)
+        if item.kind == PartKind.OTHER and not item.type:
             item.become(of.kind)
             self._number(item)
         return item
@@ -212,13 +214,15 @@ class Items:
             LimitExceededError: There are too many.
         """
         item = self.find(place, _text(block.get("id")))
-        if item is None and self.all and not (last := self.all[-1]).type:
-            # It began with a piece of a text.
-            item = last
+        if item is None and self.all:
+            last = self.all[-1]
+            # It may have begun with a piece of a text.
+            item = last if not last.type and (place is None or last.place is None) else None
         if item is None or not _is_same(item, block):
             item = self._begin(kind_of(_text(block.get("type")) or ""), place)
         elif place is not None:
             self._at[place] = item
+            item.place = place
         self._describe(item, block)
         return item
 
@@ -253,7 +257,7 @@ class Items:
         index = place if place is not None and place not in self._used else self._last + 1
         self._used.add(index)
         self._last = max(self._last, index)
-        item = Item(index, kind)
+        item = Item(index, kind, place)
         self._number(item)
         self.all.append(item)
         if place is not None:
@@ -263,11 +267,11 @@ class Items:
     def matched(self, output: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Item, Mapping[str, Any]]]:
         """The items of the list of all with those that came; what did not come begins.
 
-        An identifier tells which is which; what is left, the order of those that are of one type.
+        An identifier tells which is which, its own or that of the call in it; what is left, the order of those that are
+        of one type.
         """
         blocks = [*output]
-        came = {item.id: item for item in self.all if item.id is not None}
-        found = [came.pop(_text(block.get("id")) or "", None) for block in blocks]
+        found = self._named_in(blocks)
         taken = {id(item) for item in found}
         left: dict[str, list[Item]] = {}
         for item in sorted(self.all, key=lambda each: each.index, reverse=True):
@@ -279,6 +283,20 @@ class Items:
             item = known or (same.pop() if same else self._begin(kind_of(type_), place))
             self._describe(item, block)
             yield item, block
+
+    def _named_in(self, blocks: Iterable[Mapping[str, Any]]) -> list[Item | None]:
+        """The items that came of those in a list, as far as an identifier says."""
+        left = {("id", item.id): item for item in self.all} | {("call_id", item.call_id): item for item in self.all}
+        found: list[Item | None] = []
+        for block in blocks:
+            keys = [(name, _text(block.get(name))) for name in ("id", "call_id")]
+            known = [left[key] for key in keys if key[1] and key in left]
+            item = next((each for each in known if each.type in ("", block.get("type"))), None)
+            if item is not None:
+                left.pop(("id", item.id), None)
+                left.pop(("call_id", item.call_id), None)
+            found.append(item)
+        return found
 
 
 def _is_same(item: Item, block: Mapping[str, Any]) -> bool:

@@ -154,13 +154,13 @@ class OpenAIResponsesDecoder:
         if protocol not in (None, RESPONSES) and not self._answer.has_begun:
             raise self._of_another(protocol, text)
         kind = fields.get("type")
-        if is_failure(name, fields) or (not isinstance(kind, str) and has_words_of_error(name, fields)):
+        if isinstance(kind, str) and kind.startswith("response."):
+            return _NOTHING
+        if is_failure(name, fields) or (kind is None and has_words_of_error(name, fields)):
             return self._hold(fields)
         if fields.get("object") == "response" and fields.get("status") in STATUSES:
             return self._finish(str(fields["status"]), fields)
-        if isinstance(kind, str) and protocol in (None, RESPONSES):
-            return _NOTHING
-        return self._pass_over(text)
+        return _NOTHING if kind and protocol is None else self._pass_over(text)
 
     def _finish(self, status: str, response: Fields) -> Chunks:
         """Take the end of the answer; one that failed, or for which an error came, is an error behind its chunks."""
