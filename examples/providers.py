@@ -18,10 +18,9 @@ from _endpoint import MODELS, Endpoint
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
-from rxllm import ChatCompletion, ChatRequest, Message, RxllmError, StreamChunk
+from rxllm import ChatCompletion, ChatRequest, Message, MessagePart, RxllmError, StreamChunk
 from rxllm import operators as ops
 from rxllm.harmless import harmless
-from rxllm.models import MessagePart
 from rxllm.testing import Script, script
 from rxllm.testing.script import ScriptDialect
 

@@ -125,6 +125,16 @@ def test_row_23_placeholders_are_absent() -> None:
     assert completion.system_fingerprint == ""
 
 
+def test_the_last_model_counts_for_another_one_may_go_on() -> None:
+    accumulator = StreamAccumulator()
+    models: list[str | None] = []
+    for name in ("a", "a", "", "b", None, "b"):
+        accumulator.add(StreamChunk.from_wire(choices(choice(content="x"), id=name or "", model=name)))
+        models.append(accumulator.snapshot().model)
+    assert models == ["a", "a", "a", "b", "b", "b"]
+    assert (accumulator.completion().id, accumulator.completion().text) == ("a", "xxxxxx")
+
+
 def test_row_24_choices_are_kept_apart() -> None:
     completion = accumulate(
         choices(choice(1, content="x")),

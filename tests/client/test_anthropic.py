@@ -50,8 +50,17 @@ OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": 
 def events_of(*blocks: Block, reason: str = "end_turn", **message: Any) -> list[dict[str, Any]]:
     """The events that give an answer with these blocks, each in several pieces."""
     usage = {"input_tokens": 5, "output_tokens": 1}
-    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": f"{MODEL}-20250929", "content": []}
-    events = [{"type": "message_start", "message": {**head, "stop_reason": None, "usage": usage}}, {"type": "ping"}]
+    head: dict[str, Any] = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": f"{MODEL}-20250929",
+        "content": [],
+    }
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {**head, "stop_reason": None, "usage": usage}},
+        {"type": "ping"},
+    ]
     for index, block in enumerate(blocks):
         events += block_events(index, block)
     delta = {"stop_reason": reason, "stop_sequence": None, **message}
@@ -177,7 +186,7 @@ async def test_three_rounds_go_back_block_by_block(registry: ToolRegistry, asked
         events = await converse(server, registry)
 
     first, second, third = (request.json for request in server.requests)
-    turns = [
+    turns: list[Any] = [
         ASKED,
         {"role": "assistant", "content": [*ROUNDS[0]]},
         {

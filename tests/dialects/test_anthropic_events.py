@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import re
 from typing import Any
 
 import pytest
 import reactivex
+from pydantic import BaseModel
 
 import rxllm
 from rxllm import operators as ops
@@ -31,7 +33,14 @@ Fields = dict[str, Any]
 
 def start(id: str = "msg_1", **fields: Any) -> Fields:
     usage = {"input_tokens": 3, "output_tokens": 1}
-    message = {"id": id, "type": "message", "role": "assistant", "model": "claude-x", "content": [], "usage": usage}
+    message: Fields = {
+        "id": id,
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-x",
+        "content": [],
+        "usage": usage,
+    }
     return {"type": "message_start", "message": {**message, "stop_reason": None, **fields}}
 
 
@@ -95,6 +104,10 @@ def block(completion: ChatCompletion, place: int = 0) -> Fields | None:
     return completion.message.parts[place].block
 
 
+def extra(model: BaseModel) -> Fields:
+    return model.model_extra or {}
+
+
 # What healthy events become
 
 
@@ -147,16 +160,16 @@ def test_a_refusal_says_why() -> None:
     details = {"type": "refusal", "category": "cyber"}
     completion = answer(start(), change("refusal", stop_details=details), STOP)
 
-    assert completion.choices[0].model_extra["stop_details"] == details
+    assert extra(completion.choices[0])["stop_details"] == details
     assert (completion.text, completion.repairs) == ("", ())
 
 
 def test_what_the_end_says_besides() -> None:
-    last = {**change(container={"id": "c_1", "expires_at": "…"}), "context_management": {"applied_edits": []}}
+    last: Fields = {**change(container={"id": "c_1", "expires_at": "…"}), "context_management": {"applied_edits": []}}
     completion = answer(start(), *TEXT, last, STOP)
 
-    assert completion.message.model_extra["container"] == {"id": "c_1", "expires_at": "…"}
-    assert completion.choices[0].model_extra["context_management"] == {"applied_edits": []}
+    assert extra(completion.message)["container"] == {"id": "c_1", "expires_at": "…"}
+    assert extra(completion.choices[0])["context_management"] == {"applied_edits": []}
 
 
 def test_thinking_and_its_signature() -> None:
@@ -295,7 +308,7 @@ def test_a_message_that_is_whole_at_its_start() -> None:
     assert (completion.text, completion.message.reasoning_content) == ("Hi", "t")
     assert (completion.choices[0].finish_reason, completion.ending) == ("tool_calls", "completed")
     assert completion.message.tool_calls[0].function.parsed == {"a": 1}
-    assert completion.message.model_extra["container"] == {"id": "c_1"}
+    assert extra(completion.message)["container"] == {"id": "c_1"}
     assert answer(first).model_dump() == completion.model_dump()
     assert [chunk.event is None for chunk in chunks_of(first)] == [False, *[True] * 7]
 
@@ -391,8 +404,7 @@ def test_cuts(events: tuple[Fields | str, ...], words: str) -> None:
     error = failure(*events)
 
     assert isinstance(error, TruncatedStreamError)
-    assert pytest.raises(TruncatedStreamError, match=words)
-    assert "without message_stop" in str(error)
+    assert re.search(f"without message_stop, and .*{words}", str(error))
     assert error.partial is not None
     assert error.partial.text == "".join(chunk.text for chunk in chunks_of(*events))
 

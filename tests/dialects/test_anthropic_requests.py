@@ -19,8 +19,15 @@ ORIGIN = {"dialect": "anthropic", "host": "api.anthropic.com", "model": "claude-
 QUESTION = {"role": "user", "content": "q"}
 ASKED = {"role": "user", "content": [{"type": "text", "text": "q"}]}
 OLD, NEW = "claude-sonnet-4-5", "claude-opus-4-7"
-TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"properties": {"a": {}}}}}
-SCHEMA = {"type": "object", "properties": {"a": {"type": "object", "properties": {}}}, "required": ["a"]}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "f", "description": "d", "parameters": {"properties": {"a": {}}}},
+}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"a": {"type": "object", "properties": {}}},
+    "required": ["a"],
+}
 
 
 def wire(*messages: Any, dialect: Anthropic | None = None, endpoint: Endpoint = HERE, **fields: Any) -> WireRequest:
@@ -167,7 +174,12 @@ def test_fields_that_are_translated() -> None:
 
 
 def test_other_fields_go_as_they_are() -> None:
-    given = {"thinking": {"type": "enabled", "budget_tokens": 2000}, "top_k": 5, "mcp_servers": [{}], "container": "c"}
+    given: dict[str, Any] = {
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "top_k": 5,
+        "mcp_servers": [{}],
+        "container": "c",
+    }
 
     assert {name: value for name, value in body(**given).items() if name in given} == given
 
@@ -262,8 +274,11 @@ def test_a_choice_without_tools() -> None:
 
 
 def test_a_schema_says_that_its_objects_are_closed() -> None:
-    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}}
-    closed = {**SCHEMA, "properties": {"a": {"type": "object", "properties": {}, "additionalProperties": False}}}
+    form: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}}
+    closed: dict[str, Any] = {
+        **SCHEMA,
+        "properties": {"a": {"type": "object", "properties": {}, "additionalProperties": False}},
+    }
 
     assert body(response_format=form)["output_config"] == {
         "format": {"type": "json_schema", "schema": {**closed, "additionalProperties": False}}
@@ -275,7 +290,7 @@ def test_a_schema_of_pydantic() -> None:
         names: list[str]
         more: dict[str, int] | None = None
 
-    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": City.model_json_schema()}}
+    form: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": "n", "schema": City.model_json_schema()}}
     schema = body(response_format=form, output_config={"effort": "low"})["output_config"]["format"]["schema"]
 
     assert schema["additionalProperties"] is False
@@ -314,7 +329,7 @@ def test_how_long_a_model_may_think(model: str, fields: Any, thinking: Any, effo
 
 
 def test_effort_and_form_are_together() -> None:
-    form = {"type": "json_schema", "json_schema": {"schema": {}}}
+    form: dict[str, Any] = {"type": "json_schema", "json_schema": {"schema": {}}}
     made = body(model=NEW, response_format=form, reasoning_effort="high", output_config={"effort": "low", "x": 1})
 
     assert made["output_config"] == {"format": {"type": "json_schema", "schema": {}}, "effort": "low", "x": 1}
@@ -429,7 +444,7 @@ def test_a_refusal_goes_as_a_text() -> None:
 
 def test_blocks_of_anthropics_own_go_as_they_are() -> None:
     thinking = {"type": "thinking", "thinking": "t", "signature": "s"}
-    search = {"type": "search_result", "source": "s", "title": "t", "content": []}
+    search: dict[str, Any] = {"type": "search_result", "source": "s", "title": "t", "content": []}
     answer = {"role": "assistant", "content": [thinking, used("c", {})]}
     back = {"role": "user", "content": [result("c", "r")]}
 
@@ -522,7 +537,7 @@ def test_messages_that_cannot_be_said(message: dict[str, Any], field: str) -> No
 # Answers on their way back
 
 
-BLOCKS = [
+BLOCKS: list[dict[str, Any]] = [
     {"type": "thinking", "thinking": "t", "signature": "s"},
     {"type": "redacted_thinking", "data": "d"},
     {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"q": 1}},
@@ -576,9 +591,15 @@ def test_to_another_model_reasoning_does_not_go_back() -> None:
     ]
 
 
+def test_without_reasoning_nothing_is_lost() -> None:
+    request = wire(answered(BLOCKS[4]), model="claude-haiku-4-5")
+
+    assert (request.body["messages"][0]["content"], request.repairs) == ([BLOCKS[4]], ())
+
+
 def test_a_model_that_began_or_ended_an_answer_gets_it_back() -> None:
     names = {"from": {"model": "claude-opus-4-1"}, "to": {"model": "claude-opus-4-0"}}
-    blocks = (BLOCKS[0], {"type": "fallback", **names}, {"type": "text", "text": "."})
+    blocks: tuple[dict[str, Any], ...] = (BLOCKS[0], {"type": "fallback", **names}, {"type": "text", "text": "."})
     origin = {**ORIGIN, "model": "claude-opus-4-20250514"}
 
     for model in ("claude-opus-4-1-20250805", "claude-opus-4-latest"):

@@ -13,6 +13,7 @@ import pytest
 
 import rxllm
 from rxllm import LLMClient
+from rxllm.models import is_list, is_object
 from rxllm.testing import ScriptedServer
 from rxllm.wire import SSEDecoder
 
@@ -67,27 +68,28 @@ async def of_ours(wire: bytes) -> dict[str, Any]:
             return {"error": f"{type(error).__name__}: {error}"}
     (choice,) = completion.choices
     assert completion.usage is not None
+    extra, usage = choice.model_extra or {}, completion.usage.model_extra or {}
     made: dict[str, Any] = {
         "id": completion.id,
         "model": completion.model,
         "role": str(choice.message.role),
-        "stop_reason": choice.model_extra["native_finish_reason"],
+        "stop_reason": extra["native_finish_reason"],
         "content": [part.block for part in choice.message.parts],
-        "usage": {name: value for name, value in completion.usage.model_extra.items() if name not in OURS},
+        "usage": {name: value for name, value in usage.items() if name not in OURS},
     }
     for name in ("stop_sequence", "stop_details", "context_management"):
-        if name in choice.model_extra:
-            made[name] = choice.model_extra[name]
-    if "container" in choice.message.model_extra:
-        made["container"] = choice.message.model_extra["container"]
+        if name in extra:
+            made[name] = extra[name]
+    if container := (choice.message.model_extra or {}).get("container"):
+        made["container"] = container
     return made
 
 
 def plain(value: Any) -> Any:
     """A value without nulls, which the SDK puts where it knows of a field."""
-    if isinstance(value, dict):
+    if is_object(value):
         return {name: plain(each) for name, each in value.items() if each is not None}
-    return [plain(each) for each in value] if isinstance(value, list) else value
+    return [plain(each) for each in value] if is_list(value) else value
 
 
 def readable(wire: bytes) -> bytes:

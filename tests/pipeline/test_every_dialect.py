@@ -244,6 +244,22 @@ async def test_an_eager_call_comes_before_the_next_one_has_ended(dialect: Script
     assert cities == ["Paris", "Tokyo"]
 
 
+async def test_the_parts_are_the_same(dialect: ScriptDialect) -> None:
+    async with client_of(dialect, ANSWER) as (client, _):
+        events = await client.chat_stream(REQUEST).pipe(ops.parts(), rx_ops.to_list())
+
+    ends = [event.part for event in events if isinstance(event, rxllm.PartEnd)]
+    assert [(part.kind, part.text) for part in ends] == [
+        ("reasoning", THOUGHTS),
+        ("text", WORDS),
+        *(("tool_call", arguments_of(call)) for call in CALLS),
+    ]
+    assert [(part.id, part.name) for part in ends[2:]] == [call[:2] for call in CALLS]
+    assert all(part.final for part in ends)
+    starts = [event.index for event in events if isinstance(event, rxllm.PartStart)]
+    assert starts == [part.index for part in ends]
+
+
 async def test_progress_is_the_same(dialect: ScriptDialect) -> None:
     async with client_of(dialect, ANSWER) as (client, _):
         progress = await client.chat_stream(REQUEST).pipe(ops.tool_call_progress(), rx_ops.to_list())

@@ -241,6 +241,17 @@ def test_with_restart_the_answer_begins_anew() -> None:
     assert (completion.total_usage.prompt_tokens, completion.total_usage.total_tokens) == (7, 12)
 
 
+def test_what_only_says_what_it_costs_is_no_beginning() -> None:
+    usage = rxllm.StreamChunk.from_wire({"choices": [], "usage": {"prompt_tokens": 3}})
+    role = rxllm.StreamChunk.from_wire({"choices": [{"delta": {"role": "assistant"}}], "usage": {"prompt_tokens": 4}})
+    tries = [cut([usage, role]), reactivex.from_iterable(answer("Hi"))]
+
+    completion = rxllm.run(one_after_another(*tries).pipe(again(), ops.accumulate()))
+
+    assert completion.text == "Hi"
+    assert [attempt.usage and attempt.usage.prompt_tokens for attempt in completion.attempts] == [4]
+
+
 def test_the_usage_of_a_try_is_taken_field_by_field() -> None:
     said = [{"prompt_tokens": 25, "completion_tokens": 1}, {"prompt_tokens": 0, "completion_tokens": 40}]
     usages = [rxllm.StreamChunk.from_wire({"choices": [], "usage": usage}) for usage in said]

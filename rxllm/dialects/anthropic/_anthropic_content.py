@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rxllm.dialects.anthropic._anthropic_errors import unsupported
@@ -35,7 +35,7 @@ class Blocks:
         self.place = place
         self.repairs = repairs
 
-    def of(self, content: object) -> list[dict[str, Any]]:
+    def of(self, content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
         """The blocks of a content.
 
         Args:
@@ -46,8 +46,7 @@ class Blocks:
         """
         if content is None or isinstance(content, str):
             return text_blocks(content or "")
-        parts: Iterable[Mapping[str, Any]] = content if isinstance(content, list) else ()
-        return [block for part in parts for block in self._of_part(part)]
+        return [block for part in content for block in self._of_part(part)]
 
     def _of_part(self, part: Mapping[str, Any]) -> list[dict[str, Any]]:
         kind = part.get("type")

@@ -15,7 +15,7 @@ from typing import Any
 from rxllm.dialects.anthropic._anthropic_errors import unsupported
 from rxllm.dialects.anthropic._anthropic_thinking import put_effort
 from rxllm.dialects.anthropic._anthropic_tools import tool_choice_of, tool_of
-from rxllm.models import ChatRequest, is_object
+from rxllm.models import ChatRequest, is_list, is_object
 
 _WITHOUT_SAMPLING = "2026-10-21"
 _TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
@@ -75,8 +75,7 @@ def _check(request: ChatRequest) -> None:
         value = getattr(request, name)
         if value is None:
             continue
-        plain = list(value) if isinstance(value, tuple) else value
-        if plain not in harmless:
+        if value not in harmless:
             raise unsupported(name, "the Messages API has nothing like it")
 
 
@@ -113,7 +112,7 @@ def _output_of(request: ChatRequest) -> dict[str, Any]:
 
 def _closed(schema: Any) -> Any:
     """A schema that says of each object that it has no other properties, which the server wants to be said."""
-    if isinstance(schema, list):
+    if is_list(schema):
         return [_closed(each) for each in schema]
     if not is_object(schema):
         return schema
