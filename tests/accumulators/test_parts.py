@@ -211,7 +211,7 @@ def test_chat_completions_have_none() -> None:
 def test_the_origin_is_that_of_the_stream_with_the_model_that_answered() -> None:
     chunks = [marked(StreamChunk(model="a"), stream=STREAM, begins=True), marked(StreamChunk(model="b"), stream=STREAM)]
     answer = message(*chunks, marked(of(TEXT, content="a"), stream=STREAM), marked(of(TEXT, 1), stream=STREAM))
-    assert answer.origin == rxllm.models.Origin(dialect="some-dialect", host="h:1", model="b")
+    assert answer.origin == rxllm.Origin(dialect="some-dialect", host="h:1", model="b")
 
 
 # Calls
@@ -538,21 +538,22 @@ def test_there_are_so_many_parts_at_most() -> None:
     accumulator.add(of(TEXT, content="a"))
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        lambda _: of(DeltaPart(index=0, text="x" * 10)),
-        lambda n: block(n, text="x" * 10),
-        lambda n: of(DeltaPart(index=n, id="x" * 10)),
-        lambda n: of(DeltaPart(index=n, name="x" * 10)),
-        lambda n: of(DeltaPart(index=n, kind="x" * 10)),
-        lambda _: of(TEXT, reasoning_content="x" * 10),
-    ],
-)
-def test_all_that_is_kept_counts(more: Any) -> None:
+TEN = "x" * 10
+GROWING = {
+    "text of a part": [of(DeltaPart(index=0, text=TEN))] * 200,
+    "blocks": [block(number, text=TEN) for number in range(200)],
+    "identifiers": [of(DeltaPart(index=number, id=TEN)) for number in range(200)],
+    "names": [of(DeltaPart(index=number, name=TEN)) for number in range(200)],
+    "kinds": [of(DeltaPart(index=number, kind=TEN)) for number in range(200)],
+    "reasoning": [of(TEXT, reasoning_content=TEN)] * 200,
+}
+
+
+@pytest.mark.parametrize("chunks", GROWING.values(), ids=[*GROWING])
+def test_all_that_is_kept_counts(chunks: list[StreamChunk]) -> None:
     accumulator = StreamAccumulator(max_characters=1000)
     with pytest.raises(LimitExceededError, match="longer than 1000"):
-        accumulator.add_all(more(number) for number in range(300))
+        accumulator.add_all(chunks)
 
 
 def test_what_is_replaced_does_not_count() -> None:
@@ -565,10 +566,14 @@ def test_what_is_replaced_does_not_count() -> None:
 
 
 NAMES = ("slots", "event_text", "extra", "raw", "(slots)", "(event)", "event", "stream", "parts", "origin", "is_error")
-PARTS_OF_OTHERS: list[Any] = ["x", 5, True, [], {}, {"index": {}}, {"index": "a"}, {"kind": 5}, {"sub": "x"}]
-PARTS_OF_OTHERS += [{"index": 0, "kind": "text", "type": "x", "deep": [[[[[[[1]]]]]]]}, {"index": None}]
-BLOCKS_OF_OTHERS: list[Any] = ["x", 5, {}, [], [1], [None], [[]], [{}], [{"block": []}], [{"index": "a"}]]
-BLOCKS_OF_OTHERS += [[{"block": {"a": [[[[[[[[1]]]]]]]]}}], [{"final": "x"}], [{"x": 1}]]
+PARTS_OF_OTHERS: list[Any] = [
+    *("x", 5, True, [], {}, {"index": {}}, {"index": "a"}, {"index": None}, {"kind": 5}, {"sub": "x"}),
+    {"index": 0, "kind": "text", "type": "x", "deep": [[[[[[[1]]]]]]]},
+]
+BLOCKS_OF_OTHERS: list[Any] = [
+    *("x", 5, {}, [], [1], [None], [[]], [{}], [{"block": []}], [{"index": "a"}], [{"final": "x"}], [{"x": 1}]),
+    [{"block": {"a": [[[[[[[[1]]]]]]]]}}],
+]
 FOREIGN: list[Any] = ["x", {}, 1, {"a": 1}, True]
 ODD = [
     *[{"part": part} for part in PARTS_OF_OTHERS],
@@ -579,7 +584,7 @@ ODD = [
 
 @pytest.mark.parametrize("fields", ODD, ids=json.dumps)
 @pytest.mark.parametrize("place", ["chunk", "choice", "delta"])
-def test_a_server_that_has_these_names_for_something_else_breaks_nothing(fields: Any, place: str) -> None:
+def test_a_server_that_has_these_names_for_something_else_breaks_nothing(fields: dict[str, Any], place: str) -> None:
     def text(content: str) -> str:
         delta = {"content": content, **(fields if place == "delta" else {})}
         choice = {"index": 0, "delta": delta, **(fields if place == "choice" else {})}
@@ -626,7 +631,7 @@ def test_usage_that_is_the_whole_so_far_replaces_what_came_before() -> None:
 @pytest.mark.parametrize("replaces", [True, False])
 def test_what_a_try_cost_is_told_by_the_same_rule(*, replaces: bool) -> None:
     chunks = [usage(9, replaces=replaces, completion_tokens=5), usage(4, replaces=replaces), StreamChunk(usage=Usage())]
-    failed = reactivex.concat(reactivex.of(*chunks), reactivex.throw(rxllm.exceptions.StreamInterruptedError("x")))
+    failed = reactivex.concat(reactivex.of(*chunks), reactivex.throw(rxllm.StreamInterruptedError("x")))
     tries = iter([failed, reactivex.of(marked(text_chunk("a"), begins=True), finish_chunk())])
     answer = rxllm.run(
         reactivex.defer(lambda _: next(tries)).pipe(

@@ -168,10 +168,8 @@ def registry(asked: list[str]) -> ToolRegistry:
     return ToolRegistry([get_weather])
 
 
-async def converse(
-    server: ScriptedServer, registry: ToolRegistry, *, options: dict[str, Any] | None = None, **fields: Any
-) -> list[ChatEvent]:
-    async with client_of(server, **(options or {})) as client:
+async def converse(server: ScriptedServer, registry: ToolRegistry, **fields: Any) -> list[ChatEvent]:
+    async with client_of(server) as client:
         request = {"model": MODEL, "messages": [QUESTION], **fields}
         async with rxllm.iterate(client.chat_with_tools(request, registry)) as arriving:
             return [event async for event in arriving]
@@ -226,6 +224,15 @@ async def test_the_input_of_a_tool_of_the_server_never_reaches_ours(registry: To
     assert asked == ["Rome"]
     assert [event.call.id for event in events if isinstance(event, ToolCallEvent)] == ["toolu_1"]
     assert [event.result.content for event in events if isinstance(event, ToolResultEvent)] == ["rain in Rome"]
+
+
+async def test_tools_of_the_server_beside_ours(registry: ToolRegistry) -> None:
+    web = {"type": "web_search_20250305", "name": "web_search"}
+    async with ScriptedServer(said(text("."))) as server:
+        await converse(server, registry, tools=[web])
+
+    assert [tool["name"] for tool in server.requests[0].json["tools"]] == ["web_search", "get_weather"]
+    assert server.requests[0].json["tools"][0] == web
 
 
 async def test_a_model_that_paused_goes_on_without_a_turn_of_the_user(registry: ToolRegistry) -> None:
@@ -496,6 +503,41 @@ async def test_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert (headers["x-api-key"], headers["anthropic-beta"]) == (KEY, "b-1")
     assert "authorization" not in headers
     assert "somebody" not in str(headers)
+
+
+@pytest.mark.parametrize(
+    "base_url", ["http://api.elsewhere", "http://api.openai.com/v1", "http://api.anthropic.com", "http://10.0.0.1/v1"]
+)
+async def test_the_key_of_the_environment_does_not_go_elsewhere(base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody-else")
+    async with ScriptedServer(said(text(".")), said(text(".")), said(text("."))) as proxy:
+        for dialect in (Anthropic(), Anthropic(platform="foundry"), Anthropic(platform="vertex")):
+            client = LLMClient(base_url=base_url, proxy=proxy.origin, dialect=dialect)
+            await client.chat(model=MODEL, messages=[QUESTION])
+
+    for request in proxy.requests:
+        assert not {"x-api-key", "api-key", "authorization"} & request.headers.keys()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "names"),
+    [
+        (Anthropic(platform="foundry"), ["api-key", "x-api-key"]),
+        (Anthropic(platform="vertex"), ["authorization"]),
+        (Anthropic(auth="bearer"), ["authorization"]),
+    ],
+)
+async def test_other_headers_with_a_key(dialect: Anthropic, names: list[str]) -> None:
+    echo = script.status(401, {"type": "error", "error": {"type": "authentication_error", "message": f"not {KEY}"}})
+    async with ScriptedServer(said(text("Hi")), echo) as server:
+        assert (await client_of(server, dialect=dialect).chat(model=MODEL, messages=[QUESTION])).text == "Hi"
+        with pytest.raises(APIStatusError) as caught:
+            await client_of(server, dialect=dialect).chat(model=MODEL, messages=[QUESTION])
+
+    assert KEY not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
+    headers = server.requests[0].headers
+    assert sorted(name for name, value in headers.items() if KEY in value) == names
 
 
 async def test_connections_are_used_again() -> None:

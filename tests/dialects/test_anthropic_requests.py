@@ -133,6 +133,10 @@ def test_its_home() -> None:
     assert Anthropic(platform="vertex", home=Anthropic(platform="foundry").home).home.base_url is None
 
 
+def test_it_is_a_value() -> None:
+    assert {Anthropic(betas=["a"]), Anthropic(betas=("a",))} == {Anthropic(betas=["a"])}
+
+
 @pytest.mark.parametrize("options", [{"max_tokens": 0}, {"platform": "moon"}, {"auth": "cookie"}, {"betas": "a"}])
 def test_wrong_options(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -70,7 +70,7 @@ def answer(stream: StreamInfo = STREAM, call_id: str = "toolu_1", text: str = "R
 
 
 def elsewhere(call_id: str = "toolu_1", **stream: Any) -> Message:
-    return answer(StreamInfo(**{"dialect": "there", "host": "h", **stream}), call_id)
+    return answer(StreamInfo.model_validate({"dialect": "there", "host": "h", **stream}), call_id)
 
 
 def result(call_id: str, text: str = "mild") -> Message:
@@ -112,16 +112,25 @@ def test_an_answer_goes_back_as_it_came() -> None:
     assert conversation.repairs == []
 
 
-@pytest.mark.parametrize(
-    "stored",
-    [
-        lambda own: Message.model_validate_json(own.model_dump_json()),
-        lambda own: Message.model_validate(own.model_dump()),
-        lambda own: json.loads(own.model_dump_json()),
-        lambda own: own.model_dump(mode="json", exclude_none=True),
-    ],
-)
-def test_so_it_does_after_it_was_stored(stored: Any) -> None:
+def as_text(own: Message) -> MessageLike:
+    return Message.model_validate_json(own.model_dump_json())
+
+
+def as_fields(own: Message) -> MessageLike:
+    return Message.model_validate(own.model_dump())
+
+
+def as_json(own: Message) -> MessageLike:
+    fields: dict[str, Any] = json.loads(own.model_dump_json())
+    return fields
+
+
+def as_short_json(own: Message) -> MessageLike:
+    return own.model_dump(mode="json", exclude_none=True)
+
+
+@pytest.mark.parametrize("stored", [as_text, as_fields, as_json, as_short_json])
+def test_so_it_does_after_it_was_stored(stored: Callable[[Message], MessageLike]) -> None:
     own = answer()
     conversation = sent(stored(own), stored(result("toolu_1")))
     assert conversation.verbatim == [True, False]

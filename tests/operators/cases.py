@@ -96,12 +96,12 @@ def fields_of(usage: rxllm.Usage) -> set[str]:
     return usage.model_fields_set
 
 
-def is_delta(event: rxllm.models.PartEvent) -> bool:
+def is_delta(event: rxllm.PartEvent) -> bool:
     return event.type == "part_delta"
 
 
-def text_of(delta: rxllm.models.PartDelta) -> Any:
-    return delta.text
+def text_of(event: rxllm.PartEvent) -> Any:
+    return event.text if isinstance(event, rxllm.PartDelta) else None
 
 
 def arguments_of(progress: rxllm.ToolCallProgress) -> Any:

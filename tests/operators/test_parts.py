@@ -46,6 +46,10 @@ def of(part: DeltaPart | None = None, choice: int = 0, **delta: Any) -> StreamCh
     return StreamChunk(choices=[StreamChoice(index=choice, delta=Delta(part=part, **delta))])
 
 
+def chunk_with(part: DeltaPart, delta: dict[str, Any]) -> StreamChunk:
+    return of(part, **delta)
+
+
 def thought(text: str) -> StreamChunk:
     return of(reasoning_content=text)
 
@@ -238,8 +242,10 @@ def test_a_later_block_is_not_told() -> None:
 
 
 def test_what_goes_on_after_its_end_begins_once_more() -> None:
-    chunks = [of(TEXT, content="a"), block(0), of(content="b"), block(0), of(TEXT, content="c"), block(0)]
+    chunks = [of(TEXT, content="a"), block(0), of(content="b"), block(0), of(TEXT), of(TEXT, content="c"), block(0)]
     assert told(*chunks) == [*("+0 text", "0 a", "-0 a", "+0 text", "0 b", "-0 b", "+0 text", "0 c", "-0 c")]
+    tool = DeltaPart(index=0, kind="server_tool", text="x")
+    assert told(of(tool), block(0), of(tool)) == ["+0 server_tool", "0 x", "-0 x", "+0 server_tool", "0 x", "~0 x"]
     assert told(call("{", id="c"), block(2), call("}"))[-3:] == ["+2 tool_call", "2 }", "~2 {}"]
 
 
@@ -395,17 +401,13 @@ def named(draw: st.DrawFn) -> list[StreamChunk]:
     for index, kind in enumerate(kinds):
         part = DeltaPart(index=index, kind=kind, id=f"i{index}", name="f")
         texts = draw(st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=3))
-        deltas: dict[str, Any] = {
-            "text": lambda text: {"content": text},
-            "reasoning": lambda text: {"reasoning_content": text},
-            "server_tool": lambda _: {},
-        }
         if kind == "tool_call":
             chunks = [call("{", part, index, id=f"i{index}", name="f"), call("}", part, index)]
         elif kind == "server_tool":
             chunks = [of(part.model_copy(update={"text": text})) for text in texts]
         else:
-            chunks = [of(part, **deltas[kind](text)) for text in texts]
+            field = "content" if kind == "text" else "reasoning_content"
+            chunks = [chunk_with(part, {field: text}) for text in texts]
         streams.append([*chunks, block(index, n=index)])
     order = draw(st.permutations([index for index, stream in enumerate(streams) for _ in stream]))
     return [streams[index].pop(0) for index in order]

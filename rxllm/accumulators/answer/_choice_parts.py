@@ -6,7 +6,7 @@ Rules:
 2. Elsewhere parts are found: reasoning, text, refusal, and each call, in the order in which they begin. A text ends
    where another part begins, so one that goes on behind a call is another part. A call ends with the answer, since
    pieces of it may come as long as that goes on.
-3. What goes on after its end begins once more, and has nothing of what was told.
+3. A part that says more after its end begins once more, and has nothing of what was told. A later block is not told.
 """
 
 from __future__ import annotations
@@ -98,13 +98,17 @@ class ChoiceParts:
 
     def _go_on(self, named: DeltaPart) -> Iterator[PartEvent]:
         self._are_named = True
-        part = self._current = self._parts.get(named.index) or self._new(named.index)
+        part = self._parts.get(named.index)
+        is_new = part is None
+        part = self._current = part or self._new(named.index)
         part.describe(named)
-        yield from self._started(part)
+        if is_new:
+            yield from self._started(part)
         speaker = self._speaker
         if speaker is None or part.kind not in WITHOUT_CONTENT or speaker.kind in WITHOUT_CONTENT:
             self._speaker = part
         if named.text:
+            yield from self._started(part)
             yield self._said(part, part.kind, named.text)
 
     def _texts_of(self, delta: Delta) -> Iterator[PartEvent]:
@@ -156,7 +160,7 @@ class ChoiceParts:
         if part is None:
             part = self._new(block.index)
             yield from self._started(part)
-        if part.finish(block) and part.is_open:
+        if part.is_open and part.finish(block):
             yield self._end(part)
 
     def _found(self, kind: PartKind, call_id: str = "", name: str | None = "") -> Generator[PartEvent, None, ToldPart]:

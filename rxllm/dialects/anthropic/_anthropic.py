@@ -72,6 +72,7 @@ class Anthropic:
             raise ValueError(f"auth must be 'x-api-key' or 'bearer', not {self.auth!r}")
         if isinstance(self.betas, str):
             raise ValueError(f"betas is a list: write betas=[{self.betas!r}]")  # noqa: TRY004 - as the other options
+        object.__setattr__(self, "betas", tuple(self.betas))
         if self.home is _HOMES["anthropic"]:
             object.__setattr__(self, "home", _HOMES[self.platform])
 
