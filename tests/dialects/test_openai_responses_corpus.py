@@ -81,7 +81,7 @@ def test_stream(case: dict[str, Any], wire: bytes) -> None:
     assert calls == [(call["id"], call["name"], call["arguments"]) for call in choice["tool_calls"]]
     if want["error"] is None:
         assert error is None
-        assert completion.choices[0].native_finish_reason == choice["finish_reason"]
+        assert (completion.choices[0].model_extra or {})["native_finish_reason"] == choice["finish_reason"]
         ours = "tool_calls" if calls else OURS[choice["finish_reason"]]
         assert completion.choices[0].finish_reason == ours
     else:

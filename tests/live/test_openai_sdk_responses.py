@@ -15,6 +15,7 @@ import pytest
 
 from rxllm import ChatCompletion, ChatRequest, LLMClient, Message
 from rxllm.exceptions import RxllmError
+from rxllm.models import is_list, is_object
 from rxllm.testing import ScriptedServer
 
 openai: Any = pytest.importorskip("openai")
@@ -66,10 +67,10 @@ async def theirs(server: ScriptedServer) -> list[dict[str, Any]] | Exception:
 
 def plain(value: Any) -> Any:
     """A value without what the SDK adds, and without nulls."""
-    if isinstance(value, dict):
+    if is_object(value):
         added = ("parsed", "parsed_arguments")
         return {name: plain(each) for name, each in value.items() if each is not None and name not in added}
-    return [plain(each) for each in value] if isinstance(value, list) else value
+    return [plain(each) for each in value] if is_list(value) else value
 
 
 @pytest.mark.parametrize(("name", "wire"), corpus())

@@ -51,6 +51,7 @@ async def test_a_client_that_leaves(text_server: str) -> None:
 
 
 async def test_a_request_that_is_refused(text_server: str) -> None:
+    request = ChatRequest.model_validate({**request_of().to_wire(), "previous_response_id": "resp_0"})
     with pytest.raises(APIStatusError) as caught:
-        await client_of(text_server).chat(request_of(Message(role="system", content="x")))
+        await client_of(text_server).chat(request)
     assert caught.value.status >= 400

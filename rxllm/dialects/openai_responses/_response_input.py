@@ -86,10 +86,9 @@ class ResponseInput:
 
     def _goes_back(self, message: Message) -> bool:
         """Whether an answer can go back in its own items: see rule 2."""
-        is_whole = all(part.final or not part.text for part in message.parts if part.kind == PartKind.TEXT)
         asked, answered = _family(self.model), _family((message.origin and message.origin.model) or "")
         reasoned = any(part.kind == PartKind.REASONING for part in message.parts)
-        return is_whole and not (reasoned and asked and answered and asked != answered)
+        return not (reasoned and asked and answered and asked != answered)
 
     def _take_back(self, place: int, parts: Sequence[MessagePart]) -> None:
         """Take an answer in its own items."""
