@@ -12,7 +12,16 @@ from pydantic import BaseModel
 from reactivex import operators as rx
 
 import rxllm
-from rxllm import ChatRequest, LLMClient, Message, RoundCompleted, StreamChunk, ToolRegistry, ToolResultEvent
+from rxllm import (
+    ChatCompletion,
+    ChatRequest,
+    LLMClient,
+    Message,
+    RoundCompleted,
+    StreamChunk,
+    ToolRegistry,
+    ToolResultEvent,
+)
 from rxllm import operators as ops
 from rxllm.dialects import OpenAIResponses
 from rxllm.exceptions import APIStatusError, APIStreamError, TruncatedStreamError, UnsupportedRequestError
@@ -88,17 +97,18 @@ async def test_three_rounds_come_back_as_they_came(server: ScriptedServer) -> No
     server.add(*(streams.wire(streams.events_of(each)) for each in (ROUND_1, ROUND_2, ROUND_3)))
     client = client_of(server, stateless=True)
     messages = [Message.user("Weather?")]
+    answers: list[ChatCompletion] = []
     for results in (
         [Message.tool("18", tool_call_id="call_1"), Message.tool("none", tool_call_id="call_2")],
         [Message.tool("ok", tool_call_id="call_3")],
         [Message.user("Thanks")],
     ):
-        answer = await client.chat(ask(*messages))
-        messages += [answer.message, *results]
+        answers.append(await client.chat(ask(*messages)))
+        messages += [answers[-1].message, *results]
     server.add(streams.wire(streams.events_of([streams.message("Bye")])))
     await client.chat(ask(*messages))
 
-    assert answer.repairs == ()
+    assert [answer.repairs for answer in answers] == [(), (), ()]
     *_, last = server.requests
     assert sent(last)["input"] == [
         {"type": "message", "role": "user", "content": "Weather?"},
@@ -229,7 +239,7 @@ async def test_stopped_where_it_is_told_to(server: ScriptedServer) -> None:
 
 
 async def test_a_refused_request_is_tried_again(server: ScriptedServer) -> None:
-    limited = [
+    limited: list[streams.Event] = [
         {"type": "response.created", "response": streams.response(status="in_progress")},
         {"type": "error", "code": "rate_limit_exceeded", "message": "Slow down", "param": None},
         {

@@ -617,6 +617,15 @@ def test_a_character_that_is_cut_in_two() -> None:
     assert "".join(chunk.text for chunk in chunks) == "a😀bc\ufffdd\ufffd"
 
 
+def test_half_a_character_in_the_midst() -> None:
+    events: list[Event | str] = [*events_of([message("ab")])]
+    broken = json.dumps(events[4]).replace('"ab"', '"a\\udc00b\\ud83dc"')
+    chunks, _ = decode([*events[:4], broken, events[-1]])
+
+    assert "".join(chunk.text for chunk in chunks) == "a\ufffdb\ufffdc"
+    assert all(chunk.model_dump_json().encode() for chunk in chunks)
+
+
 def test_a_whole_text_has_the_character_that_was_cut() -> None:
     events: list[Event | str] = [*events_of([message("ab")])]
     half = json.dumps(events[4]).replace('"ab"', '"a\\ud83d"')
@@ -703,14 +712,16 @@ def test_done_is_no_end() -> None:
 
 def test_when_it_is_done() -> None:
     decoder = get_dialect("openai-responses").decoder()
-    for event in events_of([message("Hello")]):
-        assert not decoder.finished
-        list(decoder.decode(json.dumps(event)))
-    assert decoder.finished
-    assert not decoder.done
-    list(decoder.decode(b"[DONE]"))
-    assert decoder.done
-    assert list(decoder.decode('{"type": "response.created"}')) == []
+    states: list[tuple[bool, bool]] = []
+    behind: list[StreamChunk] = []
+    events: list[str | bytes] = [*map(json.dumps, events_of([message("Hello")])), b"[DONE]", "{}"]
+    for event in events:
+        behind = [*decoder.decode(event)]
+        states.append((decoder.finished, decoder.done))
+
+    assert states[:-3] == [(False, False)] * (len(states) - 3)
+    assert states[-3:] == [(True, False), (True, True), (True, True)]
+    assert behind == []
 
 
 def test_frames_and_names_do_not_matter() -> None:

@@ -152,7 +152,8 @@ class GrowingResponse:
             logprobs: The log probabilities of its tokens.
         """
         text = self._text_at(of, where)
-        if text.half or "\ud800" <= piece[-1:] <= "\udbff":
+        if text.half or event is None:
+            # What the compiled decoder reads has no half.
             piece = _joined(text, piece)
         text.grow(piece)
         chunk = self.chunk(delta_of(text.of, text.part, text.call, piece))
