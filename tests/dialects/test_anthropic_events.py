@@ -295,6 +295,32 @@ def test_an_unknown_block_and_an_unknown_delta_and_an_unknown_event() -> None:
     assert completion.repairs == ()
 
 
+@pytest.mark.parametrize(
+    ("pieces", "said", "block_made"),
+    [
+        ((say(0, "a"), say(0, "b")), "ab", {"text": "_ab"}),
+        ((more(0, "thinking_delta", thinking="a"),), "a", {"text": "_", "thinking": "a"}),
+        ((write(0, '{"x":'), write(0, "1}")), '{"x":1}', {"text": "_", "input": {"x": 1}}),
+    ],
+)
+def test_what_an_unknown_block_says_is_a_text_of_its_part(pieces: Any, said: str, block_made: Fields) -> None:
+    completion = answer(start(), begin(0, "moon", text="_"), *pieces, end(0), *_later(), STOP)
+
+    assert (parts_of(completion)[0], completion.text) == ((0, "other", said), ".")
+    assert block(completion) == {"type": "moon", **block_made}
+    assert completion.message.tool_calls == []
+    assert completion.message.is_as_it_came
+
+
+def test_an_unknown_block_has_one_kind_of_text() -> None:
+    completion = answer(start(), begin(0, "moon"), write(0, "{}"), say(0, "a"), end(0), change(), STOP)
+
+    assert [part.block for part in completion.message.parts] == [
+        {"type": "moon", "input": {}},
+        {"type": "text", "text": "a"},
+    ]
+
+
 def test_a_message_that_is_whole_at_its_start() -> None:
     blocks = [
         {"type": "text", "text": "Hi"},
@@ -535,6 +561,20 @@ def test_a_delta_begins_its_block() -> None:
     ]
 
 
+def test_a_delta_of_another_kind_begins_a_block_of_that() -> None:
+    events = (begin(0, text=""), more(0, "thinking_delta", thinking="t"), more(0, "signature_delta", signature="s"))
+    completion = answer(start(), *events, say(0, "a"), CALL, say(0, "b"), end(0), change(), STOP)
+
+    assert [part.block for part in completion.message.parts] == [
+        {"type": "text", "text": ""},
+        {"type": "thinking", "thinking": "t", "signature": "s"},
+        {"type": "text", "text": "a"},
+        CALL["content_block"],
+        {"type": "text", "text": "b"},
+    ]
+    assert isinstance(failure(start(), begin(0, text=""), write(0, "{}")), DecodeError)
+
+
 def test_input_of_a_call_that_never_began() -> None:
     error = failure(start(), *TEXT, write(4, "{}"))
 
@@ -664,6 +704,54 @@ def test_text_that_the_fast_decoder_refuses() -> None:
     for depth in (300, 30_000):
         deep = f'{{"type":"content_block_start","index":0,"content_block":{"[" * depth}{"]" * depth}}}'
         assert isinstance(failure(start(), deep), LimitExceededError)
+
+
+def half(which: str, index: int = 0, type: str = "text_delta", name: str = "text") -> str:
+    """A delta with half a character, in the words of JSON."""
+    return json.dumps(more(index, type, **{name: "@"})).replace("@", which)
+
+
+HIGH, LOW = "a\\ud83d", "\\ude00b"
+
+
+def test_a_character_that_was_cut_in_two() -> None:
+    thinking = ("thinking_delta", "thinking")
+    events = (begin(0, text=""), half(HIGH), say(0, ""), half(LOW), say(0, "c"), end(0))
+    thoughts = (begin(1, "thinking", thinking=""), half(HIGH, 1, *thinking), half(LOW, 1, *thinking), end(1))
+    written = ("input_json_delta", "partial_json")
+    call = (
+        {**CALL, "index": 2},
+        write(2, '{"x": "'),
+        half(HIGH, 2, *written),
+        half(LOW, 2, *written),
+        write(2, '"}'),
+        end(2),
+    )
+    completion = answer(start(), *events, *thoughts, *call, change("tool_use"), STOP)
+
+    assert (completion.text, completion.message.reasoning_content) == ("a😀bc", "a😀b")
+    assert completion.message.tool_calls[0].function.parsed == {"x": "a😀b"}
+    assert completion.message.is_as_it_came
+    assert block(completion) == {"type": "text", "text": "a😀bc"}
+
+
+@pytest.mark.parametrize("after", [(end(0),), ()])
+def test_half_a_character_whose_other_half_never_comes(after: tuple[Fields, ...]) -> None:
+    completion = answer(start(), begin(0, text=""), half(HIGH), *after, change(), STOP)
+
+    assert completion.text == "a\ufffd"
+    assert block(completion) == {"type": "text", "text": "a\ufffd"}
+    assert answer(start(), begin(0, text=""), half(HIGH), say(0, "b"), end(0), change(), STOP).text == "a\ufffdb"
+
+
+def test_half_a_character_elsewhere() -> None:
+    cited = json.dumps(more(0, "citations_delta", citation={"url": "@"})).replace("@", HIGH)
+    odd = json.dumps({"type": "content_block_delta", "index": 0, "delta": "@"}).replace("@", HIGH)
+    completion = answer(start(), begin(0, text=""), cited, half(HIGH, 0, "text_delta", "text"), end(0), change(), STOP)
+
+    assert block(completion) == {"type": "text", "text": "a\ufffd", "citations": [{"url": "a\ufffd"}]}
+    assert isinstance(failure(start(), begin(0, text=""), odd), DecodeError)
+    assert isinstance(failure(start(), begin(0, text=""), half(HIGH, 0, "text_delta", "x")), DecodeError)
 
 
 def test_bytes_are_read_too() -> None:

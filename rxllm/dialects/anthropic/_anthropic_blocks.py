@@ -1,4 +1,4 @@
-"""A block of an answer of the Messages API, as it grows.
+r"""A block of an answer of the Messages API, as it grows.
 
 Rules:
 
@@ -7,7 +7,8 @@ Rules:
 2. The input of a tool is the JSON that its deltas come to; without any, that of the beginning; else ``{}``.
 3. A call is one of ours only if the block is ``tool_use``. The input of a tool that the server runs is a text of its
    part, and never a call.
-4. A block whose input is no JSON object is not finished: it was cut, or the model garbled it.
+4. A server may cut a character in two, as ``\ud83d`` and ``\ude00``. The first half waits for the next piece.
+5. A block whose input is no JSON object is not finished: it was cut, or the model garbled it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from rxllm.models import (
     is_object,
     loads,
     make,
+    without_lone_surrogates,
 )
 
 
@@ -71,11 +73,12 @@ _PIECES: Mapping[str, Any] = {
     PartKind.TOOL_CALL: InputPiece,
     PartKind.SERVER_TOOL: InputPiece,
 }
-_TEXTS: Mapping[Any, Mapping[str, str]] = {
-    TextPiece: {"text_delta": "text"},
-    ThinkingPiece: {"thinking_delta": "thinking"},
-    InputPiece: {"input_json_delta": "partial_json"},
-}
+INPUT_DELTA = "input_json_delta"
+"""The delta that begins no block: a call has a name, too."""
+
+TEXT_FIELDS: Mapping[str, str] = {"text_delta": "text", "thinking_delta": "thinking", INPUT_DELTA: "partial_json"}
+"""The deltas that have a piece of a text or of input, and the field that it is in."""
+
 _WHOLE_AT_ONCE = frozenset({"redacted_thinking", "fallback"})
 _BEGUN_BY = {
     "text_delta": "text",
@@ -111,6 +114,7 @@ class Block:
         start: The block as it began.
         part: What its deltas say of the part that they are of.
         takes: The class of its usual deltas; ``None`` if it has none.
+        plain: The same; ``None`` as long as half a character waits.
         call: Which of the calls it is, counted from 0; ``None`` if it is none.
         pieces: What has come of its text or input.
     """
@@ -120,8 +124,15 @@ class Block:
     takes: Any
     call: int | None
     pieces: list[str] = field(default_factory=list[str])
+    plain: Any = field(init=False)
+    _half: str = ""
     _set: dict[str, Any] = field(default_factory=dict[str, Any])
     _citations: list[Any] = field(default_factory=list[Any])
+    # The deltas that a block has which nobody knows: what they say is a text of its part.
+    _grows: str = ""
+
+    def __post_init__(self) -> None:
+        self.plain = self.takes
 
     @classmethod
     def begin(cls, index: int, start: Mapping[str, Any], calls: int) -> Block:
@@ -145,10 +156,13 @@ class Block:
         takes = None if type_ in _WHOLE_AT_ONCE else _PIECES.get(kind)
         return cls(dict(start), part, takes, calls if kind == PartKind.TOOL_CALL else None)
 
-    @property
-    def texts(self) -> Mapping[str, str]:
-        """Its usual deltas, and the field that their piece is in."""
-        return _TEXTS.get(self.takes, {})
+    def fits(self, delta: str) -> bool:
+        """Whether a delta is one of a block like this; one that nobody knows is. A block that nobody knows has any."""
+        if self.part.kind == PartKind.OTHER and not self.is_whole:
+            return delta not in TEXT_FIELDS or self._grows in {"", delta}
+        if delta == INPUT_DELTA:
+            return self.takes is InputPiece
+        return self.start.get("type") == _BEGUN_BY.get(delta, self.start.get("type"))
 
     @property
     def is_whole(self) -> bool:
@@ -189,6 +203,16 @@ class Block:
             delta = make(Delta, part=make(DeltaPart, index=part.index, kind=part.kind, text=piece))
         return delta
 
+    def grow(self, kind: str, piece: str) -> Delta:
+        """Take a piece of its text or input, in a delta of that kind. It may begin or end with half a character."""
+        text = self._half + piece
+        self._half = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        self.plain = None if self._half else self.takes
+        text = without_lone_surrogates(text.removesuffix(self._half))
+        self.pieces.append(text)
+        self._grows = kind
+        return self.delta(text)
+
     def set(self, fields: Mapping[str, Any]) -> None:
         """Take a delta that sets fields."""
         self._set.update((name, value) for name, value in fields.items() if name != "type")
@@ -202,9 +226,12 @@ class Block:
         """What the end says: the whole block, and the input where no delta had it."""
         if self.is_whole:
             return Delta(part=self.part)
+        # The other half never came.
+        lost = without_lone_surrogates(self._half)
+        self.pieces += [lost] if lost else []
         block, final = self._whole()
         blocks = (DeltaBlock(index=self.part.index, block=block, final=final),)
-        said = self._input_at_once(block)
+        said = lost or self._input_at_once(block)
         if not said:
             return Delta(part=self.part, blocks=blocks)
         return self.delta(said).model_copy(update={"blocks": blocks})
@@ -219,11 +246,14 @@ class Block:
     def _whole(self) -> tuple[dict[str, Any], bool]:
         """The block as it is now, and whether it is finished."""
         made = {**self.start, **self._set}
-        if self.takes is InputPiece:
+        if self.takes is InputPiece or self._grows == INPUT_DELTA:
             value = self._input()
             return (made, False) if value is None else ({**made, "input": value}, True)
         if self.takes is not None:
             made["text" if self.takes is TextPiece else "thinking"] = "".join(self.pieces)
+        elif self.pieces:
+            name = TEXT_FIELDS[self._grows]
+            made[name] = f"{made.get(name) or ''}{''.join(self.pieces)}"
         if self._citations:
             before = made.get("citations")
             made["citations"] = [*(before if is_list(before) else ()), *self._citations]

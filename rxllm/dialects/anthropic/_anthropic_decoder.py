@@ -26,7 +26,8 @@ from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import MESSAGES, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
-from rxllm.dialects.anthropic._anthropic_blocks import BlockPiece
+from rxllm.dialects._surrogates import may_hold_half
+from rxllm.dialects.anthropic._anthropic_blocks import TEXT_FIELDS, BlockPiece
 from rxllm.dialects.anthropic._anthropic_message import GrowingMessage, MisplacedError
 from rxllm.exceptions import DecodeError, EmptyStreamError, LimitExceededError, TruncatedStreamError
 from rxllm.harmless import EXCERPT_LENGTH
@@ -38,9 +39,11 @@ from rxllm.models import (
     is_list,
     is_object,
     loads,
+    loads_unscrubbed,
     make,
     marked,
     put_event,
+    scrub,
 )
 from rxllm.wire import LARGE_JSON, ServerSentEvent
 
@@ -85,7 +88,7 @@ class AnthropicDecoder:
                 message = self._message
                 block = message.open.get(found.index)
                 delta = found.delta
-                if block is not None and type(delta) is block.takes:
+                if block is not None and type(delta) is block.plain:
                     piece = delta.piece
                     block.pieces.append(piece)
                     message.keep(len(piece))
@@ -111,7 +114,7 @@ class AnthropicDecoder:
         fields: Any = said
         if said[0] == "{":
             try:
-                fields = loads(said)
+                fields = _with_halves(said) if may_hold_half(said) else loads(said)
             except LimitExceededError:
                 raise
             except ValueError as problem:
@@ -206,6 +209,17 @@ class AnthropicDecoder:
     def _error(self, message: str, text: str) -> DecodeError:
         shown = f"{message}: {exceptions.excerpt(text)}"
         return DecodeError(shown, dialect=self._dialect.name, position=self._position, text=text[:EXCERPT_LENGTH])
+
+
+def _with_halves(text: str) -> Any:
+    """An event with whole characters, but for those of a piece of a block, which may be cut in two."""
+    value = loads_unscrubbed(text)
+    whole = scrub(value)
+    delta = whole.get("delta")
+    name = TEXT_FIELDS.get(str(delta.get("type"))) if is_object(delta) else None
+    if name is None or name not in delta:
+        return whole
+    return {**whole, "delta": {**delta, name: value["delta"][name]}}
 
 
 def _is_error(name: str, fields: Mapping[str, Any], *, is_typed: bool) -> bool:

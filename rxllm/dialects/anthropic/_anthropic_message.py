@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rxllm.dialects.anthropic._anthropic_blocks import Block, begun_by
+from rxllm.dialects.anthropic._anthropic_blocks import INPUT_DELTA, TEXT_FIELDS, Block, begun_by
 from rxllm.dialects.anthropic._anthropic_usage import UsageFold
 from rxllm.exceptions import LimitExceededError, excerpt
 from rxllm.models import (
@@ -204,10 +204,10 @@ class GrowingMessage:
         kind = _text_in(delta, "type") or ""
         block = self._block_at(index)
         chunks: list[StreamChunk] = []
-        if block is None:
+        if block is None or not block.fits(kind):
             start = begun_by(kind)
             if start is None:
-                if kind == "input_json_delta":
+                if kind == INPUT_DELTA:
                     raise MisplacedError("it is input of a tool, and no block of a tool is open at its index")
                 return []
             chunks += self._begin_block(index, start)
@@ -217,13 +217,12 @@ class GrowingMessage:
 
     def _said(self, block: Block, kind: str, delta: Mapping[str, Any]) -> Delta | None:
         """What a delta says; ``None`` if it is of a kind that nobody knows."""
-        if kind in block.texts:
-            piece = delta.get(block.texts[kind])
+        if kind in TEXT_FIELDS:
+            piece = delta.get(TEXT_FIELDS[kind])
             if not isinstance(piece, str):
                 raise TypeError(f"{kind} has no text")
-            block.pieces.append(piece)
             self.keep(len(piece))
-            return block.delta(piece)
+            return block.grow(kind, piece)
         if kind == "citations_delta":
             citation = _object_in(delta, "citation")
             self.keep(len(str(citation)))
