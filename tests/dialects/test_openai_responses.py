@@ -296,8 +296,8 @@ def test_a_call_without_arguments_has_empty_ones_and_no_repair() -> None:
     assert completion.repairs == ()
 
 
-@pytest.mark.parametrize("placeholder", ["{}", "null", ""])
-def test_arguments_at_the_beginning_may_be_a_placeholder(placeholder: str) -> None:
+@pytest.mark.parametrize("placeholder", ["{}", "null", "", None, {}, [], 5])
+def test_arguments_at_the_beginning_may_be_a_placeholder(placeholder: Any) -> None:
     events = changed(
         events_of([call("f", '{"a": 1}')]),
         lambda event: (
@@ -862,7 +862,16 @@ def test_one_event_with_the_whole_answer() -> None:
     assert completion_of([json.dumps(response([message("Hello")]))]).text == "Hello"
 
 
-@pytest.mark.parametrize("body", ["<html>", '{"error": {"message": "x"}}', json.dumps(response(status="queued")), "[]"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>",
+        '{"error": {"message": "x"}}',
+        json.dumps(response(status="queued")),
+        "[]",
+        '{"object": "response", "status": {}}',
+    ],
+)
 def test_bodies_that_are_no_answer(body: str) -> None:
     decoder: Any = get_dialect("openai-responses").decoder()
     assert list(decoder.decode_body(body)) == []
@@ -900,3 +909,54 @@ def test_empty_pieces() -> None:
     pieces = [{**events[4], "delta": each} for each in ("", "a", "", "b", "", "c")]
 
     assert completion_of([*events[:4], *pieces, *events[5:]]).text == "abc"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "whole", "is_one"),
+    [
+        (['{"a": ', "1}"], '{"a": 1}', True),
+        (['{"a":', "1}"], '{"a": 1}', True),
+        (["{}", '{"a": 1}'], '{"a": 1}', True),
+        (['{"a": 1}', '{"a": 1}'], '{"a": 1}', True),
+        (["1}", '{"a": '], '{"a": 1}', False),
+        (['{"a": 1}'], '{"a": 2}', False),
+        (['{"a": 1', "1}"], '{"a": 1}', False),
+        (['"', '{"a": 1}'], '{"a": 1}', False),
+    ],
+)
+@pytest.mark.parametrize("where", ["arguments.done", "item.done", "completed"])
+def test_the_pieces_of_a_call_are_what_the_server_says(pieces: list[str], whole: str, where: str, is_one: bool) -> None:
+    events = events_of([call("f", whole)])
+    said = [{**events[3], "delta": each} for each in pieces]
+    behind = without(events[3:], ".delta", *{"arguments.done", "item.done", "completed"} - {where, "completed"})
+    if where != "completed":
+        behind = changed(behind, no_output)
+    chunks, error = decode([*events[:3], *said, *behind])
+
+    assert (error is None) == is_one
+    if error is None:
+        calls = completion_of([*events[:3], *said, *behind]).message.tool_calls
+        assert [each.function.parsed for each in calls] == [json.loads(whole)]
+    else:
+        assert isinstance(error, DecodeError)
+        assert "its pieces were" in str(error)
+        assert chunks
+
+
+@pytest.mark.parametrize("made", [call("f", '{"a": 1}'), custom_call("g", "free")])
+def test_a_piece_for_a_call_that_is_whole(made: dict[str, Any]) -> None:
+    events = events_of([made])
+    late = next(event for event in events if event["type"].endswith(".delta"))
+
+    for kept in (events[:-2], [event for event in events[:-1] if not event["type"].endswith(("ts.done", "ut.done"))]):
+        _, error = decode([*kept, late, events[-1]])
+        assert isinstance(error, DecodeError)
+        assert "a piece for a call that is whole" in str(error)
+        assert decode([*kept, {**late, "delta": ""}, *events[-2:]])[1] is None
+
+
+def test_the_input_of_a_custom_tool_is_what_the_server_says() -> None:
+    events = events_of([custom_call("g", "free text")])
+    changed_end = [{**event, "input": "other"} if event["type"].endswith("input.done") else event for event in events]
+
+    assert isinstance(decode(changed_end)[1], DecodeError)

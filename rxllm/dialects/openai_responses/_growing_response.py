@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from rxllm.dialects._chunk_template import ChunkTemplate
+from rxllm.dialects.openai_responses._grown_text import Grown
 from rxllm.dialects.openai_responses._response_ends import reason_of, usage_of
-from rxllm.dialects.openai_responses._response_events import MOST_PLACES, Piece, Place, TextOf
-from rxllm.dialects.openai_responses._response_items import Grown, Item, Items
+from rxllm.dialects.openai_responses._response_events import MOST_PLACES, MalformedEventError, Piece, Place, TextOf
+from rxllm.dialects.openai_responses._response_items import Item, Items
 from rxllm.dialects.openai_responses._response_texts import (
     annotation,
     annotations_in,
@@ -16,6 +17,7 @@ from rxllm.dialects.openai_responses._response_texts import (
     delta_of,
     texts_in,
 )
+from rxllm.exceptions import excerpt
 from rxllm.models import (
     Delta,
     DeltaBlock,
@@ -31,7 +33,7 @@ from rxllm.models import (
 )
 
 _OBJECT = "chat.completion.chunk"
-_NO_ARGUMENTS = frozenset({"", "{}", "null"})
+_NO_ARGUMENTS: tuple[Any, ...] = ("", "{}", "null", {}, None)
 # Where the pieces go of which nearly all events are.
 _ALIKE = frozenset({Place.CONTENT, Place.REASONING, Place.ARGUMENTS})
 
@@ -150,8 +152,14 @@ class GrowingResponse:
             where: Of which item it is.
             piece: The piece.
             logprobs: The log probabilities of its tokens.
+
+        Raises:
+            MalformedEventError: It is a piece of what is called with, and all of that has come.
         """
-        text = self._text_at(of, where)
+        item = self._items.with_text(of, where.place, where.item_id)
+        text = item.text(of, where.sub)
+        if text.pieces is not None and piece and (text.is_whole or item.block is not None):
+            raise MalformedEventError(f"a piece for a call that is whole: {excerpt(piece)}")
         if text.half or event is None:
             # What the compiled decoder reads has no half.
             piece = _joined(text, piece)

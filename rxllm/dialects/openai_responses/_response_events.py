@@ -28,6 +28,10 @@ _PlaceOf = Annotated[int, msgspec.Meta(ge=0, lt=MOST_PLACES)]
 _Nothing = Annotated[tuple[Any, ...], msgspec.Meta(max_length=0)]
 
 
+class MalformedEventError(ValueError):
+    """An event lacks what it is for, or contradicts those before; the text says how."""
+
+
 class Place(StrEnum):
     """Where a text of a part goes: the field of a delta that takes it, or ``own`` for the text of the part alone."""
 

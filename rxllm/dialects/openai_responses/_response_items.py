@@ -6,8 +6,6 @@ Rules:
    event. Without a place its identifier does, and without that the item that is open.
 2. A piece of a text may come before its item. The item begins with it then; what it is called comes later.
 3. Some servers give all items one place. An item that begins where another one is done has the next free place.
-4. A text that came in pieces is known by its length and its last piece: enough to tell what a whole one adds to it, and
-   no second copy of the answer.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rxllm.dialects.openai_responses._grown_text import Grown
 from rxllm.dialects.openai_responses._response_events import ARGUMENTS, Place, TextOf
 from rxllm.dialects.openai_responses._response_texts import kind_of, placed
 from rxllm.exceptions import LimitExceededError
@@ -28,49 +27,6 @@ MAX_TEXTS = 4096
 """How many texts an item may have."""
 
 _TOOLS = frozenset({PartKind.TOOL_CALL, PartKind.SERVER_TOOL, PartKind.SERVER_RESULT, PartKind.IMAGE})
-
-
-@dataclass(slots=True, eq=False)
-class Grown:
-    """A text of an item, as far as it came.
-
-    Attributes:
-        of: Which text.
-        sub: Which of several.
-        part: What the deltas of it say that they belong to: one object for all of them.
-        call: The number of the call that it is of, if it is of one.
-        length: How many characters came.
-        last: The last piece that was not empty.
-        half: Half of a character that a server has cut in two.
-        is_whole: Whether the server said all of it.
-    """
-
-    of: TextOf
-    sub: int | None
-    part: DeltaPart
-    call: int | None
-    length: int = 0
-    last: str = ""
-    half: str = ""
-    is_whole: bool = False
-
-    def grow(self, piece: str) -> None:
-        """Take a piece."""
-        if piece:
-            self.length += len(piece)
-            self.last = piece
-
-    def rest_of(self, whole: str) -> str:
-        """Take a whole text; returns what was missing."""
-        rest = self._missing_in(whole) or ("\ufffd" if self.half else "")
-        self.half = ""
-        self.grow(rest)
-        return rest
-
-    def _missing_in(self, whole: str) -> str:
-        # It adds nothing if it is another text.
-        before = whole[: self.length]
-        return whole[self.length :] if len(before) == self.length and before.endswith(self.last) else ""
 
 
 @dataclass(slots=True, eq=False)
@@ -170,7 +126,8 @@ class Item:
             if len(self._texts) >= MAX_TEXTS:
                 raise _too_many("texts in an item", MAX_TEXTS)
             part = self.part if sub is None else self._part_of(sub)
-            text = self._texts[of.name, sub] = Grown(of, sub, part, self.call)
+            pieces = list[str]() if of.place in (Place.ARGUMENTS, Place.INPUT) else None
+            text = self._texts[of.name, sub] = Grown(of, sub, part, self.call, pieces=pieces)
         return text
 
 

@@ -27,8 +27,8 @@ from rxllm.dialects._stream_error import has_words_of_error, is_failure, is_name
 from rxllm.dialects._surrogates import may_hold_half
 from rxllm.dialects.openai_responses._growing_response import GrowingResponse, Where
 from rxllm.dialects.openai_responses._response_ends import STATUSES, error_of
-from rxllm.dialects.openai_responses._response_events import TEXT_OF_PIECE, decode_piece
-from rxllm.dialects.openai_responses._taken_events import Chunks, Fields, MalformedEventError, taker_of
+from rxllm.dialects.openai_responses._response_events import TEXT_OF_PIECE, MalformedEventError, Piece, decode_piece
+from rxllm.dialects.openai_responses._taken_events import Chunks, Fields, taker_of
 from rxllm.exceptions import (
     APIStreamError,
     DecodeError,
@@ -99,10 +99,18 @@ class OpenAIResponsesDecoder:
                 if delta:
                     text.length += len(delta)
                     text.last = delta
+                    if text.pieces is not None:
+                        text.pieces.append(delta)
                 return (template.with_piece(delta, data),)
+        return self._given(data, self._take_piece(piece, data))
+
+    def _take_piece(self, piece: Piece, text: str) -> Chunks:
         kind = type(piece)
         where = Where(piece.output_index, piece.item_id, piece.sub)
-        return self._given(data, (answer.take_piece(TEXT_OF_PIECE[kind], kind, where, piece.delta),))
+        try:
+            return (self._answer.take_piece(TEXT_OF_PIECE[kind], kind, where, piece.delta),)
+        except MalformedEventError as problem:
+            raise self._malformed(TEXT_OF_PIECE[kind].name, problem, text) from None
 
     def _decode_in_full(self, event: WireItem, data: str | bytes) -> Chunks:
         """Decode an event of whatever kind."""
@@ -135,18 +143,18 @@ class OpenAIResponsesDecoder:
 
     def _decode_object(self, name: str, fields: Fields, text: str) -> Chunks:
         status = _ENDS.get(str(fields.get("type")))
-        if status is not None:
-            response = fields.get("response")
-            return self._finish(status, response if is_object(response) else {})
         take = taker_of(fields)
-        if take is None:
+        if status is None and take is None:
             return self._decode_other(name, fields, text)
         # Another text may come at the place of the one that grew.
         self._answer.expected = None
         try:
-            return take(self._answer, fields)
+            if take is not None:
+                return take(self._answer, fields)
+            response = fields.get("response")
+            return self._finish(status or "", response if is_object(response) else {})
         except MalformedEventError as problem:
-            raise self._error(f"event {self._position} is no {fields['type']}, {problem}", text) from None
+            raise self._malformed(fields["type"], problem, text) from None
 
     def _decode_other(self, name: str, fields: Fields, text: str) -> Chunks:
         """Decode an object that is no event of the Responses API, or is an error."""
@@ -158,8 +166,8 @@ class OpenAIResponsesDecoder:
             return _NOTHING
         if is_failure(name, fields) or (kind is None and has_words_of_error(name, fields)):
             return self._hold(fields)
-        if fields.get("object") == "response" and fields.get("status") in STATUSES:
-            return self._finish(str(fields["status"]), fields)
+        if (status := _status_of_whole(fields)) is not None:
+            return self._finish(status, fields)
         return _NOTHING if kind and protocol is None else self._pass_over(text)
 
     def _finish(self, status: str, response: Fields) -> Chunks:
@@ -217,10 +225,10 @@ class OpenAIResponsesDecoder:
                 fields = loads(body)
             except ValueError:
                 fields = None
-            if is_object(fields) and fields.get("object") == "response" and fields.get("status") in STATUSES:
+            if is_object(fields) and (status := _status_of_whole(fields)) is not None:
                 self.done = True
                 self._pending = (Repair("answer-not-streamed", 0, excerpt(body), None),)
-                return self._given(body, self._finish(str(fields["status"]), fields))
+                return self._given(body, self._finish(status, fields))
         protocol = protocol_of_body(body)
         if protocol not in (None, RESPONSES):
             raise self._of_another(protocol, body)
@@ -234,6 +242,9 @@ class OpenAIResponsesDecoder:
             self._pending = (*self._pending, Repair("event-passed-over", self._position, excerpt(text), None))
         return _NOTHING
 
+    def _malformed(self, kind: str, problem: MalformedEventError, text: str) -> DecodeError:
+        return self._error(f"event {self._position} is no {kind}, {problem}", text)
+
     def _of_another(self, protocol: str | None, text: str) -> DecodeError:
         where = f"event {self._position} looks like {protocol}; it is no stream of OpenAI's Responses API"
         advice = "ask the server's address for responses (…/responses), or use a dialect that reads it"
@@ -242,6 +253,12 @@ class OpenAIResponsesDecoder:
     def _error(self, message: str, text: str) -> DecodeError:
         shown = f"{message}: {excerpt(text)}"
         return DecodeError(shown, dialect=_NAME, position=self._position, text=text[:EXCERPT_LENGTH])
+
+
+def _status_of_whole(fields: Fields) -> str | None:
+    """How an answer ended that is there as a whole; ``None`` if it is none, or goes on."""
+    status = str(fields.get("status"))
+    return status if fields.get("object") == "response" and status in STATUSES else None
 
 
 def _scrubbed_but_delta(text: str) -> Any:

@@ -10,7 +10,15 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from rxllm.dialects.openai_responses._growing_response import GrowingResponse, where_in
-from rxllm.dialects.openai_responses._response_events import OUTPUT_TEXT, PIECES, REASONING, REFUSAL, SUMMARY, WHOLES
+from rxllm.dialects.openai_responses._response_events import (
+    OUTPUT_TEXT,
+    PIECES,
+    REASONING,
+    REFUSAL,
+    SUMMARY,
+    WHOLES,
+    MalformedEventError,
+)
 from rxllm.dialects.openai_responses._response_texts import text_of
 from rxllm.models import StreamChunk, is_object
 
@@ -18,10 +26,6 @@ Fields: TypeAlias = Mapping[str, Any]
 Chunks: TypeAlias = Iterable[StreamChunk]
 
 _PARTS = MappingProxyType({"refusal": REFUSAL, "reasoning_text": REASONING, "summary_text": SUMMARY})
-
-
-class MalformedEventError(ValueError):
-    """An event lacks what it is for; the text says what."""
 
 
 def taker_of(fields: Fields) -> Callable[[GrowingResponse, Fields], Chunks] | None:
