@@ -540,12 +540,12 @@ def test_there_are_so_many_parts_at_most() -> None:
 
 TEN = "x" * 10
 GROWING = {
-    "text of a part": [of(DeltaPart(index=0, text=TEN))] * 200,
-    "blocks": [block(number, text=TEN) for number in range(200)],
-    "identifiers": [of(DeltaPart(index=number, id=TEN)) for number in range(200)],
-    "names": [of(DeltaPart(index=number, name=TEN)) for number in range(200)],
-    "kinds": [of(DeltaPart(index=number, kind=TEN)) for number in range(200)],
-    "reasoning": [of(TEXT, reasoning_content=TEN)] * 200,
+    "text of a part": [of(DeltaPart(index=0, text=TEN))] * 300,
+    "blocks": [block(number, text=TEN) for number in range(300)],
+    "identifiers": [of(DeltaPart(index=number, id=TEN)) for number in range(300)],
+    "names": [of(DeltaPart(index=number, name=TEN)) for number in range(300)],
+    "kinds": [of(DeltaPart(index=number, kind=TEN)) for number in range(300)],
+    "reasoning": [of(TEXT, reasoning_content=TEN)] * 300,
 }
 
 
