@@ -18,10 +18,9 @@ from _endpoint import MODELS, Endpoint
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
-from rxllm import ChatCompletion, ChatRequest, Message, RxllmError, StreamChunk
+from rxllm import ChatCompletion, ChatRequest, Message, MessagePart, RxllmError, StreamChunk
 from rxllm import operators as ops
 from rxllm.harmless import harmless
-from rxllm.models import MessagePart
 from rxllm.testing import Script, script
 from rxllm.testing.script import ScriptDialect
 
@@ -96,8 +95,9 @@ def tokens_of(answer: ChatCompletion) -> str:
     usage = answer.usage
     if usage is None:
         return ""
-    details = [(extra(usage).get(name) or {}) for name in ("prompt_tokens_details", "completion_tokens_details")]
-    cached, thought = details[0].get("cached_tokens", 0), details[1].get("reasoning_tokens", 0)
+    into: Mapping[str, int] = extra(usage).get("prompt_tokens_details", {})
+    out: Mapping[str, int] = extra(usage).get("completion_tokens_details", {})
+    cached, thought = into.get("cached_tokens", 0), out.get("reasoning_tokens", 0)
     return f"{usage.prompt_tokens} in ({cached} cached)\n{usage.completion_tokens} out ({thought} thought)"
 
 

@@ -2,6 +2,9 @@
 
 The server has 40 MB to send and could do so at once. When 8 chunks wait for the database the socket is not read, the
 TCP window closes, and the server's writes stop until the database has caught up.
+
+In other dialects it sends less: there a part of the answer goes on as a whole, too, once it is finished, so that the
+memory holds it. The Responses API says all of it four times at the end.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from rxllm import operators as ops
 from rxllm.testing import ReceivedRequest, script
 
 CHUNKS = 250
-CHUNK_CHARACTERS = 160_000
+CHUNK_CHARACTERS = {"openai-chat": 160_000, "anthropic": 60_000, "openai-responses": 60_000}
 QUEUE = 8
 MB = 1_000_000
 
@@ -27,17 +30,18 @@ MB = 1_000_000
 class SlowDatabase:
     """A sink of one's own: ``open`` begins a stream, ``write`` takes a batch, ``close`` is told how it ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self.rows: list[str] = []
+        self._seconds = seconds
 
     async def open(self) -> SlowDatabase:
         """Begin a stream."""
         return self
 
     async def write(self, items: Sequence[StreamChunk], /) -> None:
-        """Store a batch: 20 ms an item."""
+        """Store a batch, one item after the other."""
         for chunk in items:
-            await asyncio.sleep(0.020)
+            await asyncio.sleep(self._seconds)
             # Each text of the scripted server begins with its number, in ten digits.
             self.rows.append("".join(choice.delta.content or "" for choice in chunk.choices)[:10])
 
@@ -49,19 +53,20 @@ class SlowDatabase:
 class Gauges:
     """What is to be watched: the queue, the memory, and the server."""
 
-    def __init__(self, database: SlowDatabase) -> None:
+    def __init__(self, database: SlowDatabase, size: int) -> None:
         self.requests: list[ReceivedRequest] = []
         self.passed = 0
         self.deepest = 0
         self.looks = 0
         self.stopped = 0
         self._database = database
+        self._size = size
         tracemalloc.start()
 
     def answer(self, request: ReceivedRequest) -> script.Flood:
         """What the scripted server sends; called with the request, which says how the answer goes."""
         self.requests.append(request)
-        return script.flood(CHUNKS * CHUNK_CHARACTERS, size=CHUNK_CHARACTERS)
+        return script.flood(CHUNKS * self._size, size=self._size)
 
     def passing(self, _: StreamChunk) -> None:
         """Count a chunk that has passed the tee."""
@@ -90,8 +95,8 @@ class Gauges:
 
 async def main(server: Endpoint) -> None:
     """Store a long answer and watch."""
-    database = SlowDatabase()
-    gauges = Gauges(database)
+    database = SlowDatabase(0.020 if server.takes_time else 0.001)
+    gauges = Gauges(database, CHUNK_CHARACTERS[server.dialect])
     request = ChatRequest(model=server.model, messages=[Message.user("Count to 250.")], max_tokens=200)
     async with server.connect(gauges.answer, delay_per_chunk=0) as client:
         watching = asyncio.create_task(gauges.watch())
@@ -111,4 +116,4 @@ async def main(server: Endpoint) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(endpoint(only="the others hand on each text as a whole, too, so that the memory holds it")))
+    asyncio.run(main(endpoint()))

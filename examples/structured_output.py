@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import reactivex
 from _endpoint import Endpoint, endpoint
@@ -71,11 +71,12 @@ def place_of_schema(server: Endpoint, request: ChatRequest) -> str:
     return next(path for path, value in fields_of(sent.body) if value == Recipe.model_json_schema())
 
 
-def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def fields_of(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     """All fields of a JSON object, and of the objects in it, with their paths."""
-    for name, field in value.items() if isinstance(value, Mapping) else ():
+    for name, field in value.items():
         yield f"{path}{name}", field
-        yield from fields_of(field, f"{path}{name}.")
+        if isinstance(field, dict):
+            yield from fields_of(cast("dict[str, Any]", field), f"{path}{name}.")
 
 
 class View:

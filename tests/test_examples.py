@@ -90,7 +90,7 @@ PROMISED = {
 SETTINGS = ("ANTHROPIC_", "OPENAI_", "RXLLM_")
 
 # These know one dialect; the second one shows all of them.
-OF_ONE_DIALECT = {"slow_database": "memory", "websocket_chat": "WebSockets", "wrap_another_sdk": "SDK"}
+OF_ONE_DIALECT = {"websocket_chat": "WebSockets", "wrap_another_sdk": "SDK"}
 IN_ALL_DIALECTS = {"providers"}
 # What holds for chat completions only, or is shown besides by an example that runs as a program.
 OF_CHAT = {
@@ -98,11 +98,14 @@ OF_CHAT = {
     "41 chunks are in",
     "openai-chat gets the schema as response_format.json_schema.schema\n",
     "chunk 7 breaks the schema: servings",
+    "251 chunks came, 251 are stored, at most 8 waited",
 }
 # And what is shown instead.
 ELSEWHERE = {
     ("display_and_persist", "anthropic"): " chunks are in",
     ("display_and_persist", "openai-responses"): " chunks are in",
+    ("slow_database", "anthropic"): "at most 8 waited",
+    ("slow_database", "openai-responses"): "at most 8 waited",
     ("structured_output", "anthropic"): "anthropic gets the schema as output_config.format.schema\n",
     ("structured_output", "openai-responses"): "openai-responses gets the schema as text.format.schema\n",
 }

@@ -124,13 +124,12 @@ class _Names:
         """The message, whose calls keep theirs; the result of another call under what that has now."""
         for call_id in _ids_in(message):
             self._new.pop(call_id, None)
-        is_read = isinstance(message, Message)
-        of = message.tool_call_id if is_read else message.get("tool_call_id")
+        of = message.tool_call_id if isinstance(message, Message) else message.get("tool_call_id")
         new = self._new.get(of) if isinstance(of, str) else None
         if not new:
             return message
         changed = {"tool_call_id": new.pop(0) if len(new) > 1 else new[0]}
-        return message.model_copy(update=changed) if is_read else {**message, **changed}
+        return message.model_copy(update=changed) if isinstance(message, Message) else {**message, **changed}
 
     def renewed(self, calls: Iterable[ToolCall]) -> list[ToolCall]:
         """The calls of one answer of another provider, with what anybody knows of them."""

@@ -244,6 +244,22 @@ async def test_an_eager_call_comes_before_the_next_one_has_ended(dialect: Script
     assert cities == ["Paris", "Tokyo"]
 
 
+async def test_the_parts_are_the_same(dialect: ScriptDialect) -> None:
+    async with client_of(dialect, ANSWER) as (client, _):
+        events = await client.chat_stream(REQUEST).pipe(ops.parts(), rx_ops.to_list())
+
+    ends = [event.part for event in events if isinstance(event, rxllm.PartEnd)]
+    assert [(part.kind, part.text) for part in ends] == [
+        ("reasoning", THOUGHTS),
+        ("text", WORDS),
+        *(("tool_call", arguments_of(call)) for call in CALLS),
+    ]
+    assert [(part.id, part.name) for part in ends[2:]] == [call[:2] for call in CALLS]
+    assert all(part.final for part in ends)
+    starts = [event.index for event in events if isinstance(event, rxllm.PartStart)]
+    assert starts == [part.index for part in ends]
+
+
 async def test_progress_is_the_same(dialect: ScriptDialect) -> None:
     async with client_of(dialect, ANSWER) as (client, _):
         progress = await client.chat_stream(REQUEST).pipe(ops.tool_call_progress(), rx_ops.to_list())
@@ -283,6 +299,18 @@ async def test_structured_output_that_breaks_its_schema(dialect: ScriptDialect) 
             await client.chat_stream(PLAIN).pipe(ops.parse_structured(Weather))
 
     assert caught.value.gathered is not None
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+async def test_an_answer_without_all_of_its_json_says_why(dialect: ScriptDialect, reason: str) -> None:
+    cut = script.answer(*script.words('{"city": "Paris", "deg'), finish_reason=reason)
+    async with client_of(dialect, cut) as (client, _):
+        with pytest.raises(rxllm.StructuredOutputError, match=reason.replace("_", ".")) as caught:
+            await client.chat_stream(PLAIN).pipe(ops.parse_structured(Weather))
+
+    gathered = caught.value.gathered
+    assert isinstance(gathered, Weather)
+    assert gathered.model_fields_set == {"city"}
 
 
 def schema_sent(dialect: ScriptDialect, body: Any) -> Any:
@@ -328,7 +356,7 @@ async def test_two_readings_of_one_answer(dialect: ScriptDialect) -> None:
     """Through operators of reactivex, which take batches apart."""
     async with client_of(dialect, ANSWER) as (client, server):
         pieces: list[str] = []
-        shared = client.chat_stream(REQUEST).pipe(rx_ops.publish(), rx_ops.ref_count())
+        shared = client.chat_stream(REQUEST).pipe(rx_ops.share())
         shared.pipe(ops.content()).subscribe(pieces.append)
         completion = await shared.pipe(ops.accumulate())
 
@@ -588,6 +616,7 @@ async def test_a_conversation_with_parallel_calls_and_a_tool_that_fails(dialect:
     (paris, rain), (tokyo, failure) = results_sent(dialect, server.requests[1].json)
     assert (paris, rain, tokyo) == ("call_paris", "rain in Paris", "call_tokyo")
     assert "no connection to Tokyo" in failure
+    assert b'"is_error":true' in server.requests[1].body or dialect != "anthropic"
     reasoning = [event.text for event in events if isinstance(event, rxllm.ReasoningDelta)]
     assert "".join(reasoning) == THOUGHTS
 
@@ -602,6 +631,52 @@ async def test_thoughts_go_back_with_the_calls_that_they_led_to(
     sent = server.requests[1].body.decode()
     assert sent.index(THOUGHTS) < sent.rindex("rain in Paris")
     assert WORDS in sent
+
+
+SERVER_TOOLS: dict[str, list[dict[str, Any]]] = {
+    "anthropic": [
+        {"type": "server_tool_use", "id": "srvtoolu_1", "name": "get_weather", "input": {"city": "Rome"}},
+        {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []},
+    ],
+    "openai-responses": [
+        {
+            "type": "mcp_call",
+            "id": "mcp_1",
+            "server_label": "weather",
+            "name": "get_weather",
+            "arguments": '{"city": "Rome"}',
+            "output": "sun",
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize("dialect", SERVER_TOOLS)
+async def test_a_tool_of_the_server_beside_ours_never_reaches_ours(dialect: ScriptDialect) -> None:
+    """Though it has the same name: its input is no call, and its blocks go back in their place."""
+    blocks = SERVER_TOOLS[dialect]
+    answer = script.answer(script.words(WORDS), [script.block(each) for each in blocks], PARIS)
+    ran: list[str] = []
+    async with client_of(dialect, answer, TEXT, *[answer] * 4) as (client, server):
+        events = await client.chat_with_tools(REQUEST, weather(ran)).pipe(rx_ops.to_list())
+        chunks = client.chat_stream(REQUEST)
+        calls = await chunks.pipe(ops.accumulate_tool_calls(), rx_ops.to_list())
+        eager = await chunks.pipe(ops.accumulate_tool_calls(eager=True), rx_ops.to_list())
+        progress = await chunks.pipe(ops.tool_call_progress(), rx_ops.to_list())
+        matches = await chunks.pipe(ops.json_path("city"), rx_ops.to_list())
+
+    assert ran == ["Paris"]
+    assert [event.call.function.parsed for event in events if isinstance(event, rxllm.ToolCallEvent)] == [CALLS[0][2]]
+    assert [call.function.parsed for call in [*calls, *eager]] == [CALLS[0][2]] * 2
+    assert {each.id for each in progress} == {"call_paris"}
+    assert [match.value for match in matches if match.complete] == ["Paris"]
+    sent = server.requests[1].json
+    items = sent["input"] if "input" in sent else [each for said in sent["messages"] for each in blocks_of(said)]
+    assert [item for item in items if item.get("id", item.get("tool_use_id")) in ids_of(blocks)] == blocks
+
+
+def ids_of(blocks: Iterable[Any]) -> set[str]:
+    return {block.get("id", block.get("tool_use_id")) for block in blocks}
 
 
 async def test_no_call_of_an_answer_that_was_cut_is_run(dialect: ScriptDialect) -> None:
