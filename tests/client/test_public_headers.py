@@ -138,3 +138,9 @@ async def test_a_dialect_that_is_not_spoken_over_websockets() -> None:
     with pytest.raises(rxllm.UnsupportedRequestError, match="over-http is not spoken over WebSockets") as caught:
         LLMClient(dialect=OverHTTP()).websocket_stream(REQUEST)
     assert (caught.value.dialect, caught.value.field) == ("over-http", "websocket")
+
+
+async def test_the_version_of_a_provider_is_no_secret() -> None:
+    async with ScriptedServer(script.status(400, f"no version 2023-06-01 for {KEY}")) as server:
+        with pytest.raises(rxllm.APIStatusError, match="no version 2023-06-01 for …"):
+            await client(server, dialect="anthropic").chat(REQUEST)

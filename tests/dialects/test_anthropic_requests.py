@@ -157,7 +157,7 @@ def test_fields_that_are_translated() -> None:
         logprobs=False,
         store=False,
         presence_penalty=0,
-        modalities=["text"],
+        modalities=("text",),
         response_format={"type": "text"},
     )
 

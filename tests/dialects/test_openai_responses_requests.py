@@ -84,7 +84,7 @@ def answer(*items: Any, host: str = "host.example", **fields: Any) -> Message:
         ({"stream_options": {"include_obfuscation": False}},) * 2,
         ({"background": False, "truncation": "auto", "instructions": "Be brief."},) * 2,
         ({"n": 1, "stop": [], "presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": {}}, {}),
-        ({"modalities": ["text"], "seed": None}, {}),
+        ({"modalities": ("text",), "seed": None}, {}),
     ],
 )
 def test_fields(fields: dict[str, Any], body: dict[str, Any]) -> None:

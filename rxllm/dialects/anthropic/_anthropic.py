@@ -106,7 +106,13 @@ class Anthropic:
             del headers["anthropic-version"]
             path = f"/publishers/anthropic/models/{quote(body.pop('model'), safe='@')}:streamRawPredict"
             body.setdefault("anthropic_version", _VERTEX_VERSION)
-        return WireRequest(url=endpoint.url(path), headers=headers, body=body, repairs=tuple(sent.repairs))
+        return WireRequest(
+            url=endpoint.url(path),
+            headers=headers,
+            body=body,
+            repairs=tuple(sent.repairs),
+            public_headers=("anthropic-version", "anthropic-beta"),
+        )
 
     def _key_headers(self, key: SecretStr) -> dict[str, str]:
         value = key.get_secret_value()

@@ -31,7 +31,7 @@ _UNSAID: Mapping[str, tuple[Any, ...]] = {
     "verbosity": (),
     "store": (False,),
     "prediction": (),
-    "modalities": (["text"],),
+    "modalities": (["text"], ("text",)),
     "audio": (),
 }
 

@@ -35,7 +35,7 @@ _UNSAYABLE: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "frequency_penalty": (0,),
         "logit_bias": ({},),
         "prediction": (),
-        "modalities": (["text"],),
+        "modalities": (["text"], ("text",)),
         "audio": (),
     }
 )
