@@ -12,6 +12,7 @@ import pytest
 import rxllm
 from rxllm import ChatRequest, Limits, LLMClient, ToolRegistry
 from rxllm import operators as ops
+from rxllm.dialects import OpenAIChat
 from rxllm.exceptions import APIConnectionError, APIStatusError, APIStreamError, RestartError, StreamInterruptedError
 from rxllm.testing import ScriptedServer, script
 
@@ -283,3 +284,21 @@ async def test_a_task_that_somebody_cancels_is_not_tried_again(retries: int) -> 
         with pytest.raises(StreamInterruptedError, match="was cancelled"):
             await task
     assert len(server.requests) == 1
+
+
+class Patient(OpenAIChat):
+    """A dialect of a server that says "Moonrise" with any status when it is worth another try."""
+
+    def is_retryable(self, error: APIStatusError) -> bool:
+        return "Moonrise" in error.body
+
+
+async def test_a_dialect_may_know_better_than_the_status_what_is_worth_another_try() -> None:
+    now = {"retry-after": "0"}
+    refusals = [script.status(400, "Moonrise", headers=now), script.status(503, "Sunset", headers=now)]
+    async with ScriptedServer(*refusals) as server:
+        with pytest.raises(APIStatusError, match="Sunset") as caught:
+            await LLMClient(base_url=server.base_url, dialect=Patient()).chat(REQUEST)
+
+    assert len(server.requests) == 2
+    assert not caught.value.retryable

@@ -453,6 +453,19 @@ async def test_a_request_too_many_is_refused_in_the_dialect(
 
 
 @pytest.mark.parametrize("dialect", OTHERS)
+async def test_a_call_may_begin_without_arguments(session: aiohttp.ClientSession, dialect: ScriptDialect) -> None:
+    begun = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f"}}
+    more = {"index": 0, "function": {"arguments": '{"a":1}'}}
+    pieces = [script.delta({"tool_calls": [each]}) for each in (begun, more)]
+    told = [event for event in await sent(session, dialect, *pieces, script.finish("tool_calls")) if "delta" in event]
+    texts = [
+        event["delta"] if isinstance(event["delta"], str) else event["delta"].get("partial_json") for event in told
+    ]
+
+    assert [text for text in texts if text] == ['{"a":1}']
+
+
+@pytest.mark.parametrize("dialect", OTHERS)
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
 async def test_steps_that_say_nothing_go_through(
     session: aiohttp.ClientSession, dialect: ScriptDialect, framing: Framing

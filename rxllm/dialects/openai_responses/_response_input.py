@@ -59,8 +59,6 @@ class ResponseInput:
         for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
             if not isinstance(message, Message):
                 self.items.append(message)
-            elif "type" in (message.model_extra or {}) and "role" not in message.model_fields_set:
-                self.items.append(message.model_dump(mode="json", exclude_unset=True))
             else:
                 self._take_message(place, message, verbatim=verbatim)
 
