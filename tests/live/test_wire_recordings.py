@@ -100,4 +100,9 @@ async def test_over_a_port_it_is_the_same_completion(recorded: tuple[WireRecordi
     ):
         again, _ = await play(client.chat_stream(REQUEST))
 
+    assert again.message.origin is not None
+    assert again.message.origin.host == server.origin.removeprefix("http://")
+    assert completion.message.origin is not None
+    # Where it came from is another place.
+    again.message.origin.host = completion.message.origin.host
     assert again == completion
