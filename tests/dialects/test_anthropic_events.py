@@ -632,6 +632,13 @@ def test_another_message_begins_in_the_midst_of_one() -> None:
     assert (error.position, error.partial and error.partial.text) == (4, "Hello")
 
 
+def test_a_message_begins_twice_when_some_of_it_has_come() -> None:
+    error = failure(start(), *TEXT, start(), *TEXT, change(), STOP)
+
+    assert isinstance(error, DecodeError)
+    assert (error.partial and error.partial.text) == "Hello"
+
+
 @pytest.mark.parametrize("event", [*TEXT, change(), STOP])
 def test_a_message_that_never_began(event: Fields) -> None:
     error = failure(event, *TEXT, change(), STOP)

@@ -164,7 +164,8 @@ class GrowingMessage:
     def _begin(self, message: Mapping[str, Any]) -> list[StreamChunk]:
         new_id = _text_in(message, "id")
         if self.has_begun:
-            if self._stopped or new_id == self.head[0]:
+            # Said once more before anything of it came, it is the same.
+            if self._stopped or (new_id == self.head[0] and not self._used):
                 return []
             before, after = excerpt(self.head[0] or ""), excerpt(new_id or "")
             raise MisplacedError(f"message {after} begins, and message {before} has not ended")
