@@ -308,6 +308,32 @@ def test_answers_made_by_hand() -> None:
     ]
 
 
+def test_an_answer_made_by_hand_in_parts() -> None:
+    said = {"type": "output_text", "text": "b", "annotations": []}
+    parts = [
+        *({"type": "text", "text": "a", "cache_control": {}}, {"type": "refusal", "refusal": "No."}),
+        *({"type": "text", "text": ""}, {"type": "output_text"}, {"type": "refusal"}, said),
+    ]
+
+    (item,) = items_of(Message(content=parts))
+    assert item["content"] == [
+        *({"type": "output_text", "text": "a"}, {"type": "refusal", "refusal": "No."}, said),
+    ]
+
+
+def test_an_answer_made_by_hand_has_no_pictures() -> None:
+    with pytest.raises(UnsupportedRequestError) as caught:
+        items_of(Message(content=[{"type": "image_url", "image_url": {"url": "https://a.example/a.png"}}]))
+    assert caught.value.field == "messages"
+
+
+def test_reasoning_that_nobody_knows_is_lost() -> None:
+    wire = request_of(Message(content="a", reasoning_content="t"))
+
+    assert [(each.kind, each.before) for each in wire.repairs] == [("lost-in-conversion", ["reasoning"])]
+    assert "t" not in [each.get("text") for each in wire.body["input"][0]["content"]]
+
+
 CONVERTED = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello"}]}
 
 

@@ -105,6 +105,8 @@ def sent_messages(request: ChatRequest, host: str) -> Sent:
     sent = Sent(repairs=conversation.repairs)
     for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
         blocks = Blocks(place, sent.repairs)
+        if isinstance(message, Message) and message.name:
+            sent.repairs.append(Repair(_LOST, place, ["name"], None))
         if not isinstance(message, Message):
             sent.say_as_it_is(message)
         elif message.role in _SYSTEM:
@@ -181,7 +183,8 @@ def _converted(message: Message, blocks: Blocks) -> list[dict[str, Any]]:
 
 def _call(call: ToolCall) -> dict[str, Any]:
     try:
-        value = call.function.parsed
+        # Some servers write nothing for no arguments.
+        value = call.function.parsed if call.function.arguments.strip() else {}
     except ToolCallError:
         value = {UNREADABLE: call.function.arguments}
     return {"type": "tool_use", "id": call.id, "name": call.function.name, "input": value}

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from rxllm.dialects._ported import Ported
-from rxllm.dialects.openai_responses._response_content import content_of, unsupported
+from rxllm.dialects.openai_responses._response_content import answered, content_of, unsupported
 from rxllm.models import Message, MessageLike, MessagePart, PartKind, Repair, Role, ToolCall, is_object
 
 Item: TypeAlias = Mapping[str, Any]
@@ -77,6 +77,9 @@ class ResponseInput:
             if verbatim:
                 kinds = {str(part.kind) for part in message.parts} - {PartKind.TEXT, PartKind.TOOL_CALL}
                 self._lose(place, *sorted(kinds))
+            elif message.reasoning_text and not message.parts:
+                # It was made by hand, or comes from elsewhere without a word of where.
+                self._lose(place, PartKind.REASONING)
             self.items += self._converted(message)
 
     def _take_input(self, message: Message) -> None:
@@ -125,8 +128,9 @@ class ResponseInput:
         if message.function_call is not None:
             raise unsupported("a function_call, of the older protocol, cannot be sent", "messages")
         spoken = (message.audio or {}).get("transcript")
-        said = (("output_text", "text", message.text or spoken), ("refusal", "refusal", message.refusal))
-        content = [{"type": kind, name: text} for kind, name, text in said if text]
+        content = answered(message.content or spoken)
+        if message.refusal:
+            content.append({"type": "refusal", "refusal": message.refusal})
         if content:
             yield {"type": "message", "role": "assistant", "content": content}
         for call in message.tool_calls:
