@@ -596,6 +596,13 @@ def test_an_index_that_is_in_use() -> None:
     assert all(part.final for part in completion.message.parts)
 
 
+def test_a_block_that_is_announced_twice_is_one() -> None:
+    completion = answer(start(), CALL, CALL, write(0, '{"a":1}'), end(0), change("tool_use"), STOP)
+
+    assert [call.function.arguments for call in completion.message.tool_calls] == ['{"a":1}']
+    assert completion.repairs == ()
+
+
 def test_blocks_without_an_index() -> None:
     events = [{name: value for name, value in event.items() if name != "index"} for event in (*TEXT, *TEXT)]
     completion = answer(start(), *events, change(), STOP)

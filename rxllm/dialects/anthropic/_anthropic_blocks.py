@@ -156,6 +156,10 @@ class Block:
         takes = None if type_ in _WHOLE_AT_ONCE else _PIECES.get(kind)
         return cls(dict(start), part, takes, calls if kind == PartKind.TOOL_CALL else None)
 
+    def is_begun_by(self, start: Mapping[str, Any]) -> bool:
+        """Whether that is its beginning once more, and nothing else has come of it."""
+        return self.start == start and not (self.pieces or self._set or self._citations)
+
     def fits(self, delta: str) -> bool:
         """Whether a delta is one of a block like this; one that nobody knows is. A block that nobody knows has any."""
         if self.part.kind == PartKind.OTHER and not self.is_whole:
