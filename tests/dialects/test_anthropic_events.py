@@ -479,7 +479,7 @@ def test_a_call_that_was_cut() -> None:
     assert completion.message.parts[0].final is False
 
 
-@pytest.mark.parametrize("text", ['{"a": ', "[1]", '{"a"}', "[" * 500])
+@pytest.mark.parametrize("text", ['{"a": ', "[1]", '{"a"}', "[" * 500, '{"a": NaN}', '{"a": 1e999}'])
 def test_a_call_that_the_model_garbled_can_be_sent_back(text: str) -> None:
     completion = answer(start(), CALL, write(0, text), end(0), change("tool_use"), STOP)
 

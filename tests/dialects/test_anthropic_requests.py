@@ -648,6 +648,13 @@ def test_empty_texts_do_not_go_back() -> None:
     assert sent(answered({"type": "text", "text": ""}, BLOCKS[4]))[0]["content"] == [BLOCKS[4]]
 
 
+@pytest.mark.parametrize("arguments", ['{"a": -Infinity}', '{"a": [1e999]}'])
+def test_numbers_that_json_has_no_word_for(arguments: str) -> None:
+    messages = sent(QUESTION, {"role": "assistant", "tool_calls": [call("c1", arguments)]})
+
+    assert messages[1]["content"] == [used("c1", {"INVALID_JSON": arguments})]
+
+
 def test_a_name_is_lost() -> None:
     request = wire(Message.user("Hi", name="Ada"))
 

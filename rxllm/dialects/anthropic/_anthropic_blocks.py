@@ -13,6 +13,7 @@ Rules:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,6 +105,16 @@ def begun_by(delta: str) -> dict[str, Any] | None:
     """The block that a delta begins by itself; ``None`` if it needs one that has begun."""
     kind = _BEGUN_BY.get(delta)
     return None if kind is None else {"type": kind}
+
+
+def input_in(text: str) -> Mapping[str, Any] | None:
+    """The input that a model wrote; ``None`` if it is no JSON object, or has a number that JSON has no word for."""
+    try:
+        value = loads(text)
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return None
+    return value if is_object(value) else None
 
 
 @dataclass(slots=True, eq=False)
@@ -268,11 +279,7 @@ class Block:
         if not text.strip():
             begun = self.start.get("input")
             return begun if is_object(begun) else {}
-        try:
-            value = loads(text)
-        except ValueError:
-            return None
-        return value if is_object(value) else None
+        return input_in(text)
 
     def _input_at_once(self, block: Mapping[str, Any]) -> str:
         """The input, if no delta had it: a call always has one."""

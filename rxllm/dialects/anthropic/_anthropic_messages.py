@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rxllm.dialects._ported import ported
-from rxllm.dialects.anthropic._anthropic_blocks import UNREADABLE
+from rxllm.dialects.anthropic._anthropic_blocks import UNREADABLE, input_in
 from rxllm.dialects.anthropic._anthropic_content import Blocks, text_blocks
 from rxllm.dialects.anthropic._anthropic_errors import NAME, unsupported
-from rxllm.exceptions import ToolCallError
 from rxllm.models import (
     ChatRequest,
     Message,
@@ -182,11 +181,11 @@ def _converted(message: Message, blocks: Blocks) -> list[dict[str, Any]]:
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    try:
-        # Some servers write nothing for no arguments.
-        value = call.function.parsed if call.function.arguments.strip() else {}
-    except ToolCallError:
-        value = {UNREADABLE: call.function.arguments}
+    text = call.function.arguments
+    # Some servers write nothing for no arguments.
+    value = input_in(text) if text.strip() else {}
+    if value is None:
+        value = {UNREADABLE: text}
     return {"type": "tool_use", "id": call.id, "name": call.function.name, "input": value}
 
 
