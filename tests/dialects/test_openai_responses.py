@@ -760,6 +760,13 @@ def test_large_events() -> None:
     assert isinstance(error, LimitExceededError)
 
 
+def test_an_event_that_is_too_deep_is_not_said_to_be_no_json() -> None:
+    deep = '{"a": ' * 300 + "1" + "}" * 300
+    decoder = get_dialect("openai-responses").decoder()
+    with pytest.raises(LimitExceededError, match="deeper"):
+        decoder.decode(f'{{"type": "response.output_item.done", "item": {deep}}}')
+
+
 def test_the_number_of_items_is_bounded() -> None:
     items = ({"type": "response.output_item.added", "item": {"type": "x"}, "output_index": at} for at in range(5_000))
     _, error = decode(items)

@@ -34,6 +34,7 @@ from rxllm.exceptions import (
     DecodeError,
     EmptyStreamError,
     ItemsThenError,
+    LimitExceededError,
     TruncatedStreamError,
     excerpt,
 )
@@ -125,6 +126,8 @@ class OpenAIResponsesDecoder:
             return _NOTHING
         try:
             value = _scrubbed_but_delta(text) if may_hold_half(text) else loads(text)
+        except LimitExceededError:
+            raise
         except ValueError:
             value = None
         if is_object(value):
