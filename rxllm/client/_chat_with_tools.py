@@ -45,6 +45,8 @@ from rxllm.typing import OperatorFunction
 Ask: TypeAlias = Callable[[ChatRequest], Observable[StreamChunk]]
 
 _NOT_FORCED = ("auto", "none", None)
+# As types of an object, which may say more than that a call is forced.
+_FORCED = ("any", "tool")
 _NOT_ASKED = Refused(reason="not run: when approval was asked for, it could not be run")
 
 
@@ -232,15 +234,30 @@ class _Conversation:
 def _tools(request: ChatRequest, registry: ToolRegistry) -> dict[str, Any]:
     """The tools of the request and those of the registry that it does not name; the request's own wording counts."""
     own = request.tools or []
-    named = {tool["function"].get("name") for tool in own if "function" in tool}
+    named = {_name_of(tool) for tool in own}
     tools = [*own, *(tool for tool in registry.schemas() if tool["function"]["name"] not in named)]
     return {"tools": tools} if tools else {}
 
 
+def _name_of(tool: Mapping[str, Any]) -> Any:
+    """The name of a tool, which some dialects have beside its type and others in an object of its own."""
+    inner = tool.get("function", tool.get("custom"))
+    return (inner if isinstance(inner, Mapping) else tool).get("name")
+
+
 def _no_longer_forced(tool_choice: str | Mapping[str, Any] | None) -> str | Mapping[str, Any]:
     """The model may call tools and need not; of a list of allowed ones the list stays."""
-    if isinstance(tool_choice, Mapping) and "allowed_tools" in tool_choice:
+    if not isinstance(tool_choice, Mapping):
+        return "auto"
+    kind = tool_choice.get("type")
+    if kind in _NOT_FORCED:
+        return tool_choice
+    if "allowed_tools" in tool_choice:
         return {**tool_choice, "allowed_tools": {**tool_choice["allowed_tools"], "mode": "auto"}}
+    if "mode" in tool_choice:
+        return {**tool_choice, "mode": "auto"}
+    if kind in _FORCED:
+        return {**{name: value for name, value in tool_choice.items() if name != "name"}, "type": "auto"}
     return "auto"
 
 

@@ -9,8 +9,9 @@ Rules:
    or to refuse, as a call of the older protocol.
 3. Its calls get new identifiers, which depend on their place in the conversation alone, and so do their results. Those
    of messages made by hand stay as they are. A result belongs to the last call before it that has its identifier.
-4. A dictionary with a role is a message in OpenAI's words. What is none is passed on as it is. Where dictionaries are
-   sent as they are, those that were messages of ours are read all the same: they have fields that are for no server.
+4. A dictionary with a role is a message in OpenAI's words, and so is one with the parts or the origin of an answer.
+   What is none is passed on as it is. Where dictionaries are sent as they are, those that were messages of ours are
+   read all the same: they have fields that are for no server.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ from rxllm.models import (
 )
 
 _LOST = "lost-in-conversion"
-_OF_OURS = frozenset({"parts", "origin", "is_error"})
+_OF_AN_ANSWER = frozenset({"parts", "origin"})
+_OF_OURS = frozenset({*_OF_AN_ANSWER, "is_error"})
 _SAID = frozenset[str]({PartKind.TEXT, PartKind.REFUSAL, PartKind.TOOL_CALL})
 # These are told of as reasoning, or are in the content.
 _TOLD_OTHERWISE = frozenset({*REASONING_FIELDS, JOINED, "content_parts"})
@@ -89,7 +91,8 @@ def ported(
 
 
 def _message_of(message: MessageLike, *, reads_dictionaries: bool) -> MessageLike:
-    if isinstance(message, Message) or "role" not in message:
+    # Stored without what is so by default, a message has no role.
+    if isinstance(message, Message) or ("role" not in message and _OF_AN_ANSWER.isdisjoint(message)):
         return message
     if not reads_dictionaries and _OF_OURS.isdisjoint(message):
         return message

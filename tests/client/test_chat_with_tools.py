@@ -331,6 +331,17 @@ async def test_two_calls_with_one_identifier_in_an_answer_are_run_and_go_back_un
             {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": []}},
             {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}},
         ),
+        (
+            {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "get_weather"}]},
+            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "get_weather"}]},
+        ),
+        (
+            {"type": "tool", "name": "get_weather", "disable_parallel_tool_use": True},
+            {"type": "auto", "disable_parallel_tool_use": True},
+        ),
+        ({"type": "any"}, {"type": "auto"}),
+        ({"type": "auto", "disable_parallel_tool_use": True}, {"type": "auto", "disable_parallel_tool_use": True}),
+        ({"type": "none"}, {"type": "none"}),
         ("auto", "auto"),
         ("none", "none"),
     ],
@@ -351,6 +362,22 @@ async def test_tools_of_the_request_are_sent_too_and_its_wording_counts(registry
 
     _, _, requests = await converse(registry, ANSWER, request=request(tools=own[1:]))
     assert requests[0].json["tools"] == [*own[1:], *registry.schemas()]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"type": "function", "name": "get_weather", "parameters": {"type": "object"}},
+        {"name": "get_weather", "input_schema": {"type": "object"}},
+        {"type": "custom", "custom": {"name": "get_weather"}},
+        {"type": "get_weather_20260101", "name": "get_weather"},
+    ],
+)
+async def test_a_tool_in_the_words_of_another_dialect_is_not_sent_twice(
+    registry: ToolRegistry, own: dict[str, Any]
+) -> None:
+    _, _, requests = await converse(registry, ANSWER, request=request(tools=[own]))
+    assert requests[0].json["tools"] == [own]
 
 
 async def test_without_any_tools_none_are_sent() -> None:

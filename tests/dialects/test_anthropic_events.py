@@ -479,7 +479,7 @@ def test_a_call_that_was_cut() -> None:
     assert completion.message.parts[0].final is False
 
 
-@pytest.mark.parametrize("text", ['{"a": ', "[1]", '{"a"}', "[" * 500])
+@pytest.mark.parametrize("text", ['{"a": ', "[1]", '{"a"}', "[" * 500, '{"a": NaN}', '{"a": 1e999}'])
 def test_a_call_that_the_model_garbled_can_be_sent_back(text: str) -> None:
     completion = answer(start(), CALL, write(0, text), end(0), change("tool_use"), STOP)
 
@@ -596,6 +596,13 @@ def test_an_index_that_is_in_use() -> None:
     assert all(part.final for part in completion.message.parts)
 
 
+def test_a_block_that_is_announced_twice_is_one() -> None:
+    completion = answer(start(), CALL, CALL, write(0, '{"a":1}'), end(0), change("tool_use"), STOP)
+
+    assert [call.function.arguments for call in completion.message.tool_calls] == ['{"a":1}']
+    assert completion.repairs == ()
+
+
 def test_blocks_without_an_index() -> None:
     events = [{name: value for name, value in event.items() if name != "index"} for event in (*TEXT, *TEXT)]
     completion = answer(start(), *events, change(), STOP)
@@ -630,6 +637,13 @@ def test_another_message_begins_in_the_midst_of_one() -> None:
     assert isinstance(error, DecodeError)
     assert "message 'msg_2' begins, and message 'msg_1' has not ended" in str(error)
     assert (error.position, error.partial and error.partial.text) == (4, "Hello")
+
+
+def test_a_message_begins_twice_when_some_of_it_has_come() -> None:
+    error = failure(start(), *TEXT, start(), *TEXT, change(), STOP)
+
+    assert isinstance(error, DecodeError)
+    assert (error.partial and error.partial.text) == "Hello"
 
 
 @pytest.mark.parametrize("event", [*TEXT, change(), STOP])

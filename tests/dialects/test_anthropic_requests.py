@@ -322,6 +322,14 @@ def test_a_schema_of_pydantic() -> None:
         (NEW, {"reasoning_effort": "max"}, {"type": "adaptive", "display": "summarized"}, "max", 8192),
         ("my-model", {"reasoning_effort": "high"}, {"type": "adaptive", "display": "summarized"}, "high", 8192),
         (NEW, {"reasoning_effort": "low", "thinking": {"type": "disabled"}}, {"type": "disabled"}, "low", 8192),
+        (
+            *(OLD, {"thinking": {"type": "enabled", "budget_tokens": 20_000}}),
+            *({"type": "enabled", "budget_tokens": 20_000}, None, 8192 + 20_000),
+        ),
+        (
+            *(OLD, {"thinking": {"type": "enabled", "budget_tokens": 20_000}, "max_tokens": 30_000}),
+            *({"type": "enabled", "budget_tokens": 20_000}, None, 30_000),
+        ),
     ],
 )
 def test_how_long_a_model_may_think(model: str, fields: Any, thinking: Any, effort: Any, limit: int) -> None:
@@ -638,6 +646,28 @@ def test_what_was_cut_does_not_go_back_but_for_its_text() -> None:
 
 def test_empty_texts_do_not_go_back() -> None:
     assert sent(answered({"type": "text", "text": ""}, BLOCKS[4]))[0]["content"] == [BLOCKS[4]]
+
+
+@pytest.mark.parametrize("arguments", ['{"a": -Infinity}', '{"a": [1e999]}'])
+def test_numbers_that_json_has_no_word_for(arguments: str) -> None:
+    messages = sent(QUESTION, {"role": "assistant", "tool_calls": [call("c1", arguments)]})
+
+    assert messages[1]["content"] == [used("c1", {"INVALID_JSON": arguments})]
+
+
+def test_a_name_is_lost() -> None:
+    request = wire(Message.user("Hi", name="Ada"))
+
+    assert [(each.kind, each.position, each.before) for each in request.repairs] == [
+        ("lost-in-conversion", 0, ["name"])
+    ]
+
+
+@pytest.mark.parametrize("arguments", ["", " "])
+def test_a_call_without_arguments(arguments: str) -> None:
+    messages = sent(QUESTION, {"role": "assistant", "tool_calls": [call("c1", arguments)]})
+
+    assert messages[1]["content"] == [used("c1", {})]
 
 
 def test_reasoning_that_nobody_signed_is_lost() -> None:

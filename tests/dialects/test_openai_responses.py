@@ -244,6 +244,24 @@ def test_a_cancelled_answer_is_no_whole_one() -> None:
     assert chunks[-1].choices[0].finish_reason == "cancelled"
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"), [("incomplete", "length"), ("cancelled", "cancelled"), ("in_progress", "stop")]
+)
+def test_what_an_answer_says_of_itself_counts_if_its_event_says_that_it_is_whole(status: str, reason: str) -> None:
+    events = events_of([message("a")], status=status, incomplete_details={"reason": "max_output_tokens"})
+    events[-1] = {**events[-1], "type": "response.completed"}
+    chunks, _ = decode(events)
+
+    assert chunks[-1].choices[0].finish_reason == reason
+
+
+def test_an_answer_that_says_that_it_failed() -> None:
+    behind = {"type": "response.completed", "response": response(status="failed", error={"message": "Broken"})}
+    _, caught = decode([*events_of([message("Hello")])[:5], behind])
+
+    assert isinstance(caught, APIStreamError)
+
+
 def test_a_refusal() -> None:
     refused = message("", content=[{"type": "refusal", "refusal": "I will not."}])
     completion = completion_of(events_of([refused]))
@@ -742,6 +760,13 @@ def test_large_events() -> None:
     assert isinstance(error, LimitExceededError)
 
 
+def test_an_event_that_is_too_deep_is_not_said_to_be_no_json() -> None:
+    deep = '{"a": ' * 300 + "1" + "}" * 300
+    decoder = get_dialect("openai-responses").decoder()
+    with pytest.raises(LimitExceededError, match="deeper"):
+        decoder.decode(f'{{"type": "response.output_item.done", "item": {deep}}}')
+
+
 def test_the_number_of_items_is_bounded() -> None:
     items = ({"type": "response.output_item.added", "item": {"type": "x"}, "output_index": at} for at in range(5_000))
     _, error = decode(items)
@@ -778,6 +803,8 @@ def test_odd_places(place: Any) -> None:
             True,
         ),
         ({"type": "error", "error": {"code": "insufficient_quota", "message": "Broken"}}, "insufficient_quota", False),
+        ({"type": "response.error", "code": "server_error", "message": "Broken"}, "server_error", True),
+        ({"type": "response.error", "error": {"code": "server_error", "message": "Broken"}}, "server_error", True),
         ({"error": {"code": "server_error", "message": "Broken"}}, "server_error", True),
         ({"code": "invalid_prompt", "error": "Broken"}, "invalid_prompt", False),
         ({"detail": "Broken"}, None, False),
@@ -820,6 +847,12 @@ def test_a_failure_that_does_not_say_why() -> None:
     _, caught = decode([{"type": "response.failed"}])
     assert isinstance(caught, APIStreamError)
     assert "did not say why" in str(caught)
+
+
+def test_the_type_of_its_event_is_not_that_of_an_error() -> None:
+    _, caught = decode([{"type": "response.error", "message": "Broken"}])
+    assert isinstance(caught, APIStreamError)
+    assert caught.type is None
 
 
 def test_an_error_in_plain_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -308,6 +309,32 @@ def test_answers_made_by_hand() -> None:
     ]
 
 
+def test_an_answer_made_by_hand_in_parts() -> None:
+    said = {"type": "output_text", "text": "b", "annotations": []}
+    parts = [
+        *({"type": "text", "text": "a", "cache_control": {}}, {"type": "refusal", "refusal": "No."}),
+        *({"type": "text", "text": ""}, {"type": "output_text"}, {"type": "refusal"}, said),
+    ]
+
+    (item,) = items_of(Message(content=parts))
+    assert item["content"] == [
+        *({"type": "output_text", "text": "a"}, {"type": "refusal", "refusal": "No."}, said),
+    ]
+
+
+def test_an_answer_made_by_hand_has_no_pictures() -> None:
+    with pytest.raises(UnsupportedRequestError) as caught:
+        items_of(Message(content=[{"type": "image_url", "image_url": {"url": "https://a.example/a.png"}}]))
+    assert caught.value.field == "messages"
+
+
+def test_reasoning_that_nobody_knows_is_lost() -> None:
+    wire = request_of(Message(content="a", reasoning_content="t"))
+
+    assert [(each.kind, each.before) for each in wire.repairs] == [("lost-in-conversion", ["reasoning"])]
+    assert "t" not in [each.get("text") for each in wire.body["input"][0]["content"]]
+
+
 CONVERTED = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello"}]}
 
 
@@ -411,3 +438,41 @@ def test_only_what_is_behind_a_stored_answer_is_sent() -> None:
     assert len(items_of(*messages, previous_response_id="resp_9")) == 3
     assert len(items_of(HELLO, {"role": "user", "content": "x"}, previous_response_id="resp_9")) == 2
     assert response()["id"] == "resp_1"
+
+
+CUSTOM = ToolCall(id="c2", type="custom", function=FunctionCall(name="g", arguments="free"))
+
+
+def as_message(message: Message) -> Any:
+    return message
+
+
+def as_fields(message: Message) -> Any:
+    return message.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("form", [as_message, as_fields])
+def test_the_result_of_a_call_that_the_server_has_is_one_of_its_kind(form: Callable[[Message], Any]) -> None:
+    function = ToolCall(id="c1", function=FunctionCall(name="f", arguments="{}"))
+    origin = Origin(dialect="openai-responses", host="host.example", id="resp_1")
+    stored = Message(tool_calls=[function, CUSTOM], origin=origin)
+    results = [Message.tool("1", tool_call_id="c1"), Message.tool("2", tool_call_id="c2")]
+
+    sent = items_of(HELLO, form(stored), *results, previous_response_id="resp_1")
+
+    assert [item["type"] for item in sent] == ["function_call_output", "custom_tool_call_output"]
+
+
+def test_the_result_of_an_item_is_one_of_its_kind() -> None:
+    items = [{"type": "custom_tool_call", "call_id": "c2"}, {"role": "user", "content": 5, "tool_calls": [5]}]
+    outcome = Message.tool("2", tool_call_id="c2")
+
+    assert items_of(*items, outcome)[-1]["type"] == "custom_tool_call_output"
+
+
+def test_the_last_call_with_an_identifier_has_the_result() -> None:
+    outcome = Message.tool("1", tool_call_id="c2")
+    again = ToolCall(id="c2", function=FunctionCall(name="f", arguments="{}"))
+
+    sent = items_of(Message(tool_calls=[CUSTOM]), outcome, Message(tool_calls=[again]), outcome)
+    assert [item["type"] for item in sent][1::2] == ["custom_tool_call_output", "function_call_output"]

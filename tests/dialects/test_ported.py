@@ -129,7 +129,12 @@ def as_short_json(own: Message) -> MessageLike:
     return own.model_dump(mode="json", exclude_none=True)
 
 
-@pytest.mark.parametrize("stored", [as_text, as_fields, as_json, as_short_json])
+def as_shortest_json(own: Message) -> MessageLike:
+    """Without the role of an answer, which is so by default."""
+    return own.model_dump(mode="json", exclude_defaults=True)
+
+
+@pytest.mark.parametrize("stored", [as_text, as_fields, as_json, as_short_json, as_shortest_json])
 def test_so_it_does_after_it_was_stored(stored: Callable[[Message], MessageLike]) -> None:
     own = answer()
     conversation = sent(stored(own), stored(result("toolu_1")))
@@ -310,6 +315,7 @@ def test_those_that_were_messages_of_ours_are_read_all_the_same() -> None:
     other, failed = elsewhere(), ToolResult(call=elsewhere().tool_calls[0], content="no", error="failed").message()
     stored = [json.loads(each.model_dump_json()) for each in (other, failed)]
     assert as_they_are(*stored) == as_they_are(other, failed)
+    assert as_they_are(as_shortest_json(other), as_shortest_json(failed)) == as_they_are(other, failed)
     body = OpenAIChat().http_request(ChatRequest(model="m", messages=stored), Endpoint(base_url="http://h")).body
     assert body["messages"] == [
         {

@@ -13,6 +13,7 @@ Rules:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,6 +107,16 @@ def begun_by(delta: str) -> dict[str, Any] | None:
     return None if kind is None else {"type": kind}
 
 
+def input_in(text: str) -> Mapping[str, Any] | None:
+    """The input that a model wrote; ``None`` if it is no JSON object, or has a number that JSON has no word for."""
+    try:
+        value = loads(text)
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return None
+    return value if is_object(value) else None
+
+
 @dataclass(slots=True, eq=False)
 class Block:
     """A block that has begun.
@@ -155,6 +166,10 @@ class Block:
         )
         takes = None if type_ in _WHOLE_AT_ONCE else _PIECES.get(kind)
         return cls(dict(start), part, takes, calls if kind == PartKind.TOOL_CALL else None)
+
+    def is_begun_by(self, start: Mapping[str, Any]) -> bool:
+        """Whether that is its beginning once more, and nothing else has come of it."""
+        return self.start == start and not (self.pieces or self._set or self._citations)
 
     def fits(self, delta: str) -> bool:
         """Whether a delta is one of a block like this; one that nobody knows is. A block that nobody knows has any."""
@@ -264,11 +279,7 @@ class Block:
         if not text.strip():
             begun = self.start.get("input")
             return begun if is_object(begun) else {}
-        try:
-            value = loads(text)
-        except ValueError:
-            return None
-        return value if is_object(value) else None
+        return input_in(text)
 
     def _input_at_once(self, block: Mapping[str, Any]) -> str:
         """The input, if no delta had it: a call always has one."""

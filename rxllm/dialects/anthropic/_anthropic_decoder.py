@@ -8,8 +8,8 @@ Rules:
    says nothing else.
 3. A message ends with ``message_stop``. Without that it is whole if it has a reason for its end and no block is open.
    What follows is ignored, unless it is an error.
-4. A block that is begun twice is two parts. A delta without its block begins one, if it can. ``message_stop`` ends the
-   blocks that are open still.
+4. A block that is begun twice is two parts, if something of it came in between. A delta without its block begins one,
+   if it can. ``message_stop`` ends the blocks that are open still.
 5. The beginning of another message in the midst of one is an error, and so is anything of a message that never began.
 """
 

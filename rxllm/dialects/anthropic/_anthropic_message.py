@@ -164,7 +164,8 @@ class GrowingMessage:
     def _begin(self, message: Mapping[str, Any]) -> list[StreamChunk]:
         new_id = _text_in(message, "id")
         if self.has_begun:
-            if self._stopped or new_id == self.head[0]:
+            # Said once more before anything of it came, it is the same.
+            if self._stopped or (new_id == self.head[0] and not self._used):
                 return []
             before, after = excerpt(self.head[0] or ""), excerpt(new_id or "")
             raise MisplacedError(f"message {after} begins, and message {before} has not ended")
@@ -180,11 +181,14 @@ class GrowingMessage:
         return chunks
 
     def _begin_block(self, index: int | None, start: Mapping[str, Any]) -> list[StreamChunk]:
+        before = None if index is None else self.open.get(index)
+        if before is not None and before.is_begun_by(start):
+            return []
         if len(self._used) >= MAX_BLOCKS:
             raise LimitExceededError(
                 f"the message has more than {MAX_BLOCKS} blocks", limit="max_blocks", maximum=MAX_BLOCKS
             )
-        before = [] if index is None else self._end_block(index)
+        ended = [] if index is None else self._end_block(index)
         place = max(self._used, default=-1) + 1 if index is None or index in self._used else index
         self._used.add(place)
         block = Block.begin(place, start, self._calls)
@@ -193,7 +197,7 @@ class GrowingMessage:
         if start.get("type") == "fallback" and is_object(to := start.get("to")):
             self.head = self.head[0], _text_in(to, "model") or self.head[1]
         self.open[place if index is None else index] = block
-        return [*before, self._of(block.first_delta())]
+        return [*ended, self._of(block.first_delta())]
 
     def _block_at(self, index: int | None) -> Block | None:
         if index is None:

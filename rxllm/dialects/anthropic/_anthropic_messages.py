@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rxllm.dialects._ported import ported
-from rxllm.dialects.anthropic._anthropic_blocks import UNREADABLE
+from rxllm.dialects.anthropic._anthropic_blocks import UNREADABLE, input_in
 from rxllm.dialects.anthropic._anthropic_content import Blocks, text_blocks
 from rxllm.dialects.anthropic._anthropic_errors import NAME, unsupported
-from rxllm.exceptions import ToolCallError
 from rxllm.models import (
     ChatRequest,
     Message,
@@ -105,6 +104,8 @@ def sent_messages(request: ChatRequest, host: str) -> Sent:
     sent = Sent(repairs=conversation.repairs)
     for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
         blocks = Blocks(place, sent.repairs)
+        if isinstance(message, Message) and message.name:
+            sent.repairs.append(Repair(_LOST, place, ["name"], None))
         if not isinstance(message, Message):
             sent.say_as_it_is(message)
         elif message.role in _SYSTEM:
@@ -180,10 +181,11 @@ def _converted(message: Message, blocks: Blocks) -> list[dict[str, Any]]:
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    try:
-        value = call.function.parsed
-    except ToolCallError:
-        value = {UNREADABLE: call.function.arguments}
+    text = call.function.arguments
+    # Some servers write nothing for no arguments.
+    value = input_in(text) if text.strip() else {}
+    if value is None:
+        value = {UNREADABLE: text}
     return {"type": "tool_use", "id": call.id, "name": call.function.name, "input": value}
 
 

@@ -5,7 +5,8 @@ Rules:
 1. Models up to 4.5 have a budget in tokens, which is within the tokens of the answer. Later ones decide by themselves,
    and are told how much effort to make. A model whose name has no version is a later one.
 2. No model thinks when it has to call a tool.
-3. What the request says of ``thinking`` in Anthropic's own words stays as it is.
+3. What the request says of ``thinking`` in Anthropic's own words stays as it is. A budget in it is within the tokens of
+   the answer, too: where the request does not say how many these are, there is room for both.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def put_effort(
             body["thinking"] = _budget(effort, body, has_limit=has_limit)
         else:
             raise unsupported("reasoning_effort", f"{request.model} has a budget, which thinking gives")
+    elif is_object(given) and isinstance(budget := given.get("budget_tokens"), int) and not has_limit:
+        body["max_tokens"] += budget
     _check(given if given is not None else body.get("thinking"), body)
 
 

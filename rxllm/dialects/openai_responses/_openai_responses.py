@@ -72,7 +72,8 @@ class OpenAIResponses:
             body["store"] = False
             include(body, ENCRYPTED)
         messages = since(request.messages, body.get("previous_response_id"))
-        conversation = ResponseInput(request.model, is_stored=body.get("store") is not False)
+        before = request.messages[: len(request.messages) - len(messages)]
+        conversation = ResponseInput(request.model, is_stored=body.get("store") is not False, before=before)
         conversation.take(ported(messages, is_home))
         body["input"] = conversation.items
         return WireRequest(

@@ -24,6 +24,27 @@ def content_of(content: str | list[dict[str, Any]] | None) -> str | list[dict[st
     return [_part(part) for part in content] if isinstance(content, list) else content or ""
 
 
+def answered(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """The content of an answer of a model, without texts that say nothing.
+
+    Raises:
+        UnsupportedRequestError: There is more in it than texts and refusals.
+    """
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    return [part for each in parts if (part := _answered_part(each)) is not None]
+
+
+def _answered_part(part: Mapping[str, Any]) -> dict[str, Any] | None:
+    kind = part.get("type")
+    if kind == "text":
+        return {"type": "output_text", "text": part["text"]} if part.get("text") else None
+    if kind == "output_text":
+        return {**part} if part.get("text") else None
+    if kind == "refusal":
+        return {**part} if part.get("refusal") else None
+    raise unsupported(f"a content part of type {kind!r} in an answer cannot be sent", "messages")
+
+
 def unsupported(message: str, field: str) -> UnsupportedRequestError:
     """The error about what the dialect cannot say."""
     return UnsupportedRequestError(f"{message} with the Responses API of OpenAI", dialect=NAME, field=field)

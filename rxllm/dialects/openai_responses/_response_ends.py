@@ -96,7 +96,7 @@ def _fields_of(said: Any) -> Mapping[str, Any]:
         return {"message": said} if said and isinstance(said, str) else {}
     inner = said.get("error")
     outer = {name: value for name, value in said.items() if name not in ("error", "sequence_number")}
-    if outer.get("type") == "error":
+    if outer.get("type") in ("error", "response.error"):
         del outer["type"]
     if is_object(inner):
         return {**outer, **inner}

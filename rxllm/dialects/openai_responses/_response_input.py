@@ -15,17 +15,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any, TypeAlias
 
 from rxllm.dialects._ported import Ported
-from rxllm.dialects.openai_responses._response_content import content_of, unsupported
-from rxllm.models import Message, MessageLike, MessagePart, PartKind, Repair, Role, ToolCall, is_object
+from rxllm.dialects.openai_responses._response_content import answered, content_of, unsupported
+from rxllm.models import Message, MessageLike, MessagePart, PartKind, Repair, Role, ToolCall, is_list, is_object
 
 Item: TypeAlias = Mapping[str, Any]
 
 # What the server says of an item and does not take back.
 _NOT_TAKEN = {"custom_tool_call": "status"}
+# The items that are calls, and whether one is of a custom tool.
+_CALLS = {"function_call": False, "custom_tool_call": True}
 # Any other name may be an alias, as that of a deployment, and says nothing.
 _FAMILY = re.compile(r"(?:gpt-|grok-|o)\d+")
 
@@ -37,6 +39,7 @@ class ResponseInput:
     Args:
         model: The model that is asked.
         is_stored: Whether the server has what it said before.
+        before: The messages that the server has, so that they are not sent: there may be calls in them.
 
     Attributes:
         items: The items.
@@ -45,9 +48,20 @@ class ResponseInput:
 
     model: str
     is_stored: bool
+    before: InitVar[Sequence[MessageLike]] = ()
     items: list[Item] = field(default_factory=list[Item])
     repairs: list[Repair] = field(default_factory=list[Repair])
+    # The calls of custom tools, by their identifiers: the last one that has it counts.
     _custom: set[str] = field(default_factory=set[str])
+
+    def __post_init__(self, before: Sequence[MessageLike]) -> None:
+        for message in before:
+            for call_id, is_custom in _calls_in(message):
+                self._note(call_id, is_custom=is_custom)
+
+    def _note(self, call_id: object, *, is_custom: bool) -> None:
+        """Note which kind of call has an identifier."""
+        (self._custom.add if is_custom else self._custom.discard)(str(call_id))
 
     def take(self, conversation: Ported) -> None:
         """Take a conversation.
@@ -58,6 +72,8 @@ class ResponseInput:
         self.repairs += conversation.repairs
         for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
             if not isinstance(message, Message):
+                for call_id, is_custom in _calls_in(message):
+                    self._note(call_id, is_custom=is_custom)
                 self.items.append(message)
             else:
                 self._take_message(place, message, verbatim=verbatim)
@@ -75,6 +91,9 @@ class ResponseInput:
             if verbatim:
                 kinds = {str(part.kind) for part in message.parts} - {PartKind.TEXT, PartKind.TOOL_CALL}
                 self._lose(place, *sorted(kinds))
+            elif message.reasoning_text and not message.parts:
+                # It was made by hand, or comes from elsewhere without a word of where.
+                self._lose(place, PartKind.REASONING)
             self.items += self._converted(message)
 
     def _take_input(self, message: Message) -> None:
@@ -113,8 +132,8 @@ class ResponseInput:
     def _own(self, block: Item) -> Item:
         """An item as the server takes it back."""
         kind = str(block.get("type"))
-        if kind == "custom_tool_call":
-            self._custom.add(str(block.get("call_id")))
+        if kind in _CALLS:
+            self._note(block.get("call_id"), is_custom=_CALLS[kind])
         without = _NOT_TAKEN.get(kind)
         return {name: value for name, value in block.items() if name != without}
 
@@ -123,8 +142,9 @@ class ResponseInput:
         if message.function_call is not None:
             raise unsupported("a function_call, of the older protocol, cannot be sent", "messages")
         spoken = (message.audio or {}).get("transcript")
-        said = (("output_text", "text", message.text or spoken), ("refusal", "refusal", message.refusal))
-        content = [{"type": kind, name: text} for kind, name, text in said if text]
+        content = answered(message.content or spoken)
+        if message.refusal:
+            content.append({"type": "refusal", "refusal": message.refusal})
         if content:
             yield {"type": "message", "role": "assistant", "content": content}
         for call in message.tool_calls:
@@ -132,8 +152,8 @@ class ResponseInput:
 
     def _call(self, call: ToolCall) -> Item:
         name, arguments = call.function.name, call.function.arguments
+        self._note(call.id, is_custom=call.type == "custom")
         if call.type == "custom":
-            self._custom.add(call.id)
             return {"type": "custom_tool_call", "call_id": call.id, "name": name, "input": arguments}
         return {"type": "function_call", "call_id": call.id, "name": name, "arguments": arguments}
 
@@ -143,6 +163,20 @@ class ResponseInput:
 
     def _lose(self, place: int, *what: str) -> None:
         self.repairs.append(Repair("lost-in-conversion", place, [*what], None))
+
+
+def _calls_in(message: MessageLike) -> Iterator[tuple[str, bool]]:
+    """The calls in a message, or the one that an item is: their identifiers, and whether they are of custom tools."""
+    if isinstance(message, Message):
+        yield from ((call.id, call.type == "custom") for call in message.tool_calls)
+        return
+    kind = str(message.get("type"))
+    if kind in _CALLS:
+        yield str(message.get("call_id")), _CALLS[kind]
+    calls: Any = message.get("tool_calls")
+    for call in calls if is_list(calls) else ():
+        if is_object(call):
+            yield str(call.get("id")), call.get("type") == "custom"
 
 
 def _family(model: str) -> str | None:

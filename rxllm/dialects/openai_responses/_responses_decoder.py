@@ -34,6 +34,7 @@ from rxllm.exceptions import (
     DecodeError,
     EmptyStreamError,
     ItemsThenError,
+    LimitExceededError,
     TruncatedStreamError,
     excerpt,
 )
@@ -125,6 +126,8 @@ class OpenAIResponsesDecoder:
             return _NOTHING
         try:
             value = _scrubbed_but_delta(text) if may_hold_half(text) else loads(text)
+        except LimitExceededError:
+            raise
         except ValueError:
             value = None
         if is_object(value):
@@ -151,8 +154,9 @@ class OpenAIResponsesDecoder:
         try:
             if take is not None:
                 return take(self._answer, fields)
-            response = fields.get("response")
-            return self._finish(status or "", response if is_object(response) else {})
+            said = fields.get("response")
+            response = said if is_object(said) else {}
+            return self._finish(_worse(status or "", response), response)
         except MalformedEventError as problem:
             raise self._malformed(fields["type"], problem, text) from None
 
@@ -162,7 +166,7 @@ class OpenAIResponsesDecoder:
         if protocol not in (None, RESPONSES) and not self._answer.has_begun:
             raise self._of_another(protocol, text)
         kind = fields.get("type")
-        if isinstance(kind, str) and kind.startswith("response."):
+        if isinstance(kind, str) and kind.startswith("response.") and not is_name_of_error(kind):
             return _NOTHING
         if is_failure(name, fields) or (kind is None and has_words_of_error(name, fields)):
             return self._hold(fields)
@@ -259,6 +263,12 @@ def _status_of_whole(fields: Fields) -> str | None:
     """How an answer ended that is there as a whole; ``None`` if it is none, or goes on."""
     status = str(fields.get("status"))
     return status if fields.get("object") == "response" and status in STATUSES else None
+
+
+def _worse(status: str, response: Fields) -> str:
+    """How an answer ended: what the answer itself says counts, if its event says that all of it came."""
+    own = response.get("status")
+    return own if status == "completed" and isinstance(own, str) and own in STATUSES else status
 
 
 def _scrubbed_but_delta(text: str) -> Any:
