@@ -310,8 +310,8 @@ def test_answers_made_by_hand() -> None:
 
 
 def test_an_answer_made_by_hand_in_parts() -> None:
-    said = {"type": "output_text", "text": "b", "annotations": []}
-    parts = [
+    said: dict[str, Any] = {"type": "output_text", "text": "b", "annotations": []}
+    parts: list[dict[str, Any]] = [
         *({"type": "text", "text": "a", "cache_control": {}}, {"type": "refusal", "refusal": "No."}),
         *({"type": "text", "text": ""}, {"type": "output_text"}, {"type": "refusal"}, said),
     ]
