@@ -9,6 +9,7 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.accumulators._beginning import Beginning as Beginning
     from rxllm.accumulators.answer._conflation import Conflation as Conflation
+    from rxllm.accumulators.answer._folded import Folded as Folded
     from rxllm.accumulators.answer._merged_usage import merged_usage as merged_usage
     from rxllm.accumulators.answer._stream_accumulator import StreamAccumulator
     from rxllm.accumulators.calls._call_state import CallState as CallState
@@ -28,7 +29,12 @@ else:
         *("answer._stream_accumulator", "calls._tool_call_accumulator", "calls._tool_call_progress_accumulator"),
         *("json._json_fold", "json._json_snapshot", "calls._json_path_accumulator", "reasoning._tagged_text"),
         "json._structured",
-        **{"_beginning": "Beginning", "answer._conflation": "Conflation", "calls._call_state": "CallState"},
+        **{
+            "_beginning": "Beginning",
+            "answer._conflation": "Conflation",
+            "answer._folded": "Folded",
+            "calls._call_state": "CallState",
+        },
         **{"calls._tool_call_accumulator": "require_completed", "reasoning._tags": "TagPair"},
         **{"json._why_no_json": "WhyNoJSON", "answer._merged_usage": "merged_usage"},
     )
