@@ -17,6 +17,7 @@ from rxllm.stores._records import EndRecord, ItemRecord
 from rxllm.stores._shared import Shared, Use
 from rxllm.stores._sqlite import Claim, SQLiteWriter
 from rxllm.stores._sqlite_reader import Place, SQLiteReader
+from rxllm.stores._sqlite_schema import EmptyDatabaseError
 from rxllm.stores._watch import Watch
 
 __all__ = ["SQLiteEngine"]
@@ -54,13 +55,15 @@ class SQLiteEngine:
 
     async def follow(self, stream: str, after: LogPosition | None, *, back: int = 0) -> _Reader:
         """Read a stream from behind a position."""
-        if not self._exists():
-            raise UnknownStreamError(f"{self._path}: no stream {excerpt(stream)}: there is no such file", name=stream)
+        if not self._path.exists():
+            raise UnknownStreamError(f"{self._path}: no stream {excerpt(stream)}: no such file", name=stream)
         reading = self.reading.acquire()
         try:
             place = await reading.run(SQLiteReader.place, stream, after, back)
-        except BaseException:
+        except BaseException as error:
             await self.reading.release(reading)
+            if isinstance(error, EmptyDatabaseError):
+                raise UnknownStreamError(f"{error.message}: no stream {excerpt(stream)}", name=stream) from error
             raise
         return _Reader(self, reading, place)
 
@@ -73,11 +76,13 @@ class SQLiteEngine:
 
     async def streams(self) -> list[LogInfo]:
         """All streams."""
-        if not self._exists():
+        if not self._path.exists():
             return []
         reading = self.reading.acquire()
         try:
             return await reading.run(SQLiteReader.log_infos)
+        except EmptyDatabaseError:
+            return []
         finally:
             await self.reading.release(reading)
 
@@ -112,10 +117,6 @@ class SQLiteEngine:
             yield writing
         finally:
             await self.writing.release(writing)
-
-    def _exists(self) -> bool:
-        # An empty one is just being made.
-        return self._path.exists() and self._path.stat().st_size > 0
 
 
 class _Waiting:

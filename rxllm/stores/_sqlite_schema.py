@@ -77,6 +77,10 @@ _ADDED = {
 """The columns that each version added."""
 
 
+class EmptyDatabaseError(RecordingError):
+    """There are no tables: somebody is about to make them, perhaps."""
+
+
 def connect(path: Path, mode: Literal["rw", "rwc", "ro&immutable=1"]) -> sqlite3.Connection:
     """Open a database, in the mode of SQLite's URIs."""
     uri = f"{path.absolute().as_uri()}?mode={mode}"
@@ -129,7 +133,7 @@ def _open_to_read(path: Path, mode: Literal["rw", "ro&immutable=1"]) -> sqlite3.
         connection.execute("PRAGMA query_only = ON")
         with transaction(connection, "DEFERRED"):
             if not _is_ours(path, connection):
-                raise RecordingError(f"{path}: an empty database")
+                raise EmptyDatabaseError(f"{path}: an empty database")
     return connection
 
 
