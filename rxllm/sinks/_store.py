@@ -73,7 +73,7 @@ class _RecordedStream:
         if self._failure is not None:
             raise self._failure
         try:
-            writer.append(self._stream, self._recorder.records(items, seconds))
+            writer.append(self._stream, [*self._recorder.records(items, seconds)])
         except Exception as error:
             self._failure = error
             raise

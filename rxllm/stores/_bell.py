@@ -53,7 +53,6 @@ class Bell:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._place: Path | None = None
 
     def ring(self, stream: str, matter: Matter = "items") -> None:
         """Tell all who listen that something happened to a stream. Blocks for some microseconds."""
@@ -90,12 +89,9 @@ class Bell:
             return None
 
     def _folder(self) -> Path:
-        if self._place is None:
-            # The file itself and not its name, which may be one of several.
-            found = self._path.stat()
-            name = f"rxllm-{os.getuid()}/{found.st_dev:x}-{found.st_ino:x}"
-            self._place = Path(tempfile.gettempdir(), name)
-        return self._place
+        # The file itself and not its name, which may be one of several.
+        found = self._path.stat()
+        return Path(tempfile.gettempdir(), f"rxllm-{os.getuid()}", f"{found.st_dev:x}-{found.st_ino:x}")
 
 
 def _is_mine(folder: Path) -> bool:

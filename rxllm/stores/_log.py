@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from reactivex import Observable
@@ -189,6 +190,9 @@ class SQLiteLog(Log):
         keep_bytes: How many bytes are kept.
         max_item_bytes: How large an item may be; a larger one fails its stream with ``LimitExceededError``.
 
+    Attributes:
+        path: The file.
+
     Example:
         >>> import asyncio, pathlib, reactivex, rxllm, tempfile
         >>> async def main():
@@ -213,6 +217,7 @@ class SQLiteLog(Log):
         max_item_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         check_count("max_item_bytes", max_item_bytes)
+        self.path = Path(path)
         engine = SQLiteEngine(path, max_item_bytes=max_item_bytes)
         super().__init__(engine, lease=lease, keep_for=keep_for, keep_bytes=keep_bytes)
 

@@ -139,7 +139,11 @@ class LogWriter(Protocol):
         """
 
     async def cancelled(self) -> Cancellation:
-        """Wait until somebody has asked for this stream to stop, also if that was before the claim."""
+        """Wait until somebody has asked for this stream to stop, also if that was before the claim.
+
+        Raises:
+            ClaimLostError: As with ``append``, as soon as that is known.
+        """
         ...
 
     async def end(self, end: EndRecord) -> None:

@@ -5,7 +5,8 @@ Rules:
 1. Opening it claims the stream. From then on it gives signs of life, whatever the items do.
 2. Whoever wants the stream to stop, or claims it meanwhile, breaks this: ``broken`` fails, and whoever writes leaves
    what it writes from at once.
-3. A batch that is under way is stored, whoever stops waiting for it.
+3. Of a batch that somebody stopped waiting for nobody knows whether it is there. It is sent again before anything else:
+   an engine takes it once.
 4. After a claim was lost nothing is written, and no ending.
 """
 
@@ -18,10 +19,18 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from rxllm.exceptions import ClaimLostError, RecordingError, StreamCancelledError, excerpt
+from rxllm.exceptions import (
+    ClaimLostError,
+    LimitExceededError,
+    LogUnavailableError,
+    RecordingError,
+    StreamCancelledError,
+    excerpt,
+)
 from rxllm.models import LogPosition
 from rxllm.stores._log_engine import LogWriter
 from rxllm.stores._recorder import Recorder
+from rxllm.stores._records import ItemRecord
 from rxllm.typing import Ending
 
 if TYPE_CHECKING:
@@ -96,13 +105,23 @@ class LogStream:
         # Of two clocks that differ the stream may have begun in the future.
         self._began = loop.time() - max(time.time() - writer.began.timestamp(), 0.0)
         self._recorder = Recorder(writer.next, restarts=writer.next > 0, tell_again=True)
-        self._writing: asyncio.Task[None] | None = None
+        self._pending: tuple[Sequence[object], list[ItemRecord]] | None = None
         self._tasks = [asyncio.create_task(self._give_signs()), asyncio.create_task(self._watch())]
 
     async def write(self, items: Sequence[object], /) -> None:
-        """Add a batch."""
-        self._writing = asyncio.create_task(self._write(items))
-        await asyncio.shield(self._writing)
+        """Add a batch, up to the first item that cannot be recorded."""
+        await self._settle()
+        records: list[ItemRecord] = []
+        failure: Exception | None = None
+        try:
+            for record in self._recorder.records(items, self._seconds()):
+                records.append(record)  # noqa: PERF402 - what is good stays
+        except Exception as error:  # noqa: BLE001 - raised behind what is good
+            failure = error
+        await self._add(items, records)
+        if failure is not None:
+            self._break(failure)
+            raise failure
 
     async def close(self, ending: Ending, /) -> None:
         """Record the ending, unless the claim was lost."""
@@ -110,10 +129,8 @@ class LogStream:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            if self._writing is not None:
-                await asyncio.wait([self._writing])
             if not isinstance(self.failure, ClaimLostError):
-                await self._end(self._true_ending(ending))
+                await self._end(ending)
         finally:
             await self._writer.release()
 
@@ -131,17 +148,38 @@ class LogStream:
             self.broken.set_exception(error)
             self.broken.exception()  # whoever writes asks for it; nobody has to
 
-    async def _write(self, items: Sequence[object]) -> None:
+    async def _settle(self) -> None:
+        """Add the batch of which it is not known whether it is there, if there is one."""
+        if self._pending is not None:
+            await self._add(*self._pending)
+
+    async def _add(self, items: Sequence[object], records: list[ItemRecord]) -> None:
+        if not records:
+            return
+        self._pending = items, records
         try:
-            await self._writer.append(self._recorder.records(items, self._seconds()))
+            await self._writer.append(records)
+        except LimitExceededError as error:
+            self._pending = None
+            if len(records) == 1:
+                self._break(error)
+                raise
+            for number in range(len(records)):  # what is good comes first
+                await self._add(items[number : number + 1], records[number : number + 1])
+            return
         except Exception as error:
+            if not isinstance(error, LogUnavailableError):
+                self._pending = None
             self._break(error)
             raise
-        self._recorder.stored(items)
-        self.position = LogPosition(self._writer.epoch, self._recorder.next - 1)
+        self._pending = None
+        self._recorder.stored(items[: len(records)])
+        self.position = LogPosition(self.epoch, self._recorder.next - 1)
 
     async def _end(self, ending: Ending) -> None:
         try:
+            await self._settle()
+            ending = self._true_ending(ending)
             await self._writer.end(self._recorder.end(ending, self._seconds()))
         except RecordingError as error:
             self._break(error)
@@ -156,7 +194,7 @@ class LogStream:
             # Something is missing, whatever became of what was written from.
             return Ending("failed", failure)
         if ending.kind == "cancelled" and ending.error is None:
-            return Ending("cancelled", cancelled_error(self._name, "its consumer left", this_process()))
+            return Ending("cancelled", cancelled_error(self._name, "the pipeline was left", this_process()))
         return ending
 
     async def _give_signs(self) -> None:
@@ -171,8 +209,13 @@ class LogStream:
                 pass  # the next batch will tell, unless the log is there again by then
 
     async def _watch(self) -> None:
-        why = await self._writer.cancelled()
-        self.cancel(*why)
+        while not self.broken.done():
+            try:
+                self.cancel(*await self._writer.cancelled())
+            except ClaimLostError as error:
+                self._break(error)
+            except RecordingError:
+                await asyncio.sleep(self._lease / _BEATS)  # as above
 
     def _seconds(self) -> float:
         return max(asyncio.get_running_loop().time() - self._began, 0.0)

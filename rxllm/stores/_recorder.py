@@ -5,7 +5,7 @@ Recordings and logs have this in common.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rxllm.accumulators import StreamAccumulator
@@ -37,8 +37,8 @@ class Recorder:
         self._answer = _Answer()
         self._slots = SlotsEncoder()
 
-    def records(self, items: Sequence[object], seconds: float) -> list[ItemRecord]:
-        """The records of the next items. Call ``stored`` when they are.
+    def records(self, items: Sequence[object], seconds: float) -> Iterator[ItemRecord]:
+        """The records of the next items, one by one. Call ``stored`` when they are.
 
         Args:
             items: The items.
@@ -49,7 +49,7 @@ class Recorder:
         """
         if self._restarts and self.next == self._first and items and isinstance(items[0], StreamChunk):
             items = [marked(items[0], begins=True, restarts=True), *items[1:]]
-        return [self._record(number, seconds, item) for number, item in enumerate(items, self.next)]
+        return (self._record(number, seconds, item) for number, item in enumerate(items, self.next))
 
     def stored(self, items: Sequence[object]) -> None:
         """Count items that are stored."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rxllm.exceptions import UnknownStreamError, excerpt
 from rxllm.models import LogPosition
-from rxllm.stores._bell import Bell, Matter
+from rxllm.stores._bell import MATTERS, Bell, Matter
 from rxllm.stores._log_engine import Cancellation, LogInfo, LogPage
 from rxllm.stores._records import EndRecord, ItemRecord
 from rxllm.stores._shared import Shared, Use
@@ -50,7 +50,8 @@ class SQLiteEngine:
         except BaseException:
             await self.writing.release(writing)
             raise
-        self.bell.ring(stream)
+        for matter in MATTERS:
+            self.bell.ring(stream, matter)
         return _Writer(self, writing, claim)
 
     async def follow(self, stream: str, after: LogPosition | None, *, back: int = 0) -> _Reader:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rxllm.exceptions import PositionError, UnknownStreamError, excerpt
+from rxllm.exceptions import ClaimLostError, PositionError, UnknownStreamError, excerpt
 from rxllm.models import LogPosition
 from rxllm.stores._log_engine import LOG_PAGE_ITEMS, Cancellation, LogInfo, LogPage
 from rxllm.stores._lossless_json import dumps, loads
@@ -167,12 +167,18 @@ class SQLiteReader:
         return {stream: tuple(state) for stream, *state in rows}
 
     def cancellation(self, stream: str, epoch: int) -> Cancellation | None:
-        """Who wants the writer of a stream to stop, if somebody does."""
-        query = "SELECT cancel FROM streams WHERE stream = ? AND epoch = ?"
+        """Who wants the writer of a stream to stop, if somebody does.
+
+        Raises:
+            ClaimLostError: It is not the writer any more.
+        """
+        query = "SELECT cancel FROM streams WHERE stream = ? AND epoch = ? AND ending IS NULL"
         with as_recording_errors(self._path):
             row = self._connection.execute(query, (stream, epoch)).fetchone()
-        asked = _loaded(row[0]) if row else None
-        return None if asked is None else Cancellation(*asked)
+        if row is None:
+            message = f"{self._path}: the stream {excerpt(stream)} has ended, or another writer has claimed it"
+            raise ClaimLostError(message, name=stream)
+        return None if row[0] is None else Cancellation(*_loaded(row[0]))
 
     def changes(self) -> int:
         """A number that is another one after somebody else has written."""

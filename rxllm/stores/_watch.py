@@ -15,6 +15,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any
 
+from rxllm.exceptions import RecordingError
 from rxllm.stores._bell import MATTERS, Bell, Listener, Matter, key_of
 from rxllm.stores._shared import Use
 from rxllm.stores._sqlite_reader import SQLiteReader
@@ -79,7 +80,10 @@ class Watch:
         while True:
             await asyncio.sleep(pause if self._listener is None else _BESIDE_THE_BELL)
             streams = {stream for events in self._waiting.values() for stream in events.values()}
-            changed = await self._reading.run(self._changed, streams)
+            try:
+                changed = await self._reading.run(self._changed, streams)
+            except RecordingError:
+                changed = [*streams]  # whoever reads is told
             for stream in changed:
                 for matter in MATTERS:
                     self._wake(key_of(stream, matter))

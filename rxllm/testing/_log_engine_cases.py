@@ -95,6 +95,8 @@ async def a_former_writer_writes_nothing(open_engine: OpenEngine) -> None:
         await raised(ClaimLostError, former.append(records(0, 1, "former")))
         await raised(ClaimLostError, former.beat())
         await raised(ClaimLostError, former.end(END))
+        async with asyncio.timeout(PATIENCE):
+            await raised(ClaimLostError, former.cancelled())
         await writer.append(records(0, 2, "new"))
         await raised(ClaimLostError, former.append(records(2, 1, "former")))
         await raised(ClaimLostError, former.append(records(0, 2, "new")))
