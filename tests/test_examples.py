@@ -63,6 +63,13 @@ PROMISED = {
         "call_paris: 18 degrees, rain",
         "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27.",
     ],
+    "two_processes": [
+        "reader 1  The moon pulls at the water of the sea",
+        "reader 2 was killed behind ",
+        "reader 2  stopped by a third process: seen enough",
+        "producer  cancelled: the connection to the model is closed",
+        "items, none lost, none twice: True",
+    ],
     "websocket_chat": [
         "model  The sea rising and falling",
         "model  It pulls too",
