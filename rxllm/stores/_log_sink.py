@@ -125,18 +125,26 @@ class LogStream:
 
     async def close(self, ending: Ending, /) -> None:
         """Record the ending, unless the claim was lost."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._fall_silent()
         try:
             if not isinstance(self.failure, ClaimLostError):
                 await self._end(ending)
         finally:
             await self._writer.release()
 
+    async def release(self) -> None:
+        """Let go of the stream without an ending, as if this process were killed: for tests."""
+        await self._fall_silent()
+        await self._writer.release()
+
     def cancel(self, reason: str, by: str) -> None:
         """Stop: whoever writes leaves what it writes from."""
         self._break(cancelled_error(self._name, reason, by))
+
+    async def _fall_silent(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def failure(self) -> Exception | None:

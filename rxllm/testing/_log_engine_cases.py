@@ -36,7 +36,10 @@ from rxllm.testing._log_engine_steps import (
 __all__ = ["LogEngineCase", "OpenEngine", "log_engine_cases"]
 
 OpenEngine: TypeAlias = Callable[[], LogEngine]
+"""Opens an engine, one more each time, of the same log."""
+
 LogEngineCase: TypeAlias = Callable[[OpenEngine], Awaitable[None]]
+"""What an engine has to do: see ``log_engine_cases``."""
 
 
 async def items_are_read_as_they_were_appended(open_engine: OpenEngine) -> None:
