@@ -44,7 +44,7 @@ LogEngineCase: TypeAlias = Callable[[OpenEngine], Awaitable[None]]
 
 async def items_are_read_as_they_were_appended(open_engine: OpenEngine) -> None:
     """In order, with all their fields, in pages of bounded size, by another process."""
-    values = ["text", "", "\ud83d", "a\0b", {"n": [1, 2.5, None, True, 2**70]}, [], 0, "x" * 100_000]
+    values: list[object] = ["text", "", "\ud83d", "a\0b", {"n": [1, 2.5, None, True, 2**70]}, [], 0, "x" * 100_000]
     items = [
         ItemRecord(number, number / 7, "json", value, {"begins": True} if number == 1 else None)
         for number, value in enumerate(values)
@@ -231,7 +231,7 @@ async def the_ending_comes_behind_the_items(open_engine: OpenEngine) -> None:
             if items:
                 same((len(page.items), page.end), (items, None))
                 page = await reader.read(LEASE, size=PAGE_BYTES)
-            same((list(page.items), page.end), ([], end))
+            same((len(page.items), page.end), (0, end))
         for take_over in (False, True):
             claim = open_engine().claim(name, lease=LEASE, take_over=take_over)
             holds((await raised(StreamTakenError, claim)).ended)

@@ -141,6 +141,30 @@ async def test_what_a_pipeline_raises_when_it_is_subscribed_to_ends_the_stream(l
     assert isinstance(ending.error, ZeroDivisionError)
 
 
+async def test_an_observable_of_another_class_that_raises_ends_the_stream(log: SQLiteLog) -> None:
+    class Broken(Observable[int]):
+        def subscribe(self, *_: object, **__: object) -> Any:
+            raise ZeroDivisionError("at once")
+
+    ending = await log.produce("monday", Broken())
+    assert isinstance(ending.error, ZeroDivisionError)
+
+
+async def test_what_is_no_exception_of_python_ends_the_stream_too(log: SQLiteLog) -> None:
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt(_: int) -> None:
+        raise Interrupt
+
+    pipeline = rxllm.from_async_iterable(lambda: counting(5)).pipe(rx_ops.map(interrupt))
+    production = log.produce("monday", pipeline)
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.wait([asyncio.ensure_future(production.claimed())])
+        ending = await production
+    assert ending.kind == "failed"
+
+
 async def test_a_slow_log_pauses_the_source(log: SQLiteLog, monkeypatch: pytest.MonkeyPatch) -> None:
     made = stored = most = 0
 
@@ -172,6 +196,11 @@ async def test_a_slow_log_pauses_the_source(log: SQLiteLog, monkeypatch: pytest.
     assert stored == 500
     assert most <= 8 + 1
     assert await read(log, "monday") == [*range(500)]
+
+
+async def test_what_comes_all_at_once_and_cannot_be_paused_fails(log: SQLiteLog) -> None:
+    ending = await log.produce("monday", reactivex.from_iterable(range(10_000)))
+    assert isinstance(ending.error, BufferOverflowError)
 
 
 async def test_what_cannot_be_paused_fails_instead_of_growing(log: SQLiteLog) -> None:
