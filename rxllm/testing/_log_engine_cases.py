@@ -25,6 +25,7 @@ from rxllm.testing._log_engine_steps import (
     following,
     holds,
     info_of,
+    next_page,
     raised,
     records,
     same,
@@ -200,19 +201,14 @@ async def a_reader_that_waits_is_woken(open_engine: OpenEngine) -> None:
         claimed(open_engine(), "waking") as writer,
         following(open_engine(), "waking") as reader,
     ):
-        for number in range(3):
-            waiting = asyncio.create_task(reader.read(LEASE, size=PAGE_BYTES))
+        for number in range(END.items):
+            waiting = asyncio.create_task(next_page(reader))
             await asyncio.sleep(0.02)
             await writer.append(records(number, 1))
-            page = await waiting
-            while not page.items:
-                page = await reader.read(LEASE, size=PAGE_BYTES)
-            same([item.position for item in page.items], [number])
-        waiting = asyncio.create_task(reader.read(LEASE, size=PAGE_BYTES))
+            same([item.position for item in (await waiting).items], [number])
+        waiting = asyncio.create_task(next_page(reader))
         await writer.end(END)
-        page = await waiting
-        while page.end is None:
-            page = await reader.read(LEASE, size=PAGE_BYTES)
+        same((await waiting).end, END)
 
 
 async def the_ending_comes_behind_the_items(open_engine: OpenEngine) -> None:
@@ -289,6 +285,11 @@ async def what_is_old_is_removed(open_engine: OpenEngine) -> None:
             await writer.append(records(0, 2, "new"))
         await raised(UnknownStreamError, reader.read(0, size=PAGE_BYTES))
         await raised(PositionError, engine.follow("old", last))
+        async with claimed(open_engine(), "gone", lease=SHORT_LEASE) as dead:
+            await until_dead(engine, "gone")
+            holds("gone" in await engine.expire(older_than=0.0))
+            await raised(ClaimLostError, dead.append(records(0, 1)))
+            await raised(ClaimLostError, dead.beat())
         same(await texts(engine, "alive"), ["item 0"])
 
 
