@@ -210,10 +210,8 @@ class LogStream:
     async def _give_signs(self) -> None:
         while not self.broken.done():
             # A batch is a sign, too.
-            silent = asyncio.get_running_loop().time() - self._last_sign
-            await asyncio.sleep(self._lease / _BEATS - silent)
-            if asyncio.get_running_loop().time() - self._last_sign < self._lease / _BEATS:
-                continue
+            while (left := self._last_sign + self._lease / _BEATS - asyncio.get_running_loop().time()) > 0:
+                await asyncio.sleep(left)
             self._last_sign = asyncio.get_running_loop().time()
             try:
                 await self._writer.beat()

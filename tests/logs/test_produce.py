@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import timedelta
@@ -74,6 +75,33 @@ async def test_a_pipeline_runs_to_its_end_though_nobody_reads(log: SQLiteLog) ->
     assert production.done
     assert await production == Ending("completed"), "as often as one likes"
     assert await read(log, "monday") == ["Hel", "lo"]
+
+
+async def test_what_was_just_begun_can_be_followed_and_cancelled_at_once(log: SQLiteLog) -> None:
+    production = log.produce("monday", reactivex.of("a"))
+    assert await read(log, "monday") == ["a"]
+    assert await production == Ending("completed")
+    production = log.produce("tuesday", reactivex.never())
+    assert await log.cancel("tuesday")
+    assert (await production).kind == "cancelled"
+    taken = log.produce("monday", reactivex.of("b"))
+    assert await read(log, "monday") == ["a"]
+    with pytest.raises(StreamTakenError):
+        await taken
+
+
+async def test_what_another_loop_begins_is_not_waited_for(log: SQLiteLog) -> None:
+    production = log.produce("monday", reactivex.of("a"))
+
+    def elsewhere() -> None:
+        with pytest.raises(UnknownStreamError):
+            rxllm.run(rxllm.from_log(log, "monday"))
+
+    # This loop has no turn meanwhile.
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert await production == Ending("completed")
 
 
 async def test_it_goes_on_when_whoever_waits_for_it_leaves(log: SQLiteLog) -> None:
