@@ -210,15 +210,20 @@ class LogStream:
     async def _give_signs(self) -> None:
         while not self.broken.done():
             # A batch is a sign, too.
-            while (left := self._last_sign + self._lease / _BEATS - asyncio.get_running_loop().time()) > 0:
+            left = self._last_sign + self._lease / _BEATS - asyncio.get_running_loop().time()
+            if left > 0:
                 await asyncio.sleep(left)
-            self._last_sign = asyncio.get_running_loop().time()
-            try:
-                await self._writer.beat()
-            except ClaimLostError as error:
-                self._break(error)
-            except RecordingError:
-                pass  # the next batch will tell, unless the log is there again by then
+            else:
+                await self._give_a_sign()
+
+    async def _give_a_sign(self) -> None:
+        self._last_sign = asyncio.get_running_loop().time()
+        try:
+            await self._writer.beat()
+        except ClaimLostError as error:
+            self._break(error)
+        except RecordingError:
+            pass  # the next batch will tell, unless the log is there again by then
 
     async def _watch(self) -> None:
         while not self.broken.done():

@@ -28,15 +28,22 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from rxllm.exceptions import ClaimLostError, LimitExceededError, StreamTakenError, UnknownStreamError, excerpt
+from rxllm.exceptions import (
+    ClaimLostError,
+    LimitExceededError,
+    RecordingError,
+    StreamTakenError,
+    UnknownStreamError,
+    excerpt,
+)
 from rxllm.stores._lossless_json import dumps
 from rxllm.stores._recording_errors import as_recording_errors, closed_on_error, require_same_file
 from rxllm.stores._records import EndRecord, ItemRecord, written_seconds
 from rxllm.stores._sqlite_schema import open_to_write, transaction, value_of
 
-__all__ = ["Claim", "SQLiteWriter", "seconds_left"]
+__all__ = ["Batch", "Claim", "SQLiteWriter", "seconds_left"]
 
 
 def seconds_left(lease: float | None, beat: float | None, ending: str | None) -> float:
@@ -65,6 +72,9 @@ class Claim:
     epoch: int
     next: int
     began: datetime
+
+
+Batch: TypeAlias = tuple[Claim, Sequence[ItemRecord]]
 
 
 class SQLiteWriter:
@@ -96,7 +106,9 @@ class SQLiteWriter:
 
     def append(self, stream: str, items: Sequence[ItemRecord]) -> None:
         """Store items, in one transaction."""
-        self.add(self._claims[stream], items)
+        (failure,) = self.add([(self._claims[stream], items)])
+        if failure is not None:
+            raise failure
 
     def end(self, stream: str, end: EndRecord) -> None:
         """Store the ending and the completion, and wait for the disk."""
@@ -139,18 +151,42 @@ class SQLiteWriter:
             self._connection.execute(update, (epoch, lease, time.monotonic(), time.time(), items, number))
             return Claim(number, stream, epoch, items, datetime.fromisoformat(began))
 
-    def add(self, claim: Claim, items: Sequence[ItemRecord], most: int | None = None) -> None:
-        """Store items, in one transaction, if the claim still holds.
+    def add(self, batches: Sequence[Batch], most: int | None = None) -> list[Exception | None]:
+        """Store batches of several streams in one transaction, each if its claim still holds.
 
         Args:
-            claim: The right to do so.
-            items: The next ones.
+            batches: The right to store each, and its items.
             most: How many bytes an item may take.
 
-        Raises:
-            ClaimLostError: It does not.
-            LimitExceededError: An item is too large.
+        Returns:
+            For each batch ``None``, or why nothing of it was stored: ``ClaimLostError``, ``LimitExceededError``, or
+            what is wrong with the file.
         """
+        try:
+            return self._add(batches, most)
+        except RecordingError as error:
+            if len(batches) == 1:
+                return [error]
+            # One of them may be too much for the disk.
+            return [failure for batch in batches for failure in self.add([batch], most)]
+
+    def _add(self, batches: Sequence[Batch], most: int | None) -> list[Exception | None]:
+        stored: list[tuple[Claim, int]] = []
+        failures: list[Exception | None] = []
+        with self._transaction():
+            for claim, items in batches:
+                try:
+                    self._add_one(claim, items, most)
+                except (ClaimLostError, LimitExceededError, TypeError) as error:
+                    failures.append(error)
+                else:
+                    failures.append(None)
+                    stored.append((claim, items[-1].position + 1 if items else claim.next))
+        for claim, following in stored:
+            claim.next = following
+        return failures
+
+    def _add_one(self, claim: Claim, items: Sequence[ItemRecord], most: int | None) -> None:
         if not items:
             return
         rows: list[tuple[Any, ...]] = [(claim.number, claim.epoch, *_row(item)) for item in items]
@@ -165,12 +201,10 @@ class SQLiteWriter:
                 limit="max_item_bytes",
                 maximum=most,
             )
-        with self._transaction():
-            if self._renew(claim, len(rows), sum(sizes), "AND items = ?", items[0].position):
-                self._connection.executemany(insert, rows)
-            else:
-                self._require_stored(claim, items)
-        claim.next = items[-1].position + 1
+        if self._renew(claim, len(rows), sum(sizes), "AND items = ?", items[0].position):
+            self._connection.executemany(insert, rows)
+        else:
+            self._require_stored(claim, items)
 
     def finish(self, claim: Claim, end: EndRecord) -> None:
         """Store the ending and the completion, and wait for the disk.

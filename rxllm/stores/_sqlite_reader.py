@@ -191,7 +191,8 @@ class SQLiteReader:
 
     def changes(self) -> int:
         """A number that is another one after somebody else has written."""
-        return value_of(self._connection, "PRAGMA data_version")
+        with as_recording_errors(self._path):
+            return value_of(self._connection, "PRAGMA data_version")
 
     def _version(self) -> int:
         """The version of the schema: a writer may make the present one of an older one at any time."""
