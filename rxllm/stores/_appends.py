@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from rxllm.stores._records import ItemRecord
 from rxllm.stores._shared import Use
-from rxllm.stores._sqlite import Claim, SQLiteWriter
+from rxllm.stores._sqlite import SQLiteWriter
+from rxllm.stores._sqlite_claim import Claim
 
 __all__ = ["Appends"]
 

@@ -112,6 +112,7 @@ class LogStream:
     async def write(self, items: Sequence[object], /) -> None:
         """Add a batch, up to the first item that cannot be recorded."""
         await self._settle()
+        items = self._recorder.marked(items)
         records: list[ItemRecord] = []
         failure: Exception | None = None
         try:

@@ -25,10 +25,10 @@ import os
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from rxllm.exceptions import (
     ClaimLostError,
@@ -41,40 +41,10 @@ from rxllm.exceptions import (
 from rxllm.stores._lossless_json import dumps
 from rxllm.stores._recording_errors import as_recording_errors, closed_on_error, require_same_file
 from rxllm.stores._records import EndRecord, ItemRecord, written_seconds
+from rxllm.stores._sqlite_claim import Batch, Claim, new_epoch, seconds_left
 from rxllm.stores._sqlite_schema import open_to_write, transaction, value_of
 
-__all__ = ["Batch", "Claim", "SQLiteWriter", "seconds_left"]
-
-
-def seconds_left(lease: float | None, beat: float | None, ending: str | None) -> float:
-    """For how many seconds more a writer counts as alive; 0 or less if it is dead."""
-    if lease is None or beat is None or ending is not None:
-        return 0.0
-    silent = time.monotonic() - beat
-    # A sign of the future is one from before this machine was started.
-    return lease - silent if silent >= 0 else 0.0
-
-
-@dataclass
-class Claim:
-    """The right to write to a stream.
-
-    Attributes:
-        number: The stream.
-        stream: Its name.
-        epoch: That of this writer.
-        next: The number of the next item.
-        began: When the stream was claimed first.
-    """
-
-    number: int
-    stream: str
-    epoch: int
-    next: int
-    began: datetime
-
-
-Batch: TypeAlias = tuple[Claim, Sequence[ItemRecord]]
+__all__ = ["SQLiteWriter"]
 
 
 class SQLiteWriter:
@@ -133,7 +103,7 @@ class SQLiteWriter:
         with self._transaction():
             row = self._connection.execute(query, (stream,)).fetchone()
             if row is None:
-                return self._insert(stream, datetime.now(UTC), _new_epoch(None), lease=lease)
+                return self._insert(stream, datetime.now(UTC), new_epoch(None), lease=lease)
             number, began, epoch, lease_before, beat, ending, items = row
             if ending is not None:
                 raise StreamTakenError(f"the stream {excerpt(stream)} has ended: {ending}", name=stream, ended=True)
@@ -143,7 +113,7 @@ class SQLiteWriter:
                     name=stream,
                     ended=False,
                 )
-            epoch = _new_epoch(epoch)
+            epoch = new_epoch(epoch)
             update = """
                 UPDATE streams SET epoch = ?, lease = ?, beat = ?, touched = ?, items = ?, bytes = COALESCE(bytes, 0)
                 WHERE number = ?
@@ -333,14 +303,6 @@ class SQLiteWriter:
             yield
         finally:
             self._connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _new_epoch(last: int | None) -> int:
-    """An epoch that no stream of that name has had: the time in milliseconds, or more.
-
-    So a position of a stream that was expired, or of a file that was deleted, is not taken for one of its successor.
-    """
-    return max((last or 0) + 1, time.time_ns() // 1_000_000)
 
 
 def _row(item: ItemRecord) -> tuple[Any, ...]:

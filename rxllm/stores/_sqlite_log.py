@@ -16,7 +16,8 @@ from rxllm.stores._bell import MATTERS, Bell, Matter
 from rxllm.stores._log_engine import Cancellation, LogInfo, LogPage
 from rxllm.stores._records import EndRecord, ItemRecord
 from rxllm.stores._shared import Shared, Use
-from rxllm.stores._sqlite import Claim, SQLiteWriter
+from rxllm.stores._sqlite import SQLiteWriter
+from rxllm.stores._sqlite_claim import Claim
 from rxllm.stores._sqlite_reader import Place, SQLiteReader
 from rxllm.stores._sqlite_schema import EmptyDatabaseError
 from rxllm.stores._watch import Watch

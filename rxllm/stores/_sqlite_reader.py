@@ -14,7 +14,7 @@ from rxllm.stores._log_engine import LOG_PAGE_ITEMS, Cancellation, LogInfo, LogP
 from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._recording_errors import as_recording_errors
 from rxllm.stores._records import BATCH_ITEMS, EndRecord, ItemRecord, RecordingInfo, checked
-from rxllm.stores._sqlite import seconds_left
+from rxllm.stores._sqlite_claim import seconds_left
 from rxllm.stores._sqlite_schema import (
     SCHEMA_VERSION,
     WITH_LOGS,

@@ -15,7 +15,7 @@ from rxllm import SQLiteLog
 from rxllm.exceptions import ClaimLostError, RecordingError
 from rxllm.stores import ItemRecord, SQLiteWriter, Use
 from rxllm.stores._appends import Appends
-from rxllm.stores._sqlite import Claim
+from rxllm.stores._sqlite_claim import Claim
 from rxllm.stores._sqlite_schema import open_to_write
 
 

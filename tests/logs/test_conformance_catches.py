@@ -40,7 +40,7 @@ def unheard(*_: object) -> bool:
 
 
 WRONG: dict[str, tuple[str, object]] = {
-    "items_are_read_as_they_were_appended": ("rxllm.stores._sqlite._new_epoch", no_epoch),
+    "items_are_read_as_they_were_appended": ("rxllm.stores._sqlite.new_epoch", no_epoch),
     "a_former_writer_writes_nothing": (f"{WRITER}._add_one", swallowing(vars(SQLiteWriter)["_add_one"])),
     "a_batch_is_there_as_a_whole_or_not_at_all": (f"{WRITER}._require_stored", nothing),
     "the_ending_comes_behind_the_items": (f"{WRITER}.beat", nothing),

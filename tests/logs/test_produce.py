@@ -386,6 +386,23 @@ async def test_a_chunk_of_a_new_writer_restarts_the_answer(log: SQLiteLog) -> No
     assert recorded.text == "Ten"
 
 
+async def test_the_events_of_a_conversation_restart_with_an_event_of_their_own(log: SQLiteLog) -> None:
+    writer = await log.engine.claim("monday", lease=30)
+    await writer.append([ItemRecord(0, 0.0, "text", "a")])
+    await writer.release()
+    event = rxllm.TextDelta(round=1, text="Ten")
+    production = log.produce("monday", reactivex.of(event), take_over=True)
+    assert await production == Ending("completed")
+    assert production.position is not None
+    assert production.position.number == 2
+    items = [item async for item in rxllm.from_log(log, "monday", with_positions=True)]
+    assert [(item.item, item.restarts) for item in items] == [
+        ("a", False),
+        (rxllm.Restarted(round=1), True),
+        (event, False),
+    ]
+
+
 async def test_a_pipeline_with_a_consumer_of_its_own_is_written_by_a_tee(log: SQLiteLog) -> None:
     items = [item async for item in rxllm.from_async_iterable(lambda: counting(5)).pipe(ops.tee_to(log.sink("tee")))]
     assert items == await read(log, "tee") == [*range(5)]
