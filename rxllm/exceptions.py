@@ -25,7 +25,13 @@
     ├── AllAttemptsFailedError         each of several sources failed
     ├── BufferOverflowError            a full buffer with nobody to pause
     ├── UnsupportedRequestError        a request that the dialect cannot say (ValueError)
+    ├── StreamCancelledError           somebody stopped a stream of a log
     ├── RecordingError                 a recording that is missing or not readable
+    │   ├── UnknownStreamError         a log has no such stream (LookupError)
+    │   ├── PositionError              a position that is not in the stream (ValueError)
+    │   ├── StreamTakenError           a stream that has a writer, or has ended
+    │   ├── ClaimLostError             another writer has claimed the stream
+    │   └── LogUnavailableError        the log cannot be reached, for a while perhaps (ConnectionError)
     ├── NoRunningLoopError             subscribed outside an event loop (RuntimeError)
     └── MissingExtraError              an optional dependency is not installed (ImportError)
 
@@ -47,7 +53,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 from rxllm.harmless import MESSAGE_LENGTH, excerpt, harmless
 
 if TYPE_CHECKING:
-    from rxllm.models import Attempt, ChatCompletion, StreamInfo
+    from rxllm.models import Attempt, ChatCompletion, LogPosition, StreamInfo
 
 __all__ = [
     "APIConnectionError",
@@ -59,23 +65,29 @@ __all__ = [
     "ApprovalError",
     "BufferOverflowError",
     "ChunkTimeoutError",
+    "ClaimLostError",
     "DeadlineExceededError",
     "DecodeError",
     "EmptyStreamError",
     "LimitExceededError",
+    "LogUnavailableError",
     "MissingExtraError",
     "MixedAnswersError",
     "NoRunningLoopError",
+    "PositionError",
     "RecordingError",
     "RepairError",
     "RestartError",
     "RxllmError",
+    "StreamCancelledError",
     "StreamInterruptedError",
+    "StreamTakenError",
     "StructuredOutputError",
     "ToolCallError",
     "ToolExecutionError",
     "ToolFailure",
     "TruncatedStreamError",
+    "UnknownStreamError",
     "UnsupportedRequestError",
     "excerpt",
 ]
@@ -337,13 +349,16 @@ class APIStreamError(APIError):
 
 
 class StreamInterruptedError(RxllmError, ConnectionError):
-    """The connection was lost after the stream had begun.
+    """The connection was lost after the stream had begun, or the writer of a stream that is followed is dead.
 
     Attributes:
         events: How many items of the source had arrived.
+        position: Of a stream of a log, the position of the last item that was there: to go on from. ``None`` if there
+            was none, and for other streams.
     """
 
     retryable: bool = True
+    position: LogPosition | None = None
 
     def __init__(self, message: str, *, events: int = 0) -> None:
         super().__init__(message)
@@ -608,8 +623,80 @@ class UnsupportedRequestError(RxllmError, ValueError):
         self.field = field
 
 
+class StreamCancelledError(RxllmError):
+    """Somebody stopped a stream of a log on purpose: its producer was told to leave, and did.
+
+    Attributes:
+        reason: Why, in the words of whoever did it.
+        by: Who did it: a process, as ``host:pid``, or a name that was given.
+    """
+
+    def __init__(self, message: str, *, reason: str = "", by: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.by = by
+
+
 class RecordingError(RxllmError):
     """A recording, or a stream in it, is missing or cannot be read."""
+
+
+class UnknownStreamError(RecordingError, LookupError):
+    """A log has no stream of that name, or has none any more.
+
+    Attributes:
+        name: The name.
+    """
+
+    def __init__(self, message: str, *, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class PositionError(RecordingError, ValueError):
+    """A position is not in the stream: it is beyond the end, or another writer wrote the item of that number.
+
+    Attributes:
+        position: The position.
+        last: The position of the last item of the stream; ``None`` if there is none.
+    """
+
+    def __init__(self, message: str, *, position: LogPosition | None = None, last: LogPosition | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+        self.last = last
+
+
+class StreamTakenError(RecordingError):
+    """A stream cannot be written to: it has a writer that is alive, or it has ended.
+
+    Attributes:
+        name: The name of the stream.
+        ended: Whether it has ended; then it cannot be claimed at all.
+    """
+
+    def __init__(self, message: str, *, name: str = "", ended: bool = False) -> None:
+        super().__init__(message)
+        self.name = name
+        self.ended = ended
+
+
+class ClaimLostError(RecordingError):
+    """Another writer has claimed the stream meanwhile, or it is gone. Nothing was written since.
+
+    Attributes:
+        name: The name of the stream.
+    """
+
+    def __init__(self, message: str, *, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class LogUnavailableError(RecordingError, ConnectionError):
+    """A log could not be reached for longer than is waited for it: its server is gone, or its file is locked."""
+
+    retryable: bool = True
 
 
 class NoRunningLoopError(RxllmError, RuntimeError):

@@ -36,7 +36,11 @@ class Ending:
 
 
 class SinkStream(Protocol[A_contra]):
-    """One stream being stored. Its methods are called one at a time, in order."""
+    """One stream being stored. Its methods are called one at a time, in order.
+
+    It may have an attribute ``broken``, an ``asyncio.Future`` that fails when nothing more can be written. Then the
+    source is left at once, and not when the next item comes.
+    """
 
     async def write(self, items: Sequence[A_contra], /) -> None:
         """Store a batch of items, in order; returning means that it was taken.

@@ -34,6 +34,16 @@ PARAMETERS = {
     "from_sse": ("url", "json", "method", "headers", "session", "record"),
     "from_websocket": ("url", "send", "headers", "session", "record"),
     "from_async_iterable": ("factory_or_iterable",),
+    "from_log": ("log", "name", "after", "with_positions", "snapshot"),
+    "Log": ("engine", "lease", "keep_for", "keep_bytes"),
+    "SQLiteLog": ("path", "lease", "keep_for", "keep_bytes", "max_item_bytes"),
+    "SQLiteLog.produce": ("self", "name", "pipeline", "take_over", "buffer_size"),
+    "SQLiteLog.sink": ("self", "name", "take_over"),
+    "SQLiteLog.cancel": ("self", "name", "reason", "by"),
+    "SQLiteLog.list": ("self",),
+    "SQLiteLog.expire": ("self", "older_than"),
+    "LogItem": ("position", "item", "restarts"),
+    "LogPosition": ("epoch", "number"),
     "from_recording": ("path", "stream", "timing", "speed", "attempts"),
     "iterate": ("observable", "buffer_size"),
     "run": ("observable",),
@@ -262,7 +272,10 @@ def test_importing_does_nothing_and_imports_nothing_optional() -> None:
     [
         ("import rxllm", {"rxllm.operators", "aiohttp", "pydantic", "reactivex", "sqlite3"}),
         ("from rxllm import StreamChunk, StreamAccumulator", {"aiohttp", "reactivex", "sqlite3"}),
-        ("from rxllm import LLMClient", {"rxllm.tools._tool_registry", "rxllm.sources._from_websocket", "sqlite3"}),
+        (
+            "from rxllm import LLMClient",
+            {"rxllm.tools._tool_registry", "rxllm.sources._from_websocket", "sqlite3", "rxllm.stores._log"},
+        ),
         ("import rxllm.operators as ops; ops.parse, ops.accumulate", {"aiohttp", "rxllm.operators._json_path"}),
     ],
 )

@@ -77,6 +77,13 @@ PROMISED = {
         "their word   tool_calls             tool_use               completed\n",
         "3 providers, one pipeline, the same answer from each",
     ],
+    "two_processes": [
+        "reader 1  The moon pulls at the water of the sea",
+        "reader 2 was killed behind ",
+        "reader 2  stopped by a third process: seen enough",
+        "producer  cancelled: the connection to the model is closed",
+        "items, none lost, none twice: True",
+    ],
     "websocket_chat": [
         "model  The sea rising and falling",
         "model  It pulls too",

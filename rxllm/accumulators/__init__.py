@@ -9,6 +9,7 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.accumulators._beginning import Beginning as Beginning
     from rxllm.accumulators.answer._conflation import Conflation as Conflation
+    from rxllm.accumulators.answer._folded import Folded as Folded
     from rxllm.accumulators.answer._merged_usage import usage_after as usage_after
     from rxllm.accumulators.answer._parts_accumulator import PartsAccumulator
     from rxllm.accumulators.answer._stream_accumulator import StreamAccumulator
@@ -29,7 +30,12 @@ else:
         *("answer._stream_accumulator", "calls._tool_call_accumulator", "calls._tool_call_progress_accumulator"),
         *("json._json_fold", "json._json_snapshot", "calls._json_path_accumulator", "reasoning._tagged_text"),
         *("json._structured", "answer._parts_accumulator"),
-        **{"_beginning": "Beginning", "answer._conflation": "Conflation", "calls._call_state": "CallState"},
+        **{
+            "_beginning": "Beginning",
+            "answer._conflation": "Conflation",
+            "answer._folded": "Folded",
+            "calls._call_state": "CallState",
+        },
         **{"calls._tool_call_accumulator": "require_completed", "reasoning._tags": "TagPair"},
         **{"json._why_no_json": "WhyNoJSON", "answer._merged_usage": "usage_after"},
     )

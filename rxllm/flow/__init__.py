@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rxllm.flow._control import Secrets as Secrets
     from rxllm.flow._control import current as current
     from rxllm.flow._control import outside_of_emissions as outside_of_emissions
+    from rxllm.flow._control import without_secrets as without_secrets
+    from rxllm.flow._drain import Drain as Drain
     from rxllm.flow._fan_out import FanOut
     from rxllm.flow._mailbox import Iteration
     from rxllm.flow._mailbox import last_of as last_of
@@ -48,12 +50,13 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        _control="FlowControl MOST_EXCESS Pauses Secrets current outside_of_emissions",
+        _control="FlowControl MOST_EXCESS Pauses Secrets current outside_of_emissions without_secrets",
         _tasks="LoopDisposable running_loop start_task wake",
         _clock="Clock clock_of",
         _backlog="Backlog Merger Queue check_bounds",
         _arguments="check_callable check_count check_kind check_positive check_seconds",
         _batches="Receiver nothing",
+        _drain="Drain",
         _fan_out="FanOut",
         _mailbox="Iteration last_of",
         _operation="Fold Folder Operation operate",

@@ -65,6 +65,10 @@ class Secrets(Protocol):
         """The same error without it, and so are its causes."""
         ...
 
+    def scrub_items(self, items: Sequence[T]) -> Sequence[T]:
+        """Events and frames as they came, without it; chunks and texts as they are."""
+        ...
+
 
 class FlowControl:
     """What a producer's consumers hold to stop it for a while.
@@ -292,6 +296,12 @@ class Pauses:
         flows, self._flows = self._flows, _NOBODY
         for flow in flows:
             flow.resume(self)
+
+
+def without_secrets(items: Sequence[T]) -> Sequence[T]:
+    """What a sink gets: events and frames as they came, but for the echo of a key; chunks and texts as they are."""
+    flow = _current.get()
+    return items if flow is None or flow.secrets is None else flow.secrets.scrub_items(items)
 
 
 def outside_of_emissions() -> Context:

@@ -103,7 +103,7 @@ class _Awaited(Receiver[T]):
             self.waiter = None
 
 
-class _Scheduler(AsyncIOScheduler):
+class LoopScheduler(AsyncIOScheduler):
     """The loop's, for what reactivex schedules in a pipeline that is awaited: an error of that is heard of, too."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, who: Consumer) -> None:
@@ -137,7 +137,7 @@ async def last_of(observable: Observable[T]) -> T:
     """
     last: _Last[T] = _Last()
     try:
-        last.start(observable, _Scheduler(asyncio.get_running_loop(), last))
+        last.start(observable, LoopScheduler(asyncio.get_running_loop(), last))
         await last.wait()
     except asyncio.CancelledError:
         await last.settle()

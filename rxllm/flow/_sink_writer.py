@@ -6,7 +6,8 @@ Rules:
 2. A sink gets what gathers in a turn of the loop.
 3. The sink is told the end after everything is written, and only then does the end go on.
 4. A sink that was cancelled is asked to store what is left, as all tasks are cancelled when a program ends.
-5. Once the stream is left, a call of the sink that takes longer than ``PATIENCE_SECONDS`` is cancelled. Behind a
+5. A sink may break while nothing is written to it: its stream has a future ``broken``, which fails then.
+6. Once the stream is left, a call of the sink that takes longer than ``PATIENCE_SECONDS`` is cancelled. Behind a
    ``write`` the sink is closed, behind the others the task ends.
 """
 
@@ -53,7 +54,17 @@ class SinkWriter(Generic[T]):
     """
 
     __slots__ = (
-        *("_backlog", "_cancellations", "_context", "_detach", "_gave_up", "_leave", "_pass_on", "_patience"),
+        *(
+            "_backlog",
+            "_broken",
+            "_cancellations",
+            "_context",
+            "_detach",
+            "_gave_up",
+            "_leave",
+            "_pass_on",
+            "_patience",
+        ),
         *("_sink", "_stream", "_task", "_thread", "_waiter", "detached", "ending", "loop"),
     )
 
@@ -81,6 +92,7 @@ class SinkWriter(Generic[T]):
         self._cancellations = 0
         self._patience: asyncio.TimerHandle | None = None
         self._gave_up = False
+        self._broken: asyncio.Future[None] | None = None
         self._thread = threading.get_ident()
         self._sink = sink
         # The sink is no part of the emission in which somebody subscribed.
@@ -103,6 +115,9 @@ class SinkWriter(Generic[T]):
         waiter, self._waiter = self._waiter, None
         if waiter is not None:  # else it comes to that by itself
             wake(waiter)
+
+    def _wake_broken(self, _: asyncio.Future[None]) -> None:
+        self.wake()
 
     def end(self, ending: Ending) -> None:
         """Write nothing that comes later; the first end counts."""
@@ -148,6 +163,8 @@ class SinkWriter(Generic[T]):
         finally:
             if self._patience is not None:
                 self._patience.cancel()
+            if self._broken is not None:
+                self._broken.remove_done_callback(self._wake_broken)
             self.detached = True
             self._backlog.clear()
             pass_on, self._pass_on, self._leave = self._pass_on, nothing, nothing
@@ -174,11 +191,16 @@ class SinkWriter(Generic[T]):
             self._stream = await self._sink.open()
         except Exception as error:  # decided upon by on_error
             return error
+        self._broken = getattr(self._stream, "broken", None)
+        if self._broken is not None:
+            self._broken.add_done_callback(self._wake_broken)
         failure: Exception | None = None
         try:
             await self._write_batches()
         except Exception as error:  # decided upon by on_error
             failure = error
+            if not self._detach:
+                self._leave()  # before the sink takes its time to close
         self._go_on_being_patient()
         try:
             await self._stream.close(self._ending_for_the_sink(failure))
@@ -197,6 +219,8 @@ class SinkWriter(Generic[T]):
 
     async def _write_batches(self) -> None:
         while self._backlog.items or self.ending is None:
+            if self._broken is not None and self._broken.done():
+                self._broken.result()
             if not self._backlog.items:
                 await self._item_or_end()
                 continue

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rxllm.models._json_end import *
     from rxllm.models._lenient import *
     from rxllm.models._likeness import *
+    from rxllm.models._log_position import LogPosition
     from rxllm.models._message import *
     from rxllm.models._model import *
     from rxllm.models._part import *
@@ -47,6 +48,7 @@ else:
         _json_end="JSONEndFold is_open",
         _lenient="decoder_of read_json read_refused set_aside",
         _likeness="Likeness",
+        _log_position="LogPosition",
         _progress="JSONKeys",
         _reasoning="JOINED REASONING_FIELDS find_reasoning",
         _repair="MAX_REPAIRS",
@@ -78,6 +80,7 @@ __all__ = [
     "IncompleteToolCall",
     "JSONChange",
     "JSONPathMatch",
+    "LogPosition",
     "Message",
     "MessagePart",
     "Origin",

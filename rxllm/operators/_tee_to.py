@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, cast, overload
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from reactivex import Observable, abc
 
@@ -17,19 +17,16 @@ from rxllm.flow import (
     Operation,
     SinkWriter,
     check_bounds,
-    current,
     operate,
     stopping,
     stopping_now,
+    without_secrets,
 )
 from rxllm.typing import Ending, OperatorFunction, Overflow, Sink
-from rxllm.wire import ServerSentEvent
 
 T = TypeVar("T")
 
 OnSinkError: TypeAlias = Literal["raise", "detach"]
-
-_AS_IT_CAME = frozenset({ServerSentEvent, str})
 
 
 # Written out, and not as OperatorFunction[T, T]: through an alias mypy does not see that the operator is generic.
@@ -173,7 +170,7 @@ class _Tee(Operation[T, T]):
             return False
         if not writer.detached:
             try:
-                self._backlog.push(_without_secrets((item,))[0])
+                self._backlog.push(without_secrets((item,))[0])
             except BufferOverflowError as error:
                 self.leave()
                 self.on_error(error)
@@ -196,7 +193,7 @@ class _Tee(Operation[T, T]):
         return taken
 
     def _keep(self, items: Sequence[T]) -> None:
-        self._backlog.extend(_without_secrets(items))
+        self._backlog.extend(without_secrets(items))
         if self.writer.ending is not None:
             # The consumer has left: a pause would be one for whoever else is fed from above.
             self._backlog.release()
@@ -220,19 +217,3 @@ class _Tee(Operation[T, T]):
 
     def on_dispose(self) -> None:
         self.writer.cancel()
-
-
-def _without_secrets(items: Sequence[T]) -> Sequence[T]:
-    """What a sink gets: events and frames as they came, but for the echo of a key; chunks and texts as they are."""
-    flow = current()
-    if flow is None or flow.secrets is None or type(items[0]) not in _AS_IT_CAME:
-        return items
-    scrub = flow.secrets.scrub
-    return [cast("T", _scrubbed(item, scrub)) for item in items]
-
-
-def _scrubbed(item: object, scrub: Callable[[str], str]) -> object:
-    if isinstance(item, ServerSentEvent):
-        return item._replace(data=scrub(item.data), event=scrub(item.event), id=scrub(item.id))
-    # A frame of a WebSocket; any other text may be that of the answer.
-    return scrub(item) if isinstance(item, str) and item.startswith("{") else item

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from rxllm.sources._credentials import *
     from rxllm.sources._fallback import fallback
     from rxllm.sources._from_async_iterable import *
+    from rxllm.sources._from_log import LogItem as LogItem
+    from rxllm.sources._from_log import from_log as from_log
     from rxllm.sources._from_recording import *
     from rxllm.sources._from_sse import *
     from rxllm.sources._from_websocket import *
@@ -26,6 +28,7 @@ else:
         _fallback="fallback",
         _hedge="hedge",
         _from_async_iterable="from_async_iterable",
+        _from_log="LogItem from_log",
         _from_recording="from_recording list_recordings Pace Timing",
         _credentials="ORIGIN_SCHEMES Headers Secrets shown",
         _url_fault="fault_of",
@@ -34,12 +37,14 @@ else:
     )
 
 __all__ = [
+    "LogItem",
     "RecordTo",
     "SessionLike",
     "Ssl",
     "WireRecorder",
     "fallback",
     "from_async_iterable",
+    "from_log",
     "from_recording",
     "from_sse",
     "from_websocket",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -21,8 +21,12 @@ from rxllm.sources._aiohttp_internals import proxy_of
 from rxllm.sources._harmless_errors import make_harmless, scrubbed
 from rxllm.sources._shown_path import keys_in, shown_path
 from rxllm.sources._spellings import blot, find
+from rxllm.wire import ServerSentEvent
 
+Item = TypeVar("Item")
 E = TypeVar("E", bound=Exception)
+
+_AS_IT_CAME = frozenset({ServerSentEvent, str})
 
 # A WebSocket begins with a request over HTTP.
 ORIGIN_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
@@ -150,6 +154,19 @@ class Secrets:
         """The same error without them: in its message, its attributes, its notes, its causes and their tracebacks."""
         make_harmless(error, self.scrub)
         return error
+
+    def scrub_items(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Events and frames as they came, without them; chunks and texts as they are."""
+        if type(items[0]) not in _AS_IT_CAME:
+            return items
+        return [cast("Item", self._scrubbed(item)) for item in items]
+
+    def _scrubbed(self, item: object) -> object:
+        scrub = self.scrub
+        if isinstance(item, ServerSentEvent):
+            return item._replace(data=scrub(item.data), event=scrub(item.event), id=scrub(item.id))
+        # A frame of a WebSocket; any other text may be that of the answer.
+        return scrub(item) if isinstance(item, str) and item.startswith("{") else item
 
 
 def _words_of(name: str, value: str) -> Iterator[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from rxllm.stores._jsonlines import JSONLinesReader
 from rxllm.stores._recording_errors import as_recording_errors
 from rxllm.stores._records import Reader
-from rxllm.stores._sqlite import SQLITE_MAGIC, SQLiteReader
+from rxllm.stores._sqlite_reader import SQLiteReader
+from rxllm.stores._sqlite_schema import SQLITE_MAGIC
 
 
 def open_reader(path: str | os.PathLike[str]) -> Reader:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from rxllm.exceptions import RecordingError, as_cause
+from rxllm.exceptions import LogUnavailableError, RecordingError, RxllmError, as_cause
 
 
 @contextmanager
@@ -20,10 +20,17 @@ def as_recording_errors(path: Path) -> Generator[None]:
     """Name the file in what goes wrong with it."""
     try:
         yield
+    except RxllmError:
+        raise
     except FileNotFoundError as error:
         raise RecordingError(f"{path}: no such file") from as_cause(error)
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror or error}") from as_cause(error)
+    except sqlite3.OperationalError as error:
+        # An error of Python's own module has no code.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            raise RecordingError(f"{path}: {error}") from as_cause(error)
+        raise LogUnavailableError(f"{path}: {error}: another process holds it") from as_cause(error)
     except sqlite3.Error as error:
         raise RecordingError(f"{path}: {error}") from as_cause(error)
     except ValueError as error:

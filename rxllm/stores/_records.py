@@ -58,10 +58,10 @@ Seconds: TypeAlias = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 
 VERSION = 2
-"""The version of both formats; version 1 had no slots."""
+"""The version of JSON lines; version 1 had no slots. Databases count theirs: see ``_sqlite_schema``."""
 
 READABLE = frozenset({1, VERSION})
-"""The versions that readers know. In a database, the first writer adds the slots."""
+"""The versions that readers of JSON lines know."""
 
 BATCH_ITEMS = 256
 """How many items a reader holds at a time, unless they are so large that it holds fewer."""
@@ -92,7 +92,8 @@ class ItemRecord:
         seconds: When it was written, in seconds since the stream began.
         kind: ``"chunk"``, ``"sse"``, ``"text"``, ``"bytes"``, ``"json"``, or the name of another of ``rxllm.models``.
         value: The item as a JSON value; to be written it may be the text of one (``msgspec.Raw``).
-        slots: What a chunk has that is not part of its JSON: see ``encode_slots``.
+        slots: What a chunk has that is not part of its JSON: see ``SlotsEncoder``.
+        epoch: Which writer of a log wrote it; 0 where there is but one.
     """
 
     position: Count
@@ -100,6 +101,7 @@ class ItemRecord:
     kind: str
     value: Any
     slots: dict[str, Any] | None = None
+    epoch: Count = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,8 +318,13 @@ class SlotsEncoder:
     def __init__(self) -> None:
         self._stream: StreamInfo | None = None
 
-    def encode(self, item: object) -> dict[str, Any] | None:
-        """What to write beside an item; ``None`` if it is nothing, or nothing new."""
+    def encode(self, item: object, *, again: bool = False) -> dict[str, Any] | None:
+        """What to write beside an item; ``None`` if it is nothing, or nothing new.
+
+        Args:
+            item: The item.
+            again: Whether to tell the request behind it once more, for those who read from here on.
+        """
         if not isinstance(item, StreamChunk):
             return None
         slots = item.slots
@@ -334,6 +341,8 @@ class SlotsEncoder:
         if slots.stream is not self._stream:
             self._stream = slots.stream
             fields["stream"] = msgspec.to_builtins(slots.stream)
+        elif again and slots.stream is not None:
+            fields["same_stream"] = msgspec.to_builtins(slots.stream)
         return plain(fields) or None
 
 
@@ -363,6 +372,8 @@ class SlotsDecoder:
         if "stream" in own:
             stream = own.pop("stream")
             self._plain = None if stream is None else Slots(StreamInfo.model_validate(stream))
+        if (stream := own.pop("same_stream", None)) is not None and self._plain is None:
+            self._plain = Slots(StreamInfo.model_validate(stream))
         put_slots(item, (self._plain or Slots()).with_(**vars(checked(_SlotsFields, own))) if own else self._plain)
 
 

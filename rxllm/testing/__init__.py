@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rxllm.testing._docstrings import check_marbles
     from rxllm.testing._laws import check_operator
     from rxllm.testing._leaks import LeakError, leak_check
+    from rxllm.testing._log_engine_cases import LogEngineCase, OpenEngine, log_engine_cases
     from rxllm.testing._marbles import Marbles, MarbleSink, MarbleSource
     from rxllm.testing._pictures import draw_marbles
     from rxllm.testing._recordings import Completed, Failed, Hold, Item, MarbleError, Recording, Window
@@ -39,6 +40,7 @@ else:
         _docstrings="check_marbles",
         _laws="check_operator",
         _leaks="LeakError leak_check",
+        _log_engine_cases="LogEngineCase OpenEngine log_engine_cases",
         _marbles="Marbles MarbleSink MarbleSource",
         _pictures="draw_marbles",
         _recordings="Completed Failed Hold Item MarbleError Recording Window",
@@ -57,10 +59,12 @@ __all__ = [
     "Hold",
     "Item",
     "LeakError",
+    "LogEngineCase",
     "MarbleError",
     "MarbleSink",
     "MarbleSource",
     "Marbles",
+    "OpenEngine",
     "ReceivedRequest",
     "Recording",
     "Script",
@@ -79,6 +83,7 @@ __all__ = [
     "draw_marbles",
     "finish_chunk",
     "leak_check",
+    "log_engine_cases",
     "record",
     "replay",
     "replay_reads",

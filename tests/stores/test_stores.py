@@ -205,7 +205,7 @@ def test_whoever_finds_the_file_being_made_waits(tmp_path: Path, monkeypatch: py
 
 
 def test_waiting_for_the_file_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxllm.stores._sqlite.BUSY_SECONDS", 0.0)
+    monkeypatch.setattr("rxllm.stores._sqlite_schema.BUSY_SECONDS", 0.0)
     with closing(sqlite3.connect(tmp_path / "chats.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(RecordingError, match=r"chats\.db: database is locked"):
@@ -262,7 +262,7 @@ def test_a_schema_of_another_version_is_refused(end: Callable[[Path], Writer | R
     write(SQLite(path), "a", [], END)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 7")
-    with pytest.raises(RecordingError, match="version 7 of the schema; this rxllm knows up to 2"):
+    with pytest.raises(RecordingError, match="version 7 of the schema; this rxllm knows up to 3"):
         end(path)
 
 
@@ -504,7 +504,7 @@ def test_the_completion_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         texts.append(text)
         return loads(text)
 
-    monkeypatch.setattr("rxllm.stores._sqlite.loads", counting)
+    monkeypatch.setattr("rxllm.stores._sqlite_reader.loads", counting)
     store = SQLite(tmp_path / "long.db")
     completion = {"choices": [{"message": {"content": "whole"}}]}
     write(store, "a", [[item(position) for position in range(1500)]], EndRecord(1, 1500, "completed", None, completion))

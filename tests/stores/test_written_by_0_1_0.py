@@ -251,19 +251,19 @@ async def test_a_line_that_0_1_0_was_killed_in_is_passed_over_and_the_next_stand
     assert await chunks_in(path, "new") == NEW
 
 
-def test_the_first_writer_makes_version_2_of_an_old_database_and_the_next_finds_it(place: Place) -> None:
+def test_the_first_writer_makes_version_3_of_an_old_database_and_the_next_finds_it(place: Place) -> None:
     path = place.path / "recordings.db"
     assert version_in(path.read_bytes()) == 1
 
     SQLiteWriter(path).close()
 
     migrated = path.read_bytes()
-    assert version_of(path) == version_in(migrated) == 2
+    assert version_of(path) == version_in(migrated) == 3
     with closing(sqlite3.connect(path)) as connection:
-        assert [row[1] for row in connection.execute("PRAGMA table_info(chunks)")][-1] == "slots"
+        assert [row[1] for row in connection.execute("PRAGMA table_info(chunks)")][-2:] == ["slots", "epoch"]
         assert connection.execute("SELECT COUNT(*), COUNT(slots) FROM chunks").fetchone() == (11, 0)
     SQLiteWriter(path).close()
-    assert version_of(path) == 2
+    assert version_of(path) == 3
 
 
 def test_an_old_name_is_taken_in_a_database(place: Place) -> None:
@@ -271,7 +271,7 @@ def test_an_old_name_is_taken_in_a_database(place: Place) -> None:
         writer.begin("whole", datetime(2025, 1, 31, tzinfo=UTC))
 
 
-async def test_a_reader_of_an_old_database_goes_on_while_a_writer_makes_version_2_of_it(place: Place) -> None:
+async def test_a_reader_of_an_old_database_goes_on_while_a_writer_makes_version_3_of_it(place: Place) -> None:
     path = place.path / "recordings.db"
     with closing(open_reader(path)) as reader:
         assert reader.began_anew("whole") == 0

@@ -1,0 +1,157 @@
+"""A producer process, two reader processes, one of them killed and back, and a stop from a third.
+
+The producer asks the model and writes the answer to a log; nobody has to read it. Reader 2 is killed with -9 in the
+middle and goes on where it was. Then this process, which neither writes nor reads, stops the answer.
+
+    python examples/two_processes.py                                   a log in a file, for one machine
+    python examples/two_processes.py --redis redis://localhost:6379    a log for many machines
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from _endpoint import MODEL, connect
+
+import rxllm
+from rxllm import ChatRequest, Message
+from rxllm.sinks import printable
+
+STREAM = "the answer"
+ANSWER = (
+    "The moon pulls at the water of the sea, and the earth turns below. So there is high water where the moon stands, "
+    "and on the other side of the earth as well. The sun pulls too, and at full and new moon both pull together. "
+) * 10
+KILL_AT, STOP_AT = 25, 60
+LINE_CHARACTERS = 70
+
+
+def open_log(where: str) -> rxllm.Log:
+    """The log: in Redis, or in a file."""
+    if where.startswith("redis"):
+        redis_log: type[rxllm.Log] = getattr(rxllm, "RedisLog")  # noqa: B009 - only where the extra is installed
+        return redis_log(where)  # type: ignore[arg-type]  # an URL
+    return rxllm.SQLiteLog(where)
+
+
+async def produce(where: str) -> None:
+    """Ask the model, and write what it answers to the log."""
+    request = ChatRequest(model=MODEL, messages=[Message.user("Why are there tides?")], max_tokens=400)
+    async with connect(ANSWER) as client:
+        production = open_log(where).produce(STREAM, client.chat_stream(request))
+        await production.claimed()
+        print("claimed", flush=True)
+        ending = await production
+    print(f"producer  {ending.kind}: the connection to the model is closed", flush=True)
+
+
+async def read(where: str, after: str | None) -> None:
+    """Print each item with its position, as a line of JSON."""
+    stream = rxllm.from_log(open_log(where), STREAM, after=after, with_positions=True)
+    try:
+        async for item in stream:
+            print(json.dumps([str(item.position), item.item.text]), flush=True)
+    except rxllm.StreamCancelledError as error:
+        print(json.dumps([None, f"stopped by {error.by}: {error.reason}"]), flush=True)
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    """Run this file in another process."""
+    return await asyncio.create_subprocess_exec(sys.executable, __file__, *arguments, stdout=asyncio.subprocess.PIPE)
+
+
+async def line_of(process: asyncio.subprocess.Process) -> str:
+    """The next line that a process prints; nothing if it has ended."""
+    return "" if process.stdout is None else (await process.stdout.readline()).decode().strip()
+
+
+class Reader:
+    """A reader process, and what it has printed."""
+
+    def __init__(self, name: str, where: str) -> None:
+        self.items: list[tuple[str, str]] = []
+        self.has = {number: asyncio.Event() for number in (KILL_AT, STOP_AT)}
+        self._name = name
+        self._where = where
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> None:
+        """Start it, take its lines, and show its text; returns when it has ended, or was killed."""
+        after = [self.items[-1][0]] if self.items else []
+        self._process = await start("--read", self._where, *after)
+        shown = ""
+        while line := await line_of(self._process):
+            position, text = json.loads(line)
+            if position is None:
+                self._show(shown)
+                shown = text
+                break
+            self.items.append((position, text))
+            shown += text
+            if len(shown) > LINE_CHARACTERS:
+                self._show(shown)
+                shown = ""
+            for number, event in self.has.items():
+                if len(self.items) >= number:
+                    event.set()
+        self._show(shown)
+        await self._process.wait()
+        for event in self.has.values():
+            event.set()
+
+    def kill(self) -> None:
+        """Kill it with -9."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    def _show(self, text: str) -> None:
+        print(f"{self._name}  {printable(text)}")
+
+
+async def direct(where: str) -> None:
+    """Start the processes, kill one, start it again, and stop the answer."""
+    producer = await start("--produce", where)
+    await line_of(producer)
+    first, second = Reader("reader 1", where), Reader("reader 2", where)
+    reading = [asyncio.create_task(reader.run()) for reader in (first, second)]
+
+    await second.has[KILL_AT].wait()
+    second.kill()
+    await reading[1]
+    print(f"\nreader 2 was killed behind {len(second.items)} items, and comes back\n")
+    reading[1] = asyncio.create_task(second.run())
+
+    await first.has[STOP_AT].wait()
+    print("\nenough: this process stops the answer\n")
+    await open_log(where).cancel(STREAM, "seen enough", by="a third process")
+    await asyncio.gather(*reading)
+    print(await line_of(producer))
+    await producer.wait()
+
+    print(f"both readers have {len(first.items)} items, none lost, none twice: {first.items == second.items}")
+
+
+def main() -> None:
+    """Run what the arguments say; by default all of it."""
+    parser = argparse.ArgumentParser(description="One producer, two readers, and a stop from a third process.")
+    parser.add_argument("--redis", metavar="URL", help="a log in Redis instead of a file")
+    parser.add_argument("--produce", help=argparse.SUPPRESS)
+    parser.add_argument("--read", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.produce:
+        asyncio.run(produce(arguments.produce))
+    elif arguments.read:
+        where, *after = arguments.read
+        asyncio.run(read(where, after[0] if after else None))
+    else:
+        where = arguments.redis or str(Path(tempfile.mkdtemp(prefix="rxllm-")) / "log.db")
+        asyncio.run(direct(where))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""``from_log``: a stream of a log, while it is written and later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar, cast, overload
+
+from rxllm.accumulators import Folded
+from rxllm.exceptions import RecordingError, StreamCancelledError, StreamInterruptedError, as_cause, excerpt
+from rxllm.flow import Emitter, Stream, check_kind, mark_stopped, task_source
+from rxllm.models import LogPosition, StreamChunk
+from rxllm.stores import (
+    CONTEXT_ITEMS,
+    EndRecord,
+    ItemRecord,
+    Log,
+    LogReader,
+    SlotsDecoder,
+    check_name,
+    decode_error,
+    decode_item,
+)
+
+T = TypeVar("T")
+
+# What a reader that stands still holds, in bytes of what is stored.
+_PAGE_BYTES = 32 * 1024
+# How long is waited for an item at a time, in seconds.
+_LONGEST_WAIT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogItem(Generic[T]):
+    """An item of a log, and where it is.
+
+    Attributes:
+        position: Where it is: what ``from_log(after=…)`` takes.
+        item: The item.
+        restarts: Whether what came before it in the stream does not count any more.
+    """
+
+    position: LogPosition
+    item: T
+    restarts: bool = False
+
+
+@overload
+def from_log(
+    log: Log,
+    name: str,
+    *,
+    after: LogPosition | str | None = None,
+    with_positions: Literal[False] = False,
+    snapshot: bool = False,
+) -> Stream[Any]: ...
+
+
+@overload
+def from_log(
+    log: Log,
+    name: str,
+    *,
+    after: LogPosition | str | None = None,
+    with_positions: Literal[True],
+    snapshot: bool = False,
+) -> Stream[LogItem[Any]]: ...
+
+
+def from_log(
+    log: Log,
+    name: str,
+    *,
+    after: LogPosition | str | None = None,
+    with_positions: bool = False,
+    snapshot: bool = False,
+) -> Stream[Any]:
+    """Follow a stream of a log: what is there, then what comes, to the recorded ending.
+
+    What ``log.produce`` was just told to begin, on the same object, is waited for until it has its stream.
+
+    Cold, and flow-controlled: while a consumer holds a pause, nothing is read, and no more is held than a page of some
+    ten items. A stream that failed fails, with the same type, message and attributes.
+
+    An item of which no more is known than that the writer began anew behind it (see ``Log.produce``) is a chunk that
+    ``restarts``; items that are no chunks are marked in ``LogItem.restarts`` only.
+
+    Args:
+        log: The log.
+        name: The name of the stream.
+        after: From where on: the position of the last item that is known, as ``LogPosition`` or as its text; by default
+            the beginning.
+        with_positions: Whether to give each item as a ``LogItem``, which says where it is.
+        snapshot: Whether to give what is there already as one item: a chunk that adds up to the same as all of them, or
+            the joined text; of several answers behind one another, one each. What comes then is given item by item.
+
+    Returns:
+        The items; with ``with_positions`` each in a ``LogItem``.
+
+    Raises:
+        UnknownStreamError: As ``on_error``, like all but the last two: there is no such stream, or it was removed.
+        PositionError: ``after`` is beyond the last item, or of another epoch.
+        StreamInterruptedError: The writer is dead. Its ``position`` is that of the last item; go on from there.
+        StreamCancelledError: Somebody stopped the stream; the error says who.
+        RxllmError: What the stream failed with.
+        RecordingError: The log cannot be read, or the stream failed with an error that is none of this library's.
+        TypeError: An item is neither a chunk nor a text, with ``snapshot``. At once: ``name`` or ``after`` is no text.
+        ValueError: At once: ``after`` is no position, or ``name`` no name.
+
+    Example:
+        >>> import asyncio, pathlib, reactivex, rxllm, tempfile
+        >>> async def main():
+        ...     log = rxllm.SQLiteLog(pathlib.Path(tempfile.mkdtemp(), "log.db"))
+        ...     await log.produce("monday", reactivex.of("Hel", "lo"))
+        ...     first, second = [each async for each in rxllm.from_log(log, "monday", with_positions=True)]
+        ...     print(await rxllm.from_log(log, "monday", after=first.position))
+        >>> asyncio.run(main())
+        lo
+
+    See also:
+        ``SQLiteLog``, ``from_recording``
+    """
+    check_name(name)
+    position = LogPosition.parse(after) if isinstance(after, str) else after
+    if position is not None:
+        check_kind("after", position, LogPosition, "as str(item.position) gives it")
+
+    async def produce(emitter: Emitter[Any]) -> None:
+        emitter.flow.lingers = True  # what came behind an error is there, or the stream ends
+        await log.settle(name)
+        reader = await log.engine.follow(name, position, back=CONTEXT_ITEMS)
+        try:
+            await _Follower(name, position, reader, emitter, with_positions=with_positions).follow(snapshot=snapshot)
+        finally:
+            await reader.close()
+
+    return task_source(produce)
+
+
+class _Follower:
+    """Follows a stream once."""
+
+    def __init__(
+        self, name: str, after: LogPosition | None, reader: LogReader, emitter: Emitter[Any], *, with_positions: bool
+    ) -> None:
+        self._name = name
+        self._known = -1 if after is None else after.number
+        self._last = after
+        self._next = max(self._known + 1 - CONTEXT_ITEMS, 0)
+        self._epoch = 0
+        self._reader = reader
+        self._emitter = emitter
+        self._with_positions = with_positions
+        self._slots = SlotsDecoder()
+
+    async def follow(self, *, snapshot: bool) -> None:
+        """Emit the items, and end as the stream does."""
+        wait = 0.0
+        if snapshot:
+            await self._emit_snapshot()
+        while True:
+            await self._emitter.ready()
+            page = await self._reader.read(wait, size=_PAGE_BYTES)
+            if page.items:
+                items, error = self._decode(page.items)
+                await self._emitter.emit(items if self._with_positions else [each.item for each in items])
+                if error is not None:
+                    raise error
+            elif page.end is not None:
+                return self._finish(page.end)
+            elif page.lease <= 0:
+                raise self._interrupted()
+            else:
+                wait = min(page.lease, _LONGEST_WAIT)
+
+    async def _emit_snapshot(self) -> None:
+        fold = Snapshot()
+        while (page := await self._reader.read(0, size=_PAGE_BYTES)).items:
+            items, error = self._decode(page.items)
+            for each in items:
+                fold.add(each.item, restarts=each.restarts)
+            if error is not None:
+                raise error
+        for item in fold.close():
+            position = cast("LogPosition", self._last)
+            await self._emitter.emit([LogItem(position, item) if self._with_positions else item])
+
+    def _decode(self, records: Sequence[ItemRecord]) -> tuple[list[LogItem[Any]], RecordingError | None]:
+        """The items that are not known yet, as far as they are good, and the error about the first that is not."""
+        items: list[LogItem[Any]] = []
+        try:
+            for record in records:
+                self._require_next(record.position)
+                if record.epoch != self._epoch:
+                    self._epoch, self._slots = record.epoch, SlotsDecoder()
+                is_known = record.position <= self._known
+                # What is known may say of which request the chunks are that come.
+                if is_known and not record.slots:
+                    continue
+                item = self._decode_one(record)
+                if not is_known:
+                    self._last = LogPosition(record.epoch, record.position)
+                    items.append(LogItem(self._last, item, bool(record.slots and record.slots.get("restarts"))))
+        except RecordingError as error:
+            return items, error.with_traceback(None)
+        return items, None
+
+    def _require_next(self, found: int) -> None:
+        if found != self._next:
+            due = f"number {self._next} was due, number {found} is there"
+            raise RecordingError(f"items of the stream {excerpt(self._name)} are missing: {due}")
+        self._next = found + 1
+
+    def _decode_one(self, record: ItemRecord) -> Any:
+        try:
+            item = decode_item(record.kind, record.value)
+            self._slots.restore(item, record.slots)
+        except (TypeError, ValueError) as error:
+            message = f"item {record.position} of the stream {excerpt(self._name)} is no {record.kind}: {error}"
+            raise RecordingError(message) from as_cause(error)
+        return item
+
+    def _interrupted(self) -> StreamInterruptedError:
+        where = "it has written nothing" if self._last is None else f"its last item is {self._last}"
+        message = f"the writer of the stream {excerpt(self._name)} is dead: {where}"
+        error = StreamInterruptedError(message, events=self._emitter.count)
+        error.position = self._last
+        return error
+
+    def _finish(self, end: EndRecord) -> None:
+        """End as the stream did."""
+        self._require_next(end.items)
+        if end.error is not None:
+            raise decode_error(end.error)
+        if end.kind == "stopped":
+            mark_stopped()
+        elif end.kind != "completed":
+            raise StreamCancelledError(f"the stream {excerpt(self._name)} was cancelled: its consumer left")
+
+
+class Snapshot:
+    """What there is of a stream, as few items as possible."""
+
+    def __init__(self) -> None:
+        self._folds: list[Folded | list[str]] = []
+
+    def add(self, item: object, *, restarts: bool) -> None:
+        """Take an item in.
+
+        Raises:
+            TypeError: It is neither a chunk nor a text.
+        """
+        if restarts:
+            self._folds.clear()
+        last = self._folds[-1] if self._folds else None
+        if isinstance(item, StreamChunk):
+            if not isinstance(last, Folded) or (item.begins and not item.restarts):
+                self._folds.append(last := Folded())
+            last.add(item)
+        elif isinstance(item, str):
+            if not isinstance(last, list):
+                self._folds.append(last := [])
+            last.append(item)
+        else:
+            raise TypeError(f"a snapshot is made of chunks or of texts, not of {type(item).__name__}")
+
+    def close(self) -> list[StreamChunk | str]:
+        """What they are."""
+        return ["".join(fold) if isinstance(fold, list) else fold.close() for fold in self._folds]
