@@ -108,6 +108,7 @@ __all__ = [
     "ReasoningDelta",
     "RecordingError",
     "RecordingInfo",
+    "RedisLog",
     "Refused",
     "Repair",
     "RepairError",

@@ -1,0 +1,257 @@
+"""The engine of a log in Redis, for any number of machines."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from pydantic import SecretStr
+
+from rxllm.exceptions import ClaimLostError, PositionError, StreamTakenError, UnknownStreamError, excerpt
+from rxllm.models import LogPosition
+from rxllm.stores._log_engine import LOG_PAGE_ITEMS, Cancellation, LogInfo, LogPage
+from rxllm.stores._lossless_json import dumps, loads
+from rxllm.stores._records import EndRecord, ItemRecord
+from rxllm.stores._redis_records import decoded, encoded_end, encoded_items, position_of
+from rxllm.stores._redis_scripts import APPEND, BEAT, CANCEL, CLAIM, END, EXPIRE, LIST, PAGE, PLACE, Script
+from rxllm.stores._redis_server import Argument, Link, Server
+
+__all__ = ["RedisEngine"]
+
+# For how many seconds the server is asked to wait at a time. Whoever waits looks then whether all is still there.
+_LONGEST_BLOCK = 5.0
+
+
+class RedisEngine:
+    """Keeps the streams of a log in a Redis server: see ``LogEngine``.
+
+    Args:
+        url: Where the server is.
+        prefix: What the names of all keys begin with.
+        patience: For how many seconds a server that is out of reach is waited for.
+        max_item_bytes: How large an item may be.
+
+    Raises:
+        ValueError: The URL is none.
+    """
+
+    def __init__(self, url: SecretStr, *, prefix: str, patience: float, max_item_bytes: int) -> None:
+        self.server = Server(url, patience=patience)
+        self.max_item_bytes = max_item_bytes
+        self._prefix = f"{{{prefix}}}:".encode()
+        self._index = self._prefix + b"streams"
+
+    async def claim(self, stream: str, *, lease: float, take_over: bool = False) -> _Writer:
+        """Become the writer of a stream."""
+        link = self.server.link()
+        try:
+            arguments = (stream, math.ceil(lease * 1000), int(take_over), uuid4().hex)
+            said, *found = await link.run(CLAIM, self.keys(stream), *arguments)
+            if said == b"claimed":
+                return _Writer(self, link, stream, found)
+        except BaseException:
+            await self.server.release(link)
+            raise
+        await self.server.release(link)
+        ended = said == b"ended"
+        why = (
+            f"ended: {found[0].decode()}"
+            if ended
+            else f"a writer, which counts as alive for {found[0] / 1000:.1f} s more"
+        )
+        message = f"{self.where(stream)} has {why}"
+        raise StreamTakenError(message, name=stream, ended=ended)
+
+    async def follow(self, stream: str, after: LogPosition | None, *, back: int = 0) -> _Reader:
+        """Read a stream from behind a position."""
+        wanted = "" if after is None else f"{after.epoch}-{after.number}"
+        link = self.server.link()
+        try:
+            said, *found = await link.run(PLACE, self.keys(stream), wanted, back)
+            if said == b"place":
+                return _Reader(self, link, stream, found[0])
+        except BaseException:
+            await self.server.release(link)
+            raise
+        await self.server.release(link)
+        if said == b"unknown":
+            raise self.unknown(stream)
+        last = position_of(found[0]) if found[0] else None
+        what = "has another epoch" if after and last and after.number <= last.number else "is beyond the last item"
+        message = f"{self.where(stream)}: the position {after} {what}, {last}"
+        raise PositionError(message, position=after, last=last)
+
+    async def cancel(self, stream: str, why: Cancellation) -> bool:
+        """Ask the writer of a stream to stop."""
+        said, *found = await self._run(CANCEL, self.keys(stream), dumps(list(why)))
+        if said == b"unknown":
+            raise self.unknown(stream)
+        return bool(found[0])
+
+    async def streams(self) -> list[LogInfo]:
+        """All streams."""
+        return [_info(each) for each in await self._run(LIST, [self._index], self._prefix)]
+
+    async def expire(self, *, older_than: float | None = None, keep_bytes: int | None = None) -> list[str]:
+        """Remove streams."""
+        age = "" if older_than is None else repr(older_than * 1000)
+        removed = await self._run(EXPIRE, [self._index], self._prefix, age, "" if keep_bytes is None else keep_bytes)
+        return [name.decode() for name in removed]
+
+    def keys(self, stream: str) -> list[bytes]:
+        """The keys of a stream: head, items and bell; and that of the list of all."""
+        name = stream.encode()
+        return [*(self._prefix + kind + name for kind in (b"head:", b"items:", b"bell:")), self._index]
+
+    def where(self, stream: str) -> str:
+        """Which stream an error is about."""
+        return f"{self.server.name}: the stream {excerpt(stream)}"
+
+    def unknown(self, stream: str, more: str = "") -> UnknownStreamError:
+        """That there is no such stream."""
+        return UnknownStreamError(f"{self.server.name}: no stream {excerpt(stream)}{more}", name=stream)
+
+    async def _run(self, script: Script, keys: list[bytes], *arguments: Argument) -> list[Any]:
+        async with self._linked() as link:
+            return await link.run(script, keys, *arguments)
+
+    @asynccontextmanager
+    async def _linked(self) -> AsyncGenerator[Link]:
+        link = self.server.link()
+        try:
+            yield link
+        finally:
+            await self.server.release(link)
+
+
+class _Reader:
+    def __init__(self, engine: RedisEngine, link: Link, stream: str, entry_id: bytes) -> None:
+        self._engine = engine
+        self._link = link
+        self._stream = stream
+        self._keys = engine.keys(stream)
+        self._id = entry_id
+        self._next = 0 if entry_id == b"0-0" else position_of(entry_id).number + 1
+        # For how many seconds more the writer counts as alive, if nothing was left when that was asked.
+        self._left: float | None = None
+
+    async def read(self, wait: float, *, size: int) -> LogPage:
+        """The next items."""
+        if self._left is None or wait <= 0:
+            page = await self._page(size)
+            if page.items or page.end is not None or wait <= 0:
+                return page
+        return await self._wait(min(wait, self._left or 0.0, _LONGEST_BLOCK)) or await self._page(size)
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._engine.server.release(self._link)
+
+    async def _wait(self, seconds: float) -> LogPage | None:
+        """The next item as soon as it is there."""
+        if seconds <= 0:
+            return None
+        command = ("XREAD", "COUNT", 1, "BLOCK", math.ceil(seconds * 1000), "STREAMS", self._keys[1], self._id)
+        found = await self._link.ask(*command, block=seconds)
+        # What does not follow is of another stream of that name; the next page tells.
+        return self._taken(found[0][1]) if found and self._follows(found[0][1]) else None
+
+    async def _page(self, size: int) -> LogPage:
+        asked = asyncio.get_running_loop().time()
+        said, *found = await self._link.run(PAGE, self._keys, self._id, LOG_PAGE_ITEMS, size)
+        if said == b"unknown":
+            raise self._engine.unknown(self._stream, " any more" if self._next else "")
+        left, lease, count, *entries = found
+        if not self._follows(entries) or (not entries and count != self._next):
+            raise self._engine.unknown(self._stream, " any more: it was removed and begun anew, or has lost items")
+        if entries:
+            return self._taken(entries)
+        self._left = left / 1000
+        if self._link.returned is not None:
+            # While the server was away, the writer could not give signs either.
+            self._left = max(self._left, self._link.returned + lease / 1000 - asked)
+        return LogPage(lease=self._left)
+
+    def _follows(self, entries: Sequence[Any]) -> bool:
+        return not entries or position_of(entries[0][0]).number == self._next
+
+    def _taken(self, entries: Sequence[Any]) -> LogPage:
+        self._left = None
+        found = decoded(entries, self._engine.where(self._stream))
+        if isinstance(found, EndRecord):
+            return LogPage((), found)
+        self._id = entries[len(found) - 1][0]
+        self._next = found[-1].position + 1
+        return LogPage(found)
+
+
+class _Writer:
+    def __init__(self, engine: RedisEngine, link: Link, stream: str, claimed: Sequence[int]) -> None:
+        self.epoch, self.next, began, self._rung = claimed
+        self.began = datetime.fromtimestamp(began / 1000, UTC)
+        self._engine = engine
+        self._link = link
+        self._stream = stream
+        self._keys = engine.keys(stream)
+
+    async def append(self, items: Sequence[ItemRecord]) -> None:
+        """Add items."""
+        if not items:
+            return
+        arguments, size, largest = encoded_items(items, self._engine.max_item_bytes, self._engine.where(self._stream))
+        await self._write(APPEND, items[0].position, size, largest, *arguments)
+        self.next = items[-1].position + 1
+
+    async def beat(self) -> None:
+        """Renew the lease."""
+        await self._write(BEAT)
+
+    async def cancelled(self) -> Cancellation:
+        """Wait until somebody wants this stream to stop."""
+        head, _, bell, _ = self._keys
+        while True:
+            epoch, ending, why = await self._link.ask("HMGET", head, "epoch", "ending", "cancel")
+            if epoch is None or int(epoch) != self.epoch or ending is not None:
+                raise self._lost("it has ended, is gone, or another writer has claimed it")
+            if why is not None:
+                return Cancellation(*loads(why))
+            milliseconds = round(_LONGEST_BLOCK * 1000)
+            command = ("XREAD", "BLOCK", milliseconds, "STREAMS", bell, f"{self._rung}-0")
+            found = await self._link.ask(*command, block=_LONGEST_BLOCK)
+            if found:
+                self._rung = position_of(found[0][1][-1][0]).epoch
+
+    async def end(self, end: EndRecord) -> None:
+        """Write the ending."""
+        await self._write(END, end.kind, encoded_end(end), uuid4().hex)
+
+    async def release(self) -> None:
+        """Let go of the connection."""
+        await self._engine.server.release(self._link)
+
+    async def _write(self, script: Script, *arguments: Argument) -> None:
+        said, *found = await self._link.run(script, self._keys, self._stream, self.epoch, *arguments)
+        if said == b"lost":
+            raise self._lost(found[0].decode())
+
+    def _lost(self, why: str) -> ClaimLostError:
+        where = self._engine.where(self._stream)
+        return ClaimLostError(f"{where}: nothing can be added: {why}", name=self._stream)
+
+
+def _info(found: Sequence[Any]) -> LogInfo:
+    name, began, items, size, ending, left, last = found
+    return LogInfo(
+        stream=name.decode(),
+        began=datetime.fromtimestamp(began / 1000, UTC),
+        items=items,
+        bytes=size,
+        ending=None if ending is None else ending.decode(),
+        alive=left > 0,
+        position=None if last is None else position_of(last),
+    )
