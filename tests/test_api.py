@@ -256,7 +256,10 @@ def test_importing_does_nothing_and_imports_nothing_optional() -> None:
     [
         ("import rxllm", {"rxllm.operators", "aiohttp", "pydantic", "reactivex", "sqlite3"}),
         ("from rxllm import StreamChunk, StreamAccumulator", {"aiohttp", "reactivex", "sqlite3"}),
-        ("from rxllm import LLMClient", {"rxllm.tools._tool_registry", "rxllm.sources._from_websocket", "sqlite3"}),
+        (
+            "from rxllm import LLMClient",
+            {"rxllm.tools._tool_registry", "rxllm.sources._from_websocket", "sqlite3", "rxllm.stores._log"},
+        ),
         ("import rxllm.operators as ops; ops.parse, ops.accumulate", {"aiohttp", "rxllm.operators._json_path"}),
     ],
 )

@@ -169,12 +169,12 @@ class LogStream:
             await self._writer.append(records)
         except LimitExceededError as error:
             self._pending = None
-            if len(records) == 1:
-                self._break(error)
-                raise
-            for number in range(len(records)):  # what is good comes first
-                await self._add(items[number : number + 1], records[number : number + 1])
-            return
+            if len(records) > 1:
+                half = len(records) // 2  # what is good comes first
+                await self._add(items[:half], records[:half])
+                await self._add(items[half:], records[half:])
+            self._break(error)
+            raise
         except Exception as error:
             if not isinstance(error, LogUnavailableError):
                 self._pending = None

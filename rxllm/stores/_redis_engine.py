@@ -171,11 +171,12 @@ class _Reader:
             raise self._engine.unknown(self._stream, " any more: it was removed and begun anew, or has lost items")
         if entries:
             return self._taken(entries)
-        self._left = left / 1000
+        alive = left / 1000
         if self._link.returned is not None:
             # While the server was away, the writer could not give signs either.
-            self._left = max(self._left, self._link.returned + lease / 1000 - asked)
-        return LogPage(lease=self._left)
+            alive = max(alive, self._link.returned + lease / 1000 - asked)
+        self._left = alive
+        return LogPage(lease=alive)
 
     def _follows(self, entries: Sequence[Any]) -> bool:
         return not entries or position_of(entries[0][0]).number == self._next

@@ -173,7 +173,7 @@ class Link:
         try:
             async with asyncio.timeout(block + min(_ANSWER, self._server.patience)):
                 await connection.send_command(*command)
-                answer = await connection.read_response()
+                answer: Any = await connection.read_response()
         except NoScriptError:
             self._idle.append(connection)
             raise

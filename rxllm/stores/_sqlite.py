@@ -153,7 +153,7 @@ class SQLiteWriter:
         """
         if not items:
             return
-        rows = [(claim.number, claim.epoch, *_row(item)) for item in items]
+        rows: list[tuple[Any, ...]] = [(claim.number, claim.epoch, *_row(item)) for item in items]
         insert = (
             "INSERT INTO chunks (number, epoch, position, seconds, kind, value, slots) VALUES (?, ?, ?, ?, ?, ?, ?)"
         )

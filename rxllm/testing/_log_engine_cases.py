@@ -25,6 +25,7 @@ from rxllm.testing._log_engine_steps import (
     following,
     holds,
     info_of,
+    next_page,
     raised,
     records,
     same,
@@ -44,7 +45,7 @@ LogEngineCase: TypeAlias = Callable[[OpenEngine], Awaitable[None]]
 
 async def items_are_read_as_they_were_appended(open_engine: OpenEngine) -> None:
     """In order, with all their fields, in pages of bounded size, by another process."""
-    values = ["text", "", "\ud83d", "a\0b", {"n": [1, 2.5, None, True, 2**70]}, [], 0, "x" * 100_000]
+    values: list[object] = ["text", "", "\ud83d", "a\0b", {"n": [1, 2.5, None, True, 2**70]}, [], 0, "x" * 100_000]
     items = [
         ItemRecord(number, number / 7, "json", value, {"begins": True} if number == 1 else None)
         for number, value in enumerate(values)
@@ -200,19 +201,14 @@ async def a_reader_that_waits_is_woken(open_engine: OpenEngine) -> None:
         claimed(open_engine(), "waking") as writer,
         following(open_engine(), "waking") as reader,
     ):
-        for number in range(3):
-            waiting = asyncio.create_task(reader.read(LEASE, size=PAGE_BYTES))
+        for number in range(END.items):
+            waiting = asyncio.create_task(next_page(reader))
             await asyncio.sleep(0.02)
             await writer.append(records(number, 1))
-            page = await waiting
-            while not page.items:
-                page = await reader.read(LEASE, size=PAGE_BYTES)
-            same([item.position for item in page.items], [number])
-        waiting = asyncio.create_task(reader.read(LEASE, size=PAGE_BYTES))
+            same([item.position for item in (await waiting).items], [number])
+        waiting = asyncio.create_task(next_page(reader))
         await writer.end(END)
-        page = await waiting
-        while page.end is None:
-            page = await reader.read(LEASE, size=PAGE_BYTES)
+        same((await waiting).end, END)
 
 
 async def the_ending_comes_behind_the_items(open_engine: OpenEngine) -> None:
@@ -231,7 +227,7 @@ async def the_ending_comes_behind_the_items(open_engine: OpenEngine) -> None:
             if items:
                 same((len(page.items), page.end), (items, None))
                 page = await reader.read(LEASE, size=PAGE_BYTES)
-            same((list(page.items), page.end), ([], end))
+            same((len(page.items), page.end), (0, end))
         for take_over in (False, True):
             claim = open_engine().claim(name, lease=LEASE, take_over=take_over)
             holds((await raised(StreamTakenError, claim)).ended)
@@ -289,6 +285,11 @@ async def what_is_old_is_removed(open_engine: OpenEngine) -> None:
             await writer.append(records(0, 2, "new"))
         await raised(UnknownStreamError, reader.read(0, size=PAGE_BYTES))
         await raised(PositionError, engine.follow("old", last))
+        async with claimed(open_engine(), "gone", lease=SHORT_LEASE) as dead:
+            await until_dead(engine, "gone")
+            holds("gone" in await engine.expire(older_than=0.0))
+            await raised(ClaimLostError, dead.append(records(0, 1)))
+            await raised(ClaimLostError, dead.beat())
         same(await texts(engine, "alive"), ["item 0"])
 
 

@@ -34,13 +34,25 @@ class Worker:
         Raises:
             RuntimeError: It failed; what it said is on standard error.
         """
+        self.begin(function, **arguments)
+        return self.result()
+
+    def begin(self, function: str, **arguments: Any) -> None:
+        """Begin to run ``module.function`` there."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([function, arguments]) + "\n")
         self._process.stdin.flush()
+
+    def result(self) -> Any:
+        """What the function returned that was begun.
+
+        Raises:
+            RuntimeError: It failed; what it said is on standard error.
+        """
+        assert self._process.stdout is not None
         answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"{function} failed")
+            raise RuntimeError("what was begun in another process has failed")
         return json.loads(answer)
 
 

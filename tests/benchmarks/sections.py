@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from tests.benchmarks.contenders import CLIENT, LOOP, READ, UNREAD, installed
 from tests.benchmarks.figures import Figure, above, figure, ratio
 from tests.benchmarks.imports import CASES, EVERYTHING, FIRST_ANSWER, FOUR, IMPORT, PIPELINE, USED, milliseconds
+from tests.benchmarks.logs import LOGS
 from tests.benchmarks.payload import digest, text
 from tests.benchmarks.processes import Worker, serving
 
@@ -51,6 +52,8 @@ class Size(NamedTuple):
     arguments: tuple[int, ...]
     hedged: int
     cancels: int
+    log_items: int
+    log_latencies: int
 
 
 FULL = Size(
@@ -64,6 +67,8 @@ FULL = Size(
     arguments=(25, 100, 400),
     hedged=2000,
     cancels=5000,
+    log_items=20_000,
+    log_latencies=1000,
 )
 QUICK = Size(
     runs=1,
@@ -76,6 +81,8 @@ QUICK = Size(
     arguments=(1, 4),
     hedged=20,
     cancels=100,
+    log_items=300,
+    log_latencies=60,
 )
 
 
@@ -248,6 +255,55 @@ def storms(origin: str, size: Size) -> dict[str, Table]:
     }
 
 
+_LOG_GAP = 0.005
+
+
+def logs(origin: str, size: Size) -> dict[str, Table]:
+    """From the append of an item to a follower in another process, and items a second at full speed."""
+    del origin
+    late: Table = {}
+    fast: Table = {}
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory())
+        workers = stack.enter_context(Worker()), stack.enter_context(Worker())
+        for engine in LOGS:
+            where = f"{folder}/log.db"
+            for readers in (1, 10):
+                name = f"{engine}, {readers} follower{'s' * (readers > 1)}"
+                took: list[float] = []
+                speeds: list[float] = []
+                for run in range(size.runs + 1):
+                    stream = f"{name} {run}"
+                    skip = size.log_latencies // 5
+                    common: dict[str, Any] = {"engine": engine, "where": where, "readers": readers}
+                    found = _followed(
+                        workers, **common, stream=f"{stream} paced", count=size.log_latencies, gap=_LOG_GAP, skip=skip
+                    )
+                    flood = _followed(
+                        workers, **common, stream=f"{stream} flood", count=size.log_items, gap=0.0, skip=1
+                    )
+                    if run:
+                        took += found["took"]
+                        speeds.append(size.log_items / (flood["ended"] - flood["began"]) / 1000)
+                ordered = sorted(took)
+                for share in (50, 99):
+                    late[f"{name}, p{share}"] = figure([ordered[(len(ordered) - 1) * share // 100]])
+                fast[name] = figure(speeds)
+    return {
+        "logs: from the append to a follower in another process (ms)": late,
+        "logs: thousands of items a second, for each follower": fast,
+    }
+
+
+def _followed(workers: tuple[Worker, Worker], *, count: int, gap: float, readers: int, skip: int, **log: str) -> Any:
+    """What a follower process found while a producer process wrote."""
+    producer, follower = workers
+    producer.begin("logs.produce", **log, count=count, gap=gap)
+    follower.begin("logs.follow", **log, readers=readers, skip=skip)
+    producer.result()
+    return follower.result()
+
+
 def imports(origin: str, size: Size) -> dict[str, Table]:
     """What importing the library costs, and what its first use brings after it."""
     del origin
@@ -280,5 +336,6 @@ SECTIONS: dict[str, Callable[[str, Size], dict[str, Any]]] = {
     "crowds": crowds,
     "hedging": hedging,
     "storms": storms,
+    "logs": logs,
     "imports": imports,
 }

@@ -1,4 +1,4 @@
-"""One Redis server for all tests of logs."""
+"""One Redis server for all tests of logs, and what they share with those of stores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from uuid import uuid4
 import pytest
 
 from tests.logs.redis_server import RedisServer
+from tests.stores import conftest
+
+place = conftest.place
 
 
 @pytest.fixture(scope="session")

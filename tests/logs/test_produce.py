@@ -141,6 +141,30 @@ async def test_what_a_pipeline_raises_when_it_is_subscribed_to_ends_the_stream(l
     assert isinstance(ending.error, ZeroDivisionError)
 
 
+async def test_an_observable_of_another_class_that_raises_ends_the_stream(log: SQLiteLog) -> None:
+    class Broken(Observable[int]):
+        def subscribe(self, *_: object, **__: object) -> Any:
+            raise ZeroDivisionError("at once")
+
+    ending = await log.produce("monday", Broken())
+    assert isinstance(ending.error, ZeroDivisionError)
+
+
+async def test_what_is_no_exception_of_python_ends_the_stream_too(log: SQLiteLog) -> None:
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt(_: int) -> None:
+        raise Interrupt
+
+    pipeline = rxllm.from_async_iterable(lambda: counting(5)).pipe(rx_ops.map(interrupt))
+    production = log.produce("monday", pipeline)
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.wait([asyncio.ensure_future(production.claimed())])
+        ending = await production
+    assert ending.kind == "failed"
+
+
 async def test_a_slow_log_pauses_the_source(log: SQLiteLog, monkeypatch: pytest.MonkeyPatch) -> None:
     made = stored = most = 0
 
@@ -172,6 +196,16 @@ async def test_a_slow_log_pauses_the_source(log: SQLiteLog, monkeypatch: pytest.
     assert stored == 500
     assert most <= 8 + 1
     assert await read(log, "monday") == [*range(500)]
+
+
+async def test_what_comes_all_at_once_and_cannot_be_paused_fails(log: SQLiteLog) -> None:
+    def subscribe(observer: Any, _: object) -> Any:
+        for number in range(10_000):
+            observer.on_next(number)
+
+    ending = await log.produce("monday", Observable(subscribe))
+    assert isinstance(ending.error, BufferOverflowError)
+    assert (await log.list())[0].items == 256
 
 
 async def test_what_cannot_be_paused_fails_instead_of_growing(log: SQLiteLog) -> None:
@@ -394,11 +428,13 @@ class FailingWriter:
             raise LogUnavailableError("away")
 
 
-def failing(log: SQLiteLog, failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def failing(
+    log: SQLiteLog, failures: int, monkeypatch: pytest.MonkeyPatch, kind: type[FailingWriter] = FailingWriter
+) -> None:
     claim: Callable[..., Any] = log.engine.claim
 
     async def claim_one(*args: Any, **kwargs: Any) -> LogWriter:
-        return FailingWriter(await claim(*args, **kwargs), failures)
+        return kind(await claim(*args, **kwargs), failures)
 
     monkeypatch.setattr(log.engine, "claim", claim_one)
 
@@ -430,6 +466,57 @@ async def test_signs_that_do_not_come_through_end_nothing(tmp_path: Path, monkey
     subject.on_next("a")
     subject.on_completed()
     assert await production == Ending("completed")
+
+
+class LateWriter(FailingWriter):
+    """A writer that is not told at once that it was replaced."""
+
+    async def beat(self) -> None:
+        await self.writer.beat()
+
+    async def cancelled(self) -> Cancellation:
+        return await asyncio.Future[Cancellation]()
+
+
+class FarWriter(FailingWriter):
+    """A writer that cannot ask, at first, whether it is to stop."""
+
+    asked = False
+
+    async def cancelled(self) -> Cancellation:
+        if not self.asked:
+            self.asked = True
+            raise LogUnavailableError("away")
+        return await self.writer.cancelled()
+
+
+async def test_the_signs_tell_that_a_stream_was_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = SQLiteLog(tmp_path / "log.db", lease=0.05)
+    other = SQLiteLog(log.path)
+    failing(log, 0, monkeypatch, LateWriter)
+    former = log.produce("monday", reactivex.never())
+    await former.claimed()
+    await other.produce("monday", reactivex.of("a"), take_over=True)
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ClaimLostError):
+            await former
+
+
+async def test_whether_to_stop_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = SQLiteLog(tmp_path / "log.db", lease=0.05)
+    failing(log, 0, monkeypatch, FarWriter)
+    production = log.produce("monday", reactivex.never())
+    await production.claimed()
+    async with asyncio.timeout(PATIENCE):
+        assert await SQLiteLog(log.path).cancel("monday")
+        assert (await production).kind == "cancelled"
+
+
+async def test_a_stream_that_is_let_go_of_has_no_ending(log: SQLiteLog) -> None:
+    stream = await log.sink("monday").open()
+    await stream.write(["a"])
+    await stream.release()
+    assert [(info.items, info.ending) for info in await log.list()] == [(1, None)]
 
 
 async def test_a_task_that_is_cancelled_while_it_writes_loses_nothing(log: SQLiteLog) -> None:
