@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rxllm.exceptions import LimitExceededError, RecordingError, harmless
+from rxllm.exceptions import LimitExceededError, RecordingError
+from rxllm.harmless import harmless
 from rxllm.models import LogPosition
 from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._records import EndRecord, ItemRecord, checked, written_seconds

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -62,6 +62,19 @@ _HOW_TO_WRITE = (
 )
 
 
+class _Connection(Protocol):
+    """What is used of a connection of redis-py."""
+
+    async def send_command(self, *command: Argument) -> None:
+        """Send a command; connects before, if need be."""
+
+    async def read_response(self) -> Any:
+        """The answer to it."""
+
+    async def disconnect(self, nowait: bool = False) -> None:  # noqa: FBT001, FBT002 - redis-py's own
+        """Close it."""
+
+
 class Server:
     """A server, and the connections to it.
 
@@ -83,7 +96,7 @@ class Server:
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
         self.connection()
 
-    def connection(self) -> Connection:
+    def connection(self) -> _Connection:
         """A connection that is still to be made.
 
         Raises:
@@ -91,7 +104,7 @@ class Server:
         """
         try:
             options = cast("dict[str, Any]", parse_url(self._url.get_secret_value()))
-            kind: Callable[..., Connection] = options.pop("connection_class", Connection)
+            kind: Callable[..., _Connection] = options.pop("connection_class", Connection)
             own = {"protocol": 2, "decode_responses": False, "retry": Retry(NoBackoff(), 0), "socket_timeout": None}
             return kind(**{**options, **own})
         except (TypeError, ValueError):
@@ -132,7 +145,7 @@ class Link:
         self.users = 0
         self.returned: float | None = None
         self._server = server
-        self._idle: list[Connection] = []
+        self._idle: list[_Connection] = []
 
     async def run(self, script: Script, keys: list[bytes], *arguments: Argument) -> list[Any]:
         """Run a script there, in one round trip if the server knows it already.
@@ -173,7 +186,7 @@ class Link:
         try:
             async with asyncio.timeout(block + min(_ANSWER, self._server.patience)):
                 await connection.send_command(*command)
-                answer: Any = await connection.read_response()
+                answer = await connection.read_response()
         except NoScriptError:
             self._idle.append(connection)
             raise
