@@ -18,7 +18,7 @@ from rxllm.stores._log_engine import LOG_PAGE_ITEMS, Cancellation, LogInfo, LogP
 from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._records import EndRecord, ItemRecord
 from rxllm.stores._redis_records import decoded, encoded_end, encoded_items, position_of
-from rxllm.stores._redis_scripts import APPEND, BEAT, CANCEL, CLAIM, END, EXPIRE, LIST, PAGE, PLACE, Script
+from rxllm.stores._redis_scripts import APPEND, BEAT, CALLED, CANCEL, CLAIM, END, EXPIRE, LIST, PAGE, PLACE, Script
 from rxllm.stores._redis_server import Argument, Link, Server
 
 __all__ = ["RedisEngine"]
@@ -157,7 +157,7 @@ class _Reader:
         if seconds <= 0:
             return None
         command = ("XREAD", "COUNT", 1, "BLOCK", math.ceil(seconds * 1000), "STREAMS", self._keys[1], self._id)
-        found = await self._link.ask(*command, block=seconds)
+        found = await self._link.wait_for(*command, seconds=seconds)
         # What does not follow is of another stream of that name; the next page tells.
         return self._taken(found[0][1]) if found and self._follows(found[0][1]) else None
 
@@ -205,44 +205,39 @@ class _Writer:
         if not items:
             return
         arguments, size, largest = encoded_items(items, self._engine.max_item_bytes, self._engine.where(self._stream))
-        await self._write(APPEND, items[0].position, size, largest, *arguments)
+        await self._run(APPEND, items[0].position, size, largest, *arguments)
         self.next = items[-1].position + 1
 
     async def beat(self) -> None:
         """Renew the lease."""
-        await self._write(BEAT)
+        await self._run(BEAT)
 
     async def cancelled(self) -> Cancellation:
         """Wait until somebody wants this stream to stop."""
-        head, _, bell, _ = self._keys
+        milliseconds = round(_LONGEST_BLOCK * 1000)
         while True:
-            epoch, ending, why = await self._link.ask("HMGET", head, "epoch", "ending", "cancel")
-            if epoch is None or int(epoch) != self.epoch or ending is not None:
-                raise self._lost("it has ended, is gone, or another writer has claimed it")
+            (why,) = await self._run(CALLED)
             if why is not None:
                 return Cancellation(*loads(why))
-            milliseconds = round(_LONGEST_BLOCK * 1000)
-            command = ("XREAD", "BLOCK", milliseconds, "STREAMS", bell, f"{self._rung}-0")
-            found = await self._link.ask(*command, block=_LONGEST_BLOCK)
+            command = ("XREAD", "BLOCK", milliseconds, "STREAMS", self._keys[2], f"{self._rung}-0")
+            found = await self._link.wait_for(*command, seconds=_LONGEST_BLOCK)
             if found:
                 self._rung = position_of(found[0][1][-1][0]).epoch
 
     async def end(self, end: EndRecord) -> None:
         """Write the ending."""
-        await self._write(END, end.kind, encoded_end(end), uuid4().hex)
+        await self._run(END, end.kind, encoded_end(end), uuid4().hex)
 
     async def release(self) -> None:
         """Let go of the connection."""
         await self._engine.server.release(self._link)
 
-    async def _write(self, script: Script, *arguments: Argument) -> None:
+    async def _run(self, script: Script, *arguments: Argument) -> list[Any]:
         said, *found = await self._link.run(script, self._keys, self._stream, self.epoch, *arguments)
         if said == b"lost":
-            raise self._lost(found[0].decode())
-
-    def _lost(self, why: str) -> ClaimLostError:
-        where = self._engine.where(self._stream)
-        return ClaimLostError(f"{where}: nothing can be added: {why}", name=self._stream)
+            message = f"{self._engine.where(self._stream)}: nothing can be added: {found[0].decode()}"
+            raise ClaimLostError(message, name=self._stream)
+        return found
 
 
 def _info(found: Sequence[Any]) -> LogInfo:

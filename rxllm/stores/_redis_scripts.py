@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from hashlib import sha1
 
-__all__ = ["APPEND", "BEAT", "CANCEL", "CLAIM", "END", "EXPIRE", "LIST", "PAGE", "PLACE", "Script"]
+__all__ = ["APPEND", "BEAT", "CALLED", "CANCEL", "CLAIM", "END", "EXPIRE", "LIST", "PAGE", "PLACE", "Script"]
 
 _COMMON = """
 local FIELDS = {'epoch', 'from', 'items', 'bytes', 'largest', 'began', 'born', 'lease', 'beat', 'last', 'ending',
@@ -146,6 +146,10 @@ sign(name)
 return {'written'}
 """
 
+_CALLED = """
+return refused(ARGV[2]) or {'called', stream.cancel}
+"""
+
 _END = """
 local name, epoch, ending, record, token = unpack(ARGV)
 if stream and stream.ended == token then return {'written'} end
@@ -268,6 +272,7 @@ _WRITER = (_COMMON, _ONE_STREAM, _WRITING)
 CLAIM = Script(*_WRITER, _CLAIM)
 APPEND = Script(*_WRITER, _APPEND)
 BEAT = Script(*_WRITER, _BEAT)
+CALLED = Script(*_WRITER, _CALLED)
 END = Script(*_WRITER, _END)
 CANCEL = Script(*_WRITER, _CANCEL)
 PAGE = Script(_COMMON, _ONE_STREAM, _PAGE)

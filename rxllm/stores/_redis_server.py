@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
@@ -55,6 +56,7 @@ _MAY_PASS = (
     TryAgainError,
     OSError,
 )
+_CODE = re.compile(r"(?:^|-)(OOM|READONLY|NOREPLICAS|BUSY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN) ")
 _WILL_NOT_PASS = (AuthenticationError, AuthorizationError)
 _HOW_TO_WRITE = (
     "the URL of a Redis server looks like redis://user:password@host:6379/0, rediss://… over TLS, or unix:///path; "
@@ -144,6 +146,7 @@ class Link:
     def __init__(self, server: Server) -> None:
         self.users = 0
         self.returned: float | None = None
+        self._is_away = False
         self._server = server
         self._idle: list[_Connection] = []
 
@@ -161,20 +164,38 @@ class Link:
             except NoScriptError:
                 return await self._ask(0.0, "EVAL", script.text, len(keys), *keys, *arguments)
 
-        return cast("list[Any]", await self._patiently(run_once, 0.0))
+        return cast("list[Any]", await self._patiently(run_once))
 
-    async def ask(self, *command: Argument, block: float = 0.0) -> Any:
+    async def ask(self, *command: Argument) -> Any:
         """Send a command, and give the answer as it is.
-
-        Args:
-            command: The command.
-            block: For how many seconds the server itself may wait before it answers.
 
         Raises:
             LogUnavailableError: The server is out of reach.
             RecordingError: It refuses.
         """
-        return await self._patiently(lambda: self._ask(block, *command), block)
+        return await self._patiently(lambda: self._ask(0.0, *command))
+
+    async def wait_for(self, *command: Argument, seconds: float) -> Any:
+        """Send a command for which the server itself waits.
+
+        Args:
+            command: The command.
+            seconds: For how long at most.
+
+        Returns:
+            The answer; ``None`` if there was none until then, or if the connection broke: whoever waits for something
+            has to look anew whether it may still come.
+
+        Raises:
+            RecordingError: The server refuses.
+        """
+        try:
+            return await self._ask(seconds, *command)
+        except (RedisError, OSError) as error:
+            failure = self._failure(error, may_wait=True)
+        if failure is not None:
+            raise failure
+        return None
 
     async def close(self) -> None:
         """Close what nobody uses."""
@@ -194,23 +215,19 @@ class Link:
             await connection.disconnect(nowait=True)
             raise
         self._idle.append(connection)
+        if self._is_away:
+            self._is_away, self.returned = False, asyncio.get_running_loop().time()
         return answer
 
-    async def _patiently(self, ask: Callable[[], Awaitable[Any]], block: float) -> Any:
+    async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         loop = asyncio.get_running_loop()
-        patience = self._server.patience
-        until = loop.time() + block + patience
+        until = loop.time() + self._server.patience
         pause = 0.0
         while True:
             try:
-                answer = await ask()
+                return await ask()
             except (RedisError, OSError) as error:
-                until = min(until, loop.time() + patience)
                 failure = self._failure(error, may_wait=loop.time() + pause < until)
-            else:
-                if pause:
-                    self.returned = loop.time()
-                return answer
             if failure is not None:
                 # Out here it has no cause: what redis-py says may hold the password.
                 raise failure
@@ -220,12 +237,16 @@ class Link:
     def _failure(self, error: Exception, *, may_wait: bool) -> RecordingError | None:
         """What to raise; ``None`` if it may pass, and there is time."""
         name = self._server.name
+        # A script fails with the error of a command in it, of which there is but the text.
+        found = _CODE.search(str(error))
+        code = "" if found is None else found[1]
         if isinstance(error, _WILL_NOT_PASS):
             return RecordingError(f"{name}: the server does not accept the user and the password of the URL")
-        if isinstance(error, OutOfMemoryError):
+        if isinstance(error, OutOfMemoryError) or code == "OOM":
             return RecordingError(f"{name}: the server has no memory left (its maxmemory)")
-        if not isinstance(error, _MAY_PASS):
+        if not isinstance(error, _MAY_PASS) and not code:
             return RecordingError(f"{name}: the server refuses: {self._said(error)}")
+        self._is_away = True
         if may_wait:
             return None
         return LogUnavailableError(f"{name}: not reached for {self._server.patience:g} s: {self._said(error)}")
