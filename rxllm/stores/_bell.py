@@ -29,6 +29,9 @@ __all__ = ["MATTERS", "Bell", "Listener", "Matter", "key_of"]
 _FULL = 8
 """How many datagrams at once may be all that a queue holds: the shortest that Linux has by default holds 10."""
 
+_AT_A_TIME = 256
+"""How many datagrams are taken in a turn of the loop."""
+
 _KEY_BYTES = 8
 _numbers = count()
 
@@ -58,19 +61,20 @@ class Bell:
         """Tell all who listen that something happened to a stream. Blocks for some microseconds."""
         message = key_of(stream, matter)
         with contextlib.suppress(OSError, AttributeError):
-            listeners = [*self._folder().iterdir()]
+            with os.scandir(self._folder()) as entries:
+                listeners = [entry.path for entry in entries]
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.settimeout(0)
                 for listener in listeners:
                     self._send(sender, message, listener)
 
-    def _send(self, sender: socket.socket, message: bytes, address: Path) -> None:
+    def _send(self, sender: socket.socket, message: bytes, address: str) -> None:
         try:
-            sender.sendto(message, str(address))
+            sender.sendto(message, address)
         except ConnectionRefusedError:
             # Its process was killed.
             with contextlib.suppress(OSError):
-                address.unlink()
+                Path(address).unlink()
         except OSError:
             pass  # it has just left, or has not read what was sent before
 
@@ -78,20 +82,20 @@ class Bell:
         """Listen in the running loop; ``None`` where that is not possible.
 
         Args:
-            wake: Called with the key of a stream to which something happened; with ``None`` if that may be any.
+            wake: Called with the key of a stream to which something happened; with ``None`` if others may be concerned.
         """
         try:
-            folder = self._folder()
+            folder = Path(self._folder())
             if not _is_mine(folder.parent) or not _is_mine(folder):
                 return None
             return Listener(folder / f"{os.getpid()}-{next(_numbers)}", wake)
         except (OSError, AttributeError, NotImplementedError):
             return None
 
-    def _folder(self) -> Path:
+    def _folder(self) -> str:
         # The file itself and not its name, which may be one of several.
         found = self._path.stat()
-        return Path(tempfile.gettempdir(), f"rxllm-{os.getuid()}", f"{found.st_dev:x}-{found.st_ino:x}")
+        return f"{tempfile.gettempdir()}/rxllm-{os.getuid()}/{found.st_dev:x}-{found.st_ino:x}"
 
 
 def _is_mine(folder: Path) -> bool:
@@ -125,10 +129,12 @@ class Listener:
     def _take(self) -> None:
         heard: list[bytes] = []
         with contextlib.suppress(BlockingIOError):
-            while len(heard) < _FULL:
+            while len(heard) < _AT_A_TIME:
                 heard.append(self._socket.recv(_KEY_BYTES))
-        for key in {*heard} if len(heard) < _FULL else (None,):
+        for key in {*heard}:
             self._wake(key)
+        if len(heard) >= _FULL:
+            self._wake(None)
 
     def close(self) -> None:
         """Listen no more."""

@@ -105,6 +105,7 @@ class LogStream:
         # Of two clocks that differ the stream may have begun in the future.
         self._began = loop.time() - max(time.time() - writer.began.timestamp(), 0.0)
         self._recorder = Recorder(writer.next, restarts=writer.next > 0, tell_again=True)
+        self._last_sign = loop.time()
         self._pending: tuple[Sequence[object], list[ItemRecord]] | None = None
         self._tasks = [asyncio.create_task(self._give_signs()), asyncio.create_task(self._watch())]
 
@@ -182,6 +183,7 @@ class LogStream:
             self._break(error)
             raise
         self._pending = None
+        self._last_sign = asyncio.get_running_loop().time()
         self._recorder.stored(items[: len(records)])
         self.position = LogPosition(self.epoch, self._recorder.next - 1)
 
@@ -207,13 +209,17 @@ class LogStream:
         return ending
 
     async def _give_signs(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease / _BEATS)
+        while not self.broken.done():
+            # A batch is a sign, too.
+            silent = asyncio.get_running_loop().time() - self._last_sign
+            await asyncio.sleep(self._lease / _BEATS - silent)
+            if asyncio.get_running_loop().time() - self._last_sign < self._lease / _BEATS:
+                continue
+            self._last_sign = asyncio.get_running_loop().time()
             try:
                 await self._writer.beat()
             except ClaimLostError as error:
                 self._break(error)
-                return
             except RecordingError:
                 pass  # the next batch will tell, unless the log is there again by then
 

@@ -15,7 +15,15 @@ from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._recording_errors import as_recording_errors
 from rxllm.stores._records import BATCH_ITEMS, EndRecord, ItemRecord, RecordingInfo, checked
 from rxllm.stores._sqlite import seconds_left
-from rxllm.stores._sqlite_schema import WITH_LOGS, WITH_SLOTS, open_to_read, transaction, value_of, version_of
+from rxllm.stores._sqlite_schema import (
+    SCHEMA_VERSION,
+    WITH_LOGS,
+    WITH_SLOTS,
+    open_to_read,
+    transaction,
+    value_of,
+    version_of,
+)
 
 __all__ = ["Place", "SQLiteReader"]
 
@@ -51,6 +59,7 @@ class SQLiteReader:
         self._path = Path(path)
         with as_recording_errors(self._path):
             self._connection = open_to_read(self._path)
+        self._known = 0
 
     def recordings(self) -> list[RecordingInfo]:
         """All streams, in the order in which they began."""
@@ -79,7 +88,7 @@ class SQLiteReader:
             WHERE stream = ? AND json_extract(slots, '$.restarts')
         """
         with as_recording_errors(self._path), transaction(self._connection, "DEFERRED"):
-            if version_of(self._connection) < WITH_SLOTS:
+            if self._version() < WITH_SLOTS:
                 return 0
             position: int = self._connection.execute(query, (stream,)).fetchone()[0]
             return position
@@ -156,11 +165,11 @@ class SQLiteReader:
         return found
 
     def states(self, streams: Collection[str]) -> dict[str, tuple[Any, ...]]:
-        """What changes when something happens to a stream, for each that there is."""
-        if version_of(self._connection) < WITH_LOGS:
+        """What changes when something happens to a stream, for each that there is; the number of its items is last."""
+        if self._version() < WITH_LOGS:
             return {}
         query = """
-            SELECT stream, epoch, items, ending, cancel FROM streams JOIN json_each(?) ON stream = json_each.value
+            SELECT stream, epoch, ending, cancel, items FROM streams JOIN json_each(?) ON stream = json_each.value
         """
         with as_recording_errors(self._path):
             rows = self._connection.execute(query, (dumps(list(streams)).decode(),)).fetchall()
@@ -184,13 +193,19 @@ class SQLiteReader:
         """A number that is another one after somebody else has written."""
         return value_of(self._connection, "PRAGMA data_version")
 
+    def _version(self) -> int:
+        """The version of the schema: a writer may make the present one of an older one at any time."""
+        if self._known != SCHEMA_VERSION:
+            self._known = version_of(self._connection)
+        return self._known
+
     def _state(self, stream: str) -> tuple[Any, ...]:
         """Lease, last sign and ending of a stream.
 
         Raises:
             UnknownStreamError: There is no such stream.
         """
-        columns = "lease, beat" if version_of(self._connection) >= WITH_LOGS else "NULL, NULL"
+        columns = "lease, beat" if self._version() >= WITH_LOGS else "NULL, NULL"
         query = f"SELECT {columns}, ending FROM streams WHERE stream = ?"  # noqa: S608 - one of two texts of ours
         row = self._connection.execute(query, (stream,)).fetchone()
         if row is None:
@@ -201,14 +216,14 @@ class SQLiteReader:
         return UnknownStreamError(f"{self._path}: no stream {excerpt(stream)}{more}", name=stream)
 
     def _of_a_log(self, column: str, stream: str) -> Any:
-        if version_of(self._connection) < WITH_LOGS:
+        if self._version() < WITH_LOGS:
             return None
         query = f"SELECT {column} FROM streams WHERE stream = ?"  # noqa: S608 - a word of ours
         return self._connection.execute(query, (stream,)).fetchone()[0]
 
     def _epoch_of(self, stream: str, number: int) -> int | None:
         """Which writer wrote an item; ``None`` if there is no such item."""
-        epoch = "COALESCE(chunks.epoch, 0)" if version_of(self._connection) >= WITH_LOGS else "0"
+        epoch = "COALESCE(chunks.epoch, 0)" if self._version() >= WITH_LOGS else "0"
         query = f"""
             SELECT {epoch} FROM chunks JOIN streams USING (number) WHERE stream = ? AND position = ?
         """  # noqa: S608 - one of two texts of ours
@@ -223,7 +238,7 @@ class SQLiteReader:
     def _batch(
         self, stream: str, position: int, most: int = BATCH_ITEMS, size: int = _BATCH_CHARACTERS
     ) -> list[ItemRecord]:
-        version = version_of(self._connection)
+        version = self._version()
         slots = "slots" if version >= WITH_SLOTS else "NULL"
         epoch = "COALESCE(chunks.epoch, 0)" if version >= WITH_LOGS else "0"
         query = f"""

@@ -43,6 +43,7 @@ class Watch:
         self.users = 0
         self._reading = reading
         self._waiting: dict[bytes, dict[asyncio.Event, str]] = {}
+        self._look_now = asyncio.Event()
         self._changes: int | None = None
         self._states: dict[str, tuple[Any, ...]] = {}
         self._listener: Listener | None = bell.listen(self._wake)
@@ -70,31 +71,42 @@ class Watch:
             await self._task
 
     def _wake(self, key: bytes | None) -> None:
-        waiting = self._waiting.values() if key is None else (self._waiting.get(key, {}),)
-        for events in waiting:
-            for event in events:
+        if key is None:
+            self._look_now.set()
+        else:
+            for event in self._waiting.get(key, ()):
                 event.set()
 
     async def _look(self) -> None:
         pause = _AT_FIRST
         while True:
-            await asyncio.sleep(pause if self._listener is None else _BESIDE_THE_BELL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause if self._listener is None else _BESIDE_THE_BELL):
+                    await self._look_now.wait()
+            self._look_now.clear()
             streams = {stream for events in self._waiting.values() for stream in events.values()}
             try:
                 changed = await self._reading.run(self._changed, streams)
             except RecordingError:
-                changed = [*streams]  # whoever reads is told
-            for stream in changed:
-                for matter in MATTERS:
-                    self._wake(key_of(stream, matter))
+                changed = [(stream, matter) for stream in streams for matter in MATTERS]  # whoever reads is told
+            for stream, matter in changed:
+                self._wake(key_of(stream, matter))
             pause = _AT_FIRST if changed else min(2 * pause, _AT_LAST)
 
-    def _changed(self, reader: SQLiteReader, streams: Iterable[str]) -> list[str]:
-        """Those to which something happened since this was asked the last time; called in the thread of the file."""
+    def _changed(self, reader: SQLiteReader, streams: Iterable[str]) -> list[tuple[str, Matter]]:
+        """What happened since this was asked the last time; called in the thread of the file."""
         changes = reader.changes()
         wanted = set(streams)
         if changes == self._changes and wanted <= self._states.keys():
             return []
         before, self._states = self._states, {**dict.fromkeys(wanted, ()), **reader.states(wanted)}
         self._changes = changes
-        return [stream for stream in wanted if before.get(stream) != self._states[stream]]
+        changed: list[tuple[str, Matter]] = []
+        for stream in wanted:
+            former, latter = before.get(stream, ()), self._states[stream]
+            if former != latter:
+                changed.append((stream, "items"))
+                # The number of items is the last; all else concerns the writer as well.
+                if former[:-1] != latter[:-1] or not former:
+                    changed.append((stream, "cancel"))
+        return changed

@@ -48,7 +48,8 @@ async def test_where_much_rings_at_once_anything_may_have_happened(path: Path) -
     for number in range(1000):  # more than any queue holds
         Bell(path).ring(f"stream {number}")
     async with asyncio.timeout(PATIENCE):
-        assert await heard.get() is None
+        while await heard.get() is not None:
+            pass
     listener.close()
 
 

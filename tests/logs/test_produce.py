@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,9 @@ from rxllm.exceptions import (
     UnknownStreamError,
 )
 from rxllm.stores import Cancellation, EndRecord, ItemRecord, LogEngine, LogWriter
+from rxllm.stores._sqlite_schema import open_to_write
 from rxllm.testing import ScriptedServer, finish_chunk, script, text_chunk
+from tests.stores.places import Place
 
 PATIENCE = 20.0
 
@@ -313,7 +317,7 @@ async def test_whoever_takes_over_ends_the_former_production(log: SQLiteLog) -> 
     await former.claimed()
     production = log.produce("monday", reactivex.of("new"), take_over=True)
     assert await production == Ending("completed")
-    with pytest.raises(ClaimLostError, match=r"'monday': (it has ended|another writer has claimed it)") as caught:
+    with pytest.raises(ClaimLostError, match=r"'monday'.* (has ended|has claimed it)") as caught:
         async with asyncio.timeout(PATIENCE):
             await former
     assert caught.value.name == "monday"
@@ -538,6 +542,63 @@ async def test_what_went_wrong_before_is_no_whole_stream(log: SQLiteLog) -> None
     await stream.close(Ending("completed"))
     assert stream.recorded is not None
     assert stream.recorded.kind == "failed"
+
+
+async def test_a_file_that_another_process_holds(log: SQLiteLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    await log.produce("monday", reactivex.of("a"))
+    monkeypatch.setattr("rxllm.stores._sqlite_schema.BUSY_SECONDS", 0.0)
+    with closing(sqlite3.connect(log.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LogUnavailableError, match="database is locked: another process holds it") as caught:
+            await log.produce("tuesday", reactivex.of("a"))
+        assert caught.value.retryable
+        assert await read(log, "monday") == ["a"], "readers are not concerned"
+        other.execute("ROLLBACK")
+
+
+async def test_a_disk_that_is_full(log: SQLiteLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_small(path: Path) -> sqlite3.Connection:
+        connection = open_to_write(path)
+        connection.execute("PRAGMA max_page_count = 20")
+        return connection
+
+    monkeypatch.setattr("rxllm.stores._sqlite.open_to_write", open_small)
+    subject: Subject[str] = Subject()
+    production = log.produce("monday", subject)
+    await production.claimed()
+    subject.on_next("a")
+    async for _ in rxllm.from_log(log, "monday"):
+        break
+    subject.on_next("x" * 1_000_000)
+    ending = await production
+    assert isinstance(ending.error, RecordingError)
+    items, found = await read_to_the_error(log, "monday")
+    assert items == ["a"]
+    assert isinstance(found, RecordingError)
+    assert "database or disk is full" in str(found)
+
+
+async def test_a_place_where_nothing_can_be_written(place: Place) -> None:
+    path = place.path / "log.db"
+    await SQLiteLog(path).produce("monday", reactivex.of("a"))
+    place.lock()
+    log = SQLiteLog(path)
+    assert await read(log, "monday") == ["a"]
+    for doing in (log.produce("tuesday", reactivex.of("a")), log.cancel("monday"), log.expire(0)):
+        with pytest.raises(RecordingError, match=r"readonly database|unable to open"):
+            await doing
+    with pytest.raises(RecordingError, match="unable to open"):
+        await SQLiteLog(place.path / "other.db").produce("monday", reactivex.of("a"))
+
+
+async def test_a_file_that_is_deleted_while_it_is_written_to(log: SQLiteLog) -> None:
+    subject: Subject[str] = Subject()
+    production = log.produce("monday", subject)
+    await production.claimed()
+    log.path.unlink()
+    subject.on_next("a")
+    with pytest.raises(RecordingError, match="the file was deleted or moved while it was written to"):
+        await production
 
 
 async def test_streams_are_removed_when_others_are_claimed(tmp_path: Path) -> None:
