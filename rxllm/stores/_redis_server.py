@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 
@@ -157,23 +157,19 @@ class Link:
             LogUnavailableError: The server is out of reach.
             RecordingError: It refuses.
         """
-
-        async def run_once() -> Any:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._server.patience
+        pause = 0.0
+        while True:
             try:
-                return await self._ask(0.0, "EVALSHA", script.digest, len(keys), *keys, *arguments)
-            except NoScriptError:
-                return await self._ask(0.0, "EVAL", script.text, len(keys), *keys, *arguments)
-
-        return cast("list[Any]", await self._patiently(run_once))
-
-    async def ask(self, *command: Argument) -> Any:
-        """Send a command, and give the answer as it is.
-
-        Raises:
-            LogUnavailableError: The server is out of reach.
-            RecordingError: It refuses.
-        """
-        return await self._patiently(lambda: self._ask(0.0, *command))
+                return cast("list[Any]", await self._run_once(script, len(keys), *keys, *arguments))
+            except (RedisError, OSError) as error:
+                failure = self._failure(error, may_wait=loop.time() + pause < until)
+            if failure is not None:
+                # Out here it has no cause: what redis-py says may hold the password.
+                raise failure
+            await asyncio.sleep(pause)
+            pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
 
     async def wait_for(self, *command: Argument, seconds: float) -> Any:
         """Send a command for which the server itself waits.
@@ -219,20 +215,11 @@ class Link:
             self._is_away, self.returned = False, asyncio.get_running_loop().time()
         return answer
 
-    async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._server.patience
-        pause = 0.0
-        while True:
-            try:
-                return await ask()
-            except (RedisError, OSError) as error:
-                failure = self._failure(error, may_wait=loop.time() + pause < until)
-            if failure is not None:
-                # Out here it has no cause: what redis-py says may hold the password.
-                raise failure
-            await asyncio.sleep(pause)
-            pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+    async def _run_once(self, script: Script, *arguments: Argument) -> Any:
+        try:
+            return await self._ask(0.0, "EVALSHA", script.digest, *arguments)
+        except NoScriptError:
+            return await self._ask(0.0, "EVAL", script.text, *arguments)
 
     def _failure(self, error: Exception, *, may_wait: bool) -> RecordingError | None:
         """What to raise; ``None`` if it may pass, and there is time."""

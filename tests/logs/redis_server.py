@@ -72,7 +72,7 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(number)
 
-    async def do(self, *command: str | float) -> Any:
+    async def do(self, *command: str | bytes | float) -> Any:
         """Send it a command of somebody else."""
         client: Any = Redis(port=self.port)
         async with client, asyncio.timeout(PATIENCE):
