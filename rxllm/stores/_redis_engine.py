@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,8 @@ __all__ = ["RedisEngine"]
 
 # For how many seconds the server is asked to wait at a time. Whoever waits looks then whether all is still there.
 _LONGEST_BLOCK = 5.0
+# For how many seconds it counts that nothing was left: how much came then is not known, but how fast it may come.
+_FRESH = 0.1
 
 
 class RedisEngine:
@@ -130,6 +133,12 @@ class RedisEngine:
 
 
 class _Reader:
+    """Where a reader is, and what is known of what comes.
+
+    What is there already comes in pages, which the server makes no larger than was asked for. What comes then it sends
+    as soon as it is there, all that was added in one step.
+    """
+
     def __init__(self, engine: RedisEngine, link: Link, stream: str, entry_id: bytes) -> None:
         self._engine = engine
         self._link = link
@@ -137,57 +146,68 @@ class _Reader:
         self._keys = engine.keys(stream)
         self._id = entry_id
         self._next = 0 if entry_id == b"0-0" else position_of(entry_id).number + 1
-        # For how many seconds more the writer counts as alive, if nothing was left when that was asked.
-        self._left: float | None = None
+        self._clock = asyncio.get_running_loop().time
+        # Until when the writer counts as alive, and when that and that nothing was left was seen, by the loop's clock.
+        self._alive_until = self._looked = -math.inf
+        self._largest = 1
 
     async def read(self, wait: float, *, size: int) -> LogPage:
         """The next items."""
-        if self._left is None or wait <= 0:
+        if wait <= 0 or self._clock() - self._looked > _FRESH:
             page = await self._page(size)
             if page.items or page.end is not None or wait <= 0:
                 return page
-        return await self._wait(min(wait, self._left or 0.0, _LONGEST_BLOCK)) or await self._page(size)
+        return await self._wait(wait, size) or await self._page(size)
 
     async def close(self) -> None:
         """Let go of the connection."""
         await self._engine.server.release(self._link)
 
-    async def _wait(self, seconds: float) -> LogPage | None:
-        """The next item as soon as it is there."""
+    async def _wait(self, seconds: float, size: int) -> LogPage | None:
+        """The next items as soon as they are there."""
+        seconds = min(seconds, self._alive_until - self._clock(), _LONGEST_BLOCK)
         if seconds <= 0:
             return None
-        command = ("XREAD", "COUNT", 1, "BLOCK", math.ceil(seconds * 1000), "STREAMS", self._keys[1], self._id)
+        count = max(min(size // self._largest, LOG_PAGE_ITEMS), 1)
+        command = ("XREAD", "COUNT", count, "BLOCK", math.ceil(seconds * 1000), "STREAMS", self._keys[1], self._id)
         found = await self._link.wait_for(*command, seconds=seconds)
-        # What does not follow is of another stream of that name; the next page tells.
-        return self._taken(found[0][1]) if found and self._follows(found[0][1]) else None
+        entries = found[0][1] if found else ()
+        if not entries or not self._follows(entries):
+            return None  # what does not follow is of another stream of that name; the next page tells
+        sizes = [len(text) for _, (_, text) in entries]
+        self._largest = max(self._largest, *sizes)
+        fitting = sum(before < size for before in accumulate(sizes[:-1], initial=0))
+        if entries[fitting - 1][1][0] == b"end" and fitting > 1:
+            fitting -= 1  # the ending comes alone
+        return self._taken(entries[:fitting], is_all=fitting < count)
 
     async def _page(self, size: int) -> LogPage:
-        asked = asyncio.get_running_loop().time()
+        asked = self._clock()
         said, *found = await self._link.run(PAGE, self._keys, self._id, LOG_PAGE_ITEMS, size)
         if said == b"unknown":
             raise self._engine.unknown(self._stream, " any more" if self._next else "")
-        left, lease, count, *entries = found
+        left, lease, count, largest, is_all, entries = found
+        self._largest = max(largest, 1)
         if not self._follows(entries) or (not entries and count != self._next):
             raise self._engine.unknown(self._stream, " any more: it was removed and begun anew, or has lost items")
-        if entries:
-            return self._taken(entries)
-        alive = left / 1000
+        self._alive_until = asked + left / 1000
         if self._link.returned is not None:
             # While the server was away, the writer could not give signs either.
-            alive = max(alive, self._link.returned + lease / 1000 - asked)
-        self._left = alive
-        return LogPage(lease=alive)
+            self._alive_until = max(self._alive_until, self._link.returned + lease / 1000)
+        page = self._taken(entries, is_all=bool(is_all))
+        return page if entries else LogPage(lease=self._alive_until - asked)
 
     def _follows(self, entries: Sequence[Any]) -> bool:
         return not entries or position_of(entries[0][0]).number == self._next
 
-    def _taken(self, entries: Sequence[Any]) -> LogPage:
-        self._left = None
+    def _taken(self, entries: Sequence[Any], *, is_all: bool) -> LogPage:
+        self._looked = self._clock() if is_all else -math.inf
         found = decoded(entries, self._engine.where(self._stream))
         if isinstance(found, EndRecord):
             return LogPage((), found)
-        self._id = entries[len(found) - 1][0]
-        self._next = found[-1].position + 1
+        if found:
+            self._id = entries[len(found) - 1][0]
+            self._next = found[-1].position + 1
         return LogPage(found)
 
 

@@ -16,27 +16,33 @@ __all__ = ["decoded", "encoded_end", "encoded_items", "position_of"]
 
 
 def encoded_items(items: Sequence[ItemRecord], most: int, where: str) -> tuple[list[bytes], int, int]:
-    """The arguments that stand for items: kind, seconds, value and slots of each.
+    """The texts that stand for items.
 
     Returns:
-        The arguments, how many bytes the items have, and how many the largest has.
+        The texts, how many bytes they have, and how many the largest has.
 
     Raises:
         LimitExceededError: An item, or all together, have more bytes than the most that may be.
     """
-    arguments: list[bytes] = []
+    texts: list[bytes] = []
     total = largest = 0
     for item in items:
-        value = dumps(item.value)
-        slots = b"" if item.slots is None else dumps(item.slots)
-        size = len(value) + len(slots)
+        text = _encoded_item(item)
+        size = len(text)
         total, largest = total + size, max(largest, size)
         if total > most:
             what = f"item {item.position} has {size} bytes" if size > most else f"a batch has more than {most} bytes"
             message = f"{where}: {what}; {most} are the most that the log takes"
             raise LimitExceededError(message, limit="max_item_bytes", maximum=most)
-        arguments += item.kind.encode(), repr(written_seconds(item.seconds)).encode(), value, slots
-    return arguments, total, largest
+        texts.append(text)
+    return texts, total, largest
+
+
+def _encoded_item(item: ItemRecord) -> bytes:
+    # The value may be a text of JSON already, and is most of it.
+    slots = b"" if item.slots is None else b',"slots":%b' % dumps(item.slots)
+    seconds = written_seconds(item.seconds)
+    return b'{"kind":%b,"seconds":%a,"value":%b%b}' % (dumps(item.kind), seconds, dumps(item.value), slots)
 
 
 def encoded_end(end: EndRecord) -> bytes:
@@ -57,35 +63,16 @@ def decoded(entries: Sequence[Any], where: str) -> list[ItemRecord] | EndRecord:
         RecordingError: The first one is none of ours, or damaged.
     """
     items: list[ItemRecord] = []
-    for entry_id, texts in entries:
+    for entry_id, (field, text) in entries:
         position = position_of(entry_id)
-        fields: dict[bytes, bytes] = dict(zip(texts[::2], texts[1::2], strict=True))
         try:
-            if b"end" in fields:
-                return checked(EndRecord, loads(fields[b"end"]))
-            items.append(_item(position, fields))
-        except (KeyError, ValueError) as error:
+            fields = loads(text)
+            if field == b"end":
+                return checked(EndRecord, fields)
+            items.append(checked(ItemRecord, {**fields, "position": position.number, "epoch": position.epoch}))
+        except (TypeError, ValueError) as error:
             if items:
                 break  # what is good comes first
             message = f"{where}: item {position.number} is damaged: {harmless(str(error))}"
             raise RecordingError(message) from None
     return items
-
-
-def _item(position: LogPosition, fields: dict[bytes, bytes]) -> ItemRecord:
-    """An entry as an item.
-
-    Raises:
-        KeyError: A field is missing.
-        ValueError: One is of another type.
-    """
-    slots = fields.get(b"slots")
-    values = {
-        "position": position.number,
-        "seconds": float(fields[b"seconds"]),
-        "kind": fields[b"kind"].decode(),
-        "value": loads(fields[b"value"]),
-        "slots": None if slots is None else loads(slots),
-        "epoch": position.epoch,
-    }
-    return checked(ItemRecord, values)

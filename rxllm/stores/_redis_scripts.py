@@ -112,8 +112,8 @@ _APPEND = """
 local name, epoch, first, size, largest = unpack(ARGV, 1, 5)
 local why = refused(epoch)
 if why then return why end
-local OWN, EACH = 5, 4
-local number, count = tonumber(first), (#ARGV - OWN) / EACH
+local OWN = 5
+local number, count = tonumber(first), #ARGV - OWN
 if number ~= stream.items then
   if number < stream.from or number + count > stream.items then
     return {'lost', 'it has ' .. text(stream.items) .. ' items, and not ' .. first}
@@ -122,14 +122,9 @@ if number ~= stream.items then
   return {'written'}
 end
 local id
-for i = OWN + 1, #ARGV, EACH do
+for i = OWN + 1, #ARGV do
   id = epoch .. '-' .. text(number)
-  local kind, seconds, value, slots = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  if slots == '' then
-    redis.call('XADD', ITEMS, id, 'kind', kind, 'seconds', seconds, 'value', value)
-  else
-    redis.call('XADD', ITEMS, id, 'kind', kind, 'seconds', seconds, 'value', value, 'slots', slots)
-  end
+  redis.call('XADD', ITEMS, id, 'item', ARGV[i])
   number = number + 1
 end
 redis.call('HSET', HEAD, 'items', text(number), 'bytes', text(stream.bytes + size), 'last', id,
@@ -172,18 +167,18 @@ _PAGE = """
 local stream = known(HEAD, ITEMS)
 if not stream then return {'unknown'} end
 local id, most, size = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local page = {'page', left(HEAD, stream), stream.lease, stream.items}
+local entries, is_all = {}, false
 repeat
   local count = math.min(math.max(math.floor(size / math.max(stream.largest, 1)), 1), most)
-  local entries = redis.call('XRANGE', ITEMS, '(' .. id, '+', 'COUNT', count)
-  for _, entry in ipairs(entries) do
-    local is_end = entry[2][1] == 'end'
-    if not is_end or #page == 4 then page[#page + 1] = entry end
-    id, most = entry[1], is_end and 0 or most - 1
-    for i = 2, #entry[2], 2 do size = size - #entry[2][i] end
+  local found = redis.call('XRANGE', ITEMS, '(' .. id, '+', 'COUNT', count)
+  for _, entry in ipairs(found) do
+    local field, text = unpack(entry[2])
+    if field == 'item' or #entries == 0 then entries[#entries + 1] = entry end
+    id, most, size = entry[1], field == 'item' and most - 1 or 0, size - #text
   end
-until #entries < count or most == 0 or size <= 0
-return page
+  is_all = #found < count
+until is_all or most == 0 or size <= 0
+return {'page', left(HEAD, stream), stream.lease, stream.items, stream.largest, is_all and 1 or 0, entries}
 """
 
 _PLACE = """
@@ -192,7 +187,7 @@ if not stream then return {'unknown'} end
 local id, back = ARGV[1], tonumber(ARGV[2])
 if id == '' then return {'place', '0-0'} end
 local entry = redis.call('XRANGE', ITEMS, id, id)[1]
-if not entry or entry[2][1] == 'end' then return {'position', stream.last or ''} end
+if not entry or entry[2][1] ~= 'item' then return {'position', stream.last or ''} end
 for _ = 1, back do
   entry = redis.call('XREVRANGE', ITEMS, '(' .. id, '-', 'COUNT', 1)[1]
   if not entry then return {'place', '0-0'} end
