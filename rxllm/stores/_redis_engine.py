@@ -26,7 +26,7 @@ __all__ = ["RedisEngine"]
 
 # For how many seconds the server is asked to wait at a time. Whoever waits looks then whether all is still there.
 _LONGEST_BLOCK = 5.0
-# For how many seconds it counts that nothing was left: how much came then is not known, but how fast it may come.
+# For how many seconds it counts how large the largest item was: a reader that was paused may find larger ones.
 _FRESH = 0.1
 
 
@@ -133,10 +133,10 @@ class RedisEngine:
 
 
 class _Reader:
-    """Where a reader is, and what is known of what comes.
+    """Where a reader is, and what is known of the stream.
 
-    What is there already comes in pages, which the server makes no larger than was asked for. What comes then it sends
-    as soon as it is there, all that was added in one step.
+    The first page, and each after a while, comes from a script, which sees that all is there, and makes it no larger
+    than was asked for. Soon after that, one command of the server's own does: it waits, and is several times as fast.
     """
 
     def __init__(self, engine: RedisEngine, link: Link, stream: str, entry_id: bytes) -> None:
@@ -147,7 +147,7 @@ class _Reader:
         self._id = entry_id
         self._next = 0 if entry_id == b"0-0" else position_of(entry_id).number + 1
         self._clock = asyncio.get_running_loop().time
-        # Until when the writer counts as alive, and when that and that nothing was left was seen, by the loop's clock.
+        # Until when the writer counts as alive, and when the stream was last looked at, by the clock of the loop.
         self._alive_until = self._looked = -math.inf
         self._largest = 1
 
@@ -179,14 +179,14 @@ class _Reader:
         fitting = sum(before < size for before in accumulate(sizes[:-1], initial=0))
         if entries[fitting - 1][1][0] == b"end" and fitting > 1:
             fitting -= 1  # the ending comes alone
-        return self._taken(entries[:fitting], is_all=fitting < count)
+        return self._taken(entries[:fitting])
 
     async def _page(self, size: int) -> LogPage:
         asked = self._clock()
         said, *found = await self._link.run(PAGE, self._keys, self._id, LOG_PAGE_ITEMS, size)
         if said == b"unknown":
             raise self._engine.unknown(self._stream, " any more" if self._next else "")
-        left, lease, count, largest, is_all, entries = found
+        left, lease, count, largest, entries = found
         self._largest = max(largest, 1)
         if not self._follows(entries) or (not entries and count != self._next):
             raise self._engine.unknown(self._stream, " any more: it was removed and begun anew, or has lost items")
@@ -194,14 +194,14 @@ class _Reader:
         if self._link.returned is not None:
             # While the server was away, the writer could not give signs either.
             self._alive_until = max(self._alive_until, self._link.returned + lease / 1000)
-        page = self._taken(entries, is_all=bool(is_all))
+        page = self._taken(entries)
         return page if entries else LogPage(lease=self._alive_until - asked)
 
     def _follows(self, entries: Sequence[Any]) -> bool:
         return not entries or position_of(entries[0][0]).number == self._next
 
-    def _taken(self, entries: Sequence[Any], *, is_all: bool) -> LogPage:
-        self._looked = self._clock() if is_all else -math.inf
+    def _taken(self, entries: Sequence[Any]) -> LogPage:
+        self._looked = self._clock()
         found = decoded(entries, self._engine.where(self._stream))
         if isinstance(found, EndRecord):
             return LogPage((), found)

@@ -167,18 +167,17 @@ _PAGE = """
 local stream = known(HEAD, ITEMS)
 if not stream then return {'unknown'} end
 local id, most, size = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local entries, is_all = {}, false
+local entries, count, found = {}
 repeat
-  local count = math.min(math.max(math.floor(size / math.max(stream.largest, 1)), 1), most)
-  local found = redis.call('XRANGE', ITEMS, '(' .. id, '+', 'COUNT', count)
+  count = math.min(math.max(math.floor(size / math.max(stream.largest, 1)), 1), most)
+  found = redis.call('XRANGE', ITEMS, '(' .. id, '+', 'COUNT', count)
   for _, entry in ipairs(found) do
     local field, text = unpack(entry[2])
     if field == 'item' or #entries == 0 then entries[#entries + 1] = entry end
     id, most, size = entry[1], field == 'item' and most - 1 or 0, size - #text
   end
-  is_all = #found < count
-until is_all or most == 0 or size <= 0
-return {'page', left(HEAD, stream), stream.lease, stream.items, stream.largest, is_all and 1 or 0, entries}
+until #found < count or most == 0 or size <= 0
+return {'page', left(HEAD, stream), stream.lease, stream.items, stream.largest, entries}
 """
 
 _PLACE = """
