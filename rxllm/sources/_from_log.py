@@ -77,6 +77,8 @@ def from_log(
 ) -> Stream[Any]:
     """Follow a stream of a log: what is there, then what comes, to the recorded ending.
 
+    What ``log.produce`` was just told to begin, on the same object, is waited for until it has its stream.
+
     Cold, and flow-controlled: while a consumer holds a pause, nothing is read, and no more is held than a page of some
     ten items. A stream that failed fails, with the same type, message and attributes.
 
@@ -125,6 +127,7 @@ def from_log(
 
     async def produce(emitter: Emitter[Any]) -> None:
         emitter.flow.lingers = True  # what came behind an error is there, or the stream ends
+        await log.settle(name)
         reader = await log.engine.follow(name, position, back=CONTEXT_ITEMS)
         try:
             await _Follower(name, position, reader, emitter, with_positions=with_positions).follow(snapshot=snapshot)

@@ -29,9 +29,6 @@ __all__ = ["MATTERS", "Bell", "Listener", "Matter", "key_of"]
 _FULL = 8
 """How many datagrams at once may be all that a queue holds: the shortest that Linux has by default holds 10."""
 
-_AT_A_TIME = 256
-"""How many datagrams are taken in a turn of the loop."""
-
 _KEY_BYTES = 8
 _numbers = count()
 
@@ -129,7 +126,7 @@ class Listener:
     def _take(self) -> None:
         heard: list[bytes] = []
         with contextlib.suppress(BlockingIOError):
-            while len(heard) < _AT_A_TIME:
+            while True:  # no more than a queue holds
                 heard.append(self._socket.recv(_KEY_BYTES))
         for key in {*heard}:
             self._wake(key)

@@ -72,6 +72,7 @@ class Log:
         self.lease = lease
         self._keep_for = None if keep_for is None else _seconds("keep_for", keep_for)
         self._keep_bytes = keep_bytes
+        self._claiming: dict[Production, str] = {}
 
     def produce(
         self, name: str, pipeline: Observable[Any], *, take_over: bool = False, buffer_size: int = 256
@@ -97,7 +98,10 @@ class Log:
         """
         check_kind("pipeline", pipeline, Observable)
         check_count("buffer_size", buffer_size)
-        return Production(name, self.sink(name, take_over=take_over), pipeline, buffer_size)
+        production = Production(name, self.sink(name, take_over=take_over), pipeline, buffer_size)
+        self._claiming[production] = name
+        production.when_claimed(self._claiming.pop)
+        return production
 
     def sink(self, name: str, *, take_over: bool = False) -> LogSink:
         """A sink for ``operators.tee_to``: it writes the items of a pipeline that has a consumer of its own.
@@ -135,6 +139,7 @@ class Log:
         """
         check_name(name)
         by = this_process() if by is None else by
+        await self.settle(name)
         if await self.engine.cancel(name, Cancellation(reason, by)):
             return True
         return await self._end_cancelled(name, reason, by)
@@ -160,6 +165,11 @@ class Log:
             RecordingError: The log cannot be written to.
         """
         return await self.engine.expire(older_than=_seconds("older_than", older_than))
+
+    async def settle(self, name: str) -> None:
+        """Wait until what this object is about to produce under a name has its stream, or cannot have it."""
+        for production in [each for each, named in self._claiming.items() if named == name]:
+            await production.settled()
 
     async def retain(self) -> None:
         """Remove what is too old, and what is too much."""

@@ -112,6 +112,7 @@ class LogStream:
     async def write(self, items: Sequence[object], /) -> None:
         """Add a batch, up to the first item that cannot be recorded."""
         await self._settle()
+        items = self._recorder.marked(items)
         records: list[ItemRecord] = []
         failure: Exception | None = None
         try:
@@ -211,17 +212,20 @@ class LogStream:
     async def _give_signs(self) -> None:
         while not self.broken.done():
             # A batch is a sign, too.
-            silent = asyncio.get_running_loop().time() - self._last_sign
-            await asyncio.sleep(self._lease / _BEATS - silent)
-            if asyncio.get_running_loop().time() - self._last_sign < self._lease / _BEATS:
-                continue
-            self._last_sign = asyncio.get_running_loop().time()
-            try:
-                await self._writer.beat()
-            except ClaimLostError as error:
-                self._break(error)
-            except RecordingError:
-                pass  # the next batch will tell, unless the log is there again by then
+            left = self._last_sign + self._lease / _BEATS - asyncio.get_running_loop().time()
+            if left > 0:
+                await asyncio.sleep(left)
+            else:
+                await self._give_a_sign()
+
+    async def _give_a_sign(self) -> None:
+        self._last_sign = asyncio.get_running_loop().time()
+        try:
+            await self._writer.beat()
+        except ClaimLostError as error:
+            self._break(error)
+        except RecordingError:
+            pass  # the next batch will tell, unless the log is there again by then
 
     async def _watch(self) -> None:
         while not self.broken.done():

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, cast
 
 from reactivex import Observable
@@ -67,6 +67,15 @@ class Production:
             StreamTakenError: It has a writer that is alive, or has ended.
         """
         return (await asyncio.shield(self._claimed)).epoch
+
+    def when_claimed(self, call: Callable[[Production], object]) -> None:
+        """Call back when the stream is claimed, or cannot be."""
+        self._claimed.add_done_callback(lambda _: call(self))
+
+    async def settled(self) -> None:
+        """Wait for that, in the loop in which it was begun."""
+        if self._claimed.get_loop() is asyncio.get_running_loop():
+            await asyncio.wait([self._claimed])
 
     @property
     def position(self) -> LogPosition | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rxllm.accumulators import StreamAccumulator
 from rxllm.exceptions import RxllmError, ToolCallError
-from rxllm.models import StreamChunk, marked
+from rxllm.models import Restarted, StreamChunk, is_chat_event, marked
 from rxllm.stores._records import EndRecord, ItemRecord, SlotsEncoder, encode_error, encode_item
 from rxllm.typing import Ending
 
@@ -37,6 +37,17 @@ class Recorder:
         self._answer = _Answer()
         self._slots = SlotsEncoder()
 
+    def marked(self, items: Sequence[object]) -> Sequence[object]:
+        """The next items; the first ones say that they begin anew, if they do and can."""
+        if not (self._restarts and self.next == self._first and items):
+            return items
+        first = items[0]
+        if isinstance(first, StreamChunk):
+            return [marked(first, begins=True, restarts=True), *items[1:]]
+        if is_chat_event(first):
+            return [Restarted(round=first.round), *items]
+        return items
+
     def records(self, items: Sequence[object], seconds: float) -> Iterator[ItemRecord]:
         """The records of the next items, one by one. Call ``stored`` when they are.
 
@@ -47,8 +58,6 @@ class Recorder:
         Raises:
             TypeError: An item cannot be recorded.
         """
-        if self._restarts and self.next == self._first and items and isinstance(items[0], StreamChunk):
-            items = [marked(items[0], begins=True, restarts=True), *items[1:]]
         return (self._record(number, seconds, item) for number, item in enumerate(items, self.next))
 
     def stored(self, items: Sequence[object]) -> None:

@@ -25,46 +25,26 @@ import os
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rxllm.exceptions import ClaimLostError, LimitExceededError, StreamTakenError, UnknownStreamError, excerpt
+from rxllm.exceptions import (
+    ClaimLostError,
+    LimitExceededError,
+    RecordingError,
+    StreamTakenError,
+    UnknownStreamError,
+    excerpt,
+)
 from rxllm.stores._lossless_json import dumps
 from rxllm.stores._recording_errors import as_recording_errors, closed_on_error, require_same_file
 from rxllm.stores._records import EndRecord, ItemRecord, written_seconds
+from rxllm.stores._sqlite_claim import Batch, Claim, new_epoch, seconds_left
 from rxllm.stores._sqlite_schema import open_to_write, transaction, value_of
 
-__all__ = ["Claim", "SQLiteWriter", "seconds_left"]
-
-
-def seconds_left(lease: float | None, beat: float | None, ending: str | None) -> float:
-    """For how many seconds more a writer counts as alive; 0 or less if it is dead."""
-    if lease is None or beat is None or ending is not None:
-        return 0.0
-    silent = time.monotonic() - beat
-    # A sign of the future is one from before this machine was started.
-    return lease - silent if silent >= 0 else 0.0
-
-
-@dataclass
-class Claim:
-    """The right to write to a stream.
-
-    Attributes:
-        number: The stream.
-        stream: Its name.
-        epoch: That of this writer.
-        next: The number of the next item.
-        began: When the stream was claimed first.
-    """
-
-    number: int
-    stream: str
-    epoch: int
-    next: int
-    began: datetime
+__all__ = ["SQLiteWriter"]
 
 
 class SQLiteWriter:
@@ -96,7 +76,9 @@ class SQLiteWriter:
 
     def append(self, stream: str, items: Sequence[ItemRecord]) -> None:
         """Store items, in one transaction."""
-        self.add(self._claims[stream], items)
+        (failure,) = self.add([(self._claims[stream], items)])
+        if failure is not None:
+            raise failure
 
     def end(self, stream: str, end: EndRecord) -> None:
         """Store the ending and the completion, and wait for the disk."""
@@ -121,7 +103,7 @@ class SQLiteWriter:
         with self._transaction():
             row = self._connection.execute(query, (stream,)).fetchone()
             if row is None:
-                return self._insert(stream, datetime.now(UTC), _new_epoch(None), lease=lease)
+                return self._insert(stream, datetime.now(UTC), new_epoch(None), lease=lease)
             number, began, epoch, lease_before, beat, ending, items = row
             if ending is not None:
                 raise StreamTakenError(f"the stream {excerpt(stream)} has ended: {ending}", name=stream, ended=True)
@@ -131,7 +113,7 @@ class SQLiteWriter:
                     name=stream,
                     ended=False,
                 )
-            epoch = _new_epoch(epoch)
+            epoch = new_epoch(epoch)
             update = """
                 UPDATE streams SET epoch = ?, lease = ?, beat = ?, touched = ?, items = ?, bytes = COALESCE(bytes, 0)
                 WHERE number = ?
@@ -139,18 +121,42 @@ class SQLiteWriter:
             self._connection.execute(update, (epoch, lease, time.monotonic(), time.time(), items, number))
             return Claim(number, stream, epoch, items, datetime.fromisoformat(began))
 
-    def add(self, claim: Claim, items: Sequence[ItemRecord], most: int | None = None) -> None:
-        """Store items, in one transaction, if the claim still holds.
+    def add(self, batches: Sequence[Batch], most: int | None = None) -> list[Exception | None]:
+        """Store batches of several streams in one transaction, each if its claim still holds.
 
         Args:
-            claim: The right to do so.
-            items: The next ones.
+            batches: The right to store each, and its items.
             most: How many bytes an item may take.
 
-        Raises:
-            ClaimLostError: It does not.
-            LimitExceededError: An item is too large.
+        Returns:
+            For each batch ``None``, or why nothing of it was stored: ``ClaimLostError``, ``LimitExceededError``, or
+            what is wrong with the file.
         """
+        try:
+            return self._add(batches, most)
+        except RecordingError as error:
+            if len(batches) == 1:
+                return [error]
+            # One of them may be too much for the disk.
+            return [failure for batch in batches for failure in self.add([batch], most)]
+
+    def _add(self, batches: Sequence[Batch], most: int | None) -> list[Exception | None]:
+        stored: list[tuple[Claim, int]] = []
+        failures: list[Exception | None] = []
+        with self._transaction():
+            for claim, items in batches:
+                try:
+                    self._add_one(claim, items, most)
+                except (ClaimLostError, LimitExceededError, TypeError) as error:
+                    failures.append(error)
+                else:
+                    failures.append(None)
+                    stored.append((claim, items[-1].position + 1 if items else claim.next))
+        for claim, following in stored:
+            claim.next = following
+        return failures
+
+    def _add_one(self, claim: Claim, items: Sequence[ItemRecord], most: int | None) -> None:
         if not items:
             return
         rows: list[tuple[Any, ...]] = [(claim.number, claim.epoch, *_row(item)) for item in items]
@@ -165,12 +171,10 @@ class SQLiteWriter:
                 limit="max_item_bytes",
                 maximum=most,
             )
-        with self._transaction():
-            if self._renew(claim, len(rows), sum(sizes), "AND items = ?", items[0].position):
-                self._connection.executemany(insert, rows)
-            else:
-                self._require_stored(claim, items)
-        claim.next = items[-1].position + 1
+        if self._renew(claim, len(rows), sum(sizes), "AND items = ?", items[0].position):
+            self._connection.executemany(insert, rows)
+        else:
+            self._require_stored(claim, items)
 
     def finish(self, claim: Claim, end: EndRecord) -> None:
         """Store the ending and the completion, and wait for the disk.
@@ -299,14 +303,6 @@ class SQLiteWriter:
             yield
         finally:
             self._connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _new_epoch(last: int | None) -> int:
-    """An epoch that no stream of that name has had: the time in milliseconds, or more.
-
-    So a position of a stream that was expired, or of a file that was deleted, is not taken for one of its successor.
-    """
-    return max((last or 0) + 1, time.time_ns() // 1_000_000)
 
 
 def _row(item: ItemRecord) -> tuple[Any, ...]:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from rxllm.exceptions import UnknownStreamError, excerpt
 from rxllm.models import LogPosition
+from rxllm.stores._appends import Appends
 from rxllm.stores._bell import MATTERS, Bell, Matter
 from rxllm.stores._log_engine import Cancellation, LogInfo, LogPage
 from rxllm.stores._records import EndRecord, ItemRecord
 from rxllm.stores._shared import Shared, Use
-from rxllm.stores._sqlite import Claim, SQLiteWriter
+from rxllm.stores._sqlite import SQLiteWriter
+from rxllm.stores._sqlite_claim import Claim
 from rxllm.stores._sqlite_reader import Place, SQLiteReader
 from rxllm.stores._sqlite_schema import EmptyDatabaseError
 from rxllm.stores._watch import Watch
@@ -36,10 +38,10 @@ class SQLiteEngine:
 
     def __init__(self, path: str | os.PathLike[str], *, max_item_bytes: int) -> None:
         self._path = Path(path)
-        self.max_item_bytes = max_item_bytes
         self.bell = Bell(self._path)
         self.writing: Shared[SQLiteWriter] = Shared(partial(SQLiteWriter, path))
         self.reading: Shared[SQLiteReader] = Shared(partial(SQLiteReader, path))
+        self.appends = Appends(max_item_bytes, self.bell.ring)
         self._watches: dict[asyncio.AbstractEventLoop, Watch] = {}
 
     async def claim(self, stream: str, *, lease: float, take_over: bool = False) -> _Writer:
@@ -176,7 +178,7 @@ class _Writer:
 
     async def append(self, items: Sequence[ItemRecord]) -> None:
         """Add items."""
-        await self._writing.run(self._add, items)
+        await self._engine.appends.add(self._writing, self._claim, items)
         self.next = self._claim.next
 
     async def beat(self) -> None:
@@ -200,10 +202,6 @@ class _Writer:
         """Let go of the file."""
         await self._waiting.close()
         await self._engine.writing.release(self._writing)
-
-    def _add(self, writer: SQLiteWriter, items: Sequence[ItemRecord]) -> None:
-        writer.add(self._claim, items, self._engine.max_item_bytes)
-        self._engine.bell.ring(self._claim.stream)
 
     def _finish(self, writer: SQLiteWriter, end: EndRecord) -> None:
         writer.finish(self._claim, end)

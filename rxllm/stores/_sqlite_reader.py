@@ -14,7 +14,7 @@ from rxllm.stores._log_engine import LOG_PAGE_ITEMS, Cancellation, LogInfo, LogP
 from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._recording_errors import as_recording_errors
 from rxllm.stores._records import BATCH_ITEMS, EndRecord, ItemRecord, RecordingInfo, checked
-from rxllm.stores._sqlite import seconds_left
+from rxllm.stores._sqlite_claim import seconds_left
 from rxllm.stores._sqlite_schema import (
     SCHEMA_VERSION,
     WITH_LOGS,
@@ -191,7 +191,8 @@ class SQLiteReader:
 
     def changes(self) -> int:
         """A number that is another one after somebody else has written."""
-        return value_of(self._connection, "PRAGMA data_version")
+        with as_recording_errors(self._path):
+            return value_of(self._connection, "PRAGMA data_version")
 
     def _version(self) -> int:
         """The version of the schema: a writer may make the present one of an older one at any time."""

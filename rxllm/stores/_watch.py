@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
 from typing import Any
 
 from rxllm.exceptions import RecordingError
@@ -88,25 +87,26 @@ class Watch:
             try:
                 changed = await self._reading.run(self._changed, streams)
             except RecordingError:
-                changed = [(stream, matter) for stream in streams for matter in MATTERS]  # whoever reads is told
-            for stream, matter in changed:
-                self._wake(key_of(stream, matter))
-            pause = _AT_FIRST if changed else min(2 * pause, _AT_LAST)
+                changed = streams, streams  # whoever reads is told
+            for matter, names in zip(MATTERS, changed, strict=True):
+                for stream in names:
+                    self._wake(key_of(stream, matter))
+            pause = _AT_FIRST if any(changed) else min(2 * pause, _AT_LAST)
 
-    def _changed(self, reader: SQLiteReader, streams: Iterable[str]) -> list[tuple[str, Matter]]:
-        """What happened since this was asked the last time; called in the thread of the file."""
+    def _changed(self, reader: SQLiteReader, wanted: set[str]) -> tuple[set[str], set[str]]:
+        """To which streams something happened since this was asked the last time; called in the thread of the file.
+
+        Returns:
+            For each of ``MATTERS`` the streams that it concerns.
+        """
         changes = reader.changes()
-        wanted = set(streams)
         if changes == self._changes and wanted <= self._states.keys():
-            return []
+            return set(), set()
         before, self._states = self._states, {**dict.fromkeys(wanted, ()), **reader.states(wanted)}
         self._changes = changes
-        changed: list[tuple[str, Matter]] = []
-        for stream in wanted:
-            former, latter = before.get(stream, ()), self._states[stream]
-            if former != latter:
-                changed.append((stream, "items"))
-                # The number of items is the last; all else concerns the writer as well.
-                if former[:-1] != latter[:-1] or not former:
-                    changed.append((stream, "cancel"))
-        return changed
+        pairs = {stream: (before.get(stream, ()), self._states[stream]) for stream in wanted}
+        # The number of items is the last; all else concerns the writer as well.
+        return (
+            {stream for stream, (former, latter) in pairs.items() if former != latter},
+            {stream for stream, (former, latter) in pairs.items() if former[:-1] != latter[:-1]},
+        )

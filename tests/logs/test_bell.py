@@ -70,7 +70,11 @@ async def test_a_folder_of_somebody_else_is_not_used(path: Path, monkeypatch: py
     assert Bell(path).listen(lambda _: None) is None
     Bell(path).ring("monday")
     (path.parent / f"rxllm-{os.getuid()}").unlink()
-    monkeypatch.setattr("rxllm.stores._bell.stat.S_ISDIR", lambda _: False)
+
+    def is_none(_: object) -> bool:
+        return False
+
+    monkeypatch.setattr("rxllm.stores._bell.stat.S_ISDIR", is_none)
     assert Bell(path).listen(lambda _: None) is None
 
 

@@ -31,12 +31,20 @@ def nothing(*_: object, **__: object) -> list[str]:
     return []
 
 
+def no_epoch(*_: object) -> int:
+    return 0
+
+
+def unheard(*_: object) -> bool:
+    return False
+
+
 WRONG: dict[str, tuple[str, object]] = {
-    "items_are_read_as_they_were_appended": ("rxllm.stores._sqlite._new_epoch", lambda _: 0),
-    "a_former_writer_writes_nothing": (f"{WRITER}.add", swallowing(SQLiteWriter.add)),
+    "items_are_read_as_they_were_appended": ("rxllm.stores._sqlite.new_epoch", no_epoch),
+    "a_former_writer_writes_nothing": (f"{WRITER}._add_one", swallowing(vars(SQLiteWriter)["_add_one"])),
     "a_batch_is_there_as_a_whole_or_not_at_all": (f"{WRITER}._require_stored", nothing),
     "the_ending_comes_behind_the_items": (f"{WRITER}.beat", nothing),
-    "somebody_else_stops_a_stream": (f"{WRITER}.cancel", lambda *_: False),
+    "somebody_else_stops_a_stream": (f"{WRITER}.cancel", unheard),
     "what_is_old_is_removed": (f"{WRITER}.expire", nothing),
     "what_is_too_much_is_removed": (f"{WRITER}.expire", nothing),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import timedelta
@@ -74,6 +75,33 @@ async def test_a_pipeline_runs_to_its_end_though_nobody_reads(log: SQLiteLog) ->
     assert production.done
     assert await production == Ending("completed"), "as often as one likes"
     assert await read(log, "monday") == ["Hel", "lo"]
+
+
+async def test_what_was_just_begun_can_be_followed_and_cancelled_at_once(log: SQLiteLog) -> None:
+    production = log.produce("monday", reactivex.of("a"))
+    assert await read(log, "monday") == ["a"]
+    assert await production == Ending("completed")
+    production = log.produce("tuesday", reactivex.never())
+    assert await log.cancel("tuesday")
+    assert (await production).kind == "cancelled"
+    taken = log.produce("monday", reactivex.of("b"))
+    assert await read(log, "monday") == ["a"]
+    with pytest.raises(StreamTakenError):
+        await taken
+
+
+async def test_what_another_loop_begins_is_not_waited_for(log: SQLiteLog) -> None:
+    production = log.produce("monday", reactivex.of("a"))
+
+    def elsewhere() -> None:
+        with pytest.raises(UnknownStreamError):
+            rxllm.run(rxllm.from_log(log, "monday"))
+
+    # This loop has no turn meanwhile.
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert await production == Ending("completed")
 
 
 async def test_it_goes_on_when_whoever_waits_for_it_leaves(log: SQLiteLog) -> None:
@@ -356,6 +384,23 @@ async def test_a_chunk_of_a_new_writer_restarts_the_answer(log: SQLiteLog) -> No
     assert answer.text == "Ten"
     recorded = await rxllm.from_recording(log.path, stream="monday").pipe(ops.accumulate())
     assert recorded.text == "Ten"
+
+
+async def test_the_events_of_a_conversation_restart_with_an_event_of_their_own(log: SQLiteLog) -> None:
+    writer = await log.engine.claim("monday", lease=30)
+    await writer.append([ItemRecord(0, 0.0, "text", "a")])
+    await writer.release()
+    event = rxllm.TextDelta(round=1, text="Ten")
+    production = log.produce("monday", reactivex.of(event), take_over=True)
+    assert await production == Ending("completed")
+    assert production.position is not None
+    assert production.position.number == 2
+    items = [item async for item in rxllm.from_log(log, "monday", with_positions=True)]
+    assert [(item.item, item.restarts) for item in items] == [
+        ("a", False),
+        (rxllm.Restarted(round=1), True),
+        (event, False),
+    ]
 
 
 async def test_a_pipeline_with_a_consumer_of_its_own_is_written_by_a_tee(log: SQLiteLog) -> None:
