@@ -4,7 +4,7 @@ The producer asks the model and writes the answer to a log; nobody has to read i
 middle and goes on where it was. Then this process, which neither writes nor reads, stops the answer.
 
     python examples/two_processes.py                                   a log in a file, for one machine
-    python examples/two_processes.py --redis redis://localhost:6379    a log for many machines
+    python examples/two_processes.py --redis redis://localhost:6379    a log for many machines; needs rxllm[redis]
 """
 
 from __future__ import annotations
@@ -33,10 +33,7 @@ LINE_CHARACTERS = 70
 
 def open_log(where: str) -> rxllm.Log:
     """The log: in Redis, or in a file."""
-    if where.startswith("redis"):
-        redis_log: type[rxllm.Log] = getattr(rxllm, "RedisLog")  # noqa: B009 - only where the extra is installed
-        return redis_log(where)  # type: ignore[arg-type]  # an URL
-    return rxllm.SQLiteLog(where)
+    return rxllm.RedisLog(where) if where.startswith(("redis", "unix:")) else rxllm.SQLiteLog(where)
 
 
 async def produce(where: str) -> None:
