@@ -24,6 +24,8 @@ from rxllm.stores._redis_server import Argument, Link, Server
 
 __all__ = ["RedisEngine"]
 
+# In milliseconds: what a number in a script holds exactly, however it is added to the time.
+_LONGEST_LEASE = 2**52
 # For how many seconds the server is asked to wait at a time. Whoever waits looks then whether all is still there.
 _LONGEST_BLOCK = 5.0
 # For how many seconds it counts how large the largest item was: a reader that was paused may find larger ones.
@@ -53,7 +55,7 @@ class RedisEngine:
         """Become the writer of a stream."""
         link = self.server.link()
         try:
-            arguments = (stream, math.ceil(lease * 1000), int(take_over), uuid4().hex)
+            arguments = (stream, min(math.ceil(lease * 1000), _LONGEST_LEASE), int(take_over), uuid4().hex)
             said, *found = await link.run(CLAIM, self.keys(stream), *arguments)
             if said == b"claimed":
                 return _Writer(self, link, stream, found)

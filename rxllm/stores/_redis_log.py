@@ -19,7 +19,8 @@ class RedisLog(Log):
     Each stream is a Redis Stream, whose IDs are the positions. The one clock that counts is that of the server. What
     the log has taken is as safe as the server is told to keep it: see its ``appendonly`` and ``maxmemory-policy``.
 
-    Needs redis-py: ``pip install 'rxllm[redis]'``; and Redis 6.2 or later, or a server that speaks like it.
+    Needs redis-py: ``pip install 'rxllm[redis]'``; and Redis 6.2 or later, or a server that speaks like it. A cluster
+    needs a proxy that knows where the keys are: all of a log are in one slot.
 
     Args:
         url: Where the server is: ``redis://user:password@host:6379/0``, ``rediss://…`` over TLS, ``unix:///path``;
@@ -39,7 +40,7 @@ class RedisLog(Log):
     Raises:
         MissingExtraError: redis-py is not installed.
         TypeError: An argument is of another type.
-        ValueError: The URL is none of a Redis server, or a number is not positive.
+        ValueError: The URL is none of a Redis server, the prefix none, or a number is not positive.
 
     See also:
         ``rxllm.from_log``, ``SQLiteLog``
@@ -57,6 +58,10 @@ class RedisLog(Log):
         max_item_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         check_kind("prefix", prefix, str)
+        if not prefix or not prefix.isprintable() or {*"{}"} & {*prefix}:
+            raise ValueError(
+                "prefix must have one character at least, and only such as can be printed, but for { and }"
+            )
         check_seconds("patience", patience)
         check_count("max_item_bytes", max_item_bytes)
         secret = url if isinstance(url, SecretStr) else SecretStr(url)

@@ -7,7 +7,7 @@ Rules:
 
 1. A server that is out of reach, starts, or has become a replica is waited for, up to ``patience`` seconds. So whatever
    is sent has to be such that it can be sent twice.
-2. Errors show neither the URL nor what redis-py says of it: user and password are in there.
+2. Errors show no password: neither the URL, nor an error of redis-py as their cause, whose frames hold it.
 3. A connection belongs to one event loop, and is let go of when nobody uses the server in that loop any more.
 """
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 
@@ -113,10 +113,10 @@ class Server:
             pass
         raise ValueError(f"{_HOW_TO_WRITE}; there is an option behind the ? that redis-py does not know")
 
-    def passwords(self) -> Iterator[str]:
-        """What no error may show: a server may say again what it was sent."""
-        options = cast("dict[str, Any]", parse_url(self._url.get_secret_value()))
-        yield from (options[name] for name in ("password", "username") if options.get(name))
+    def without_password(self, text: str) -> str:
+        """A text in which the server may have said again what it was sent."""
+        password = cast("dict[str, Any]", parse_url(self._url.get_secret_value())).get("password")
+        return text.replace(password, "…") if password else text
 
     def link(self) -> Link:
         """The connections of the running loop; each user releases them once."""
@@ -146,7 +146,7 @@ class Link:
     def __init__(self, server: Server) -> None:
         self.users = 0
         self.returned: float | None = None
-        self._is_away = False
+        self._failures = 0
         self._server = server
         self._idle: list[_Connection] = []
 
@@ -211,8 +211,9 @@ class Link:
             await connection.disconnect(nowait=True)
             raise
         self._idle.append(connection)
-        if self._is_away:
-            self._is_away, self.returned = False, asyncio.get_running_loop().time()
+        if self._failures > 1:
+            self.returned = asyncio.get_running_loop().time()
+        self._failures = 0
         return answer
 
     async def _run_once(self, script: Script, *arguments: Argument) -> Any:
@@ -233,16 +234,14 @@ class Link:
             return RecordingError(f"{name}: the server has no memory left (its maxmemory)")
         if not isinstance(error, _MAY_PASS) and not code:
             return RecordingError(f"{name}: the server refuses: {self._said(error)}")
-        self._is_away = True
+        # A server may close a connection that was idle. One that does not take the next either is away.
+        self._failures += 2 if isinstance(error, TimeoutError) else 1
         if may_wait:
             return None
         return LogUnavailableError(f"{name}: not reached for {self._server.patience:g} s: {self._said(error)}")
 
     def _said(self, error: Exception) -> str:
-        text = str(error)
-        for password in self._server.passwords():
-            text = text.replace(password, "…")
-        return f"{type(error).__name__}: {excerpt(text)}"
+        return f"{type(error).__name__}: {excerpt(self._server.without_password(str(error)))}"
 
 
 def _shown(url: SecretStr) -> str:

@@ -16,7 +16,7 @@ _BLOCK = 5000
 
 async def produce(url: str, stream: str, batches: AsyncIterator[list[dict[str, Any]]]) -> None:
     """Add items, those that are there together in one round trip, and then one that says that it was the last."""
-    client: Any = Redis.from_url(url)
+    client = _connect(url)
     async with client:
         async for batch in batches:
             async with client.pipeline(transaction=False) as pipeline:
@@ -28,8 +28,7 @@ async def produce(url: str, stream: str, batches: AsyncIterator[list[dict[str, A
 
 async def read(url: str, stream: str) -> AsyncIterator[dict[str, Any]]:
     """The items, as they come."""
-    # Its answers have one form in both versions of the protocol only if it is said which one.
-    client: Any = Redis.from_url(url, protocol=2)
+    client = _connect(url)
     last: bytes = b"0-0"
     async with client:
         while True:
@@ -38,3 +37,8 @@ async def read(url: str, stream: str) -> AsyncIterator[dict[str, Any]]:
                     if b"end" in fields:
                         return
                     yield json.loads(fields[b"item"])
+
+
+def _connect(url: str) -> Any:
+    # The form of answers depends on the version of the protocol, and that on the version of redis-py.
+    return Redis.from_url(url, protocol=2)  # pyright: ignore[reportUnknownMemberType]
