@@ -4,7 +4,7 @@ The producer asks the model and writes the answer to a log; nobody has to read i
 middle and goes on where it was. Then this process, which neither writes nor reads, stops the answer.
 
     python examples/two_processes.py                                   a log in a file, for one machine
-    python examples/two_processes.py --redis redis://localhost:6379    a log for many machines
+    python examples/two_processes.py --redis redis://localhost:6379    a log for many machines; needs rxllm[redis]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 from _endpoint import MODEL, connect
 
@@ -22,7 +23,6 @@ import rxllm
 from rxllm import ChatRequest, Message
 from rxllm.sinks import printable
 
-STREAM = "the answer"
 ANSWER = (
     "The moon pulls at the water of the sea, and the earth turns below. So there is high water where the moon stands, "
     "and on the other side of the earth as well. The sun pulls too, and at full and new moon both pull together. "
@@ -33,28 +33,25 @@ LINE_CHARACTERS = 70
 
 def open_log(where: str) -> rxllm.Log:
     """The log: in Redis, or in a file."""
-    if where.startswith("redis"):
-        redis_log: type[rxllm.Log] = getattr(rxllm, "RedisLog")  # noqa: B009 - only where the extra is installed
-        return redis_log(where)  # type: ignore[arg-type]  # an URL
-    return rxllm.SQLiteLog(where)
+    return rxllm.RedisLog(where) if where.startswith(("redis", "unix:")) else rxllm.SQLiteLog(where)
 
 
-async def produce(where: str) -> None:
+async def produce(where: str, stream: str) -> None:
     """Ask the model, and write what it answers to the log."""
     request = ChatRequest(model=MODEL, messages=[Message.user("Why are there tides?")], max_tokens=400)
     async with connect(ANSWER) as client:
-        production = open_log(where).produce(STREAM, client.chat_stream(request))
+        production = open_log(where).produce(stream, client.chat_stream(request))
         await production.claimed()
         print("claimed", flush=True)
         ending = await production
     print(f"producer  {ending.kind}: the connection to the model is closed", flush=True)
 
 
-async def read(where: str, after: str | None) -> None:
+async def read(where: str, stream: str, after: str | None) -> None:
     """Print each item with its position, as a line of JSON."""
-    stream = rxllm.from_log(open_log(where), STREAM, after=after, with_positions=True)
+    items = rxllm.from_log(open_log(where), stream, after=after, with_positions=True)
     try:
-        async for item in stream:
+        async for item in items:
             print(json.dumps([str(item.position), item.item.text]), flush=True)
     except rxllm.StreamCancelledError as error:
         print(json.dumps([None, f"stopped by {error.by}: {error.reason}"]), flush=True)
@@ -73,17 +70,17 @@ async def line_of(process: asyncio.subprocess.Process) -> str:
 class Reader:
     """A reader process, and what it has printed."""
 
-    def __init__(self, name: str, where: str) -> None:
+    def __init__(self, name: str, where: str, stream: str) -> None:
         self.items: list[tuple[str, str]] = []
         self.has = {number: asyncio.Event() for number in (KILL_AT, STOP_AT)}
         self._name = name
-        self._where = where
+        self._place = where, stream
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
         """Start it, take its lines, and show its text; returns when it has ended, or was killed."""
         after = [self.items[-1][0]] if self.items else []
-        self._process = await start("--read", self._where, *after)
+        self._process = await start("--read", *self._place, *after)
         shown = ""
         while line := await line_of(self._process):
             position, text = json.loads(line)
@@ -115,9 +112,10 @@ class Reader:
 
 async def direct(where: str) -> None:
     """Start the processes, kill one, start it again, and stop the answer."""
-    producer = await start("--produce", where)
+    stream = f"the answer {uuid4()}"
+    producer = await start("--produce", where, stream)
     await line_of(producer)
-    first, second = Reader("reader 1", where), Reader("reader 2", where)
+    first, second = Reader("reader 1", where, stream), Reader("reader 2", where, stream)
     reading = [asyncio.create_task(reader.run()) for reader in (first, second)]
 
     await second.has[KILL_AT].wait()
@@ -128,7 +126,7 @@ async def direct(where: str) -> None:
 
     await first.has[STOP_AT].wait()
     print("\nenough: this process stops the answer\n")
-    await open_log(where).cancel(STREAM, "seen enough", by="a third process")
+    await open_log(where).cancel(stream, "seen enough", by="a third process")
     await asyncio.gather(*reading)
     print(await line_of(producer))
     await producer.wait()
@@ -140,14 +138,14 @@ def main() -> None:
     """Run what the arguments say; by default all of it."""
     parser = argparse.ArgumentParser(description="One producer, two readers, and a stop from a third process.")
     parser.add_argument("--redis", metavar="URL", help="a log in Redis instead of a file")
-    parser.add_argument("--produce", help=argparse.SUPPRESS)
+    parser.add_argument("--produce", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--read", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.produce:
-        asyncio.run(produce(arguments.produce))
+        asyncio.run(produce(*arguments.produce))
     elif arguments.read:
-        where, *after = arguments.read
-        asyncio.run(read(where, after[0] if after else None))
+        where, stream, *after = arguments.read
+        asyncio.run(read(where, stream, after[0] if after else None))
     else:
         where = arguments.redis or str(Path(tempfile.mkdtemp(prefix="rxllm-")) / "log.db")
         asyncio.run(direct(where))

@@ -117,6 +117,7 @@ __all__ = [
     "ReasoningDelta",
     "RecordingError",
     "RecordingInfo",
+    "RedisLog",
     "Refused",
     "Repair",
     "RepairError",

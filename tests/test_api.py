@@ -37,6 +37,7 @@ PARAMETERS = {
     "from_log": ("log", "name", "after", "with_positions", "snapshot"),
     "Log": ("engine", "lease", "keep_for", "keep_bytes"),
     "SQLiteLog": ("path", "lease", "keep_for", "keep_bytes", "max_item_bytes"),
+    "RedisLog": ("url", "prefix", "lease", "keep_for", "keep_bytes", "patience", "max_item_bytes"),
     "SQLiteLog.produce": ("self", "name", "pipeline", "take_over", "buffer_size"),
     "SQLiteLog.sink": ("self", "name", "take_over"),
     "SQLiteLog.cancel": ("self", "name", "reason", "by"),

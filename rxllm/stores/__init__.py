@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rxllm.stores._recorder import CONTEXT_ITEMS as CONTEXT_ITEMS
     from rxllm.stores._recorder import Recorder as Recorder
     from rxllm.stores._records import *
+    from rxllm.stores._redis_log import RedisLog as RedisLog
     from rxllm.stores._shared import Shared as Shared
     from rxllm.stores._shared import Use as Use
     from rxllm.stores._sqlite import SQLiteWriter as SQLiteWriter
@@ -40,6 +41,7 @@ else:
         _log_engine="LOG_PAGE_ITEMS Cancellation LogEngine LogInfo LogPage LogReader LogWriter",
         _production="Production",
         _recorder="CONTEXT_ITEMS Recorder",
+        _redis_log="RedisLog",
         _shared="Shared Use",
         _sqlite="SQLiteWriter",
         _sqlite_reader="SQLiteReader",
@@ -61,6 +63,7 @@ __all__ = [
     "Production",
     "Reader",
     "RecordingInfo",
+    "RedisLog",
     "SQLiteLog",
     "SQLiteReader",
     "SQLiteWriter",

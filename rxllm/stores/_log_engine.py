@@ -127,7 +127,7 @@ class LogWriter(Protocol):
 
         Raises:
             ClaimLostError: Somebody else has claimed the stream, it has ended, or it is gone. Nothing was written.
-            LimitExceededError: An item is larger than the engine takes. Nothing was written.
+            LimitExceededError: An item, or the batch, is larger than the engine takes. Nothing was written.
             LogUnavailableError: As said above. It is not known whether the items are there.
         """
 

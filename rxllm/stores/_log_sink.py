@@ -172,9 +172,10 @@ class LogStream:
         except LimitExceededError as error:
             self._pending = None
             if len(records) > 1:
-                half = len(records) // 2  # what is good comes first
+                half = len(records) // 2  # what is good comes first; or all of it, if only the batch was too large
                 await self._add(items[:half], records[:half])
                 await self._add(items[half:], records[half:])
+                return
             self._break(error)
             raise
         except Exception as error:

@@ -32,6 +32,7 @@ _PACKAGES = (
     "httpx",
     "httpx-sse",
     "aiohttp-sse-client2",
+    "redis",
 )
 
 

@@ -9,11 +9,17 @@ from types import MappingProxyType
 from typing import Any
 
 import rxllm
+from tests.benchmarks import xread
 
-__all__ = ["LOGS", "follow", "produce"]
+__all__ = ["LOGS", "PLAIN", "REDIS", "follow", "produce"]
 
-LOGS: Mapping[str, Callable[[str], rxllm.Log]] = MappingProxyType({"SQLite": rxllm.SQLiteLog})
+REDIS = "Redis"
+PLAIN = "a plain XREAD loop"
+
+LOGS: Mapping[str, Callable[[str], rxllm.Log]] = MappingProxyType({"SQLite": rxllm.SQLiteLog, REDIS: rxllm.RedisLog})
 """How a log is opened, by the name of its engine."""
+
+_TOGETHER = 16
 
 # About what a chunk of an answer has.
 _PADDING = "x" * 200
@@ -22,12 +28,21 @@ _PADDING = "x" * 200
 async def produce(engine: str, where: str, stream: str, count: int, gap: float) -> None:
     """Write items that hold the time at which they were made."""
 
-    async def items() -> AsyncIterator[dict[str, Any]]:
-        for number in range(count):
-            if gap or number % 16 == 0:
-                await asyncio.sleep(gap)
-            yield {"number": number, "made": time.monotonic(), "padding": _PADDING}
+    async def batches() -> AsyncIterator[list[dict[str, Any]]]:
+        together = 1 if gap else _TOGETHER
+        for first in range(0, count, together):
+            await asyncio.sleep(gap)
+            numbers = range(first, min(first + together, count))
+            yield [{"number": number, "made": time.monotonic(), "padding": _PADDING} for number in numbers]
 
+    async def items() -> AsyncIterator[dict[str, Any]]:
+        async for batch in batches():
+            for item in batch:
+                yield item
+
+    if engine == PLAIN:
+        await xread.produce(where, stream, batches())
+        return
     await LOGS[engine](where).produce(stream, rxllm.from_async_iterable(items))
 
 
@@ -38,13 +53,13 @@ async def follow(engine: str, where: str, stream: str, readers: int, skip: int) 
         How many milliseconds each item took, but for the first ones, while the readers came; when the first item was
         made, and when the last one came.
     """
-    log = LOGS[engine](where)
+    log = None if engine == PLAIN else LOGS[engine](where)
     took: list[float] = []
     began = time.monotonic()
 
     async def read() -> None:
         nonlocal began
-        async for item in rxllm.from_log(log, stream):
+        async for item in xread.read(where, stream) if log is None else rxllm.from_log(log, stream):
             if item["number"] >= skip:
                 took.append((time.monotonic() - item["made"]) * 1000)
             else:

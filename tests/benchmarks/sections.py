@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -15,9 +16,10 @@ from tests.benchmarks.contenders import CLIENT, LOOP, READ, UNREAD, installed
 from tests.benchmarks.dialects import DIALECTS
 from tests.benchmarks.figures import Figure, above, figure, ratio
 from tests.benchmarks.imports import CASES, EVERYTHING, FIRST_ANSWER, FOUR, IMPORT, PIPELINE, USED, milliseconds
-from tests.benchmarks.logs import LOGS
+from tests.benchmarks.logs import LOGS, PLAIN, REDIS
 from tests.benchmarks.payload import digest, text
 from tests.benchmarks.processes import Worker, serving
+from tests.logs.redis_server import RedisServer
 
 __all__ = ["FULL", "QUICK", "SECTIONS", "Size", "Table"]
 
@@ -289,8 +291,9 @@ def logs(origin: str, size: Size) -> dict[str, Table]:
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())
         workers = stack.enter_context(Worker()), stack.enter_context(Worker())
-        for engine in LOGS:
-            where = f"{folder}/log.db"
+        server = stack.enter_context(RedisServer(Path(folder)))
+        for engine in (*LOGS, PLAIN):
+            where = server.url if engine in {REDIS, PLAIN} else f"{folder}/log.db"
             for readers in (1, 10):
                 name = f"{engine}, {readers} follower{'s' * (readers > 1)}"
                 took: list[float] = []

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import rxllm
-from rxllm import LogItem, LogPosition, SQLiteLog
+from rxllm import Log, LogItem, LogPosition, RedisLog, SQLiteLog
 from rxllm.exceptions import StreamCancelledError, StreamInterruptedError, UnknownStreamError
+from tests.logs.redis_server import RedisServer
 
 PATIENCE = 60.0
 LEASE = 0.5
@@ -23,7 +24,7 @@ PRODUCER = """
 import asyncio, sys, rxllm
 from rxllm.exceptions import ClaimLostError
 
-path, run, items, lease = sys.argv[1:]
+where, run, items, lease = sys.argv[1:]
 
 async def numbers():
     for number in range(int(items)):
@@ -31,7 +32,9 @@ async def numbers():
         await asyncio.sleep(0.0005)
 
 async def main():
-    log = rxllm.SQLiteLog(path, lease=float(lease))
+    url, _, prefix = where.partition("#")
+    redis = url.startswith("redis:")
+    log = rxllm.RedisLog(url, prefix=prefix, lease=float(lease)) if redis else rxllm.SQLiteLog(url, lease=float(lease))
     production = log.produce("stream", rxllm.from_async_iterable(numbers), take_over=True)
     await production.claimed()
     print("claimed", flush=True)
@@ -44,13 +47,27 @@ asyncio.run(main())
 """
 
 
+@pytest.fixture(params=["sqlite", "redis"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the log is: a file, or the URL of a server and what its keys begin with."""
+    if request.param == "sqlite":
+        return str(tmp_path / "log.db")
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return f"{server.url}#{request.getfixturevalue('prefix')}"
+
+
+def open_log(where: str) -> Log:
+    url, _, prefix = where.partition("#")
+    return RedisLog(url, prefix=prefix) if prefix else SQLiteLog(where)
+
+
 @asynccontextmanager
 async def producer(
-    path: Path, run: str, items: int = 10**9, lease: float = LEASE
+    where: str, run: str, items: int = 10**9, lease: float = LEASE
 ) -> AsyncGenerator[asyncio.subprocess.Process]:
     """A process that has claimed the stream and writes to it."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-c", PRODUCER, str(path), run, str(items), str(lease)),
+        *(sys.executable, "-W", "error", "-c", PRODUCER, where, run, str(items), str(lease)),
         stdout=asyncio.subprocess.PIPE,
     )
     try:
@@ -67,7 +84,7 @@ async def said(process: asyncio.subprocess.Process) -> str:
     return (await process.stdout.readline()).decode().strip()
 
 
-async def read_in_pieces(log: SQLiteLog, seed: int) -> list[LogItem[list[object]]]:
+async def read_in_pieces(log: Log, seed: int) -> list[LogItem[list[object]]]:
     """Read to the end, leaving and coming back at random, and whenever the writer is dead."""
     chance = random.Random(seed)  # noqa: S311
     items: list[LogItem[list[object]]] = []
@@ -92,24 +109,23 @@ async def read_in_pieces(log: SQLiteLog, seed: int) -> list[LogItem[list[object]
         await asyncio.sleep(0.005)
 
 
-async def until_there_are(log: SQLiteLog, items: int) -> None:
+async def until_there_are(log: Log, items: int) -> None:
     while not (infos := await log.list()) or infos[0].items < items:
         await asyncio.sleep(0.005)
 
 
-async def test_each_reader_gets_each_item_once_though_the_producer_is_killed(tmp_path: Path) -> None:
-    path = tmp_path / "log.db"
-    log = SQLiteLog(path)
+async def test_each_reader_gets_each_item_once_though_the_producer_is_killed(where: str) -> None:
+    log = open_log(where)
     async with asyncio.timeout(PATIENCE):
         readers = [asyncio.create_task(read_in_pieces(log, seed)) for seed in range(8)]
         written = 0
         for run in range(3):
-            async with producer(path, str(run)) as process:
+            async with producer(where, str(run)) as process:
                 await until_there_are(log, written + 20)
                 process.kill()
                 await process.wait()
             written = (await log.list())[0].items
-        async with producer(path, "last", 50) as process:
+        async with producer(where, "last", 50) as process:
             assert await said(process) == "completed"
         read = await asyncio.gather(*readers)
     whole = [item async for item in rxllm.from_log(log, "stream", with_positions=True)]
@@ -125,17 +141,16 @@ async def test_each_reader_gets_each_item_once_though_the_producer_is_killed(tmp
     assert len({item.position.epoch for item in whole}) == 4
 
 
-async def test_a_dead_producer_is_reported_and_another_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "log.db"
-    log = SQLiteLog(path)
+async def test_a_dead_producer_is_reported_and_another_goes_on(where: str) -> None:
+    log = open_log(where)
     async with asyncio.timeout(PATIENCE):
-        async with producer(path, "first") as process:
+        async with producer(where, "first") as process:
             await until_there_are(log, 1)
             process.kill()
         with pytest.raises(StreamInterruptedError, match="is dead") as caught:
             await rxllm.from_log(log, "stream")
         assert caught.value.position is not None
-        async with producer(path, "second", 2):
+        async with producer(where, "second", 2):
             assert [item async for item in rxllm.from_log(log, "stream", after=caught.value.position)] == [
                 ["second", 0],
                 ["second", 1],
@@ -143,13 +158,12 @@ async def test_a_dead_producer_is_reported_and_another_goes_on(tmp_path: Path) -
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="there is no such signal")
-async def test_a_producer_that_was_stopped_writes_nothing_after_another_has_claimed(tmp_path: Path) -> None:
-    path = tmp_path / "log.db"
-    log = SQLiteLog(path)
-    async with asyncio.timeout(PATIENCE), producer(path, "stopped") as stopped:
+async def test_a_producer_that_was_stopped_writes_nothing_after_another_has_claimed(where: str) -> None:
+    log = open_log(where)
+    async with asyncio.timeout(PATIENCE), producer(where, "stopped") as stopped:
         await until_there_are(log, 5)
         stopped.send_signal(signal.SIGSTOP)
-        async with producer(path, "second", 300) as second:
+        async with producer(where, "second", 300) as second:
             stopped.send_signal(signal.SIGCONT)
             assert await said(stopped) == "lost"
             assert await said(second) == "completed"
@@ -157,10 +171,9 @@ async def test_a_producer_that_was_stopped_writes_nothing_after_another_has_clai
     assert runs == ["stopped"] * runs.index("second") + ["second"] * 300
 
 
-async def test_another_process_stops_a_stream(tmp_path: Path) -> None:
-    path = tmp_path / "log.db"
-    log = SQLiteLog(path)
-    async with asyncio.timeout(PATIENCE), producer(path, "run", lease=30) as process:
+async def test_another_process_stops_a_stream(where: str) -> None:
+    log = open_log(where)
+    async with asyncio.timeout(PATIENCE), producer(where, "run", lease=30) as process:
         assert await log.cancel("stream", "enough", by="Anna")
         assert await said(process) == "cancelled"
         with pytest.raises(StreamCancelledError, match="'stream' was cancelled by 'Anna': 'enough'"):
@@ -171,9 +184,9 @@ async def test_where_nothing_rings_items_and_cancels_are_found_by_looking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rxllm.stores._bell.tempfile.gettempdir", lambda: str(tmp_path / ("x" * 100)))
-    path = tmp_path / "log.db"
-    log = SQLiteLog(path)
-    async with asyncio.timeout(PATIENCE), producer(path, "run", lease=30) as process:
+    where = str(tmp_path / "log.db")
+    log = SQLiteLog(where)
+    async with asyncio.timeout(PATIENCE), producer(where, "run", lease=30) as process:
         async for item in rxllm.from_log(log, "stream"):
             if item[1] == 20:
                 break

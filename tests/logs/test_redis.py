@@ -1,0 +1,643 @@
+"""What is particular about a log in Redis: a server that goes, comes back, forgets and refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import reactivex
+from pydantic import SecretStr
+from reactivex import Subject
+from reactivex import operators as rx_ops
+
+import rxllm
+from rxllm import Ending, LogItem, LogPosition, RedisLog
+from rxllm.exceptions import (
+    ClaimLostError,
+    LimitExceededError,
+    LogUnavailableError,
+    MissingExtraError,
+    PositionError,
+    RecordingError,
+    StreamInterruptedError,
+    UnknownStreamError,
+)
+from rxllm.stores import Cancellation, EndRecord, ItemRecord, LogWriter
+from tests.logs.redis_server import RedisServer
+
+PATIENCE = 30.0
+PAGE = 1024 * 1024
+END = EndRecord(1.0, 2, "completed")
+
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+@pytest.fixture
+def log(redis_server: RedisServer, prefix: str) -> RedisLog:
+    return RedisLog(redis_server.url, prefix=prefix)
+
+
+@pytest.fixture
+def key(prefix: str) -> Callable[[str], str]:
+    """The name of a key of the stream "monday"."""
+    return lambda kind: f"{{{prefix}}}:{kind}:monday"
+
+
+def texts(first: int, *values: str) -> list[ItemRecord]:
+    return [ItemRecord(first + number, 0.0, "text", value) for number, value in enumerate(values)]
+
+
+@asynccontextmanager
+async def claimed(log: RedisLog, *, lease: float = 30.0, take_over: bool = False) -> AsyncGenerator[LogWriter]:
+    writer = await log.engine.claim("monday", lease=lease, take_over=take_over)
+    try:
+        yield writer
+    finally:
+        await writer.release()
+
+
+async def positions(log: rxllm.Log, name: str = "monday") -> list[LogItem[Any]]:
+    return [item async for item in rxllm.from_log(log, name, with_positions=True)]
+
+
+async def numbers(until: int = 10**9) -> AsyncIterator[int]:
+    for number in range(until):
+        yield number
+        await asyncio.sleep(0.001)
+
+
+# A server that goes and comes back
+
+
+async def test_whoever_writes_and_reads_waits_for_a_server_that_comes_back(tmp_path: Path) -> None:
+    with RedisServer(tmp_path, *DURABLE) as server:
+        log = RedisLog(server.url, lease=0.3)
+        stop = asyncio.Event()
+
+        async def until_stopped() -> AsyncIterator[int]:
+            async for number in numbers():
+                if stop.is_set():
+                    return
+                yield number
+
+        async with asyncio.timeout(PATIENCE):
+            production = log.produce("monday", rxllm.from_async_iterable(until_stopped), buffer_size=16)
+            await production.claimed()
+            reading = asyncio.create_task(positions(log))
+            for _ in range(2):
+                before = production.position
+                while production.position == before or production.position is None:
+                    await asyncio.sleep(0.005)
+                server.kill()
+                # Longer than the lease: the writer cannot give signs, and is not dead for that.
+                await asyncio.sleep(0.5)
+                server.start()
+            before = production.position
+            while production.position == before:
+                await asyncio.sleep(0.005)
+            stop.set()
+            assert await production == Ending("completed")
+            items = await reading
+        assert items == await positions(log)
+        assert [item.item for item in items] == [item.position.number for item in items] == [*range(len(items))]
+        assert len({item.position.epoch for item in items}) == 1
+
+
+async def test_a_server_that_does_not_come_back_is_an_error_with_a_type(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        log = RedisLog(server.url, patience=0.2)
+        subject: Subject[str] = Subject()
+        production = log.produce("monday", subject)
+        await production.claimed()
+        seen: list[str] = []
+
+        async def read() -> None:
+            await rxllm.from_log(log, "monday").pipe(rx_ops.do_action(seen.append))
+
+        reading = asyncio.create_task(read())
+        subject.on_next("a")
+        async with asyncio.timeout(PATIENCE):
+            while not seen:
+                await asyncio.sleep(0.005)
+            server.kill()
+            subject.on_next("b")
+            message = rf"^redis://127\.0\.0\.1:{server.port}/0: not reached for 0\.2 s: ConnectionError: "
+            for doing in (reading, production, log.list(), log.cancel("monday"), log.produce("monday", subject)):
+                with pytest.raises(LogUnavailableError, match=message) as caught:
+                    await doing
+                assert caught.value.retryable
+                assert caught.value.__cause__ is caught.value.__context__ is None
+    assert seen == ["a"]
+
+
+async def test_a_server_that_is_silent_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        log = RedisLog(server.url, patience=0.2)
+        async with asyncio.timeout(PATIENCE), claimed(log) as writer:
+            server.send_signal(signal.SIGSTOP)
+            with pytest.raises(LogUnavailableError, match="TimeoutError"):
+                await writer.append(texts(0, "a"))
+            server.send_signal(signal.SIGCONT)
+            await writer.append(texts(0, "a"))
+            await writer.end(EndRecord(1.0, 1, "completed"))
+        assert [item.item for item in await positions(log)] == ["a"]
+
+
+class Losing:
+    """A way to the server on which answers are lost: the connection ends before them."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.answers = 0
+        self._server = server
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[str]:
+        listening = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        async with listening:
+            yield f"redis://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server.port)
+        upward = asyncio.create_task(self._pass_on(reader, to_server))
+        while answer := await from_server.read(65536):
+            if self.answers and not answer.startswith((b"+OK", b"-NOSCRIPT")):
+                self.answers -= 1
+                break
+            writer.write(answer)
+        upward.cancel()
+        for each in (writer, to_server):
+            each.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+
+async def test_what_is_sent_again_because_the_answer_was_lost_is_done_once(
+    redis_server: RedisServer, prefix: str
+) -> None:
+    way = Losing(redis_server)
+    async with asyncio.timeout(PATIENCE), way.open() as url:
+        log = RedisLog(url, prefix=prefix)
+        way.answers = 2
+        async with claimed(log) as writer:
+            assert (way.answers, writer.next) == (0, 0)
+            way.answers = 1
+            await writer.append(texts(0, "a", "b"))
+            await writer.append(texts(2, "c"))
+            way.answers = 1
+            assert await log.engine.cancel("monday", Cancellation("why", "who"))
+            way.answers = 1
+            await writer.beat()
+            way.answers = 1
+            assert await writer.cancelled() == ("why", "who")
+            way.answers = 1
+            await writer.end(EndRecord(1.0, 3, "completed"))
+            assert not way.answers
+            with pytest.raises(ClaimLostError, match="it has ended: completed"):
+                await writer.end(END)
+        way.answers = 1
+        assert [item.item for item in await positions(log)] == ["a", "b", "c"]
+
+
+async def test_a_server_that_forgot_the_scripts_is_told_them_again(redis_server: RedisServer, log: RedisLog) -> None:
+    async with claimed(log) as writer:
+        await redis_server.do("SCRIPT", "FLUSH")
+        await writer.append(texts(0, "a"))
+        await writer.append(texts(1, "b"))
+        await writer.end(END)
+    assert [item.item for item in await positions(log)] == ["a", "b"]
+
+
+# A server that forgets
+
+
+async def test_a_server_that_comes_back_empty(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        log = RedisLog(server.url)
+        async with asyncio.timeout(PATIENCE):
+            production = log.produce("monday", rxllm.from_async_iterable(numbers))
+            await production.claimed()
+            reading = asyncio.create_task(positions(log))
+            while production.position is None:
+                await asyncio.sleep(0.005)
+            known = production.position
+            server.kill()
+            server.start()
+            with pytest.raises(ClaimLostError, match="nothing can be added: it is gone"):
+                await production
+            with pytest.raises(UnknownStreamError, match="no stream 'monday' any more"):
+                await reading
+            assert await log.list() == []
+            again = log.produce("monday", reactivex.of("new"))
+            assert await again == Ending("completed")
+            assert again.position is not None
+            assert again.position.epoch > known.epoch
+            with pytest.raises(PositionError, match=r"has another epoch|is beyond the last item"):
+                await rxllm.from_log(log, "monday", after=known)
+
+
+@pytest.mark.parametrize("kind", ["items", "head"])
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_stream_of_which_a_part_was_evicted_is_not_there(
+    kind: str, ended: bool, redis_server: RedisServer, log: RedisLog, key: Callable[[str], str]
+) -> None:
+    engine = log.engine
+    async with claimed(log) as writer:
+        await writer.append(texts(0, "a", "b"))
+        reader = await engine.follow("monday", LogPosition(writer.epoch, 0))
+        if ended:
+            await writer.end(END)
+        await redis_server.do("DEL", key(kind))
+        for write in (writer.append(texts(2, "c")), writer.beat(), writer.end(END)):
+            with pytest.raises(ClaimLostError, match="it is gone"):
+                await write
+        for read in (reader.read(0, size=PAGE), reader.read(5, size=PAGE), engine.follow("monday", None)):
+            with pytest.raises(UnknownStreamError):
+                await read
+        with pytest.raises(UnknownStreamError):
+            await engine.cancel("monday", Cancellation("", ""))
+        assert await engine.streams() == []
+        async with claimed(log) as later:
+            assert (later.next, later.epoch > writer.epoch) == (0, True)
+            await later.append(texts(0, "new"))
+            with pytest.raises(UnknownStreamError, match="removed and begun anew"):
+                await reader.read(0, size=PAGE)
+        await reader.close()
+    assert [item.value for item in await read_what_is_there(log)] == ["new"]
+
+
+async def read_what_is_there(log: RedisLog) -> list[ItemRecord]:
+    reader = await log.engine.follow("monday", None)
+    try:
+        return [*(await reader.read(0, size=PAGE)).items]
+    finally:
+        await reader.close()
+
+
+async def test_what_was_evicted_is_removed_with_the_rest(
+    redis_server: RedisServer, log: RedisLog, key: Callable[[str], str], prefix: str
+) -> None:
+    await log.produce("monday", reactivex.of("a"))
+    await redis_server.do("DEL", key("head"))
+    assert await log.expire(0) == []
+    assert await redis_server.do("KEYS", f"{{{prefix}}}*") == [f"{{{prefix}}}:streams".encode()]
+
+
+async def test_without_its_bell_and_its_list_a_log_goes_on(
+    redis_server: RedisServer, log: RedisLog, key: Callable[[str], str], prefix: str
+) -> None:
+    async with asyncio.timeout(PATIENCE), claimed(log) as writer:
+        cancelled = asyncio.create_task(writer.cancelled())
+        await asyncio.sleep(0.02)
+        await redis_server.do("DEL", key("bell"), f"{{{prefix}}}:streams")
+        assert await log.list() == []
+        await writer.beat()
+        assert [info.stream for info in await log.list()] == ["monday"]
+        await log.engine.cancel("monday", Cancellation("why", "who"))
+        assert await cancelled == ("why", "who")
+
+
+async def test_a_server_that_comes_back_with_older_data_gives_nothing_twice(
+    redis_server: RedisServer, log: RedisLog, key: Callable[[str], str]
+) -> None:
+    async with claimed(log) as writer:
+        await writer.append(texts(0, "a", "b"))
+        await redis_server.do("COPY", key("head"), "old head", "REPLACE")
+        await redis_server.do("COPY", key("items"), "old items", "REPLACE")
+        await writer.append(texts(2, "c", "d"))
+        readers = [await log.engine.follow("monday", LogPosition(writer.epoch, number)) for number in (1, 3)]
+        await redis_server.do("COPY", "old head", key("head"), "REPLACE")
+        await redis_server.do("COPY", "old items", key("items"), "REPLACE")
+        with pytest.raises(ClaimLostError, match="it has 2 items, and not 4"):
+            await writer.append(texts(4, "e"))
+        with pytest.raises(UnknownStreamError, match="has lost items"):
+            await readers[1].read(5, size=PAGE)
+        async with claimed(log, take_over=True) as later:
+            await later.append(texts(2, "C", "D", "E"))
+        with pytest.raises(UnknownStreamError, match="has lost items"):
+            await readers[1].read(5, size=PAGE)
+        assert [item.value for item in (await readers[0].read(5, size=PAGE)).items] == ["C", "D", "E"]
+        for reader in readers:
+            await reader.close()
+
+
+async def test_a_reader_that_waits_takes_no_item_of_another_stream_of_the_same_name(
+    redis_server: RedisServer, log: RedisLog, key: Callable[[str], str]
+) -> None:
+    async with asyncio.timeout(PATIENCE), claimed(log) as former:
+        await former.append(texts(0, "a", "b"))
+        reader = await log.engine.follow("monday", LogPosition(former.epoch, 1))
+        assert not (await reader.read(0, size=PAGE)).items
+        waiting = asyncio.create_task(reader.read(30, size=PAGE))
+        await asyncio.sleep(0.02)
+        await redis_server.do("DEL", key("head"), key("items"))
+        async with claimed(log) as writer:
+            await writer.append(texts(0, "new"))
+            with pytest.raises(UnknownStreamError, match="removed and begun anew"):
+                await waiting
+        await reader.close()
+
+
+async def test_a_connection_that_was_closed_for_being_idle_gives_the_writer_no_more_time(
+    tmp_path: Path,
+) -> None:
+    with RedisServer(tmp_path) as server:
+        log = RedisLog(server.url)
+        async with claimed(log, lease=1e300):
+            pass
+        async with claimed(log, take_over=True) as writer:
+            await writer.append(texts(0, "a"))
+            reader = await log.engine.follow("monday", LogPosition(writer.epoch, 0))
+            before = await reader.read(0, size=PAGE)
+            await server.do("CLIENT", "KILL", "TYPE", "normal")
+            assert (await reader.read(0, size=PAGE)).lease <= before.lease
+            await reader.close()
+
+
+async def test_of_a_dead_writer_nothing_is_waited_for(log: RedisLog) -> None:
+    async with claimed(log, lease=0.01):
+        reader = await log.engine.follow("monday", None)
+        async with asyncio.timeout(PATIENCE):
+            while (await reader.read(0, size=PAGE)).lease > 0:
+                await asyncio.sleep(0.005)
+        page = await reader.read(30, size=PAGE)
+        assert (page.items, page.end, page.lease) == ((), None, 0)
+        await reader.close()
+
+
+# Clocks
+
+
+async def test_a_clock_of_the_server_that_was_set_back_makes_no_writer_immortal(
+    redis_server: RedisServer, log: RedisLog, key: Callable[[str], str]
+) -> None:
+    async with asyncio.timeout(PATIENCE), claimed(log, lease=0.3):
+        await redis_server.do("HSET", key("head"), "beat", 10**13)
+        with pytest.raises(StreamInterruptedError):
+            await positions(log)
+
+
+async def test_the_clock_of_this_machine_does_not_matter(log: RedisLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    for off in (-(10**6), 10**6):
+        monkeypatch.setattr("time.time", lambda off=off: 1.7e9 + off)
+        async with claimed(log, take_over=True) as writer:
+            await writer.append(texts(writer.next, "a"))
+            reader = await log.engine.follow("monday", LogPosition(writer.epoch, writer.next - 1))
+            assert 29 < (await reader.read(0, size=PAGE)).lease <= 30
+            await reader.close()
+    assert [item.epoch for item in await read_what_is_there(log)] == sorted(
+        {item.epoch for item in await read_what_is_there(log)}
+    )
+
+
+# What it costs
+
+
+async def test_whoever_waits_asks_once(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        log = RedisLog(server.url)
+        async with asyncio.timeout(PATIENCE), claimed(log) as writer:
+            reader = await log.engine.follow("monday", None)
+            await reader.read(0, size=PAGE)
+            waiting = asyncio.create_task(reader.read(30, size=PAGE))
+            cancelled = asyncio.create_task(writer.cancelled())
+            await asyncio.sleep(0.5)
+            await writer.append(texts(0, "a"))
+            assert len((await waiting).items) == 1
+            assert not cancelled.done()
+            cancelled.cancel()
+            counted = await server.do("INFO", "commandstats")
+            assert counted["cmdstat_xread"]["calls"] <= 2
+            await reader.close()
+
+
+async def test_more_readers_than_a_pool_has_connections(log: RedisLog) -> None:
+    subject: Subject[str] = Subject()
+    production = log.produce("monday", subject)
+    await production.claimed()
+    readers = [asyncio.create_task(positions(log)) for _ in range(150)]
+    await asyncio.sleep(0.1)
+    for text in "abc":
+        subject.on_next(text)
+    subject.on_completed()
+    async with asyncio.timeout(PATIENCE):
+        assert all([item.item for item in items] == ["a", "b", "c"] for items in await asyncio.gather(*readers))
+        await production
+
+
+async def test_pages_of_large_items_are_small(log: RedisLog) -> None:
+    sizes = [10] * 70 + [50_000] + [10] * 70
+    async with claimed(log) as writer:
+        await writer.append(texts(0, *("x" * size for size in sizes)))
+        await writer.end(EndRecord(1.0, len(sizes), "completed", None, "x" * 100_000))
+    reader = await log.engine.follow("monday", None)
+    found: list[int] = []
+    while (page := await reader.read(0, size=1000)).items:
+        assert sum(len(item.value) for item in page.items[:-1]) <= 1000
+        found += [len(item.value) for item in page.items]
+    assert found == sizes
+    assert page.end is not None
+    await reader.close()
+
+
+# What is too large, and what is something else
+
+
+async def test_an_item_that_is_too_large_fails_the_stream_and_what_came_before_is_there(
+    redis_server: RedisServer, prefix: str
+) -> None:
+    log = RedisLog(redis_server.url, prefix=prefix, max_item_bytes=1000)
+    many = ["x" * 400] * 10  # more in a batch than an item may have
+    ending = await log.produce("monday", reactivex.of(*many, "x" * 999, "b"))
+    assert isinstance(ending.error, LimitExceededError)
+    assert (ending.error.limit, ending.error.maximum) == ("max_item_bytes", 1000)
+    seen: list[str] = []
+    with pytest.raises(LimitExceededError, match=r"item 10 has 10\d\d bytes; 1000 are the most"):
+        await rxllm.from_log(log, "monday").pipe(rx_ops.do_action(seen.append))
+    assert seen == many
+
+
+async def test_a_server_without_memory_left_says_so(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        log = RedisLog(server.url)
+        async with claimed(log) as writer:
+            await writer.append(texts(0, "a"))
+            await server.do("CONFIG", "SET", "maxmemory", 1)
+            with pytest.raises(RecordingError, match="has no memory left"):
+                await writer.append(texts(1, "b"))
+            await server.do("CONFIG", "SET", "maxmemory", 0)
+            await writer.append(texts(1, "b"))
+            await writer.end(END)
+        assert [item.item for item in await positions(log)] == ["a", "b"]
+
+
+async def test_a_key_of_something_else_is_refused(
+    redis_server: RedisServer, log: RedisLog, key: Callable[[str], str]
+) -> None:
+    await redis_server.do("SET", key("head"), "something else")
+    with pytest.raises(RecordingError, match=r"the server refuses: .*wrong kind of value"):
+        await log.produce("monday", reactivex.of("a"))
+    with pytest.raises(RecordingError, match=r"the server refuses: .*wrong kind of value"):
+        await positions(log)
+
+
+async def test_a_key_that_becomes_something_else_is_refused(
+    redis_server: RedisServer, log: RedisLog, key: Callable[[str], str]
+) -> None:
+    async with asyncio.timeout(PATIENCE), claimed(log) as writer:
+        reader = await log.engine.follow("monday", None)
+        assert not (await reader.read(0, size=PAGE)).items
+        await redis_server.do("SET", key("items"), "something else")
+        with pytest.raises(RecordingError, match=r"the server refuses: .*wrong kind of value"):
+            await reader.read(30, size=PAGE)
+        await redis_server.do("SET", key("bell"), "something else")
+        with pytest.raises(RecordingError, match=r"the server refuses: .*wrong kind of value"):
+            await writer.cancelled()
+        await reader.close()
+
+
+DAMAGE: dict[str, tuple[str, str | bytes, str]] = {
+    "no value": ("item", '{"kind": "text", "seconds": 1}', "item 1 is damaged: value: "),
+    "no JSON": ("item", '{"kind": "text"', "item 1 is damaged"),
+    "no object": ("item", "5", "item 1 is damaged"),
+    "no UTF-8": ("item", b'{"kind": "\xff"}', "item 1 is damaged"),
+    "a bad time": ("item", '{"kind": "text", "seconds": -1, "value": 1}', "item 1 is damaged: seconds: "),
+    "no slots": ("item", '{"kind": "text", "seconds": 1, "value": 1, "slots": 5}', "item 1 is damaged: slots: "),
+    "no ending": ("end", "{}", "item 1 is damaged: "),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+async def test_damage_loses_what_it_is_in(
+    what: str, redis_server: RedisServer, log: RedisLog, key: Callable[[str], str]
+) -> None:
+    field, text, message = DAMAGE[what]
+    async with claimed(log) as writer:
+        await writer.append(texts(0, "a"))
+        await redis_server.do("XADD", key("items"), f"{writer.epoch}-1", field, text)
+        await redis_server.do("HSET", key("head"), "items", 2)
+        seen: list[str] = []
+        with pytest.raises(RecordingError, match=message):
+            await rxllm.from_log(log, "monday").pipe(rx_ops.do_action(seen.append))
+        assert seen == ["a"]
+
+
+# URLs, and what they hold
+
+
+async def test_a_password_is_used_and_never_shown(tmp_path: Path) -> None:
+    with RedisServer(tmp_path, "--requirepass", "hunter/2 &") as server:
+        right = f"redis://:hunter%2F2%20%26@127.0.0.1:{server.port}/1"
+        log = RedisLog(SecretStr(right))
+        assert log.server == f"redis://127.0.0.1:{server.port}/1"
+        await log.produce("monday", reactivex.of("a"))
+        assert [item.item for item in await positions(log)] == ["a"]
+        assert "hunter" not in f"{log!r} {log.engine!r} {vars(log)!r} {vars(log.engine)!r}"
+        for wrong in (
+            server.url,
+            f"redis://:wrong%2Fone@127.0.0.1:{server.port}",
+            f"{server.url}?password=wrong%2Fone",
+        ):
+            with pytest.raises(RecordingError, match="does not accept the user and the password of the URL") as caught:
+                await RedisLog(wrong).list()
+            assert "wrong" not in repr(caught.value) + str(caught.value)
+            assert caught.value.__context__ is None
+
+
+async def test_a_server_that_says_the_password_again_is_not_quoted() -> None:
+    async def parrot(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(b"-ERR unknown command `AUTH`, with args beginning with: `anna`, `hunter2`, \r\n" * 5)
+        await reader.read()
+        writer.close()
+
+    listening = await asyncio.start_server(parrot, "127.0.0.1", 0)
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(RecordingError, match="…") as caught:
+            await RedisLog(f"redis://anna:hunter2@127.0.0.1:{port}", patience=0.1).list()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://", "redis://localhost:6379/0"),
+        ("rediss://anna:secret@example.com:7000/3", "rediss://example.com:7000/3"),
+        ("redis://[::1]:7000?db=2", "redis://[::1]:7000/0"),
+        ("unix://anna@/run/redis.sock?password=secret&db=2", "unix:///run/redis.sock"),
+    ],
+)
+def test_where_the_server_is(url: str, shown: str) -> None:
+    assert RedisLog(url).server == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:6379",
+        "http://secret@localhost",
+        "unix://secret",
+        "redis://anna:se/cret@localhost",
+        "redis://anna:12/cret@localhost",
+        "redis://anna:cret@12/34@localhost",
+        "redis://anna:#cret@localhost",
+        "redis://anna:12?cret@localhost",
+        "redis://localhost/secret",
+        "redis://localhost:secret",
+        "redis://[secret",
+        "redis://localhost?cret=1",
+        "redis://localhost?socket_connect_timeout=cret",
+    ],
+)
+def test_a_url_that_is_none_is_not_shown(url: str) -> None:
+    with pytest.raises(ValueError, match="looks like redis://user:password@host:6379/0") as caught:
+        RedisLog(url)
+    assert "cret" not in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+WRONG: dict[str, tuple[Callable[[str], object], type[Exception], str]] = {
+    "no URL": (lambda _: RedisLog(5), TypeError, "url must be str, not int"),  # type: ignore[arg-type]
+    "no prefix": (lambda url: RedisLog(url, prefix=5), TypeError, "prefix must be str, not int"),  # type: ignore[arg-type]
+    "an empty prefix": (lambda url: RedisLog(url, prefix=""), ValueError, "prefix must have one character at least"),
+    "a prefix in braces": (lambda url: RedisLog(url, prefix="{a}"), ValueError, "but for { and }"),
+    "no patience": (lambda url: RedisLog(url, patience=0), ValueError, "patience must be positive"),
+    "no item": (lambda url: RedisLog(url, max_item_bytes=0), ValueError, "max_item_bytes must be at least 1"),
+    "no lease": (lambda url: RedisLog(url, lease=0), ValueError, "lease must be positive"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_mistake_is_told_where_it_stands(what: str) -> None:
+    call, kind, message = WRONG[what]
+    with pytest.raises(kind, match=message):
+        call("redis://localhost")
+
+
+def test_without_redis_py_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rxllm.stores._redis_engine", None)
+    with pytest.raises(MissingExtraError, match=r"RedisLog needs redis-py: install rxllm\[redis\]") as caught:
+        RedisLog("redis://localhost")
+    assert caught.value.extra == "rxllm[redis]"
+
+
+async def test_the_example_with_a_server(redis_server: RedisServer) -> None:
+    example = Path(__file__).parents[2] / "examples" / "two_processes.py"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", str(example), "--redis", f"{redis_server.url}/5"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output = (await process.communicate())[0].decode()
+    assert process.returncode == 0, output
+    assert "items, none lost, none twice: True" in output
