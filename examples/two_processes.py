@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from uuid import uuid4
 
-from _endpoint import MODEL, connect
+from _endpoint import MODELS, Endpoint
 
 import rxllm
 from rxllm import ChatRequest, Message
@@ -36,10 +36,10 @@ def open_log(where: str) -> rxllm.Log:
     return rxllm.RedisLog(where) if where.startswith(("redis", "unix:")) else rxllm.SQLiteLog(where)
 
 
-async def produce(where: str, stream: str) -> None:
+async def produce(server: Endpoint, where: str, stream: str) -> None:
     """Ask the model, and write what it answers to the log."""
-    request = ChatRequest(model=MODEL, messages=[Message.user("Why are there tides?")], max_tokens=400)
-    async with connect(ANSWER) as client:
+    request = ChatRequest(model=server.model, messages=[Message.user("Why are there tides?")], max_tokens=400)
+    async with server.connect(ANSWER) as client:
         production = open_log(where).produce(stream, client.chat_stream(request))
         await production.claimed()
         print("claimed", flush=True)
@@ -110,10 +110,11 @@ class Reader:
         print(f"{self._name}  {printable(text)}")
 
 
-async def direct(where: str) -> None:
+async def main(server: Endpoint, where: str | None = None) -> None:
     """Start the processes, kill one, start it again, and stop the answer."""
+    where = where or str(Path(tempfile.mkdtemp(prefix="rxllm-")) / "log.db")
     stream = f"the answer {uuid4()}"
-    producer = await start("--produce", where, stream)
+    producer = await start("--dialect", server.dialect, "--produce", where, stream)
     await line_of(producer)
     first, second = Reader("reader 1", where, stream), Reader("reader 2", where, stream)
     reading = [asyncio.create_task(reader.run()) for reader in (first, second)]
@@ -134,22 +135,23 @@ async def direct(where: str) -> None:
     print(f"both readers have {len(first.items)} items, none lost, none twice: {first.items == second.items}")
 
 
-def main() -> None:
+def run() -> None:
     """Run what the arguments say; by default all of it."""
     parser = argparse.ArgumentParser(description="One producer, two readers, and a stop from a third process.")
     parser.add_argument("--redis", metavar="URL", help="a log in Redis instead of a file")
+    parser.add_argument("--dialect", choices=list(MODELS), default=Endpoint.dialect, help="what the server speaks")
     parser.add_argument("--produce", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--read", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    server = Endpoint(arguments.dialect)
     if arguments.produce:
-        asyncio.run(produce(*arguments.produce))
+        asyncio.run(produce(server, *arguments.produce))
     elif arguments.read:
         where, stream, *after = arguments.read
         asyncio.run(read(where, stream, after[0] if after else None))
     else:
-        where = arguments.redis or str(Path(tempfile.mkdtemp(prefix="rxllm-")) / "log.db")
-        asyncio.run(direct(where))
+        asyncio.run(main(server, arguments.redis))
 
 
 if __name__ == "__main__":
-    main()
+    run()
