@@ -310,8 +310,8 @@ def test_answers_made_by_hand() -> None:
 
 
 def test_an_answer_made_by_hand_in_parts() -> None:
-    said = {"type": "output_text", "text": "b", "annotations": []}
-    parts = [
+    said: dict[str, Any] = {"type": "output_text", "text": "b", "annotations": []}
+    parts: list[dict[str, Any]] = [
         *({"type": "text", "text": "a", "cache_control": {}}, {"type": "refusal", "refusal": "No."}),
         *({"type": "text", "text": ""}, {"type": "output_text"}, {"type": "refusal"}, said),
     ]
@@ -463,11 +463,15 @@ def test_the_result_of_a_call_that_the_server_has_is_one_of_its_kind(form: Calla
     assert [item["type"] for item in sent] == ["function_call_output", "custom_tool_call_output"]
 
 
-def test_the_result_of_an_item_is_one_of_its_kind() -> None:
-    items = [{"type": "custom_tool_call", "call_id": "c2"}, {"role": "user", "content": 5, "tool_calls": [5]}]
+@pytest.mark.parametrize("read", [dict, Message.model_validate])
+def test_the_result_of_an_item_is_one_of_its_kind(read: Callable[[Any], Any]) -> None:
+    item = {"type": "custom_tool_call", "call_id": "c2"}
+    odd = {"role": "user", "content": 5, "tool_calls": [5]}
     outcome = Message.tool("2", tool_call_id="c2")
 
-    assert items_of(*items, outcome)[-1]["type"] == "custom_tool_call_output"
+    sent = items_of(read(item), odd, outcome)
+    assert sent[0] == item
+    assert sent[-1]["type"] == "custom_tool_call_output"
 
 
 def test_the_last_call_with_an_identifier_has_the_result() -> None:

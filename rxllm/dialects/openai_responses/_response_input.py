@@ -56,8 +56,11 @@ class ResponseInput:
 
     def __post_init__(self, before: Sequence[MessageLike]) -> None:
         for message in before:
-            for call_id, is_custom in _calls_in(message):
-                self._note(call_id, is_custom=is_custom)
+            self._note_calls(message)
+
+    def _note_calls(self, message: MessageLike) -> None:
+        for call_id, is_custom in _calls_in(message):
+            self._note(call_id, is_custom=is_custom)
 
     def _note(self, call_id: object, *, is_custom: bool) -> None:
         """Note which kind of call has an identifier."""
@@ -72,13 +75,16 @@ class ResponseInput:
         self.repairs += conversation.repairs
         for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
             if not isinstance(message, Message):
-                for call_id, is_custom in _calls_in(message):
-                    self._note(call_id, is_custom=is_custom)
-                self.items.append(message)
+                self._take_item(message)
             elif "type" in (message.model_extra or {}) and "role" not in message.model_fields_set:
-                self.items.append(message.model_dump(mode="json", exclude_unset=True))
+                self._take_item(message.model_dump(mode="json", exclude_unset=True))
             else:
                 self._take_message(place, message, verbatim=verbatim)
+
+    def _take_item(self, item: Item) -> None:
+        """Take what is an item already."""
+        self._note_calls(item)
+        self.items.append(item)
 
     def _take_message(self, place: int, message: Message, *, verbatim: bool) -> None:
         if message.name:

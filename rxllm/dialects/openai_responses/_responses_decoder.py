@@ -155,7 +155,7 @@ class OpenAIResponsesDecoder:
             if take is not None:
                 return take(self._answer, fields)
             said = fields.get("response")
-            response = said if is_object(said) else {}
+            response: Fields = said if is_object(said) else {}
             return self._finish(_worse(status or "", response), response)
         except MalformedEventError as problem:
             raise self._malformed(fields["type"], problem, text) from None
