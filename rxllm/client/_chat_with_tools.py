@@ -241,8 +241,8 @@ def _tools(request: ChatRequest, registry: ToolRegistry) -> dict[str, Any]:
 
 def _name_of(tool: Mapping[str, Any]) -> Any:
     """The name of a tool, which some dialects have beside its type and others in an object of its own."""
-    inner: Any = tool.get("function", tool.get("custom"))
-    return (inner if models.is_object(inner) else tool).get("name")
+    inner = tool.get("function", tool.get("custom"))
+    return inner.get("name") if models.is_object(inner) else tool.get("name")
 
 
 def _no_longer_forced(tool_choice: str | Mapping[str, Any] | None) -> str | Mapping[str, Any]:

@@ -463,11 +463,14 @@ def test_the_result_of_a_call_that_the_server_has_is_one_of_its_kind(form: Calla
     assert [item["type"] for item in sent] == ["function_call_output", "custom_tool_call_output"]
 
 
-def test_the_result_of_an_item_is_one_of_its_kind() -> None:
-    items = [{"type": "custom_tool_call", "call_id": "c2"}, {"role": "user", "content": 5, "tool_calls": [5]}]
+@pytest.mark.parametrize("read", [dict, Message.model_validate])
+def test_the_result_of_an_item_is_one_of_its_kind(read: Callable[[Any], Any]) -> None:
+    item = {"type": "custom_tool_call", "call_id": "c2"}
     outcome = Message.tool("2", tool_call_id="c2")
 
-    assert items_of(*items, outcome)[-1]["type"] == "custom_tool_call_output"
+    sent = items_of(read(item), outcome)
+    assert sent[0] == item
+    assert sent[-1]["type"] == "custom_tool_call_output"
 
 
 def test_the_last_call_with_an_identifier_has_the_result() -> None:
@@ -476,3 +479,17 @@ def test_the_last_call_with_an_identifier_has_the_result() -> None:
 
     sent = items_of(Message(tool_calls=[CUSTOM]), outcome, Message(tool_calls=[again]), outcome)
     assert [item["type"] for item in sent][1::2] == ["custom_tool_call_output", "function_call_output"]
+
+
+def test_what_the_server_has_is_not_lost_and_no_identifier_of_it_is_given_again() -> None:
+    call_of = ToolCall(id="toolu_1", function=FunctionCall(name="f", arguments="{}"))
+    other = Message(
+        content="a", reasoning_content="t", tool_calls=[call_of], origin=Origin(dialect="anthropic", host="h")
+    )
+    outcome = Message.tool("1", tool_call_id="toolu_1")
+    stored = Message(content="b", origin=Origin(dialect="openai-responses", host="host.example", id="resp_1"))
+
+    wire = request_of(other, outcome, stored, other, outcome, previous_response_id="resp_1")
+
+    assert [item.get("call_id") for item in wire.body["input"]] == [None, "call00002", "call00002"]
+    assert [repair.position for repair in wire.repairs] == [3]

@@ -183,7 +183,7 @@ def _converted(message: Message, blocks: Blocks) -> list[dict[str, Any]]:
 def _call(call: ToolCall) -> dict[str, Any]:
     text = call.function.arguments
     # Some servers write nothing for no arguments.
-    value: Mapping[str, Any] | None = input_in(text) if text.strip() else {}
+    value = input_in(text if text.strip() else "{}")
     if value is None:
         value = {UNREADABLE: text}
     return {"type": "tool_use", "id": call.id, "name": call.function.name, "input": value}

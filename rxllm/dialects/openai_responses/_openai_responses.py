@@ -71,10 +71,9 @@ class OpenAIResponses:
         if self.stateless and "store" not in body and "previous_response_id" not in body:
             body["store"] = False
             include(body, ENCRYPTED)
-        messages = since(request.messages, body.get("previous_response_id"))
-        before = request.messages[: len(request.messages) - len(messages)]
-        conversation = ResponseInput(request.model, is_stored=body.get("store") is not False, before=before)
-        conversation.take(ported(messages, is_home))
+        conversation = ResponseInput(request.model, is_stored=body.get("store") is not False)
+        begin = since(request.messages, body.get("previous_response_id"))
+        conversation.take(ported(request.messages, is_home), begin)
         body["input"] = conversation.items
         return WireRequest(
             url=endpoint.url(PATH),

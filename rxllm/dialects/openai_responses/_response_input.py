@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from rxllm.dialects._ported import Ported
 from rxllm.dialects.openai_responses._response_content import answered, content_of, unsupported
-from rxllm.models import Message, MessageLike, MessagePart, PartKind, Repair, Role, ToolCall, is_list, is_object
+from rxllm.models import Message, MessageLike, MessagePart, PartKind, Repair, Role, ToolCall, is_object
 
 Item: TypeAlias = Mapping[str, Any]
 
@@ -39,7 +39,6 @@ class ResponseInput:
     Args:
         model: The model that is asked.
         is_stored: Whether the server has what it said before.
-        before: The messages that the server has, so that they are not sent: there may be calls in them.
 
     Attributes:
         items: The items.
@@ -48,35 +47,42 @@ class ResponseInput:
 
     model: str
     is_stored: bool
-    before: InitVar[Sequence[MessageLike]] = ()
     items: list[Item] = field(default_factory=list[Item])
     repairs: list[Repair] = field(default_factory=list[Repair])
     # The calls of custom tools, by their identifiers: the last one that has it counts.
     _custom: set[str] = field(default_factory=set[str])
 
-    def __post_init__(self, before: Sequence[MessageLike]) -> None:
-        for message in before:
-            for call_id, is_custom in _calls_in(message):
-                self._note(call_id, is_custom=is_custom)
+    def _note_calls(self, message: MessageLike) -> None:
+        for call_id, is_custom in _calls_in(message):
+            self._note(call_id, is_custom=is_custom)
 
     def _note(self, call_id: object, *, is_custom: bool) -> None:
         """Note which kind of call has an identifier."""
         (self._custom.add if is_custom else self._custom.discard)(str(call_id))
 
-    def take(self, conversation: Ported) -> None:
+    def take(self, conversation: Ported, begin: int = 0) -> None:
         """Take a conversation.
+
+        Args:
+            conversation: The conversation.
+            begin: Where that begins which the server does not have. There may be calls before it.
 
         Raises:
             UnsupportedRequestError: There is in one message what cannot be said.
         """
-        self.repairs += conversation.repairs
+        self.repairs += [each for each in conversation.repairs if each.position >= begin]
         for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
-            if not isinstance(message, Message):
-                for call_id, is_custom in _calls_in(message):
-                    self._note(call_id, is_custom=is_custom)
-                self.items.append(message)
+            if place < begin:
+                self._note_calls(message)
+            elif not isinstance(message, Message):
+                self._take_item(message)
             else:
                 self._take_message(place, message, verbatim=verbatim)
+
+    def _take_item(self, item: Item) -> None:
+        """Take what is an item already."""
+        self._note_calls(item)
+        self.items.append(item)
 
     def _take_message(self, place: int, message: Message, *, verbatim: bool) -> None:
         if message.name:
@@ -169,14 +175,8 @@ def _calls_in(message: MessageLike) -> Iterator[tuple[str, bool]]:
     """The calls in a message, or the one that an item is: their identifiers, and whether they are of custom tools."""
     if isinstance(message, Message):
         yield from ((call.id, call.type == "custom") for call in message.tool_calls)
-        return
-    kind = str(message.get("type"))
-    if kind in _CALLS:
+    elif (kind := str(message.get("type"))) in _CALLS:
         yield str(message.get("call_id")), _CALLS[kind]
-    calls: Any = message.get("tool_calls")
-    for call in calls if is_list(calls) else ():
-        if is_object(call):
-            yield str(call.get("id")), call.get("type") == "custom"
 
 
 def _family(model: str) -> str | None:
@@ -189,12 +189,12 @@ def _family(model: str) -> str | None:
     return None if found is None else found[0]
 
 
-def since(given: Sequence[MessageLike], response_id: object) -> Sequence[MessageLike]:
-    """The messages behind the answer with an identifier; all of them if it is not among them."""
+def since(given: Sequence[MessageLike], response_id: object) -> int:
+    """The place behind the answer with an identifier; 0 if it is not among the messages."""
     for place in reversed(range(len(given))):
         message = given[place]
         origin = message.origin if isinstance(message, Message) else message.get("origin")
         found = origin.get("id") if is_object(origin) else getattr(origin, "id", None)
         if found is not None and found == response_id:
-            return given[place + 1 :]
-    return given
+            return place + 1
+    return 0

@@ -154,7 +154,7 @@ class OpenAIResponsesDecoder:
         try:
             if take is not None:
                 return take(self._answer, fields)
-            said: Any = fields.get("response")
+            said = fields.get("response")
             response: Fields = said if is_object(said) else {}
             return self._finish(_worse(status or "", response), response)
         except MalformedEventError as problem:
