@@ -76,6 +76,8 @@ class ResponseInput:
                 self._note_calls(message)
             elif not isinstance(message, Message):
                 self._take_item(message)
+            elif "type" in (message.model_extra or {}) and "role" not in message.model_fields_set:
+                self._take_item(message.model_dump(mode="json", exclude_unset=True))
             else:
                 self._take_message(place, message, verbatim=verbatim)
 
