@@ -146,7 +146,7 @@ class _Follower:
         self._name = name
         self._known = -1 if after is None else after.number
         self._last = after
-        self._next: int | None = None
+        self._next = max(self._known + 1 - CONTEXT_ITEMS, 0)
         self._epoch = 0
         self._reader = reader
         self._emitter = emitter
@@ -166,7 +166,6 @@ class _Follower:
                 await self._emitter.emit(items if self._with_positions else [each.item for each in items])
                 if error is not None:
                     raise error
-                wait = _LONGEST_WAIT
             elif page.end is not None:
                 return self._finish(page.end)
             elif page.lease <= 0:
@@ -207,11 +206,9 @@ class _Follower:
         return items, None
 
     def _require_next(self, found: int) -> None:
-        due = found if self._next is None else self._next
-        if found != due:
-            raise RecordingError(
-                f"items of the stream {excerpt(self._name)} are missing: number {due} was due, number {found} is there"
-            )
+        if found != self._next:
+            due = f"number {self._next} was due, number {found} is there"
+            raise RecordingError(f"items of the stream {excerpt(self._name)} are missing: {due}")
         self._next = found + 1
 
     def _decode_one(self, record: ItemRecord) -> Any:

@@ -164,7 +164,7 @@ class LogReader(Protocol):
         """The next items, or the ending behind them.
 
         Returns as soon as there is something, and at once if there is already. Else it waits: for ``wait`` seconds at
-        most, or less, and then returns a page with neither.
+        most, or less, and then returns a page with neither. It need not look at the lease while it waits.
 
         Args:
             wait: How many seconds to wait; 0 for not at all.

@@ -263,6 +263,8 @@ async def test_whoever_waits_looks_again_after_the_file_could_not_be_read(
 DAMAGE = {
     "UPDATE chunks SET value = 'x' WHERE position = 2": "damaged",
     "UPDATE chunks SET value = '5' WHERE position = 2": "item 2 of the stream 'monday' is no text: a string was due",
+    "DELETE FROM chunks WHERE position = 0": "number 0 was due, number 1 is there",
+    "DELETE FROM chunks": "number 0 was due, number 4 is there",
     "DELETE FROM chunks WHERE position = 2": "number 2 was due, number 3 is there",
     "DELETE FROM chunks WHERE position > 1": "number 2 was due, number 4 is there",
     "UPDATE streams SET seconds = 'x'": "damaged",
