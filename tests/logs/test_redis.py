@@ -448,6 +448,26 @@ async def test_pages_of_large_items_are_small(log: RedisLog) -> None:
     await reader.close()
 
 
+@pytest.mark.parametrize("fresh", [0.0, 1e9])
+async def test_a_reader_that_was_up_to_date_takes_what_fits_and_the_ending_alone(
+    fresh: float, log: RedisLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.stores._redis_engine._FRESH", fresh)
+    async with asyncio.timeout(PATIENCE), claimed(log) as writer:
+        reader = await log.engine.follow("monday", None)
+        assert not (await reader.read(0, size=PAGE)).items
+        await writer.append(texts(0, *["x" * 400] * 6))
+        await writer.end(EndRecord(1.0, 6, "completed"))
+        pages = [await reader.read(30, size=1000) for _ in range(2)]
+        assert all(len(page.items) in {2, 3} and page.end is None for page in pages)
+        found = [item.position for page in pages for item in page.items]
+        while (page := await reader.read(30, size=PAGE)).items:
+            found += [item.position for item in page.items]
+        assert found == [*range(6)]
+        assert page.end == EndRecord(1.0, 6, "completed")
+        await reader.close()
+
+
 # What is too large, and what is something else
 
 
