@@ -227,7 +227,7 @@ class SQLiteLog(Log):
         max_item_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         check_count("max_item_bytes", max_item_bytes)
-        self.path = Path(path)
+        self.path: Path = Path(path)
         engine = SQLiteEngine(path, max_item_bytes=max_item_bytes)
         super().__init__(engine, lease=lease, keep_for=keep_for, keep_bytes=keep_bytes)
 

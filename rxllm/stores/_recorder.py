@@ -30,7 +30,7 @@ class Recorder:
     """
 
     def __init__(self, first: int = 0, *, restarts: bool = False, tell_again: bool = False) -> None:
-        self.next = first
+        self.next: int = first
         self._first = first
         self._restarts = restarts
         self._tell_again = tell_again

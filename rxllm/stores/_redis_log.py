@@ -71,5 +71,5 @@ class RedisLog(Log):
         except ModuleNotFoundError as error:
             raise MissingExtraError("RedisLog needs redis-py: install rxllm[redis]", extra="rxllm[redis]") from error
         engine = RedisEngine(secret, prefix=prefix, patience=patience, max_item_bytes=max_item_bytes)
-        self.server = engine.server.name
+        self.server: str = engine.server.name
         super().__init__(engine, lease=lease, keep_for=keep_for, keep_bytes=keep_bytes)
