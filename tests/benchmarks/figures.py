@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Figure", "above", "figure", "ratio"]
+__all__ = ["Figure", "Missing", "above", "figure", "ratio"]
 
 
 class Figure(NamedTuple):
@@ -18,6 +18,15 @@ class Figure(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.median:9.3f} {self.min:9.3f} {self.max:9.3f}"
+
+
+class Missing(NamedTuple):
+    """What stands in the place of figures that there are none of."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return f"not measured: {self.why}"
 
 
 def figure(values: Sequence[float]) -> Figure:

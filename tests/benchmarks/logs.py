@@ -9,15 +9,20 @@ from types import MappingProxyType
 from typing import Any
 
 import rxllm
-from tests.benchmarks import xread
+from tests.benchmarks import durable, xread
 
-__all__ = ["LOGS", "PLAIN", "REDIS", "follow", "produce"]
+__all__ = ["DURABLE", "PLAIN", "REDIS", "SQLITE", "follow", "produce"]
 
+SQLITE = "SQLite"
 REDIS = "Redis"
 PLAIN = "a plain XREAD loop"
+DURABLE = "Durable Streams reference server"
 
-LOGS: Mapping[str, Callable[[str], rxllm.Log]] = MappingProxyType({"SQLite": rxllm.SQLiteLog, REDIS: rxllm.RedisLog})
+_LOGS: Mapping[str, Callable[[str], rxllm.Log]] = MappingProxyType({SQLITE: rxllm.SQLiteLog, REDIS: rxllm.RedisLog})
 """How a log is opened, by the name of its engine."""
+
+_BY_HAND = MappingProxyType({PLAIN: xread, DURABLE: durable})
+"""What is written by hand, without the library."""
 
 _TOGETHER = 16
 
@@ -40,10 +45,10 @@ async def produce(engine: str, where: str, stream: str, count: int, gap: float) 
             for item in batch:
                 yield item
 
-    if engine == PLAIN:
-        await xread.produce(where, stream, batches())
+    if engine in _BY_HAND:
+        await _BY_HAND[engine].produce(where, stream, batches())
         return
-    await LOGS[engine](where).produce(stream, rxllm.from_async_iterable(items))
+    await _LOGS[engine](where).produce(stream, rxllm.from_async_iterable(items))
 
 
 async def follow(engine: str, where: str, stream: str, readers: int, skip: int) -> dict[str, Any]:
@@ -53,22 +58,26 @@ async def follow(engine: str, where: str, stream: str, readers: int, skip: int) 
         How many milliseconds each item took, but for the first ones, while the readers came; when the first item was
         made, and when the last one came.
     """
-    log = None if engine == PLAIN else LOGS[engine](where)
+    log = _LOGS[engine](where) if engine in _LOGS else None
     took: list[float] = []
     began = time.monotonic()
 
     async def read() -> None:
         nonlocal began
-        async for item in xread.read(where, stream) if log is None else rxllm.from_log(log, stream):
+        async for item in rxllm.from_log(log, stream) if log else _BY_HAND[engine].read(where, stream):
             if item["number"] >= skip:
                 took.append((time.monotonic() - item["made"]) * 1000)
             else:
                 began = min(began, item["made"])
 
-    while True:
-        try:
-            await asyncio.gather(*[read() for _ in range(readers)])
-        except rxllm.UnknownStreamError:
-            await asyncio.sleep(0.001)
-        else:
-            return {"took": took, "began": began, "ended": time.monotonic()}
+    async def read_once_it_is_there() -> None:
+        while True:
+            try:
+                await read()
+            except rxllm.UnknownStreamError:
+                await asyncio.sleep(0.001)
+            else:
+                return
+
+    await asyncio.gather(*[read_once_it_is_there() for _ in range(readers)])
+    return {"took": took, "began": began, "ended": time.monotonic()}

@@ -10,17 +10,18 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Worker", "serving"]
+__all__ = ["Worker", "listening", "serving"]
 
 
 class Worker:
     """A process that runs coroutine functions of this package, one at a time: the other end is ``worker.py``."""
 
     def __init__(self) -> None:
-        self._process = _start("tests.benchmarks.worker")
+        self._process = _start(_command("tests.benchmarks.worker"))
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +60,19 @@ class Worker:
 @contextlib.contextmanager
 def serving(module: str = "tests.benchmarks.server") -> Generator[str]:
     """A server in a process of its own; gives its origin."""
-    process = _start(module)
+    with listening(_command(module)) as origin:
+        yield origin
+
+
+@contextlib.contextmanager
+def listening(command: Sequence[str], folder: Path | None = None) -> Generator[str]:
+    """A program that writes the port on which it listens, and ends with its standard input; gives its origin.
+
+    Args:
+        command: Its command line.
+        folder: Where it runs.
+    """
+    process = _start(command, folder)
     try:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -67,10 +80,12 @@ def serving(module: str = "tests.benchmarks.server") -> Generator[str]:
         _end(process)
 
 
-def _start(module: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
-    )
+def _command(module: str) -> Sequence[str]:
+    return [sys.executable, "-m", module]
+
+
+def _start(command: Sequence[str], folder: Path | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", cwd=folder)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

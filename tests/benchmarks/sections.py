@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from tests.benchmarks.contenders import CLIENT, LOOP, READ, UNREAD, installed
 from tests.benchmarks.dialects import DIALECTS
-from tests.benchmarks.figures import Figure, above, figure, ratio
+from tests.benchmarks.figures import Figure, Missing, above, figure, ratio
+from tests.benchmarks.followers import Amount, followed
 from tests.benchmarks.imports import CASES, EVERYTHING, FIRST_ANSWER, FOUR, IMPORT, PIPELINE, USED, milliseconds
-from tests.benchmarks.logs import LOGS, PLAIN, REDIS
 from tests.benchmarks.payload import digest, text
 from tests.benchmarks.processes import Worker, serving
-from tests.logs.redis_server import RedisServer
 
 __all__ = ["FULL", "QUICK", "SECTIONS", "Size", "Table"]
 
@@ -57,6 +55,7 @@ class Size(NamedTuple):
     cancels: int
     log_items: int
     log_latencies: int
+    log_rivals: bool
 
 
 FULL = Size(
@@ -72,6 +71,7 @@ FULL = Size(
     cancels=5000,
     log_items=20_000,
     log_latencies=1000,
+    log_rivals=True,
 )
 QUICK = Size(
     runs=1,
@@ -86,6 +86,7 @@ QUICK = Size(
     cancels=100,
     log_items=300,
     log_latencies=60,
+    log_rivals=False,
 )
 
 
@@ -280,54 +281,10 @@ def storms(origin: str, size: Size) -> dict[str, Table]:
     }
 
 
-_LOG_GAP = 0.005
-
-
-def logs(origin: str, size: Size) -> dict[str, Table]:
+def logs(origin: str, size: Size) -> dict[str, dict[str, Figure | Missing]]:
     """From the append of an item to a follower in another process, and items a second at full speed."""
     del origin
-    late: Table = {}
-    fast: Table = {}
-    with ExitStack() as stack:
-        folder = stack.enter_context(TemporaryDirectory())
-        workers = stack.enter_context(Worker()), stack.enter_context(Worker())
-        server = stack.enter_context(RedisServer(Path(folder)))
-        for engine in (*LOGS, PLAIN):
-            where = server.url if engine in {REDIS, PLAIN} else f"{folder}/log.db"
-            for readers in (1, 10):
-                name = f"{engine}, {readers} follower{'s' * (readers > 1)}"
-                took: list[float] = []
-                speeds: list[float] = []
-                for run in range(size.runs + 1):
-                    stream = f"{name} {run}"
-                    skip = size.log_latencies // 5
-                    common: dict[str, Any] = {"engine": engine, "where": where, "readers": readers}
-                    found = _followed(
-                        workers, **common, stream=f"{stream} paced", count=size.log_latencies, gap=_LOG_GAP, skip=skip
-                    )
-                    flood = _followed(
-                        workers, **common, stream=f"{stream} flood", count=size.log_items, gap=0.0, skip=1
-                    )
-                    if run:
-                        took += found["took"]
-                        speeds.append(size.log_items / (flood["ended"] - flood["began"]) / 1000)
-                ordered = sorted(took)
-                for share in (50, 99):
-                    late[f"{name}, p{share}"] = figure([ordered[(len(ordered) - 1) * share // 100]])
-                fast[name] = figure(speeds)
-    return {
-        "logs: from the append to a follower in another process (ms)": late,
-        "logs: thousands of items a second, for each follower": fast,
-    }
-
-
-def _followed(workers: tuple[Worker, Worker], *, count: int, gap: float, readers: int, skip: int, **log: str) -> Any:
-    """What a follower process found while a producer process wrote."""
-    producer, follower = workers
-    producer.begin("logs.produce", **log, count=count, gap=gap)
-    follower.begin("logs.follow", **log, readers=readers, skip=skip)
-    producer.result()
-    return follower.result()
+    return followed(Amount(size.runs, size.log_items, size.log_latencies), rivals=size.log_rivals)
 
 
 def imports(origin: str, size: Size) -> dict[str, Table]:
