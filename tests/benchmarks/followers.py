@@ -20,9 +20,10 @@ __all__ = ["Amount", "followed"]
 _GAP = 0.005
 _FOLLOWERS = (1, 10)
 
-# Each append takes many milliseconds there.
+# Each append takes milliseconds there.
 _LESS_ON_DISK = 4
 
+# What the server of Durable Streams does, too, when it keeps files.
 _EACH_ON_DISK = ("--appendonly", "yes", "--appendfsync", "always")
 
 
@@ -102,7 +103,7 @@ def _ours(folder: Path, stack: ExitStack) -> list[_Contender]:
     memory = stack.enter_context(RedisServer(folder))
     disk = stack.enter_context(RedisServer(folder, *_EACH_ON_DISK))
     return [
-        _Contender("in a file", SQLITE, f"{folder}/log.db"),
+        _Contender("disk not awaited", SQLITE, f"{folder}/log.db"),
         _Contender("in memory", REDIS, memory.url),
         _Contender("in memory", PLAIN, memory.url),
         _Contender("disk awaited", REDIS, disk.url, _LESS_ON_DISK),

@@ -15,6 +15,7 @@ __all__ = ["VERSION", "install", "reference_server"]
 VERSION = "0.3.7"
 _PACKAGE = f"@durable-streams/server@{VERSION}"
 _INSTALL = ("install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+_PATIENCE = 120
 
 # It ends when its standard input does. What the server tells about itself would stand before the port.
 _PROGRAM = """
@@ -36,10 +37,16 @@ def install(folder: Path) -> str | None:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             return f"there is no {program}"
-    done = subprocess.run(
-        [_found("npm"), *_INSTALL, "--prefix", str(folder), _PACKAGE], check=False, capture_output=True, cwd=folder
-    )
-    return f"npm could not install {_PACKAGE}" if done.returncode else None
+    with contextlib.suppress(subprocess.SubprocessError):
+        subprocess.run(
+            [_found("npm"), *_INSTALL, "--prefix", str(folder), _PACKAGE],
+            check=True,
+            capture_output=True,
+            timeout=_PATIENCE,
+            cwd=folder,
+        )
+        return None
+    return f"npm could not install {_PACKAGE}"
 
 
 @contextlib.contextmanager
