@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rxllm import dialects as dialects
     from rxllm import flow as flow
     from rxllm import operators, sinks
+    from rxllm import serving as serving
     from rxllm import testing as testing
     from rxllm import wire as wire
     from rxllm.accumulators import *
@@ -47,7 +48,7 @@ else:
         # In this order a name is looked for: those that import little come first.
         *("exceptions", "models", "accumulators", "wire", "flow", "typing", "bridges", "client", "sources", "stores"),
         *("resilience", "tools", "dialects", "operators", "sinks", "logs"),
-        shown="dialects flow operators sinks testing wire",
+        shown="dialects flow operators serving sinks testing wire",
     )
 
 __all__ = [
@@ -150,6 +151,7 @@ __all__ = [
     "ToolCallEvent",
     "ToolCallProgress",
     "ToolExecutionError",
+    "ToolInputDelta",
     "ToolRegistry",
     "ToolResult",
     "ToolResultEvent",

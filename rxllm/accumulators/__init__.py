@@ -8,6 +8,7 @@ from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from rxllm.accumulators._beginning import Beginning as Beginning
+    from rxllm.accumulators._chat_deltas import ChatDeltas as ChatDeltas
     from rxllm.accumulators.answer._conflation import Conflation as Conflation
     from rxllm.accumulators.answer._folded import Folded as Folded
     from rxllm.accumulators.answer._merged_usage import usage_after as usage_after
@@ -32,6 +33,7 @@ else:
         *("json._structured", "answer._parts_accumulator"),
         **{
             "_beginning": "Beginning",
+            "_chat_deltas": "ChatDeltas",
             "answer._conflation": "Conflation",
             "answer._folded": "Folded",
             "calls._call_state": "CallState",

@@ -16,7 +16,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeAlias
 from reactivex import Observable
 
 from rxllm import models
-from rxllm.accumulators import StreamAccumulator, require_completed
+from rxllm.accumulators import ChatDeltas, StreamAccumulator, require_completed
 from rxllm.bridges import iterate
 from rxllm.exceptions import LimitExceededError, attach_partial
 from rxllm.flow import Emitter, FlowControl, Stream, check_count, mark_stopped, task_source
@@ -183,10 +183,11 @@ class _Conversation:
 
     async def _listen(self, answer: StreamAccumulator) -> bool:
         """Emit what is answered; returns whether it was stopped."""
+        deltas = ChatDeltas(self.round)
         async with iterate(self.ask(self._next_request())) as chunks:
             async for chunk in chunks:
                 answer.add(chunk)
-                await self._emit(_deltas(chunk, self.round))
+                await self._emit(deltas.add(chunk))
             return chunks.stopped
 
     async def _run(self, calls: list[ToolCall]) -> list[ToolResult]:
@@ -259,17 +260,6 @@ def _no_longer_forced(tool_choice: str | Mapping[str, Any] | None) -> str | Mapp
     if kind in _FORCED:
         return {**{name: value for name, value in tool_choice.items() if name != "name"}, "type": "auto"}
     return "auto"
-
-
-def _deltas(chunk: StreamChunk, number: int) -> Iterator[models.ChatEvent]:
-    if chunk.restarts:
-        yield models.Restarted(round=number, attempt=None if chunk.stream is None else chunk.stream.attempt)
-    for choice in chunk.choices:
-        if choice.index == 0:
-            if reasoning := choice.delta.reasoning_text:
-                yield models.ReasoningDelta(round=number, text=reasoning)
-            if choice.delta.content:
-                yield models.TextDelta(round=number, text=choice.delta.content)
 
 
 def _calls(completion: ChatCompletion) -> list[ToolCall]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rxllm.flow._source import BYTES_PER_TURN as BYTES_PER_TURN
     from rxllm.flow._source import ITEMS_PER_TURN as ITEMS_PER_TURN
     from rxllm.flow._source import Emitter as Emitter
+    from rxllm.flow._source import begin_source as begin_source
     from rxllm.flow._source import task_source as task_source
     from rxllm.flow._stopping import mark_stopped as mark_stopped
     from rxllm.flow._stopping import stopping as stopping
@@ -60,7 +61,7 @@ else:
         _fan_out="FanOut",
         _mailbox="Iteration last_of",
         _operation="Fold Folder Operation operate",
-        _source="BYTES_PER_TURN ITEMS_PER_TURN Emitter task_source",
+        _source="BYTES_PER_TURN ITEMS_PER_TURN Emitter begin_source task_source",
         _stopping="mark_stopped stopping stopping_now",
         _stream="Stream subscribe_to",
         _sink_writer="SinkWriter",

@@ -91,9 +91,11 @@ class _Awaited(Receiver[T]):
         """Whether there is something for the task."""
         return self.ended
 
-    async def wait(self) -> None:
-        """Wait until there is something."""
-        self.waiter = waiter = asyncio.get_running_loop().create_future()
+    async def wait(self, seconds: float | None = None) -> None:
+        """Wait until there is something, or so long."""
+        loop = asyncio.get_running_loop()
+        self.waiter = waiter = loop.create_future()
+        timer = None if seconds is None else loop.call_later(seconds, wake, waiter)
         # What came from another thread before the waiter was seen there has woken nobody.
         if self.is_due:
             wake(waiter)
@@ -101,6 +103,8 @@ class _Awaited(Receiver[T]):
             await waiter
         finally:
             self.waiter = None
+            if timer is not None:
+                timer.cancel()
 
 
 class LoopScheduler(AsyncIOScheduler):
@@ -231,30 +235,51 @@ class Iteration(AsyncIterator[T], Generic[T]):
             return backlog.items.popleft()
         mailbox.start(self._observable)
         while not backlog.items or mailbox.waiter is not None:
-            self._require_more()
-            try:
-                await mailbox.wait()
-            except asyncio.CancelledError:
-                mailbox.close(StreamInterruptedError("the task that iterated was cancelled"))
-                await mailbox.settle()
-                raise
+            await self._fill(None)
         item = backlog.take()
         backlog.relax()
         return item
 
-    async def take_all(self) -> Sequence[T]:
+    async def take_all(self, within: float | None = None) -> Sequence[T]:
         """All items that wait, one at least. They count as waiting until more are asked for.
+
+        Args:
+            within: For how many seconds one is waited for; for ever by default.
+
+        Returns:
+            The items; none if none came in time.
 
         Raises:
             StopAsyncIteration: There are no more.
         """
-        backlog = self._mailbox.backlog
+        mailbox = self._mailbox
+        backlog = mailbox.backlog
         backlog.out = 0
         backlog.relax()
+        mailbox.start(self._observable)
+        if not backlog.items:
+            await self._fill(within)
+            if not mailbox.is_due:
+                return ()
         first = await anext(self)
         items = (first, *backlog.take_all())
         backlog.out = len(items)
         return items
+
+    async def _fill(self, seconds: float | None) -> None:
+        """Wait for an item, or so long.
+
+        Raises:
+            StopAsyncIteration: There are no more.
+        """
+        mailbox = self._mailbox
+        self._require_more()
+        try:
+            await mailbox.wait(seconds)
+        except asyncio.CancelledError:
+            mailbox.close(StreamInterruptedError("the task that iterated was cancelled"))
+            await mailbox.settle()
+            raise
 
     def _require_more(self) -> None:
         """Raise what the stream ended with, if it has."""

@@ -210,14 +210,15 @@ def _is_batch(items: Iterable[T]) -> TypeGuard[list[T]]:
 
 def task_source(produce: Callable[[Emitter[T]], Awaitable[None]]) -> Stream[T]:
     """Make a cold stream of a coroutine function: each subscription is a task; returning completes, raising fails."""
-    return Stream(_start, produce)
+    return Stream(begin_source, produce)
 
 
-def _start(
+def begin_source(
     observer: abc.ObserverBase[T],
     scheduler: abc.SchedulerBase | None,
     produce: Callable[[Emitter[T]], Awaitable[None]],
 ) -> abc.DisposableBase:
+    """What a ``Stream`` of such a function calls for each subscription."""
     loop = running_loop("a source")
     emitter = Emitter(observer, FlowControl(), scheduler)
     announce(emitter.flow)

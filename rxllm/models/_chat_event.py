@@ -72,6 +72,23 @@ class Stopped(_Event):
     completion: ChatCompletion | None = None
 
 
+class ToolInputDelta(_Event):
+    """A call that the model is writing gained input. Nothing of it can be run: that is a ``ToolCallEvent``.
+
+    Attributes:
+        index: Which call of the round, from 0.
+        id: The identifier of the call, if that has come.
+        name: The name of the tool, if that has come.
+        text: What the input gained, JSON as a rule; ``""`` if only more of the call is known.
+    """
+
+    type: Literal["tool_input"] = "tool_input"
+    index: int
+    id: str | None = None
+    name: str | None = None
+    text: str
+
+
 class ToolCallEvent(_Event):
     """A call is finished and is about to be run, or to be asked about.
 
@@ -149,6 +166,7 @@ ChatEvent: TypeAlias = Annotated[
     | ReasoningDelta
     | Restarted
     | Stopped
+    | ToolInputDelta
     | ToolCallEvent
     | ApprovalRequested
     | ApprovalGiven

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rxllm.sources._fallback import fallback
     from rxllm.sources._from_async_iterable import *
     from rxllm.sources._from_log import LogItem as LogItem
+    from rxllm.sources._from_log import LogStream as LogStream
     from rxllm.sources._from_log import from_log as from_log
     from rxllm.sources._from_recording import *
     from rxllm.sources._from_sse import *
@@ -28,7 +29,7 @@ else:
         _fallback="fallback",
         _hedge="hedge",
         _from_async_iterable="from_async_iterable",
-        _from_log="LogItem from_log",
+        _from_log="LogItem LogStream from_log",
         _from_recording="from_recording list_recordings Pace Timing",
         _credentials="ORIGIN_SCHEMES Headers Secrets shown",
         _url_fault="fault_of",

@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from rxllm.accumulators import Folded
 from rxllm.exceptions import RecordingError, StreamCancelledError, StreamInterruptedError, as_cause, excerpt
-from rxllm.flow import Emitter, Stream, check_kind, mark_stopped, task_source
+from rxllm.flow import Emitter, Stream, begin_source, check_kind, mark_stopped
 from rxllm.models import LogPosition, StreamChunk
 from rxllm.stores import (
     CONTEXT_ITEMS,
@@ -45,6 +45,41 @@ class LogItem(Generic[T]):
     restarts: bool = False
 
 
+class LogStream(Stream[T]):
+    """A stream of a log, as ``from_log`` gives it: it can be followed from another position, too.
+
+    Attributes:
+        log: The log.
+        name: The name of the stream in it.
+    """
+
+    def __init__(
+        self, log: Log, name: str, after: LogPosition | None, *, with_positions: bool, snapshot: bool = False
+    ) -> None:
+        async def produce(emitter: Emitter[Any]) -> None:
+            emitter.flow.lingers = True  # what came behind an error is there, or the stream ends
+            await log.settle(name)
+            reader = await log.engine.follow(name, after, back=CONTEXT_ITEMS)
+            try:
+                follower = _Follower(name, after, reader, emitter, with_positions=with_positions)
+                await follower.follow(snapshot=snapshot)
+            finally:
+                await reader.close()
+
+        super().__init__(begin_source, produce)
+        self.log = log
+        self.name = name
+        self._after = after
+
+    def with_positions(self, after: LogPosition | None = None) -> LogStream[LogItem[Any]]:
+        """The same stream, each item with its position.
+
+        Args:
+            after: From where on; by default from where on this one is.
+        """
+        return LogStream(self.log, self.name, self._after if after is None else after, with_positions=True)
+
+
 @overload
 def from_log(
     log: Log,
@@ -53,7 +88,7 @@ def from_log(
     after: LogPosition | str | None = None,
     with_positions: Literal[False] = False,
     snapshot: bool = False,
-) -> Stream[Any]: ...
+) -> LogStream[Any]: ...
 
 
 @overload
@@ -64,7 +99,7 @@ def from_log(
     after: LogPosition | str | None = None,
     with_positions: Literal[True],
     snapshot: bool = False,
-) -> Stream[LogItem[Any]]: ...
+) -> LogStream[LogItem[Any]]: ...
 
 
 def from_log(
@@ -74,7 +109,7 @@ def from_log(
     after: LogPosition | str | None = None,
     with_positions: bool = False,
     snapshot: bool = False,
-) -> Stream[Any]:
+) -> LogStream[Any]:
     """Follow a stream of a log: what is there, then what comes, to the recorded ending.
 
     What ``log.produce`` was just told to begin, on the same object, is waited for until it has its stream.
@@ -125,16 +160,7 @@ def from_log(
     if position is not None:
         check_kind("after", position, LogPosition, "as str(item.position) gives it")
 
-    async def produce(emitter: Emitter[Any]) -> None:
-        emitter.flow.lingers = True  # what came behind an error is there, or the stream ends
-        await log.settle(name)
-        reader = await log.engine.follow(name, position, back=CONTEXT_ITEMS)
-        try:
-            await _Follower(name, position, reader, emitter, with_positions=with_positions).follow(snapshot=snapshot)
-        finally:
-            await reader.close()
-
-    return task_source(produce)
+    return LogStream(log, name, position, with_positions=with_positions, snapshot=snapshot)
 
 
 class _Follower:

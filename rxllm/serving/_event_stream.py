@@ -1,0 +1,32 @@
+"""Frames of an event stream, and JSON that is safe in one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["COMMENT", "encode", "frame"]
+
+COMMENT = b": \n"
+"""Keeps a connection alive. It is no block of its own: some clients take an empty block for an event."""
+
+encode = msgspec.json.Encoder(enc_hook=str).encode
+"""A JSON text in one line."""
+
+
+def frame(data: bytes, *, event: bytes = b"", id: bytes = b"") -> bytes:
+    """One event.
+
+    Args:
+        data: What it says; one line.
+        event: Its type.
+        id: Its identifier; both are ours, and are one line.
+    """
+    head = (b"id: %b\n" % id if id else b"") + (b"event: %b\n" % event if event else b"")
+    return b"%bdata: %b\n\n" % (head, data)
+
+
+def data(value: Any) -> bytes:
+    """A frame with nothing but a JSON value."""
+    return b"data: %b\n\n" % encode(value)

@@ -1,0 +1,146 @@
+"""One step of an answer: what is open in it, and how it is told in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rxllm.serving._told import InputPiece, InputReady, InputStart, TextEnd, TextKind, TextPiece, TextStart, Told
+
+
+@dataclass(slots=True, eq=False)
+class GrowingInput:
+    """The input of a call, while the model writes it.
+
+    Attributes:
+        id: What the call is known by to whoever is told; empty as long as it was not told.
+        given: The identifier that the model gave.
+        name: The name of the tool.
+        by_server: Whether the provider runs it.
+        pieces: What came of it.
+        ready: Whether it is whole, or was cut.
+    """
+
+    given: str = ""
+    name: str = ""
+    by_server: bool = False
+    id: str = ""
+    pieces: list[str] = field(default_factory=list[str])
+    ready: bool = False
+
+
+class Names:
+    """Identifiers that are unique within a stream."""
+
+    def __init__(self) -> None:
+        self._texts = 0
+        self._calls: dict[str, int] = {}
+
+    def text(self) -> str:
+        """One for a text."""
+        self._texts += 1
+        return f"t{self._texts}"
+
+    def call(self, given: str) -> str:
+        """One for a call: its own, unless another one of the stream has that."""
+        times = self._calls[given] = self._calls.get(given, 0) + 1
+        return given if times == 1 else f"{given}-{times}"
+
+
+class Step:
+    """What is told of one request and its answer.
+
+    Args:
+        names: Gives identifiers.
+    """
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._text: TextStart | None = None
+        self._inputs: dict[int, GrowingInput] = {}
+
+    def say(self, kind: TextKind, text: str) -> Iterator[Told]:
+        """Tell a piece of a text; another one that is open ends."""
+        open_text = self._text
+        if open_text is None or open_text.kind != kind:
+            yield from self.end_text()
+            open_text = self._text = TextStart(self._names.text(), kind)
+            yield open_text
+        yield TextPiece(open_text.id, kind, text)
+
+    def end_text(self) -> Iterator[Told]:
+        """End the text that is open, if one is."""
+        if (text := self._text) is not None:
+            self._text = None
+            yield TextEnd(text.id, text.kind)
+
+    def grow(
+        self, key: int, given: str | None, name: str | None, text: str, *, by_server: bool = False
+    ) -> Iterator[Told]:
+        """Tell what an input gained. It is held as long as the call has no identifier or no name.
+
+        Args:
+            key: Which input of the step.
+            given: The identifier of the call, if that has come.
+            name: The name of the tool, if that has come.
+            text: What it gained.
+            by_server: Whether the provider runs it.
+        """
+        found = self._inputs.get(key)
+        if found is None or found.ready:
+            found = self._inputs[key] = GrowingInput(by_server=by_server)
+        if not found.id:
+            found.given, found.name = given or found.given, name or found.name
+        if text:
+            found.pieces.append(text)
+        if found.id:
+            if text:
+                yield InputPiece(found.id, text)
+        elif found.given and found.name:
+            yield from self._start(found)
+
+    def ready(self, key: int, given: str, name: str, text: str, *, whole: bool = True) -> Iterator[Told]:
+        """Tell that an input is ready.
+
+        Args:
+            key: Which input of the step.
+            given: The identifier of the call.
+            name: The name of the tool.
+            text: All of the input.
+            whole: Whether it is whole.
+        """
+        found = self._inputs.setdefault(key, GrowingInput())
+        if found.ready:
+            return
+        if not found.id:
+            found.given, found.name = given, name
+            found.pieces = found.pieces or [text]
+            yield from self._start(found)
+        found.ready = True
+        yield InputReady(found.id, name, text, whole, found.by_server)
+
+    def key_of(self, given: str) -> int:
+        """Which input a call is that is ready now: its own, else one that has no identifier, else another one."""
+        waiting = {key: each for key, each in self._inputs.items() if not each.ready}
+        own = (key for key, each in waiting.items() if each.given == given)
+        unnamed = (key for key, each in waiting.items() if not each.given)
+        return next(own, next(unnamed, len(self._inputs)))
+
+    def id_of(self, given: str) -> str | None:
+        """What a call is known by; of several with one identifier, the last."""
+        return next((each.id for each in reversed(self._inputs.values()) if each.given == given and each.id), None)
+
+    def end(self) -> Iterator[Told]:
+        """End what is open: inputs that are not ready were cut."""
+        yield from self.end_text()
+        for each in self._inputs.values():
+            if each.id and not each.ready:
+                each.ready = True
+                yield InputReady(each.id, each.name, "".join(each.pieces), whole=False, by_server=each.by_server)
+
+    def _start(self, found: GrowingInput) -> Iterator[Told]:
+        yield from self.end_text()
+        found.id = self._names.call(found.given)
+        yield InputStart(found.id, found.name, found.by_server)
+        if text := "".join(found.pieces):
+            yield InputPiece(found.id, text)
