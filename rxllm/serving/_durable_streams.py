@@ -1,0 +1,174 @@
+"""``DurableStreams``."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import aclosing, suppress
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from rxllm.flow import check_callable, check_count, check_kind, check_seconds
+from rxllm.serving._durable_answer import DurableRequest, DurableServer
+from rxllm.serving._durable_content import Content
+from rxllm.stores import Log
+
+__all__ = ["DurableStreams"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+_HEADER = re.compile(r"[\x20-\x7e]+")
+
+
+class DurableStreams:
+    """The streams of a log for readers of Durable Streams, Electric's open protocol.
+
+    Each stream of the log is a stream of the protocol, under its name. It can be read, not written: ``log.produce``
+    writes. What is served is a log, so readers cost whoever writes nothing: they may stand still, leave and come back.
+
+    Each item is a message, a JSON value, as it is recorded. A stream that completed has its items and no more. Another
+    ending is a last message: ``{"type": "end", "ending": "failed", "error": {"code": …, "message": …}}``, or
+    ``"ending": "stopped"`` with a ``reason`` if there is one. If an answer begins anew, ``{"type": "restarted", …}``
+    stands before the item that does so. A stream whose writer is dead is not closed, and its readers wait.
+
+    It is a handler of ``aiohttp.web`` (``add_to``, ``aiohttp_response``), and an ASGI application.
+
+    Args:
+        log: The log.
+        content_type: The content type of the streams, or a function that gives it for a name. In another one than
+            ``application/json`` texts and bytes stand behind one another as they are, and other items as lines of JSON;
+            there an ending and a restart have no message, but ``Stream-Ending`` says of both kinds how a stream ended.
+        long_poll: For how many seconds at most a reader waits that asks with ``live=long-poll``.
+        sse_seconds: After how many seconds an event stream is ended; its reader comes back where it was.
+        batch_bytes: How many bytes an answer has, roughly; at least one item is given.
+        cache_control: What the header of that name says of what never changes: full batches, and the end of a stream.
+
+    Raises:
+        TypeError: At once: an argument is of another type.
+        ValueError: At once: a number is not positive, or ``content_type`` is none.
+
+    Example:
+        >>> import pathlib, rxllm, tempfile
+        >>> from aiohttp import web
+        >>> log = rxllm.SQLiteLog(pathlib.Path(tempfile.mkdtemp(), "log.db"))
+        >>> app = web.Application()
+        >>> rxllm.serving.DurableStreams(log).add_to(app, "/streams")
+
+    See also:
+        ``rxllm.SQLiteLog``, ``rxllm.RedisLog``, ``aiohttp_response``
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        content_type: str | Callable[[str], str] = "application/json",
+        long_poll: float = 20.0,
+        sse_seconds: float = 60.0,
+        batch_bytes: int = 256 * 1024,
+        cache_control: str = "private, no-cache",
+    ) -> None:
+        check_kind("log", log, Log)
+        check_seconds("long_poll", long_poll)
+        check_seconds("sse_seconds", sse_seconds)
+        check_count("batch_bytes", batch_bytes)
+        check_kind("cache_control", cache_control, str)
+        if _HEADER.fullmatch(cache_control) is None:
+            raise ValueError(f"cache_control must be what a header can have, not {cache_control!r}")
+        self._server = DurableServer(
+            log,
+            _content(content_type),
+            long_poll=long_poll,
+            sse_seconds=sse_seconds,
+            batch_bytes=batch_bytes,
+            cache_control=cache_control,
+        )
+
+    def add_to(self, app: web.Application, prefix: str) -> None:
+        """Answer under a path of an application of ``aiohttp.web``; readers that wait leave when it shuts down.
+
+        Args:
+            app: The application.
+            prefix: The path that the names of streams stand behind. A name may have slashes.
+        """
+
+        async def close(_: web.Application) -> None:
+            self.close()
+
+        app.router.add_route("*", prefix.rstrip("/") + "/{name:.+}", self.aiohttp_response)
+        app.on_shutdown.append(close)
+
+    async def aiohttp_response(self, request: web.Request, name: str | None = None) -> web.StreamResponse:
+        """Answer a request of ``aiohttp.web``.
+
+        Args:
+            request: The request.
+            name: The name of the stream; by default what the route calls ``name``.
+        """
+        named = request.match_info["name"] if name is None else name
+        pairs = [*request.query.items()]
+        asked = DurableRequest(request.method, named, pairs, request.headers.get("If-None-Match"))
+        async with self._server.answer(asked) as answer:
+            if answer.events is None:
+                return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+            response = web.StreamResponse(status=answer.status, headers=answer.headers)
+            # One that leaves is no error: it comes back where it was.
+            with suppress(ConnectionResetError):
+                await response.prepare(request)
+                async with aclosing(answer.events) as events:
+                    async for event in events:
+                        await response.write(event)
+                await response.write_eof()
+            return response
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as an ASGI application: what stands behind where it is mounted is the name."""
+        if scope["type"] != "http":
+            raise TypeError(f"streams are read over HTTP, not {scope['type']}")
+        name = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/")
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        sent = [value.decode("latin-1") for key, value in scope["headers"] if key == b"if-none-match"]
+        asked = DurableRequest(scope["method"], name, pairs, ", ".join(sent) or None)
+        work = asyncio.create_task(self._send(asked, send))
+        gone = asyncio.create_task(_gone(receive))
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (work, gone):
+                task.cancel()
+            await asyncio.gather(work, gone, return_exceptions=True)
+        if not work.cancelled():
+            work.result()
+
+    def close(self) -> None:
+        """Let all who wait go, because the server stops: long polls end without news, event streams in good order."""
+        self._server.waits.close()
+
+    async def _send(self, asked: DurableRequest, send: Send) -> None:
+        async with self._server.answer(asked) as answer:
+            headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            if answer.events is not None:
+                async with aclosing(answer.events) as events:
+                    async for event in events:
+                        await send({"type": "http.response.body", "body": event, "more_body": True})
+            await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _content(content_type: str | Callable[[str], str]) -> Callable[[str], Content]:
+    if isinstance(content_type, str):
+        content = Content(content_type)
+        return lambda _: content
+    check_callable("content_type", content_type)
+    return lambda name: Content(content_type(name))
