@@ -2,8 +2,8 @@
 
 Rules:
 
-1. In ``application/json`` each item is one message, a JSON value, as it is recorded: a chunk or an event as an object,
-   a text as a string, bytes in base64. A batch is an array.
+1. In ``application/json`` each item is one message, a JSON value: a chunk or an event as an object, a text as a string,
+   bytes in base64. A batch is an array.
 2. In all other types a text is its bytes in UTF-8, bytes are themselves, and anything else is a line of JSON. A batch
    is all of them behind one another.
 3. What came before does not count any more: in JSON a message says so, of the same form as in ``events``.
@@ -20,10 +20,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from rxllm.exceptions import RecordingError, StreamCancelledError, as_cause
-from rxllm.serving._failures import WITH_RESULTS, without_failures
+from rxllm.serving._failures import without_failures
 from rxllm.serving._public_error import public_error
 from rxllm.stores import EndRecord, ItemRecord, decode_error, decode_item
 
@@ -32,6 +33,7 @@ __all__ = ["ENDINGS", "Content"]
 ENDINGS = {"completed": "completed", "failed": "failed", "stopped": "stopped", "cancelled": "stopped"}
 """How a stream ended, for a client."""
 
+_PLAIN = frozenset({"chunk", "text", "bytes", "json", "sse"})
 _RESTARTED = b'{"round":1,"type":"restarted","attempt":null}'
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:\s*;[\x20-\x7e]*)?", re.ASCII)
@@ -121,8 +123,11 @@ class Content:
 
 
 def _shown(record: ItemRecord) -> Any:
-    """The value of an item, as it may be told."""
-    return without_failures(_decoded(record)) if record.kind in WITH_RESULTS else record.value
+    """What is told of an item: its value; of a model also what it is, which is not recorded in it."""
+    if record.kind in _PLAIN:
+        return record.value
+    item = _decoded(record)
+    return without_failures(item) if isinstance(item, BaseModel) else record.value
 
 
 def _decoded(record: ItemRecord) -> Any:
@@ -137,5 +142,5 @@ def _encode(value: Any) -> bytes:
     try:
         return to_json(value, inf_nan_mode="null")
     except PydanticSerializationError:
-        without_nan = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        without_nan = json.loads(json.dumps(to_jsonable_python(value)), parse_constant=lambda _: None)
         return json.dumps(without_nan, separators=(",", ":")).encode()

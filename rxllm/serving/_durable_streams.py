@@ -101,7 +101,7 @@ class DurableStreams:
         async def close(_: web.Application) -> None:
             self.close()
 
-        app.router.add_route("*", prefix.rstrip("/") + "/{name:.+}", self.aiohttp_response)
+        app.router.add_route("*", prefix.rstrip("/") + r"/{name:[\s\S]+}", self.aiohttp_response)
         app.on_shutdown.append(close)
 
     async def aiohttp_response(self, request: web.Request, name: str | None = None) -> web.StreamResponse:

@@ -7,10 +7,7 @@ from typing import Any
 
 from rxllm.models import ChatCompleted, Message, RoundCompleted, ToolResult, ToolResultEvent
 
-__all__ = ["WITH_RESULTS", "without_failures"]
-
-WITH_RESULTS = frozenset({"ChatCompleted", "Message", "RoundCompleted", "ToolResult", "ToolResultEvent"})
-"""The names of the classes of items that may tell of a failure."""
+__all__ = ["without_failures"]
 
 _TOOL_FAILED = "The tool failed."
 
