@@ -20,7 +20,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from rxllm.exceptions import RecordingError, StreamCancelledError, as_cause
@@ -33,7 +32,7 @@ __all__ = ["ENDINGS", "Content"]
 ENDINGS = {"completed": "completed", "failed": "failed", "stopped": "stopped", "cancelled": "stopped"}
 """How a stream ended, for a client."""
 
-_PLAIN = frozenset({"chunk", "text", "bytes", "json", "sse"})
+_PLAIN = frozenset({"text", "bytes", "json", "sse"})
 _RESTARTED = b'{"round":1,"type":"restarted","attempt":null}'
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:\s*;[\x20-\x7e]*)?", re.ASCII)
@@ -81,7 +80,7 @@ class Content:
             return
         if record.slots and record.slots.get("restarts") and record.kind != "Restarted":
             yield _RESTARTED
-        yield _encode(_shown(record))
+        yield _told(record)
 
     def ending(self, end: EndRecord) -> bytes | None:
         """The last message; ``None`` if nothing is to be said."""
@@ -119,15 +118,18 @@ class Content:
         if record.kind in {"text", "bytes"}:
             item: str | bytes = _decoded(record)
             return item.encode(errors="replace") if isinstance(item, str) else item
-        return _encode(_shown(record)) + b"\n"
+        return _told(record) + b"\n"
 
 
-def _shown(record: ItemRecord) -> Any:
-    """What is told of an item: its value; of a model also what it is, which is not recorded in it."""
+def _told(record: ItemRecord) -> bytes:
+    """An item as JSON; a model as ``model_dump_json`` gives it, with what says of it what it is."""
     if record.kind in _PLAIN:
-        return record.value
-    item = _decoded(record)
-    return without_failures(item) if isinstance(item, BaseModel) else record.value
+        return _encode(record.value)
+    item = without_failures(_decoded(record))
+    try:
+        return item.model_dump_json().encode()
+    except PydanticSerializationError:
+        return _encode(item.model_dump())
 
 
 def _decoded(record: ItemRecord) -> Any:
