@@ -37,9 +37,9 @@ async def with_aiohttp(pipelines: Pipelines, options: dict[str, Any]) -> AsyncGe
 
 
 @asynccontextmanager
-async def running(app: web.Application) -> AsyncGenerator[str]:
+async def running(app: web.Application, *, shutdown_timeout: float = 0.1) -> AsyncGenerator[str]:
     """An application of aiohttp on a port of its own."""
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, shutdown_timeout=shutdown_timeout)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -137,16 +137,11 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self._transport: asyncio.Transport = writer.transport
 
     @classmethod
-    async def connect(cls, url: str, *, receive_buffer: int = 0, limit: int = 2**16) -> Client:
-        port = int(url.rstrip("/").rpartition(":")[2])
-        connection = socket.socket()
-        if receive_buffer:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        connection.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
-        return cls(*await asyncio.open_connection(sock=connection, limit=limit))
+    async def connect(cls, url: str) -> Client:
+        return cls(*await asyncio.open_connection("127.0.0.1", int(url.rstrip("/").rpartition(":")[2])))
 
     def ask(self, line: str = "GET / HTTP/1.1", *headers: str, body: bytes = b"") -> None:
         lines = [line, "Host: localhost", *headers]
@@ -163,27 +158,30 @@ class Client:
         async with asyncio.timeout(SECONDS):
             return await self.reader.read()
 
+    def stand_still(self) -> None:
+        """Read no more."""
+        self._transport.pause_reading()
+
+    def go_on(self) -> None:
+        """Read again."""
+        self._transport.resume_reading()
+
     def reset(self) -> None:
         """Leave at once."""
-        transport: asyncio.Transport = self.writer.transport
-        transport.abort()
-
-    async def close(self) -> None:
-        self.writer.close()
-        await asyncio.wait([asyncio.ensure_future(self.writer.wait_closed())])
+        self._transport.abort()
 
 
 @pytest.fixture
 async def connect() -> AsyncIterator[Callable[..., Awaitable[Client]]]:
     clients: list[Client] = []
 
-    async def make(url: str, **options: Any) -> Client:
-        clients.append(await Client.connect(url, **options))
+    async def make(url: str) -> Client:
+        clients.append(await Client.connect(url))
         return clients[-1]
 
     yield make
     for client in clients:
-        client.writer.close()
+        client.reset()
 
 
 async def soon(event: asyncio.Event) -> None:
