@@ -9,6 +9,7 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.serving._aiohttp import aiohttp_response
     from rxllm.serving._asgi import StreamingResponse
+    from rxllm.serving._closing import close_all
     from rxllm.serving._durable_streams import DurableStreams
     from rxllm.serving._events import Events
     from rxllm.serving._frames import frames
@@ -19,6 +20,7 @@ else:
         __name__,
         _aiohttp="aiohttp_response",
         _asgi="StreamingResponse",
+        _closing="close_all",
         _durable_streams="DurableStreams",
         _events="Events",
         _frames="frames",
@@ -36,5 +38,6 @@ __all__ = [
     "ServingProtocol",
     "StreamingResponse",
     "aiohttp_response",
+    "close_all",
     "frames",
 ]

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from rxllm.exceptions import RxllmError
 from rxllm.logs import logger
+from rxllm.serving._closing import listed
 from rxllm.serving._durable_asked import BadQueryError, Query, cursor_behind
 from rxllm.serving._durable_content import Content
 from rxllm.serving._durable_reader import Batch, DurableReader, following
 from rxllm.serving._event_stream import encode
 from rxllm.serving._public_error import PublicError, public_error
+from rxllm.serving._serve import LAST_WRITE_SECONDS
 from rxllm.stores import Log
 
-__all__ = ["DurableAnswer", "DurableRequest", "DurableServer", "Waits"]
+__all__ = ["DurableAnswer", "DurableRequest", "DurableServer", "Stay"]
 
 _ALWAYS: Mapping[str, str] = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
 _METHODS = "GET, HEAD, OPTIONS"
@@ -72,35 +74,52 @@ class DurableAnswer:
     events: AsyncGenerator[bytes] | None = None
 
 
-class Waits:
-    """Those who wait, and can be told to go.
+class Stay:
+    """How long a reader is waited for: until the server stops, or the reader leaves.
+
+    Args:
+        abort: Ends the connection at once, if the host can do that.
 
     Attributes:
-        closed: Whether nobody waits any more.
+        over: Whether nobody waits any more.
     """
 
-    def __init__(self) -> None:
-        self.closed = False
-        self._open: set[asyncio.Timeout] = set()
+    def __init__(self, abort: Callable[[], None] | None = None) -> None:
+        self.over = False
+        self._abort = abort
+        self._timer: asyncio.TimerHandle | None = None
+        self._wait: asyncio.Timeout | None = None
 
-    def close(self) -> None:
-        """Let all who wait go."""
-        self.closed = True
-        for each in self._open:
-            each.reschedule(0)
-        self._open.clear()
+    def end(self) -> None:
+        """Wait no more."""
+        self.over = True
+        if self._wait is not None:
+            self._wait.reschedule(0)
+            self._wait = None
+
+    @contextlib.contextmanager
+    def listed(self) -> Generator[None]:
+        """End it also when the server stops; a reader that does not take what is on the way to it is left then."""
+        with listed(self._close):
+            try:
+                yield
+            finally:
+                if self._timer is not None:
+                    self._timer.cancel()
 
     async def wait(self, reader: DurableReader, seconds: float) -> None:
-        """Wait for more of a stream. A reader that was sent away is of no use any more."""
-        if self.closed:
+        """Wait for more of a stream. After the end the reader is of no use any more."""
+        if self.over:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None) as scope:
-                self._open.add(scope)
-                try:
-                    await reader.wait(seconds)
-                finally:
-                    self._open.discard(scope)
+            async with asyncio.timeout(None) as self._wait:
+                await reader.wait(seconds)
+        self._wait = None
+
+    def _close(self) -> None:
+        self.end()
+        if self._abort is not None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LAST_WRITE_SECONDS, self._abort)
 
 
 class DurableServer:
@@ -113,9 +132,6 @@ class DurableServer:
         sse_seconds: How long an event stream lasts.
         batch_bytes: How many bytes a batch has, roughly.
         cache_control: What is said of a batch that never changes.
-
-    Attributes:
-        waits: Those who wait.
     """
 
     def __init__(
@@ -128,7 +144,6 @@ class DurableServer:
         batch_bytes: int,
         cache_control: str,
     ) -> None:
-        self.waits = Waits()
         self._log = log
         self._content = content
         self._long_poll = long_poll
@@ -138,18 +153,24 @@ class DurableServer:
         self._growing = "no-store" if "no-store" in cache_control else "private, no-cache"
 
     @asynccontextmanager
-    async def answer(self, asked: DurableRequest) -> AsyncGenerator[DurableAnswer]:
-        """Answer a request; left, the stream is left."""
+    async def answer(self, asked: DurableRequest, stay: Stay) -> AsyncGenerator[DurableAnswer]:
+        """Answer a request; left, the stream is left.
+
+        Args:
+            asked: The request.
+            stay: How long the reader is waited for.
+        """
         async with AsyncExitStack() as stack:
+            stack.enter_context(stay.listed())
             try:
-                answer = await self._answer(asked, stack)
+                answer = await self._answer(asked, stay, stack)
             except BadQueryError as error:
                 answer = _refused(PublicError(400, "bad_request", str(error)))
             except RxllmError as error:
                 answer = _refused(_told(error))
             yield answer
 
-    async def _answer(self, asked: DurableRequest, stack: AsyncExitStack) -> DurableAnswer:
+    async def _answer(self, asked: DurableRequest, stay: Stay, stack: AsyncExitStack) -> DurableAnswer:
         if asked.method not in {"GET", "HEAD"}:
             return _without_stream(asked.method)
         query = Query.parse(asked.query if asked.method == "GET" else [("offset", "now")])
@@ -160,22 +181,19 @@ class DurableServer:
             etag = _etag("-1", batch)
             return DurableAnswer(200, {**_headers(batch, reader.content), "ETag": etag, "Cache-Control": "no-store"})
         if query.live == "sse":
-            return self._event_stream(reader, batch, query)
+            return self._event_stream(reader, batch, query, stay)
         if query.live == "long-poll":
-            return await self._long_polled(reader, batch, query, asked.if_none_match)
+            batch = await self._polled(reader, batch, stay)
+            if not batch.messages:
+                return _without_news(batch, query)
         return self._read(reader.content, batch, query, asked.if_none_match)
 
-    async def _long_polled(
-        self, reader: DurableReader, batch: Batch, query: Query, if_none_match: str | None
-    ) -> DurableAnswer:
-        if not batch.messages and batch.ending is None:
-            await self.waits.wait(reader, self._long_poll)
-            if not self.waits.closed:
-                batch = await reader.batch()
-        if batch.messages:
-            return self._read(reader.content, batch, query, if_none_match)
-        headers = {**_headers(batch), "Stream-Cursor": cursor_behind(query.cursor), "Cache-Control": "no-store"}
-        return DurableAnswer(204, headers)
+    async def _polled(self, reader: DurableReader, batch: Batch, stay: Stay) -> Batch:
+        """What comes, if there is nothing yet."""
+        if batch.messages or batch.ending is not None:
+            return batch
+        await stay.wait(reader, self._long_poll)
+        return batch if stay.over else await reader.batch()
 
     def _read(self, content: Content, batch: Batch, query: Query, if_none_match: str | None) -> DurableAnswer:
         headers = _headers(batch, content)
@@ -191,13 +209,15 @@ class DurableServer:
             return DurableAnswer(304, headers)
         return DurableAnswer(200, headers, body)
 
-    def _event_stream(self, reader: DurableReader, batch: Batch, query: Query) -> DurableAnswer:
+    def _event_stream(self, reader: DurableReader, batch: Batch, query: Query, stay: Stay) -> DurableAnswer:
         headers = {**_ALWAYS, **_EVENT_STREAM}
         if not reader.content.is_text:
             headers["Stream-SSE-Data-Encoding"] = "base64"
-        return DurableAnswer(200, headers, events=self._events(reader, batch, query.cursor))
+        return DurableAnswer(200, headers, events=self._events(reader, batch, query.cursor, stay))
 
-    async def _events(self, reader: DurableReader, batch: Batch, cursor: str | None) -> AsyncGenerator[bytes]:
+    async def _events(
+        self, reader: DurableReader, batch: Batch, cursor: str | None, stay: Stay
+    ) -> AsyncGenerator[bytes]:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._sse_seconds
         try:
@@ -208,8 +228,8 @@ class DurableServer:
                 if batch.ending is not None or left <= 0:
                     return
                 if batch.up_to_date:
-                    await self.waits.wait(reader, min(left, self._long_poll))
-                if self.waits.closed:
+                    await stay.wait(reader, min(left, self._long_poll))
+                if stay.over:
                     return
                 batch = await reader.batch()
         except RxllmError as error:
@@ -220,6 +240,11 @@ class DurableServer:
 def _without_stream(method: str) -> DurableAnswer:
     allow = {"Allow": _METHODS}
     return DurableAnswer(204, {**_ALWAYS, **allow}) if method == "OPTIONS" else _refused(_NOT_ALLOWED, allow)
+
+
+def _without_news(batch: Batch, query: Query) -> DurableAnswer:
+    headers = {**_headers(batch), "Stream-Cursor": cursor_behind(query.cursor), "Cache-Control": "no-store"}
+    return DurableAnswer(204, headers)
 
 
 def _headers(batch: Batch, content: Content | None = None) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing, suppress
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -12,8 +12,10 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from rxllm.flow import check_callable, check_count, check_kind, check_seconds
-from rxllm.serving._durable_answer import DurableRequest, DurableServer
+from rxllm.serving._closing import close_all
+from rxllm.serving._durable_answer import DurableAnswer, DurableRequest, DurableServer, Stay
 from rxllm.serving._durable_content import Content
+from rxllm.serving._leaving import leaving
 from rxllm.stores import Log
 
 __all__ = ["DurableStreams"]
@@ -97,12 +99,8 @@ class DurableStreams:
             app: The application.
             prefix: The path that the names of streams stand behind. A name may have slashes.
         """
-
-        async def close(_: web.Application) -> None:
-            self.close()
-
         app.router.add_route("*", prefix.rstrip("/") + r"/{name:[\s\S]+}", self.aiohttp_response)
-        app.on_shutdown.append(close)
+        app.on_shutdown.append(close_all)
 
     async def aiohttp_response(self, request: web.Request, name: str | None = None) -> web.StreamResponse:
         """Answer a request of ``aiohttp.web``.
@@ -114,56 +112,68 @@ class DurableStreams:
         named = request.match_info["name"] if name is None else name
         pairs = [*request.query.items()]
         asked = DurableRequest(request.method, named, pairs, request.headers.get("If-None-Match"))
-        async with self._server.answer(asked) as answer:
-            if answer.events is None:
-                return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
-            response = web.StreamResponse(status=answer.status, headers=answer.headers)
-            # One that leaves is no error: it comes back where it was.
-            with suppress(ConnectionResetError):
-                await response.prepare(request)
-                async with aclosing(answer.events) as events:
-                    async for event in events:
-                        await response.write(event)
-                await response.write_eof()
-            return response
+        transport = request.transport
+        if transport is None:
+            return web.Response(status=499)  # the client has left
+        stay = Stay(transport.abort)
+        with leaving(transport, stay.end):
+            async with self._server.answer(asked, stay) as answer:
+                if answer.events is None:
+                    return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+                return await _written(request, answer, answer.events)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as an ASGI application: what stands behind where it is mounted is the name."""
+        """Answer a request, as an ASGI application: what stands behind where it is mounted is the name.
+
+        Raises:
+            RuntimeError: It is none of HTTP.
+        """
         if scope["type"] != "http":
-            raise TypeError(f"streams are read over HTTP, not {scope['type']}")
+            raise RuntimeError(f"DurableStreams answers requests of HTTP, not {scope['type']!r}")
         name = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/")
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         sent = [value.decode("latin-1") for key, value in scope["headers"] if key == b"if-none-match"]
         asked = DurableRequest(scope["method"], name, pairs, ", ".join(sent) or None)
-        work = asyncio.create_task(self._send(asked, send))
-        gone = asyncio.create_task(_gone(receive))
+        stay = Stay()
+        watch = asyncio.create_task(_watch(receive, stay.end))
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            with suppress(OSError):  # the client has left
+                async with self._server.answer(asked, stay) as answer:
+                    await _send(answer, send)
         finally:
-            for task in (work, gone):
-                task.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
-        if not work.cancelled():
-            work.result()
-
-    def close(self) -> None:
-        """Let all who wait go, because the server stops: long polls end without news, event streams in good order."""
-        self._server.waits.close()
-
-    async def _send(self, asked: DurableRequest, send: Send) -> None:
-        async with self._server.answer(asked) as answer:
-            headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            if answer.events is not None:
-                async with aclosing(answer.events) as events:
-                    async for event in events:
-                        await send({"type": "http.response.body", "body": event, "more_body": True})
-            await send({"type": "http.response.body", "body": answer.body})
+            watch.cancel()
+            await asyncio.wait([watch])
 
 
-async def _gone(receive: Receive) -> None:
+async def _written(
+    request: web.Request, answer: DurableAnswer, events: AsyncGenerator[bytes]
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    # A reader that leaves is no error: it comes back where it was.
+    with suppress(ConnectionError):
+        await response.prepare(request)
+        async with aclosing(events):
+            async for event in events:
+                await response.write(event)
+        await response.write_eof()
+    return response
+
+
+async def _send(answer: DurableAnswer, send: Send) -> None:
+    headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if answer.events is not None:
+        async with aclosing(answer.events) as events:
+            async for event in events:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _watch(receive: Receive, leave: Callable[[], None]) -> None:
+    """Wait until the client leaves."""
     while (await receive())["type"] != "http.disconnect":
         pass
+    leave()
 
 
 def _content(content_type: str | Callable[[str], str]) -> Callable[[str], Content]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from rxllm.serving import DurableStreams
+from rxllm.serving import DurableStreams, close_all
 from rxllm.stores import Log
 from rxllm.typing import Ending
 
@@ -95,6 +95,6 @@ async def written_and_read(log: Log, **options: Any) -> AsyncIterator[str]:
         host, port = runner.addresses[0][:2]
         yield f"http://{host}:{port}"
     finally:
-        writing.reading.close()
+        await close_all()
         await runner.cleanup()
         await writing.close()

@@ -88,16 +88,15 @@ async def test_a_client_that_leaves_is_waited_for_no_longer(log: SQLiteLog) -> N
     await production
 
 
-async def test_an_answer_that_cannot_be_sent_is_the_servers_to_know(log: SQLiteLog) -> None:
+async def test_a_server_that_knows_that_the_client_has_left_may_say_so(log: SQLiteLog) -> None:
     async def broken(_: object) -> None:
         raise OSError("gone")
 
     request = Request("/none")
-    with pytest.raises(OSError, match="gone"):
-        await DurableStreams(log)(request.scope, request.receive, broken)
+    await DurableStreams(log)(request.scope, request.receive, broken)
 
 
 async def test_it_answers_nothing_but_http(log: SQLiteLog) -> None:
     request = Request("/")
-    with pytest.raises(TypeError, match="websocket"):
+    with pytest.raises(RuntimeError, match="websocket"):
         await DurableStreams(log)({"type": "websocket"}, request.receive, request.sent.put)
