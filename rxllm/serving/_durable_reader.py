@@ -64,16 +64,15 @@ class DurableReader:
         self._reader = reader
         self._most = most
         self._page: LogPage | None = None
-        self._end: EndRecord | None = None
 
     async def batch(self) -> Batch:
-        """What there is now."""
+        """What there is now. Not called again once the ending was told."""
         messages: list[bytes] = []
         left = self._most
         while left > 0:
             page = await self._next(left)
             if not page.items:
-                ending = self._ending(messages)
+                ending = None if page.end is None else self._ending(page.end, messages)
                 return Batch(messages, self.offset, up_to_date=True, ending=ending)
             for record in page.items:
                 added = [*self.content.messages(self._due(record))]
@@ -85,7 +84,7 @@ class DurableReader:
         """Wait until there is more, or it has ended; or so long."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while self._page is None and self._end is None and (left := until - loop.time()) > 0:
+        while self._page is None and (left := until - loop.time()) > 0:
             page = await self._reader.read(left, size=self._most)
             if page.items or page.end is not None:
                 self._page = page
@@ -99,13 +98,8 @@ class DurableReader:
         return replace(batch, messages=())
 
     async def _next(self, size: int) -> LogPage:
-        if self._end is not None:
-            return LogPage((), self._end)
         page, self._page = self._page, None
-        if page is None:
-            page = await self._reader.read(0, size=size)
-        self._end = page.end
-        return page
+        return await self._reader.read(0, size=size) if page is None else page
 
     def _due(self, record: ItemRecord) -> ItemRecord:
         due = 0 if self.offset.after is None else self.offset.after.number + 1
@@ -115,14 +109,12 @@ class DurableReader:
         self.offset = Offset(LogPosition(record.epoch, record.position))
         return record
 
-    def _ending(self, messages: list[bytes]) -> str | None:
-        if self._end is None:
-            return None
-        last = self.content.ending(self._end)
+    def _ending(self, end: EndRecord, messages: list[bytes]) -> str:
+        last = self.content.ending(end)
         if last is not None and not self.offset.told:
             messages.append(last)
             self.offset = self.offset._replace(told=True)
-        return ENDINGS[self._end.kind]
+        return ENDINGS[end.kind]
 
 
 @asynccontextmanager

@@ -145,9 +145,7 @@ class DurableStreams:
             await asyncio.wait([watch])
 
 
-async def _written(
-    request: web.Request, answer: DurableAnswer, events: AsyncGenerator[bytes]
-) -> web.StreamResponse:
+async def _written(request: web.Request, answer: DurableAnswer, events: AsyncGenerator[bytes]) -> web.StreamResponse:
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     # A reader that leaves is no error: it comes back where it was.
     with suppress(ConnectionError):

@@ -7,11 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import reactivex
 
 from rxllm import SQLiteLog
-from rxllm.serving import DurableStreams
+from rxllm.serving import DurableStreams, close_all
+from tests.serving.conftest import running_asgi
 
 PATIENCE = 30.0
 
@@ -84,6 +86,27 @@ async def test_a_client_that_leaves_is_waited_for_no_longer(log: SQLiteLog) -> N
         request.left.set()
         async with asyncio.timeout(PATIENCE):
             await answering
+    production.cancel()
+    await production
+
+
+async def test_readers_leave_when_the_server_stops(log: SQLiteLog) -> None:
+    production = log.produce("quiet", reactivex.never())
+    await production.claimed()
+    streams = DurableStreams(log, long_poll=1000.0, sse_seconds=1000.0)
+    async with (
+        asyncio.timeout(PATIENCE),
+        running_asgi(streams) as url,
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}quiet?offset=-1&live=sse") as events,
+    ):
+        assert await events.content.readline() == b"event: control\n"
+        polling = asyncio.create_task(session.get(f"{url}quiet?offset=-1&live=long-poll"))
+        while not polling.done():  # it may not have begun yet
+            await session.head(f"{url}quiet")
+            await close_all()
+        assert (await polling).status == 204
+        assert b"streamClosed" not in await events.read()
     production.cancel()
     await production
 

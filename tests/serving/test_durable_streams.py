@@ -11,15 +11,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import reactivex
+from aiohttp import web
 from reactivex import Subject
-from reactivex import operators as rx_ops
 
 import rxllm
-from rxllm import Log, RedisLog, SQLiteLog
+from rxllm import Log, LogPosition, RedisLog, SQLiteLog
 from rxllm import operators as ops
-from rxllm.exceptions import APIStatusError, StreamInterruptedError
+from rxllm.exceptions import APIStatusError, PositionError, StreamInterruptedError
 from rxllm.models import (
     ChatCompleted,
     ChatCompletion,
@@ -34,11 +35,12 @@ from rxllm.models import (
     ToolResultEvent,
 )
 from rxllm.serving import DurableStreams
-from rxllm.testing import finish_chunk, text_chunk
+from rxllm.stores import LogPage, LogReader
+from rxllm.testing import text_chunk
 from tests.logs.redis_server import RedisServer
-from tests.serving.durable_reading import PATIENCE, Reading, serving
+from tests.serving.durable_reading import PATIENCE, Reading, served, serving
 
-SECRET = "sk-secret"
+SECRET = "sk-secret"  # noqa: S105 - of nobody
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +175,8 @@ async def test_a_reader_is_told_that_a_stream_failed_and_nothing_of_why(reading:
     assert (rest, again["Stream-Closed"]) == ([], "true")
     told = [each async for each in reading.told("bad", "offset=-1&live=sse")]
     assert [(len(items), control.get("streamEnding")) for items, control in told] == [(2, "failed")]
-    assert [each async for each in reading.told("bad", "offset=now&live=sse")][0][0] == []
+    told = [each async for each in reading.told("bad", "offset=now&live=sse")]
+    assert [(items, control["streamEnding"]) for items, control in told] == [([], "failed")]
 
 
 async def test_a_stream_that_failed_before_its_first_item_has_its_end(reading: Reading, log: Log) -> None:
@@ -386,6 +389,56 @@ async def test_a_head_says_where_a_stream_is(reading: Reading, log: Log) -> None
     assert (now["Cache-Control"], "ETag" in now) == ("no-store", False)
 
 
+async def test_an_engine_that_does_not_say_which_item_is_the_last(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    await log.produce("monday", reactivex.of(*"abc"))
+    follow = log.engine.follow
+
+    async def forgetful(stream: str, after: LogPosition | None, *, back: int = 0) -> LogReader:
+        try:
+            return await follow(stream, after, back=back)
+        except PositionError as error:
+            error.last = None
+            raise
+
+    monkeypatch.setattr(log.engine, "follow", forgetful)
+    async with serving(log, batch_bytes=1) as reading:
+        items, headers = await reading.items("monday", "offset=now")
+    assert (items, headers["Stream-Closed"]) == ([], "true")
+
+
+async def test_a_reader_that_stands_still_holds_a_few_batches(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    await log.produce("large", reactivex.of(*["x" * 150_000] * 200))
+    asked: list[None] = []
+    follow = log.engine.follow
+
+    async def counted(stream: str, after: LogPosition | None, *, back: int = 0) -> LogReader:
+        reader = await follow(stream, after, back=back)
+        read = reader.read
+
+        async def counting(wait: float, *, size: int) -> LogPage:
+            asked.append(None)
+            return await read(wait, size=size)
+
+        monkeypatch.setattr(reader, "read", counting, raising=False)
+        return reader
+
+    async with serving(log, batch_bytes=200_000) as reading:
+        monkeypatch.setattr(log.engine, "follow", counted)
+        host, _, port = reading.url.removeprefix("http://").partition("/")[0].partition(":")
+        _, writer = await asyncio.open_connection(host, int(port), limit=1000)
+        writer.write(b"GET /streams/large?offset=-1&live=sse HTTP/1.1\r\nHost: a\r\n\r\n")
+        await writer.drain()
+        while not asked:
+            await asyncio.sleep(0)
+        monkeypatch.setattr(log.engine, "follow", follow)
+        batches = [len(items) async for items, _ in reading.told("large", "offset=-1&live=sse")]
+        assert sum(batches) == 200
+        # What the system holds for the connection, and a batch.
+        assert len(asked) < 80 <= len(batches)
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_streams_are_read_and_not_written(reading: Reading, log: Log) -> None:
     await log.produce("monday", reactivex.of("a"))
     for method in ("PUT", "POST", "DELETE", "PATCH"):
@@ -507,6 +560,64 @@ async def test_a_damaged_stream_is_an_error_and_what_is_good_can_be_read(tmp_pat
             assert await reading.status(name, f"offset={headers['Stream-Next-Offset']}") == (500, "internal_error")
             told = [items async for items, _ in reading.told(name, "offset=-1&live=sse")]
             assert told == [["a"]]
+
+
+async def test_a_reader_that_has_left_before_it_is_answered(tmp_path: Path) -> None:
+    streams = DurableStreams(SQLiteLog(tmp_path / "log.db"))
+    statuses: list[int] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        while request.transport is not None:
+            await asyncio.sleep(0)
+        response = await streams.aiohttp_response(request, "monday")
+        statuses.append(response.status)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with served(app) as url, aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError):
+            await session.get(url)
+        while not statuses:
+            await asyncio.sleep(0)
+    assert {*statuses} == {499}
+
+
+@pytest.mark.parametrize("live", ["long-poll", "sse"])
+async def test_a_reader_that_leaves_is_waited_for_no_longer(
+    live: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    production = log.produce("quiet", reactivex.never())
+    await production.claimed()
+    closed = asyncio.Event()
+    follow = log.engine.follow
+
+    async def followed(stream: str, after: LogPosition | None, *, back: int = 0) -> LogReader:
+        reader = await follow(stream, after, back=back)
+        close = reader.close
+
+        async def closing() -> None:
+            await close()
+            closed.set()
+
+        monkeypatch.setattr(reader, "close", closing, raising=False)
+        opened.set()
+        return reader
+
+    opened = asyncio.Event()
+    async with serving(log, long_poll=1000.0, sse_seconds=1000.0) as reading, asyncio.timeout(PATIENCE):
+        monkeypatch.setattr(log.engine, "follow", followed)
+        host, _, port = reading.url.removeprefix("http://").partition("/")[0].partition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET /streams/quiet?offset=-1&live={live} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        await opened.wait()
+        writer.close()
+        await writer.wait_closed()
+        await closed.wait()
+    production.cancel()
+    await production
 
 
 def test_arguments_are_checked_at_once(tmp_path: Path) -> None:
