@@ -100,6 +100,9 @@ PARAMETERS = {
     "operators.stop_when": ("signal",),
     "sinks.SQLiteSink": ("path",),
     "sinks.JSONLinesSink": ("path",),
+    "serving.DurableStreams": ("log", "content_type", "long_poll", "sse_seconds", "batch_bytes", "cache_control"),
+    "serving.DurableStreams.add_to": ("self", "app", "prefix"),
+    "serving.DurableStreams.aiohttp_response": ("self", "request", "name"),
 }
 """The names that users write, and the parameters that they may count on. More may follow those."""
 

@@ -22,6 +22,7 @@ from rxllm.serving._closing import listed
 from rxllm.serving._durable_asked import BadQueryError, Query, cursor_behind
 from rxllm.serving._durable_content import Content
 from rxllm.serving._durable_reader import Batch, DurableReader, following
+from rxllm.serving._durable_texts import WholeTexts
 from rxllm.serving._event_stream import encode
 from rxllm.serving._public_error import PublicError, public_error
 from rxllm.serving._serve import LAST_WRITE_SECONDS
@@ -220,8 +221,11 @@ class DurableServer:
     ) -> AsyncGenerator[bytes]:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._sse_seconds
+        texts = WholeTexts(self._batch_bytes) if reader.content.is_text and not reader.content.is_json else None
         try:
             while True:
+                if texts is not None:
+                    batch = texts.whole(batch)
                 data = reader.content.event(batch.messages) if batch.messages else b""
                 yield data + _control(batch, cursor)
                 left = until - loop.time()

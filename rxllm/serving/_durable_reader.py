@@ -35,12 +35,14 @@ class Batch:
 
     Attributes:
         messages: The messages.
+        starts: Where each of them stands; of no use in JSON, where an item may have two.
         offset: Where the reader is behind them.
         up_to_date: Whether that was all there was.
         ending: How the stream ended, if this is all there will be.
     """
 
     messages: Sequence[bytes]
+    starts: Sequence[Offset]
     offset: Offset
     up_to_date: bool = False
     ending: str | None = None
@@ -68,17 +70,19 @@ class DurableReader:
     async def batch(self) -> Batch:
         """What there is now. Not called again once the ending was told."""
         messages: list[bytes] = []
+        starts: list[Offset] = []
         left = self._most
         while left > 0:
             page = await self._next(left)
             if not page.items:
                 ending = None if page.end is None else self._ending(page.end, messages)
-                return Batch(messages, self.offset, up_to_date=True, ending=ending)
+                return Batch(messages, starts, self.offset, up_to_date=True, ending=ending)
             for record in page.items:
+                starts.append(self.offset)
                 added = [*self.content.messages(self._due(record))]
                 left -= sum(map(len, added))
                 messages += added
-        return Batch(messages, self.offset)
+        return Batch(messages, starts, self.offset)
 
     async def wait(self, seconds: float) -> None:
         """Wait until there is more, or it has ended; or so long."""
@@ -95,7 +99,7 @@ class DurableReader:
         """Go where the stream is now; what stands before that is not told."""
         while not (batch := await self.batch()).up_to_date:
             pass
-        return replace(batch, messages=())
+        return replace(batch, messages=(), starts=())
 
     async def _next(self, size: int) -> LogPage:
         page, self._page = self._page, None

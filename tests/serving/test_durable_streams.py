@@ -10,11 +10,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
 import reactivex
 from aiohttp import web
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from reactivex import Subject
 
 import rxllm
@@ -526,6 +529,37 @@ async def test_texts_stand_behind_one_another_in_a_type_of_text(log: Log) -> Non
         events = [each async for each in reading.events("text", "offset=-1&live=sse")]
     # An event stream has but one kind of line end.
     assert events[0] == ("data", " ab\nc\nd\né")
+
+
+@given(text=st.text(st.sampled_from("aé€😀\n "), min_size=1), cuts=st.lists(st.integers(1, 7), min_size=1, max_size=30))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_a_character_that_is_cut_is_told_whole(text: str, cuts: list[int], tmp_path: Path) -> None:
+    log = SQLiteLog(tmp_path / f"{uuid4().hex}.db")
+    rest, items = text.encode(), list[bytes]()
+    for cut in cuts:
+        items.append(rest[:cut])
+        rest = rest[cut:]
+    await log.produce("text", reactivex.of(*items, rest))
+    async with serving(log, content_type="text/plain", batch_bytes=12) as reading:
+        events = [each async for each in reading.events("text", "offset=-1&live=sse")]
+        assert "".join(data for event, data in events if event == "data") == text
+        # From each place on that was told, the rest is told.
+        seen = ""
+        for event, data in events:
+            if event == "data":
+                seen += data
+            else:
+                offset = json.loads(data)["streamNextOffset"]
+                async with reading.ask("text", f"offset={offset}") as answer:
+                    assert text.startswith(seen + await answer.text())
+
+
+async def test_what_is_held_back_of_a_character_is_bounded(log: Log) -> None:
+    await log.produce("text", reactivex.of(*["€".encode()[:1]] * 50))
+    async with serving(log, content_type="text/plain", batch_bytes=10) as reading:
+        events = [data async for event, data in reading.events("text", "offset=-1&live=sse") if event == "data"]
+    assert "".join(events) == "\ufffd" * 50
+    assert len(events) > 1
 
 
 async def test_a_type_may_be_said_for_each_name(log: Log) -> None:
