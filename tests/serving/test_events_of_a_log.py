@@ -205,9 +205,7 @@ async def test_a_log_that_cannot_be_reached(
     assert [data.get("text") for _, data in parsed((await get(http, url, id))[1])] == ["b", None]
 
 
-async def test_a_stream_that_broke_off(
-    serve: Serve, http: aiohttp.ClientSession, log: SQLiteLog
-) -> None:
+async def test_a_stream_that_broke_off(serve: Serve, http: aiohttp.ClientSession, log: SQLiteLog) -> None:
     failing = reactivex.concat(reactivex.of("a"), reactivex.throw(StreamInterruptedError("cut")))
     await log.produce("s", failing)
     url = await serve(lambda: rxllm.from_log(log, "s"))
