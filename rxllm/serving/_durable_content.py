@@ -23,7 +23,7 @@ from typing import Any
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from rxllm.exceptions import RecordingError, StreamCancelledError, as_cause
-from rxllm.serving._failures import without_failures
+from rxllm.serving._for_clients import item_for_clients
 from rxllm.serving._public_error import public_error
 from rxllm.stores import EndRecord, ItemRecord, decode_error, decode_item
 
@@ -125,11 +125,12 @@ def _told(record: ItemRecord) -> bytes:
     """An item as JSON; a model as ``model_dump_json`` gives it, with what says of it what it is."""
     if record.kind in _PLAIN:
         return _encode(record.value)
-    item = without_failures(_decoded(record))
+    item = item_for_clients(_decoded(record))
     try:
-        return item.model_dump_json().encode()
+        text: str = item.model_dump_json()
     except PydanticSerializationError:
         return _encode(item.model_dump())
+    return text.encode()
 
 
 def _decoded(record: ItemRecord) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -15,9 +15,10 @@ from rxllm.models import (
     Stopped,
     ToolResult,
     ToolResultEvent,
+    is_chat_event,
 )
 
-__all__ = ["for_clients"]
+__all__ = ["for_clients", "item_for_clients"]
 
 E = TypeVar("E", bound=BaseModel)
 
@@ -57,3 +58,14 @@ def _message(message: Message) -> Message:
     if message.is_error:
         shown["content"] = TOOL_FAILED
     return message.model_copy(update=shown) if shown else message
+
+
+def item_for_clients(item: Any) -> Any:
+    """The item of a log, as a client may have it: an event, or what can be in one."""
+    if isinstance(item, ToolResult):
+        return _result(item)
+    if isinstance(item, Message):
+        return _message(item)
+    if isinstance(item, ChatCompletion):
+        return _completion(item)
+    return for_clients(item) if is_chat_event(item) else item

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
@@ -60,7 +60,7 @@ class Reading:
         """The events of an event stream: type and data."""
         async with self.ask(name, query) as answer:
             assert answer.status == 200
-            event, lines = "", []
+            event, lines = "", list[str]()
             async for line in answer.content:
                 field, _, value = line.decode().removesuffix("\n").partition(":")
                 value = value.removeprefix(" ")
@@ -84,7 +84,7 @@ class Reading:
 
 
 @asynccontextmanager
-async def serving(log: Log, **options: Any) -> AsyncIterator[Reading]:
+async def serving(log: Log, **options: Any) -> AsyncGenerator[Reading]:
     """Serve a log on a loopback port."""
     app = web.Application()
     DurableStreams(log, **options).add_to(app, "/streams/")
@@ -93,7 +93,7 @@ async def serving(log: Log, **options: Any) -> AsyncIterator[Reading]:
 
 
 @asynccontextmanager
-async def served(app: web.Application) -> AsyncIterator[str]:
+async def served(app: web.Application) -> AsyncGenerator[str]:
     """Serve an application on a loopback port, at the URL."""
     runner = web.AppRunner(app)
     await runner.setup()

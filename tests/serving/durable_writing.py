@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -67,8 +67,8 @@ class Writing:
         stream, body = self._open[name], await request.read()
         items: Sequence[Any] = [body] if body else []
         if body and self._types[name].startswith("application/json"):
-            value = json.loads(body)
-            items = value if isinstance(value, list) else [value]
+            value: Any = json.loads(body)
+            items = value if body.lstrip().startswith(b"[") else [value]
         async with self._locks[name]:
             await stream.write(items)
         self._last = stream.position
@@ -82,7 +82,7 @@ class Writing:
 
 
 @asynccontextmanager
-async def written_and_read(log: Log, **options: Any) -> AsyncIterator[str]:
+async def written_and_read(log: Log, **options: Any) -> AsyncGenerator[str]:
     """A server for both sides; gives its URL."""
     writing = Writing(log, **options)
     app = web.Application(client_max_size=16 * 1024 * 1024)
