@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rxllm.exceptions import RxllmError
 from rxllm.logs import logger
@@ -34,6 +34,8 @@ _ALWAYS: Mapping[str, str] = {"X-Content-Type-Options": "nosniff", "Cross-Origin
 _METHODS = "GET, HEAD, OPTIONS"
 _NOT_ALLOWED = PublicError(405, "read_only", "Streams can only be read here.")
 _OURS = 500
+# A batch of an event stream has no more: that is what a reader that stands still holds.
+_EVENT_BYTES = 32 * 1024
 _EVENT_STREAM: Mapping[str, str] = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache, no-transform",
@@ -131,7 +133,7 @@ class DurableServer:
         content: Finds the content of a stream.
         long_poll: How long somebody waits, in seconds.
         sse_seconds: How long an event stream lasts.
-        batch_bytes: How many bytes a batch has, roughly.
+        batch_bytes: How many bytes a batch has at most, roughly.
         cache_control: What is said of a batch that never changes.
     """
 
@@ -175,7 +177,8 @@ class DurableServer:
         if asked.method not in {"GET", "HEAD"}:
             return _without_stream(asked.method)
         query = Query.parse(asked.query if asked.method == "GET" else [("offset", "now")])
-        way = following(self._log, asked.name, self._content(asked.name), query.offset, self._batch_bytes)
+        most = min(self._batch_bytes, _EVENT_BYTES) if query.live == "sse" else self._batch_bytes
+        way = following(self._log, asked.name, self._content(asked.name), query.offset, most)
         reader = await stack.enter_async_context(way)
         batch = await (reader.to_the_end() if query.offset is None else reader.batch())
         if asked.method == "HEAD":
@@ -226,8 +229,9 @@ class DurableServer:
             while True:
                 if texts is not None:
                     batch = texts.whole(batch)
-                data = reader.content.event(batch.messages) if batch.messages else b""
-                yield data + _control(batch, cursor)
+                event = (reader.content.event(batch.messages) if batch.messages else b"") + _control(batch, cursor)
+                batch = replace(batch, messages=(), starts=())  # so much the less is held for one that stands still
+                yield event
                 left = until - loop.time()
                 if batch.ending is not None or left <= 0:
                     return

@@ -48,7 +48,7 @@ class DurableStreams:
             there an ending and a restart have no message, but ``Stream-Ending`` says of both kinds how a stream ended.
         long_poll: For how many seconds at most a reader waits that asks with ``live=long-poll``.
         sse_seconds: After how many seconds an event stream is ended; its reader comes back where it was.
-        batch_bytes: How many bytes an answer has, roughly; at least one item is given.
+        batch_bytes: How many bytes an answer has, roughly; at least one item is given. An event has 32 KiB at most.
         cache_control: What the header of that name says of what never changes: full batches, and the end of a stream.
 
     Raises:
