@@ -42,7 +42,7 @@ def protocols() -> list[str]:
     raise AssertionError
 
 
-async def serve(who: str, protocol: str, upstream: str, clients: int, count: int, descriptor: str) -> float:
+async def serve(*, who: str, protocol: str, upstream: str, clients: int, count: int, descriptor: str) -> float:
     """Serve so many clients, each an answer of so many chunks.
 
     Args:
