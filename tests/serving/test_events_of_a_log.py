@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -276,3 +277,20 @@ async def test_who_cancelled_a_stream_may_say_why(
     await production
 
     assert parsed("id: x\n" + text)[-1][1] == {"type": "end", "ending": "stopped", "reason": "enough"}
+
+
+async def test_a_writer_that_begins_anew(
+    serve: Serve, http: aiohttp.ClientSession, log: SQLiteLog, source: Source
+) -> None:
+    production = asyncio.ensure_future(log.produce("s", source()))
+    url = await serve(lambda: rxllm.from_log(log, "s"))
+    source.put("a")
+    async with asyncio.timeout(SECONDS), http.get(url) as response:
+        assert b"id: " in await response.content.readline()
+        await log.produce("s", reactivex.of("x"), take_over=True)
+        frames = parsed("id: x\n" + await response.text())
+    with suppress(Exception):
+        await production
+
+    assert frames[-1][1] == {"type": "end", "ending": "completed"}
+    assert [event["type"] for event in frames[-2][1]["events"]] == ["restarted", "text"]
