@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rxllm.serving._frames import frames
     from rxllm.serving._protocol import Asked, FrameWriter, ServedEnd, ServingProtocol
     from rxllm.serving._public_error import PublicError
+    from rxllm.serving._ui_message_stream import UIMessageStream
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -22,6 +23,7 @@ else:
         _frames="frames",
         _protocol="Asked FrameWriter ServedEnd ServingProtocol",
         _public_error="PublicError",
+        _ui_message_stream="UIMessageStream",
     )
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "ServedEnd",
     "ServingProtocol",
     "StreamingResponse",
+    "UIMessageStream",
     "aiohttp_response",
     "frames",
 ]

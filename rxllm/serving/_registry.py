@@ -6,8 +6,9 @@ from difflib import get_close_matches
 
 from rxllm.serving._events import Events
 from rxllm.serving._protocol import ServingProtocol
+from rxllm.serving._ui_message_stream import UIMessageStream
 
-PROTOCOLS: tuple[ServingProtocol, ...] = (Events(),)
+PROTOCOLS: tuple[ServingProtocol, ...] = (Events(), UIMessageStream())
 """Those that come with the library."""
 
 _BY_NAME = {each.name: each for each in PROTOCOLS}
