@@ -55,6 +55,7 @@ else:
         _repair="MAX_REPAIRS",
         _validation="harmless_validation",
         _request="MessageLike request_of",
+        _usage="total_of",
         _wire_struct="WireStruct make",
     )
 

@@ -131,11 +131,7 @@ class Narrator:
         if step is None:
             step, start = self._begin_step()
             yield start._replace(id=chunk.id, model=chunk.model, stream=chunk.stream)
-        for choice in chunk.choices:
-            if choice.index == 0 and choice.delta.tool_calls:
-                self._custom.update(
-                    [each.id for each in choice.delta.tool_calls if each.id and each.custom is not None]
-                )
+        self._custom.update(custom_calls(chunk))
         yield from self._told_parts(step, self._parts.add(chunk))
         for choice in chunk.choices:
             if choice.index == 0:
