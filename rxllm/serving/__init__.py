@@ -9,7 +9,7 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.serving._aiohttp import aiohttp_response
     from rxllm.serving._asgi import StreamingResponse
-    from rxllm.serving._events import Events
+    from rxllm.serving._events_protocol import Events
     from rxllm.serving._frames import frames
     from rxllm.serving._protocol import Asked, FrameWriter, ServedEnd, ServingProtocol
     from rxllm.serving._public_error import PublicError
@@ -19,7 +19,7 @@ else:
         __name__,
         _aiohttp="aiohttp_response",
         _asgi="StreamingResponse",
-        _events="Events",
+        _events_protocol="Events",
         _frames="frames",
         _protocol="Asked FrameWriter ServedEnd ServingProtocol",
         _public_error="PublicError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from rxllm.serving._events import Events
+from rxllm.serving._events_protocol import Events
 from rxllm.serving._protocol import ServingProtocol
 from rxllm.serving._ui_message_stream import UIMessageStream
 
