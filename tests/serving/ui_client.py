@@ -130,7 +130,8 @@ class UIClient:
             call["raw"] += part["inputTextDelta"]
         elif kind in READY:
             assert call["state"] == "input-streaming"
-            assert call["toolName"] == part["toolName"]
+            # Which may have come in fragments.
+            call["toolName"] = part["toolName"]
             call["state"] = "input-available" if kind == "tool-input-available" else "output-error"
             call |= {key: part[key] for key in ("input", "errorText") if key in part}
         else:
