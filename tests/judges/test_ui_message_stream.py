@@ -59,9 +59,9 @@ async def asgi_server(*, post: Observable[Any], resume: Observable[Any], ui: UIM
         pipeline = post if scope["method"] == "POST" else resume
         await serving.StreamingResponse(pipeline, protocol=ui)(scope, receive, send)
 
-    # A connection that stays open has a timer, which uvicorn leaves behind.
-    headers = [("connection", "close")]
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="warning", headers=headers)
+    # What a connection waits for behind its answer is left behind by uvicorn: no connection stays open.
+    alone: dict[str, Any] = {"headers": [("connection", "close")], "timeout_keep_alive": 0}
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="warning", **alone)
     server = uvicorn.Server(config)
     if not config.loaded:
         config.load()
