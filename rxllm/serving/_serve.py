@@ -162,7 +162,7 @@ def refused(protocol: ServingProtocol, error: PublicError) -> Head:
     """An answer that is an error, or empty if it is none for the clients of the protocol."""
     body = protocol.refusal(error)
     if body is None:
-        return Head(204, {})
+        return Head(204, {}, b"")
     headers = dict(_JSON if isinstance(body, bytes) else _TEXT)
     if error.retry_after is not None:
         headers["Retry-After"] = str(round(error.retry_after))

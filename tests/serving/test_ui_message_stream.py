@@ -38,6 +38,7 @@ from rxllm.models import (
     FunctionCall,
     Message,
     MessagePart,
+    Role,
     RoundCompleted,
     Stopped,
     StreamChoice,
@@ -392,7 +393,7 @@ def test_a_tool_of_the_provider_that_is_one_part() -> None:
 
 
 def a_round(number: int, **message: Any) -> RoundCompleted:
-    made = Message(role="assistant", **message)
+    made = Message(role=Role.ASSISTANT, **message)
     completion = ChatCompletion(choices=[CompletionChoice(index=0, message=made, finish_reason="stop")])
     return RoundCompleted(round=number, completion=completion, messages=(made,))
 
@@ -458,6 +459,8 @@ def test_a_restart_in_a_later_step_keeps_the_first() -> None:
     parts = told(*events)
     assert kinds(parts).count("start-step") == 2
     assert UIClient.read(frames_of(reactivex.of(*events))).texts() == "One. Two."
+    # A round that nobody ended ends when the next one begins.
+    assert kinds(told(TextDelta(round=1, text="One."), TextDelta(round=2, text="Two."))).count("finish-step") == 2
     # Nothing was told of a round that had not begun.
     assert "reset-step" not in kinds(told(TextDelta(round=1, text="One."), Restarted(round=2)))
 
@@ -540,3 +543,52 @@ def test_the_server_stops() -> None:
         "type": "error",
         "errorText": "The server is going down. Try again.",
     }
+
+
+# What comes late, twice or not at all.
+
+
+def test_a_call_is_told_when_it_is_known() -> None:
+    parts = told(
+        ToolInputDelta(round=1, index=0, text='{"a"'),
+        ToolInputDelta(round=1, index=0, id="a", name="look", text=": "),
+        ToolInputDelta(round=1, index=0, id="a", name="look", text=""),
+        ToolCallEvent(round=1, call=ToolCall(id="a", function=FunctionCall(name="look", arguments='{"a": 1}'))),
+        ToolInputDelta(round=1, index=0, id="a", name="look", text="1}"),
+    )
+    assert kinds(parts)[2:-2] == ["tool-input-start", "tool-input-delta", "tool-input-available"]
+    assert only(parts, "tool-input-delta")["inputTextDelta"] == '{"a": '
+    assert only(parts, "tool-input-available")["input"] == {"a": 1}
+
+
+def test_a_part_that_goes_on_behind_its_end() -> None:
+    use = {"type": "mcp_tool_use", "id": "s", "name": "search"}
+    parts = told(
+        finished(use, kind="server_tool", id="s", name="search"),
+        delta(part=DeltaPart(index=0, kind="server_tool", text="{}")),
+        finished(use, kind="server_tool"),
+    )
+    assert kinds(parts)[2:-2] == ["tool-input-start", "tool-input-available"]
+
+
+def test_parts_that_nobody_can_be_told_of() -> None:
+    parts = told(
+        finished({"type": "mcp_approval_request"}, kind="other"),
+        finished({"type": "mcp_list_tools"}, 1, kind="server_result"),
+        finished({"type": "image_generation_call", "result": None}, 2, kind="image"),
+        delta(annotations=(7, {"type": "file_path"})),
+        delta(part=DeltaPart(index=3, kind="server_result", text="output")),
+        Restarted(round=7),
+    )
+    assert kinds(parts) == ["start", "start-step", "finish-step", "finish"]
+
+
+def test_a_result_before_its_call_was_whole() -> None:
+    asks = delta(part=DeltaPart(index=0, kind="server_tool", id="s", name="search", text='{"q": 1}'))
+    parts = told(asks, finished({"content": "found"}, 1, kind="server_result", id="s"))
+    assert only(parts, "tool-input-available")["input"] == {"q": 1}
+    assert only(parts, "tool-output-available")["output"] == "found"
+    # What was cut of the answer may have had a result.
+    result = MessagePart(index=0, kind="server_result", id="s", final=True)
+    parts = told(a_round(1, parts=[MessagePart(kind="server_tool", id="s", name="go", final=True, index=1), result]))
+    assert only(parts, "tool-output-available")["output"] is None

@@ -34,6 +34,7 @@ from rxllm.models import (
     ReasoningDelta,
     Refused,
     Restarted,
+    Role,
     RoundCompleted,
     Stopped,
     StreamChoice,
@@ -120,44 +121,42 @@ BLOCKS = st.sampled_from(
 )
 
 
-def deltas() -> st.SearchStrategy[Delta]:
-    calls = st.builds(
-        ToolCallDelta,
-        index=INDEX | st.none(),
-        id=IDS,
-        function=st.builds(FunctionCallDelta, name=NAMES, arguments=TEXTS | st.none()) | st.none(),
-        custom=st.none() | st.sampled_from([{"name": "sketch", "input": "cat"}]),
-    )
-    parts = st.builds(DeltaPart, index=INDEX, kind=KINDS, id=IDS, name=NAMES, text=TEXTS | st.none())
-    annotations = st.sampled_from(
-        [{"type": "url_citation", "url": "https://a.example"}, {"url": "javascript:alert(1)"}, {"filename": "a.pdf"}, 7]
-    )
-    images = st.sampled_from([{"image_url": {"url": "data:image/png;base64,AAAA"}}, {"image_url": "data:text/html,x"}])
-    return st.builds(
-        Delta,
-        content=TEXTS | st.none(),
-        reasoning=st.none() | TEXTS,
-        refusal=st.none() | TEXTS,
-        tool_calls=st.none() | st.lists(calls, max_size=2).map(tuple),
-        function_call=st.none() | st.builds(FunctionCallDelta, name=NAMES, arguments=TEXTS),
-        part=st.none() | parts,
-        blocks=st.none()
-        | st.lists(st.builds(DeltaBlock, index=INDEX, block=BLOCKS, final=st.booleans()), max_size=2).map(tuple),
-        annotations=st.none() | st.lists(annotations, max_size=2).map(tuple),
-        images=st.none() | st.lists(images, max_size=1).map(tuple),
-    )
+CALL_DELTAS = st.builds(
+    ToolCallDelta,
+    index=INDEX | st.none(),
+    id=IDS,
+    function=st.builds(FunctionCallDelta, name=NAMES, arguments=TEXTS | st.none()) | st.none(),
+    custom=st.none() | st.sampled_from([{"name": "sketch", "input": "cat"}]),
+)
+ANNOTATIONS = st.sampled_from(
+    [{"type": "url_citation", "url": "https://a.example"}, {"url": "javascript:alert(1)"}, {"filename": "a.pdf"}, 7]
+)
+IMAGES = st.sampled_from([{"image_url": {"url": "data:image/png;base64,AAAA"}}, {"image_url": "data:text/html,x"}])
+DELTAS = st.builds(
+    Delta,
+    content=TEXTS | st.none(),
+    reasoning=st.none() | TEXTS,
+    refusal=st.none() | TEXTS,
+    tool_calls=st.none() | st.lists(CALL_DELTAS, max_size=2).map(tuple),
+    function_call=st.none() | st.builds(FunctionCallDelta, name=NAMES, arguments=TEXTS),
+    part=st.none() | st.builds(DeltaPart, index=INDEX, kind=KINDS, id=IDS, name=NAMES, text=TEXTS | st.none()),
+    blocks=st.none()
+    | st.lists(st.builds(DeltaBlock, index=INDEX, block=BLOCKS, final=st.booleans()), max_size=2).map(tuple),
+    annotations=st.none() | st.lists(ANNOTATIONS, max_size=2).map(tuple),
+    images=st.none() | st.lists(IMAGES, max_size=1).map(tuple),
+)
+CHOICES = st.builds(
+    StreamChoice,
+    index=st.sampled_from([0, 0, 0, 1]),
+    delta=DELTAS,
+    finish_reason=st.sampled_from([None, None, None, "stop", "length", "tool_calls", "moonrise", "null"]),
+)
+USAGES = st.none() | st.builds(Usage, total_tokens=st.integers(0, 9))
 
 
 @st.composite
 def odd_chunks(draw: st.DrawFn) -> StreamChunk:
-    choices = st.builds(
-        StreamChoice,
-        index=st.sampled_from([0, 0, 0, 1]),
-        delta=deltas(),
-        finish_reason=st.sampled_from([None, None, None, "stop", "length", "tool_calls", "moonrise", "null"]),
-    )
-    usage = draw(st.none() | st.builds(Usage, total_tokens=st.integers(0, 9)))
-    chunk = StreamChunk(choices=tuple(draw(st.lists(choices, max_size=2))), usage=usage)
+    chunk = StreamChunk(choices=tuple(draw(st.lists(CHOICES, max_size=2))), usage=draw(USAGES))
     mark = draw(st.sampled_from(["", "", "", "begins", "restarts", "both"]))
     if not mark:
         return chunk
@@ -181,53 +180,52 @@ ROUNDS = st.integers(1, 3)
 DECISIONS = st.sampled_from([Approved(), Approved(arguments={"a": 2}), Refused(reason="no")])
 
 
+PARTS = st.builds(
+    MessagePart,
+    index=INDEX,
+    kind=KINDS,
+    id=IDS,
+    name=NAMES,
+    text=st.sampled_from(["", "{}", "print(1)"]),
+    block=st.none() | BLOCKS,
+    final=st.booleans(),
+)
+
+
 @st.composite
 def completed_rounds(draw: st.DrawFn) -> RoundCompleted:
-    parts = st.builds(
-        MessagePart,
-        index=INDEX,
-        kind=KINDS,
-        id=IDS,
-        name=NAMES,
-        text=st.sampled_from(["", "{}", "print(1)"]),
-        block=st.none() | BLOCKS,
-        final=st.booleans(),
-    )
     message = Message(
-        role="assistant",
+        role=Role.ASSISTANT,
         content="x",
         refusal=draw(st.none() | st.just("no")),
-        parts=draw(st.none() | st.lists(parts, max_size=3)),
+        parts=draw(st.lists(PARTS, max_size=3)),
         annotations=[{"url": "https://a.example"}],
     )
     choice = CompletionChoice(index=0, message=message, finish_reason="stop")
-    usage = draw(st.none() | st.builds(Usage, total_tokens=st.integers(0, 9)))
-    return RoundCompleted(
-        round=draw(ROUNDS), completion=ChatCompletion(choices=[choice], usage=usage), messages=(message,)
-    )
+    completion = ChatCompletion(choices=[choice], usage=draw(USAGES))
+    return RoundCompleted(round=draw(ROUNDS), completion=completion, messages=(message,))
 
 
-def events() -> st.SearchStrategy[Any]:
-    errors = st.sampled_from([None, None, "unknown_tool", "duplicate", "refused", "failed", "timeout"])
-    results = st.builds(ToolResult, call=CALLS, content=st.sampled_from(["ok", "{}", "[", '{"a": 1}']), error=errors)
-    return st.one_of(
-        st.builds(TextDelta, round=ROUNDS, text=st.just("x")),
-        st.builds(ReasoningDelta, round=ROUNDS, text=st.just("y")),
-        st.builds(Restarted, round=ROUNDS),
-        st.builds(ToolInputDelta, round=ROUNDS, index=INDEX, id=IDS, name=NAMES, text=TEXTS.filter(str.isprintable)),
-        st.builds(ToolCallEvent, round=ROUNDS, call=CALLS),
-        st.builds(ApprovalRequested, round=ROUNDS, call=CALLS),
-        st.builds(ApprovalGiven, round=ROUNDS, call=CALLS, decision=DECISIONS),
-        st.builds(ToolResultEvent, round=ROUNDS, result=results),
-        completed_rounds(),
-        st.builds(Stopped, round=ROUNDS),
-        st.sampled_from(["text", "", "\ud800", 7]),
-    )
+ERRORS = st.sampled_from([None, None, "unknown_tool", "duplicate", "refused", "failed", "timeout"])
+RESULTS = st.builds(ToolResult, call=CALLS, content=st.sampled_from(["ok", "{}", "[", '{"a": 1}']), error=ERRORS)
+EVENTS = st.one_of(
+    st.builds(TextDelta, round=ROUNDS, text=st.just("x")),
+    st.builds(ReasoningDelta, round=ROUNDS, text=st.just("y")),
+    st.builds(Restarted, round=ROUNDS),
+    st.builds(ToolInputDelta, round=ROUNDS, index=INDEX, id=IDS, name=NAMES, text=TEXTS.filter(str.isprintable)),
+    st.builds(ToolCallEvent, round=ROUNDS, call=CALLS),
+    st.builds(ApprovalRequested, round=ROUNDS, call=CALLS),
+    st.builds(ApprovalGiven, round=ROUNDS, call=CALLS, decision=DECISIONS),
+    st.builds(ToolResultEvent, round=ROUNDS, result=RESULTS),
+    completed_rounds(),
+    st.builds(Stopped, round=ROUNDS),
+    st.sampled_from(["text", "", "\ud800", 7]),
+)
 
 
 @st.composite
 def placed_events(draw: st.DrawFn) -> list[Any]:
-    found = draw(st.lists(events(), max_size=8))
+    found = draw(st.lists(EVENTS, max_size=8))
     if draw(st.booleans()):
         return found
     return [LogItem(LogPosition(1, place), each, draw(st.integers(0, 5)) == 0) for place, each in enumerate(found)]
