@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rxllm.serving._told import InputPiece, InputReady, InputStart, TextEnd, TextKind, TextPiece, TextStart, Told
@@ -59,10 +59,12 @@ class Step:
 
     Args:
         names: Gives identifiers.
+        former: The calls of earlier steps, by the identifiers that the model gave.
     """
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, former: Mapping[str, GrowingInput]) -> None:
         self._names = names
+        self._former = former
         self._text: TextStart | None = None
         self._inputs: dict[int, GrowingInput] = {}
 
@@ -167,6 +169,10 @@ class Step:
         own = [each for each in self._inputs.values() if each.given == given and each.id]
         waiting = [each for each in own if not each.has_outcome]
         return next(iter([*reversed(waiting)] if is_repeated else waiting), own[-1] if own else None)
+
+    def known(self, given: str) -> GrowingInput | None:
+        """The call that is meant by an identifier, in this step or an earlier one."""
+        return self.called(given) or self._former.get(given)
 
     def settle(self, found: GrowingInput, *, whole: bool = True) -> Iterator[Told]:
         """Tell that an input is ready, as far as it has come."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,7 +28,7 @@ REPLAY = "/chat/judge/stream"
 
 
 @asynccontextmanager
-async def aiohttp_server(*, post: Observable[Any], resume: Observable[Any], ui: UIMessageStream) -> AsyncIterator[str]:
+async def aiohttp_server(*, post: Observable[Any], resume: Observable[Any], ui: UIMessageStream) -> AsyncGenerator[str]:
     """The URL of a chat in ``aiohttp.web``."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -51,7 +51,7 @@ async def aiohttp_server(*, post: Observable[Any], resume: Observable[Any], ui: 
 
 
 @asynccontextmanager
-async def asgi_server(*, post: Observable[Any], resume: Observable[Any], ui: UIMessageStream) -> AsyncIterator[str]:
+async def asgi_server(*, post: Observable[Any], resume: Observable[Any], ui: UIMessageStream) -> AsyncGenerator[str]:
     """The URL of the same chat as an ASGI application, in uvicorn."""
     uvicorn = pytest.importorskip("uvicorn")
 

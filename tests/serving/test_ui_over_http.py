@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ PATIENCE = 20
 
 
 @asynccontextmanager
-async def answered(pipeline: Observable[Any]) -> AsyncIterator[aiohttp.ClientResponse]:
+async def answered(pipeline: Observable[Any]) -> AsyncGenerator[aiohttp.ClientResponse]:
     """The answer to a request."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
