@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rxllm.serving._asgi import StreamingResponse
     from rxllm.serving._events_protocol import Events
     from rxllm.serving._frames import frames
+    from rxllm.serving._openai_chat import OpenAIChat
     from rxllm.serving._protocol import Asked, FrameWriter, ServedEnd, ServingProtocol
     from rxllm.serving._public_error import PublicError
 else:
@@ -20,6 +21,7 @@ else:
         _asgi="StreamingResponse",
         _events_protocol="Events",
         _frames="frames",
+        _openai_chat="OpenAIChat",
         _protocol="Asked FrameWriter ServedEnd ServingProtocol",
         _public_error="PublicError",
     )
@@ -28,6 +30,7 @@ __all__ = [
     "Asked",
     "Events",
     "FrameWriter",
+    "OpenAIChat",
     "PublicError",
     "ServedEnd",
     "ServingProtocol",

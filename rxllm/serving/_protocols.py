@@ -5,9 +5,10 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from rxllm.serving._events_protocol import Events
+from rxllm.serving._openai_chat import OpenAIChat
 from rxllm.serving._protocol import ServingProtocol
 
-PROTOCOLS: tuple[ServingProtocol, ...] = (Events(),)
+PROTOCOLS: tuple[ServingProtocol, ...] = (Events(), OpenAIChat())
 """Those that come with the library."""
 
 _BY_NAME = {each.name: each for each in PROTOCOLS}
