@@ -51,11 +51,11 @@ else:
         _likeness="Likeness",
         _log_position="LogPosition",
         _progress="JSONKeys",
-        _usage="total_of",
         _reasoning="JOINED REASONING_FIELDS find_reasoning",
         _repair="MAX_REPAIRS",
         _validation="harmless_validation",
         _request="MessageLike request_of",
+        _usage="total_of",
         _wire_struct="WireStruct make",
     )
 

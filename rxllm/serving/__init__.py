@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rxllm.serving._openai_chat import OpenAIChat
     from rxllm.serving._protocol import Asked, FrameWriter, ServedEnd, ServingProtocol
     from rxllm.serving._public_error import PublicError
+    from rxllm.serving._ui_message_stream import UIMessageStream
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -24,6 +25,7 @@ else:
         _openai_chat="OpenAIChat",
         _protocol="Asked FrameWriter ServedEnd ServingProtocol",
         _public_error="PublicError",
+        _ui_message_stream="UIMessageStream",
     )
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "ServedEnd",
     "ServingProtocol",
     "StreamingResponse",
+    "UIMessageStream",
     "aiohttp_response",
     "frames",
 ]

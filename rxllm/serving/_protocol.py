@@ -94,8 +94,11 @@ class ServingProtocol(Protocol):
         """A writer for one answer."""
         ...
 
-    def refusal(self, error: PublicError, /) -> bytes:
-        """The body of an answer with another status than 200, JSON."""
+    def refusal(self, error: PublicError, /) -> bytes | str | None:
+        """The body of an answer with another status than 200: JSON as bytes, or a plain text.
+
+        ``None`` if that is no error for its clients: the answer is empty then, with the status 204.
+        """
         ...
 
 

@@ -7,8 +7,9 @@ from difflib import get_close_matches
 from rxllm.serving._events_protocol import Events
 from rxllm.serving._openai_chat import OpenAIChat
 from rxllm.serving._protocol import ServingProtocol
+from rxllm.serving._ui_message_stream import UIMessageStream
 
-PROTOCOLS: tuple[ServingProtocol, ...] = (Events(), OpenAIChat())
+PROTOCOLS: tuple[ServingProtocol, ...] = (Events(), OpenAIChat(), UIMessageStream())
 """Those that come with the library."""
 
 _BY_NAME = {each.name: each for each in PROTOCOLS}

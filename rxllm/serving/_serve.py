@@ -45,6 +45,7 @@ _EVENT_STREAM: Mapping[str, str] = {
     "X-Accel-Buffering": "no",
 }
 _JSON: Mapping[str, str] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+_TEXT: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
 _BAD_POSITION = PublicError(400, "bad_position", "Last-Event-ID or after is no position of a stream.")
 
 
@@ -158,8 +159,11 @@ async def serve(
 
 
 def refused(protocol: ServingProtocol, error: PublicError) -> Head:
-    """An answer that is an error."""
-    headers = dict(_JSON)
+    """An answer that is an error, or empty if it is none for the clients of the protocol."""
+    body = protocol.refusal(error)
+    if body is None:
+        return Head(204, {})
+    headers = dict(_JSON if isinstance(body, bytes) else _TEXT)
     if error.retry_after is not None:
         headers["Retry-After"] = str(round(error.retry_after))
-    return Head(error.status, headers, protocol.refusal(error))
+    return Head(error.status, headers, body if isinstance(body, bytes) else body.encode())

@@ -19,6 +19,7 @@ class GrowingInput:
         by_server: Whether the provider runs it.
         pieces: What came of it.
         ready: Whether it is whole, or was cut.
+        has_outcome: Whether it was told what came of the call.
     """
 
     given: str = ""
@@ -27,6 +28,7 @@ class GrowingInput:
     id: str = ""
     pieces: list[str] = field(default_factory=list[str])
     ready: bool = False
+    has_outcome: bool = False
 
 
 class Names:
@@ -34,7 +36,8 @@ class Names:
 
     def __init__(self) -> None:
         self._texts = 0
-        self._calls: dict[str, int] = {}
+        self._calls: set[str] = set()
+        self._times: dict[str, int] = {}
 
     def text(self) -> str:
         """One for a text."""
@@ -42,9 +45,13 @@ class Names:
         return f"t{self._texts}"
 
     def call(self, given: str) -> str:
-        """One for a call: its own, unless another one of the stream has that."""
-        times = self._calls[given] = self._calls.get(given, 0) + 1
-        return given if times == 1 else f"{given}-{times}"
+        """One for a call: its own, unless another one of the stream has that, or it has none."""
+        made = given = given or "call"
+        while made in self._calls:
+            times = self._times[given] = self._times.get(given, 1) + 1
+            made = f"{given}-{times}"
+        self._calls.add(made)
+        return made
 
 
 class Step:
@@ -87,8 +94,10 @@ class Step:
             by_server: Whether the provider runs it.
         """
         found = self._inputs.get(key)
-        if found is None or found.ready:
+        if found is None:
             found = self._inputs[key] = GrowingInput(by_server=by_server)
+        if found.ready:
+            return
         if not found.id:
             found.given, found.name = given or found.given, name or found.name
         if text:
@@ -99,8 +108,18 @@ class Step:
         elif found.given and found.name:
             yield from self._start(found)
 
-    def ready(self, key: int, given: str, name: str, text: str, *, whole: bool = True) -> Iterator[Told]:
-        """Tell that an input is ready.
+    def ready(
+        self,
+        key: int,
+        given: str,
+        name: str,
+        text: str,
+        *,
+        whole: bool = True,
+        by_server: bool = False,
+        is_text: bool = False,
+    ) -> Iterator[Told]:
+        """Tell that an input is ready. Nothing is told of one that was cut before its tool was known.
 
         Args:
             key: Which input of the step.
@@ -108,16 +127,20 @@ class Step:
             name: The name of the tool.
             text: All of the input.
             whole: Whether it is whole.
+            by_server: Whether the provider runs it.
+            is_text: Whether it is a text, and no JSON.
         """
         found = self._inputs.setdefault(key, GrowingInput())
         if found.ready:
             return
         if not found.id:
-            found.given, found.name = given, name
+            found.given, found.name, found.by_server = given or found.given, name or found.name, by_server
             found.pieces = found.pieces or [text]
-            yield from self._start(found)
+            if found.name or whole:
+                yield from self._start(found)
         found.ready = True
-        yield InputReady(found.id, name, text, whole, found.by_server)
+        if found.id:
+            yield InputReady(found.id, name or found.name, text, whole, found.by_server, is_text)
 
     def key_of(self, given: str) -> int:
         """Which input a call is that is ready now: its own, else one that has no identifier, else another one."""
@@ -126,17 +149,34 @@ class Step:
         unnamed = (key for key, each in waiting.items() if not each.given)
         return next(own, next(unnamed, len(self._inputs)))
 
-    def id_of(self, given: str) -> str | None:
-        """What a call is known by; of several with one identifier, the last."""
-        return next((each.id for each in reversed(self._inputs.values()) if each.given == given and each.id), None)
+    def called(self, given: str, *, is_repeated: bool = False) -> GrowingInput | None:
+        """The call that is meant by an identifier, if it was told.
+
+        Of several the first that nothing came of yet; if all have an outcome, the last.
+
+        Args:
+            given: The identifier that the model gave.
+            is_repeated: Whether the last is meant, because the identifier was used before.
+        """
+        own = [each for each in self._inputs.values() if each.given == given and each.id]
+        waiting = [each for each in own if not each.has_outcome]
+        return next(iter([*reversed(waiting)] if is_repeated else waiting), own[-1] if own else None)
+
+    def settle(self, found: GrowingInput, *, whole: bool = True) -> Iterator[Told]:
+        """Tell that an input is ready, as far as it has come."""
+        if found.id and not found.ready:
+            found.ready = True
+            yield InputReady(found.id, found.name, "".join(found.pieces), whole, found.by_server)
+
+    def ids(self) -> dict[str, str]:
+        """What the calls are known by that were told, by the identifiers that the model gave."""
+        return {each.given: each.id for each in self._inputs.values() if each.id}
 
     def end(self) -> Iterator[Told]:
         """End what is open: inputs that are not ready were cut."""
         yield from self.end_text()
         for each in self._inputs.values():
-            if each.id and not each.ready:
-                each.ready = True
-                yield InputReady(each.id, each.name, "".join(each.pieces), whole=False, by_server=each.by_server)
+            yield from self.settle(each, whole=False)
 
     def _start(self, found: GrowingInput) -> Iterator[Told]:
         yield from self.end_text()
