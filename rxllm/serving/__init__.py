@@ -9,6 +9,7 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.serving._aiohttp import aiohttp_response
     from rxllm.serving._asgi import StreamingResponse
+    from rxllm.serving._closing import close_all
     from rxllm.serving._events_protocol import Events
     from rxllm.serving._frames import frames
     from rxllm.serving._openai_chat import OpenAIChat
@@ -20,6 +21,7 @@ else:
         __name__,
         _aiohttp="aiohttp_response",
         _asgi="StreamingResponse",
+        _closing="close_all",
         _events_protocol="Events",
         _frames="frames",
         _openai_chat="OpenAIChat",
@@ -39,5 +41,6 @@ __all__ = [
     "StreamingResponse",
     "UIMessageStream",
     "aiohttp_response",
+    "close_all",
     "frames",
 ]
