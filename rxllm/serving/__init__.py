@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from rxllm.serving._agui import AGUI
     from rxllm.serving._aiohttp import aiohttp_response
     from rxllm.serving._asgi import StreamingResponse
     from rxllm.serving._closing import close_all
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
+        _agui="AGUI",
         _aiohttp="aiohttp_response",
         _asgi="StreamingResponse",
         _closing="close_all",
@@ -31,6 +33,7 @@ else:
     )
 
 __all__ = [
+    "AGUI",
     "Asked",
     "Events",
     "FrameWriter",

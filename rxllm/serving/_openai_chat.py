@@ -3,7 +3,7 @@
 Rules:
 
 1. All chunks have one ``id``, ``created`` and ``model``. Usage is in the last chunk, alone, and only for who asked.
-2. ``data: [DONE]`` ends an answer that is whole or was stopped. An error is a frame in its place, and the SDKs raise it.
+2. ``data: [DONE]`` ends an answer that is whole or was stopped. An error is a frame in its place; the SDKs raise it.
 3. There is no ``id:`` and no empty block: OpenAI's own SDK takes those for events.
 4. Who asks for no stream gets one object.
 """

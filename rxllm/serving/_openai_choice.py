@@ -120,6 +120,10 @@ class ToldChoice:
                 told["tool_calls"] = calls
         if delta.function_call is not None and (function := _function(delta.function_call)):
             told["function_call"] = function
+        self._give_all(told, delta)
+        return told
+
+    def _give_all(self, told: dict[str, Any], delta: Delta) -> None:
         for name in _GIVEN:
             if (value := getattr(delta, name)) is not None:
                 self._give(told, name, value)
@@ -127,7 +131,6 @@ class ToldChoice:
             for name, value in _own(delta.extra).items():
                 if name not in _OTHER_REASONING:
                     self._give(told, name, value)
-        return told
 
     def _give(self, told: dict[str, Any], name: str, value: Any) -> None:
         """Pass on a field that the SDKs do not know."""

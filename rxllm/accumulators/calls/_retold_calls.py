@@ -81,7 +81,7 @@ class RetoldCalls:
                     pieces += self._end_before(call)
                     self._told[call] = _Told()
                 pieces += self._grow(call, self._told[call])
-        return pieces if len(pieces) < 2 else _joined(pieces)
+        return _joined(pieces) if pieces[1:] else pieces
 
     def close(self, *, whole: bool) -> list[dict[str, Any]]:
         """Take note of the end.
