@@ -123,13 +123,9 @@ class AGUIWriter:
     def _closed(self) -> Iterator[AGUIEvent]:
         """End what is open: else a client takes no end but an error."""
         yield from self._text_closed()
-        yield from self._calls_closed()
-        if self._step is not None:
-            yield events.StepFinished(self._step)
-
-    def _calls_closed(self) -> Iterator[AGUIEvent]:
         yield from map(events.ToolCallEnd, self._cut)
         self._cut.clear()
+        yield from self._step_closed()
 
     def _outcome(self) -> dict[str, Any]:
         if self._asked:
@@ -153,7 +149,7 @@ class AGUIWriter:
 
     def _step_start(self, start: told.StepStart) -> Iterator[AGUIEvent]:
         # A call that was cut in a step before is of no interest any more.
-        yield from self._calls_closed()
+        yield from self._closed()
         self._step, self._has_told = f"step-{start.number}", False
         self._model = start.model or (start.stream and start.stream.model)
         self._message = None

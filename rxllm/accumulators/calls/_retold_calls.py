@@ -2,8 +2,8 @@
 
 Rules:
 
-1. Calls are numbered from 0 in the order in which they are told. The first piece of each has its identifier, its name
-   and its kind; they come in no other.
+1. Calls are numbered from 0 in the order in which they began, and are told in that order. The first piece of each has
+   its identifier, its name and its kind; they come in no other.
 2. A call is told from its first argument on, for until then its name may grow, and what came may be a placeholder.
 3. Behind arguments that have closed nothing is told until it is known what they come to: at the next call, or at the
    end. The last piece of them waits for that, too.
@@ -96,7 +96,7 @@ class RetoldCalls:
             ToolCallError: ``whole``, and a call has no name, or several values for arguments.
         """
         pieces: list[_Piece] = []
-        for call in self._calls.ordered():
+        for call in self._calls.calls:
             if not call.emitted:
                 pieces += self._end(call, self._told[call]) if whole else self._cut(call, self._told[call])
         return _joined(pieces)
@@ -107,7 +107,7 @@ class RetoldCalls:
             return  # what comes now is said once more
         is_custom = call.type == _CUSTOM
         if told.place is None:
-            if not call.id or call.is_second or not call.name or (not is_custom and call.says_nothing):
+            if not self._may_begin(call) or (not is_custom and call.says_nothing):
                 return
             text = call.text.read()
             told.held.append(text if is_custom else without_placeholders(text))
@@ -123,9 +123,8 @@ class RetoldCalls:
         """Tell the end of the call before this one, if it has come."""
         last, self._last = self._last, call
         if last is not None and last.type != _CUSTOM and last.closed and not last.says_nothing:
-            told = self._told[last]
-            if told.place is not None or (last.id and last.name and not last.is_second):
-                yield from self._end(last, told)
+            if self._may_begin(last):
+                yield from self._end(last, self._told[last])
                 last.emitted = True
 
     def _end(self, call: GrowingCall, told: _Told) -> Iterator[_Piece]:
@@ -139,26 +138,51 @@ class RetoldCalls:
     def _cut(self, call: GrowingCall, told: _Told) -> Iterator[_Piece]:
         if told.place is not None:
             yield from self._tell(call, told, call.id, "".join(told.held))
-        elif call.id and call.name and not call.is_second:
+        elif _is_known(call):
             yield from self._tell(call, told, call.id, without_placeholders(call.text.read()))
 
+    def _may_begin(self, call: GrowingCall) -> bool:
+        """Whether a call was told, or can be, and so all before it."""
+        for each, told in self._told.items():
+            if told.place is None and not _is_known(each):
+                return False
+            if each is call:
+                break
+        return True
+
+    def _before(self, call: GrowingCall) -> Iterator[_Piece]:
+        """Tell that the calls before one have begun."""
+        for each, told in self._told.items():
+            if each is call:
+                break
+            if told.place is None and _is_known(each):
+                yield self._piece(each, told, each.id, "", {})
+
     def _tell(self, call: GrowingCall, told: _Told, call_id: str, text: str) -> Iterator[_Piece]:
-        """Tell of a call; first what it is."""
+        """Tell of a call what is new."""
+        if told.place is None:
+            yield from self._before(call)
         told.held.clear()
-        is_custom = call.type == _CUSTOM
         more = {name: value for name, value in call.extra.items() if name not in told.extra}
-        inner = {"input" if is_custom else "arguments": text}
+        if told.place is None or text or more:
+            yield self._piece(call, told, call_id, text, more)
+
+    def _piece(self, call: GrowingCall, told: _Told, call_id: str, text: str, more: dict[str, Any]) -> _Piece:
+        is_custom = call.type == _CUSTOM
+        inner: dict[str, Any] = {"input" if is_custom else "arguments": text}
+        head: dict[str, Any] = {}
         if told.place is None:
             told.place, self._places = self._places, self._places + 1
             head = {"id": call_id, "type": call.type or "function"}
             inner = {**({} if is_custom else call.function_extra), "name": call.name, **inner}
-        elif text or more:
-            head = {}
-        else:
-            return
         told.extra.update(more)
         told.sent.append(text)
-        yield {"index": told.place, **more, **head, _CUSTOM if is_custom else "function": inner}
+        return {"index": told.place, **more, **head, _CUSTOM if is_custom else "function": inner}
+
+
+def _is_known(call: GrowingCall) -> bool:
+    """Whether it has all that a call is begun with."""
+    return bool(call.id and call.name and not call.is_second)
 
 
 def _joined(pieces: Iterable[_Piece]) -> list[_Piece]:
