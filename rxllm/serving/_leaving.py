@@ -62,6 +62,7 @@ def leaving(transport: asyncio.Transport, abandon: Callable[[], None]) -> Genera
         transport: Of its connection.
         abandon: May be called more than once.
     """
+
     def gone() -> None:
         abandon()
         # What waits for a client that has left would keep the connection.

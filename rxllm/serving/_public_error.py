@@ -46,7 +46,6 @@ class PublicError:
     retry_after: float | None = None
 
 
-
 class ClosingError(Exception):
     """The server stops while it answers."""
 
