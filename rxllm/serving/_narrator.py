@@ -61,12 +61,14 @@ class Narrator:
         self._references = References()
         self._step: Step | None = None
         self._number = 0
+        # Whether a step has ended.
+        self._has_ended = False
         self._parts = PartsAccumulator()
         self._usage: Usage | None = None
         # Of the calls of the answer those whose input is a text, by their identifiers.
         self._custom: set[str] = set()
-        # What the calls of earlier steps are known by.
-        self._former: dict[str, str] = {}
+        # The calls of earlier steps, by the identifiers that the model gave.
+        self._former: dict[str, GrowingInput] = {}
         self._by_class: Mapping[type, Callable[[Any], Iterable[Told]]] = {
             StreamChunk: self._chunk,
             str: partial(self._say, "text"),
@@ -89,7 +91,7 @@ class Narrator:
         }
 
     def add(self, item: object) -> Iterator[Told]:
-        """Tell of an item; iterate over the result at once.
+        """Tell of an item; iterate over the result at once. Behind ``Stopped`` there is nothing more to tell.
 
         Raises:
             TypeError: It is nothing that can be told.
@@ -107,7 +109,8 @@ class Narrator:
                 f"chunks, events of a conversation and texts can be served, not {type(item).__name__}: "
                 "serve what chat_stream() or chat_with_tools() gives"
             )
-        yield from tell(item)
+        if not self.stopped:
+            yield from tell(item)
 
     def close(self) -> Iterator[Told]:
         """Tell that the stream ended in good order: what is open ends."""
@@ -120,7 +123,7 @@ class Narrator:
         if (step := self._step) is not None:
             self._step = None
             yield from step.end()
-            self._former |= step.ids()
+            self._former |= step.calls()
             self._references.keep()
 
     # Chunks.
@@ -190,12 +193,10 @@ class Narrator:
 
     def _provider_result(self, step: Step, given: str, part: MessagePart) -> Iterator[Told]:
         content, error = result_of(part.block)
-        if (call := step.called(given)) is not None:
+        if (call := step.called(given) or self._former.get(given)) is not None:
             yield from step.settle(call)
             call.has_outcome = True
-            yield Output(call.id, content, error=error, by_server=True)
-        elif (known := self._former.get(given)) is not None:
-            yield Output(known, content, error=error, by_server=True)
+            yield Output(call.id, content, error=error, by_server=call.by_server)
 
     # Events of a conversation.
 
@@ -224,9 +225,8 @@ class Narrator:
         yield from self._ready(event.call)
 
     def _ready(self, call: ToolCall) -> Iterator[Told]:
-        step, function = self._current, call.function
-        is_text = call.type == "custom"
-        yield from step.ready(step.key_of(call.id), call.id, function.name, function.arguments, is_text=is_text)
+        step, name, text = self._current, call.function.name, call.function.arguments
+        yield from step.ready(step.key_of(call.id, name, text), call.id, name, text, is_text=call.type == "custom")
 
     def _ask(self, event: ApprovalRequested) -> Iterator[Told]:
         yield from self._known(event.round, event.call)
@@ -295,6 +295,7 @@ class Narrator:
         yield from self.cut()
         self.reason = reason
         self._forget_answer()
+        self._has_ended = True
         yield StepEnd(reason, usage)
 
     def _forget_answer(self) -> None:
@@ -309,18 +310,18 @@ class Narrator:
             number: Which step; the present one, if that is not said.
         """
         if self._step is not None and number in (None, self._number):
-            self._take_back()
+            # First it is told: a protocol that has no word for it ends what is open.
             yield Restart(attempt)
+            self._take_back()
 
     def _restart_all(self) -> Iterator[Told]:
         """Take back everything, if something was told."""
         if self._number:
-            takes_all = self._number > 1 or self._step is None
+            yield Restart(takes_all=self._has_ended)
             self._take_back()
-            self._number = 0
+            self._number, self._has_ended = 0, False
             self._former.clear()
             self._references = References()
-            yield Restart(takes_all=takes_all)
 
     def _take_back(self) -> None:
         self._forget_answer()

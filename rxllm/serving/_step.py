@@ -143,15 +143,21 @@ class Step:
             if found.name or whole:
                 yield from self._start(found)
         found.ready = True
+        found.given = given or found.given
         if found.id:
             yield InputReady(found.id, name or found.name, text, whole, found.by_server, is_text)
 
-    def key_of(self, given: str) -> int:
-        """Which input a call is that is ready now: its own, else one that has no identifier, else another one."""
+    def key_of(self, given: str, name: str, text: str) -> int:
+        """Which input a call is that is ready now.
+
+        That with its identifier, else one that has none, else one that says the same: of calls that had one identifier
+        all but the first were given another one.
+        """
         waiting = {key: each for key, each in self._inputs.items() if not each.ready}
-        own = (key for key, each in waiting.items() if each.given == given)
-        unnamed = (key for key, each in waiting.items() if not each.given)
-        return next(own, next(unnamed, len(self._inputs)))
+        own = [key for key, each in waiting.items() if each.given == given]
+        unnamed = [key for key, each in waiting.items() if not each.given]
+        same = [key for key, each in waiting.items() if each.name == name and "".join(each.pieces) == text]
+        return next(iter([*own, *unnamed, *same]), len(self._inputs))
 
     def called(self, given: str, *, is_repeated: bool = False) -> GrowingInput | None:
         """The call that is meant by an identifier, if it was told.
@@ -172,9 +178,9 @@ class Step:
             found.ready = True
             yield InputReady(found.id, found.name, "".join(found.pieces), whole, found.by_server)
 
-    def ids(self) -> dict[str, str]:
-        """What the calls are known by that were told, by the identifiers that the model gave."""
-        return {each.given: each.id for each in self._inputs.values() if each.id}
+    def calls(self) -> dict[str, GrowingInput]:
+        """The calls that were told, by the identifiers that the model gave."""
+        return {each.given: each for each in self._inputs.values() if each.id}
 
     def end(self) -> Iterator[Told]:
         """End what is open: inputs that are not ready were cut."""

@@ -64,6 +64,7 @@ class UIWriter:
         self._goes_again = False
         self._dynamic: set[str] = set()
         self._useless: set[str] = set()
+        self._asked: set[str] = set()
         self._denied: set[str] = set()
         self._by_class: Mapping[type, Callable[[Any], Iterable[UIPart]]] = {
             told.StepStart: self._step_start,
@@ -163,11 +164,15 @@ class UIWriter:
 
     def _approval(self, approval: told.Approval) -> Iterable[UIPart]:
         approval_id = f"{approval.id}-approval"
+        request = parts.ToolApprovalRequest(approval_id, approval.id)
         if approval.approved is None:
-            return [parts.ToolApprovalRequest(approval_id, approval.id)]
+            self._asked.add(approval.id)
+            return [request]
         if not approval.approved:
             self._denied.add(approval.id)
-        return [parts.ToolApprovalResponse(approval_id, approval.approved, approval.reason)]
+        response = parts.ToolApprovalResponse(approval_id, approval.approved, approval.reason)
+        # The client knows no decision about a question that it does not know.
+        return [response] if approval.id in self._asked else [request, response]
 
     def _output(self, output: told.Output) -> Iterable[UIPart]:
         if output.id in self._useless:
