@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rxllm.serving._closing import close_all
     from rxllm.serving._events_protocol import Events
     from rxllm.serving._frames import frames
-    from rxllm.serving._openai_chat import OpenAIChat
+    from rxllm.serving._openai_protocol import OpenAIChat
     from rxllm.serving._protocol import Asked, FrameWriter, ServedEnd, ServingProtocol
     from rxllm.serving._public_error import PublicError
     from rxllm.serving._ui_message_stream import UIMessageStream
@@ -26,7 +26,7 @@ else:
         _closing="close_all",
         _events_protocol="Events",
         _frames="frames",
-        _openai_chat="OpenAIChat",
+        _openai_protocol="OpenAIChat",
         _protocol="Asked FrameWriter ServedEnd ServingProtocol",
         _public_error="PublicError",
         _ui_message_stream="UIMessageStream",

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from rxllm.serving._agui import AGUI
 from rxllm.serving._events_protocol import Events
-from rxllm.serving._openai_chat import OpenAIChat
+from rxllm.serving._openai_protocol import OpenAIChat
 from rxllm.serving._protocol import ServingProtocol
 from rxllm.serving._ui_message_stream import UIMessageStream
 
