@@ -46,15 +46,18 @@ _INPUTS: Mapping[str, bool] = {PartKind.TOOL_CALL: False, PartKind.SERVER_TOOL: 
 class Narrator:
     """Tells of one stream.
 
+    Args:
+        taken: Identifiers that no call gets.
+
     Attributes:
         stopped: Whether the items say that it was stopped.
         reason: Why the last answer ended, as far as that is known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Iterable[str] = ()) -> None:
         self.stopped = False
         self.reason: OpenFinishReason | None = None
-        self._names = Names()
+        self._names = Names(taken)
         self._references = References()
         self._step: Step | None = None
         self._number = 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from rxllm.serving._public_error import PublicError
 
@@ -41,9 +41,11 @@ class Asked:
 
     Attributes:
         body: The JSON object in the body of the request; empty if there is none.
+        resumes: Whether the client can come back and go on where it was: items come with their positions.
     """
 
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    resumes: bool = False
 
 
 class FrameWriter(Protocol):
@@ -99,4 +101,30 @@ class ServingProtocol(Protocol):
 
         ``None`` if that is no error for its clients: the answer is empty then, with the status 204.
         """
+        ...
+
+
+class WholeWriter(Protocol):
+    """Writes one answer as one object, for a client that does not want a stream."""
+
+    def add(self, items: Sequence[Any], /) -> None:
+        """Take items; an answer may begin anew, since nothing is told yet."""
+        ...
+
+    def end(self, end: ServedEnd, /) -> bytes:
+        """The answer, JSON. Called once, unless the pipeline failed.
+
+        Raises:
+            TypeError: An item is nothing that can be served.
+            RxllmError: The items are no answer.
+        """
+        ...
+
+
+@runtime_checkable
+class AnswersWhole(Protocol):
+    """A ``ServingProtocol`` whose clients may ask for all of an answer at once."""
+
+    def whole(self, asked: Asked, /) -> WholeWriter | None:
+        """A writer of one object; ``None`` for a client that wants a stream."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rxllm.serving._told import InputPiece, InputReady, InputStart, TextEnd, TextKind, TextPiece, TextStart, Told
@@ -32,11 +32,15 @@ class GrowingInput:
 
 
 class Names:
-    """Identifiers that are unique within a stream."""
+    """Identifiers that are unique within a stream.
 
-    def __init__(self) -> None:
+    Args:
+        taken: Those that no call gets.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
         self._texts = 0
-        self._calls: set[str] = set()
+        self._calls = set(taken)
         self._times: dict[str, int] = {}
 
     def text(self) -> str:

@@ -5,28 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from rxllm.exceptions import LimitExceededError, RestartError
-from rxllm.models import OpenFinishReason, Usage, ending_of, loads, scrub, total_of
+from rxllm.models import OpenFinishReason, Usage, ending_of, loads, total_of
 from rxllm.serving import _told as told
 from rxllm.serving import _ui_parts as parts
-from rxllm.serving._event_stream import encode
+from rxllm.serving._event_stream import data
 from rxllm.serving._narrator import Narrator
 from rxllm.serving._protocol import ServedEnd
+from rxllm.serving._tool_failures import told_failure
 from rxllm.serving._ui_parts import UIPart
 
 _DONE = b"data: [DONE]\n\n"
 _CUT = "The call was cut off."
 _NO_JSON = "The input of the call is no JSON."
-_FAILED = "The tool failed."
-_FAILURES: Mapping[str, str] = {
-    "unknown_tool": "There is no such tool.",
-    "invalid_arguments": "The tool was called with what it does not take.",
-    "duplicate": "The call has the identifier of another one, and was not run.",
-    "refused": "The call was not run.",
-    "timeout": "The tool took too long.",
-}
 _REASONS: Mapping[str, str] = {
     "completed": "stop",
     "length": "length",
@@ -93,7 +84,7 @@ class UIWriter:
 
     def begin(self) -> bytes:
         """The part ``start``."""
-        return _frame(self._start)
+        return data(self._start)
 
     def write(self, items: Sequence[Any], /) -> bytes:
         """The parts of items."""
@@ -112,19 +103,19 @@ class UIWriter:
         frames = [self._unsent]
         if end.error is not None:
             self._tell(self._narrator.cut(), frames)
-            frames.append(_frame(parts.Error(end.error.message)))
+            frames.append(data(parts.Error(end.error.message)))
         elif end.kind == "stopped" or self._narrator.stopped:
             self._is_stopped = True
             self._tell(self._narrator.cut(), frames)
-            frames.append(_frame(parts.Abort(end.reason)))
+            frames.append(data(parts.Abort(end.reason)))
         else:
             self._tell(self._narrator.close(), frames)
-            frames.append(_frame(parts.Finish(_reason_of(self._narrator.reason), self._metadata())))
+            frames.append(data(parts.Finish(_reason_of(self._narrator.reason), self._metadata())))
         return b"".join([*frames, _DONE])
 
     def _tell(self, all_told: Iterable[told.Told], frames: list[bytes]) -> None:
         for each in all_told:
-            frames += [_frame(part) for part in self._by_class[type(each)](each)]
+            frames += [data(part) for part in self._by_class[type(each)](each)]
 
     def _metadata(self) -> dict[str, Any] | None:
         usage = total_of(self._usages) if self._tells_usage else None
@@ -190,7 +181,7 @@ class UIWriter:
             return [parts.ToolOutputDenied(output.id)]
         flags = self._flags(output)
         if output.error is not None:
-            return [parts.ToolOutputError(output.id, _FAILURES.get(output.error, _FAILED), *flags)]
+            return [parts.ToolOutputError(output.id, told_failure(output.error), *flags)]
         return [parts.ToolOutputAvailable(output.id, _value_of(output.content), *flags)]
 
     def _flags(self, of: told.InputStart | told.InputReady | told.Output) -> tuple[bool | None, bool | None]:
@@ -204,14 +195,6 @@ class UIWriter:
             return [parts.SourceUrl(source.id, source.url, source.title)]
         media_type, title = source.media_type or "text/plain", source.title or source.filename or ""
         return [parts.SourceDocument(source.id, media_type, title, source.filename)]
-
-
-def _frame(part: UIPart) -> bytes:
-    try:
-        return b"data: %b\n\n" % encode(part)
-    except UnicodeEncodeError:
-        # Half a character that a text of the application has.
-        return b"data: %b\n\n" % encode(scrub(msgspec.to_builtins(part)))
 
 
 def _reason_of(reason: OpenFinishReason | None) -> str | None:
