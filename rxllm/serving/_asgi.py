@@ -127,7 +127,7 @@ class StreamingResponse(_Response):
     async def _answer(self, served: Served, send: Send) -> None:
         head = await served.head()
         if served.gone:
-            return
+            return None
         if head.body is not None:
             await self._send_whole(head, send)
             return

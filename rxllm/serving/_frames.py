@@ -9,7 +9,7 @@ from reactivex import Observable
 
 from rxllm.flow import FanOut, Operation, Stream, check_kind, operate, stopping
 from rxllm.serving._protocol import Asked, ServingProtocol
-from rxllm.serving._registry import protocol_named
+from rxllm.serving._protocols import protocol_named
 from rxllm.serving._telling import Telling
 from rxllm.sources import LogStream
 
