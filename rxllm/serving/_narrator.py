@@ -226,6 +226,7 @@ class Narrator:
         yield from self._known(event.round, result.call)
         call = self._called(result.call, is_repeated=result.error == "duplicate")
         call.has_outcome = True
+        yield from self._current.end_text()
         yield Output(call.id, result.content, error=result.error, refused=result.error == "refused")
 
     def _known(self, number: int, call: ToolCall) -> Iterator[Told]:
