@@ -39,9 +39,9 @@ else:
 class StreamingResponse(_Response):
     """A pipeline as an ASGI application, and so as an answer in Starlette and FastAPI.
 
-    Where Starlette is installed it is one of its responses; it does without. It does what ``aiohttp_response`` does, but
-    for two things. It does not read the body of the request, which the application does. A client that is silently gone
-    is noticed when the server notices.
+    Where Starlette is installed it is one of its responses; it does without. It is like ``aiohttp_response``, but for
+    two things. It does not read the body of the request, which the application does. A client that is silently gone is
+    noticed when the server notices.
 
     Args:
         pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not:
@@ -127,7 +127,7 @@ class StreamingResponse(_Response):
     async def _answer(self, served: Served, send: Send) -> None:
         head = await served.head()
         if served.gone:
-            return None
+            return
         if head.body is not None:
             await self._send_whole(head, send)
             return

@@ -83,5 +83,7 @@ def frames(pipeline: Observable[Any], *, protocol: str | ServingProtocol = "even
     check_kind("pipeline", pipeline, Observable)
     chosen = protocol_named(protocol)
     resumes = isinstance(pipeline, LogStream) and chosen.resumes
-    followed = pipeline.with_positions() if isinstance(pipeline, LogStream) and resumes else pipeline
-    return followed.pipe(operate(_Frames, chosen, Asked(resumes=resumes)))
+    if isinstance(pipeline, LogStream):
+        # Only so do items say that what came before them does not count.
+        pipeline = pipeline.with_positions()
+    return pipeline.pipe(operate(_Frames, chosen, Asked(resumes=resumes)))

@@ -42,6 +42,7 @@ def part_of_provider(step: Step, part: MessagePart, key: int) -> Iterator[Told]:
 
 def _result(step: Step, given: str, part: MessagePart) -> Iterator[Told]:
     if (call := step.known(given)) is not None:
+        yield from step.end_text()
         yield from step.settle(call)
         call.has_outcome = True
         content, error = _outcome(part.block)
