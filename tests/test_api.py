@@ -103,6 +103,13 @@ PARAMETERS = {
     "serving.DurableStreams": ("log", "content_type", "long_poll", "sse_seconds", "batch_bytes", "cache_control"),
     "serving.DurableStreams.add_to": ("self", "app", "prefix"),
     "serving.DurableStreams.aiohttp_response": ("self", "request", "name"),
+    "serving.aiohttp_response": ("request", "pipeline", "protocol", "headers", "first", "heartbeat"),
+    "serving.StreamingResponse": ("pipeline", "protocol", "body", "headers", "first", "heartbeat", "background"),
+    "serving.frames": ("pipeline", "protocol"),
+    "serving.Asked": ("body", "resumes"),
+    "serving.PublicError": ("status", "code", "message", "retry_after"),
+    "serving.ServedEnd": ("kind", "error", "reason"),
+    "serving.UIMessageStream": ("message_id", "metadata", "usage", "dynamic"),
 }
 """The names that users write, and the parameters that they may count on. More may follow those."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -20,13 +20,11 @@ from rxllm.models import (
 
 __all__ = ["for_clients", "item_for_clients"]
 
-E = TypeVar("E", bound=BaseModel)
-
 TOOL_FAILED = "The tool failed."
 """What a client is told of a tool that did."""
 
 
-def for_clients(event: E) -> E:
+def for_clients(event: BaseModel) -> BaseModel:
     """The event, as a client may have it."""
     if isinstance(event, ToolResultEvent):
         return event.model_copy(update={"result": _result(event.result)})

@@ -9,7 +9,7 @@ from reactivex import Observable
 
 from rxllm.flow import FanOut, Operation, Stream, check_kind, operate, stopping
 from rxllm.serving._protocol import Asked, ServingProtocol
-from rxllm.serving._registry import protocol_named
+from rxllm.serving._protocols import protocol_named
 from rxllm.serving._telling import Telling
 from rxllm.sources import LogStream
 
@@ -17,15 +17,15 @@ from rxllm.sources import LogStream
 class _Frames(Operation[Any, bytes]):
     called = "frames"
 
-    def __init__(self, out: FanOut[bytes], protocol: ServingProtocol) -> None:
+    def __init__(self, out: FanOut[bytes], protocol: ServingProtocol, asked: Asked) -> None:
         super().__init__(out)
-        self._telling = Telling(protocol.writer(Asked()))
+        self._telling = Telling(protocol.writer(asked))
 
     def on_item(self, item: Any, /) -> Iterable[bytes]:
         begun = self._telling.begin()
         try:
             told = self._telling.item(item)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to the client
             told = self._telling.failed(error)
         return self._given(begun + told)
 
@@ -33,8 +33,7 @@ class _Frames(Operation[Any, bytes]):
         return self._given(self._telling.completed(stopped=stopping()))
 
     def on_error(self, error: Exception) -> None:
-        if not self.out.ended:
-            self.out.end(None, self._given(self._telling.failed(error)))
+        self.out.end(None, self._given(self._telling.failed(error)))
 
     def _given(self, told: bytes) -> Sequence[bytes]:
         if self._telling.over:
@@ -43,13 +42,48 @@ class _Frames(Operation[Any, bytes]):
 
 
 def frames(pipeline: Observable[Any], *, protocol: str | ServingProtocol = "events") -> Stream[bytes]:
-    """Turn a pipeline into what a client reads, in frames of an event stream.
+    r"""Turn a pipeline into what a client reads: for what is neither ``aiohttp.web`` nor ASGI.
 
-    For hosts that are none of ``aiohttp_response`` and ``StreamingResponse``. An error of the pipeline becomes a frame,
-    as the protocol says it; the stream of frames itself ends in good order.
+    ::
+
+        pipeline  --a---b----|
+                  frames(pipeline)
+        result    --x---y----(z|)
+
+        a="Hel" b="lo"     chunks, events of a conversation, or texts
+        x, y               what the protocol makes of them: whole frames
+        z                  how the protocol says that it has ended
+
+    Time: a frame comes when its item does. Buffering: none; a consumer that pauses pauses the pipeline. On error: the
+    protocol tells it in a frame, without a word of the provider in it, and the result completes; so it does behind an
+    item that cannot be told. On dispose: the pipeline is left. There is no comment while nothing comes: whoever writes
+    the frames sends one (``": \n"``).
+
+    Args:
+        pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not. In
+            ``"events"`` of a stream of a log each frame has its position.
+        protocol: How it is told: a name, or a protocol with options.
+
+    Returns:
+        The frames, in UTF-8. What an item becomes is one ``bytes``; an item that tells nothing gives none.
+
+    Raises:
+        TypeError: At once: the pipeline is no observable.
+        ValueError: At once: there is no such protocol.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm import serving
+        >>> rxllm.run(serving.frames(reactivex.of("Hello")))
+        b'id: end\nevent: end\ndata: {"type":"end","ending":"completed"}\n\n'
+
+    See also:
+        ``aiohttp_response``, ``StreamingResponse``
     """
     check_kind("pipeline", pipeline, Observable)
     chosen = protocol_named(protocol)
-    if isinstance(pipeline, LogStream) and chosen.resumes:
+    resumes = isinstance(pipeline, LogStream) and chosen.resumes
+    if isinstance(pipeline, LogStream):
+        # Only so do items say that what came before them does not count.
         pipeline = pipeline.with_positions()
-    return pipeline.pipe(operate(_Frames, chosen))
+    return pipeline.pipe(operate(_Frames, chosen, Asked(resumes=resumes)))
