@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -102,6 +103,26 @@ async def test_what_another_loop_begins_is_not_waited_for(log: SQLiteLog) -> Non
     thread.start()
     thread.join()
     assert await production == Ending("completed")
+
+
+async def test_nobody_is_told_of_a_stream_that_failed_when_nobody_waited(log: SQLiteLog) -> None:
+    heard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    await log.produce("monday", reactivex.empty())
+    production = log.produce("monday", reactivex.empty())
+
+    async def wait() -> None:
+        await production
+
+    waiting = [asyncio.create_task(wait()), asyncio.create_task(production.claimed())]
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    await production.settled()
+    assert production.done
+    gc.collect()
+    assert heard == []
 
 
 async def test_it_goes_on_when_whoever_waits_for_it_leaves(log: SQLiteLog) -> None:
