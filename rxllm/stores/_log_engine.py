@@ -186,6 +186,9 @@ class LogEngine(Protocol):
     async def claim(self, stream: str, *, lease: float, take_over: bool = False) -> LogWriter:
         """Become the writer of a stream, which is made if there is none.
 
+        If the caller is cancelled, whatever is under way, the stream soon has no writer that is alive: it does not wait
+        for the lease.
+
         Args:
             stream: Its name: any text of 1 to 1,000 characters that UTF-8 can encode. Names that differ are different.
             lease: For how many seconds this writer counts as alive after each sign of it.

@@ -15,11 +15,25 @@ from pydantic import SecretStr
 
 from rxllm.exceptions import ClaimLostError, PositionError, StreamTakenError, UnknownStreamError, excerpt
 from rxllm.models import LogPosition
+from rxllm.stores._claiming import claimed
 from rxllm.stores._log_engine import LOG_PAGE_ITEMS, Cancellation, LogInfo, LogPage
 from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._records import EndRecord, ItemRecord
 from rxllm.stores._redis_records import decoded, encoded_end, encoded_items, position_of
-from rxllm.stores._redis_scripts import APPEND, BEAT, CALLED, CANCEL, CLAIM, END, EXPIRE, LIST, PAGE, PLACE, Script
+from rxllm.stores._redis_scripts import (
+    APPEND,
+    BEAT,
+    CALLED,
+    CANCEL,
+    CLAIM,
+    END,
+    EXPIRE,
+    GIVE_BACK,
+    LIST,
+    PAGE,
+    PLACE,
+    Script,
+)
 from rxllm.stores._redis_server import Argument, Link, Server
 
 __all__ = ["RedisEngine"]
@@ -53,6 +67,9 @@ class RedisEngine:
 
     async def claim(self, stream: str, *, lease: float, take_over: bool = False) -> _Writer:
         """Become the writer of a stream."""
+        return await claimed(self._claim(stream, lease=lease, take_over=take_over), _Writer.give_back)
+
+    async def _claim(self, stream: str, *, lease: float, take_over: bool) -> _Writer:
         link = self.server.link()
         try:
             arguments = (stream, min(math.ceil(lease * 1000), _LONGEST_LEASE), int(take_over), uuid4().hex)
@@ -249,6 +266,13 @@ class _Writer:
     async def end(self, end: EndRecord) -> None:
         """Write the ending."""
         await self._run(END, end.kind, encoded_end(end), uuid4().hex)
+
+    async def give_back(self) -> None:
+        """Be the writer no more: the lease is over."""
+        try:
+            await self._run(GIVE_BACK)
+        finally:
+            await self.release()
 
     async def release(self) -> None:
         """Let go of the connection."""

@@ -13,6 +13,7 @@ from rxllm.exceptions import UnknownStreamError, excerpt
 from rxllm.models import LogPosition
 from rxllm.stores._appends import Appends
 from rxllm.stores._bell import MATTERS, Bell, Matter
+from rxllm.stores._claiming import claimed
 from rxllm.stores._log_engine import Cancellation, LogInfo, LogPage
 from rxllm.stores._records import EndRecord, ItemRecord
 from rxllm.stores._shared import Shared, Use
@@ -46,15 +47,7 @@ class SQLiteEngine:
 
     async def claim(self, stream: str, *, lease: float, take_over: bool = False) -> _Writer:
         """Become the writer of a stream."""
-        writing = self.writing.acquire()
-        try:
-            claim = await writing.run(SQLiteWriter.claim, stream, lease=lease, take_over=take_over)
-        except BaseException:
-            await self.writing.release(writing)
-            raise
-        for matter in MATTERS:
-            self.bell.ring(stream, matter)
-        return _Writer(self, writing, claim)
+        return _Writer(self, *await claimed(self._claim(stream, lease=lease, take_over=take_over), self._give_back))
 
     async def follow(self, stream: str, after: LogPosition | None, *, back: int = 0) -> _Reader:
         """Read a stream from behind a position."""
@@ -112,6 +105,25 @@ class SQLiteEngine:
         if not watch.users:
             del self._watches[asyncio.get_running_loop()]
             await watch.close()
+
+    async def _claim(self, stream: str, *, lease: float, take_over: bool) -> tuple[Use[SQLiteWriter], Claim]:
+        writing = self.writing.acquire()
+        try:
+            claim = await writing.run(SQLiteWriter.claim, stream, lease=lease, take_over=take_over)
+        except BaseException:
+            await self.writing.release(writing)
+            raise
+        for matter in MATTERS:
+            self.bell.ring(stream, matter)
+        return writing, claim
+
+    async def _give_back(self, claimed: tuple[Use[SQLiteWriter], Claim]) -> None:
+        writing, claim = claimed
+        try:
+            await writing.run(SQLiteWriter.give_back, claim)
+            self.bell.ring(claim.stream)
+        finally:
+            await self.writing.release(writing)
 
     @contextlib.asynccontextmanager
     async def _written_to(self) -> AsyncGenerator[Use[SQLiteWriter]]:

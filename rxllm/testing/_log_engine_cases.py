@@ -32,6 +32,7 @@ from rxllm.testing._log_engine_steps import (
     texts,
     there,
     until_dead,
+    until_free,
 )
 
 __all__ = ["LogEngineCase", "OpenEngine", "log_engine_cases"]
@@ -177,6 +178,22 @@ async def a_writer_that_beats_is_alive(open_engine: OpenEngine) -> None:
         holds(not (await raised(StreamTakenError, open_engine().claim("beating", lease=LEASE))).ended)
 
 
+async def a_claim_whose_caller_is_cancelled_holds_nothing(open_engine: OpenEngine) -> None:
+    """In whatever turn of the loop that is: the name is free again at once."""
+    engine = open_engine()
+    turns = 0
+    while True:
+        name = f"given back {turns}"
+        claiming = asyncio.create_task(engine.claim(name, lease=LEASE))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not claiming.cancel():
+            return await claiming.result().release()
+        await asyncio.wait([claiming])
+        await until_free(engine, name)
+        turns += 1 + turns // 2
+
+
 async def a_reader_begins_behind_its_position(open_engine: OpenEngine) -> None:
     """Or so many items before."""
     async with claimed(open_engine(), "places") as writer:
@@ -320,6 +337,7 @@ log_engine_cases: tuple[LogEngineCase, ...] = (
     a_new_writer_goes_on_where_the_former_one_stopped,
     a_silent_writer_is_dead_when_its_lease_is_over,
     a_writer_that_beats_is_alive,
+    a_claim_whose_caller_is_cancelled_holds_nothing,
     a_reader_begins_behind_its_position,
     a_reader_that_waits_is_woken,
     the_ending_comes_behind_the_items,

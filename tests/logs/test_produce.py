@@ -33,7 +33,7 @@ from rxllm.exceptions import (
     StreamTakenError,
     UnknownStreamError,
 )
-from rxllm.stores import Cancellation, EndRecord, ItemRecord, LogEngine, LogWriter
+from rxllm.stores import Cancellation, EndRecord, ItemRecord, LogEngine, LogWriter, SQLiteWriter
 from rxllm.stores._sqlite_schema import open_to_write
 from rxllm.testing import ScriptedServer, finish_chunk, script, text_chunk
 from tests.stores.places import Place
@@ -558,6 +558,70 @@ class FarWriter(FailingWriter):
             self.asked = True
             raise LogUnavailableError("away")
         return await self.writer.cancelled()
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+async def test_a_claim_that_is_cancelled_while_its_transaction_runs_is_given_back(wanted: bool, log: SQLiteLog) -> None:
+    await log.produce("another", reactivex.empty())
+    with closing(sqlite3.connect(log.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        claiming = asyncio.create_task(log.engine.claim("monday", lease=3600))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if not wanted:
+            claiming.cancel()
+            await asyncio.wait([claiming])
+            assert claiming.cancelled(), "it does not wait for the transaction"
+        before = asyncio.all_tasks()
+        other.execute("ROLLBACK")
+    await asyncio.wait(before - {asyncio.current_task()})
+    (_, info) = await log.list()
+    assert (info.stream, info.alive) == ("monday", wanted)
+    if wanted:
+        await claiming.result().release()
+    else:
+        assert await log.produce("monday", reactivex.of("a")) == Ending("completed")
+
+
+async def test_a_claim_that_is_cancelled_and_then_fails_is_nobodys(log: SQLiteLog) -> None:
+    heard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    writer = await log.engine.claim("monday", lease=30)
+    for turns in range(100):
+        claiming = asyncio.create_task(log.engine.claim("monday", lease=30))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        claiming.cancel()
+        await asyncio.wait([claiming])
+        assert claiming.cancelled() or isinstance(claiming.exception(), StreamTakenError)
+    await log.list()
+    await writer.release()
+    del claiming
+    gc.collect()
+    assert heard == []
+
+
+def test_a_program_that_ends_while_it_claims_leaves_nothing(
+    log: SQLiteLog, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    claim = SQLiteWriter.claim
+
+    def wait(*args: Any, **kwargs: Any) -> Any:
+        gate.wait()
+        return claim(*args, **kwargs)
+
+    monkeypatch.setattr(SQLiteWriter, "claim", wait)
+
+    async def main() -> None:
+        log.produce("monday", reactivex.never())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(gate.set)
+
+    asyncio.run(main())
+    gc.collect()
+    assert capfd.readouterr().err == ""
 
 
 async def test_the_signs_tell_that_a_stream_was_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,10 +150,19 @@ async def test_a_server_that_is_silent_is_not_waited_for_for_ever(tmp_path: Path
 
 
 class Losing:
-    """A way to the server on which answers are lost: the connection ends before them."""
+    """A way to the server on which answers are lost, when the connection ends before them, or held up.
+
+    Attributes:
+        answers: How many are lost.
+        held: Set when the server has taken a claim.
+        on: Set when that is handed on.
+    """
 
     def __init__(self, server: RedisServer) -> None:
         self.answers = 0
+        self.held = asyncio.Event()
+        self.on = asyncio.Event()
+        self.on.set()
         self._server = server
 
     @asynccontextmanager
@@ -169,6 +178,9 @@ class Losing:
             if self.answers and not answer.startswith((b"+OK", b"-NOSCRIPT")):
                 self.answers -= 1
                 break
+            if b"claimed" in answer:
+                self.held.set()
+                await self.on.wait()
             writer.write(answer)
         upward.cancel()
         for each in (writer, to_server):
@@ -205,6 +217,42 @@ async def test_what_is_sent_again_because_the_answer_was_lost_is_done_once(
                 await writer.end(END)
         way.answers = 1
         assert [item.item for item in await positions(log)] == ["a", "b", "c"]
+
+
+async def test_a_claim_that_is_cancelled_while_it_is_under_way_is_given_back(
+    redis_server: RedisServer, prefix: str, log: RedisLog
+) -> None:
+    way = Losing(redis_server)
+    way.on.clear()
+    async with asyncio.timeout(PATIENCE), way.open() as url:
+        claiming = asyncio.create_task(RedisLog(url, prefix=prefix).engine.claim("monday", lease=3600))
+        await way.held.wait()
+        assert [info.alive for info in await log.list()] == [True]
+        before = asyncio.all_tasks()
+        claiming.cancel()
+        await asyncio.wait([claiming])
+        assert claiming.cancelled(), "it does not wait for the answer"
+        way.on.set()
+        (giving_back,) = [task for task in before if "_claiming" in repr(task)]
+        await giving_back
+        assert [info.alive for info in await log.list()] == [False]
+        async with claimed(log) as writer:
+            await writer.append(texts(0, "a"))
+
+
+async def test_a_claim_that_cannot_be_given_back_is_left_to_its_lease(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        way = Losing(server)
+        way.on.clear()
+        async with asyncio.timeout(PATIENCE), way.open() as url:
+            claiming = asyncio.create_task(RedisLog(url, patience=0.05).engine.claim("monday", lease=3600))
+            await way.held.wait()
+            claiming.cancel()
+            await asyncio.wait([claiming])
+            (giving_back,) = [task for task in asyncio.all_tasks() if "_claiming" in repr(task)]
+            server.kill()
+            way.on.set()
+            await giving_back
 
 
 async def test_a_server_that_forgot_the_scripts_is_told_them_again(redis_server: RedisServer, log: RedisLog) -> None:
