@@ -117,8 +117,8 @@ class SQLiteEngine:
             self.bell.ring(stream, matter)
         return writing, claim
 
-    async def _give_back(self, claimed: tuple[Use[SQLiteWriter], Claim]) -> None:
-        writing, claim = claimed
+    async def _give_back(self, held: tuple[Use[SQLiteWriter], Claim]) -> None:
+        writing, claim = held
         try:
             await writing.run(SQLiteWriter.give_back, claim)
             self.bell.ring(claim.stream)

@@ -168,10 +168,14 @@ async def a_silent_writer_is_dead_when_its_lease_is_over(open_engine: OpenEngine
 
 async def a_writer_that_beats_is_alive(open_engine: OpenEngine) -> None:
     """For as long as it does, without an item; its lease may end and begin again if nobody claimed the stream."""
-    async with claimed(open_engine(), "beating", lease=SHORT_LEASE) as writer:
-        for _ in range(8):
-            await asyncio.sleep(SHORT_LEASE / 4)
+    async with (
+        claimed(open_engine(), "beating", lease=SHORT_LEASE) as writer,
+        claimed(open_engine(), "silent beside it", lease=2 * SHORT_LEASE),
+    ):
+        dead = asyncio.create_task(until_dead(open_engine(), "silent beside it"))
+        while not dead.done():
             await writer.beat()
+        await dead
         holds(not (await raised(StreamTakenError, open_engine().claim("beating", lease=LEASE))).ended)
         await until_dead(open_engine(), "beating")
         await writer.append(records(0, 1))
@@ -220,7 +224,7 @@ async def a_reader_that_waits_is_woken(open_engine: OpenEngine) -> None:
     ):
         for number in range(END.items):
             waiting = asyncio.create_task(next_page(reader))
-            await asyncio.sleep(0.02)
+            await info_of(open_engine(), "waking")  # so it has had the time to look, and waits
             await writer.append(records(number, 1))
             same([item.position for item in (await waiting).items], [number])
         waiting = asyncio.create_task(next_page(reader))
@@ -258,7 +262,7 @@ async def somebody_else_stops_a_stream(open_engine: OpenEngine) -> None:
     await raised(UnknownStreamError, engine.cancel("nothing", Cancellation("why", "who")))
     async with asyncio.timeout(PATIENCE), claimed(open_engine(), "stopped", lease=SHORT_LEASE) as writer:
         waiting = asyncio.create_task(writer.cancelled())
-        await asyncio.sleep(0.02)
+        holds((await info_of(engine, "stopped")).alive)
         holds(not waiting.done())
         holds(await engine.cancel("stopped", Cancellation("enough\n\0", "a person")))
         await engine.cancel("stopped", Cancellation("more", "another"))

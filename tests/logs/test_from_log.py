@@ -137,8 +137,9 @@ async def test_a_stream_that_is_removed_while_it_is_read(log: SQLiteLog) -> None
         with pytest.raises(UnknownStreamError):
             async with rxllm.iterate(rxllm.from_log(log, "monday"), buffer_size=1) as items:
                 await anext(items)
-                while not await log.expire(0):
-                    await asyncio.sleep(0.01)
+                with pytest.raises(StreamInterruptedError):
+                    await positions(log, "monday")
+                assert await log.expire(0) == ["monday"]
                 async for _ in items:
                     pass
 
@@ -181,9 +182,7 @@ async def test_a_recording_whose_consumer_left(log: SQLiteLog) -> None:
         ops.tee_to(SQLiteSink(log.path, stream_id=lambda: "monday"))
     ):
         break
-    async with asyncio.timeout(PATIENCE):
-        while not (found := await log.list()) or found[0].ending is None:
-            await asyncio.sleep(0.01)
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=PATIENCE)
     with pytest.raises(StreamCancelledError, match="its consumer left"):
         await rxllm.from_log(log, "monday")
 
@@ -357,8 +356,9 @@ async def test_a_snapshot_and_its_tail_add_up_to_the_whole(name: str, log: SQLit
         for chunk in chunks[:before]:
             subject.on_next(chunk)
         async with asyncio.timeout(PATIENCE):
-            while production.position is None or production.position.number < before - 1:
-                await asyncio.sleep(0.001)
+            async for item in rxllm.from_log(log, stream, with_positions=True):
+                if item.position.number == before - 1:
+                    break
             snapshot = rxllm.from_log(log, stream, snapshot=True, with_positions=True)
             items: list[LogItem[StreamChunk]] = []
             async for item in snapshot:

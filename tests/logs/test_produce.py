@@ -34,6 +34,7 @@ from rxllm.exceptions import (
     UnknownStreamError,
 )
 from rxllm.stores import Cancellation, EndRecord, ItemRecord, LogEngine, LogWriter, SQLiteWriter
+from rxllm.stores._log_sink import LogSink, LogStream
 from rxllm.stores._sqlite_schema import open_to_write
 from rxllm.testing import ScriptedServer, finish_chunk, script, text_chunk
 from tests.stores.places import Place
@@ -431,17 +432,30 @@ async def test_a_pipeline_with_a_consumer_of_its_own_is_written_by_a_tee(log: SQ
         await reactivex.of(1).pipe(ops.tee_to(log.sink("tee")))
 
 
+class Opened:
+    """A sink that says when it is open."""
+
+    def __init__(self, sink: LogSink) -> None:
+        self.opened = asyncio.Event()
+        self._sink = sink
+
+    async def open(self) -> LogStream:
+        stream = await self._sink.open()
+        self.opened.set()
+        return stream
+
+
 async def test_a_cancel_reaches_a_tee(log: SQLiteLog) -> None:
     left = asyncio.Event()
-    pipeline = reactivex.never().pipe(rx_ops.finally_action(left.set), ops.tee_to(log.sink("tee")))
+    sink = Opened(log.sink("tee"))
+    pipeline = reactivex.never().pipe(rx_ops.finally_action(left.set), ops.tee_to(sink))
 
     async def consume() -> None:
         await pipeline
 
     consuming = asyncio.create_task(consume())
     async with asyncio.timeout(PATIENCE):
-        while not await log.list():
-            await asyncio.sleep(0.01)
+        await sink.opened.wait()
         await log.cancel("tee", "enough", by="Anna")
         with pytest.raises(StreamCancelledError, match="by 'Anna': 'enough'"):
             await consuming
@@ -451,14 +465,14 @@ async def test_a_cancel_reaches_a_tee(log: SQLiteLog) -> None:
 
 
 async def test_a_tee_whose_consumer_leaves_ends_its_stream(log: SQLiteLog) -> None:
-    async for number in rxllm.from_async_iterable(counting).pipe(ops.tee_to(log.sink("tee"))):
+    sink = Opened(log.sink("tee"))
+    async for number in rxllm.from_async_iterable(counting).pipe(ops.tee_to(sink)):
         if number == 3:
             break
     async with asyncio.timeout(PATIENCE):
-        while not (found := await log.list()) or found[0].ending is None:
-            await asyncio.sleep(0.01)
-    with pytest.raises(StreamCancelledError, match="the pipeline was left"):
-        await read(log, "tee")
+        await sink.opened.wait()
+        with pytest.raises(StreamCancelledError, match="the pipeline was left"):
+            await read(log, "tee")
 
 
 async def test_a_tee_that_detaches_goes_on_without_the_log(log: SQLiteLog) -> None:
@@ -528,11 +542,18 @@ async def test_an_ending_that_cannot_be_written_is_raised(log: SQLiteLog, monkey
 
 async def test_signs_that_do_not_come_through_end_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = SQLiteLog(tmp_path / "log.db", lease=0.01)
-    failing(log, 0, monkeypatch)
+    signs: asyncio.Queue[None] = asyncio.Queue()
+
+    class SilentWriter(FailingWriter):
+        async def beat(self) -> None:
+            signs.put_nowait(None)
+            await super().beat()
+
+    failing(log, 0, monkeypatch, SilentWriter)
     subject: Subject[str] = Subject()
     production = log.produce("monday", subject)
-    await production.claimed()
-    await asyncio.sleep(0.03)
+    for _ in range(3):
+        await signs.get()
     subject.on_next("a")
     subject.on_completed()
     assert await production == Ending("completed")
@@ -587,16 +608,19 @@ async def test_a_claim_that_is_cancelled_and_then_fails_is_nobodys(log: SQLiteLo
     heard: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
     writer = await log.engine.claim("monday", lease=30)
-    for turns in range(100):
+
+    async def claim_and_leave(turns: int) -> None:
         claiming = asyncio.create_task(log.engine.claim("monday", lease=30))
         for _ in range(turns):
             await asyncio.sleep(0)
         claiming.cancel()
         await asyncio.wait([claiming])
         assert claiming.cancelled() or isinstance(claiming.exception(), StreamTakenError)
+
+    for turns in range(100):
+        await claim_and_leave(turns)
     await log.list()
     await writer.release()
-    del claiming
     gc.collect()
     assert heard == []
 

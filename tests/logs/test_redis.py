@@ -69,7 +69,15 @@ async def positions(log: rxllm.Log, name: str = "monday") -> list[LogItem[Any]]:
 async def numbers(until: int = 10**9) -> AsyncIterator[int]:
     for number in range(until):
         yield number
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
+
+
+async def until_a_lease_is_over(folder: Path, lease: float) -> None:
+    """Wait for as long as a lease takes, in another log."""
+    another = rxllm.SQLiteLog(folder / "another.db")
+    await (await another.engine.claim("monday", lease=lease)).release()
+    with pytest.raises(StreamInterruptedError):
+        await positions(another)
 
 
 # A server that goes and comes back
@@ -89,21 +97,18 @@ async def test_whoever_writes_and_reads_waits_for_a_server_that_comes_back(tmp_p
         async with asyncio.timeout(PATIENCE):
             production = log.produce("monday", rxllm.from_async_iterable(until_stopped), buffer_size=16)
             await production.claimed()
-            reading = asyncio.create_task(positions(log))
-            for _ in range(2):
-                before = production.position
-                while production.position == before or production.position is None:
-                    await asyncio.sleep(0.005)
-                server.kill()
-                # Longer than the lease: the writer cannot give signs, and is not dead for that.
-                await asyncio.sleep(0.5)
-                server.start()
-            before = production.position
-            while production.position == before:
-                await asyncio.sleep(0.005)
-            stop.set()
+            items: list[LogItem[int]] = []
+            async for item in rxllm.from_log(log, "monday", with_positions=True):
+                items.append(item)
+                if len(items) in {20, 100}:
+                    server.kill()
+                    # The writer cannot give signs, and is not dead for that.
+                    await until_a_lease_is_over(tmp_path, lease=0.5)
+                    tmp_path.joinpath("another.db").unlink()
+                    server.start()
+                if len(items) == 150:
+                    stop.set()
             assert await production == Ending("completed")
-            items = await reading
         assert items == await positions(log)
         assert [item.item for item in items] == [item.position.number for item in items] == [*range(len(items))]
         assert len({item.position.epoch for item in items}) == 1
@@ -115,16 +120,15 @@ async def test_a_server_that_does_not_come_back_is_an_error_with_a_type(tmp_path
         subject: Subject[str] = Subject()
         production = log.produce("monday", subject)
         await production.claimed()
-        seen: list[str] = []
+        seen: asyncio.Queue[str] = asyncio.Queue()
 
         async def read() -> None:
-            await rxllm.from_log(log, "monday").pipe(rx_ops.do_action(seen.append))
+            await rxllm.from_log(log, "monday").pipe(rx_ops.do_action(seen.put_nowait))
 
         reading = asyncio.create_task(read())
         subject.on_next("a")
         async with asyncio.timeout(PATIENCE):
-            while not seen:
-                await asyncio.sleep(0.005)
+            assert await seen.get() == "a"
             server.kill()
             subject.on_next("b")
             message = rf"^redis://127\.0\.0\.1:{server.port}/0: not reached for 0\.2 s: ConnectionError: "
@@ -133,7 +137,7 @@ async def test_a_server_that_does_not_come_back_is_an_error_with_a_type(tmp_path
                     await doing
                 assert caught.value.retryable
                 assert caught.value.__cause__ is caught.value.__context__ is None
-    assert seen == ["a"]
+    assert seen.empty()
 
 
 async def test_a_server_that_is_silent_is_not_waited_for_for_ever(tmp_path: Path) -> None:
@@ -273,10 +277,13 @@ async def test_a_server_that_comes_back_empty(tmp_path: Path) -> None:
         async with asyncio.timeout(PATIENCE):
             production = log.produce("monday", rxllm.from_async_iterable(numbers))
             await production.claimed()
-            reading = asyncio.create_task(positions(log))
-            while production.position is None:
-                await asyncio.sleep(0.005)
-            known = production.position
+            seen: asyncio.Queue[LogItem[int]] = asyncio.Queue()
+
+            async def read() -> None:
+                await rxllm.from_log(log, "monday", with_positions=True).pipe(rx_ops.do_action(seen.put_nowait))
+
+            reading = asyncio.create_task(read())
+            known = (await seen.get()).position
             server.kill()
             server.start()
             with pytest.raises(ClaimLostError, match="nothing can be added: it is gone"):
@@ -344,7 +351,7 @@ async def test_without_its_bell_and_its_list_a_log_goes_on(
 ) -> None:
     async with asyncio.timeout(PATIENCE), claimed(log) as writer:
         cancelled = asyncio.create_task(writer.cancelled())
-        await asyncio.sleep(0.02)
+        await redis_server.until_blocked(1)
         await redis_server.do("DEL", key("bell"), f"{{{prefix}}}:streams")
         assert await log.list() == []
         await writer.beat()
@@ -385,7 +392,7 @@ async def test_a_reader_that_waits_takes_no_item_of_another_stream_of_the_same_n
         reader = await log.engine.follow("monday", LogPosition(former.epoch, 1))
         assert not (await reader.read(0, size=PAGE)).items
         waiting = asyncio.create_task(reader.read(30, size=PAGE))
-        await asyncio.sleep(0.02)
+        await redis_server.until_blocked(1)
         await redis_server.do("DEL", key("head"), key("items"))
         async with claimed(log) as writer:
             await writer.append(texts(0, "new"))
@@ -414,8 +421,8 @@ async def test_of_a_dead_writer_nothing_is_waited_for(log: RedisLog) -> None:
     async with claimed(log, lease=0.01):
         reader = await log.engine.follow("monday", None)
         async with asyncio.timeout(PATIENCE):
-            while (await reader.read(0, size=PAGE)).lease > 0:
-                await asyncio.sleep(0.005)
+            while (await reader.read(30, size=PAGE)).lease > 0:
+                pass
         page = await reader.read(30, size=PAGE)
         assert (page.items, page.end, page.lease) == ((), None, 0)
         await reader.close()
@@ -457,7 +464,8 @@ async def test_whoever_waits_asks_once(tmp_path: Path) -> None:
             await reader.read(0, size=PAGE)
             waiting = asyncio.create_task(reader.read(30, size=PAGE))
             cancelled = asyncio.create_task(writer.cancelled())
-            await asyncio.sleep(0.5)
+            await server.until_blocked(2)
+            await until_a_lease_is_over(tmp_path, lease=0.3)
             await writer.append(texts(0, "a"))
             assert len((await waiting).items) == 1
             assert not cancelled.done()
@@ -467,16 +475,16 @@ async def test_whoever_waits_asks_once(tmp_path: Path) -> None:
             await reader.close()
 
 
-async def test_more_readers_than_a_pool_has_connections(log: RedisLog) -> None:
+async def test_more_readers_than_a_pool_has_connections(redis_server: RedisServer, log: RedisLog) -> None:
     subject: Subject[str] = Subject()
     production = log.produce("monday", subject)
     await production.claimed()
     readers = [asyncio.create_task(positions(log)) for _ in range(150)]
-    await asyncio.sleep(0.1)
-    for text in "abc":
-        subject.on_next(text)
-    subject.on_completed()
     async with asyncio.timeout(PATIENCE):
+        await redis_server.until_blocked(len(readers) + 1)
+        for text in "abc":
+            subject.on_next(text)
+        subject.on_completed()
         assert all([item.item for item in items] == ["a", "b", "c"] for items in await asyncio.gather(*readers))
         await production
 
