@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
@@ -157,22 +158,33 @@ class _Waiting:
 
 
 class _Reader:
+    """Where a reader is.
+
+    Whoever has read all that is there looks again when it is woken, and not before.
+    """
+
     def __init__(self, engine: SQLiteEngine, reading: Use[SQLiteReader], place: Place) -> None:
         self._place = place
         self._waiting = _Waiting(engine, reading, place.stream, "items")
+        self._clock = asyncio.get_running_loop().time
+        # Until when nothing but being woken is a reason to look; by the clock of the loop.
+        self._alive_until = -math.inf
 
     async def read(self, wait: float, *, size: int) -> LogPage:
         """The next items."""
-        self._waiting.event.clear()
-        page = await self._page(size)
-        if page.items or page.end is not None or wait <= 0:
-            return page
-        await self._waiting.wait(min(wait, max(page.lease, 0.0)))
-        self._waiting.event.clear()
+        if self._waiting.event.is_set() or wait <= 0 or self._alive_until <= self._clock():
+            page = await self._page(size)
+            if page.items or page.end is not None or wait <= 0:
+                return page
+        await self._waiting.wait(min(wait, max(self._alive_until - self._clock(), 0.0)))
         return await self._page(size)
 
     async def _page(self, size: int) -> LogPage:
-        return await self._waiting.reading.run(SQLiteReader.page, self._place, size)
+        # Before it is looked: what happens from then on is seen by this look, or wakes.
+        self._waiting.event.clear()
+        page = await self._waiting.reading.run(SQLiteReader.page, self._place, size)
+        self._alive_until = self._clock() + page.lease
+        return page
 
     async def close(self) -> None:
         await self._waiting.close()

@@ -31,7 +31,7 @@ from rxllm.exceptions import (
 )
 from rxllm.models import Repair, Slots, Usage, marked, put_slots
 from rxllm.sinks import SQLiteSink
-from rxllm.stores import CONTEXT_ITEMS, ItemRecord, LogPage, SQLiteWriter
+from rxllm.stores import CONTEXT_ITEMS, ItemRecord, LogPage, SQLiteReader, SQLiteWriter
 from rxllm.testing import finish_chunk, text_chunk, tool_chunk
 from tests.stores.places import Place
 
@@ -166,6 +166,72 @@ async def test_a_slow_reader_reads_no_more_than_it_takes(log: SQLiteLog, monkeyp
         for number in range(3):
             assert await anext(items) == number
         assert pages == 1
+
+
+async def test_whoever_has_read_all_looks_again_when_there_is_more(
+    log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    page = SQLiteReader.page
+
+    def counted(self: SQLiteReader, place: Any, size: int) -> LogPage:
+        nonlocal looks
+        looks += 1
+        return page(self, place, size)
+
+    monkeypatch.setattr(SQLiteReader, "page", counted)
+    subject: Subject[int] = Subject()
+    production = log.produce("monday", subject)
+    await production.claimed()
+    subject.on_next(0)
+    async with asyncio.timeout(PATIENCE):
+        async for number in rxllm.from_log(log, "monday"):
+            if number == 50:
+                subject.on_completed()
+            else:
+                subject.on_next(number + 1)
+        await production
+    # One a number, and few more: the file is looked at for all who wait, too, and that may wake.
+    assert looks < 80
+
+
+async def test_of_two_who_wait_for_a_stream_one_leaves(log: SQLiteLog) -> None:
+    subject: Subject[str] = Subject()
+    production = log.produce("monday", subject)
+    await production.claimed()
+    subject.on_next("a")
+    async with (
+        asyncio.timeout(PATIENCE),
+        rxllm.iterate(rxllm.from_log(log, "monday")) as stays,
+    ):
+        assert await anext(stays) == "a"
+        async with rxllm.iterate(rxllm.from_log(log, "monday")) as leaves:
+            assert await anext(leaves) == "a"
+        subject.on_next("b")
+        assert await anext(stays) == "b"
+        subject.on_completed()
+        await production
+
+
+def test_in_a_file_of_an_older_version_nothing_is_waited_for(tmp_path: Path) -> None:
+    shutil.copy(OLD, tmp_path / "recordings.db")
+    reader = SQLiteReader(tmp_path / "recordings.db")
+    assert reader.states({"monday"}) == {}
+    reader.close()
+
+
+async def test_chunks_come_back_in_whatever_way_they_stand_there(log: SQLiteLog) -> None:
+    chunks = [
+        text_chunk("plain"),
+        StreamChunk.model_validate({**text_chunk("new field").model_dump(), "unheard_of": [1, 2**70]}),
+        StreamChunk.model_validate({**text_chunk("no JSON").model_dump(), "unheard_of": float("inf")}),
+        text_chunk("half of \ud83d"),
+        marked(text_chunk("marked"), repairs=(Repair("blank-ignored", 0, "a", "b"),)),
+    ]
+    await log.produce("monday", reactivex.from_iterable(chunks))
+    items = await positions(log, "monday")
+    assert [item.item for item in items] == chunks
+    assert [type(item.item) for item in items] == [StreamChunk] * len(chunks)
 
 
 async def test_recordings_are_followed_too(log: SQLiteLog) -> None:

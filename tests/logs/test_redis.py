@@ -475,6 +475,54 @@ async def test_whoever_waits_asks_once(tmp_path: Path) -> None:
             await reader.close()
 
 
+async def test_whoever_is_behind_asks_for_most_pages_with_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.stores._redis_engine._FRESH", 1e9)
+    with RedisServer(tmp_path) as server:
+        log = RedisLog(server.url)
+        async with claimed(log) as writer:
+            await writer.append(texts(0, *("a" for _ in range(1000))))
+            await writer.end(EndRecord(1.0, 1000, "completed"))
+        await server.do("CONFIG", "RESETSTAT")
+        assert [item.position.number for item in await positions(log)] == [*range(1000)]
+        counted = await server.do("INFO", "commandstats")
+        calls = {name.removeprefix("cmdstat_"): each["calls"] for name, each in counted.items()}
+        assert calls["evalsha"] <= 4, "where it begins and the first page, each twice if the server does not know it"
+        assert calls["xread"] == 1000 // 64 + 1
+
+
+async def test_what_is_larger_than_all_before_is_not_taken_by_the_dozen(
+    log: RedisLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.stores._redis_engine._FRESH", 0.0)
+    async with claimed(log) as writer:
+        await writer.append(texts(0, *("a" for _ in range(100))))
+        reader = await log.engine.follow("monday", None)
+        assert len((await reader.read(0, size=1000)).items) > 1
+        await writer.append(texts(100, *("x" * 1000 for _ in range(100))))
+        large: list[int] = []
+        while (page := await reader.read(0, size=1000)).items:
+            large.append(sum(len(item.value) == 1000 for item in page.items))
+        assert max(large) == 1
+        await reader.close()
+
+
+@pytest.mark.parametrize("kind", ["odd", "damaged"])
+async def test_an_item_that_another_program_has_put_there(
+    kind: str, redis_server: RedisServer, log: RedisLog, key: Callable[[str], str]
+) -> None:
+    texts_ = {"odd": '{"kind":"text","seconds":"1","value":"\\ud83d"}', "damaged": '{"kind":"text","seconds":1}'}
+    async with claimed(log) as writer:
+        await redis_server.do("XADD", key("items"), f"{writer.epoch}-0", "item", texts_[kind])
+        await redis_server.do("HSET", key("head"), "items", 1)
+        if kind == "odd":
+            assert [item.value for item in await read_what_is_there(log)] == ["\ud83d"]
+        else:
+            with pytest.raises(RecordingError, match="item 0 is damaged: value: "):
+                await read_what_is_there(log)
+
+
 async def test_more_readers_than_a_pool_has_connections(redis_server: RedisServer, log: RedisLog) -> None:
     subject: Subject[str] = Subject()
     production = log.produce("monday", subject)
