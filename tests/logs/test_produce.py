@@ -425,6 +425,25 @@ async def test_the_events_of_a_conversation_restart_with_an_event_of_their_own(l
     ]
 
 
+@pytest.mark.parametrize("how", ["log", "production"])
+async def test_who_stopped_a_stream_and_why_is_harmless_in_the_message(how: str, log: SQLiteLog) -> None:
+    reason, by = "\x1b[2Jgone\r\n\u202egnp.exe", "\x07 \u2066somebody\n"
+    production = log.produce("mon\x1bday", reactivex.never())
+    await production.claimed()
+    if how == "log":
+        await log.cancel("mon\x1bday", reason, by=by)
+    else:
+        production.cancel(reason)
+    errors = [(await production).error, (await read_to_the_error(log, "mon\x1bday"))[1]]
+    for error in errors:
+        assert isinstance(error, StreamCancelledError)
+        shown = f"{error} {error!r} {error.message}"
+        assert shown.isprintable()
+        assert "gone" in shown
+        assert error.reason == reason
+        assert how == "production" or error.by == by
+
+
 async def test_a_pipeline_with_a_consumer_of_its_own_is_written_by_a_tee(log: SQLiteLog) -> None:
     items = [item async for item in rxllm.from_async_iterable(lambda: counting(5)).pipe(ops.tee_to(log.sink("tee")))]
     assert items == await read(log, "tee") == [*range(5)]
