@@ -12,6 +12,7 @@ from rxllm.flow import Emitter, Stream, check_kind, mark_stopped, task_source
 from rxllm.models import LogPosition, StreamChunk
 from rxllm.stores import (
     CONTEXT_ITEMS,
+    LOG_PAGE_ITEMS,
     EndRecord,
     ItemRecord,
     Log,
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 # What a reader that stands still holds, in bytes of what is stored.
 _PAGE_BYTES = 32 * 1024
+# From how many bytes on an item is large: of such as these, a full page has fewer than the most that it may have.
+_HEAVY = _PAGE_BYTES // LOG_PAGE_ITEMS
 # How long is waited for an item at a time, in seconds.
 _LONGEST_WAIT = 30.0
 
@@ -162,6 +165,7 @@ class _Follower:
             await self._emitter.ready()
             page = await self._reader.read(wait, size=_PAGE_BYTES)
             if page.items:
+                self._emitter.flow.heavy = page.bytes > _HEAVY * len(page.items)
                 items, error = self._decode(page.items, with_positions=self._with_positions)
                 await self._emitter.emit(items)
                 if error is not None:

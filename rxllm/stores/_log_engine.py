@@ -99,11 +99,13 @@ class LogPage:
         end: The ending. It comes in a page without items, behind all of them.
         lease: For how many seconds more the writer counts as alive, by the clock of the log; 0 or less if it is dead.
             Looked at only in a page with neither items nor an ending.
+        bytes: How many bytes the items take, roughly; 0 if that is not known. Of large ones few wait for whoever reads.
     """
 
     items: Sequence[ItemRecord] = ()
     end: EndRecord | None = None
     lease: float = 0.0
+    bytes: int = 0
 
 
 class LogWriter(Protocol):

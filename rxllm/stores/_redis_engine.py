@@ -228,7 +228,7 @@ class _Reader:
         if found:
             self._id = entries[len(found) - 1][0]
             self._next = found[-1].position + 1
-        return LogPage(found)
+        return LogPage(found, bytes=sum(len(text) for _, (_, text) in entries))
 
 
 class _Writer:

@@ -104,7 +104,7 @@ class SQLiteReader:
         position = start
         while True:
             with as_recording_errors(self._path), transaction(self._connection, "DEFERRED"):
-                batch = self._batch(stream, position)
+                batch, _ = self._batch(stream, position)
                 # In the same snapshot: no item can come between the last one and the ending. And only once, since
                 # the completion is about as large as all items together.
                 end = None if batch else self._end(stream)
@@ -148,12 +148,12 @@ class SQLiteReader:
             *signs, items = self._state(place.stream)
             if place.next and self._epoch_of(place.stream, place.next - 1) != place.epoch:
                 raise self._unknown(place.stream, " any more: it was removed, and begun anew")
-            batch = self._batch(place.stream, place.next, LOG_PAGE_ITEMS, size)
+            batch, taken = self._batch(place.stream, place.next, LOG_PAGE_ITEMS, size)
             end = None if batch else self._end(place.stream)
         if not batch:
             return LogPage((), end, seconds_left(*signs))
         place.next, place.epoch = batch[-1].position + 1, batch[-1].epoch
-        return LogPage(batch, None, seconds_left(*signs) if place.next == items else 0.0)
+        return LogPage(batch, None, seconds_left(*signs) if place.next == items else 0.0, taken)
 
     def log_infos(self) -> list[LogInfo]:
         """All streams as those of a log."""
@@ -241,7 +241,8 @@ class SQLiteReader:
 
     def _batch(
         self, stream: str, position: int, most: int = BATCH_ITEMS, size: int = _BATCH_CHARACTERS
-    ) -> list[ItemRecord]:
+    ) -> tuple[list[ItemRecord], int]:
+        """Items, and how many characters they take."""
         version = self._version()
         slots = "slots" if version >= WITH_SLOTS else "NULL"
         epoch = "COALESCE(chunks.epoch, 0)" if version >= WITH_LOGS else "0"
@@ -250,6 +251,7 @@ class SQLiteReader:
             WHERE stream = ? AND position >= ? ORDER BY position LIMIT ?
         """  # noqa: S608 - two of four words of ours
         batch: list[ItemRecord] = []
+        taken = 0
         for row in self._connection.execute(query, (stream, position, most)):
             try:
                 item = _item(row)
@@ -258,10 +260,10 @@ class SQLiteReader:
                     raise
                 break  # what is good comes first
             batch.append(item)
-            size -= len(row[3])
-            if size <= 0:
+            taken += len(row[3])
+            if taken >= size:
                 break
-        return batch
+        return batch, taken
 
     def _end(self, stream: str) -> EndRecord | None:
         query = """

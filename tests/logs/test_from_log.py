@@ -234,6 +234,49 @@ async def test_chunks_come_back_in_whatever_way_they_stand_there(log: SQLiteLog)
     assert [type(item.item) for item in items] == [StreamChunk] * len(chunks)
 
 
+async def test_of_large_items_a_reader_that_stands_still_holds_no_more_than_a_page(
+    log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [10, 10, *[5000] * 60, *[10] * 200, *[5000] * 60, 100_000, 100_000, 10]
+    await log.produce("monday", reactivex.from_iterable(["x" * size for size in sizes]), buffer_size=1000)
+    read: list[int] = []
+    page = SQLiteReader.page
+
+    def noted(self: SQLiteReader, place: Any, size: int) -> LogPage:
+        found = page(self, place, size)
+        read.extend(len(item.value) for item in found.items)
+        return found
+
+    monkeypatch.setattr(SQLiteReader, "page", noted)
+    seen: list[int] = []
+    async with asyncio.timeout(PATIENCE), rxllm.iterate(rxllm.from_log(log, "monday")) as items:
+        async for item in items:
+            seen.append(len(item))
+            for _ in range(3):
+                await log.list()
+            waiting = read[len(seen) :]
+            assert len(waiting) <= 2 * 64
+            assert sum(waiting) <= 2 * 100_000
+            assert max(waiting, default=0) < 5000 or sum(waiting) < 37_000 + max(waiting), "a page, and no more"
+    assert seen == read == sizes
+
+
+@pytest.mark.parametrize("buffer_size", [1, 2, 64])
+def test_large_items_come_whoever_takes_them(buffer_size: int, tmp_path: Path) -> None:
+    log = SQLiteLog(tmp_path / "log.db")
+
+    async def produce() -> None:
+        await log.produce("monday", reactivex.from_iterable(["x" * 5000] * 200), buffer_size=1000)
+
+    asyncio.run(produce())
+    assert len([*rxllm.iterate_sync(rxllm.from_log(log, "monday"), buffer_size=buffer_size)]) == 200
+
+    async def fold() -> int:
+        return await rxllm.from_log(log, "monday").pipe(rx_ops.map(len), rx_ops.sum())
+
+    assert asyncio.run(fold()) == 200 * 5000
+
+
 async def test_recordings_are_followed_too(log: SQLiteLog) -> None:
     await reactivex.of("a", "b").pipe(ops.tee_to(SQLiteSink(log.path, stream_id=lambda: "monday")))
     assert [str(item.position) for item in await positions(log, "monday")] == ["0.0", "0.1"]
