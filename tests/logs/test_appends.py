@@ -135,12 +135,10 @@ async def test_nobody_is_told_of_a_batch_that_failed_when_nobody_waited() -> Non
     asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
     appends, held = Appends(5, lambda _: None), Held()
     waiting = await begun(appends, held, 2)
-    for task in waiting:
-        task.cancel()
+    assert all(task.cancel() for task in waiting)
     await asyncio.wait(waiting)
     held.functions.pop()(Writer(ZeroDivisionError("no")))
     await asyncio.sleep(0)
-    del task
     waiting.clear()
     gc.collect()
     assert heard == []
