@@ -628,7 +628,8 @@ class StreamCancelledError(RxllmError):
 
     Attributes:
         reason: Why, in the words of whoever did it.
-        by: Who did it: a process, as ``host:pid``, or a name that was given.
+        by: Who did it: a process, as ``host:pid``, or a name that was given. It is for those who run the system, and
+            not for its clients; the message names it, too.
     """
 
     def __init__(self, message: str, *, reason: str = "", by: str = "") -> None:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from rxllm.flow._stream import Stream
     from rxllm.flow._stream import subscribe_to as subscribe_to
     from rxllm.flow._tasks import LoopDisposable as LoopDisposable
+    from rxllm.flow._tasks import outcome_of as outcome_of
     from rxllm.flow._tasks import running_loop as running_loop
     from rxllm.flow._tasks import start_task as start_task
     from rxllm.flow._tasks import wake as wake
@@ -53,7 +54,7 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         _control="FlowControl MOST_EXCESS Pauses Secrets current outside_of_emissions without_secrets",
-        _tasks="LoopDisposable running_loop start_task wake",
+        _tasks="LoopDisposable outcome_of running_loop start_task wake",
         _clock="Clock clock_of",
         _backlog="Backlog Merger Queue check_bounds",
         _arguments="check_callable check_count check_kind check_positive check_seconds",

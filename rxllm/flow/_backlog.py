@@ -96,7 +96,7 @@ class Backlog(Generic[T]):
     """
 
     __slots__ = (
-        *("_lossless", "_merge", "_overflow", "_pauses", "_resume_at"),
+        *("_lossless", "_merge", "_overflow", "_pauses", "_resume_at", "_until_empty"),
         *("dropped", "items", "out", "pauses", "size"),
     )
 
@@ -119,6 +119,7 @@ class Backlog(Generic[T]):
         self.pauses: bool = False
         self._pauses = Pauses(holder)
         self._resume_at = size // 2 if resume_at is None else resume_at
+        self._until_empty = False
         self.out: int = 0
         self.dropped: int = 0
 
@@ -171,6 +172,11 @@ class Backlog(Generic[T]):
         if len(self.items) + self.out >= self.size:
             self._hold()
 
+    def hold_until_empty(self) -> None:
+        """Pause the producers until nothing waits, though there may be room."""
+        self._until_empty = True
+        self._hold()
+
     def _hold(self, excess: int = 0) -> bool:
         self.pauses = True
         return self._pauses.hold(excess)
@@ -210,7 +216,7 @@ class Backlog(Generic[T]):
 
     def relax(self) -> None:
         """Resume the producers when few enough wait: after items were taken."""
-        if self.pauses and len(self.items) + self.out <= self._resume_at:
+        if self.pauses and len(self.items) + self.out <= (0 if self._until_empty else self._resume_at):
             self.release()
 
     def clear(self) -> None:
@@ -220,5 +226,5 @@ class Backlog(Generic[T]):
 
     def release(self) -> None:
         """Resume the producers, keeping what waits: the subscription ended but its items are still wanted."""
-        self.pauses = False
+        self.pauses = self._until_empty = False
         self._pauses.release()

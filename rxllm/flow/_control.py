@@ -80,6 +80,8 @@ class FlowControl:
     Attributes:
         decoder: What decodes the items, if somebody does: its ``finished`` tells a source that the answer is whole.
         failed: Whether what decodes the items has met an error, so that only usage is waited for.
+        heavy: Whether its items are so large that few of them should wait: whoever counts items, and was not told
+            how many, takes no more before it has dealt with those.
         lingers: Whether the producer waits no more than a moment for that.
         paused: Whether anyone holds a pause; only to be looked at.
         paused_before: How many seconds the pauses took that are over; only to be looked at.
@@ -89,7 +91,7 @@ class FlowControl:
 
     __slots__ = (
         *("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_serial", "_thread", "_untimed"),
-        *("decoder", "failed", "lingers", "paused", "paused_before", "secrets", "stream"),
+        *("decoder", "failed", "heavy", "lingers", "paused", "paused_before", "secrets", "stream"),
     )
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
@@ -103,6 +105,7 @@ class FlowControl:
         self.secrets: Secrets | None = None
         self.decoder: Decoder | None = None
         self.failed: bool = False
+        self.heavy: bool = False
         self.lingers: bool = False
         self._paused_at = 0.0
         self.paused_before: float = 0.0

@@ -15,6 +15,7 @@ from rxllm.exceptions import BufferOverflowError, EmptyStreamError, StreamInterr
 from rxllm.flow._backlog import Backlog
 from rxllm.flow._batches import Receiver
 from rxllm.flow._consumer import Consumer, consuming, tell
+from rxllm.flow._control import current
 from rxllm.flow._sink_writer import PATIENCE_SECONDS
 from rxllm.flow._stopping import stopping
 from rxllm.flow._stream import subscribe_to
@@ -174,6 +175,8 @@ class _Mailbox(Awaited[T]):
             self.backlog.push(value)
         except BufferOverflowError as error:
             self.close(error)
+        if (flow := current()) is not None and flow.heavy:
+            self.backlog.hold_until_empty()
         self.wake()
 
     def on_batch(self, items: Sequence[T]) -> int:
@@ -182,6 +185,8 @@ class _Mailbox(Awaited[T]):
         # As many as there is room for: the last of them asks for the pause.
         batch = items[: max(0, self.backlog.room)]
         self.backlog.extend(batch)
+        if (flow := current()) is not None and flow.heavy:
+            self.backlog.hold_until_empty()
         self.wake()
         return len(batch)
 

@@ -6,11 +6,13 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeVar
 
 from reactivex import abc
 
 from rxllm.exceptions import NoRunningLoopError
+
+T = TypeVar("T")
 
 
 def running_loop(what: str) -> asyncio.AbstractEventLoop:
@@ -37,6 +39,22 @@ def start_task(
     source would emit while somebody still subscribes, when there is nothing yet to dispose of.
     """
     return asyncio.Task(work, loop=loop, context=context)
+
+
+async def outcome_of(future: asyncio.Future[T]) -> T:
+    """Wait for a future that goes on if whoever waits is cancelled; that it then fails concerns nobody.
+
+    ``asyncio.shield`` goes on, too, but such a failure goes to the exception handler of the loop, and so to standard
+    error: at once, or when the future is collected, as the version of Python has it.
+    """
+    future.add_done_callback(_take_note)
+    await asyncio.wait([future])
+    return future.result()
+
+
+def _take_note(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def wake(waiter: asyncio.Future[None]) -> None:

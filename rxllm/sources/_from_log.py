@@ -12,6 +12,7 @@ from rxllm.flow import Emitter, Stream, begin_source, check_kind, mark_stopped
 from rxllm.models import LogPosition, StreamChunk
 from rxllm.stores import (
     CONTEXT_ITEMS,
+    LOG_PAGE_ITEMS,
     EndRecord,
     ItemRecord,
     Log,
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 # What a reader that stands still holds, in bytes of what is stored.
 _PAGE_BYTES = 32 * 1024
+# From how many bytes on an item is large: of such as these, a full page has fewer than the most that it may have.
+_HEAVY = _PAGE_BYTES // LOG_PAGE_ITEMS
 # How long is waited for an item at a time, in seconds.
 _LONGEST_WAIT = 30.0
 
@@ -188,8 +191,9 @@ class _Follower:
             await self._emitter.ready()
             page = await self._reader.read(wait, size=_PAGE_BYTES)
             if page.items:
-                items, error = self._decode(page.items)
-                await self._emitter.emit(items if self._with_positions else [each.item for each in items])
+                self._emitter.flow.heavy = page.bytes > _HEAVY * len(page.items)
+                items, error = self._decode(page.items, with_positions=self._with_positions)
+                await self._emitter.emit(items)
                 if error is not None:
                     raise error
             elif page.end is not None:
@@ -202,7 +206,7 @@ class _Follower:
     async def _emit_snapshot(self) -> None:
         fold = Snapshot()
         while (page := await self._reader.read(0, size=_PAGE_BYTES)).items:
-            items, error = self._decode(page.items)
+            items, error = self._decode(page.items, with_positions=True)
             for each in items:
                 fold.add(each.item, restarts=each.restarts)
             if error is not None:
@@ -211,9 +215,13 @@ class _Follower:
             position = cast("LogPosition", self._last)
             await self._emitter.emit([LogItem(position, item) if self._with_positions else item])
 
-    def _decode(self, records: Sequence[ItemRecord]) -> tuple[list[LogItem[Any]], RecordingError | None]:
+    def _decode(
+        self, records: Sequence[ItemRecord], *, with_positions: bool
+    ) -> tuple[list[Any], RecordingError | None]:
         """The items that are not known yet, as far as they are good, and the error about the first that is not."""
-        items: list[LogItem[Any]] = []
+        items: list[Any] = []
+        last: ItemRecord | None = None
+        failure: RecordingError | None = None
         try:
             for record in records:
                 self._require_next(record.position)
@@ -225,11 +233,13 @@ class _Follower:
                     continue
                 item = self._decode_one(record)
                 if not is_known:
-                    self._last = LogPosition(record.epoch, record.position)
-                    items.append(LogItem(self._last, item, bool(record.slots and record.slots.get("restarts"))))
+                    last = record
+                    items.append(_log_item(record, item) if with_positions else item)
         except RecordingError as error:
-            return items, error.with_traceback(None)
-        return items, None
+            failure = error.with_traceback(None)
+        if last is not None:
+            self._last = LogPosition(last.epoch, last.position)
+        return items, failure
 
     def _require_next(self, found: int) -> None:
         if found != self._next:
@@ -262,6 +272,11 @@ class _Follower:
             mark_stopped()
         elif end.kind != "completed":
             raise StreamCancelledError(f"the stream {excerpt(self._name)} was cancelled: its consumer left")
+
+
+def _log_item(record: ItemRecord, item: Any) -> LogItem[Any]:
+    position = LogPosition(record.epoch, record.position)
+    return LogItem(position, item, bool(record.slots and record.slots.get("restarts")))
 
 
 class Snapshot:

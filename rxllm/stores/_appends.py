@@ -81,3 +81,4 @@ def _settle(outcomes: Sequence[tuple[asyncio.Future[None], Exception | None]]) -
             done.set_result(None)
         else:
             done.set_exception(failure)
+            done.exception()  # whoever waits is told; nobody has to

@@ -99,11 +99,13 @@ class LogPage:
         end: The ending. It comes in a page without items, behind all of them.
         lease: For how many seconds more the writer counts as alive, by the clock of the log; 0 or less if it is dead.
             Looked at only in a page with neither items nor an ending.
+        bytes: How many bytes the items take, roughly; 0 if that is not known. Of large ones few wait for whoever reads.
     """
 
     items: Sequence[ItemRecord] = ()
     end: EndRecord | None = None
     lease: float = 0.0
+    bytes: int = 0
 
 
 class LogWriter(Protocol):
@@ -185,6 +187,9 @@ class LogEngine(Protocol):
 
     async def claim(self, stream: str, *, lease: float, take_over: bool = False) -> LogWriter:
         """Become the writer of a stream, which is made if there is none.
+
+        If the caller is cancelled, whatever is under way, the stream soon has no writer that is alive: it does not wait
+        for the lease.
 
         Args:
             stream: Its name: any text of 1 to 1,000 characters that UTF-8 can encode. Names that differ are different.

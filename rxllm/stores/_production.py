@@ -16,7 +16,7 @@ from typing import Any, cast
 from reactivex import Observable
 
 from rxllm.exceptions import RecordingError
-from rxllm.flow import Drain, outside_of_emissions, running_loop, start_task
+from rxllm.flow import Drain, outcome_of, outside_of_emissions, running_loop, start_task
 from rxllm.logs import logger
 from rxllm.models import LogPosition
 from rxllm.stores._log_sink import LogSink, LogStream, this_process
@@ -58,7 +58,7 @@ class Production:
         task.add_done_callback(_running.discard)
 
     def __await__(self) -> Generator[Any, None, Ending]:
-        return asyncio.shield(self._ended).__await__()
+        return outcome_of(self._ended).__await__()
 
     async def claimed(self) -> int:
         """Wait until the stream is claimed, and give the epoch: from then on it can be followed.
@@ -66,7 +66,7 @@ class Production:
         Raises:
             StreamTakenError: It has a writer that is alive, or has ended.
         """
-        return (await asyncio.shield(self._claimed)).epoch
+        return (await outcome_of(self._claimed)).epoch
 
     def when_claimed(self, call: Callable[[Production], object]) -> None:
         """Call back when the stream is claimed, or cannot be."""

@@ -40,11 +40,13 @@ from rxllm.models import (
     StreamChunk,
     StreamInfo,
     WireStruct,
+    decoder_of,
     harmless_validation,
     put_event,
     put_slots,
     without_slots,
 )
+from rxllm.stores._lossless_json import loads
 from rxllm.stores._plain import dump, encode_struct, plain
 from rxllm.typing import Ending
 from rxllm.wire import ServerSentEvent
@@ -91,7 +93,8 @@ class ItemRecord:
         position: Its number, from 0.
         seconds: When it was written, in seconds since the stream began.
         kind: ``"chunk"``, ``"sse"``, ``"text"``, ``"bytes"``, ``"json"``, or the name of another of ``rxllm.models``.
-        value: The item as a JSON value; to be written it may be the text of one (``msgspec.Raw``).
+        value: The item as a JSON value. To be written it may be the text of one (``msgspec.Raw``); one that was read
+            may be the chunk itself.
         slots: What a chunk has that is not part of its JSON: see ``SlotsEncoder``.
         epoch: Which writer of a log wrote it; 0 where there is but one.
     """
@@ -171,6 +174,9 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {
 }
 
 
+_chunk_of = decoder_of(StreamChunk)
+
+
 def checked(kind: type[T], fields: Any) -> T:
     """Make a record, or what else is stored as its fields, of what was read.
 
@@ -184,6 +190,20 @@ def checked(kind: type[T], fields: Any) -> T:
         where = ".".join(map(str, first["loc"]))
         raise ValueError(harmless(f"{where}: {first['msg']}")) from harmless_validation(error)
     return made
+
+
+def item_value(kind: str, text: str | bytes) -> Any:
+    """The value of an item, of its text; a chunk at once, if it is as a writer of this library has left it.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    if kind == "chunk":
+        try:
+            return _chunk_of(text)
+        except (msgspec.MsgspecError, ValueError):
+            pass
+    return loads(text)
 
 
 def written_seconds(seconds: float) -> float:
@@ -254,7 +274,7 @@ def encode_item(item: object) -> tuple[str, Any]:
 
 
 def decode_item(kind: str, value: Any) -> Any:
-    """Make the item again of what ``encode_item`` made of it.
+    """Make the item again of what ``encode_item`` made of it, or ``item_value`` of its text.
 
     Raises:
         RecordingError: There is no such kind; a newer version of this library wrote it.
@@ -262,7 +282,7 @@ def decode_item(kind: str, value: Any) -> Any:
     """
     model = _MODELS.get(kind)
     if model is not None:
-        return model.model_validate(value)
+        return value if type(value) is model else model.model_validate(value)
     if kind == "sse":
         return checked(ServerSentEvent, value)
     if kind == "json":

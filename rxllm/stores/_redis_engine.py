@@ -15,11 +15,25 @@ from pydantic import SecretStr
 
 from rxllm.exceptions import ClaimLostError, PositionError, StreamTakenError, UnknownStreamError, excerpt
 from rxllm.models import LogPosition
+from rxllm.stores._claiming import claimed
 from rxllm.stores._log_engine import LOG_PAGE_ITEMS, Cancellation, LogInfo, LogPage
 from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._records import EndRecord, ItemRecord
 from rxllm.stores._redis_records import decoded, encoded_end, encoded_items, position_of
-from rxllm.stores._redis_scripts import APPEND, BEAT, CALLED, CANCEL, CLAIM, END, EXPIRE, LIST, PAGE, PLACE, Script
+from rxllm.stores._redis_scripts import (
+    APPEND,
+    BEAT,
+    CALLED,
+    CANCEL,
+    CLAIM,
+    END,
+    EXPIRE,
+    GIVE_BACK,
+    LIST,
+    PAGE,
+    PLACE,
+    Script,
+)
 from rxllm.stores._redis_server import Argument, Link, Server
 
 __all__ = ["RedisEngine"]
@@ -28,7 +42,7 @@ __all__ = ["RedisEngine"]
 _LONGEST_LEASE = 2**52
 # For how many seconds the server is asked to wait at a time. Whoever waits looks then whether all is still there.
 _LONGEST_BLOCK = 5.0
-# For how many seconds it counts how large the largest item was: a reader that was paused may find larger ones.
+# For how many seconds it counts how large the largest item was: whoever is behind, or was paused, may find larger ones.
 _FRESH = 0.1
 
 
@@ -53,6 +67,9 @@ class RedisEngine:
 
     async def claim(self, stream: str, *, lease: float, take_over: bool = False) -> _Writer:
         """Become the writer of a stream."""
+        return await claimed(self._claim(stream, lease=lease, take_over=take_over), _Writer.give_back)
+
+    async def _claim(self, stream: str, *, lease: float, take_over: bool) -> _Writer:
         link = self.server.link()
         try:
             arguments = (stream, min(math.ceil(lease * 1000), _LONGEST_LEASE), int(take_over), uuid4().hex)
@@ -138,7 +155,7 @@ class _Reader:
     """Where a reader is, and what is known of the stream.
 
     The first page, and each after a while, comes from a script, which sees that all is there, and makes it no larger
-    than was asked for. Soon after that, one command of the server's own does: it waits, and is several times as fast.
+    than was asked for. Soon after that, one command of the server's own does: it waits, and takes a tenth of the time.
     """
 
     def __init__(self, engine: RedisEngine, link: Link, stream: str, entry_id: bytes) -> None:
@@ -149,35 +166,36 @@ class _Reader:
         self._id = entry_id
         self._next = 0 if entry_id == b"0-0" else position_of(entry_id).number + 1
         self._clock = asyncio.get_running_loop().time
-        # Until when the writer counts as alive, and when the stream was last looked at, by the clock of the loop.
-        self._alive_until = self._looked = -math.inf
+        # Until when the writer counts as alive, and when no item was larger than the largest, by the clock of the loop.
+        self._alive_until = self._measured = -math.inf
         self._largest = 1
 
     async def read(self, wait: float, *, size: int) -> LogPage:
         """The next items."""
-        if wait <= 0 or self._clock() - self._looked > _FRESH:
+        if self._clock() - self._measured > _FRESH:
             page = await self._page(size)
             if page.items or page.end is not None or wait <= 0:
                 return page
-        return await self._wait(wait, size) or await self._page(size)
+        return await self._next_page(wait, size) or await self._page(size)
 
     async def close(self) -> None:
         """Let go of the connection."""
         await self._engine.server.release(self._link)
 
-    async def _wait(self, seconds: float, size: int) -> LogPage | None:
+    async def _next_page(self, wait: float, size: int) -> LogPage | None:
         """The next items as soon as they are there."""
-        seconds = min(seconds, self._alive_until - self._clock(), _LONGEST_BLOCK)
-        if seconds <= 0:
-            return None
+        seconds = max(min(wait, self._alive_until - self._clock(), _LONGEST_BLOCK), 0.0)
         count = max(min(size // self._largest, LOG_PAGE_ITEMS), 1)
-        command = ("XREAD", "COUNT", count, "BLOCK", math.ceil(seconds * 1000), "STREAMS", self._keys[1], self._id)
+        block = ("BLOCK", math.ceil(seconds * 1000)) if seconds else ()
+        command = ("XREAD", "COUNT", count, *block, "STREAMS", self._keys[1], self._id)
         found = await self._link.wait_for(*command, seconds=seconds)
         entries = found[0][1] if found else ()
         if not entries or not self._follows(entries):
             return None  # what does not follow is of another stream of that name; the next page tells
         sizes = [len(text) for _, (_, text) in entries]
         self._largest = max(self._largest, *sizes)
+        if len(entries) < count:
+            self._measured = self._clock()  # these are all
         fitting = sum(before < size for before in accumulate(sizes[:-1], initial=0))
         if entries[fitting - 1][1][0] == b"end" and fitting > 1:
             fitting -= 1  # the ending comes alone
@@ -190,6 +208,7 @@ class _Reader:
             raise self._engine.unknown(self._stream, " any more" if self._next else "")
         left, lease, count, largest, entries = found
         self._largest = max(largest, 1)
+        self._measured = asked
         if not self._follows(entries) or (not entries and count != self._next):
             raise self._engine.unknown(self._stream, " any more: it was removed and begun anew, or has lost items")
         self._alive_until = asked + left / 1000
@@ -203,14 +222,13 @@ class _Reader:
         return not entries or position_of(entries[0][0]).number == self._next
 
     def _taken(self, entries: Sequence[Any]) -> LogPage:
-        self._looked = self._clock()
         found = decoded(entries, self._engine.where(self._stream))
         if isinstance(found, EndRecord):
             return LogPage((), found)
         if found:
             self._id = entries[len(found) - 1][0]
             self._next = found[-1].position + 1
-        return LogPage(found)
+        return LogPage(found, bytes=sum(len(text) for _, (_, text) in entries))
 
 
 class _Writer:
@@ -249,6 +267,13 @@ class _Writer:
     async def end(self, end: EndRecord) -> None:
         """Write the ending."""
         await self._run(END, end.kind, encoded_end(end), uuid4().hex)
+
+    async def give_back(self) -> None:
+        """Be the writer no more: the lease is over."""
+        try:
+            await self._run(GIVE_BACK)
+        finally:
+            await self.release()
 
     async def release(self) -> None:
         """Let go of the connection."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from rxllm.exceptions import LimitExceededError, RecordingError
 from rxllm.harmless import harmless
 from rxllm.models import LogPosition
 from rxllm.stores._lossless_json import dumps, loads
-from rxllm.stores._records import EndRecord, ItemRecord, checked, written_seconds
+from rxllm.stores._records import MAX_SECONDS, EndRecord, ItemRecord, checked, item_value, written_seconds
 
 __all__ = ["decoded", "encoded_end", "encoded_items", "position_of"]
 
@@ -63,16 +65,41 @@ def decoded(entries: Sequence[Any], where: str) -> list[ItemRecord] | EndRecord:
         RecordingError: The first one is none of ours, or damaged.
     """
     items: list[ItemRecord] = []
+    epoch, epoch_text = 0, b"0"
     for entry_id, (field, text) in entries:
-        position = position_of(entry_id)
+        before = epoch_text
+        epoch_text, _, number = entry_id.partition(b"-")
+        if epoch_text != before:
+            epoch = int(epoch_text)
         try:
-            fields = loads(text)
             if field == b"end":
-                return checked(EndRecord, fields)
-            items.append(checked(ItemRecord, {**fields, "position": position.number, "epoch": position.epoch}))
+                return checked(EndRecord, loads(text))
+            items.append(_decoded_item(epoch, int(number), text))
         except (TypeError, ValueError) as error:
             if items:
                 break  # what is good comes first
-            message = f"{where}: item {position.number} is damaged: {harmless(str(error))}"
+            message = f"{where}: item {int(number)} is damaged: {harmless(str(error))}"
             raise RecordingError(message) from None
     return items
+
+
+class _Stored(msgspec.Struct):
+    """An item as it stands there, if it is as a writer of this library has left it."""
+
+    kind: str
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)]
+    value: msgspec.Raw
+    slots: dict[str, Any] | None = None
+
+
+_stored = msgspec.json.Decoder(_Stored).decode
+
+
+def _decoded_item(epoch: int, number: int, text: bytes) -> ItemRecord:
+    try:
+        stored = _stored(text)
+    except msgspec.MsgspecError:
+        # What only Python's own JSON has, among others.
+        return checked(ItemRecord, {**loads(text), "position": number, "epoch": epoch})
+    kind = stored.kind
+    return ItemRecord(number, stored.seconds, kind, item_value(kind, bytes(stored.value)), stored.slots, epoch)

@@ -21,7 +21,20 @@ from __future__ import annotations
 
 from hashlib import sha1
 
-__all__ = ["APPEND", "BEAT", "CALLED", "CANCEL", "CLAIM", "END", "EXPIRE", "LIST", "PAGE", "PLACE", "Script"]
+__all__ = [
+    "APPEND",
+    "BEAT",
+    "CALLED",
+    "CANCEL",
+    "CLAIM",
+    "END",
+    "EXPIRE",
+    "GIVE_BACK",
+    "LIST",
+    "PAGE",
+    "PLACE",
+    "Script",
+]
 
 _COMMON = """
 local FIELDS = {'epoch', 'from', 'items', 'bytes', 'largest', 'began', 'born', 'lease', 'beat', 'last', 'ending',
@@ -138,6 +151,13 @@ local name, epoch = unpack(ARGV)
 local why = refused(epoch)
 if why then return why end
 sign(name)
+return {'written'}
+"""
+
+_GIVE_BACK = """
+local why = refused(ARGV[2])
+if why then return why end
+redis.call('HSET', HEAD, 'lease', 0)
 return {'written'}
 """
 
@@ -266,6 +286,7 @@ _WRITER = (_COMMON, _ONE_STREAM, _WRITING)
 CLAIM = Script(*_WRITER, _CLAIM)
 APPEND = Script(*_WRITER, _APPEND)
 BEAT = Script(*_WRITER, _BEAT)
+GIVE_BACK = Script(*_WRITER, _GIVE_BACK)
 CALLED = Script(*_WRITER, _CALLED)
 END = Script(*_WRITER, _END)
 CANCEL = Script(*_WRITER, _CANCEL)

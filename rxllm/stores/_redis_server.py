@@ -57,6 +57,7 @@ _MAY_PASS = (
     OSError,
 )
 _CODE = re.compile(r"(?:^|-)(OOM|READONLY|NOREPLICAS|BUSY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN) ")
+_NOT_TRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _WILL_NOT_PASS = (AuthenticationError, AuthorizationError)
 _HOW_TO_WRITE = (
     "the URL of a Redis server looks like redis://user:password@host:6379/0, rediss://… over TLS, or unix:///path; "
@@ -109,7 +110,7 @@ class Server:
             kind: Callable[..., _Connection] = options.pop("connection_class", Connection)
             own = {"protocol": 2, "decode_responses": False, "retry": Retry(NoBackoff(), 0), "socket_timeout": None}
             return kind(**{**options, **own})
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RedisError):
             pass
         raise ValueError(f"{_HOW_TO_WRITE}; there is an option behind the ? that redis-py does not know")
 
@@ -230,6 +231,8 @@ class Link:
         code = "" if found is None else found[1]
         if isinstance(error, _WILL_NOT_PASS):
             return RecordingError(f"{name}: the server does not accept the user and the password of the URL")
+        if _NOT_TRUSTED in str(error):
+            return RecordingError(f"{name}: the certificate of the server is not accepted: {self._said(error)}")
         if isinstance(error, OutOfMemoryError) or code == "OOM":
             return RecordingError(f"{name}: the server has no memory left (its maxmemory)")
         if not isinstance(error, _MAY_PASS) and not code:

@@ -207,6 +207,12 @@ class SQLiteWriter:
             if not self._renew(claim, 0, 0, ""):
                 raise self._lost(claim)
 
+    def give_back(self, claim: Claim) -> None:
+        """Be the writer of a stream no more, if that still is so: its lease is over."""
+        with self._transaction():
+            update = "UPDATE streams SET lease = 0 WHERE number = ? AND epoch = ?"
+            self._connection.execute(update, (claim.number, claim.epoch))
+
     def cancel(self, stream: str, why: Sequence[str]) -> bool:
         """Ask for a stream to stop; returns whether a writer that is alive will see it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from rxllm.exceptions import UnknownStreamError, excerpt
 from rxllm.models import LogPosition
 from rxllm.stores._appends import Appends
 from rxllm.stores._bell import MATTERS, Bell, Matter
+from rxllm.stores._claiming import claimed
 from rxllm.stores._log_engine import Cancellation, LogInfo, LogPage
 from rxllm.stores._records import EndRecord, ItemRecord
 from rxllm.stores._shared import Shared, Use
@@ -46,15 +48,7 @@ class SQLiteEngine:
 
     async def claim(self, stream: str, *, lease: float, take_over: bool = False) -> _Writer:
         """Become the writer of a stream."""
-        writing = self.writing.acquire()
-        try:
-            claim = await writing.run(SQLiteWriter.claim, stream, lease=lease, take_over=take_over)
-        except BaseException:
-            await self.writing.release(writing)
-            raise
-        for matter in MATTERS:
-            self.bell.ring(stream, matter)
-        return _Writer(self, writing, claim)
+        return _Writer(self, *await claimed(self._claim(stream, lease=lease, take_over=take_over), self._give_back))
 
     async def follow(self, stream: str, after: LogPosition | None, *, back: int = 0) -> _Reader:
         """Read a stream from behind a position."""
@@ -113,6 +107,25 @@ class SQLiteEngine:
             del self._watches[asyncio.get_running_loop()]
             await watch.close()
 
+    async def _claim(self, stream: str, *, lease: float, take_over: bool) -> tuple[Use[SQLiteWriter], Claim]:
+        writing = self.writing.acquire()
+        try:
+            claim = await writing.run(SQLiteWriter.claim, stream, lease=lease, take_over=take_over)
+        except BaseException:
+            await self.writing.release(writing)
+            raise
+        for matter in MATTERS:
+            self.bell.ring(stream, matter)
+        return writing, claim
+
+    async def _give_back(self, held: tuple[Use[SQLiteWriter], Claim]) -> None:
+        writing, claim = held
+        try:
+            await writing.run(SQLiteWriter.give_back, claim)
+            self.bell.ring(claim.stream)
+        finally:
+            await self.writing.release(writing)
+
     @contextlib.asynccontextmanager
     async def _written_to(self) -> AsyncGenerator[Use[SQLiteWriter]]:
         writing = self.writing.acquire()
@@ -145,22 +158,33 @@ class _Waiting:
 
 
 class _Reader:
+    """Where a reader is.
+
+    Whoever has read all that is there looks again when it is woken, and not before.
+    """
+
     def __init__(self, engine: SQLiteEngine, reading: Use[SQLiteReader], place: Place) -> None:
         self._place = place
         self._waiting = _Waiting(engine, reading, place.stream, "items")
+        self._clock = asyncio.get_running_loop().time
+        # Until when nothing but being woken is a reason to look; by the clock of the loop.
+        self._alive_until = -math.inf
 
     async def read(self, wait: float, *, size: int) -> LogPage:
         """The next items."""
-        self._waiting.event.clear()
-        page = await self._page(size)
-        if page.items or page.end is not None or wait <= 0:
-            return page
-        await self._waiting.wait(min(wait, max(page.lease, 0.0)))
-        self._waiting.event.clear()
+        if self._waiting.event.is_set() or wait <= 0 or self._alive_until <= self._clock():
+            page = await self._page(size)
+            if page.items or page.end is not None or wait <= 0:
+                return page
+        await self._waiting.wait(min(wait, max(self._alive_until - self._clock(), 0.0)))
         return await self._page(size)
 
     async def _page(self, size: int) -> LogPage:
-        return await self._waiting.reading.run(SQLiteReader.page, self._place, size)
+        # Before it is looked: what happens from then on is seen by this look, or wakes.
+        self._waiting.event.clear()
+        page = await self._waiting.reading.run(SQLiteReader.page, self._place, size)
+        self._alive_until = self._clock() + page.lease
+        return page
 
     async def close(self) -> None:
         await self._waiting.close()

@@ -13,7 +13,7 @@ from rxllm.models import LogPosition
 from rxllm.stores._log_engine import LOG_PAGE_ITEMS, Cancellation, LogInfo, LogPage
 from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._recording_errors import as_recording_errors
-from rxllm.stores._records import BATCH_ITEMS, EndRecord, ItemRecord, RecordingInfo, checked
+from rxllm.stores._records import BATCH_ITEMS, MAX_SECONDS, EndRecord, ItemRecord, RecordingInfo, checked, item_value
 from rxllm.stores._sqlite_claim import seconds_left
 from rxllm.stores._sqlite_schema import (
     SCHEMA_VERSION,
@@ -28,6 +28,9 @@ from rxllm.stores._sqlite_schema import (
 __all__ = ["Place", "SQLiteReader"]
 
 _COLUMNS = ("stream", "began", "items", "ending")
+
+# The columns of an item without slots: position, seconds, kind, value, slots and epoch.
+_PLAIN = (int, float, str, str, type(None), int)
 
 # What a reader holds at a time, if that is reached before ``BATCH_ITEMS``.
 _BATCH_CHARACTERS = 1024 * 1024
@@ -101,7 +104,7 @@ class SQLiteReader:
         position = start
         while True:
             with as_recording_errors(self._path), transaction(self._connection, "DEFERRED"):
-                batch = self._batch(stream, position)
+                batch, _ = self._batch(stream, position)
                 # In the same snapshot: no item can come between the last one and the ending. And only once, since
                 # the completion is about as large as all items together.
                 end = None if batch else self._end(stream)
@@ -136,28 +139,28 @@ class SQLiteReader:
             raise PositionError(message, position=after, last=last)
 
     def page(self, place: Place, size: int) -> LogPage:
-        """The next items from a place on, which is moved.
+        """The next items from a place on, which is moved; with the lease, if these are all, and no ending is there.
 
         Raises:
             UnknownStreamError: The stream is gone, or another one has its name.
         """
         with as_recording_errors(self._path), transaction(self._connection, "DEFERRED"):
-            signs = self._state(place.stream)
+            *signs, items = self._state(place.stream)
             if place.next and self._epoch_of(place.stream, place.next - 1) != place.epoch:
                 raise self._unknown(place.stream, " any more: it was removed, and begun anew")
-            batch = self._batch(place.stream, place.next, LOG_PAGE_ITEMS, size)
+            batch, taken = self._batch(place.stream, place.next, LOG_PAGE_ITEMS, size)
             end = None if batch else self._end(place.stream)
         if not batch:
             return LogPage((), end, seconds_left(*signs))
         place.next, place.epoch = batch[-1].position + 1, batch[-1].epoch
-        return LogPage(batch)
+        return LogPage(batch, None, seconds_left(*signs) if place.next == items else 0.0, taken)
 
     def log_infos(self) -> list[LogInfo]:
         """All streams as those of a log."""
         found: list[LogInfo] = []
         with as_recording_errors(self._path), transaction(self._connection, "DEFERRED"):
             for info in self.recordings():
-                signs = self._state(info.stream)
+                *signs, _ = self._state(info.stream)
                 size = self._of_a_log("bytes", info.stream) or 0
                 last = self._last(info.stream)
                 alive = seconds_left(*signs) > 0
@@ -201,13 +204,13 @@ class SQLiteReader:
         return self._known
 
     def _state(self, stream: str) -> tuple[Any, ...]:
-        """Lease, last sign and ending of a stream.
+        """Lease, last sign, ending and number of items of a stream.
 
         Raises:
             UnknownStreamError: There is no such stream.
         """
         columns = "lease, beat" if self._version() >= WITH_LOGS else "NULL, NULL"
-        query = f"SELECT {columns}, ending FROM streams WHERE stream = ?"  # noqa: S608 - one of two texts of ours
+        query = f"SELECT {columns}, ending, items FROM streams WHERE stream = ?"  # noqa: S608 - one of two texts of ours
         row = self._connection.execute(query, (stream,)).fetchone()
         if row is None:
             raise self._unknown(stream, "")
@@ -238,7 +241,8 @@ class SQLiteReader:
 
     def _batch(
         self, stream: str, position: int, most: int = BATCH_ITEMS, size: int = _BATCH_CHARACTERS
-    ) -> list[ItemRecord]:
+    ) -> tuple[list[ItemRecord], int]:
+        """Items, and how many characters they take."""
         version = self._version()
         slots = "slots" if version >= WITH_SLOTS else "NULL"
         epoch = "COALESCE(chunks.epoch, 0)" if version >= WITH_LOGS else "0"
@@ -247,6 +251,7 @@ class SQLiteReader:
             WHERE stream = ? AND position >= ? ORDER BY position LIMIT ?
         """  # noqa: S608 - two of four words of ours
         batch: list[ItemRecord] = []
+        taken = 0
         for row in self._connection.execute(query, (stream, position, most)):
             try:
                 item = _item(row)
@@ -255,10 +260,10 @@ class SQLiteReader:
                     raise
                 break  # what is good comes first
             batch.append(item)
-            size -= len(row[3])
-            if size <= 0:
+            taken += len(row[3])
+            if taken >= size:
                 break
-        return batch
+        return batch, taken
 
     def _end(self, stream: str) -> EndRecord | None:
         query = """
@@ -279,8 +284,12 @@ def _item(row: tuple[Any, ...]) -> ItemRecord:
     Raises:
         ValueError: It is damaged.
     """
-    number, seconds, kind, value, slots, epoch = row
-    fields = {"position": number, "seconds": seconds, "kind": kind, "value": loads(_text(value)), "epoch": epoch}
+    number, seconds, kind, text, slots, epoch = row
+    value = item_value(kind, _text(text))
+    # Nearly all are like this, and ``checked`` takes a while.
+    if (*map(type, row),) == _PLAIN and number >= 0 <= epoch and 0 <= seconds <= MAX_SECONDS:
+        return ItemRecord(number, seconds, kind, value, None, epoch)
+    fields = {"position": number, "seconds": seconds, "kind": kind, "value": value, "epoch": epoch}
     return checked(ItemRecord, {**fields, "slots": _loaded(slots)})
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from rxllm.flow import outcome_of
+
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
@@ -15,7 +17,7 @@ class Worker:
     """One thread, in which calls run one at a time, in the order in which they were made.
 
     A call that was made runs, also if the task that waits for it is cancelled: a batch is never lost because somebody
-    stopped waiting for it.
+    stopped waiting for it. If it fails, nobody is told then.
     """
 
     def __init__(self) -> None:
@@ -24,7 +26,7 @@ class Worker:
     async def run(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         """Call a function in the thread and wait for its result."""
         loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._thread, lambda: function(*args, **kwargs)))
+        return await outcome_of(loop.run_in_executor(self._thread, lambda: function(*args, **kwargs)))
 
     async def stop(self, function: Callable[[], None]) -> None:
         """Call a last function in the thread, and end it."""

@@ -32,6 +32,7 @@ from rxllm.testing._log_engine_steps import (
     texts,
     there,
     until_dead,
+    until_free,
 )
 
 __all__ = ["LogEngineCase", "OpenEngine", "log_engine_cases"]
@@ -167,14 +168,34 @@ async def a_silent_writer_is_dead_when_its_lease_is_over(open_engine: OpenEngine
 
 async def a_writer_that_beats_is_alive(open_engine: OpenEngine) -> None:
     """For as long as it does, without an item; its lease may end and begin again if nobody claimed the stream."""
-    async with claimed(open_engine(), "beating", lease=SHORT_LEASE) as writer:
-        for _ in range(8):
-            await asyncio.sleep(SHORT_LEASE / 4)
+    async with (
+        claimed(open_engine(), "beating", lease=SHORT_LEASE) as writer,
+        claimed(open_engine(), "silent beside it", lease=2 * SHORT_LEASE),
+    ):
+        dead = asyncio.create_task(until_dead(open_engine(), "silent beside it"))
+        while not dead.done():
             await writer.beat()
+        await dead
         holds(not (await raised(StreamTakenError, open_engine().claim("beating", lease=LEASE))).ended)
         await until_dead(open_engine(), "beating")
         await writer.append(records(0, 1))
         holds(not (await raised(StreamTakenError, open_engine().claim("beating", lease=LEASE))).ended)
+
+
+async def a_claim_whose_caller_is_cancelled_holds_nothing(open_engine: OpenEngine) -> None:
+    """In whatever turn of the loop that is: the name is free again at once."""
+    engine = open_engine()
+    turns = 0
+    while True:
+        name = f"given back {turns}"
+        claiming = asyncio.create_task(engine.claim(name, lease=LEASE))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not claiming.cancel():
+            return await claiming.result().release()
+        await asyncio.wait([claiming])
+        await until_free(engine, name)
+        turns += 1 + turns // 2
 
 
 async def a_reader_begins_behind_its_position(open_engine: OpenEngine) -> None:
@@ -203,7 +224,7 @@ async def a_reader_that_waits_is_woken(open_engine: OpenEngine) -> None:
     ):
         for number in range(END.items):
             waiting = asyncio.create_task(next_page(reader))
-            await asyncio.sleep(0.02)
+            await info_of(open_engine(), "waking")  # so it has had the time to look, and waits
             await writer.append(records(number, 1))
             same([item.position for item in (await waiting).items], [number])
         waiting = asyncio.create_task(next_page(reader))
@@ -241,7 +262,7 @@ async def somebody_else_stops_a_stream(open_engine: OpenEngine) -> None:
     await raised(UnknownStreamError, engine.cancel("nothing", Cancellation("why", "who")))
     async with asyncio.timeout(PATIENCE), claimed(open_engine(), "stopped", lease=SHORT_LEASE) as writer:
         waiting = asyncio.create_task(writer.cancelled())
-        await asyncio.sleep(0.02)
+        holds((await info_of(engine, "stopped")).alive)
         holds(not waiting.done())
         holds(await engine.cancel("stopped", Cancellation("enough\n\0", "a person")))
         await engine.cancel("stopped", Cancellation("more", "another"))
@@ -320,6 +341,7 @@ log_engine_cases: tuple[LogEngineCase, ...] = (
     a_new_writer_goes_on_where_the_former_one_stopped,
     a_silent_writer_is_dead_when_its_lease_is_over,
     a_writer_that_beats_is_alive,
+    a_claim_whose_caller_is_cancelled_holds_nothing,
     a_reader_begins_behind_its_position,
     a_reader_that_waits_is_woken,
     the_ending_comes_behind_the_items,

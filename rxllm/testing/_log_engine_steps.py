@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from rxllm.exceptions import StreamTakenError
 from rxllm.models import LogPosition
 from rxllm.stores import (
     LOG_PAGE_ITEMS,
@@ -124,3 +125,15 @@ async def until_dead(engine: LogEngine, name: str) -> None:
     async with asyncio.timeout(PATIENCE), following(engine, name) as reader:
         while (page := await reader.read(PATIENCE, size=PAGE_BYTES)).items or page.lease > 0:
             pass
+
+
+async def until_free(engine: LogEngine, name: str) -> None:
+    """Wait until a stream can be claimed, and claim it."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                writer = await engine.claim(name, lease=LEASE)
+            except StreamTakenError:
+                await asyncio.sleep(0)
+            else:
+                return await writer.release()

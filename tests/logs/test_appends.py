@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -127,6 +128,20 @@ async def test_what_fails_as_a_whole_is_raised_in_each() -> None:
     first.cancel()
     await asyncio.wait([first])
     assert stored == []
+
+
+async def test_nobody_is_told_of_a_batch_that_failed_when_nobody_waited() -> None:
+    heard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    appends, held = Appends(5, lambda _: None), Held()
+    waiting = await begun(appends, held, 2)
+    assert all(task.cancel() for task in waiting)
+    await asyncio.wait(waiting)
+    held.functions.pop()(Writer(ZeroDivisionError("no")))
+    await asyncio.sleep(0)
+    waiting.clear()
+    gc.collect()
+    assert heard == []
 
 
 def test_a_loop_that_is_gone_is_told_nothing() -> None:

@@ -31,7 +31,7 @@ from rxllm.exceptions import (
 )
 from rxllm.models import Repair, Slots, Usage, marked, put_slots
 from rxllm.sinks import SQLiteSink
-from rxllm.stores import CONTEXT_ITEMS, ItemRecord, LogPage, SQLiteWriter
+from rxllm.stores import CONTEXT_ITEMS, ItemRecord, LogPage, SQLiteReader, SQLiteWriter
 from rxllm.testing import finish_chunk, text_chunk, tool_chunk
 from tests.stores.places import Place
 
@@ -137,8 +137,9 @@ async def test_a_stream_that_is_removed_while_it_is_read(log: SQLiteLog) -> None
         with pytest.raises(UnknownStreamError):
             async with rxllm.iterate(rxllm.from_log(log, "monday"), buffer_size=1) as items:
                 await anext(items)
-                while not await log.expire(0):
-                    await asyncio.sleep(0.01)
+                with pytest.raises(StreamInterruptedError):
+                    await positions(log, "monday")
+                assert await log.expire(0) == ["monday"]
                 async for _ in items:
                     pass
 
@@ -167,6 +168,115 @@ async def test_a_slow_reader_reads_no_more_than_it_takes(log: SQLiteLog, monkeyp
         assert pages == 1
 
 
+async def test_whoever_has_read_all_looks_again_when_there_is_more(
+    log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    page = SQLiteReader.page
+
+    def counted(self: SQLiteReader, place: Any, size: int) -> LogPage:
+        nonlocal looks
+        looks += 1
+        return page(self, place, size)
+
+    monkeypatch.setattr(SQLiteReader, "page", counted)
+    subject: Subject[int] = Subject()
+    production = log.produce("monday", subject)
+    await production.claimed()
+    subject.on_next(0)
+    async with asyncio.timeout(PATIENCE):
+        async for number in rxllm.from_log(log, "monday"):
+            if number == 50:
+                subject.on_completed()
+            else:
+                subject.on_next(number + 1)
+        await production
+    # One a number, and few more: the file is looked at for all who wait, too, and that may wake.
+    assert looks < 80
+
+
+async def test_of_two_who_wait_for_a_stream_one_leaves(log: SQLiteLog) -> None:
+    subject: Subject[str] = Subject()
+    production = log.produce("monday", subject)
+    await production.claimed()
+    subject.on_next("a")
+    async with (
+        asyncio.timeout(PATIENCE),
+        rxllm.iterate(rxllm.from_log(log, "monday")) as stays,
+    ):
+        assert await anext(stays) == "a"
+        async with rxllm.iterate(rxllm.from_log(log, "monday")) as leaves:
+            assert await anext(leaves) == "a"
+        subject.on_next("b")
+        assert await anext(stays) == "b"
+        subject.on_completed()
+        await production
+
+
+def test_in_a_file_of_an_older_version_nothing_is_waited_for(tmp_path: Path) -> None:
+    shutil.copy(OLD, tmp_path / "recordings.db")
+    reader = SQLiteReader(tmp_path / "recordings.db")
+    assert reader.states({"monday"}) == {}
+    reader.close()
+
+
+async def test_chunks_come_back_in_whatever_way_they_stand_there(log: SQLiteLog) -> None:
+    chunks = [
+        text_chunk("plain"),
+        StreamChunk.model_validate({**text_chunk("new field").model_dump(), "unheard_of": [1, 2**70]}),
+        StreamChunk.model_validate({**text_chunk("no JSON").model_dump(), "unheard_of": float("inf")}),
+        text_chunk("half of \ud83d"),
+        marked(text_chunk("marked"), repairs=(Repair("blank-ignored", 0, "a", "b"),)),
+    ]
+    await log.produce("monday", reactivex.from_iterable(chunks))
+    items = await positions(log, "monday")
+    assert [item.item for item in items] == chunks
+    assert [type(item.item) for item in items] == [StreamChunk] * len(chunks)
+
+
+async def test_of_large_items_a_reader_that_stands_still_holds_no_more_than_a_page(
+    log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [10, 10, *[5000] * 60, *[10] * 200, *[5000] * 60, 100_000, 100_000, 10]
+    await log.produce("monday", reactivex.from_iterable(["x" * size for size in sizes]), buffer_size=1000)
+    read: list[int] = []
+    page = SQLiteReader.page
+
+    def noted(self: SQLiteReader, place: Any, size: int) -> LogPage:
+        found = page(self, place, size)
+        read.extend(len(item.value) for item in found.items)
+        return found
+
+    monkeypatch.setattr(SQLiteReader, "page", noted)
+    seen: list[int] = []
+    async with asyncio.timeout(PATIENCE), rxllm.iterate(rxllm.from_log(log, "monday")) as items:
+        async for item in items:
+            seen.append(len(item))
+            for _ in range(3):
+                await log.list()
+            waiting = read[len(seen) :]
+            assert len(waiting) <= 2 * 64
+            assert sum(waiting) <= 2 * 100_000
+            assert max(waiting, default=0) < 5000 or sum(waiting) < 37_000 + max(waiting), "a page, and no more"
+    assert seen == read == sizes
+
+
+@pytest.mark.parametrize("buffer_size", [1, 2, 64])
+def test_large_items_come_whoever_takes_them(buffer_size: int, tmp_path: Path) -> None:
+    log = SQLiteLog(tmp_path / "log.db")
+
+    async def produce() -> None:
+        await log.produce("monday", reactivex.from_iterable(["x" * 5000] * 200), buffer_size=1000)
+
+    asyncio.run(produce())
+    assert len([*rxllm.iterate_sync(rxllm.from_log(log, "monday"), buffer_size=buffer_size)]) == 200
+
+    async def fold() -> int:
+        return await rxllm.from_log(log, "monday").pipe(rx_ops.map(len), rx_ops.sum())
+
+    assert asyncio.run(fold()) == 200 * 5000
+
+
 async def test_recordings_are_followed_too(log: SQLiteLog) -> None:
     await reactivex.of("a", "b").pipe(ops.tee_to(SQLiteSink(log.path, stream_id=lambda: "monday")))
     assert [str(item.position) for item in await positions(log, "monday")] == ["0.0", "0.1"]
@@ -181,9 +291,7 @@ async def test_a_recording_whose_consumer_left(log: SQLiteLog) -> None:
         ops.tee_to(SQLiteSink(log.path, stream_id=lambda: "monday"))
     ):
         break
-    async with asyncio.timeout(PATIENCE):
-        while not (found := await log.list()) or found[0].ending is None:
-            await asyncio.sleep(0.01)
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=PATIENCE)
     with pytest.raises(StreamCancelledError, match="its consumer left"):
         await rxllm.from_log(log, "monday")
 
@@ -357,8 +465,9 @@ async def test_a_snapshot_and_its_tail_add_up_to_the_whole(name: str, log: SQLit
         for chunk in chunks[:before]:
             subject.on_next(chunk)
         async with asyncio.timeout(PATIENCE):
-            while production.position is None or production.position.number < before - 1:
-                await asyncio.sleep(0.001)
+            async for item in rxllm.from_log(log, stream, with_positions=True):
+                if item.position.number == before - 1:
+                    break
             snapshot = rxllm.from_log(log, stream, snapshot=True, with_positions=True)
             items: list[LogItem[StreamChunk]] = []
             async for item in snapshot:

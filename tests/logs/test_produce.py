@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -32,7 +33,8 @@ from rxllm.exceptions import (
     StreamTakenError,
     UnknownStreamError,
 )
-from rxllm.stores import Cancellation, EndRecord, ItemRecord, LogEngine, LogWriter
+from rxllm.stores import Cancellation, EndRecord, ItemRecord, LogEngine, LogWriter, SQLiteWriter
+from rxllm.stores._log_sink import LogSink, LogStream
 from rxllm.stores._sqlite_schema import open_to_write
 from rxllm.testing import ScriptedServer, finish_chunk, script, text_chunk
 from tests.stores.places import Place
@@ -102,6 +104,26 @@ async def test_what_another_loop_begins_is_not_waited_for(log: SQLiteLog) -> Non
     thread.start()
     thread.join()
     assert await production == Ending("completed")
+
+
+async def test_nobody_is_told_of_a_stream_that_failed_when_nobody_waited(log: SQLiteLog) -> None:
+    heard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    await log.produce("monday", reactivex.empty())
+    production = log.produce("monday", reactivex.empty())
+
+    async def wait() -> None:
+        await production
+
+    waiting = [asyncio.create_task(wait()), asyncio.create_task(production.claimed())]
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    await production.settled()
+    assert production.done
+    gc.collect()
+    assert heard == []
 
 
 async def test_it_goes_on_when_whoever_waits_for_it_leaves(log: SQLiteLog) -> None:
@@ -403,6 +425,25 @@ async def test_the_events_of_a_conversation_restart_with_an_event_of_their_own(l
     ]
 
 
+@pytest.mark.parametrize("how", ["log", "production"])
+async def test_who_stopped_a_stream_and_why_is_harmless_in_the_message(how: str, log: SQLiteLog) -> None:
+    reason, by = "\x1b[2Jgone\r\n\u202egnp.exe", "\x07 \u2066somebody\n"
+    production = log.produce("mon\x1bday", reactivex.never())
+    await production.claimed()
+    if how == "log":
+        await log.cancel("mon\x1bday", reason, by=by)
+    else:
+        production.cancel(reason)
+    errors = [(await production).error, (await read_to_the_error(log, "mon\x1bday"))[1]]
+    for error in errors:
+        assert isinstance(error, StreamCancelledError)
+        shown = f"{error} {error!r} {error.message}"
+        assert shown.isprintable()
+        assert "gone" in shown
+        assert error.reason == reason
+        assert how == "production" or error.by == by
+
+
 async def test_a_pipeline_with_a_consumer_of_its_own_is_written_by_a_tee(log: SQLiteLog) -> None:
     items = [item async for item in rxllm.from_async_iterable(lambda: counting(5)).pipe(ops.tee_to(log.sink("tee")))]
     assert items == await read(log, "tee") == [*range(5)]
@@ -410,17 +451,30 @@ async def test_a_pipeline_with_a_consumer_of_its_own_is_written_by_a_tee(log: SQ
         await reactivex.of(1).pipe(ops.tee_to(log.sink("tee")))
 
 
+class Opened:
+    """A sink that says when it is open."""
+
+    def __init__(self, sink: LogSink) -> None:
+        self.opened = asyncio.Event()
+        self._sink = sink
+
+    async def open(self) -> LogStream:
+        stream = await self._sink.open()
+        self.opened.set()
+        return stream
+
+
 async def test_a_cancel_reaches_a_tee(log: SQLiteLog) -> None:
     left = asyncio.Event()
-    pipeline = reactivex.never().pipe(rx_ops.finally_action(left.set), ops.tee_to(log.sink("tee")))
+    sink = Opened(log.sink("tee"))
+    pipeline = reactivex.never().pipe(rx_ops.finally_action(left.set), ops.tee_to(sink))
 
     async def consume() -> None:
         await pipeline
 
     consuming = asyncio.create_task(consume())
     async with asyncio.timeout(PATIENCE):
-        while not await log.list():
-            await asyncio.sleep(0.01)
+        await sink.opened.wait()
         await log.cancel("tee", "enough", by="Anna")
         with pytest.raises(StreamCancelledError, match="by 'Anna': 'enough'"):
             await consuming
@@ -430,14 +484,14 @@ async def test_a_cancel_reaches_a_tee(log: SQLiteLog) -> None:
 
 
 async def test_a_tee_whose_consumer_leaves_ends_its_stream(log: SQLiteLog) -> None:
-    async for number in rxllm.from_async_iterable(counting).pipe(ops.tee_to(log.sink("tee"))):
+    sink = Opened(log.sink("tee"))
+    async for number in rxllm.from_async_iterable(counting).pipe(ops.tee_to(sink)):
         if number == 3:
             break
     async with asyncio.timeout(PATIENCE):
-        while not (found := await log.list()) or found[0].ending is None:
-            await asyncio.sleep(0.01)
-    with pytest.raises(StreamCancelledError, match="the pipeline was left"):
-        await read(log, "tee")
+        await sink.opened.wait()
+        with pytest.raises(StreamCancelledError, match="the pipeline was left"):
+            await read(log, "tee")
 
 
 async def test_a_tee_that_detaches_goes_on_without_the_log(log: SQLiteLog) -> None:
@@ -507,11 +561,18 @@ async def test_an_ending_that_cannot_be_written_is_raised(log: SQLiteLog, monkey
 
 async def test_signs_that_do_not_come_through_end_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = SQLiteLog(tmp_path / "log.db", lease=0.01)
-    failing(log, 0, monkeypatch)
+    signs: asyncio.Queue[None] = asyncio.Queue()
+
+    class SilentWriter(FailingWriter):
+        async def beat(self) -> None:
+            signs.put_nowait(None)
+            await super().beat()
+
+    failing(log, 0, monkeypatch, SilentWriter)
     subject: Subject[str] = Subject()
     production = log.produce("monday", subject)
-    await production.claimed()
-    await asyncio.sleep(0.03)
+    for _ in range(3):
+        await signs.get()
     subject.on_next("a")
     subject.on_completed()
     assert await production == Ending("completed")
@@ -537,6 +598,73 @@ class FarWriter(FailingWriter):
             self.asked = True
             raise LogUnavailableError("away")
         return await self.writer.cancelled()
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+async def test_a_claim_that_is_cancelled_while_its_transaction_runs_is_given_back(wanted: bool, log: SQLiteLog) -> None:
+    await log.produce("another", reactivex.empty())
+    with closing(sqlite3.connect(log.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        claiming = asyncio.create_task(log.engine.claim("monday", lease=3600))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if not wanted:
+            claiming.cancel()
+            await asyncio.wait([claiming])
+            assert claiming.cancelled(), "it does not wait for the transaction"
+        before = asyncio.all_tasks()
+        other.execute("ROLLBACK")
+    await asyncio.wait(before - {asyncio.current_task()})
+    (_, info) = await log.list()
+    assert (info.stream, info.alive) == ("monday", wanted)
+    if wanted:
+        await claiming.result().release()
+    else:
+        assert await log.produce("monday", reactivex.of("a")) == Ending("completed")
+
+
+async def test_a_claim_that_is_cancelled_and_then_fails_is_nobodys(log: SQLiteLog) -> None:
+    heard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    writer = await log.engine.claim("monday", lease=30)
+
+    async def claim_and_leave(turns: int) -> None:
+        claiming = asyncio.create_task(log.engine.claim("monday", lease=30))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        claiming.cancel()
+        await asyncio.wait([claiming])
+        assert claiming.cancelled() or isinstance(claiming.exception(), StreamTakenError)
+
+    for turns in range(100):
+        await claim_and_leave(turns)
+    await log.list()
+    await writer.release()
+    gc.collect()
+    assert heard == []
+
+
+def test_a_program_that_ends_while_it_claims_leaves_nothing(
+    log: SQLiteLog, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    claim = SQLiteWriter.claim
+
+    def wait(*args: Any, **kwargs: Any) -> Any:
+        gate.wait()
+        return claim(*args, **kwargs)
+
+    monkeypatch.setattr(SQLiteWriter, "claim", wait)
+
+    async def main() -> None:
+        log.produce("monday", reactivex.never())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(gate.set)
+
+    asyncio.run(main())
+    gc.collect()
+    assert capfd.readouterr().err == ""
 
 
 async def test_the_signs_tell_that_a_stream_was_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

