@@ -151,7 +151,7 @@ class AGUIWriter:
         # A call that was cut in a step before is of no interest any more.
         yield from self._closed()
         self._step, self._has_told = f"step-{start.number}", False
-        self._model = start.model or (start.stream and start.stream.model)
+        self._model = start.model or (None if start.stream is None else start.stream.model)
         self._message = None
         yield events.StepStarted(self._step)
 

@@ -146,9 +146,11 @@ class ToldChoice:
     def _numbered(self, name: str, item: Mapping[str, Any]) -> Mapping[str, Any]:
         number = self._counts.get(name, 0)
         given = item.get("index")
-        is_numbered = isinstance(given, int) and not isinstance(given, bool)
-        self._counts[name] = max(number, given + 1) if is_numbered else number + 1
-        return item if is_numbered else {**item, "index": number}
+        if isinstance(given, int) and not isinstance(given, bool):
+            self._counts[name] = max(number, given + 1)
+            return item
+        self._counts[name] = number + 1
+        return {**item, "index": number}
 
 
 def _told_reason(reason: str) -> str:
