@@ -54,6 +54,14 @@ class Piece(NamedTuple):
     more: Mapping[str, Any]
 
 
+def unplaced(item: object) -> tuple[object, bool]:
+    """An item that may come from a log, and whether what came before it there does not count."""
+    if isinstance(item, LogItem):
+        placed = cast("LogItem[object]", item)
+        return placed.item, placed.restarts
+    return item, False
+
+
 class OpenAIAnswer:
     """One answer.
 
@@ -70,7 +78,7 @@ class OpenAIAnswer:
         self._more: dict[str, Any] = {}
         self._usage: Usage | None = None
         self._rounds: list[Usage | None] = []
-        self._round = 1
+        self._round: int = 1
         self._has_told = False
         self._reason = "stop"
         self._by_class: Mapping[type, Callable[[Any], Iterator[Piece]]] = {
@@ -90,11 +98,10 @@ class OpenAIAnswer:
             TypeError: It is nothing that can be told.
             RxllmError: It belongs to no answer, or another one begins.
         """
-        if isinstance(item, LogItem):
-            if item.restarts:
-                self._restart()
-                self._beginning = Beginning()
-            item = cast("LogItem[object]", item).item
+        item, restarts = unplaced(item)
+        if restarts:
+            self._restart()
+            self._beginning = Beginning()
         tell = self._by_class.get(type(item))
         if tell is not None:
             return tell(item)

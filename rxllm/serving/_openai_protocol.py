@@ -13,17 +13,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 from uuid import uuid4
 
 from rxllm.accumulators import StreamAccumulator
 from rxllm.exceptions import RxllmError
 from rxllm.models import CompletionChoice, Restarted, RoundCompleted, StreamChunk, is_chat_event, is_object
 from rxllm.serving._event_stream import encode, frame
-from rxllm.serving._openai_answer import OpenAIAnswer, Piece
+from rxllm.serving._openai_answer import OpenAIAnswer, Piece, unplaced
 from rxllm.serving._protocol import Asked, FrameWriter, ServedEnd, WholeWriter
 from rxllm.serving._public_error import PublicError, public_error
-from rxllm.sources import LogItem
 
 _DONE = frame(b"[DONE]")
 _LONGEST_NAME = 1000
@@ -174,9 +173,9 @@ class OpenAICompletionWriter:
     def add(self, items: Sequence[Any], /) -> None:
         """Take items. Nothing was told, so an answer may begin anew."""
         for item in items:
-            if _is_anew(item):
+            inner, restarts = unplaced(item)
+            if restarts or (isinstance(inner, StreamChunk) and inner.restarts):
                 self._begin_anew()
-            inner = item.item if isinstance(item, LogItem) else item
             if not is_chat_event(inner):
                 self._fold(self._answer.add(inner))
             elif isinstance(inner, Restarted):
@@ -221,13 +220,6 @@ def _whole_choice(choice: CompletionChoice) -> dict[str, Any]:
             del call["function"]
     rest = choice.model_dump(mode="json", exclude={"message", "incomplete_tool_calls"})
     return {**rest, "message": {"content": None, "refusal": None, **message}}
-
-
-def _is_anew(item: object) -> TypeGuard[StreamChunk | LogItem[Any]]:
-    if isinstance(item, LogItem) and item.restarts:
-        return True
-    inner = item.item if isinstance(item, LogItem) else item
-    return isinstance(inner, StreamChunk) and inner.restarts
 
 
 def _error_frame(error: PublicError) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ def pipeline(items: Sequence[object], error: Exception | None = None) -> Observa
 
 
 @asynccontextmanager
-async def client(url: str) -> AsyncIterator[Any]:
+async def client(url: str) -> AsyncGenerator[Any]:
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as made:
         yield made
 

@@ -401,7 +401,7 @@ async def test_it_is_chosen_by_its_name() -> None:
 
 
 async def test_over_a_connection(serve: Serve, host: Host, http: aiohttp.ClientSession) -> None:
-    body = {"threadId": "T", "runId": "R", "messages": []}
+    body: dict[str, Any] = {"threadId": "T", "runId": "R", "messages": []}
     options = {"body": body} if host == "asgi" else {}
     url = await serve(lambda: reactivex.from_iterable(ANSWER), protocol="ag-ui", **options)
 
