@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 from rxllm.accumulators import Beginning, usage_after
@@ -38,6 +39,9 @@ _MORE = tuple(
     for name, written in zip(StreamChunk.__struct_fields__, StreamChunk.__struct_encode_fields__, strict=True)
     if name == written and name not in _NOT_PASSED_ON
 )
+_more_of = attrgetter(*_MORE)
+_NO_MORE = (None,) * len(_MORE)
+_NOTHING: Mapping[str, Any] = {}
 _FILLED = 128
 """Below this number a choice is told of if one with a higher number is; whoever counts so far has no SDK's n."""
 
@@ -75,7 +79,9 @@ class OpenAIAnswer:
         self.stopped = False
         self._beginning = Beginning()
         self._choices: dict[int, ToldChoice] = {}
-        self._more: dict[str, Any] = {}
+        self._more: Mapping[str, Any] = _NOTHING
+        self._said: tuple[Any, ...] = ()
+        self._same: Mapping[str, Any] = _NOTHING
         self._usage: Usage | None = None
         self._rounds: list[Usage | None] = []
         self._round: int = 1
@@ -157,11 +163,15 @@ class OpenAIAnswer:
             yield self._piece(told)
 
     def _take_more(self, chunk: StreamChunk) -> None:
-        for name in _MORE:
-            if (value := getattr(chunk, name)) is not None:
-                self._more[name] = value
+        values = _more_of(chunk)
+        if values != _NO_MORE:
+            if values != self._said:
+                self._said = values
+                self._same = {name: value for name, value in zip(_MORE, values, strict=True) if value is not None}
+            # Mostly it is the same in all chunks, and then one object, so that it need not be written anew.
+            self._more = {**self._more, **self._same} if self._more else self._same
         if chunk.extra is not None:
-            self._more |= {name: value for name, value in chunk.extra.items() if not is_set_aside(name)}
+            self._more = {**self._more, **{n: value for n, value in chunk.extra.items() if not is_set_aside(n)}}
 
     def _choice(self, index: int) -> ToldChoice:
         for lower in range(index if index < _FILLED else 0):
@@ -179,14 +189,14 @@ class OpenAIAnswer:
 
     def _piece(self, choices: list[dict[str, Any]]) -> Piece:
         self._has_told = True
-        more, self._more = self._more, {}
+        more, self._more = self._more, _NOTHING
         return Piece(choices, more)
 
     def _restart(self) -> None:
         if self._has_told:
             raise RestartError("serving")
         self._choices.clear()
-        self._more.clear()
+        self._more = _NOTHING
         self.first = self._usage = None
 
     # Events of a conversation.

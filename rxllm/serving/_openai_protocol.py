@@ -125,6 +125,9 @@ class OpenAIChatWriter:
         self._head = head
         self._includes_usage = includes_usage
         self._start = b""
+        # What stands beside the choices of the last chunk.
+        self._more: Mapping[str, Any] = {}
+        self._written = b""
 
     def begin(self) -> bytes:
         """Nothing: the first piece of the answer is the first frame."""
@@ -156,8 +159,10 @@ class OpenAIChatWriter:
             if not self._start:
                 head = self._head.fields("chat.completion.chunk", self._answer.first)
                 self._start = encode(head)[:-1]
-            more = b"," + encode(piece.more)[1:-1] if piece.more else b""
-            told += frame(b'%b%b,"choices":%b}' % (self._start, more, encode(piece.choices)))
+            if piece.more is not self._more:
+                self._more = piece.more
+                self._written = b"," + encode(piece.more)[1:-1] if piece.more else b""
+            told += frame(b'%b%b,"choices":%b}' % (self._start, self._written, encode(piece.choices)))
         return told
 
 
