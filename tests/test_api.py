@@ -100,6 +100,7 @@ PARAMETERS = {
     "operators.stop_when": ("signal",),
     "sinks.SQLiteSink": ("path",),
     "sinks.JSONLinesSink": ("path",),
+    "serving.UIMessageStream": ("message_id", "metadata", "usage", "dynamic"),
 }
 """The names that users write, and the parameters that they may count on. More may follow those."""
 

@@ -83,6 +83,7 @@ def frames(pipeline: Observable[Any], *, protocol: str | ServingProtocol = "even
     """
     check_kind("pipeline", pipeline, Observable)
     chosen = protocol_named(protocol)
-    if isinstance(pipeline, LogStream) and chosen.resumes:
+    if isinstance(pipeline, LogStream):
+        # Only so do items say that what came before them does not count.
         pipeline = pipeline.with_positions()
     return pipeline.pipe(operate(_Frames, chosen))

@@ -13,7 +13,6 @@ from rxllm.models import (
     Approved,
     ChatCompleted,
     Message,
-    MessagePart,
     OpenFinishReason,
     PartDelta,
     PartEnd,
@@ -24,6 +23,7 @@ from rxllm.models import (
     Restarted,
     RoundCompleted,
     Stopped,
+    StreamChoice,
     StreamChunk,
     TextDelta,
     ToolCall,
@@ -33,8 +33,8 @@ from rxllm.models import (
     Usage,
     is_reason,
 )
-from rxllm.serving._provider_tools import custom_calls, has_result, result_of, tool_of
-from rxllm.serving._references import References, picture_of_block, pictures
+from rxllm.serving._provider_tools import custom_calls, part_of_provider
+from rxllm.serving._references import References, pictures
 from rxllm.serving._step import GrowingInput, Names, Step
 from rxllm.serving._told import Approval, Output, Restart, StepEnd, StepStart, TextKind, Told
 from rxllm.sources import LogItem
@@ -137,15 +137,23 @@ class Narrator:
         if step is None:
             step, start = self._begin_step()
             yield start._replace(id=chunk.id, model=chunk.model, stream=chunk.stream)
-        self._custom.update(custom_calls(chunk))
+        own = [choice for choice in chunk.choices if choice.index == 0]
+        for choice in own:
+            if choice.delta.tool_calls:
+                self._custom.update(custom_calls(choice.delta.tool_calls))
         yield from self._told_parts(step, self._parts.add(chunk))
-        for choice in chunk.choices:
-            if choice.index == 0:
-                if choice.finish_reason and is_reason(choice.finish_reason):
-                    self.reason = choice.finish_reason
-                yield from self._references.sources(choice.delta.annotations or ())
-                yield from pictures(choice.delta.images or ())
+        for choice in own:
+            yield from self._beside_parts(choice)
         self._usage, _ = usage_after(self._usage, chunk)
+
+    def _beside_parts(self, choice: StreamChoice) -> Iterator[Told]:
+        """Take what is in no part."""
+        if choice.finish_reason and is_reason(choice.finish_reason):
+            self.reason = choice.finish_reason
+        if choice.delta.annotations:
+            yield from self._references.sources(choice.delta.annotations)
+        if choice.delta.images:
+            yield from pictures(choice.delta.images)
 
     def _told_parts(self, step: Step, events: Iterable[PartEvent]) -> Iterator[Told]:
         for event in events:
@@ -171,32 +179,7 @@ class Narrator:
             is_text = given in self._custom
             yield from step.ready(part.index, given, part.name or "", part.text, whole=part.final, is_text=is_text)
         else:
-            yield from self._provider_part(step, part, part.index)
-
-    def _provider_part(self, step: Step, part: MessagePart, key: int) -> Iterator[Told]:
-        """Tell of a part that the provider made: a tool that it ran, what came of one, a picture.
-
-        Args:
-            step: The step.
-            part: The part.
-            key: Which input of the step it is, if it is one.
-        """
-        if part.kind == PartKind.SERVER_TOOL:
-            given, name = part.id or f"part-{part.index}", tool_of(part)
-            yield from step.ready(key, given, name, part.text, whole=part.final, by_server=True)
-            if has_result(part):
-                yield from self._provider_result(step, given, part)
-        elif part.kind == PartKind.SERVER_RESULT:
-            yield from self._provider_result(step, part.id or "", part)
-        elif part.kind == PartKind.IMAGE:
-            yield from picture_of_block(part.block)
-
-    def _provider_result(self, step: Step, given: str, part: MessagePart) -> Iterator[Told]:
-        content, error = result_of(part.block)
-        if (call := step.called(given) or self._former.get(given)) is not None:
-            yield from step.settle(call)
-            call.has_outcome = True
-            yield Output(call.id, content, error=error, by_server=call.by_server)
+            yield from part_of_provider(step, part, part.index)
 
     # Events of a conversation.
 
@@ -243,6 +226,7 @@ class Narrator:
         yield from self._known(event.round, result.call)
         call = self._called(result.call, is_repeated=result.error == "duplicate")
         call.has_outcome = True
+        yield from self._current.end_text()
         yield Output(call.id, result.content, error=result.error, refused=result.error == "refused")
 
     def _known(self, number: int, call: ToolCall) -> Iterator[Told]:
@@ -272,7 +256,7 @@ class Narrator:
         yield from pictures((message.model_extra or {}).get("images") or ())
         for part in message.parts or ():
             # Not those of calls, which are counted by themselves here.
-            yield from self._provider_part(self._current, part, ~part.index)
+            yield from part_of_provider(self._current, part, ~part.index)
 
     def _stop(self, _: Stopped) -> Iterator[Told]:
         self.stopped = True
@@ -288,7 +272,8 @@ class Narrator:
 
     def _begin_step(self, number: int | None = None) -> tuple[Step, StepStart]:
         self._number = self._number + 1 if number is None else number
-        self._step = step = Step(self._names)
+        self._step = step = Step(self._names, self._former)
+        self.reason = None
         return step, StepStart(self._number)
 
     def _end_step(self, reason: OpenFinishReason | None, usage: Usage | None) -> Iterator[Told]:

@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rxllm.models import MessagePart, StreamChunk, is_object
+from rxllm.models import MessagePart, PartKind, ToolCallDelta, is_object
+from rxllm.serving._references import picture_of_block
+from rxllm.serving._step import Step
+from rxllm.serving._told import Output, Told
 
-FAILED = "failed"
-"""What ``Output.error`` is, where a provider says that its tool failed."""
+_FAILED = "failed"
 
 # What comes of these is a part of its own.
-_RESULT_APART = frozenset(
-    {"tool_search_call", "shell_call", "local_shell_call", "apply_patch_call", "computer_call", "custom_tool_call"}
-)
+_RESULT_APART = frozenset({"tool_search_call", "shell_call", "local_shell_call", "apply_patch_call", "computer_call"})
 
 
-def custom_calls(chunk: StreamChunk) -> list[str]:
-    """Of the calls that begin in a chunk those whose input is a text, by their identifiers."""
-    return [
-        call.id
-        for choice in chunk.choices
-        for call in choice.delta.tool_calls or ()
-        if call.id and call.custom is not None
-    ]
+def custom_calls(calls: Iterable[ToolCallDelta]) -> list[str]:
+    """The identifiers of the calls among them whose input is a text."""
+    return [call.id for call in calls if call.id and call.custom is not None]
 
 
-def tool_of(part: MessagePart) -> str:
-    """The name of a tool: that of the part, else what the block is.
+def part_of_provider(step: Step, part: MessagePart, key: int) -> Iterator[Told]:
+    """Tell of a part that the provider made: a tool that it ran, a result, a picture.
 
-    >>> tool_of(MessagePart(block={"type": "web_search_call"}))
-    'web_search'
+    Args:
+        step: The step.
+        part: The part.
+        key: Which input of the step it is, if it is one.
     """
+    if part.kind == PartKind.SERVER_TOOL:
+        given = part.id or f"part-{part.index}"
+        yield from step.ready(key, given, _tool_of(part), part.text, whole=part.final, by_server=True)
+        if _has_result(part):
+            yield from _result(step, given, part)
+    elif part.kind == PartKind.SERVER_RESULT:
+        yield from _result(step, part.id or "", part)
+    elif part.kind == PartKind.IMAGE:
+        yield from picture_of_block(part.block)
+
+
+def _result(step: Step, given: str, part: MessagePart) -> Iterator[Told]:
+    if (call := step.known(given)) is not None:
+        yield from step.end_text()
+        yield from step.settle(call)
+        call.has_outcome = True
+        content, error = _outcome(part.block)
+        yield Output(call.id, content, error=error, by_server=call.by_server)
+
+
+def _tool_of(part: MessagePart) -> str:
+    """The name of a tool: that of the part, else what the block is."""
     return part.name or _type(part.block).removesuffix("_call")
 
 
-def has_result(part: MessagePart) -> bool:
+def _has_result(part: MessagePart) -> bool:
     """Whether a part with a tool has what came of it, too: so it is in Responses, but for some."""
     type_ = _type(part.block)
     return part.final and type_.endswith("_call") and type_ not in _RESULT_APART
 
 
-def result_of(block: Mapping[str, Any] | None) -> tuple[Any, str | None]:
+def _outcome(block: Mapping[str, Any] | None) -> tuple[Any, str | None]:
     """What came of a tool, and whether it failed."""
     if block is None:
         return None, None
     content = block.get("content", block)
     inner = _type(content) if is_object(content) else ""
     failed = block.get("is_error") or block.get("error") or block.get("status") == "failed" or inner.endswith("_error")
-    return content, FAILED if failed else None
+    return content, _FAILED if failed else None
 
 
 def _type(block: Mapping[str, Any] | None) -> str:

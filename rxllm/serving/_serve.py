@@ -230,14 +230,15 @@ async def serve(
     if returns and after == END_ID:
         yield Head(204, plan.headers, b"")
         return
-    if isinstance(pipeline, LogStream) and plan.protocol.resumes:
+    if isinstance(pipeline, LogStream):
         try:
-            position = None if after is None else LogPosition.parse(after)
+            position = LogPosition.parse(after) if returns and after is not None else None
         except ValueError:
             yield plan.refused(_BAD_POSITION)
             return
+        # Also where nobody goes on: only so do items say that what came before them does not count.
         pipeline = pipeline.with_positions(position)
-        asked = Asked(asked.body, resumes=True)
+        asked = Asked(asked.body, resumes=plan.protocol.resumes)
     outbox = plan.box(asked)
     served = Served(plan, outbox, returns=returns, abort=abort)
     with listed(served.close):

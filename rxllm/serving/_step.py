@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rxllm.serving._told import InputPiece, InputReady, InputStart, TextEnd, TextKind, TextPiece, TextStart, Told
@@ -17,7 +17,7 @@ class GrowingInput:
         given: The identifier that the model gave.
         name: The name of the tool.
         by_server: Whether the provider runs it.
-        pieces: What came of it.
+        pieces: What came of it, until it is ready.
         ready: Whether it is whole, or was cut.
         has_outcome: Whether it was told what came of the call.
     """
@@ -63,10 +63,12 @@ class Step:
 
     Args:
         names: Gives identifiers.
+        former: The calls of earlier steps, by the identifiers that the model gave.
     """
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, former: Mapping[str, GrowingInput]) -> None:
         self._names = names
+        self._former = former
         self._text: TextStart | None = None
         self._inputs: dict[int, GrowingInput] = {}
 
@@ -144,14 +146,15 @@ class Step:
                 yield from self._start(found)
         found.ready = True
         found.given = given or found.given
+        found.pieces.clear()
         if found.id:
             yield InputReady(found.id, name or found.name, text, whole, found.by_server, is_text)
 
     def key_of(self, given: str, name: str, text: str) -> int:
-        """Which input a call is that is ready now.
+        """Find the input of a call that is ready now; a new key if there is none.
 
-        That with its identifier, else one that has none, else one that says the same: of calls that had one identifier
-        all but the first were given another one.
+        The input has the identifier of the call, or none yet. If several calls came with one identifier, all but the
+        first have got another one since: then name and text tell which it is.
         """
         waiting = {key: each for key, each in self._inputs.items() if not each.ready}
         own = [key for key, each in waiting.items() if each.given == given]
@@ -160,23 +163,29 @@ class Step:
         return next(iter([*own, *unnamed, *same]), len(self._inputs))
 
     def called(self, given: str, *, is_repeated: bool = False) -> GrowingInput | None:
-        """The call that is meant by an identifier, if it was told.
+        """Find the call with an identifier, if it was told.
 
-        Of several the first that nothing came of yet; if all have an outcome, the last.
+        If several calls have it, the first one without an outcome counts; if all have an outcome, the last one.
 
         Args:
             given: The identifier that the model gave.
-            is_repeated: Whether the last is meant, because the identifier was used before.
+            is_repeated: Whether to take the last one without an outcome: its identifier was used before.
         """
         own = [each for each in self._inputs.values() if each.given == given and each.id]
         waiting = [each for each in own if not each.has_outcome]
         return next(iter([*reversed(waiting)] if is_repeated else waiting), own[-1] if own else None)
 
+    def known(self, given: str) -> GrowingInput | None:
+        """Find the call with an identifier, in this step or an earlier one."""
+        return self.called(given) or self._former.get(given)
+
     def settle(self, found: GrowingInput, *, whole: bool = True) -> Iterator[Told]:
         """Tell that an input is ready, as far as it has come."""
         if found.id and not found.ready:
             found.ready = True
-            yield InputReady(found.id, found.name, "".join(found.pieces), whole, found.by_server)
+            text = "".join(found.pieces)
+            found.pieces.clear()
+            yield InputReady(found.id, found.name, text, whole, found.by_server)
 
     def calls(self) -> dict[str, GrowingInput]:
         """The calls that were told, by the identifiers that the model gave."""

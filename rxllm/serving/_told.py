@@ -7,8 +7,8 @@ Protocols that have parts of their own are written for these words alone. An ord
    call, if it is run here, comes behind that.
 3. A step is one request and its answer. All that is open ends before the step does.
 4. ``Restart`` takes back what the step has told, and the step begins again with a ``StepStart`` of the same number.
-5. What comes of a call is told once its input is ready, and of a call that was told. The call may be one of an earlier
-   step: a provider that paused goes on with it in the next answer.
+5. What comes of a call is told once its input is ready, and of a call that was told. No text is open then. The call may
+   be one of an earlier step: a provider that paused goes on with it in the next answer.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ Rules:
    again: that it begins with ``start`` tells it to forget what it had.
 2. An answer that somebody stopped ends with ``abort``, one that failed with ``error``: there the client stops reading.
    So it is if the server stops: a person can try again.
-3. A tool is one that the client knows by its name, unless the application says that it is ``dynamic``. The same word
-   stands in all that is told of a call: the client keeps one part for each of both kinds.
+3. The client knows a tool by its name, unless the application says that it is ``dynamic``. All parts of a call say the
+   same about that: else the client would keep two of them.
 4. The input of a call that was cut, or is no JSON, is a ``tool-input-error`` with the text as it came, and what comes
    of the call is not told. In an answer that was stopped nothing is said of it: a client that sends results by itself
    would take a failed call for one that is done, and ask again.
@@ -34,14 +34,14 @@ class UIMessageStream:
     """The protocol ``ui-message-stream``: Vercel's UI message stream, version 1, for ``useChat``.
 
     Attributes:
-        message_id: The identifier of the message that is answered with. One that does not change makes a client that
-            comes back replace the message that it has. By default the client makes one. If the request goes on with a
-            message of the assistant, because the client ran a tool, that one's counts.
+        message_id: The identifier of the answer's message. A client that comes back replaces the message that has the
+            same one. By default the client makes one. If the request goes on with a message of the assistant, because
+            the client ran a tool, the identifier of that message counts.
         metadata: What the message is given as its metadata, JSON values.
         usage: Whether the metadata gets the tokens of all steps together at the end: ``{"usage": {"inputTokens": 3,
             "outputTokens": 5, "totalTokens": 8}}``.
-        dynamic: Which tools are none that the client's types know, by their names, or whether all are: their parts are
-            of the type ``dynamic-tool`` instead of ``tool-NAME``.
+        dynamic: The names of tools that the client's types do not know, or whether it knows none: their parts have the
+            type ``dynamic-tool`` instead of ``tool-NAME``.
         sent: The parts that there can be in a stream, and the fields of each.
         not_sent: The parts of version 1 that there never are, and why.
     """
@@ -87,7 +87,7 @@ class UIMessageStream:
         return None if error.code == "unknown_stream" else error.message
 
     def is_dynamic(self, tool: str) -> bool:
-        """Whether a tool is none that the client's types know."""
+        """Whether the client's types do not know a tool."""
         return self.dynamic if isinstance(self.dynamic, bool) else tool in self.dynamic
 
 

@@ -37,7 +37,7 @@ class UIWriter:
     Args:
         message_id: The identifier of the message, if it has one.
         metadata: What it is given as its metadata.
-        is_dynamic: Whether a tool is none that the client knows.
+        is_dynamic: Says whether the client does not know a tool.
         usage: Whether tokens are told.
 
     Attributes:

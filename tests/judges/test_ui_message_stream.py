@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,7 +12,7 @@ from typing import Any, TypeAlias
 import pytest
 import reactivex
 from aiohttp import web
-from reactivex import Observable
+from reactivex import Observable, Subject
 
 import rxllm
 from rxllm import ApprovalRequested, Approved, Refused, SQLiteLog, StreamChunk, ToolCall, ToolRegistry, serving
@@ -28,7 +29,21 @@ REPLAY = "/chat/judge/stream"
 
 
 @asynccontextmanager
-async def aiohttp_server(*, post: Observable[Any], resume: Observable[Any], ui: UIMessageStream) -> AsyncIterator[str]:
+async def running(*routes: web.RouteDef) -> AsyncGenerator[str]:
+    """The origin of a server."""
+    app = web.Application()
+    app.router.add_routes(routes)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def aiohttp_server(*, post: Observable[Any], resume: Observable[Any], ui: UIMessageStream) -> AsyncGenerator[str]:
     """The URL of a chat in ``aiohttp.web``."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -37,21 +52,12 @@ async def aiohttp_server(*, post: Observable[Any], resume: Observable[Any], ui: 
     async def replay(request: web.Request) -> web.StreamResponse:
         return await serving.aiohttp_response(request, resume, protocol=ui)
 
-    app = web.Application()
-    app.router.add_post("/chat", answer)
-    app.router.add_get(REPLAY, replay)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/chat"
-    finally:
-        await runner.cleanup()
+    async with running(web.post("/chat", answer), web.get(REPLAY, replay)) as origin:
+        yield f"{origin}/chat"
 
 
 @asynccontextmanager
-async def asgi_server(*, post: Observable[Any], resume: Observable[Any], ui: UIMessageStream) -> AsyncIterator[str]:
+async def asgi_server(*, post: Observable[Any], resume: Observable[Any], ui: UIMessageStream) -> AsyncGenerator[str]:
     """The URL of the same chat as an ASGI application, in uvicorn."""
     uvicorn = pytest.importorskip("uvicorn")
 
@@ -242,6 +248,35 @@ async def test_a_page_that_comes_back(judge: Judge, chat: Callable[..., Any], lo
     async with chat(stream, resume=rxllm.from_log(log, "answer")) as url:
         for arguments in (["--resume"], ["--resume", "--cut", "300"], ["--resume", "--cut", "15000"]):
             await passes(judge, url, "--expect", "".join(PIECES), *arguments)
+
+
+async def test_a_page_that_comes_back_while_the_model_writes(
+    judge: Judge, chat: Callable[..., Any], log: SQLiteLog
+) -> None:
+    answer: Subject[StreamChunk] = Subject()
+    production = log.produce("answer", answer)
+    await production.claimed()
+    come_back = asyncio.Event()
+
+    def resumed(_: object) -> Observable[Any]:
+        come_back.set()
+        return rxllm.from_log(log, "answer")
+
+    async def write_the_rest() -> None:
+        await come_back.wait()
+        for piece in PIECES[100:]:
+            answer.on_next(text_chunk(piece))
+        answer.on_completed()
+        await production
+
+    for piece in PIECES[:100]:
+        answer.on_next(text_chunk(piece))
+    async with (
+        asyncio.TaskGroup() as tasks,
+        chat(rxllm.from_log(log, "answer"), resume=reactivex.defer(resumed)) as url,
+    ):
+        tasks.create_task(write_the_rest())
+        await passes(judge, url, "--expect", "".join(PIECES), "--resume", "--cut", "3000")
 
 
 async def test_there_is_nothing_to_come_back_to(judge: Judge, chat: Callable[..., Any], log: SQLiteLog) -> None:

@@ -499,6 +499,9 @@ def test_what_stood_before_an_item_that_cannot_be_told_is_told() -> None:
     parts = told(*both, delta(content="Hello", tool_calls=fits_nowhere))
     assert only(parts, "text-delta")["delta"] == "Hello"
     assert kinds(parts)[-3:] == ["tool-input-error", "tool-input-error", "error"]
+    parts = told("Hello", *[delta(part=DeltaPart(index=index, kind="new", text="x")) for index in range(5000)])
+    assert only(parts, "text-delta")["delta"] == "Hello"
+    assert parts[-1] == {"type": "error", "errorText": "The model's answer could not be used."}
     parts = told("Hello", 7)
     assert parts[-1] == {"type": "error", "errorText": "Something went wrong here."}
 

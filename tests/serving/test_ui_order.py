@@ -53,6 +53,7 @@ from rxllm.testing.strategies import answers
 from tests.serving.ui_client import UIClient
 
 DIALECTS = {"anthropic", "openai-chat", "openai-responses"}
+NOTHING: dict[str, Any] = {}
 ENDS: list[Exception | None] = [None, None, APIConnectionError("gone"), StreamCancelledError("stopped")]
 
 
@@ -87,7 +88,10 @@ def test_each_recorded_stream(case: dict[str, Any], wire: bytes) -> None:
     serving.frames(chunks, protocol="ui-message-stream").subscribe(frames.append)
     client = UIClient.read(frames)
 
-    choice: dict[str, Any] = next((each for each in case["expected"]["choices"] if each["index"] == 0), {})
+    choice: dict[str, Any] = {
+        "content": "",
+        **next((each for each in case["expected"]["choices"] if each["index"] == 0), NOTHING),
+    }
     assert client.texts() == (choice.get("content") or "") + (choice.get("refusal") or "")
     assert client.texts("reasoning") == (choice.get("reasoning") or "")
     own = [each for each in client.calls() if not each.get("providerExecuted")]
@@ -169,8 +173,12 @@ def test_odd_chunks(chunks: list[StreamChunk], error: Exception | None) -> None:
     UIClient.read(told(chunks, error))
 
 
+def called(given: str, kind: str, name: str, arguments: str) -> ToolCall:
+    return ToolCall(id=given, type=kind, function=FunctionCall(name=name, arguments=arguments))
+
+
 CALLS = st.builds(
-    lambda given, kind, **function: ToolCall(id=given, type=kind, function=FunctionCall(**function)),
+    called,
     given=st.sampled_from(["a", "a", "b", "a-2"]),
     name=st.sampled_from(["look", "go"]),
     arguments=st.sampled_from(["{}", "", "{", '{"a": 1}']),

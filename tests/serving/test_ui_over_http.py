@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from reactivex import Observable
 
 import rxllm
 from rxllm import SQLiteLog, serving
-from rxllm.exceptions import APIStatusError
+from rxllm.exceptions import APIStatusError, ClaimLostError
 from rxllm.testing import finish_chunk, text_chunk
 from tests.serving.ui_client import UIClient
 
@@ -23,7 +23,7 @@ PATIENCE = 20
 
 
 @asynccontextmanager
-async def answered(pipeline: Observable[Any]) -> AsyncIterator[aiohttp.ClientResponse]:
+async def answered(pipeline: Observable[Any]) -> AsyncGenerator[aiohttp.ClientResponse]:
     """The answer to a request."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -66,6 +66,22 @@ async def test_a_stream_of_a_log_comes_from_its_beginning(tmp_path: Path) -> Non
     # A page asks for its stream whenever it is opened: that there is none is no error.
     async with answered(rxllm.from_log(log, "another")) as response:
         assert (response.status, await response.read()) == (204, b"")
+
+
+async def test_a_log_whose_writer_died(tmp_path: Path) -> None:
+    log = SQLiteLog(tmp_path / "log.db")
+    died = log.produce("answer", reactivex.concat(reactivex.of("Wro"), reactivex.never()))
+    await died.claimed()
+    async for text in rxllm.from_log(log, "answer"):
+        assert text == "Wro"
+        break
+    await log.produce("answer", reactivex.of("Right"), take_over=True)
+    with suppress(ClaimLostError):
+        await died
+    async with answered(rxllm.from_log(log, "answer")) as response:
+        assert UIClient.read([await response.read()]).texts() == "Right"
+    frames = [each async for each in serving.frames(rxllm.from_log(log, "answer"), protocol="ui-message-stream")]
+    assert UIClient.read(frames).texts() == "Right"
 
 
 async def test_a_stream_of_a_log_in_frames(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ class UIClient:
             del self.parts[len(self.parts) - len(self._of_step()) :]
             self._open.clear()
         elif kind.startswith(("text-", "reasoning-")):
-            self._text(*kind.split("-"), part)
+            text, what = kind.split("-")
+            self._text(text, what, part)
         elif kind.startswith("tool-"):
             self._tool(kind, part)
         elif kind != "start":
