@@ -36,6 +36,7 @@ from rxllm.models import (
 from rxllm.serving._provider_tools import custom_calls, part_of_provider
 from rxllm.serving._references import References, pictures
 from rxllm.serving._step import GrowingInput, Names, Step
+from rxllm.serving._text_alone import text_alone
 from rxllm.serving._told import Approval, Output, Restart, StepEnd, StepStart, TextKind, Told
 from rxllm.sources import LogItem
 
@@ -129,6 +130,11 @@ class Narrator:
     # Chunks.
 
     def _chunk(self, chunk: StreamChunk) -> Iterator[Told]:
+        if self._step is not None and (text := text_alone(chunk)) is not None and chunk.choices[0].delta.part is None:
+            piece = self._step.piece(text)
+            if piece is not None:
+                yield piece
+                return
         if chunk.restarts:
             yield from self._restart(None if chunk.stream is None else chunk.stream.attempt)
         elif chunk.begins and self._step is not None:

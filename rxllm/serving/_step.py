@@ -81,6 +81,11 @@ class Step:
             yield open_text
         yield TextPiece(open_text.id, kind, text)
 
+    def piece(self, text: str) -> TextPiece | None:
+        """A piece of the text that is open; ``None`` if what is open is none."""
+        opened = self._text
+        return TextPiece(opened.id, "text", text) if opened is not None and opened.kind == "text" else None
+
     def end_text(self) -> Iterator[Told]:
         """End the text that is open, if one is."""
         if (text := self._text) is not None:
