@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 from rxllm.accumulators import Beginning, usage_after
-from rxllm.exceptions import RestartError
+from rxllm.exceptions import LimitExceededError, RestartError
 from rxllm.models import (
     ReasoningDelta,
     Restarted,
@@ -42,8 +42,9 @@ _MORE = tuple(
 _more_of = attrgetter(*_MORE)
 _NO_MORE = (None,) * len(_MORE)
 _NOTHING: Mapping[str, Any] = {}
-_FILLED = 128
-"""Below this number a choice is told of if one with a higher number is; whoever counts so far has no SDK's n."""
+_MOST_FIELDS = 10_000
+_MOST_CHOICES = 128
+"""So many there are at most, as everywhere. Below this number a choice is told of if one with a higher number is."""
 
 
 class Piece(NamedTuple):
@@ -64,6 +65,10 @@ def unplaced(item: object) -> tuple[object, bool]:
         placed = cast("LogItem[object]", item)
         return placed.item, placed.restarts
     return item, False
+
+
+def _lower_than(index: int) -> range:
+    return range(index if index < _MOST_CHOICES else 0)
 
 
 class OpenAIAnswer:
@@ -155,9 +160,11 @@ class OpenAIAnswer:
             known = self._choices.get(choice.index)
             if known is None:
                 known = self._choice(choice.index)
+            has_begun = known.has_begun
             gained = known.add(choice, chunk)
             if gained is not None:
-                told += self._before(choice.index)
+                if not has_begun:
+                    told += self._before(choice.index)
                 told.append(gained)
         if told:
             yield self._piece(told)
@@ -172,20 +179,28 @@ class OpenAIAnswer:
             self._more = {**self._more, **self._same} if self._more else self._same
         if chunk.extra is not None:
             self._more = {**self._more, **{n: value for n, value in chunk.extra.items() if not is_set_aside(n)}}
+            if len(self._more) > _MOST_FIELDS:
+                raise LimitExceededError(
+                    f"more than {_MOST_FIELDS} fields wait for something that the answer gained",
+                    limit="fields",
+                    maximum=_MOST_FIELDS,
+                )
 
     def _choice(self, index: int) -> ToldChoice:
-        for lower in range(index if index < _FILLED else 0):
+        if len(self._choices) >= _MOST_CHOICES:
+            raise LimitExceededError(
+                f"the answer has more than {_MOST_CHOICES} choices", limit="choices", maximum=_MOST_CHOICES
+            )
+        for lower in _lower_than(index):
             self._choices.setdefault(lower, ToldChoice(lower))
         made = self._choices[index] = ToldChoice(index)
-        self._choices = dict(sorted(self._choices.items()))
         return made
 
     def _before(self, index: int) -> Iterator[dict[str, Any]]:
         """Begin the choices before one."""
-        if len(self._choices) > 1:
-            for lower, choice in self._choices.items():
-                if lower < index and not choice.has_begun:
-                    yield choice.tell({})
+        for lower in _lower_than(index):
+            if not (choice := self._choices[lower]).has_begun:
+                yield choice.tell({})
 
     def _piece(self, choices: list[dict[str, Any]]) -> Piece:
         self._has_told = True

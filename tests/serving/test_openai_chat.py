@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rxllm import LogItem, LogPosition, serving
 from rxllm.accumulators import StreamAccumulator
-from rxllm.exceptions import APIStatusError, MixedAnswersError, RestartError, ToolCallError
+from rxllm.exceptions import APIStatusError, LimitExceededError, MixedAnswersError, RestartError, ToolCallError
 from rxllm.models import (
     ChatCompletion,
     ReasoningDelta,
@@ -506,6 +506,19 @@ async def test_an_answer_that_begins_anew_after_something_was_told_is_an_error(i
 )
 def test_an_answer_that_begins_anew_before_that_is_nothing(items: list[object]) -> None:
     assert completion_of(written(OpenAIChat(), items)).text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("items", "most"),
+    [
+        ([delta(index, content="x") for index in range(129)], 128),
+        ([delta(1000 + index, content="x") for index in range(129)], 128),
+        ([chunk(**{f"f{number}": 1}) for number in range(10_001)], 10_000),
+    ],
+)
+def test_what_a_server_may_say_is_bounded(items: list[StreamChunk], most: int) -> None:
+    with pytest.raises(LimitExceededError, match=f"more than {most}"):
+        told(items)
 
 
 def test_a_second_answer_and_what_is_none_are_errors() -> None:
