@@ -144,6 +144,7 @@ __all__ = [
     "StructuredOutputError",
     "SyncIteration",
     "TextDelta",
+    "Timing",
     "ToolCall",
     "ToolCallAccumulator",
     "ToolCallDelta",

@@ -23,7 +23,7 @@ from rxllm import operators
 
 MODELS = (
     *("ChatRequest", "Message", "Role", "ToolCall", "FunctionCall", "StreamChunk", "StreamChoice", "Delta"),
-    *("Attempt", "StreamInfo", "Restarted", "MixedAnswersError", "RestartError"),
+    *("Attempt", "StreamInfo", "Timing", "Restarted", "MixedAnswersError", "RestartError"),
     "UnsupportedRequestError",
     *("Approved", "Refused", "ApprovalRequested", "ApprovalGiven", "ApprovalError"),
     *("DeltaPart", "DeltaBlock", "MessagePart", "Origin", "PartKind", "PartStart", "PartDelta", "PartEnd"),
@@ -54,6 +54,7 @@ PARAMETERS = {
     "fallback": ("sources", "when", "after_first"),
     "hedge": ("sources", "delay"),
     "operators.deadline": ("seconds",),
+    "operators.measure": ("on_end",),
     "operators.rate_limit": ("limits", "tokens"),
     "operators.retry_with_backoff": (
         *("max_attempts", "initial", "maximum", "jitter", "retry_on", "after_first", "on_retry"),

@@ -9,6 +9,7 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.accumulators._beginning import Beginning as Beginning
     from rxllm.accumulators._chat_deltas import ChatDeltas as ChatDeltas
+    from rxllm.accumulators._stopwatch import Stopwatch as Stopwatch
     from rxllm.accumulators.answer._conflation import Conflation as Conflation
     from rxllm.accumulators.answer._folded import Folded as Folded
     from rxllm.accumulators.answer._merged_usage import usage_after as usage_after
@@ -35,6 +36,7 @@ else:
         **{
             "_beginning": "Beginning",
             "_chat_deltas": "ChatDeltas",
+            "_stopwatch": "Stopwatch",
             "answer._conflation": "Conflation",
             "answer._folded": "Folded",
             "calls._call_state": "CallState",

@@ -24,10 +24,10 @@ from typing import Any, Protocol, TypeAlias
 from reactivex import Observable
 
 from rxllm import models
-from rxllm.accumulators import ChatDeltas, StreamAccumulator, require_completed
+from rxllm.accumulators import ChatDeltas, Stopwatch, StreamAccumulator, require_completed
 from rxllm.bridges import iterate
 from rxllm.exceptions import LimitExceededError, attach_partial
-from rxllm.flow import Emitter, FlowControl, Stream, check_count, mark_stopped, task_source
+from rxllm.flow import Emitter, FlowControl, Readings, Stream, check_count, mark_stopped, task_source
 from rxllm.models import (
     Approved,
     ChatCompletion,
@@ -184,11 +184,17 @@ class _Conversation:
     async def _listen(self, answer: StreamAccumulator) -> bool:
         """Emit what is answered; returns whether it was stopped."""
         deltas = ChatDeltas(self.round)
-        async with iterate(self.ask(self._next_request())) as chunks:
-            async for chunk in chunks:
-                answer.add(chunk)
-                await self._emit(deltas.add(chunk))
-            return chunks.stopped
+        readings, flow = Readings(self.emitter.scheduler), self.emitter.flow
+        answer.watch = watch = Stopwatch(readings.began, unix=readings.unix)
+        try:
+            async with iterate(self.ask(self._next_request())) as chunks:
+                async for chunk in chunks:
+                    watch.tick(1, readings.now(), flow.paused_time)
+                    answer.add(chunk)
+                    await self._emit(deltas.add(chunk))
+                return chunks.stopped
+        finally:
+            watch.tick(0, readings.now(), flow.paused_time)
 
     async def _run(self, calls: list[ToolCall]) -> list[ToolResult]:
         """Run the calls; returns their results in the order of the calls."""

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from rxllm.flow._batches import Receiver as Receiver
     from rxllm.flow._batches import nothing as nothing
     from rxllm.flow._clock import Clock
+    from rxllm.flow._clock import Readings as Readings
     from rxllm.flow._clock import clock_of as clock_of
+    from rxllm.flow._consumer import consumer as consumer
+    from rxllm.flow._consumer import tell as tell
     from rxllm.flow._control import MOST_EXCESS as MOST_EXCESS
     from rxllm.flow._control import FlowControl, Pauses
     from rxllm.flow._control import Secrets as Secrets
@@ -55,7 +58,8 @@ else:
         __name__,
         _control="FlowControl MOST_EXCESS Pauses Secrets current outside_of_emissions without_secrets",
         _tasks="LoopDisposable outcome_of running_loop start_task wake",
-        _clock="Clock clock_of",
+        _consumer="consumer tell",
+        _clock="Clock Readings clock_of",
         _backlog="Backlog Merger Queue check_bounds",
         _arguments="check_callable check_count check_kind check_positive check_seconds",
         _batches="Receiver nothing",

@@ -6,6 +6,7 @@ Never a thread timer, which is what reactivex falls back to.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -26,6 +27,34 @@ class Clock(Protocol):
     def call_later(self, seconds: float, action: Callable[[], None]) -> abc.DisposableBase:
         """Call ``action`` once, after so many seconds; disposing takes that back."""
         ...
+
+
+class Readings:
+    """What tells the time for who only reads it: works where no loop runs, and costs next to nothing.
+
+    Args:
+        scheduler: Whose time it is; that of this machine if ``None``.
+
+    Attributes:
+        now: Gives seconds since some moment.
+        began: What it said when this was made.
+        unix: The Unix time of that moment, in seconds; of a virtual scheduler, its own time.
+    """
+
+    __slots__ = ("began", "now", "unix")
+
+    def __init__(self, scheduler: abc.SchedulerBase | None) -> None:
+        if scheduler is None or isinstance(scheduler, AsyncIOScheduler):
+            try:
+                # Pauses are measured with it.
+                self.now: Callable[[], float] = asyncio.get_running_loop().time
+            except RuntimeError:
+                self.now = time.monotonic
+            self.began: float = self.now()
+            self.unix: float = time.time()
+        else:
+            self.now = lambda: scheduler.to_seconds(scheduler.now)
+            self.began = self.unix = self.now()
 
 
 class _LoopClock:

@@ -11,7 +11,7 @@ from reactivex import Observable, abc
 from rxllm.exceptions import RxllmError, StreamInterruptedError, attach_stream
 from rxllm.flow._backlog import Queue
 from rxllm.flow._batches import batching, end
-from rxllm.flow._clock import Clock, clock_of
+from rxllm.flow._clock import Clock, Readings, clock_of
 from rxllm.flow._consumer import consumer, tell
 from rxllm.flow._control import FlowControl, Pauses, current
 from rxllm.flow._stopping import stopping, stopping_now
@@ -70,6 +70,11 @@ class FanOut(Generic[T]):
     def clock(self) -> Clock:
         """The time of the subscription: its scheduler's, else that of the running loop; never a timer's thread."""
         return clock_of(self._scheduler)
+
+    @property
+    def readings(self) -> Readings:
+        """The same time, for who sets no timers: it does without a loop."""
+        return Readings(self._scheduler)
 
     @property
     def takes_texts(self) -> bool:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rxllm.models._repair import *
     from rxllm.models._request import *
     from rxllm.models._stream_info import *
+    from rxllm.models._timing import *
     from rxllm.models._tool_result import *
     from rxllm.models._usage import *
     from rxllm.models._validation import *
@@ -39,11 +40,12 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         *("_model", "_usage", "_repair", "_stream_info", "_chunk", "_attachment", "_part", "_message", "_attempt"),
-        *("_completion", "_request", "_tool_result", "_approval", "_chat_event", "_part_event", "_progress"),
+        *("_timing", "_completion", "_request", "_tool_result", "_approval", "_chat_event", "_part_event", "_progress"),
         _attempt="described",
         _ending="AnswerEnding WHOLE ending_after ending_of is_reason worst_of",
         _chunk="EventText Slots marked put_event put_slots rest_of text_of without_slots",
         _chat_event="is_chat_event",
+        _completion="put_timing",
         _model="OpenFinishReason",
         _json="MAX_DEPTH is_list is_object loads loads_unscrubbed scrub without_lone_surrogates",
         _json_end="JSONEndFold is_open",
@@ -102,6 +104,7 @@ __all__ = [
     "StreamChunk",
     "StreamInfo",
     "TextDelta",
+    "Timing",
     "ToolCall",
     "ToolCallDelta",
     "ToolCallEvent",

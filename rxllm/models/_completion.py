@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -11,7 +13,10 @@ from rxllm.models._ending import AnswerEnding, ending_of, is_reason, worst_of
 from rxllm.models._message import IncompleteToolCall, Message
 from rxllm.models._model import Model, OpenFinishReason
 from rxllm.models._repair import Repair
+from rxllm.models._timing import Timing
 from rxllm.models._usage import Usage, total_of
+
+_MEASURED = "(measured)"
 
 
 class CompletionChoice(Model):
@@ -90,6 +95,17 @@ class ChatCompletion(Model):
     repairs: tuple[Repair, ...] = Field(default=(), exclude=True, repr=False)
     attempts: tuple[Attempt, ...] = Field(default=(), exclude=True, repr=False)
 
+    @cached_property
+    def timing(self) -> Timing | None:
+        """How fast it came, if it was put together here: by ``accumulate``, ``chat`` or ``chat_with_tools``.
+
+        ``None`` for one that was made by hand, read from a file, or is a snapshot. Not part of ``model_dump``, and it
+        does not count for ``==``: the same answer may come twice.
+        """
+        # Beside the fields, where pydantic looks at neither this nor what is cached of it.
+        measured: Callable[[Usage | None], Timing] | None = vars(self).pop(_MEASURED, None)
+        return None if measured is None else measured(self.usage)
+
     @property
     def total_usage(self) -> Usage | None:
         """What all tries together cost: each count that a server told of is added up; ``None`` if none did."""
@@ -109,3 +125,14 @@ class ChatCompletion(Model):
     def content(self) -> str:
         """The same as ``text``."""
         return self.message.text
+
+
+def put_timing(completion: ChatCompletion, measured: Callable[[Usage | None], Timing]) -> ChatCompletion:
+    """Give a completion its ``timing``, which is worked out when somebody asks; returns the same completion.
+
+    Args:
+        completion: The completion.
+        measured: Gives it, from what the answer cost. It has to be picklable.
+    """
+    vars(completion)[_MEASURED] = measured
+    return completion

@@ -19,6 +19,7 @@ __all__ = [
     "decode_sse",
     "json_path",
     "map_async",
+    "measure",
     "parse",
     "parse_structured",
     "parts",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from rxllm.operators._json_path import json_path
     from rxllm.operators._map_async import map_async
     from rxllm.operators._map_error import map_error as map_error
+    from rxllm.operators._measure import measure
     from rxllm.operators._parse import parse
     from rxllm.operators._parse import parse_answer as parse_answer
     from rxllm.operators._parse_structured import parse_structured

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import length_hint
 
-from rxllm.accumulators import StreamAccumulator
+from rxllm.accumulators import Stopwatch, StreamAccumulator
 from rxllm.exceptions import attach_partial
-from rxllm.flow import FanOut, Operation, operate, stopping
+from rxllm.flow import FanOut, Operation, current, operate, stopping
 from rxllm.models import ChatCompletion, Repair, StreamChunk, ending_after
 from rxllm.typing import OperatorFunction
 
@@ -90,14 +90,26 @@ class _Accumulation(CompletionFold):
 
     _is_due = False
 
-    def on_item(self, item: StreamChunk, /) -> Iterable[ChatCompletion]:
-        self._is_due = True
-        self.accumulator.add(item)
-        return ()
+    def __init__(
+        self,
+        out: FanOut[ChatCompletion],
+        strict: bool,  # noqa: FBT001 - passed on
+        on_repair: Callable[[Repair], None] | None,
+    ) -> None:
+        super().__init__(out, strict, on_repair)
+        readings = out.readings
+        self._now = readings.now
+        self._watch = self.accumulator.watch = Stopwatch(readings.began, unix=readings.unix)
+
+    def on_next(self, value: StreamChunk) -> None:
+        if not self.out.ended:
+            self.on_batch((value,))
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         # All at once, which costs half as much: nothing is emitted that somebody could pause for.
         self._is_due = True
+        self.out.producer = flow = current()
+        self._watch.tick(len(items), self._now(), 0.0 if flow is None else flow.paused_before)
         rest = iter(items)
         try:
             self.accumulator.add_all(rest)
@@ -107,3 +119,15 @@ class _Accumulation(CompletionFold):
 
     def is_due(self) -> bool:
         return self._is_due
+
+    def on_failure(self, error: Exception, /) -> Iterable[ChatCompletion]:
+        self._note_end()
+        return super().on_failure(error)
+
+    def on_end(self) -> Iterable[ChatCompletion]:
+        self._note_end()
+        return super().on_end()
+
+    def _note_end(self) -> None:
+        flow = self.out.producer
+        self._watch.tick(0, self._now(), 0.0 if flow is None else flow.paused_time)

@@ -145,6 +145,7 @@ CASES = {
         results={"a": 1, "b": 2, "c": 3},
     ),
     "map_async": Case(lambda: ops.map_async(identity), WORDS, holds=1),
+    "measure": Case(lambda: ops.measure(on_end=repr), WORDS),
     "parse": Case(
         ops.parse,
         {letter: chunk.model_dump_json(exclude_unset=True) for letter, chunk in TEXT.items()},

@@ -21,6 +21,7 @@ from rxllm.accumulators._beginning import Beginning
 from rxllm.accumulators._new_tuple import new_tuple
 from rxllm.accumulators._repairs import OnRepair, RepairLog
 from rxllm.accumulators._size import check_fields
+from rxllm.accumulators._stopwatch import Stopwatch
 from rxllm.accumulators.answer._choice import ChoiceFold
 from rxllm.accumulators.answer._choice_state import ChoiceState
 from rxllm.accumulators.answer._fields import keep_last, rest_getter
@@ -38,6 +39,7 @@ from rxllm.models import (
     StreamChunk,
     StreamInfo,
     Usage,
+    put_timing,
     rest_of,
 )
 
@@ -58,6 +60,9 @@ class StreamAccumulator:
         strict: Whether to raise a ``RepairError`` instead of putting something right.
         on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
 
+    Attributes:
+        watch: What measures the answer, if somebody does: it is told when a batch comes, and shown what is new here.
+
     Example:
         >>> from rxllm.models import StreamChunk
         >>> accumulator = StreamAccumulator()
@@ -70,7 +75,7 @@ class StreamAccumulator:
     __slots__ = (
         *("_add_details", "_add_piece", "_attempts", "_beginning", "_characters", "_choices", "_extra"),
         *("_head", "_last", "_like", "_log", "_max_characters", "_max_choices", "_max_tool_calls", "_model", "_padded"),
-        *("_extra_is_shared", "_rest", "_stream", "_usage", "_wanted"),
+        *("_extra_is_shared", "_rest", "_stream", "_usage", "_wanted", "watch"),
     )
 
     def __init__(
@@ -89,6 +94,7 @@ class StreamAccumulator:
         self._beginning = Beginning()
         self._attempts: tuple[Attempt, ...] = ()
         self._stream: StreamInfo | None = None
+        self.watch: Stopwatch | None = None
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -158,6 +164,8 @@ class StreamAccumulator:
         """Take a chunk in full."""
         if chunk.slots is not self._beginning.slots:
             self._take_slots(chunk)
+        if self.watch is not None:
+            self.watch.look(chunk)
         if chunk.extra is not None or (self._like is not None and self._like.padded is not None):
             self._settle()
         for choice in chunk.choices:
@@ -180,7 +188,7 @@ class StreamAccumulator:
     def _expect(self, chunk: StreamChunk) -> Likeness | None:
         """Expect chunks that are like the one that was just taken in full, if that serves."""
         like = Likeness.to(chunk)
-        if like is None:
+        if like is None or (self.watch is not None and self.watch.awaits_text and chunk.choices[0].delta.content == ""):
             return None
         fold = self._choices[chunk.choices[0].index]
         add_piece = fold.adder(like.field)
@@ -243,7 +251,7 @@ class StreamAccumulator:
             RepairError: ``strict``, and a finished call has no identifier or arguments; with ``partial``, too.
         """
         try:
-            return self._state().completion(ended=ended, strict=True)
+            return self._timed(self._state().completion(ended=ended, strict=True))
         except (RepairError, ToolCallError) as error:
             error.partial = self.partial("failed")
             raise
@@ -257,7 +265,10 @@ class StreamAccumulator:
         Returns:
             The completion, ``complete`` being false. Calls that are garbled are incomplete ones.
         """
-        return self._state().completion(cut=ending)
+        return self._timed(self._state().completion(cut=ending))
+
+    def _timed(self, completion: ChatCompletion) -> ChatCompletion:
+        return completion if self.watch is None else put_timing(completion, self.watch.timing)
 
     def message(self) -> Message:
         """The message of choice 0 of ``completion()``."""

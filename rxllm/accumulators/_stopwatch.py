@@ -1,0 +1,241 @@
+"""How fast an answer comes.
+
+Rules:
+
+1. While an answer comes, only the time of each batch is noted. Everything else is worked out when somebody asks.
+2. The clock stands still while the source is paused: what a consumer takes is none of the provider's time.
+3. A request that was sent before the watch was started is one of a recording, or somebody else's: when its chunks come
+   here tells nothing of the provider. Only what its ``StreamInfo`` says is known of it.
+4. What is kept is bounded: of very many batches the gaps are counted, rounded to a tenth of a millisecond.
+5. When an answer begins anew, so do the times. Each try has a request of its own.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from copy import copy
+from itertools import accumulate, pairwise
+from math import ceil
+from typing import Any
+
+from rxllm.models import Slots, StreamChunk, StreamInfo, Timing, Usage
+
+_MOST_BATCHES = 65_536
+_DIGITS = 4
+
+
+class Stopwatch:
+    """Measures one answer.
+
+    Args:
+        now: What the clock says when the answer is subscribed to, in seconds since any moment.
+        unix: The Unix time at that moment, in seconds.
+
+    Example:
+        >>> from rxllm.testing import text_chunk
+        >>> watch = Stopwatch(10.0, unix=1_700_000_000.0)
+        >>> watch.add([text_chunk("Hel")], 10.5)
+        >>> watch.add([text_chunk("lo"), text_chunk("!")], 10.75)
+        >>> timing = watch.timing()
+        >>> timing.first_text, timing.chunks, timing.gap_longest, timing.gap_longest_at
+        (0.5, 3, 0.25, 1)
+    """
+
+    __slots__ = (
+        *("_at", "_attempts", "_began", "_call_at", "_counts", "_gaps", "_held", "_held_before", "_now"),
+        *("_slots", "_stream", "_text_at", "_times", "_told", "_unix"),
+    )
+
+    def __init__(self, now: float, *, unix: float) -> None:
+        self._began = self._now = self._at = now
+        self._unix = unix
+        # How long the source has been paused, as it told last, and in all.
+        self._told: float | None = None
+        self._held = 0.0
+        self._attempts = 1
+        self._slots: Slots | None = None
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._times = array("d")
+        self._counts = array("l")
+        self._gaps = _Gaps()
+        self._held_before = self._held
+        self._stream: StreamInfo | None = None
+        self._text_at: float | None = None
+        self._call_at: float | None = None
+
+    @property
+    def awaits_text(self) -> bool:
+        """Whether no text has come."""
+        return self._text_at is None
+
+    def add(self, items: Sequence[object], now: float, paused: float = 0.0, stream: StreamInfo | None = None) -> None:
+        """Take note of chunks that came together.
+
+        Args:
+            items: The chunks, or items of another kind, which are counted. None of them: what the clock says now.
+            now: What the clock says.
+            paused: How many seconds their source has been paused so far, as ``FlowControl.paused_time``.
+            stream: The request behind items that do not tell of it themselves.
+        """
+        self.tick(len(items), now, paused)
+        for number, item in enumerate(items):
+            if isinstance(item, StreamChunk):
+                self.look(item, len(items) - number)
+        if self._stream is None:
+            self._stream = stream
+
+    def tick(self, count: int, now: float, paused: float) -> None:
+        """Note when a batch came, of so many chunks that ``look`` may be shown: what ``add`` does of it all."""
+        if paused != self._told:
+            before, self._told = self._told, paused
+            # Another source counts from the beginning. What was before the first item is none of this stream.
+            self._held += 0.0 if before is None else paused - before if paused > before else paused
+        self._now = now
+        self._at = at = now - self._held
+        if count:
+            self._times.append(at)
+            self._counts.append(count)
+            if len(self._times) >= _MOST_BATCHES:
+                self._gaps.take(self._times, self._counts, _DIGITS)
+                del self._times[:-1], self._counts[:-1]
+
+    def look(self, chunk: StreamChunk, left: int | None = None) -> None:
+        """See what a chunk of the batch says, or the first one of those that say the same.
+
+        Args:
+            chunk: The chunk.
+            left: How many of the batch there are from here on; all of them if that is not known.
+        """
+        if chunk.slots is not self._slots:
+            self._meet(chunk, left)
+        if self._text_at is not None and self._call_at is not None:
+            return
+        for choice in chunk.choices:
+            delta = choice.delta
+            if self._text_at is None and (delta.content or delta.refusal):
+                self._text_at = self._at
+            if self._call_at is None and (delta.tool_calls or delta.function_call):
+                self._call_at = self._at
+
+    def _meet(self, chunk: StreamChunk, left: int | None) -> None:
+        """Take note of what is said of a chunk besides its fields."""
+        self._slots = chunk.slots
+        if chunk.restarts and (self._stream is not None or chunk.attempts):
+            self._attempts += 1
+            count = self._counts[-1] if left is None else left
+            self._begin_anew()
+            self._times.append(self._at)
+            self._counts.append(count)
+        if chunk.attempts:
+            self._attempts = len(chunk.attempts) + 1
+        if self._stream is None:
+            self._stream = chunk.stream
+
+    def timing(self, usage: Usage | None = None) -> Timing:
+        """What was measured so far.
+
+        Args:
+            usage: What the answer cost, for the tokens a second.
+        """
+        stream, unix = self._stream, self._unix
+        sent, byte = (None, None) if stream is None else (stream.requested_at, stream.first_byte_at)
+        fields: dict[str, Any] = {
+            "first_byte": None if sent is None or byte is None else max(byte - sent, 0.0),
+            "chunks": self._gaps.chunks + sum(self._counts),
+            "elapsed": self._now - self._began,
+            "attempts": self._attempts,
+        }
+        if sent is None or sent >= unix:
+            since = self._began if sent is None else self._began + sent - unix
+            fields |= self._moments(since - self._held_before) | self._rates(usage)
+            fields["bytes"] = None if stream is None or byte is None else stream.bytes
+        return Timing(**fields)
+
+    def _moments(self, since: float) -> dict[str, Any]:
+        moments = {
+            "first_chunk": self._first,
+            "first_text": self._text_at,
+            "first_call": self._call_at,
+            "total": self._at,
+        }
+        return {name: None if at is None else max(at - since, 0.0) for name, at in moments.items()}
+
+    @property
+    def _first(self) -> float | None:
+        return self._gaps.first if self._gaps.first is not None else next(iter(self._times), None)
+
+    def _rates(self, usage: Usage | None) -> dict[str, Any]:
+        fields: dict[str, Any] = {"paused": self._held}
+        first = self._first
+        if first is not None:
+            gaps = copy(self._gaps)
+            gaps.take(self._times, self._counts)
+            fields |= gaps.told(self._counts[-1] - 1)
+            tokens, seconds = None if usage is None else usage.completion_tokens, self._times[-1] - first
+            fields["tokens_per_second"] = tokens / seconds if tokens and seconds > 0 else None
+        return fields
+
+
+class _Gaps:
+    """The times between chunks.
+
+    Attributes:
+        chunks: How many chunks were taken.
+        first: When the first of them came.
+    """
+
+    def __init__(self) -> None:
+        self.chunks: int = 0
+        self.first: float | None = None
+        self._counted: Counter[float] = Counter()
+        self._longest = 0.0
+        self._longest_at: int | None = None
+
+    def __copy__(self) -> _Gaps:
+        copied = _Gaps()
+        vars(copied).update(vars(self))
+        copied._counted = self._counted.copy()
+        return copied
+
+    def take(self, times: array[float], counts: array[int], digits: int | None = None) -> None:
+        """Take all batches but the last one, which the next ones will be behind.
+
+        Args:
+            times: When they came.
+            counts: How many chunks each of them has.
+            digits: To how many digits the gaps are to be rounded.
+        """
+        if self.first is None:
+            self.first = times[0]
+        for (before, now), count in zip(pairwise(times), counts, strict=False):
+            gap = max(now - before, 0.0)
+            self.chunks += count
+            self._counted[0.0] += count - 1
+            self._counted[gap if digits is None else round(gap, digits)] += 1
+            if self._longest_at is None or gap > self._longest:
+                self._longest, self._longest_at = gap, self.chunks
+
+    def told(self, more: int) -> dict[str, Any]:
+        """The fields of a ``Timing`` that tell of gaps; ``more`` is how many there are within the last batch."""
+        self._counted[0.0] += more
+        every = self._counted.total()
+        if not every:
+            return {}
+        # Those within a batch are none: the longest is 0 only if all of them are.
+        at = 1 if self._longest_at is None else self._longest_at
+        return {
+            "gap_p50": self._at_most(ceil(every * 0.5)),
+            "gap_p90": self._at_most(ceil(every * 0.9)),
+            "gap_longest": self._longest,
+            "gap_longest_at": at,
+        }
+
+    def _at_most(self, number: int) -> float:
+        """How long that many of the gaps are at most."""
+        gaps = sorted(gap for gap, count in self._counted.items() if count)
+        passed = accumulate(self._counted[gap] for gap in gaps)
+        return next(gap for gap, reached in zip(gaps, passed, strict=True) if reached >= number)
