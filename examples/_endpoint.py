@@ -14,6 +14,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from _running import introduce
+
 from rxllm import LLMClient
 from rxllm.dialects import get_dialect
 from rxllm.testing import Script, ScriptedServer
@@ -60,7 +62,7 @@ class Endpoint:
 
 
 def endpoint(*, only: str = "") -> Endpoint:
-    """What the command line asks for.
+    """What the command line asks for, behind a line that says what is to be seen.
 
     Args:
         only: Why this example knows no dialect but the usual one; empty if it knows all.
@@ -71,4 +73,5 @@ def endpoint(*, only: str = "") -> Endpoint:
     chosen: ScriptDialect = parser.parse_args().dialect
     if only and chosen != Endpoint.dialect:
         parser.error(f"argument --dialect: this example knows only {Endpoint.dialect}: {only}")
+    introduce()
     return Endpoint(chosen)

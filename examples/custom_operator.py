@@ -6,13 +6,14 @@ functions ``test_…`` are what you would give to pytest.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable
 
 from _endpoint import Endpoint, endpoint
+from _running import stoppable
 from reactivex import operators as rx_ops
 
+import rxllm
 from rxllm import ChatRequest, Message, OperatorFunction
 from rxllm import operators as ops
 from rxllm.flow import Operation, operate
@@ -106,13 +107,14 @@ async def main(server: Endpoint) -> None:
 
 
 if __name__ == "__main__":
-    chosen = endpoint()
-    print("The test:\n")
-    test_each_sentence_comes_when_the_next_begins()
-    print("\nWith a slow reader:\n")
-    test_a_slow_reader_pauses_the_source()
-    test_it_keeps_the_laws_of_operators()
-    print("\nA test that fails:\n")
-    show_a_failure()
-    print("\nAt work:\n")
-    asyncio.run(main(chosen))
+    with stoppable():
+        chosen = endpoint()
+        print("The test:\n")
+        test_each_sentence_comes_when_the_next_begins()
+        print("\nWith a slow reader:\n")
+        test_a_slow_reader_pauses_the_source()
+        test_it_keeps_the_laws_of_operators()
+        print("\nA test that fails:\n")
+        show_a_failure()
+        print("\nAt work:\n")
+        rxllm.run(main(chosen))

@@ -15,9 +15,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from _endpoint import MODELS, Endpoint
+from _running import introduce, stoppable
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
+import rxllm
 from rxllm import ChatCompletion, ChatRequest, Message, MessagePart, RxllmError, StreamChunk
 from rxllm import operators as ops
 from rxllm.harmless import harmless
@@ -174,11 +176,15 @@ async def main() -> None:
     columns = [Column(dialect) for dialect in MODELS]
     table = Table(columns)
     print(f"{QUESTION}\n")
-    await asyncio.gather(*(ask(column, table) for column in columns))
-    table.draw()
+    try:
+        await asyncio.gather(*(ask(column, table) for column in columns))
+    finally:
+        table.draw()
     said = {(each.answer.content, str(each.answer.message.tool_calls[:1])) for each in columns if not each.error}
     print(f"\n{len(columns)} providers, one pipeline, {'the same answer' if len(said) == 1 else 'an answer'} from each")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with stoppable():
+        introduce()
+        rxllm.run(main())

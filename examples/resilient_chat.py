@@ -5,12 +5,12 @@ Each try is shown as it happens. What had been shown of the answer that broke of
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from _endpoint import Endpoint, endpoint
+from _running import stoppable
 from reactivex import operators as rx_ops
 
 import rxllm
@@ -51,7 +51,7 @@ class Screen:
     def show(self, chunk: StreamChunk) -> None:
         """Show what a chunk says."""
         if chunk.restarts and self.shown:
-            print(f"   (dropped: {self.shown!r})")
+            print(f"   (dropped: {self.shown})")
             self.shown = ""
         if chunk.text:
             text = printable(chunk.text)
@@ -90,4 +90,5 @@ async def main(server: Endpoint) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(endpoint()))
+    with stoppable():
+        rxllm.run(main(endpoint()))

@@ -15,8 +15,10 @@ import tracemalloc
 from collections.abc import Sequence
 
 from _endpoint import Endpoint, endpoint
+from _running import stoppable
 from reactivex import operators as rx_ops
 
+import rxllm
 from rxllm import ChatRequest, Ending, Message, StreamChunk
 from rxllm import operators as ops
 from rxllm.testing import ReceivedRequest, script
@@ -116,4 +118,5 @@ async def main(server: Endpoint) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(endpoint()))
+    with stoppable():
+        rxllm.run(main(endpoint()))

@@ -6,12 +6,12 @@ gets the schema, too, in the words of its provider.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import reactivex
 from _endpoint import Endpoint, endpoint
+from _running import stoppable
 from pydantic import BaseModel, ConfigDict
 from reactivex import Observable
 from reactivex import operators as rx_ops
@@ -91,7 +91,8 @@ class View:
             # A field that has not arrived is not there yet; those that are have been validated.
             for name in sorted(item.model_fields_set - {"steps"}):
                 # What a model writes may hold anything that a terminal obeys.
-                line = harmless(f"  {name}: {getattr(item, name)}")
+                value = getattr(item, name)
+                line = harmless(f"  {name}: {', '.join(value) if isinstance(value, list) else value}")
                 if line not in self._shown:
                     self._shown.add(line)
                     print(line)
@@ -100,7 +101,7 @@ class View:
         else:
             if str(item.path) not in self._shown:
                 self._shown.add(str(item.path))
-                print(f"  step {item.path[1]}: ", end="")
+                print(f"  step {int(item.path[1]) + 1}: ", end="", flush=True)
             print(printable(item.delta), end="", flush=True)
 
 
@@ -126,11 +127,12 @@ async def main(server: Endpoint) -> None:
     print(f"{server.dialect} gets the schema as {place_of_schema(server, request)}")
     async with server.connect(ANSWER, BROKEN, delay_per_chunk=0.04) as client:
         for question in ("Pancakes, please.", "And once more."):
-            print(question)
+            print(f"\nyou    {question}")
             recipe = await ask(client, request)
             if recipe is not None:
                 print(f"valid: {len(recipe.steps)} steps, {sum(step.minutes for step in recipe.steps)} minutes in all")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(endpoint()))
+    with stoppable():
+        rxllm.run(main(endpoint()))

@@ -8,10 +8,12 @@ from itertools import chain
 from typing import Annotated, Literal
 
 from _endpoint import Endpoint, endpoint
+from _running import stoppable
 from pydantic import Field
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
+import rxllm
 from rxllm import (
     ChatCompleted,
     ChatEvent,
@@ -53,6 +55,11 @@ def calls(server: Endpoint) -> Script:
     return script.answer(*script.words("I look it up."), in_turn if server.dialect == "openai-chat" else PARIS + TOKYO)
 
 
+def told(arguments: object) -> str:
+    """The arguments so far: none, some of them, or all."""
+    return ", ".join(f"{name}: {value}" for name, value in arguments.items()) if isinstance(arguments, dict) else ""
+
+
 class ArgumentsView:
     """Shows the calls as far as they have come: in place on a terminal, else a line a change."""
 
@@ -64,7 +71,7 @@ class ArgumentsView:
         """Take a chunk and show what it changed."""
         for call in self._calls.add(chunk):
             # Nothing that could be run: a call is a ToolCall when its answer is whole, and not before.
-            self._show(call.index, harmless(f"  {call.id}: {call.name} {call.arguments or ''}"))
+            self._show(call.index, harmless(f"  {call.id}: {call.name}({told(call.arguments)})"))
 
     def _show(self, index: int, line: str) -> None:
         if self._lines.get(index) == line:
@@ -90,7 +97,7 @@ def show(event: ChatEvent) -> None:
             # What a model writes may hold anything that a terminal obeys.
             print(printable(event.text), end="", flush=True)
         case ToolCallEvent():
-            print(harmless(f"  {event.call.id}: asking about {event.call.function.parsed.get('city')!r}"))
+            print(harmless(f"  {event.call.id}: asking about {event.call.function.parsed.get('city')}"))
         case ToolResultEvent():
             print(harmless(f"  {event.result.call.id}: {event.result.content}"))
         case ChatCompleted():
@@ -101,7 +108,7 @@ def show(event: ChatEvent) -> None:
 
 async def main(server: Endpoint) -> None:
     """Go on until the model wants no more tools."""
-    print(QUESTION)
+    print(f"you    {QUESTION}\n")
     request = ChatRequest(model=server.model, messages=[Message.user(QUESTION)], max_tokens=200)
     async with server.connect(calls(server), ANSWER, delay_per_chunk=0.05) as client:
         async for event in client.chat_with_tools(request, TOOLS, through=watched):
@@ -109,4 +116,5 @@ async def main(server: Endpoint) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(endpoint()))
+    with stoppable():
+        rxllm.run(main(endpoint()))

@@ -18,6 +18,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from _endpoint import MODELS, Endpoint
+from _running import introduce, stoppable
 
 import rxllm
 from rxllm import ChatRequest, Message
@@ -28,7 +29,9 @@ ANSWER = (
     "and on the other side of the earth as well. The sun pulls too, and at full and new moon both pull together. "
 ) * 10
 KILL_AT, STOP_AT = 25, 60
-LINE_CHARACTERS = 70
+LINE_CHARACTERS = 60
+
+started: list[asyncio.subprocess.Process] = []
 
 
 def open_log(where: str) -> rxllm.Log:
@@ -59,7 +62,23 @@ async def read(where: str, stream: str, after: str | None) -> None:
 
 async def start(*arguments: str) -> asyncio.subprocess.Process:
     """Run this file in another process."""
-    return await asyncio.create_subprocess_exec(sys.executable, __file__, *arguments, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        __file__,
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for this process, which ends the others
+    )
+    started.append(process)
+    return process
+
+
+async def end_all() -> None:
+    """End the processes that still run."""
+    for process in started:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
 
 
 async def line_of(process: asyncio.subprocess.Process) -> str:
@@ -79,6 +98,13 @@ class Reader:
 
     async def run(self) -> None:
         """Start it, take its lines, and show its text; returns when it has ended, or was killed."""
+        try:
+            await self._take_all()
+        finally:
+            for event in self.has.values():
+                event.set()  # nobody waits for what does not come any more
+
+    async def _take_all(self) -> None:
         after = [self.items[-1][0]] if self.items else []
         self._process = await start("--read", *self._place, *after)
         shown = ""
@@ -98,8 +124,6 @@ class Reader:
                     event.set()
         self._show(shown)
         await self._process.wait()
-        for event in self.has.values():
-            event.set()
 
     def kill(self) -> None:
         """Kill it with -9."""
@@ -112,7 +136,14 @@ class Reader:
 
 async def main(server: Endpoint, where: str | None = None) -> None:
     """Start the processes, kill one, start it again, and stop the answer."""
-    where = where or str(Path(tempfile.mkdtemp(prefix="rxllm-")) / "log.db")
+    try:
+        await show(server, where or str(Path(tempfile.mkdtemp(prefix="rxllm-")) / "log.db"))
+    finally:
+        await end_all()
+
+
+async def show(server: Endpoint, where: str) -> None:
+    """The same, with a log at some place."""
     stream = f"the answer {uuid4()}"
     producer = await start("--dialect", server.dialect, "--produce", where, stream)
     await line_of(producer)
@@ -145,13 +176,15 @@ def run() -> None:
     arguments = parser.parse_args()
     server = Endpoint(arguments.dialect)
     if arguments.produce:
-        asyncio.run(produce(server, *arguments.produce))
+        rxllm.run(produce(server, *arguments.produce))
     elif arguments.read:
         where, stream, *after = arguments.read
-        asyncio.run(read(where, stream, after[0] if after else None))
+        rxllm.run(read(where, stream, after[0] if after else None))
     else:
-        asyncio.run(main(server, arguments.redis))
+        introduce()
+        rxllm.run(main(server, arguments.redis))
 
 
 if __name__ == "__main__":
-    run()
+    with stoppable():
+        run()

@@ -6,10 +6,10 @@ speak this; gateways do.
 
 from __future__ import annotations
 
-import asyncio
-
 from _endpoint import Endpoint, endpoint
+from _running import stoppable
 
+import rxllm
 from rxllm import ChatRequest, Message
 from rxllm import operators as ops
 
@@ -38,4 +38,5 @@ async def main(server: Endpoint) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(endpoint(only="the others are not spoken over WebSockets here")))
+    with stoppable():
+        rxllm.run(main(endpoint(only="the others are not spoken over WebSockets here")))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from _endpoint import endpoint
+from _running import stoppable
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
@@ -77,7 +78,7 @@ async def main() -> None:
     chunks = chat_stream(sdk, "What is a stream?").pipe(ops.timeout_per_chunk(10))
 
     answer = await chunks.pipe(ops.tee_to_display(), ops.accumulate())
-    print(f"finish_reason={answer.choices[0].finish_reason}, open streams of the SDK: {sdk.open_streams}\n")
+    print(f"finished: {answer.choices[0].finish_reason}; open streams of the SDK: {sdk.open_streams}\n")
 
     async with rxllm.iterate(chunks.pipe(ops.content(), rx_ops.take(3))) as words:
         async for word in words:
@@ -86,5 +87,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    endpoint(only="what its SDK sends is of no dialect")
-    asyncio.run(main())
+    with stoppable():
+        endpoint(only="what its SDK sends is of no dialect")
+        rxllm.run(main())

@@ -32,10 +32,14 @@ def run(observable: Observable[T] | Coroutine[Any, Any, T]) -> T:
         observable: What to run; sources that need a running loop find one. A coroutine will do, too, as that of
             ``LLMClient.chat``.
 
+    Ctrl-C leaves the pipeline: the connection is closed, and sinks write what has come.
+
     Returns:
         The last item.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C was pressed, and the pipeline has been left. What went on in the loop at that moment
+            is none of its traceback.
         NoRunningLoopError: A loop runs in this thread already: ``await`` the observable there.
         EmptyStreamError: There was no item.
         TypeError: It is neither an observable nor a coroutine.
@@ -55,7 +59,16 @@ def run(observable: Observable[T] | Coroutine[Any, Any, T]) -> T:
     if _has_loop():
         coming.close()
         raise NoRunningLoopError("an event loop runs in this thread already: write 'await' instead of rxllm.run()")
-    return asyncio.run(coming)
+    try:
+        return asyncio.run(coming)
+    except KeyboardInterrupt as interrupt:
+        # The loop makes it of the cancellation of the task, whose traceback tells nobody anything. One that somebody
+        # raised within is passed on as it is.
+        if not isinstance(interrupt.__context__, asyncio.CancelledError):
+            raise
+    finally:
+        coming.close()  # which may have been stopped before it began
+    raise KeyboardInterrupt
 
 
 def iterate(observable: Observable[T], *, buffer_size: int = 64) -> Iteration[T]:

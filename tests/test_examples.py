@@ -28,6 +28,13 @@ from rxllm.testing import Marbles, ReceivedRequest, ScriptedServer, script
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 PROMISED = {
+    "agent": [
+        "you    Read my notes and write what is left to do into todo.md.\n",
+        "  read_file(tuesday.txt) → Hotel found: Casa Azul. Passport runs out in May!\n",
+        "  may it write todo.md? yes (by the rule: only .md)\n",
+        "4 turns, 8 messages\n",
+        "\ntodo.md\n- [ ] renew the passport, it runs out in May\n",
+    ],
     "custom_operator": [
         "---A---B---(C|)",
         "---A---B---C--|",
@@ -45,7 +52,7 @@ PROMISED = {
     "resilient_chat": [
         "dead, try 1: APIConnectionError",
         "breaking, try 1: StreamInterruptedError",
-        "(dropped: 'Blue light is scattered')",
+        "(dropped: Blue light is scattered)",
         "5 tries:\n",
         "5. completed: the whole answer, and nothing twice: True",
     ],
@@ -56,14 +63,14 @@ PROMISED = {
     ],
     "structured_output": [
         "openai-chat gets the schema as response_format.json_schema.schema\n",
-        "ingredients: ['250 g flour', '500 ml milk']\n",
-        "step 1: Fry thin pancakes in a hot pan, a ladle each.\n",
+        "ingredients: 250 g flour, 500 ml milk\n",
+        "step 2: Fry thin pancakes in a hot pan, a ladle each.\n",
         "valid: 2 steps, 50 minutes in all",
         "chunk 7 breaks the schema: servings",
     ],
     "tool_calls": [
-        "call_paris: get_weather {'city': 'Paris', 'unit': 'cel'}\n",
-        "call_tokyo: get_weather {'city': 'Tokyo', 'unit': 'celsius'}\n",
+        "call_paris: get_weather(city: Paris, unit: cel)\n",
+        "call_tokyo: get_weather(city: Tokyo, unit: celsius)\n",
         "call_paris: 18 degrees, rain",
         "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27.",
     ],
@@ -90,7 +97,7 @@ PROMISED = {
         "7 messages",
     ],
     "wrap_another_sdk": [
-        "Any stream is an observable, once it is wrapped.\nfinish_reason=stop, open streams of the SDK: 0",
+        "Any stream is an observable, once it is wrapped.\nfinished: stop; open streams of the SDK: 0",
         "Any stream is …\nleft early, open streams of the SDK: 0",
     ],
 }
@@ -133,6 +140,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subp
             started[name] = stack.enter_context(
                 subprocess.Popen(
                     [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"],
+                    stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     encoding="utf-8",

@@ -2,11 +2,11 @@
 
 Rules:
 
-1. While an answer comes, only the time of each batch is noted. Everything else is worked out when somebody asks.
+1. While an answer comes, only the time of each chunk is noted. Everything else is worked out when somebody asks.
 2. The clock stands still while the source is paused: what a consumer takes is none of the provider's time.
 3. A request that was sent before the watch was started is one of a recording, or somebody else's: when its chunks come
    here tells nothing of the provider. Only what its ``StreamInfo`` says is known of it.
-4. What is kept is bounded: of very many batches the gaps are counted, rounded to a tenth of a millisecond.
+4. What is kept is bounded: of very many chunks the gaps are counted, rounded to a tenth of a millisecond.
 5. When an answer begins anew, so do the times. Each try has a request of its own.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from rxllm.models import Slots, StreamChunk, StreamInfo, Timing, Usage
 
-_MOST_BATCHES = 65_536
+_MOST_TIMES = 262_144
 _DIGITS = 4
 
 
@@ -44,12 +44,12 @@ class Stopwatch:
     """
 
     __slots__ = (
-        *("_at", "_attempts", "_began", "_call_at", "_counts", "_gaps", "_held", "_held_before", "_now"),
+        *("_attempts", "_began", "_call_at", "_end", "_gaps", "_held", "_held_before"),
         *("_slots", "_stream", "_text_at", "_times", "_told", "_unix"),
     )
 
     def __init__(self, now: float, *, unix: float) -> None:
-        self._began = self._now = self._at = now
+        self._began = self._end = now
         self._unix = unix
         # How long the source has been paused, as it told last, and in all.
         self._told: float | None = None
@@ -59,8 +59,8 @@ class Stopwatch:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
+        # When each chunk came, on the clock that stands still while the source is paused.
         self._times = array("d")
-        self._counts = array("l")
         self._gaps = _Gaps()
         self._held_before = self._held
         self._stream: StreamInfo | None = None
@@ -94,42 +94,43 @@ class Stopwatch:
             before, self._told = self._told, paused
             # Another source counts from the beginning. What was before the first item is none of this stream.
             self._held += 0.0 if before is None else paused - before if paused > before else paused
-        self._now = now
-        self._at = at = now - self._held
-        if count:
-            self._times.append(at)
-            self._counts.append(count)
-            if len(self._times) >= _MOST_BATCHES:
-                self._gaps.take(self._times, self._counts, _DIGITS)
-                del self._times[:-1], self._counts[:-1]
+        times = self._times
+        if count == 1:
+            times.append(now - self._held)
+        elif count:
+            times += array("d", (now - self._held,)) * count
+        else:
+            self._end = now - self._held
+        if len(times) >= _MOST_TIMES:
+            self._gaps.take(times, _DIGITS)
+            del times[:-1]
 
     def look(self, chunk: StreamChunk, left: int | None = None) -> None:
         """See what a chunk of the batch says, or the first one of those that say the same.
 
         Args:
             chunk: The chunk.
-            left: How many of the batch there are from here on; all of them if that is not known.
+            left: How many of the batch there are from here on; one if that is not known.
         """
         if chunk.slots is not self._slots:
-            self._meet(chunk, left)
+            self._meet(chunk, left or 1)
         if self._text_at is not None and self._call_at is not None:
             return
         for choice in chunk.choices:
             delta = choice.delta
             if self._text_at is None and (delta.content or delta.refusal):
-                self._text_at = self._at
+                self._text_at = self._times[-1]
             if self._call_at is None and (delta.tool_calls or delta.function_call):
-                self._call_at = self._at
+                self._call_at = self._times[-1]
 
-    def _meet(self, chunk: StreamChunk, left: int | None) -> None:
+    def _meet(self, chunk: StreamChunk, left: int) -> None:
         """Take note of what is said of a chunk besides its fields."""
         self._slots = chunk.slots
         if chunk.restarts and (self._stream is not None or chunk.attempts):
             self._attempts += 1
-            count = self._counts[-1] if left is None else left
+            times = self._times[-left:]
             self._begin_anew()
-            self._times.append(self._at)
-            self._counts.append(count)
+            self._times = times
         if chunk.attempts:
             self._attempts = len(chunk.attempts) + 1
         if self._stream is None:
@@ -143,24 +144,25 @@ class Stopwatch:
         """
         stream, unix = self._stream, self._unix
         sent, byte = (None, None) if stream is None else (stream.requested_at, stream.first_byte_at)
+        end = max(self._end, *self._times[-1:], self._began)
         fields: dict[str, Any] = {
             "first_byte": None if sent is None or byte is None else max(byte - sent, 0.0),
-            "chunks": self._gaps.chunks + sum(self._counts),
-            "elapsed": self._now - self._began,
+            "chunks": self._gaps.count + len(self._times),
+            "elapsed": end + self._held - self._began,
             "attempts": self._attempts,
         }
         if sent is None or sent >= unix:
             since = self._began if sent is None else self._began + sent - unix
-            fields |= self._moments(since - self._held_before) | self._rates(usage)
+            fields |= self._moments(since - self._held_before, end) | self._rates(usage)
             fields["bytes"] = None if stream is None or byte is None else stream.bytes
         return Timing(**fields)
 
-    def _moments(self, since: float) -> dict[str, Any]:
+    def _moments(self, since: float, end: float) -> dict[str, Any]:
         moments = {
             "first_chunk": self._first,
             "first_text": self._text_at,
             "first_call": self._call_at,
-            "total": self._at,
+            "total": end,
         }
         return {name: None if at is None else max(at - since, 0.0) for name, at in moments.items()}
 
@@ -173,8 +175,8 @@ class Stopwatch:
         first = self._first
         if first is not None:
             gaps = copy(self._gaps)
-            gaps.take(self._times, self._counts)
-            fields |= gaps.told(self._counts[-1] - 1)
+            gaps.take(self._times)
+            fields |= gaps.told()
             tokens, seconds = None if usage is None else usage.completion_tokens, self._times[-1] - first
             fields["tokens_per_second"] = tokens / seconds if tokens and seconds > 0 else None
         return fields
@@ -184,58 +186,51 @@ class _Gaps:
     """The times between chunks.
 
     Attributes:
-        chunks: How many chunks were taken.
-        first: When the first of them came.
+        count: How many there were.
+        first: When the first chunk came.
     """
 
     def __init__(self) -> None:
-        self.chunks: int = 0
+        self.count: int = 0
         self.first: float | None = None
         self._counted: Counter[float] = Counter()
-        self._longest = 0.0
-        self._longest_at: int | None = None
+        self._longest = -1.0
+        self._longest_at = 0
 
     def __copy__(self) -> _Gaps:
         copied = _Gaps()
-        vars(copied).update(vars(self))
-        copied._counted = self._counted.copy()
+        vars(copied).update(vars(self), _counted=self._counted.copy())
         return copied
 
-    def take(self, times: array[float], counts: array[int], digits: int | None = None) -> None:
-        """Take all batches but the last one, which the next ones will be behind.
+    def take(self, times: array[float], digits: int | None = None) -> None:
+        """Take those between chunks; what comes next is behind the last of these.
 
         Args:
-            times: When they came.
-            counts: How many chunks each of them has.
+            times: When the chunks came.
             digits: To how many digits the gaps are to be rounded.
         """
         if self.first is None:
             self.first = times[0]
-        for (before, now), count in zip(pairwise(times), counts, strict=False):
+        for before, now in pairwise(times):
+            self.count += 1
             gap = max(now - before, 0.0)
-            self.chunks += count
-            self._counted[0.0] += count - 1
             self._counted[gap if digits is None else round(gap, digits)] += 1
-            if self._longest_at is None or gap > self._longest:
-                self._longest, self._longest_at = gap, self.chunks
+            if gap > self._longest:
+                self._longest, self._longest_at = gap, self.count
 
-    def told(self, more: int) -> dict[str, Any]:
-        """The fields of a ``Timing`` that tell of gaps; ``more`` is how many there are within the last batch."""
-        self._counted[0.0] += more
-        every = self._counted.total()
-        if not every:
+    def told(self) -> dict[str, Any]:
+        """The fields of a ``Timing`` that tell of gaps."""
+        if not self.count:
             return {}
-        # Those within a batch are none: the longest is 0 only if all of them are.
-        at = 1 if self._longest_at is None else self._longest_at
         return {
-            "gap_p50": self._at_most(ceil(every * 0.5)),
-            "gap_p90": self._at_most(ceil(every * 0.9)),
+            "gap_p50": self._at_most(ceil(self.count * 0.5)),
+            "gap_p90": self._at_most(ceil(self.count * 0.9)),
             "gap_longest": self._longest,
-            "gap_longest_at": at,
+            "gap_longest_at": self._longest_at,
         }
 
     def _at_most(self, number: int) -> float:
         """How long that many of the gaps are at most."""
-        gaps = sorted(gap for gap, count in self._counted.items() if count)
+        gaps = sorted(self._counted)
         passed = accumulate(self._counted[gap] for gap in gaps)
         return next(gap for gap, reached in zip(gaps, passed, strict=True) if reached >= number)

@@ -99,20 +99,30 @@ class _Accumulation(CompletionFold):
         super().__init__(out, strict, on_repair)
         readings = out.readings
         self._now = readings.now
-        self._watch = self.accumulator.watch = Stopwatch(readings.began, unix=readings.unix)
+        self._add = self.accumulator.add_all
+        self.accumulator.watch = watch = Stopwatch(readings.began, unix=readings.unix)
+        self._tick = watch.tick
 
     def on_next(self, value: StreamChunk) -> None:
-        if not self.out.ended:
-            self.on_batch((value,))
+        out = self.out
+        if out.ended:
+            return
+        self._is_due = True
+        out.producer = flow = current()
+        self._tick(1, self._now(), 0.0 if flow is None else flow.paused_before)
+        try:
+            self._add((value,))
+        except Exception as error:
+            self.on_error(self.explained(error, (value,)))
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         # All at once, which costs half as much: nothing is emitted that somebody could pause for.
         self._is_due = True
         self.out.producer = flow = current()
-        self._watch.tick(len(items), self._now(), 0.0 if flow is None else flow.paused_before)
+        self._tick(len(items), self._now(), 0.0 if flow is None else flow.paused_before)
         rest = iter(items)
         try:
-            self.accumulator.add_all(rest)
+            self._add(rest)
         except Exception as error:
             self.on_error(self.explained(error, items))
         return len(items) - length_hint(rest)
@@ -130,4 +140,4 @@ class _Accumulation(CompletionFold):
 
     def _note_end(self) -> None:
         flow = self.out.producer
-        self._watch.tick(0, self._now(), 0.0 if flow is None else flow.paused_time)
+        self._tick(0, self._now(), 0.0 if flow is None else flow.paused_time)

@@ -85,8 +85,13 @@ class _Measure(Operation[T, T]):
         return taken
 
     def on_failure(self, error: Exception, /) -> Iterable[T]:
-        del error
-        return self.on_end()
+        try:
+            return self.on_end()
+        except Exception as failure:
+            failure.__context__ = error
+            raise
+        finally:
+            del error  # whose traceback may keep this frame: a circle for the garbage collector
 
     def on_end(self) -> Iterable[T]:
         on_end, self._on_end = self._on_end, None

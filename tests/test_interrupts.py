@@ -1,0 +1,202 @@
+"""Ctrl-C, and a reader that leaves: programs of users, and the examples, end with what there is and no traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import rxllm
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NAMES = sorted(path.stem for path in EXAMPLES.glob("[!_]*.py"))
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "OPENAI_", "RXLLM_"))},
+    "PYTHONIOENCODING": "utf-8",
+    "PYTHONUNBUFFERED": "1",
+}
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+STALLS = """
+import sys
+import rxllm
+from rxllm import LLMClient, operators as ops
+from rxllm.sinks import SQLiteSink
+from rxllm.testing import ScriptedServer, script
+
+async def main():
+    async with ScriptedServer([*script.words("one two"), script.stall()]) as server:
+        async with LLMClient(base_url=server.base_url) as client:
+            chunks = client.chat_stream(model="m", messages=[{"role": "user", "content": "q"}])
+            await chunks.pipe(ops.tee_to_display(), ops.tee_to(SQLiteSink(sys.argv[1])), ops.accumulate())
+"""
+RUNS = f"{STALLS}\nrxllm.run(main())\n"
+TRIES = f"{STALLS}\ntry:\n    rxllm.run(main())\nexcept KeyboardInterrupt as error:\n    print('left', error.__context__)\n"
+
+
+def read_until(descriptor: int, text: bytes) -> bytes:
+    """What comes up to a text."""
+    read = b""
+    while text not in read:
+        more = _read(descriptor)
+        assert more, read
+        read += more
+    return read
+
+
+def rest_of(descriptor: int) -> bytes:
+    return b"".join(iter(lambda: _read(descriptor), b""))
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # the end of a terminal
+        return b""
+
+
+class Program:
+    """A program that runs, its output, and the way to interrupt it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: int, interrupt: Callable[[], None]) -> None:
+        self.process = process
+        self.output = output
+        self.interrupt = interrupt
+
+    def stopped_behind(self, text: str) -> tuple[str, int]:
+        """What it prints in all if it is interrupted behind a text, and its exit code."""
+        read = read_until(self.output, text.encode())
+        self.interrupt()
+        read += rest_of(self.output)
+        return read.decode(), self.process.wait()
+
+
+Start = Callable[..., Program]
+
+
+@pytest.fixture(params=["pipe", "terminal"])
+def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
+    """Starts programs that write to a pipe, and are sent a signal; or on a terminal, where Ctrl-C is typed."""
+    processes: list[subprocess.Popen[bytes]] = []
+    descriptors: list[int] = []
+    on_terminal = request.param == "terminal"
+
+    def begin(*arguments: str | Path) -> Program:
+        if on_terminal:
+            ours, theirs = os.openpty()
+            code = "import os, sys; os.setsid(); os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.argv[1], sys.argv[1:])"
+            command = [sys.executable, "-c", code, sys.executable, "-W", "error", *arguments]
+            streams: dict[str, int] = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        else:
+            ours, theirs = os.pipe()
+            command = [sys.executable, "-W", "error", *arguments]
+            streams = {"stdin": subprocess.DEVNULL, "stdout": theirs, "stderr": theirs}
+        process = subprocess.Popen(command, cwd=tmp_path, env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}, **streams)
+        os.close(theirs)
+        processes.append(process)
+        descriptors.append(ours)
+
+        def interrupt() -> None:
+            if on_terminal:
+                os.write(ours, b"\x03")
+            else:
+                process.send_signal(signal.SIGINT)
+
+        return Program(process, ours, interrupt)
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def test_run_ends_with_what_there_is_and_a_traceback_of_ones_own(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "chats.db"
+    printed, code = start("-c", RUNS, path).stopped_behind("one two")
+
+    assert code == -signal.SIGINT
+    assert "CancelledError" not in printed
+    assert "asyncio" not in printed
+    assert printed.count("File ") <= 2
+    assert printed.rstrip().endswith("KeyboardInterrupt")
+    (recording,) = rxllm.list_recordings(path)
+    assert (recording.items, recording.ending) == (2, "cancelled")
+
+
+def test_what_runs_it_may_go_on(start: Start, tmp_path: Path) -> None:
+    printed, code = start("-c", TRIES, tmp_path / "chats.db").stopped_behind("one two")
+    assert code == 0
+    assert printed.rstrip().endswith("left None")
+
+
+def test_an_interrupt_that_somebody_raised_keeps_its_traceback() -> None:
+    async def raises() -> None:
+        await asyncio.sleep(0)
+        raise KeyboardInterrupt("mine")
+
+    with pytest.raises(KeyboardInterrupt, match="mine"):
+        rxllm.run(raises())
+
+
+# Where in its output an example is interrupted, in the middle of an answer.
+IN_THE_MIDDLE = {
+    "agent": "model  Two notes",
+    "custom_operator": "read out: The moon",
+    "display_and_persist": "Rain takes",
+    "providers": "",
+    "resilient_chat": "   Blue light",
+    "slow_database": "stored ",
+    "structured_output": "step 1: Whisk",
+    "tool_calls": "In Paris",
+    "two_processes": "reader 1  The moon",
+    "websocket_chat": "model  The sea",
+    "wrap_another_sdk": "Any stream",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_is_stopped_with_what_there_is(name: str, start: Start) -> None:
+    behind = IN_THE_MIDDLE[name] or "the others are scripted."
+    program = start(EXAMPLES / f"{name}.py")
+    if name == "providers":
+        read_until(program.output, b"?\n")
+    printed, code = program.stopped_behind(behind) if name != "providers" else _stopped(program)
+
+    assert code == 130, printed
+    assert "Traceback" not in printed
+    assert "Exception" not in printed
+    assert "… stopped" in printed
+
+
+def _stopped(program: Program) -> tuple[str, int]:
+    program.interrupt()
+    return rest_of(program.output).decode(), program.process.wait()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whoever_reads_an_example_may_leave(name: str, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**ENVIRONMENT, "TMPDIR": str(tmp_path)},
+    ) as example:
+        assert example.stdout is not None
+        assert example.stderr is not None
+        assert example.stdout.readline()
+        example.stdout.close()
+        complaints = example.stderr.read().decode()
+
+    assert complaints == ""
+    assert example.returncode == 141
