@@ -175,7 +175,9 @@ def test_accumulate_measures() -> None:
 
 
 def test_the_text_is_seen_behind_chunks_whose_text_is_empty() -> None:
-    chunks = [marked(chunk, stream=None) for chunk in (text_chunk(""), text_chunk(""), text_chunk("a"), text_chunk("b"))]
+    chunks = [
+        marked(chunk, stream=None) for chunk in (text_chunk(""), text_chunk(""), text_chunk("a"), text_chunk("b"))
+    ]
     timing = rxllm.run(reactivex.of(*chunks).pipe(ops.accumulate())).timing
     assert timing is not None
     assert timing.first_text is not None

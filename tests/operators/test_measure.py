@@ -171,9 +171,8 @@ async def test_a_recording_tells_what_was_stored(tmp_path: Path) -> None:
 
 async def test_it_agrees_with_the_completion() -> None:
     told = list[Timing]()
-    async with ScriptedServer("Hello.") as server:
-        async with LLMClient(base_url=server.base_url) as client:
-            answer = await client.chat_stream(REQUEST).pipe(ops.measure(on_end=told.append), ops.accumulate())
+    async with ScriptedServer("Hello.") as server, LLMClient(base_url=server.base_url) as client:
+        answer = await client.chat_stream(REQUEST).pipe(ops.measure(on_end=told.append), ops.accumulate())
     assert answer.timing is not None
     same = {"chunks", "bytes", "attempts", "first_byte", "gap_longest_at"}
     assert told[0].model_dump(include=same) == answer.timing.model_dump(include=same)
