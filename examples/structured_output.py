@@ -92,7 +92,8 @@ class View:
             for name in sorted(item.model_fields_set - {"steps"}):
                 # What a model writes may hold anything that a terminal obeys.
                 value = getattr(item, name)
-                line = harmless(f"  {name}: {', '.join(value) if isinstance(value, list) else value}")
+                told = ", ".join(cast("list[str]", value)) if isinstance(value, list) else value
+                line = harmless(f"  {name}: {told}")
                 if line not in self._shown:
                     self._shown.add(line)
                     print(line)

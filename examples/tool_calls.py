@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from _endpoint import Endpoint, endpoint
 from _running import stoppable
@@ -57,7 +57,8 @@ def calls(server: Endpoint) -> Script:
 
 def told(arguments: object) -> str:
     """The arguments so far: none, some of them, or all."""
-    return ", ".join(f"{name}: {value}" for name, value in arguments.items()) if isinstance(arguments, dict) else ""
+    found = cast("dict[str, object]", arguments) if isinstance(arguments, dict) else {}
+    return ", ".join(f"{name}: {value}" for name, value in found.items())
 
 
 class ArgumentsView:

@@ -104,12 +104,13 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
         if on_terminal:
             ours, theirs = os.openpty()
             command = [sys.executable, "-c", ON_TERMINAL, sys.executable, "-W", "error", *arguments]
-            streams: dict[str, int] = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+            stdin = theirs
         else:
             ours, theirs = os.pipe()
             command = [sys.executable, "-W", "error", *arguments]
-            streams = {"stdin": subprocess.DEVNULL, "stdout": theirs, "stderr": theirs}
-        process = subprocess.Popen(command, cwd=tmp_path, env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}, **streams)
+            stdin = subprocess.DEVNULL
+        environment = {**ENVIRONMENT, "TMPDIR": str(tmp_path)}
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdin=stdin, stdout=theirs, stderr=theirs)
         os.close(theirs)
         processes.append(process)
         descriptors.append(ours)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from rxllm.models._model import Model
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
 
 
-class Timing(Model, frozen=True):
+class Timing(BaseModel):
     """How fast an answer came, and what it waited for.
 
     All times are in seconds since the request was sent, or since the subscription where no request is known. They are
@@ -31,6 +33,8 @@ class Timing(Model, frozen=True):
             waits between them, and ``paused``.
         attempts: How many tries it took; all but ``elapsed`` tells of the last one.
     """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     first_byte: float | None = None
     first_chunk: float | None = None

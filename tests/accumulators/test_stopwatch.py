@@ -175,9 +175,7 @@ def test_accumulate_measures() -> None:
 
 
 def test_the_text_is_seen_behind_chunks_whose_text_is_empty() -> None:
-    chunks = [
-        marked(chunk, stream=None) for chunk in (text_chunk(""), text_chunk(""), text_chunk("a"), text_chunk("b"))
-    ]
+    chunks = [text_chunk(text) for text in ("", "", "a", "b")]
     timing = rxllm.run(reactivex.of(*chunks).pipe(ops.accumulate())).timing
     assert timing is not None
     assert timing.first_text is not None
@@ -200,7 +198,7 @@ def test_copies_have_it_too() -> None:
     completion = rxllm.run(reactivex.of(*CHUNKS).pipe(ops.accumulate()))
     copies = [
         copy.deepcopy(completion),
-        pickle.loads(pickle.dumps(completion)),
+        pickle.loads(pickle.dumps(completion)),  # noqa: S301 - our own
         completion.model_copy(),
         completion.model_copy(deep=True),
     ]
@@ -241,8 +239,7 @@ async def test_a_conversation_with_tools_measures_each_answer() -> None:
 
 
 async def test_tries_that_were_given_up_are_counted() -> None:
-    answers = [script.status(503), "Hello."]
-    async with ScriptedServer(*answers) as server, LLMClient(base_url=server.base_url) as client:
+    async with ScriptedServer(script.status(503), "Hello.") as server, LLMClient(base_url=server.base_url) as client:
         retry = ops.retry_with_backoff(3, initial=0.001, retry_on=bool)
         timing = (await client.chat_stream(REQUEST).pipe(retry, ops.accumulate())).timing
     assert timing is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import reactivex
+from reactivex import Observable
 from reactivex import operators as rx_ops
 
 import rxllm
@@ -97,11 +98,19 @@ def test_what_leaves_in_the_middle_of_a_batch_has_what_it_took(count: int) -> No
 async def test_when_it_is_stopped(below: bool) -> None:
     told, stop = list[Timing](), asyncio.Event()
     measure = ops.measure(on_end=told.append)
-    stopping = reactivex.compose(rx_ops.do_action(lambda _: stop.set()), ops.stop_when(stop))
-    both = (stopping, measure) if below else (measure, stopping)
-    async with ScriptedServer([script.text("one"), script.stall()]) as server:
-        async with LLMClient(base_url=server.base_url) as client:
-            answer = await client.chat_stream(REQUEST).pipe(*both, ops.accumulate())
+
+    def stop_now(_: StreamChunk) -> None:
+        stop.set()
+
+    def stopping(chunks: Observable[StreamChunk]) -> Observable[StreamChunk]:
+        return chunks.pipe(rx_ops.do_action(stop_now), ops.stop_when(stop))
+
+    def both(chunks: Observable[StreamChunk]) -> Observable[StreamChunk]:
+        return measure(stopping(chunks)) if below else stopping(measure(chunks))
+
+    stalls = [script.text("one"), script.stall()]
+    async with ScriptedServer(stalls) as server, LLMClient(base_url=server.base_url) as client:
+        answer = await client.chat_stream(REQUEST).pipe(both, ops.accumulate())
     assert answer.ending == "stopped"
     assert [timing.chunks for timing in told] == [1]
     assert answer.timing is not None
