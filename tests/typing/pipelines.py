@@ -156,6 +156,7 @@ async def somebody_approves(client: rxllm.LLMClient, request: rxllm.ChatRequest,
                 | rxllm.ReasoningDelta()
                 | rxllm.Restarted()
                 | rxllm.Stopped()
+                | rxllm.ToolInputDelta()
                 | rxllm.ToolCallEvent()
                 | rxllm.ToolResultEvent()
                 | rxllm.RoundCompleted()
