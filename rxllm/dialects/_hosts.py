@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from rxllm.dialects._dialect import Dialect
 from rxllm.dialects._endpoint import Home
 from rxllm.dialects.ollama._ollama import Ollama
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
@@ -27,7 +26,7 @@ def _at(base_url: str, key: str | None = None, variable: str | None = None, **op
 # They answer with 400 or 422 to a message that has a field which they do not know; the reasoning of others is one.
 _STRICT: Mapping[str, Any] = MappingProxyType({"send_reasoning": "never", "send_extras": False})
 
-HOSTS: Mapping[str, Dialect] = MappingProxyType(
+HOSTS: Mapping[str, OpenAIChat | Ollama] = MappingProxyType(
     {
         "cerebras": _at("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", **_STRICT),
         # It refuses a conversation whose tool rounds come without their reasoning, also later ones. Other reasoning
@@ -58,7 +57,7 @@ def _spelled(name: str) -> str:
 _SPELLED = {_spelled(name): dialect for name, dialect in HOSTS.items()}
 
 
-def get_host(name: str) -> Dialect:
+def get_host(name: str) -> OpenAIChat | Ollama:
     """Look up the dialect of a host by its name. Case, dots, hyphens and spaces do not matter.
 
     Args:
