@@ -149,11 +149,11 @@ async def _emit_items(  # noqa: PLR0917 - what each read needs
             rest = log.rest_of(content)
             for begin in range(0, len(rest), _READ_BYTES):
                 await emitter.emit(feed(decoder, rest[begin : begin + _READ_BYTES]), _READ_BYTES)
-            await emitter.emit(_items_at_end(framing, decoder, in_good_order=False))
+            await emitter.emit(_items_at_end(framing, decoder, emitter, in_good_order=False))
             # The reader keeps the error, and its traceback would keep this frame, which keeps the reader: a circle.
             raise _lost(response, emitter, error) from as_cause(error.with_traceback(None))
         if not block:
-            await emitter.emit(_items_at_end(framing, decoder, in_good_order=True))
+            await emitter.emit(_items_at_end(framing, decoder, emitter, in_good_order=True))
             return
         start = b""
         stream.received(len(block), time.time())
@@ -167,9 +167,10 @@ async def _emit_items(  # noqa: PLR0917 - what each read needs
         del block, events
 
 
-def _items_at_end(framing: BodyFraming, decoder: Any, *, in_good_order: bool) -> list[Any]:
+def _items_at_end(framing: BodyFraming, decoder: Any, emitter: Emitter[Any], *, in_good_order: bool) -> list[Any]:
     """Discard what the end finds unfinished; returns what the end shows to be items."""
     items, discarded = framing.end(decoder, in_good_order=in_good_order)
+    emitter.flow.strays = framing.unread(decoder)
     if discarded:
         logger.debug("the body ended in the middle of an event: {} bytes are discarded", discarded)
     return items

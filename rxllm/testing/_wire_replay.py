@@ -279,7 +279,9 @@ async def _play(
     if end is not None:
         await until(end.at)
         if end.ending in {"eof", "lost"}:
-            await emitter.emit(decoding.close(in_good_order=end.ending == "eof"))
+            items = decoding.close(in_good_order=end.ending == "eof")
+            emitter.flow.strays = decoding.unread()
+            await emitter.emit(items)
     await _finish(recording, emitter.count)
     decoding.check(emitter.count)
 
@@ -342,6 +344,10 @@ class _Decoder(ABC, Generic[T]):
         """Take note of the end."""
         return ()
 
+    def unread(self) -> str | None:
+        """What came and is no item."""
+        return None
+
     def check(self, count: int) -> None:
         """Refuse what ended in good order, after so many items, and was nothing."""
 
@@ -368,9 +374,12 @@ class _Items(_Decoder[Any]):
     def close(self, *, in_good_order: bool) -> Sequence[Any]:
         return self._framing.end(self._decoder, in_good_order=in_good_order)[0]
 
+    def unread(self) -> str | None:
+        return self._framing.unread(self._decoder)
+
     def check(self, count: int) -> None:
         response = self._recording.response
-        if self._checks and not count and response is not None and self._framing.unread(self._decoder) is not None:
+        if self._checks and not count and response is not None and self.unread() is not None:
             raise _no_stream(self._recording, response, f"no {self._framing.called}")
 
 

@@ -30,7 +30,9 @@ def call(city: str, **fields: Any) -> Line:
 def said(*messages: Line, reason: str = "stop", at: int = 0) -> script.Answer:
     """An answer of these messages, a line each."""
     head = {"model": "m", "created_at": f"2026-01-01T00:00:{at:02d}.000000001Z"}
-    lines = [{**head, "message": {"role": "assistant", "content": "", **each}, "done": False} for each in messages]
+    lines: list[Line] = [
+        {**head, "message": {"role": "assistant", "content": "", **each}, "done": False} for each in messages
+    ]
     end = {**head, "message": {"role": "assistant", "content": ""}, "done": True, "done_reason": reason}
     lines.append({**end, "prompt_eval_count": 3, "eval_count": 4})
     body = "".join(f"{json.dumps(each)}\n" for each in lines)
@@ -103,7 +105,7 @@ async def test_stored_and_loaded_they_go_back_the_same(tmp_path: Path) -> None:
     kept = [Message.model_validate_json(each.model_dump_json()) for each in completed.messages]
     origin = completed.messages[0].origin
     assert origin is not None
-    wires = []
+    wires: list[rxllm.dialects.WireRequest] = []
     for messages in (completed.messages, kept):
         request = rxllm.ChatRequest(model="m", messages=[QUESTION, *messages])
         endpoint = rxllm.dialects.Endpoint(base_url=f"http://{origin.host}")

@@ -233,21 +233,21 @@ def test_an_event_that_is_named_an_error_is_one_whatever_it_holds() -> None:
     assert str(failure(ServerSentEvent("boom", "error"))) == "boom"
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        '{"model":',
-        "[1]",
-        "words",
-        {"message": {"content": 5}, "done": False},
-        {"message": "x", "done": False},
-        {"message": {"content": "", "tool_calls": {}}, "done": False},
-        {"message": {"content": "", "tool_calls": [{}]}, "done": False},
-        {"message": {"content": "", "tool_calls": [{"function": {"name": ""}}]}, "done": False},
-        {"message": {"content": "", "tool_calls": ["f"]}, "done": False},
-        {"message": {}, "done": True, "done_reason": 5},
-    ],
-)
+BAD: list[Any] = [
+    '{"model":',
+    "[1]",
+    "words",
+    {"message": {"content": 5}, "done": False},
+    {"message": "x", "done": False},
+    {"message": {"content": "", "tool_calls": {}}, "done": False},
+    {"message": {"content": "", "tool_calls": [{}]}, "done": False},
+    {"message": {"content": "", "tool_calls": [{"function": {"name": ""}}]}, "done": False},
+    {"message": {"content": "", "tool_calls": ["f"]}, "done": False},
+    {"message": {}, "done": True, "done_reason": 5},
+]
+
+
+@pytest.mark.parametrize("bad", BAD)
 def test_bad_input_says_where_it_stood_and_what_came_before_is_there(bad: Any) -> None:
     found = failure(line("x"), bad)
     assert isinstance(found, DecodeError)
@@ -357,7 +357,7 @@ def test_a_body_of_another_protocol_or_one_that_is_not_whole() -> None:
         (f"{json.dumps(line('x'))}\n{json.dumps(end())}", "no whole answer: framing='ndjson'"),
     ):
         with pytest.raises(DecodeError, match=name):
-            [*Ollama().decoder().decode_body(body)]
+            list(Ollama().decoder().decode_body(body))
     assert [*Ollama().decoder().decode_body("data: x\n\n")] == []
 
 
@@ -390,7 +390,7 @@ def test_a_decoder_that_refused_holds_no_error_and_is_in_no_circle() -> None:
     try:
         for bad in ("x", "{", '{"error":"boom"}'):
             with pytest.raises(RxllmError):
-                [*decoder.decode(bad)]
+                list(decoder.decode(bad))
         chunks: list[StreamChunk] = [*decoder.decode(json.dumps(line("x")))]
         del decoder, chunks
         assert gc.collect() == 0

@@ -87,7 +87,13 @@ def test_it_is_streamed_and_nothing_is_sent_that_was_not_asked_for() -> None:
 
 
 def test_what_the_sampler_is_told_is_among_the_options() -> None:
-    fields = {"temperature": 0.5, "top_p": 0.9, "seed": 7, "presence_penalty": 1, "frequency_penalty": -1}
+    fields: dict[str, Any] = {
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "seed": 7,
+        "presence_penalty": 1,
+        "frequency_penalty": -1,
+    }
     assert body(**fields, max_tokens=9, stop="x")["options"] == {**fields, "num_predict": 9, "stop": ["x"]}
     assert body(max_tokens=9, max_completion_tokens=8, stop=["x", "y"])["options"] == {
         "num_predict": 8,
@@ -137,7 +143,14 @@ def test_tools_go_as_they_are_unless_none_may_be_called() -> None:
 
 def test_what_asks_for_nothing_is_left_out() -> None:
     plain = body()
-    said = {"n": 1, "logit_bias": {}, "metadata": {}, "store": False, "service_tier": "auto", "modalities": ["text"]}
+    said: dict[str, Any] = {
+        "n": 1,
+        "logit_bias": {},
+        "metadata": {},
+        "store": False,
+        "service_tier": "auto",
+        "modalities": ["text"],
+    }
     assert body(**said, stream_options={"include_usage": True}) == plain
 
 
@@ -219,7 +232,7 @@ def test_a_result_has_the_name_of_its_tool() -> None:
     asked = {"role": "assistant", "content": None, "tool_calls": [call("c1", '{"a":1}', "f"), call("c2", "", "g")]}
     results = [{"role": "tool", "tool_call_id": each, "content": each} for each in ("c2", "c1")]
     first, *others = sent(asked, *results)
-    functions = [{"name": "f", "arguments": {"a": 1}}, {"name": "g", "arguments": {}}]
+    functions: list[dict[str, Any]] = [{"name": "f", "arguments": {"a": 1}}, {"name": "g", "arguments": {}}]
     assert first == {"role": "assistant", "content": "", "tool_calls": [{"function": each} for each in functions]}
     assert others == [
         {"role": "tool", "content": "c2", "tool_name": "g"},
@@ -275,8 +288,8 @@ def test_an_answer_goes_back_by_its_parts() -> None:
 
 
 def test_an_identifier_that_was_made_up_does_not_go_back() -> None:
-    block = {"function": {"name": "f", "arguments": {}}}
-    part = {"kind": "tool_call", "id": "call_abc", "name": "f", "text": "{}", "block": block}
+    block: dict[str, Any] = {"function": {"name": "f", "arguments": {}}}
+    part: dict[str, Any] = {"kind": "tool_call", "id": "call_abc", "name": "f", "text": "{}", "block": block}
     message = answer(part, content="", tool_calls=[call("call_abc")])
     said, result = sent(message, Message.tool("r", tool_call_id="call_abc"))
     assert said == {"role": "assistant", "content": "", "tool_calls": [block]}
