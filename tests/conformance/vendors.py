@@ -82,20 +82,20 @@ async def openai_responses(url: str) -> ChatResult:
 async def ollama_chat(url: str) -> ChatResult:
     """``AsyncClient.chat(stream=True)``, and the loop of its documentation: texts and calls added up."""
     library: Any = importlib.import_module("ollama")
-    client = library.AsyncClient(
-        host=url.removesuffix("/api/chat"), timeout=CHUNK_TIMEOUT, headers={"Authorization": f"Bearer {KEY}"}
-    )
+    headers = {"Authorization": f"Bearer {KEY}"}
     texts: list[str] = []
     thoughts: list[str] = []
     calls: list[CallResult] = []
     last: Any = None
-    async for part in await client.chat(model=MODEL, messages=[{"role": "user", "content": QUESTION}], stream=True):
-        message = part.message
-        texts.append(message.content or "")
-        thoughts.append(message.thinking or "")
-        functions = [call.function for call in message.tool_calls or ()]
-        calls += [CallResult(each.name, as_text(dict(each.arguments)), None) for each in functions]
-        last = part
+    messages = [{"role": "user", "content": QUESTION}]
+    host = url.removesuffix("/api/chat")
+    async with library.AsyncClient(host=host, timeout=CHUNK_TIMEOUT, headers=headers) as client:
+        async for part in await client.chat(model=MODEL, messages=messages, stream=True):
+            texts.append(part.message.content or "")
+            thoughts.append(part.message.thinking or "")
+            functions = [call.function for call in part.message.tool_calls or ()]
+            calls += [CallResult(each.name, as_text(dict(each.arguments)), None) for each in functions]
+            last = part
     reason = None if last is None else last.done_reason
     choice = ChoiceResult(
         text="".join(texts),

@@ -80,6 +80,15 @@ def test_thinking_text_and_calls_are_parts_in_their_order() -> None:
     assert completion.repairs == ()
 
 
+def test_thinking_under_the_names_of_other_servers() -> None:
+    lines = [line("x", thinking="") for _ in range(3)]
+    for each, name in zip(lines, ("reasoning_content", "reasoning", "thinking"), strict=True):
+        each["message"] |= {name: name[0], "content": ""}
+    message = read(*lines, end()).message
+    assert message.reasoning_text == "rrt"
+    assert [part.block for part in message.parts] == [{"thinking": "rrt"}]
+
+
 def test_a_text_that_goes_on_behind_a_call_is_another_part() -> None:
     completion = read(line("a"), line(tool_calls=[call(id="1")]), line("b"), line(thinking="t"), line("c"), end())
     kinds = [(part.kind, part.text) for part in completion.message.parts]

@@ -9,7 +9,8 @@ Rules:
    one that is made of the time of its line, its place, its name and its arguments.
 3. The answer has ended with a line that is ``done``, and with nothing else. It is the only one that tells what the
    answer cost.
-4. What the message has besides, which nobody declared, is an extra field of the delta.
+4. Some servers have the thinking under another name; the first that has a text counts.
+5. What the message has besides, which nobody declared, is an extra field of the delta.
 """
 
 from __future__ import annotations
@@ -43,7 +44,12 @@ MAX_PARTS = 4096
 _MAX_KEPT = 256 * 1024 * 1024
 _TEXT, _REASONING = str(PartKind.TEXT), str(PartKind.REASONING)
 _FIELDS: Mapping[str, str] = {_TEXT: "content", _REASONING: "thinking"}
-_KNOWN = frozenset({"role", "content", "thinking", "tool_calls", "tool_name"})
+# What servers beside Ollama's own call the thinking.
+_SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    _TEXT: ("content",),
+    _REASONING: ("thinking", "reasoning_content", "reasoning"),
+}
+_KNOWN = frozenset({"role", "tool_calls", "tool_name", *(name for names in _SPELLINGS.values() for name in names)})
 # A server's word must not stand in the place of ours.
 _OWN = frozenset(Delta.__struct_fields__) - {"images"}
 _COUNTS = ("_count", "_duration")
@@ -135,7 +141,8 @@ class OllamaAnswer:
 
     def _said(self, message: Mapping[str, Any], created_at: str) -> Iterator[Delta]:
         for kind in (_REASONING, _TEXT):
-            if text := _text_in(message, _FIELDS[kind]):
+            texts = (_text_in(message, name) for name in _SPELLINGS[kind])
+            if text := next(filter(None, texts), None):
                 yield from self._speak(kind, text)
         calls = message.get("tool_calls")
         if calls is not None and not is_list(calls):
