@@ -1,6 +1,7 @@
 """Scripts as Ollama's API sends them (https://docs.ollama.com/api/chat): lines of JSON.
 
-A call is whole at once, so it is sent when all of it has come. One that is cut is never sent.
+A call is whole at once, so it is sent when all of it has come. One that is cut is never sent. Tokens of the cache and of
+the reasoning are within the counts, which is all that is said of them.
 """
 
 from __future__ import annotations
@@ -86,8 +87,6 @@ class OllamaRenderer(EventRenderer):
     def finished(self, reason: str) -> Iterator[Event]:
         """The line that is ``done``. Words that chat completions do not have are taken as they are."""
         counts = self.counts
-        if counts.cached or counts.reasoning:
-            raise unsayable(self.name, "tokens of the cache or of the reasoning")
         yield self._message(
             {"content": ""},
             done=True,
