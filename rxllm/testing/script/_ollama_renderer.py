@@ -1,7 +1,7 @@
 """Scripts as Ollama's API sends them (https://docs.ollama.com/api/chat): lines of JSON.
 
-A call is whole at once, so it is sent when all of it has come. One that is cut is never sent. Tokens of the cache and of
-the reasoning are within the counts, which is all that is said of them.
+A call is whole at once, so it is sent when all of it has come. One that is cut is never sent. Tokens of the cache and
+of the reasoning are within the counts, which is all that is said of them.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from rxllm.testing.script._answers import Answer, Refusal
 from rxllm.testing.script._named_steps import compact
-from rxllm.testing.script._named_steps import keep_alive as usual_keep_alive
 from rxllm.testing.script._pieces import Failed, unsayable
 from rxllm.testing.script._renderer import EventRenderer, Part
-from rxllm.testing.script._steps import Block, Chunk, Comment, Event, Line, Raw
+from rxllm.testing.script._steps import Burst, Comment, Event, Line, Raw, Step, StepLike
 
 __all__ = ["OllamaRenderer"]
 
 _EVENTS, _LINES = "text/event-stream", "application/x-ndjson"
 _REASONS = {"tool_calls": "stop"}
 _NANOSECONDS = 1_000_000
+
+AnyStep = TypeVar("AnyStep")
 
 
 class OllamaRenderer(EventRenderer):
@@ -43,11 +44,15 @@ class OllamaRenderer(EventRenderer):
         rendered = super().rendered(answer)
         return replace(rendered, content_type=_LINES) if answer.content_type == _EVENTS else rendered
 
-    def _rendered(self, step: Block | Chunk | Comment | Event | Raw) -> Iterator[Event | Comment | Raw | Chunk | Block]:
-        if isinstance(step, Comment) and step != usual_keep_alive():
+    def steps(self, steps: Iterable[StepLike]) -> Iterator[Step]:
+        """The steps, with lines for events."""
+        for step in super().steps(steps):
+            yield Burst(tuple(map(self._as_line, step.steps))) if isinstance(step, Burst) else self._as_line(step)
+
+    def _as_line(self, step: AnyStep) -> AnyStep | Line:
+        if isinstance(step, Comment):
             raise unsayable(self.name, "a comment")
-        for each in super()._rendered(step):
-            yield Line(each.data) if isinstance(each, Event) else each
+        return Line(step.data) if isinstance(step, Event) else step
 
     def error_body(self, refusal: Refusal, status: int) -> dict[str, Any]:  # noqa: ARG002 - it is a text alone
         """``{"error": …}``."""
