@@ -80,6 +80,7 @@ PARAMETERS = {
     "dialects.get_reader": ("dialect",),
     "dialects.get_host": ("name",),
     "dialects.ported": ("messages", "is_home"),
+    "operators.decode_aws_frames": ("max_event_bytes",),
     "operators.decode_sse": ("max_event_bytes",),
     "operators.parse": ("dialect",),
     "operators.timeout_per_chunk": ("seconds", "first", "other", "scheduler"),

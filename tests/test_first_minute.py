@@ -275,6 +275,7 @@ COUNTS: dict[str, Callable[[Any], object]] = {
     "tee_to_display": lambda size: ops.tee_to_display(buffer_size=size),
     "map_async": lambda count: ops.map_async(coroutine_function, max_concurrency=count),
     "run_tools": lambda count: ops.run_tools(NO_TOOLS, max_concurrency=count),
+    "decode_aws_frames": lambda size: ops.decode_aws_frames(max_event_bytes=size),
     "decode_sse": lambda size: ops.decode_sse(max_event_bytes=size),
     "iterate": lambda size: rxllm.iterate(stream(), buffer_size=size),
     "iterate_sync": lambda size: rxllm.iterate_sync(stream(), buffer_size=size),

@@ -19,10 +19,10 @@ from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
 from rxllm.dialects._rate_limits import RateLimits
 from rxllm.exceptions import APIStatusError
 from rxllm.models import ChatRequest, StreamChunk
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, ServerSentEvent
 
-WireItem: TypeAlias = ServerSentEvent | str | bytes
-"""What transports deliver: an event of an event stream, or a frame of a WebSocket."""
+WireItem: TypeAlias = ServerSentEvent | AWSFrame | str | bytes
+"""What transports deliver: an event of an event stream, a frame of one of AWS, or a frame of a WebSocket."""
 
 
 class StreamDecoder(Protocol):

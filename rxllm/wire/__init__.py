@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rxllm._lazy import lazy_exports
+from rxllm.wire._aws_frames import AWS_FRAMES as AWS_FRAMES
+from rxllm.wire._aws_frames import MAX_HEADER_BYTES as MAX_HEADER_BYTES
+from rxllm.wire._aws_frames import AWSFrame, AWSFrameDecoder
+from rxllm.wire._aws_headers import HeaderValue
 from rxllm.wire._encode import encode_comment, encode_sse
+from rxllm.wire._encode_aws_frame import encode_aws_frame
 from rxllm.wire._event import ServerSentEvent
 from rxllm.wire._first_bytes import EVENT_STREAM as EVENT_STREAM
 from rxllm.wire._first_bytes import WHITESPACE as WHITESPACE
@@ -29,6 +34,9 @@ else:
 
 __all__ = [
     "DEFAULT_MAX_EVENT_BYTES",
+    "AWSFrame",
+    "AWSFrameDecoder",
+    "HeaderValue",
     "SSEDecoder",
     "SSETextDecoder",
     "ServerSentEvent",
@@ -40,6 +48,7 @@ __all__ = [
     "WireResponse",
     "WireTransport",
     "decode_record",
+    "encode_aws_frame",
     "encode_comment",
     "encode_record",
     "encode_sse",
