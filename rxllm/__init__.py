@@ -159,6 +159,7 @@ __all__ = [
     "Usage",
     "fallback",
     "from_async_iterable",
+    "from_http",
     "from_log",
     "from_recording",
     "from_sse",

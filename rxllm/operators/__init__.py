@@ -17,6 +17,7 @@ __all__ = [
     "content",
     "deadline",
     "decode_aws_frames",
+    "decode_ndjson",
     "decode_sse",
     "json_path",
     "map_async",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from rxllm.operators._content import content
     from rxllm.operators._deadline import deadline
     from rxllm.operators._decode_aws_frames import decode_aws_frames
+    from rxllm.operators._decode_ndjson import decode_ndjson
     from rxllm.operators._decode_sse import decode_sse
     from rxllm.operators._json_path import json_path
     from rxllm.operators._map_async import map_async

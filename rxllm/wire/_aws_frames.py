@@ -125,6 +125,11 @@ class AWSFrameDecoder:
         self._buffer += data[start:] if start else data
         return frames
 
+    @property
+    def pending(self) -> int:
+        """How many bytes there are of a frame that is not whole."""
+        return len(self._buffer)
+
     def close(self) -> None:
         """Say that the stream has ended.
 
@@ -194,6 +199,13 @@ class AWSFrameDecoder:
     @property
     def _place(self) -> str:
         return f"frame {self.frames} (at byte {self._offset})"
+
+
+def starts_aws_frame(start: bytes | bytearray) -> bool | None:
+    """Whether a body that starts like this has frames; ``None`` if more of it has to be seen."""
+    if len(start) < _PRELUDE.size:
+        return None
+    return bool(crc32(start[:8]) == _PRELUDE.unpack_from(start)[2])
 
 
 def _fault_of(data: bytes, start: int) -> str:

@@ -141,6 +141,9 @@ CASES = {
         {"a": encode_aws_frame({}, b"1"), "b": encode_aws_frame({}, b"2") + AWS_3[:9], "c": AWS_3[9:]},
         results={name: AWSFrame({}, payload) for name, payload in (("a", b"1"), ("b", b"2"), ("c", b"3"))},
     ),
+    "decode_ndjson": Case(
+        ops.decode_ndjson, {"a": b"1\n", "b": b"2\n3", "c": b"4\n"}, results={"a": "1", "b": "2", "c": "34"}
+    ),
     "decode_sse": Case(
         ops.decode_sse,
         {"a": b"data: 1\n\n", "b": b"data: 2\n\nda", "c": b"ta: 3\n\n"},

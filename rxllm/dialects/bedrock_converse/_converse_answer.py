@@ -8,7 +8,14 @@ from typing import Any
 import msgspec
 
 from rxllm.dialects.bedrock_converse._converse_blocks import CITATION, IMAGE, RESULT
-from rxllm.dialects.bedrock_converse._converse_message import BLOCK_DELTA, BLOCK_START, BLOCK_STOP, METADATA, START, STOP
+from rxllm.dialects.bedrock_converse._converse_message import (
+    BLOCK_DELTA,
+    BLOCK_START,
+    BLOCK_STOP,
+    METADATA,
+    START,
+    STOP,
+)
 from rxllm.dialects.bedrock_converse._converse_pieces import INPUT, REASONING, TEXT
 from rxllm.models import is_list, is_object
 

@@ -202,7 +202,9 @@ class Block:
         block, final = self._whole()
         blocks = (DeltaBlock(index=self.part.index, block=block, final=final),)
         said = lost or ("{}" if self.call is not None and not "".join(self.pieces).strip() else "")
-        return Delta(part=self.part, blocks=blocks) if not said else self.delta(said).model_copy(update={"blocks": blocks})
+        return (
+            Delta(part=self.part, blocks=blocks) if not said else self.delta(said).model_copy(update={"blocks": blocks})
+        )
 
     def garbled(self) -> DeltaBlock | None:
         """The block of a call whose input is no JSON object, as it can be sent back; ``None`` if it is none of that."""
