@@ -21,7 +21,7 @@ from typing import TextIO
 from rxllm.harmless import PrintableText, harmless
 from rxllm.models import StreamChunk
 from rxllm.typing import Ending
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, ServerSentEvent
 
 # What a terminal shows cannot be taken back: what counts is what follows this.
 _ANEW = "\n[the answer begins anew]\n"
@@ -37,6 +37,8 @@ def _shown(item: object) -> str:
         return item
     if isinstance(item, ServerSentEvent):
         return item.data
+    if isinstance(item, AWSFrame):
+        return item.payload.decode(errors="replace")
     kind = type(item)
     maker = getattr(kind, "made_by", None)
     advice = StreamChunk.made_of.get(kind.__name__, "") if maker is None else f"put the display before {maker}()"

@@ -28,6 +28,7 @@ from rxllm.wire._retry_after import retry_after_of as retry_after_of
 from rxllm.wire._retryable import is_lasting as is_lasting
 from rxllm.wire._retryable import is_retryable as is_retryable
 from rxllm.wire._retryable import should_retry_of as should_retry_of
+from rxllm.wire._signing import RequestSigner, UnsignedRequest
 from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder, SSETextDecoder
 from rxllm.wire._sse import feed as feed
 from rxllm.wire._strays import Strays as Strays
@@ -44,9 +45,11 @@ __all__ = [
     "Framing",
     "HeaderValue",
     "NDJSONDecoder",
+    "RequestSigner",
     "SSEDecoder",
     "SSETextDecoder",
     "ServerSentEvent",
+    "UnsignedRequest",
     "WireEnd",
     "WireEnding",
     "WireRead",

@@ -177,7 +177,7 @@ class Block:
         for each in filter(is_object, content):
             text = each.get("text")
             last = self._content[-1] if self._content else {}
-            if isinstance(text, str) and last.keys() == each.keys() == {"text"}:
+            if isinstance(text, str) and [*last] == [*each] == ["text"]:
                 last["text"] += text
             else:
                 self._content.append(dict(each))
@@ -222,7 +222,7 @@ class Block:
         if self.member == REASONING:
             return self._reasoning(text), True
         if self.member == INPUT:
-            value = input_in(text) if text.strip() else {}
+            value = input_in(text if text.strip() else "{}")
             return {INPUT: self.start if value is None else {**self.start, "input": value}}, value is not None
         if self.member == RESULT:
             return {RESULT: {**self.start, "content": self._content}}, True

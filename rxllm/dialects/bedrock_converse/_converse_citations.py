@@ -1,4 +1,4 @@
-"""Citations of the Converse API, as annotations in OpenAI's form. The citation itself stays in the block of its text."""
+"""Citations of the Converse API, as annotations in OpenAI's form. The block of a text keeps the citation itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer costs, as the Converse API says it: cached tokens are beside ``inputTokens``, ours within the prompt."""
+"""What an answer costs, as the Converse API says it: cached tokens are beside ``inputTokens``, ours are within."""
 
 from __future__ import annotations
 
