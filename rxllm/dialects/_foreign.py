@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from rxllm.models import is_list, is_object
+from rxllm.wire import SSEDecoder, starts_events
 
 CHAT = "the chat completions of OpenAI"
 RESPONSES = "the Responses API of OpenAI"
@@ -95,6 +96,8 @@ _SHAPES: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
 _FRAMES = re.compile(r":(?:event|message|exception)-type\x07")
 _AI_SDK_LINES = re.compile(r'\A(?:f:\{"messageId"|[028g]:["\[{])')
 _decoder = json.JSONDecoder()
+# How a body begins is told by no more.
+_LONGEST_FIELD = 64
 
 
 def protocol_of(name: str, fields: Mapping[str, Any]) -> str | None:
@@ -121,7 +124,7 @@ def protocol_of(name: str, fields: Mapping[str, Any]) -> str | None:
 
 
 def protocol_of_body(body: str) -> str | None:
-    """The protocol that a body is of which is no event stream: lines or an array of objects, one object, frames.
+    """The protocol that a body is of which is not framed as asked: events, lines, an array or one object, frames.
 
     Args:
         body: The body, or its start.
@@ -133,8 +136,22 @@ def protocol_of_body(body: str) -> str | None:
         return CONVERSE
     if _AI_SDK_LINES.match(body):
         return _AI_SDK
+    if starts_events(body[:_LONGEST_FIELD].encode(errors="replace")):
+        return _protocol_of_events(body)
     try:
         first = cast("object", _decoder.raw_decode(body.lstrip(" \t\r\n[,"))[0])
     except (ValueError, RecursionError):
         return None
     return protocol_of("message", first) if is_object(first) else None
+
+
+def _protocol_of_events(body: str) -> str | None:
+    """The protocol of the first event that is of one."""
+    for event in SSEDecoder().feed(body.encode(errors="replace")):
+        try:
+            fields = cast("object", json.loads(event.data))
+        except (ValueError, RecursionError):
+            continue
+        if is_object(fields) and (protocol := protocol_of(event.event, fields)) is not None:
+            return protocol
+    return None

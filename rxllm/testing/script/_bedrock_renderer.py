@@ -27,6 +27,11 @@ _ERRORS: dict[int, str] = {
     HTTPStatus.SERVICE_UNAVAILABLE: "ServiceUnavailableException",
 }
 _ERROR_TYPE = "x-amzn-errortype"
+_FAILURES = {
+    "server_error": "internalServerException",
+    "overloaded_error": "serviceUnavailableException",
+    "rate_limit_error": "throttlingException",
+}
 _EXCEPTION = "Exception"
 _PING = Event("{}", "ping")
 
@@ -141,11 +146,11 @@ class BedrockConverseRenderer(EventRenderer):
         yield from ()
 
     def failed(self, failed: Failed) -> Iterator[Event]:
-        """An exception; those of a script that say no more than that the server failed are internal ones."""
+        """An exception; the words that others have for some are translated."""
         if failed.code is not None:
             raise unsayable(self.name, f"the code {failed.code!r} of an error")
-        kind = failed.type if failed.type.endswith(_EXCEPTION) else "internalServerException"
-        if failed.type not in {kind, "server_error"}:
+        kind = _FAILURES.get(failed.type, failed.type)
+        if not kind.endswith(_EXCEPTION):
             raise unsayable(self.name, f"the type {failed.type!r} of an error, which ends with {_EXCEPTION}")
         yield _event(kind, {"message": failed.message})
 
