@@ -78,8 +78,8 @@ WRONG_ORDER: dict[str, tuple[Callable[[Any], Awaitable[Any]], str]] = {
     ),
     "parse of chunks": (
         lambda s: s.pipe(ops.parse()),
-        "parse() takes ServerSentEvent or str or bytes and got StreamChunk: that has been done already, leave this "
-        "parse() out",
+        "parse() takes ServerSentEvent or AWSFrame or str or bytes and got StreamChunk: that has been done already, "
+        "leave this parse() out",
     ),
     "accumulate behind content": (
         lambda s: s.pipe(ops.content(), ops.accumulate()),

@@ -112,8 +112,7 @@ class BedrockConverseDecoder:
         if may_hold_half(text):
             fields = _whole_but_pieces(fields)
         chunks = self._decode_object(name, fields, text)
-        if chunks:
-            put_event(chunks[0], EventText(shown))
+        put_event(chunks[0], EventText(shown))
         return chunks
 
     def _object_in(self, name: str, text: str) -> Mapping[str, Any]:
