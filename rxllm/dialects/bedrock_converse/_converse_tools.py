@@ -41,8 +41,10 @@ def tool_config_of(request: ChatRequest, called: Iterable[str]) -> dict[str, Any
         tools = [_spec({"name": name}) for name in called]
     if not tools:
         return None
-    choice = None if request.tool_choice in {None, "auto"} else _choice(request.tool_choice)
-    return {"tools": tools} if choice is None else {"tools": tools, "toolChoice": choice}
+    given = request.tool_choice
+    if given is None or given == "auto":
+        return {"tools": tools}
+    return {"tools": tools, "toolChoice": _choice(given)}
 
 
 def tool_of(tool: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def _spec(function: Mapping[str, Any]) -> dict[str, Any]:
     return {"toolSpec": spec}
 
 
-def _choice(given: str | Mapping[str, Any] | None) -> dict[str, Any]:
+def _choice(given: str | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(given, str) and given in _CHOICES:
         return {_CHOICES[given]: {}}
     if is_object(given):
