@@ -73,8 +73,8 @@ WRONG_ORDER: dict[str, tuple[Callable[[Any], Awaitable[Any]], str]] = {
     ),
     "tee_to_display behind accumulate": (
         lambda s: s.pipe(ops.accumulate(), ops.tee_to_display(io.StringIO())),
-        "a display shows StreamChunk, ServerSentEvent and str, and got ChatCompletion: put the display before "
-        "accumulate()",
+        "a display shows StreamChunk, ServerSentEvent, AWSFrame and str, and got ChatCompletion: put the display "
+        "before accumulate()",
     ),
     "parse of chunks": (
         lambda s: s.pipe(ops.parse()),

@@ -42,7 +42,7 @@ def _shown(item: object) -> str:
     kind = type(item)
     maker = getattr(kind, "made_by", None)
     advice = StreamChunk.made_of.get(kind.__name__, "") if maker is None else f"put the display before {maker}()"
-    message = f"a display shows StreamChunk, ServerSentEvent and str, and got {kind.__name__}"
+    message = f"a display shows StreamChunk, ServerSentEvent, AWSFrame and str, and got {kind.__name__}"
     raise TypeError(f"{message}: {advice}" if advice else message)
 
 
@@ -87,7 +87,7 @@ class _ConsoleStream:
         self._thread = threading.Thread(target=self._work, name="rxllm-display", daemon=True)
         self._thread.start()
 
-    async def write(self, items: Sequence[StreamChunk | ServerSentEvent | str], /) -> None:
+    async def write(self, items: Sequence[StreamChunk | ServerSentEvent | AWSFrame | str], /) -> None:
         text = self._text.add("".join(map(_shown, items)))
         if text:
             await self._begin(text)
