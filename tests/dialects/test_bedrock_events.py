@@ -240,7 +240,13 @@ def test_a_result_of_another_form() -> None:
 
 
 def test_unknown_blocks_deltas_and_events_are_passed_over_and_kept() -> None:
-    events = [START, ("initial-response", {}), begin(0, hologram={"depth": 3}), more(0, hologram={"x": 1}), end(0)]
+    events: list[Event] = [
+        START,
+        ("initial-response", {}),
+        begin(0, hologram={"depth": 3}),
+        more(0, hologram={"x": 1}),
+        end(0),
+    ]
     chunks = chunks_of(*events, say(1, "Hi"), end(1), stop())
     completion = answer(*events, say(1, "Hi"), end(1), stop())
 
@@ -557,25 +563,25 @@ def test_a_message_that_never_began(event: Event) -> None:
     assert (error.position, error.dialect) == (0, NAME)
 
 
-@pytest.mark.parametrize(
-    ("event", "words"),
-    [
-        (("contentBlockStart", {"contentBlockIndex": 0}), "contentBlockStart is malformed"),
-        (("contentBlockDelta", {"contentBlockIndex": 0, "delta": []}), "contentBlockDelta is malformed"),
-        (("contentBlockDelta", {"contentBlockIndex": -1, "delta": {"text": ""}}), "contentBlockDelta is malformed"),
-        (("contentBlockDelta", {"contentBlockIndex": True, "delta": {"text": ""}}), "contentBlockDelta is malformed"),
-        (more(0, text=7), "contentBlockDelta is malformed"),
-        (more(0, reasoningContent={"text": 7}), "contentBlockDelta is malformed"),
-        (more(0, reasoningContent="x"), "contentBlockDelta is malformed"),
-        (more(0, citation="x"), "contentBlockDelta is malformed"),
-        (("messageStop", {}), "messageStop is malformed"),
-        (("messageStop", {"stopReason": ""}), "messageStop is malformed"),
-        (AWSFrame({":event-type": "messageStop"}, b"{"), "it is malformed"),
-        (AWSFrame({":event-type": "contentBlockDelta"}, b"[1]"), "it is no JSON object"),
-        (AWSFrame({":event-type": "contentBlockDelta"}, b"\xff\x1b[31m"), "it is malformed: '\ufffd␛[31m'"),
-        ("nonsense", "it is malformed"),
-    ],
-)
+MALFORMED: list[tuple[Event | WireItem, str]] = [
+    (("contentBlockStart", {"contentBlockIndex": 0}), "contentBlockStart is malformed"),
+    (("contentBlockDelta", {"contentBlockIndex": 0, "delta": []}), "contentBlockDelta is malformed"),
+    (("contentBlockDelta", {"contentBlockIndex": -1, "delta": {"text": ""}}), "contentBlockDelta is malformed"),
+    (("contentBlockDelta", {"contentBlockIndex": True, "delta": {"text": ""}}), "contentBlockDelta is malformed"),
+    (more(0, text=7), "contentBlockDelta is malformed"),
+    (more(0, reasoningContent={"text": 7}), "contentBlockDelta is malformed"),
+    (more(0, reasoningContent="x"), "contentBlockDelta is malformed"),
+    (more(0, citation="x"), "contentBlockDelta is malformed"),
+    (("messageStop", {}), "messageStop is malformed"),
+    (("messageStop", {"stopReason": ""}), "messageStop is malformed"),
+    (AWSFrame({":event-type": "messageStop"}, b"{"), "it is malformed"),
+    (AWSFrame({":event-type": "contentBlockDelta"}, b"[1]"), "it is no JSON object"),
+    (AWSFrame({":event-type": "contentBlockDelta"}, b"\xff\x1b[31m"), "it is malformed: '\ufffd␛[31m'"),
+    ("nonsense", "it is malformed"),
+]
+
+
+@pytest.mark.parametrize(("event", "words"), MALFORMED)
 def test_what_is_malformed(event: Event | WireItem, words: str) -> None:
     error = failure(START, event)
     assert isinstance(error, DecodeError)

@@ -23,7 +23,7 @@ TOOL: dict[str, Any] = {
     "type": "function",
     "function": {"name": "f", "description": "d", "parameters": {"properties": {"a": {}}}},
 }
-SPEC = {
+SPEC: dict[str, Any] = {
     "toolSpec": {"name": "f", "description": "d", "inputSchema": {"json": {"type": "object", "properties": {"a": {}}}}}
 }
 
@@ -309,7 +309,7 @@ def test_a_conversation_with_calls_has_tools() -> None:
     calls = [call("c1", name="g"), call("c2"), call("c3")]
     results = [{"role": "tool", "tool_call_id": each["id"], "content": "r"} for each in calls]
     history = [QUESTION, {"role": "assistant", "tool_calls": calls}, *results]
-    empty = {"json": {"type": "object", "properties": {}}}
+    empty: dict[str, Any] = {"json": {"type": "object", "properties": {}}}
 
     assert body(*history)["toolConfig"] == {
         "tools": [{"toolSpec": {"name": name, "inputSchema": empty}} for name in ("f", "g")]
