@@ -159,25 +159,23 @@ class AWSFrameDecoder:
             if crc32(data[start : end - 4]) != _CHECKSUM.unpack_from(data, end - 4)[0]:
                 raise self._malformed(data, start, "its checksum is wrong")
             body = start + _PRELUDE.size + header_bytes
-            headers = self._headers(data, start, body)
-            frames.append(_new_frame(AWSFrame, (headers, data[body : end - 4])))
+            encoded = data[start + _PRELUDE.size : body]
+            headers = self._known.get(encoded) or self._read_headers(data, start, encoded)
+            frames.append(_new_frame(AWSFrame, (headers.copy(), data[body : end - 4])))
             self.frames += 1
             self._offset += total
             start = end
         self._need = _PRELUDE.size
         return start
 
-    def _headers(self, data: bytes, start: int, end: int) -> dict[str, HeaderValue]:
-        encoded = data[start + _PRELUDE.size : end]
-        found = self._known.get(encoded)
-        if found is None:
-            try:
-                found = headers_in(encoded)
-            except ValueError as problem:
-                raise self._malformed(data, start, f"its headers are malformed: {problem}") from None
-            if len(self._known) < _MOST_KNOWN and len(encoded) <= _LONGEST_KNOWN:
-                self._known[encoded] = found
-        return found.copy()
+    def _read_headers(self, data: bytes, start: int, encoded: bytes) -> dict[str, HeaderValue]:
+        try:
+            headers = headers_in(encoded)
+        except ValueError as problem:
+            raise self._malformed(data, start, f"its headers are malformed: {problem}") from None
+        if len(self._known) < _MOST_KNOWN and len(encoded) <= _LONGEST_KNOWN:
+            self._known[encoded] = headers
+        return headers
 
     def _malformed(self, data: bytes, start: int, fault: str) -> DecodeError:
         text = data[start : start + EXCERPT_LENGTH]
