@@ -75,7 +75,10 @@ PROMISED = {
         "their parts  (none)                 thinking               reasoning\n",
         "                                    tool_use               function_call\n",
         "their word   tool_calls             tool_use               completed\n",
-        "3 providers, one pipeline, the same answer from each",
+        "             bedrock-converse\n",
+        "their event  contentBlockDelta\n",
+        "             toolUse\n",
+        "4 providers, one pipeline, the same answer from each",
     ],
     "two_processes": [
         "reader 1  The moon pulls at the water of the sea",
@@ -94,7 +97,7 @@ PROMISED = {
         "Any stream is …\nleft early, open streams of the SDK: 0",
     ],
 }
-SETTINGS = ("ANTHROPIC_", "OPENAI_", "RXLLM_")
+SETTINGS = ("ANTHROPIC_", "AWS_", "OPENAI_", "RXLLM_")
 
 # These know one dialect; the second one shows all of them.
 OF_ONE_DIALECT = {"websocket_chat": "WebSockets", "wrap_another_sdk": "SDK"}
@@ -111,10 +114,15 @@ OF_CHAT = {
 ELSEWHERE = {
     ("display_and_persist", "anthropic"): " chunks are in",
     ("display_and_persist", "openai-responses"): " chunks are in",
+    ("display_and_persist", "bedrock-converse"): " chunks are in",
     ("slow_database", "anthropic"): "at most 8 waited",
     ("slow_database", "openai-responses"): "at most 8 waited",
+    ("slow_database", "bedrock-converse"): "at most 8 waited",
     ("structured_output", "anthropic"): "anthropic gets the schema as output_config.format.schema\n",
     ("structured_output", "openai-responses"): "openai-responses gets the schema as text.format.schema\n",
+    ("structured_output", "bedrock-converse"): (
+        "bedrock-converse gets the schema as outputConfig.textFormat.structure.jsonSchema.schema\n"
+    ),
 }
 
 
@@ -152,7 +160,7 @@ def test_example(name: str, running: dict[str, subprocess.Popen[str]]) -> None:
     assert not missing, output
 
 
-@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses"])
+@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses", "bedrock-converse"])
 @pytest.mark.parametrize("name", sorted(PROMISED.keys() - OF_ONE_DIALECT.keys() - IN_ALL_DIALECTS))
 async def test_example_in_another_dialect(
     name: str, dialect: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
