@@ -1,4 +1,4 @@
-"""Hosts that speak the chat completions of OpenAI, or another dialect, with what is peculiar to each.
+"""Hosts that speak the chat completions of OpenAI, with what is peculiar to each.
 
 Rules:
 
@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import Any
 
 from rxllm.dialects._endpoint import Home
-from rxllm.dialects.bedrock_converse._bedrock_converse import BedrockConverse
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 
 
@@ -26,9 +25,8 @@ def _at(base_url: str, key: str | None = None, variable: str | None = None, **op
 # They answer with 400 or 422 to a message that has a field which they do not know; the reasoning of others is one.
 _STRICT: Mapping[str, Any] = MappingProxyType({"send_reasoning": "never", "send_extras": False})
 
-HOSTS: Mapping[str, OpenAIChat | BedrockConverse] = MappingProxyType(
+HOSTS: Mapping[str, OpenAIChat] = MappingProxyType(
     {
-        "bedrock": BedrockConverse(),
         "cerebras": _at("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", **_STRICT),
         # It refuses a conversation whose tool rounds come without their reasoning, also later ones. Other reasoning
         # it ignores.
@@ -57,7 +55,7 @@ def _spelled(name: str) -> str:
 _SPELLED = {_spelled(name): dialect for name, dialect in HOSTS.items()}
 
 
-def get_host(name: str) -> OpenAIChat | BedrockConverse:
+def get_host(name: str) -> OpenAIChat:
     """Look up the dialect of a host by its name. Case, dots, hyphens and spaces do not matter.
 
     Args:

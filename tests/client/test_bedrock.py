@@ -16,7 +16,7 @@ from rxllm.dialects import BedrockConverse
 from rxllm.exceptions import APIConnectionError, APIStatusError, APIStreamError, StreamInterruptedError
 from rxllm.models import ChatCompletion
 from rxllm.testing import ReceivedRequest, ScriptedServer, script
-from rxllm.testing.script import Frame
+from rxllm.testing.script import Frame, StepLike
 from rxllm.wire import UnsignedRequest
 from tests.aws import botocore, plain, signature_of, signer
 from tests.dialects.bedrock_streams import STREAMS, Event, frames
@@ -418,7 +418,7 @@ def test_botocore_sends_what_we_send_of_a_conversation(botocore_client: Any) -> 
 
 
 def test_botocore_takes_an_exception_of_ours_for_one(botocore_client: Any) -> None:
-    steps = [script.role(), "Hi", script.error("slow down", type="throttlingException")]
+    steps: list[StepLike] = [script.role(), "Hi", script.error("slow down", type="throttlingException")]
     with ScriptedServer(steps, script.api_error(429, "slow down"), dialect="bedrock-converse") as server:
         client = botocore_client(server)
         asked = {"modelId": MODEL, "messages": [{"role": "user", "content": [{"text": "Hi"}]}]}

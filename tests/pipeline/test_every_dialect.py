@@ -702,7 +702,7 @@ def ids_of(blocks: Iterable[Any]) -> set[str]:
 def id_of(block: Any) -> Any:
     """The identifier in a block; of Bedrock's, which have one member, that is in it."""
     inner = next(iter(block.values())) if len(block) == 1 else block
-    own = inner if isinstance(inner, dict) else block
+    own: Any = cast("Any", inner) if isinstance(inner, dict) else block
     return own.get("id", own.get("tool_use_id", own.get("toolUseId")))
 
 

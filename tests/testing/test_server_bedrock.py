@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 
 from rxllm.testing import ScriptedServer, script
-from rxllm.testing.script import Answer, Event, Frame, StepLike, renderer_of
+from rxllm.testing.script import Answer, Event, Frame, ScriptDialect, StepLike, renderer_of
 from rxllm.wire import AWS_FRAMES, AWSFrame, AWSFrameDecoder, encode_aws_frame
 
-NAME = "bedrock-converse"
+NAME: ScriptDialect = "bedrock-converse"
 WHOLE = script.answer(
     script.reasoning("Hm."),
     "It is",
@@ -43,7 +43,7 @@ async def sent(session: aiohttp.ClientSession, *steps: StepLike) -> list[Said]:
 
 
 def said(frame: AWSFrame) -> Said:
-    kind = frame.headers[":message-type"]
+    kind = str(frame.headers[":message-type"])
     return str(frame.headers[f":{kind}-type"]), json.loads(frame.payload)
 
 
