@@ -79,6 +79,10 @@ def _text(data: bytes, what: str = "a text") -> str:
         raise ValueError(f"{what} is not UTF-8") from None
 
 
+def _number(form: struct.Struct) -> Callable[[bytes], Any]:
+    return lambda data: form.unpack(data)[0]
+
+
 def _timestamp(data: bytes) -> datetime:
     milliseconds: int = _MILLISECONDS.unpack(data)[0]
     try:
@@ -93,7 +97,7 @@ _SIZES: Mapping[int, int] = MappingProxyType(
 )
 _READ: Mapping[int, Callable[[bytes], Any]] = MappingProxyType(
     {
-        **{kind: lambda data, form=form: form.unpack(data)[0] for kind, form in _NUMBERS.items()},
+        **{kind: _number(form) for kind, form in _NUMBERS.items()},
         BYTES: bytes,
         STRING: _text,
         TIMESTAMP: _timestamp,
