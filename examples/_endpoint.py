@@ -24,6 +24,7 @@ MODELS: dict[ScriptDialect, str] = {
     "anthropic": "claude-haiku-4-5",
     "openai-responses": "gpt-4o-mini",
     "ollama": "llama3.2",
+    "bedrock-converse": "us.anthropic.claude-haiku-4-5-20251001-v1:0",
 }
 
 

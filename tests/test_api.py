@@ -87,6 +87,7 @@ PARAMETERS = {
     "dialects.get_reader": ("dialect",),
     "dialects.get_host": ("name",),
     "dialects.ported": ("messages", "is_home"),
+    "operators.decode_aws_frames": ("max_event_bytes",),
     "operators.decode_ndjson": ("max_event_bytes",),
     "operators.decode_sse": ("max_event_bytes",),
     "operators.parse": ("dialect",),

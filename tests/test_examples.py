@@ -95,7 +95,7 @@ PROMISED = {
         "Any stream is …\nleft early, open streams of the SDK: 0",
     ],
 }
-SETTINGS = ("ANTHROPIC_", "OLLAMA_", "OPENAI_", "RXLLM_")
+SETTINGS = ("ANTHROPIC_", "AWS_", "OLLAMA_", "OPENAI_", "RXLLM_")
 
 # These know one dialect; the second one shows all of them.
 OF_ONE_DIALECT = {"websocket_chat": "WebSockets", "wrap_another_sdk": "SDK"}
@@ -117,10 +117,15 @@ ELSEWHERE = {
     ("display_and_persist", "ollama"): " chunks are in",
     ("slow_database", "ollama"): "at most 8 waited",
     ("structured_output", "ollama"): "ollama gets the schema as format\n",
+    ("display_and_persist", "bedrock-converse"): " chunks are in",
     ("slow_database", "anthropic"): "at most 8 waited",
     ("slow_database", "openai-responses"): "at most 8 waited",
+    ("slow_database", "bedrock-converse"): "at most 8 waited",
     ("structured_output", "anthropic"): "anthropic gets the schema as output_config.format.schema\n",
     ("structured_output", "openai-responses"): "openai-responses gets the schema as text.format.schema\n",
+    ("structured_output", "bedrock-converse"): (
+        "bedrock-converse gets the schema as outputConfig.textFormat.structure.jsonSchema.schema\n"
+    ),
 }
 
 
@@ -158,7 +163,7 @@ def test_example(name: str, running: dict[str, subprocess.Popen[str]]) -> None:
     assert not missing, output
 
 
-@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses", "ollama"])
+@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses", "bedrock-converse", "ollama"])
 @pytest.mark.parametrize("name", sorted(PROMISED.keys() - OF_ONE_DIALECT.keys() - IN_ALL_DIALECTS))
 async def test_example_in_another_dialect(
     name: str, dialect: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

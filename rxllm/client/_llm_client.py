@@ -184,9 +184,10 @@ class LLMClient(Chats):
             timeout=self._timeout if timeout is None else _timeout_of(timeout),
             max_event_bytes=self._max_event_bytes,
             end_marker=wire.end_marker,
+            sign=wire.sign,
             **self._connection,
-        ).pipe(ops.parse_answer(self._dialect, wire.repairs))
-        return self._limited(request, self._explained(chunks, sent))
+        ).pipe(ops.parse_answer(wire.reader or self._dialect, wire.repairs))
+        return self._limited(request, chunks if wire.sign is not None else self._explained(chunks, sent))
 
     def websocket_once(self, request: ChatRequest) -> Stream[StreamChunk]:
         """``websocket_stream``."""

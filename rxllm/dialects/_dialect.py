@@ -19,10 +19,12 @@ from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
 from rxllm.dialects._rate_limits import RateLimits
 from rxllm.exceptions import APIStatusError
 from rxllm.models import ChatRequest, StreamChunk
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, ServerSentEvent
 
-WireItem: TypeAlias = ServerSentEvent | str | bytes
-"""What transports deliver: an event of an event stream, the text of a line of JSON, or a frame of a WebSocket."""
+WireItem: TypeAlias = ServerSentEvent | AWSFrame | str | bytes
+"""What transports deliver: an event of an event stream, the text of a line of JSON, or a frame: of AWS, or of a
+WebSocket.
+"""
 
 
 class StreamDecoder(Protocol):

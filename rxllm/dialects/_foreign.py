@@ -26,7 +26,7 @@ MESSAGES = "the Messages API of Anthropic"
 _COHERE_1 = "the Chat API of Cohere, version 1"
 _COHERE_2 = "the Chat API of Cohere, version 2"
 _GEMINI = "the Gemini API of Google"
-_BEDROCK = "the Bedrock API of Amazon"
+CONVERSE = "the Bedrock API of Amazon"
 OLLAMA = "the API of Ollama under /api"
 _TGI = "the API of text-generation-inference under /generate_stream"
 _LLAMA_CPP = "the API of llama.cpp under /completion"
@@ -43,6 +43,7 @@ _WORDS: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("message-start", "content-start", "content-delta", "content-end", "message-end"), _COHERE_2),
         **dict.fromkeys(("tool-plan-delta", "tool-call-start", "tool-call-delta", "tool-call-end"), _COHERE_2),
         **dict.fromkeys(("stream-start", "text-generation", "tool-calls-generation", "stream-end"), _COHERE_1),
+        **dict.fromkeys(("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop"), CONVERSE),
         **dict.fromkeys(("RUN_STARTED", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "STEP_STARTED"), _AG_UI),
         **dict.fromkeys(("start-step", "text-start", "text-delta", "reasoning-start", "tool-input-start"), _AI_SDK),
     }
@@ -64,8 +65,8 @@ _MEMBERS: Mapping[str, str] = MappingProxyType(
         "candidates": _GEMINI,
         "promptFeedback": _GEMINI,
         "usageMetadata": _GEMINI,
-        **dict.fromkeys(("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop"), _BEDROCK),
-        "inputTextTokenCount": _BEDROCK,
+        **dict.fromkeys(("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop"), CONVERSE),
+        "inputTextTokenCount": CONVERSE,
         "jsonrpc": _JSON_RPC,
         "is_finished": _COHERE_1,
     }
@@ -84,7 +85,8 @@ _SHAPES: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
     (_has(content=str, stop=bool), _LLAMA_CPP),
     (_has(text=str, meta_info=dict), _SGLANG),
     (_has(event=str, task_id=str, conversation_id=str), _DIFY),
-    (lambda fields: set(fields) - {"p"} == {"bytes"} and isinstance(fields["bytes"], str), _BEDROCK),
+    (lambda fields: set(fields) - {"p"} == {"bytes"} and isinstance(fields["bytes"], str), CONVERSE),
+    (_has(output=dict, stopReason=str), CONVERSE),
     (lambda fields: is_list(fields.get("choices")), CHAT),
     (lambda fields: fields.get("object") == "response" and is_list(fields.get("output")), RESPONSES),
     (lambda fields: fields.get("type") == "message" and is_list(fields.get("content")), MESSAGES),
@@ -131,7 +133,7 @@ def protocol_of_body(body: str) -> str | None:
         What the protocol is called; ``None`` if the body may be anything.
     """
     if _FRAMES.search(body):
-        return _BEDROCK
+        return CONVERSE
     if _AI_SDK_LINES.match(body):
         return _AI_SDK
     if starts_events(body[:_LONGEST_FIELD].encode(errors="replace")):

@@ -17,10 +17,10 @@ from rxllm.exceptions import (
 from rxllm.flow import FanOut, FlowControl, Operation, Secrets, operate, stopping
 from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, marked, put_slots
 from rxllm.typing import OperatorFunction
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, ServerSentEvent
 
 
-def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[ServerSentEvent | str | bytes, StreamChunk]:
+def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[WireItem, StreamChunk]:
     r"""Turn a provider's events into chunks, and tell the end of an answer from a cut.
 
     ::
@@ -44,7 +44,7 @@ def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[ServerSentE
             first events of each stream.
 
     Returns:
-        An operator from ``ServerSentEvent``, or text frames, to ``StreamChunk``.
+        An operator from ``ServerSentEvent``, lines, or frames, to ``StreamChunk``.
 
     Raises:
         TruncatedStreamError: As ``on_error``, like all of these: the source ended, but the answer did not; or the
@@ -68,9 +68,7 @@ def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[ServerSentE
     return parse_answer(get_reader(dialect))
 
 
-def parse_answer(
-    dialect: Reader, repairs: Sequence[Repair] = ()
-) -> OperatorFunction[ServerSentEvent | str | bytes, StreamChunk]:
+def parse_answer(dialect: Reader, repairs: Sequence[Repair] = ()) -> OperatorFunction[WireItem, StreamChunk]:
     """``parse``, for the answer to a request.
 
     Args:
@@ -85,7 +83,7 @@ def parse_answer(
 
 class _Parser(Operation[WireItem, StreamChunk]):
     called = "parse"
-    takes = (ServerSentEvent, str, bytes)
+    takes = (ServerSentEvent, AWSFrame, str, bytes)
 
     def __init__(self, out: FanOut[StreamChunk], dialect: Reader, repairs: tuple[Repair, ...]) -> None:
         super().__init__(out)

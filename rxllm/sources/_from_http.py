@@ -16,7 +16,7 @@ from rxllm.sources._grace import GRACE_SECONDS
 from rxllm.sources._http import SessionLike, Ssl
 from rxllm.sources._http_request import HTTPRequest
 from rxllm.sources._wire_recorder import RecordTo
-from rxllm.wire import Framing, ServerSentEvent, framing_of
+from rxllm.wire import Framing, RequestSigner, ServerSentEvent, framing_of
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=_http.CONNECT_SECONDS)
 _to_json = jsonlib.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -120,6 +120,7 @@ def from_http(
     grace_period: float = GRACE_SECONDS,
     check_content_type: bool = True,
     record: RecordTo | None = None,
+    sign: RequestSigner | None = None,
 ) -> Stream[Any]:
     """Request a stream, whatever its framing: each subscription sends one request.
 
@@ -132,7 +133,8 @@ def from_http(
         url: Where to send the request.
         framing: How the body of the answer is framed. ``"sse"``: server-sent events, as ``from_sse``. ``"ndjson"``:
             lines of JSON; each item is the text of a line, and a last line without a line end counts if the body ended
-            in good order.
+            in good order. ``"aws-event-stream"``: frames of AWS, whose checksums are verified; each item is an
+            ``rxllm.wire.AWSFrame``.
         json: The body, anything that ``json.dumps`` takes; none if ``None``.
         method: The HTTP method.
         headers: Added to ``Accept`` and ``Content-Type``. A redirect to another origin drops them.
@@ -156,14 +158,18 @@ def from_http(
             those of the framing, its first bytes decide.
         record: Where to record each read with its time, for ``rxllm.testing.replay``: a path, or a
             ``rxllm.sources.WireRecorder``. Each request has a file of its own; none is written over.
+        sign: Signs each request: gets an ``rxllm.wire.UnsignedRequest``, and returns the headers to add, or an
+            awaitable of them. It is called for each subscription. A redirect to another origin drops these headers.
 
     Returns:
-        The items, in order: events, or the text of each line; completes with the body.
+        The items, in order: events, the text of each line, or frames; completes with the body.
 
     Raises:
-        APIConnectionError: As ``on_error``, like all of these: no connection came about, or too many redirects.
+        Exception: As ``on_error``, like all of these: what ``sign`` raises.
+        APIConnectionError: No connection came about, or too many redirects.
         APIStatusError: The status is 400 or more.
         APIResponseError: The answer is no such stream.
+        DecodeError: A frame of AWS is malformed, or a checksum of one is wrong.
         StreamInterruptedError: The connection was lost in the middle of the body.
         LimitExceededError: An item is larger than ``max_event_bytes``, or a line in the head of the answer is larger
             than 64 KiB, or than ``session`` admits.
@@ -188,6 +194,6 @@ def from_http(
     options = {"ssl": ssl, "timeout": timeout or _TIMEOUT}
     request = HTTPRequest(
         *(url, method, request_headers, body, session, proxy, options, record, rules),
-        *(max_event_bytes, end_marker, grace_period, check_content_type),
+        *(max_event_bytes, end_marker, grace_period, check_content_type, sign),
     )
     return task_source(request.produce)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
+from inspect import isawaitable
 from typing import Any
 
 import aiohttp
@@ -24,7 +25,7 @@ from rxllm.sources._grace import END_OF_BODY_SECONDS, Grace, is_end_marker
 from rxllm.sources._http import SessionLike
 from rxllm.sources._unasked_body import refuse_body, start_of_stream
 from rxllm.sources._wire_recorder import NOT_RECORDED, NotRecorded, RecordTo, WireLog, recorded
-from rxllm.wire import BodyFraming
+from rxllm.wire import AWSFrame, BodyFraming, RequestSigner, UnsignedRequest
 
 # As many events as go in one call. The rest of what has come stays what it is, bytes, until the loop has had its turn.
 _READ_BYTES = 16 * 1024
@@ -51,6 +52,7 @@ class HTTPRequest:
     end_marker: str | None
     grace_period: float
     checks_type: bool
+    sign: RequestSigner | None
 
     def produce(self, emitter: Emitter[Any]) -> Awaitable[None]:
         """Send the request and emit the items of the answer."""
@@ -87,7 +89,8 @@ class HTTPRequest:
         proxy: URL | None,
         log: WireLog | NotRecorded,
     ) -> None:
-        request: dict[str, Any] = {"headers": self.headers, "secrets": secrets, "body": self.body, **self.options}
+        headers = self.headers if self.sign is None else await self._signed(self.sign, url, secrets)
+        request: dict[str, Any] = {"headers": headers, "secrets": secrets, "body": self.body, **self.options}
         requested_at = time.time()
         emitter.flow.stream = _http.info_of(url, {}, requested_at, secrets)  # until there is an answer
         response = await _http.open_response(client, self.method, url, proxy=proxy, answered=log.answered, **request)
@@ -100,6 +103,13 @@ class HTTPRequest:
                 if not emitter.count:
                     # A server that had nothing to say may be about to close the connection.
                     close_pooled(client.connector, response)
+
+    async def _signed(self, sign: RequestSigner, url: URL, secrets: Secrets) -> Headers:
+        """The headers, with those of the signature."""
+        given = sign(UnsignedRequest(self.method, str(url), {**self.headers}, self.body or b""))
+        signature = await given if isawaitable(given) else given
+        secrets.add(signature)
+        return Headers.of(self.headers, signature)
 
     async def _read(
         self,
@@ -188,6 +198,8 @@ def _place_of_marker(events: list[Any], block: bytes, end_marker: str | None) ->
 
 
 def _data_of(event: Any) -> str:
+    if isinstance(event, AWSFrame):
+        return event.payload.decode(errors="replace")
     return event if isinstance(event, str) else event.data
 
 

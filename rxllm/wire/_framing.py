@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from rxllm.harmless import EXCERPT_LENGTH
+from rxllm.wire._aws_frames import AWS_FRAMES, AWSFrameDecoder, starts_aws_frame
 from rxllm.wire._first_bytes import EVENT_STREAM, WHITESPACE, starts_events
 from rxllm.wire._ndjson import BYTE_ORDER_MARK, NDJSONDecoder, is_json_object
 from rxllm.wire._sse import SSEDecoder, SSETextDecoder, feed
@@ -162,8 +163,34 @@ class _LinesOfJSON(BodyFraming):
         return _FirstLine()
 
 
+class _FirstFrame(Beginning):
+    def look(self, start: bytes | bytearray, *, ended: bool) -> bool | None:
+        fits = starts_aws_frame(start)
+        return False if fits is None and ended and start else fits
+
+
+class _FramesOfAWS(BodyFraming):
+    name = "aws-event-stream"
+    called = "event stream of AWS"
+    media_types = (AWS_FRAMES,)
+
+    def __init__(self) -> None:
+        self.feed = AWSFrameDecoder.feed
+
+    def decoder(self, *, max_event_bytes: int, as_texts: bool = False) -> AWSFrameDecoder:  # noqa: ARG002 - never
+        return AWSFrameDecoder(max_event_bytes=max_event_bytes)
+
+    def end(self, decoder: AWSFrameDecoder, /, *, in_good_order: bool) -> tuple[list[Any], int]:
+        if in_good_order:
+            decoder.close()
+        return [], decoder.pending
+
+    def beginning(self) -> Beginning:
+        return _FirstFrame()
+
+
 _FRAMINGS: MappingProxyType[str, BodyFraming] = MappingProxyType(
-    {each.name: each for each in (_ServerSentEvents(), _LinesOfJSON())}
+    {each.name: each for each in (_ServerSentEvents(), _LinesOfJSON(), _FramesOfAWS())}
 )
 
 

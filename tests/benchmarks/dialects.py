@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import rxllm
+from rxllm.wire import encode_aws_frame
 from tests.benchmarks.payload import CONTENT, answer, digest
 
 __all__ = ["DIALECTS", "dialect_answer", "run"]
 
-DIALECTS = ("openai-chat", "anthropic", "openai-responses", "ollama")
+DIALECTS = ("openai-chat", "anthropic", "openai-responses", "bedrock-converse", "ollama")
 
 REQUEST = rxllm.ChatRequest(
     model="scripted", max_tokens=100_000, messages=[rxllm.Message(role=rxllm.Role.USER, content="Hello")]
@@ -94,6 +95,29 @@ def _of_ollama(count: int) -> tuple[bytes, ...]:
     )
 
 
+def _of_bedrock(count: int) -> tuple[bytes, ...]:
+    """With padding, as Bedrock sends it."""
+    usage = {"inputTokens": 10, "outputTokens": count, "totalTokens": 10 + count}
+    return (
+        _frame("messageStart", {"role": "assistant"}),
+        *(
+            _frame(
+                "contentBlockDelta",
+                {"contentBlockIndex": 0, "delta": {"text": piece}, "p": "abcdefghijklmnopqrstuvwxyz"[number % 26 :]},
+            )
+            for number, piece in enumerate(_pieces(count))
+        ),
+        _frame("contentBlockStop", {"contentBlockIndex": 0}),
+        _frame("messageStop", {"stopReason": "end_turn"}),
+        _frame("metadata", {"usage": usage, "metrics": {"latencyMs": 1}}),
+    )
+
+
+def _frame(name: str, payload: dict[str, Any]) -> bytes:
+    headers = {":event-type": name, ":content-type": "application/json", ":message-type": "event"}
+    return encode_aws_frame(headers, json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+
+
 def _pieces(count: int) -> list[str]:
     return [CONTENT[number % len(CONTENT)] for number in range(count)]
 
@@ -102,6 +126,7 @@ _ANSWERS: dict[str, Callable[[int], tuple[bytes, ...]]] = {
     "anthropic": _of_anthropic,
     "openai-responses": _of_responses,
     "ollama": _of_ollama,
+    "bedrock-converse": _of_bedrock,
     "openai-chat": lambda count: answer("openai", count),
 }
 

@@ -18,6 +18,7 @@ HEADINGS = {
     "anthropic": "### Anthropic's Messages API",
     "openai-responses": "### OpenAI's Responses API",
     "ollama": "### Ollama's API",
+    "bedrock-converse": "### Bedrock's Converse API",
 }
 
 

@@ -190,6 +190,13 @@ PEERS = (
         dialects=("ollama",),
     ),
     Peer(
+        "botocore, converse_stream()",
+        ("botocore",),
+        vendors.bedrock_converse,
+        "`client.converse_stream()`, and the blocks put together by their index.",
+        dialects=("bedrock-converse",),
+    ),
+    Peer(
         "langchain-openai",
         ("langchain-openai", "openai"),
         frameworks.langchain,

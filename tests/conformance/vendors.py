@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import json
+from dataclasses import replace
 from typing import Any
 
 from rxllm.testing.conformance import CHUNK_TIMEOUT, CallResult, ChatResult, ChoiceResult, ResultField
 from tests.conformance.frameworks import KEY, MODEL, QUESTION, as_text
 
-__all__ = ["anthropic_stream", "ollama_chat", "openai_responses"]
+__all__ = ["anthropic_stream", "bedrock_converse", "ollama_chat", "openai_responses"]
 
 # What OpenAI's chat completions call these: the suite speaks one language.
 STOP_REASONS = {
@@ -17,6 +20,8 @@ STOP_REASONS = {
     "tool_use": "tool_calls",
     "max_tokens": "length",
     "refusal": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
 }
 REPORTS: frozenset[ResultField] = frozenset({"text", "reasoning", "refusal", "tool_calls", "finish_reason", "usage"})
 
@@ -105,4 +110,56 @@ async def ollama_chat(url: str) -> ChatResult:
     )
     counts = {} if last is None else {"prompt_tokens": last.prompt_eval_count, "completion_tokens": last.eval_count}
     usage = {name: count for name, count in counts.items() if count is not None}
+    return ChatResult((choice,), usage, REPORTS - {"refusal"})
+
+
+async def bedrock_converse(url: str) -> ChatResult:
+    """botocore's ``converse_stream``, and the blocks put together by their index, as AWS's examples do."""
+    return await asyncio.to_thread(_bedrock_converse, url)
+
+
+def _bedrock_converse(url: str) -> ChatResult:
+    session: Any = importlib.import_module("botocore.session")
+    config: Any = importlib.import_module("botocore.config")
+    origin, _, rest = url.partition("/model/")
+    client = session.get_session().create_client(
+        "bedrock-runtime",
+        region_name="us-east-1",
+        endpoint_url=origin,
+        aws_access_key_id=KEY,
+        aws_secret_access_key=KEY,
+        config=config.Config(read_timeout=CHUNK_TIMEOUT, retries={"total_max_attempts": 1}),
+    )
+    messages = [{"role": "user", "content": [{"text": QUESTION}]}]
+    answer = client.converse_stream(modelId=rest.partition("/")[0], messages=messages)
+    try:
+        return _folded(answer["stream"])
+    finally:
+        answer["stream"].close()
+        client.close()
+
+
+def _folded(stream: Any) -> ChatResult:
+    text, reasoning, reason = "", "", ""
+    calls: dict[int, CallResult] = {}
+    usage: dict[str, int] = {}
+    for event in stream:
+        match event:
+            case {"contentBlockStart": {"start": {"toolUse": tool}, "contentBlockIndex": index}}:
+                calls[index] = CallResult(tool["name"], "", tool["toolUseId"])
+            case {"contentBlockDelta": {"delta": {"text": piece}}}:
+                text += piece
+            case {"contentBlockDelta": {"delta": {"toolUse": {"input": piece}}, "contentBlockIndex": index}}:
+                calls[index] = replace(calls[index], arguments=calls[index].arguments + piece)
+            case {"contentBlockDelta": {"delta": {"reasoningContent": {"text": piece}}}}:
+                reasoning += piece
+            case {"messageStop": {"stopReason": word}}:
+                reason = STOP_REASONS.get(word, word)
+            case {"metadata": {"usage": counts}}:
+                cached = counts.get("cacheReadInputTokens", 0) + counts.get("cacheWriteInputTokens", 0)
+                usage = {"prompt_tokens": counts["inputTokens"] + cached, "completion_tokens": counts["outputTokens"]}
+            case _:
+                pass
+    made = tuple(replace(call, arguments=json.dumps(json.loads(call.arguments or "{}"))) for call in calls.values())
+    choice = ChoiceResult(text=text, reasoning=reasoning, tool_calls=made, finish_reason=reason or None)
     return ChatResult((choice,), usage, REPORTS - {"refusal"})

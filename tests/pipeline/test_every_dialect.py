@@ -17,7 +17,7 @@ from reactivex import operators as rx_ops
 import rxllm
 from rxllm import ChatCompletion, ChatRequest, LLMClient, Message, StreamChunk, ToolRegistry
 from rxllm import operators as ops
-from rxllm.dialects import get_dialect
+from rxllm.dialects import Endpoint, get_dialect
 from rxllm.exceptions import (
     APIStatusError,
     APIStreamError,
@@ -30,12 +30,10 @@ from rxllm.exceptions import (
 from rxllm.sinks import JSONLinesSink, SQLiteSink
 from rxllm.testing import Script, ScriptedServer, replay, script
 from rxllm.testing.script import ScriptDialect
-from rxllm.wire import Framing
 
-DIALECTS: tuple[ScriptDialect, ...] = ("openai-chat", "anthropic", "openai-responses", "ollama")
+DIALECTS: tuple[ScriptDialect, ...] = ("openai-chat", "anthropic", "openai-responses", "bedrock-converse", "ollama")
 # Their calls come whole: there is nothing of one that was cut.
 WHOLE_CALLS: set[ScriptDialect] = {"ollama"}
-FRAMINGS: dict[ScriptDialect, Framing] = {"ollama": "ndjson"}
 QUESTION = "What is the weather in Paris and in Tokyo?"
 
 
@@ -193,8 +191,10 @@ async def test_the_dialect_tells_itself(dialect: ScriptDialect) -> None:
         completion = await client.chat(REQUEST)
         sent = server.requests[0]
         url = f"{server.origin}{sent.path}"
-        source = rxllm.from_http(url, framing=FRAMINGS.get(dialect, "sse"), json=sent.json)
-        read = await source.pipe(ops.parse("auto"), ops.accumulate(strict=True))
+        framing = get_dialect(dialect).http_request(PLAIN, Endpoint(base_url=url)).framing
+        read = await rxllm.from_http(url, framing=framing, json=sent.json, end_marker="[DONE]").pipe(
+            ops.parse("auto"), ops.accumulate(strict=True)
+        )
 
     assert told(read) == told(completion) == WHOLE
 
@@ -207,7 +207,7 @@ async def test_a_server_of_another_dialect_is_no_answer(dialect: ScriptDialect, 
         ScriptedServer(ANSWER, dialect=other) as server,
         LLMClient(base_url=server.base_url, api_key="", dialect=dialect, retries=0) as client,
     ):
-        with pytest.raises(DecodeError, match=r"(Messages API|Responses API|chat completions|API) of"):
+        with pytest.raises(DecodeError, match=r"(Messages API|Responses API|Bedrock API|chat completions|API) of"):
             await client.chat(REQUEST)
 
 
@@ -338,6 +338,8 @@ def schema_sent(dialect: ScriptDialect, body: Any) -> Any:
             return body["text"]["format"]["schema"]
         case "ollama":
             return body["format"]
+        case "bedrock-converse":
+            return json.loads(body["outputConfig"]["textFormat"]["structure"]["jsonSchema"]["schema"])
         case _:
             return body["response_format"]["json_schema"]["schema"]
 
@@ -597,6 +599,9 @@ def results_sent(dialect: ScriptDialect, body: Any) -> list[tuple[str, str]]:
         case "openai-responses":
             items = [item for item in body["input"] if item.get("type") == "function_call_output"]
             return [(item["call_id"], text_of(item["output"])) for item in items]
+        case "bedrock-converse":
+            blocks = [block for message in body["messages"] for block in blocks_of(message) if "toolResult" in block]
+            return [(each["toolUseId"], text_of(each["content"])) for each in (block["toolResult"] for block in blocks)]
         case _:
             messages = [message for message in body["messages"] if message["role"] == "tool"]
             return [(message.get("tool_call_id", ""), text_of(message["content"])) for message in messages]
@@ -634,7 +639,8 @@ async def test_a_conversation_with_parallel_calls_and_a_tool_that_fails(dialect:
     (paris, rain), (tokyo, failure) = results_sent(dialect, server.requests[1].json)
     assert (paris, rain, tokyo) == ("call_paris", "rain in Paris", "call_tokyo")
     assert "no connection to Tokyo" in failure
-    assert b'"is_error":true' in server.requests[1].body or dialect != "anthropic"
+    failed = {"anthropic": b'"is_error":true', "bedrock-converse": b'"status":"error"'}
+    assert failed.get(dialect, b"") in server.requests[1].body
     reasoning = [event.text for event in events if isinstance(event, rxllm.ReasoningDelta)]
     assert "".join(reasoning) == THOUGHTS
 
@@ -666,6 +672,17 @@ SERVER_TOOLS: dict[str, list[dict[str, Any]]] = {
             "output": "sun",
         },
     ],
+    "bedrock-converse": [
+        {
+            "toolUse": {
+                "toolUseId": "srvtoolu_1",
+                "name": "get_weather",
+                "type": "server_tool_use",
+                "input": {"city": "Rome"},
+            }
+        },
+        {"toolResult": {"toolUseId": "srvtoolu_1", "type": "web_search", "content": [{"text": "sun"}]}},
+    ],
 }
 
 
@@ -690,11 +707,18 @@ async def test_a_tool_of_the_server_beside_ours_never_reaches_ours(dialect: Scri
     assert [match.value for match in matches if match.complete] == ["Paris"]
     sent = server.requests[1].json
     items = sent["input"] if "input" in sent else [each for said in sent["messages"] for each in blocks_of(said)]
-    assert [item for item in items if item.get("id", item.get("tool_use_id")) in ids_of(blocks)] == blocks
+    assert [item for item in items if id_of(item) in ids_of(blocks)] == blocks
 
 
 def ids_of(blocks: Iterable[Any]) -> set[str]:
-    return {block.get("id", block.get("tool_use_id")) for block in blocks}
+    return {id_of(block) for block in blocks}
+
+
+def id_of(block: Any) -> Any:
+    """The identifier in a block; of Bedrock's, which have one member, that is in it."""
+    inner = next(iter(block.values())) if len(block) == 1 else block
+    own: Any = cast("Any", inner) if isinstance(inner, dict) else block
+    return own.get("id", own.get("tool_use_id", own.get("toolUseId")))
 
 
 async def test_no_call_of_an_answer_that_was_cut_is_run(dialect: ScriptDialect) -> None:

@@ -133,17 +133,17 @@ async def leave_one_by_one(host: str, times: int) -> bool:
 async def leave_here(clients: int) -> bool:
     """As above with everything in this process: no task, timer, connection or pause may be left."""
     try:
-        async with leak_check():
-            async with (
-                ScriptedServer([script.text("x"), script.stall()], repeat=True) as provider,
-                rxllm.LLMClient(base_url=provider.url, api_key="none") as llm,
-                served_here(llm) as port,
-            ):
-                connections = [await ask(port) for _ in range(clients)]
-                for _, writer in connections:
-                    writer.transport.abort()
-                for request in provider.requests:
-                    await request.peer_left.wait()
+        async with (
+            leak_check(),
+            ScriptedServer([script.text("x"), script.stall()], repeat=True) as provider,
+            rxllm.LLMClient(base_url=provider.url, api_key="none") as llm,
+            served_here(llm) as port,
+        ):
+            connections = [await ask(port) for _ in range(clients)]
+            for _, writer in connections:
+                writer.transport.abort()
+            for request in provider.requests:
+                await request.peer_left.wait()
     except LeakError as error:
         print(error)
         return False

@@ -79,6 +79,27 @@ async def of_ollama(url: str) -> ChatResult:
     return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
 
 
+async def of_bedrock(url: str) -> ChatResult:
+    """What a loop over frames makes of them that verifies no checksum: whatever came is an answer."""
+    text, calls = "", list[CallResult]()
+    async with aiohttp.ClientSession() as session, session.post(url, json={}) as response:
+        response.raise_for_status()
+        body = await response.read()
+    while len(body) > 16:
+        total, headers = int.from_bytes(body[:4]), int.from_bytes(body[4:8])
+        payload, body = json.loads(body[12 + headers : total - 4] or b"{}"), body[total or len(body) :]
+        match payload:
+            case {"start": {"toolUse": {"name": name, "toolUseId": identifier}}}:
+                calls.append(CallResult(name, "", identifier))
+            case {"delta": {"text": piece}}:
+                text += piece
+            case {"delta": {"toolUse": {"input": piece}}}:
+                calls[-1] = replace(calls[-1], arguments=calls[-1].arguments + piece)
+            case _:
+                pass
+    return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
+
+
 async def failed(client: Any, dialect: ScriptDialect) -> set[str]:
     report = await run_conformance(client, cases=of(dialect), dialects=(dialect,))
     return {verdict.case.id for verdict in report.failures}
@@ -118,6 +139,14 @@ async def test_a_loop_over_lines_of_ollama_is_caught() -> None:
     assert not wrong & {"L1-whole", "L1-bytes", "L2-one", "L2-ids", "L5-lost", "L6-malformed", "L7-chat"}
 
 
+async def test_a_loop_over_frames_is_caught() -> None:
+    wrong = await failed(of_bedrock, "bedrock-converse")
+
+    cuts = {case.id for case in of("bedrock-converse") if case.quirk.id == "B8"} - {"B8-lost", "B8-frame"}
+    assert wrong >= cuts | {"B2-end", "B4-none", "B5", "B9-first", "B9-within", "B9-error", "B10-chunk"}
+    assert not wrong & {"B1-whole", "B1-bytes", "B4-one", "B6-text", "B7-none", "B8-lost"}
+
+
 @pytest.mark.parametrize("dialect", OTHERS)
 async def test_a_client_that_speaks_only_chat_completions_is_not_run(dialect: ScriptDialect) -> None:
     async def untouched(url: str) -> str:
@@ -139,7 +168,7 @@ async def test_the_end_of_the_address_tells_the_dialect(dialect: ScriptDialect) 
             pass
         return "It is late."
 
-    case = next(case for case in of(dialect) if case.id in {"A1-names", "O1-text", "L1-whole"})
+    case = next(case for case in of(dialect) if case.id in {"A1-names", "O1-text", "B1-whole", "L1-whole"})
     verdict = await run_case(noting, case, dialects=(dialect,))
 
     assert verdict.outcome == "pass"

@@ -23,6 +23,7 @@ import msgspec
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import RESPONSES, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
+from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import has_words_of_error, is_failure, is_name_of_error
 from rxllm.dialects._surrogates import may_hold_half
 from rxllm.dialects.openai_responses._growing_response import GrowingResponse, Where
@@ -40,7 +41,7 @@ from rxllm.exceptions import (
 )
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import EventText, Repair, StreamChunk, is_object, loads, loads_unscrubbed, marked, put_event, scrub
-from rxllm.wire import LARGE_JSON, ServerSentEvent
+from rxllm.wire import LARGE_JSON, AWSFrame, ServerSentEvent
 
 _NAME = "openai-responses"
 _DONE = "[DONE]"
@@ -81,6 +82,8 @@ class OpenAIResponsesDecoder:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
         self._position += 1
         data = event.data if isinstance(event, ServerSentEvent) else event
+        if isinstance(data, AWSFrame):
+            data = data.payload
         if len(data) > LARGE_JSON:
             with reading_large(data, f"event {self._position}"):
                 return self._decode_in_full(event, data)
@@ -118,7 +121,7 @@ class OpenAIResponsesDecoder:
         if self.done:
             return _NOTHING
         text = data if isinstance(data, str) else data.decode(errors="replace")
-        name = event.event if isinstance(event, ServerSentEvent) else "message"
+        name = named(event)[0]
         if (word := text.strip()) == _DONE:
             self.done = bool(self._answer.end)
             return _NOTHING

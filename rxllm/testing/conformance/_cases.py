@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rxllm.testing.conformance._anthropic_cases import ANTHROPIC_CASES
+from rxllm.testing.conformance._bedrock_cases import BEDROCK_CASES
 from rxllm.testing.conformance._case import Case
 from rxllm.testing.conformance._content_cases import CONTENT_CASES
 from rxllm.testing.conformance._end_cases import END_CASES, ERROR_CASES, NETWORK_CASES
@@ -28,5 +29,6 @@ CASES: tuple[Case, ...] = (
     *ANTHROPIC_CASES,
     *RESPONSES_CASES,
     *OLLAMA_CASES,
+    *BEDROCK_CASES,
 )
 """Every case there is, in the order of the catalogue."""

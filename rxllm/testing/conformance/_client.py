@@ -21,6 +21,7 @@ DIALECTS = {
     "/messages": "anthropic",
     "/responses": "openai-responses",
     "/api/chat": "ollama",
+    "/converse-stream": "bedrock-converse",
 }
 
 

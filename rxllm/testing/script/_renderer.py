@@ -31,7 +31,7 @@ from rxllm.testing.script._pieces import (
     pieces_of,
     unsayable,
 )
-from rxllm.testing.script._steps import Block, Burst, Chunk, Comment, Event, Raw, Stall, Step, StepLike
+from rxllm.testing.script._steps import Block, Burst, Chunk, Comment, Event, Frame, Raw, Stall, Step, StepLike
 
 __all__ = ["EventRenderer", "Part", "PartKind", "Renderer", "named_event"]
 
@@ -138,14 +138,16 @@ class EventRenderer(Renderer):
                 case Burst(parts):
                     if sent := tuple(each for part in parts for each in self._rendered(part)):
                         yield Burst(sent)
-                case (Block() | Chunk() | Comment() | Event() | Raw()) as step:
+                case (Block() | Chunk() | Comment() | Event() | Frame() | Raw()) as step:
                     yield from self._rendered(step)
                 case step:
                     yield from self._finished()
                     yield replace(step, sends=self.keep_alive) if isinstance(step, Stall) else step
         yield from self._finished()
 
-    def _rendered(self, step: Block | Chunk | Comment | Event | Raw) -> Iterator[Event | Comment | Raw | Chunk | Block]:
+    def _rendered(
+        self, step: Block | Chunk | Comment | Event | Frame | Raw
+    ) -> Iterator[Event | Frame | Comment | Raw | Chunk | Block]:
         pieces = pieces_of(step, self.name)
         if pieces is None:
             yield from self._finished()

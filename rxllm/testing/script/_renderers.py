@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, get_args
 
 from rxllm.testing.script._anthropic_renderer import AnthropicRenderer
+from rxllm.testing.script._bedrock_renderer import BedrockConverseRenderer
 from rxllm.testing.script._chat_renderer import ChatRenderer
 from rxllm.testing.script._ollama_renderer import OllamaRenderer
 from rxllm.testing.script._renderer import Renderer
@@ -12,14 +13,15 @@ from rxllm.testing.script._responses_renderer import ResponsesRenderer
 
 __all__ = ["DIALECTS", "ScriptDialect", "renderer_of"]
 
-ScriptDialect: TypeAlias = Literal["openai-chat", "anthropic", "openai-responses", "ollama"]
+ScriptDialect: TypeAlias = Literal["openai-chat", "anthropic", "openai-responses", "bedrock-converse", "ollama"]
 """What a scripted server may speak."""
 
 DIALECTS: tuple[ScriptDialect, ...] = get_args(ScriptDialect)
 """All of them; the first one is what is spoken unless another one is named."""
 
 _RENDERERS: dict[str, type[Renderer]] = {
-    each.name: each for each in (ChatRenderer, AnthropicRenderer, ResponsesRenderer, OllamaRenderer)
+    each.name: each
+    for each in (ChatRenderer, AnthropicRenderer, ResponsesRenderer, BedrockConverseRenderer, OllamaRenderer)
 }
 
 
