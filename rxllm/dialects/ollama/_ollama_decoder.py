@@ -22,6 +22,7 @@ from rxllm import exceptions
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import OLLAMA, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
+from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
 from rxllm.dialects.ollama._ollama_answer import OllamaAnswer
 from rxllm.exceptions import DecodeError, EmptyStreamError, LimitExceededError, TruncatedStreamError
@@ -39,7 +40,7 @@ from rxllm.models import (
     marked,
     put_event,
 )
-from rxllm.wire import LARGE_JSON, ServerSentEvent
+from rxllm.wire import LARGE_JSON
 
 if TYPE_CHECKING:
     from rxllm.dialects.ollama._ollama import Ollama
@@ -120,7 +121,7 @@ class OllamaDecoder:
         return self._decode_in_full(event)
 
     def _decode_in_full(self, event: WireItem) -> Iterable[StreamChunk]:
-        name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
+        name, data = named(event)
         text = data if isinstance(data, str) else data.decode(errors="replace")
         if len(text) <= LARGE_JSON:
             return self._decode_text(name, text)
