@@ -17,7 +17,12 @@ from rxllm.testing.conformance._command import main
 from rxllm.testing.script import DIALECTS, ScriptDialect
 
 OTHERS = DIALECTS[1:]
-PATHS = {"anthropic": "/v1/messages", "openai-responses": "/v1/responses", "ollama": "/api/chat"}
+PATHS = {
+    "anthropic": "/v1/messages",
+    "openai-responses": "/v1/responses",
+    "bedrock-converse": "/model/scripted/converse-stream",
+    "ollama": "/api/chat",
+}
 
 
 def of(dialect: ScriptDialect) -> list[Case]:
