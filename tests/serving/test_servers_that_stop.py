@@ -223,7 +223,7 @@ async def test_a_signal_reaches_the_handler_that_was_there(
     heard = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def hear(_: int, __: FrameType | None) -> None:
         loop.call_soon_threadsafe(heard.set)
 
     before = signal.signal(signal.SIGTERM, hear)
