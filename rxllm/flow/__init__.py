@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rxllm.flow._control import without_secrets as without_secrets
     from rxllm.flow._drain import Drain as Drain
     from rxllm.flow._fan_out import FanOut
+    from rxllm.flow._mailbox import Awaited as Awaited
     from rxllm.flow._mailbox import Iteration
     from rxllm.flow._mailbox import last_of as last_of
     from rxllm.flow._operation import Fold, Folder, Operation, operate
@@ -59,7 +60,7 @@ else:
         _batches="Receiver nothing",
         _drain="Drain",
         _fan_out="FanOut",
-        _mailbox="Iteration last_of",
+        _mailbox="Awaited Iteration last_of",
         _operation="Fold Folder Operation operate",
         _source="BYTES_PER_TURN ITEMS_PER_TURN Emitter begin_source task_source",
         _stopping="mark_stopped stopping stopping_now",

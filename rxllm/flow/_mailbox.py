@@ -23,7 +23,7 @@ from rxllm.flow._tasks import wake
 T = TypeVar("T")
 
 
-class _Awaited(Receiver[T]):
+class Awaited(Receiver[T]):
     """The observer that a task waits for, in whatever thread it is told of items and the end.
 
     Attributes:
@@ -122,7 +122,7 @@ class LoopScheduler(AsyncIOScheduler):
             return Disposable()
 
 
-class _Last(_Awaited[T]):
+class _Last(Awaited[T]):
     """Keeps the last item."""
 
     items: Sequence[T] = ()
@@ -156,7 +156,7 @@ async def last_of(observable: Observable[T]) -> T:
     return last.items[0]
 
 
-class _Mailbox(_Awaited[T]):
+class _Mailbox(Awaited[T]):
     """Where items wait. The chain refers to this and not to the iteration, whose end can thus be seen."""
 
     def __init__(self, size: int) -> None:

@@ -9,6 +9,7 @@ from rxllm._lazy import lazy_exports
 if TYPE_CHECKING:
     from rxllm.serving._aiohttp import aiohttp_response
     from rxllm.serving._asgi import StreamingResponse
+    from rxllm.serving._closing import close_all
     from rxllm.serving._events import Events
     from rxllm.serving._frames import frames
     from rxllm.serving._protocol import Asked, FrameWriter, ServedEnd, ServingProtocol
@@ -18,6 +19,7 @@ else:
         __name__,
         _aiohttp="aiohttp_response",
         _asgi="StreamingResponse",
+        _closing="close_all",
         _events="Events",
         _frames="frames",
         _protocol="Asked FrameWriter ServedEnd ServingProtocol",
@@ -33,5 +35,6 @@ __all__ = [
     "ServingProtocol",
     "StreamingResponse",
     "aiohttp_response",
+    "close_all",
     "frames",
 ]

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, cast
 
+import msgspec
 from aiohttp import web
 from reactivex import Observable
 
+from rxllm.serving._leaving import leaving
 from rxllm.serving._protocol import Asked, ServingProtocol
-from rxllm.serving._serve import FIRST_SECONDS, HEARTBEAT_SECONDS, Head, serve
+from rxllm.serving._public_error import PublicError
+from rxllm.serving._serve import (
+    FIRST_SECONDS,
+    HEARTBEAT_SECONDS,
+    LAST_WRITE_SECONDS,
+    Head,
+    Served,
+    plan,
+    serve,
+)
+
+_MOST_BODY = 1024 * 1024
+_BODY_SECONDS = 30.0
+_TOO_LARGE = PublicError(413, "too_large", "The body of the request is too large.")
+_TOO_SLOW = PublicError(408, "too_slow", "The body of the request took too long.")
+_LEFT = Head(499, {}, b"")
+"""What a client gets that is not there any more; the log of the server shows it."""
 
 
 async def aiohttp_response(
@@ -17,22 +37,121 @@ async def aiohttp_response(
     pipeline: Observable[Any],
     *,
     protocol: str | ServingProtocol = "events",
+    headers: Mapping[str, str] | None = None,
     first: float = FIRST_SECONDS,
     heartbeat: float = HEARTBEAT_SECONDS,
 ) -> web.StreamResponse:
-    """Answer a request of ``aiohttp.web`` with a pipeline."""
+    """Answer a request of ``aiohttp.web`` with a pipeline.
+
+    The status is that of the first item: an error before it is a status of 400 or more with a JSON body; later the
+    protocol says it in the stream. What a client is told of an error has no word of a provider, a tool or this library's
+    exceptions in it. While a write waits for the client, the provider is paused, and no more than some 64 KiB wait. When
+    the client leaves, the pipeline is disposed of at once, so the connection to the provider is closed. A client that is
+    silently gone is noticed within 30 s. When the server stops (SIGTERM), the answer ends as the protocol says.
+
+    A stream of a log (``rxllm.from_log``) is followed from where the client was, if the protocol can say that
+    (``"events"``): the header ``Last-Event-ID``, or the parameter ``after`` of the query.
+
+    ``HEAD`` and ``OPTIONS`` are answered without subscribing. CORS, authentication and the like are the application's:
+    its middlewares and ``on_response_prepare`` see this answer as any other.
+
+    Args:
+        request: The request. Its body, if the application has not read it, is read here: 1 MiB at most, within 30 s.
+        pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not:
+            chunks, events of a conversation, or texts. It is subscribed to once.
+        protocol: How it is told: a name, or a protocol with options.
+        headers: More headers of the answer.
+        first: For how many seconds the status waits for the first item; then it is 200.
+        heartbeat: After how many seconds of silence at most a comment keeps the connection alive.
+
+    Returns:
+        The answer, which has been sent. A handler returns it.
+
+    Raises:
+        TypeError: The pipeline is no observable, or a time no number.
+        ValueError: There is no such protocol, a time is not positive, or a header has a character that none may have.
+
+    Example:
+        ::
+
+            async def chat(request: web.Request) -> web.StreamResponse:
+                asked = ChatRequest.model_validate(await request.json())
+                return await serving.aiohttp_response(request, client.chat_stream(asked), protocol="openai-chat")
+
+    See also:
+        ``StreamingResponse``, ``frames``, ``close_all``
+    """
+    what = plan(pipeline, protocol, headers=headers, first=first, heartbeat=heartbeat)
+    head = what.without_pipeline(request.method)
+    if head is not None:
+        return _whole(head)
+    try:
+        asked = Asked(await _body_of(request))
+    except web.HTTPRequestEntityTooLarge:
+        return _whole(what.refused(_TOO_LARGE))
+    except TimeoutError:
+        return _whole(what.refused(_TOO_SLOW))
+    except ConnectionError:
+        return _whole(_LEFT)
     after = request.headers.get("Last-Event-ID") or request.query.get("after")
-    async with serve(pipeline, protocol, Asked(), after=after, first=first, heartbeat=heartbeat) as served:
-        head = served if isinstance(served, Head) else await served.head()
-        if isinstance(served, Head) or head.body is not None:
-            return web.Response(status=head.status, headers=head.headers, body=head.body)
-        response = web.StreamResponse(status=head.status, headers=head.headers)
+    transport = request.transport
+    if transport is None:
+        return _whole(_LEFT)
+    async with serve(what, asked, after=after, abort=transport.abort) as served:
+        if isinstance(served, Head):
+            return _whole(served)
+        with leaving(transport, served.abandon):
+            return await _answer(request, served)
+
+
+async def _answer(request: web.Request, served: Served) -> web.StreamResponse:
+    """Write an answer to its end, or to that of the connection."""
+    head = await served.head()
+    if served.gone:
+        return _whole(_LEFT)
+    if head.body is not None:
+        return _whole(head)
+    response = web.StreamResponse(status=head.status, headers=head.headers)
+    try:
         await response.prepare(request)
-        try:
-            async for block in served.body():
-                await response.write(block)
-        except asyncio.CancelledError:
-            await response.write(served.closing())
-            raise
-        await response.write_eof()
-        return response
+        await _write(response, served)
+    except asyncio.CancelledError:
+        served.close()
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(LAST_WRITE_SECONDS):
+                await _write(response, served)
+        raise
+    except ConnectionError:
+        served.abandon()
+    return response
+
+
+async def _write(response: web.StreamResponse, served: Served) -> None:
+    while block := await served.block():
+        await response.write(block)
+    await response.write_eof()
+
+
+async def _body_of(request: web.Request) -> Mapping[str, Any]:
+    """The JSON object in the body of a request; empty if there is none.
+
+    Raises:
+        HTTPRequestEntityTooLarge: There is more of it.
+        TimeoutError: It did not come in time.
+        ConnectionError: The client left meanwhile.
+    """
+    try:
+        request = request.clone(client_max_size=_MOST_BODY)
+    except RuntimeError:
+        pass  # the application has read it, and keeps it
+    async with asyncio.timeout(_BODY_SECONDS):
+        body = await request.read()
+    try:
+        value: object = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _whole(head: Head) -> web.Response:
+    return web.Response(status=head.status, headers=head.headers, body=head.body)

@@ -2,47 +2,169 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import parse_qs
 
 from reactivex import Observable
 
 from rxllm.serving._protocol import Asked, ServingProtocol
-from rxllm.serving._serve import FIRST_SECONDS, HEARTBEAT_SECONDS, Head, serve
+from rxllm.serving._serve import (
+    FIRST_SECONDS,
+    HEARTBEAT_SECONDS,
+    LAST_WRITE_SECONDS,
+    Head,
+    Served,
+    plan,
+    serve,
+)
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Event: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
+# FastAPI takes for an answer what is one of Starlette, and makes JSON of everything else.
+if TYPE_CHECKING:
+    _Response: TypeAlias = object
+else:
+    try:
+        from starlette.responses import Response as _Response
+    except ImportError:
+        _Response = object
 
-class StreamingResponse:
-    """A pipeline as an ASGI application, and so an answer in Starlette and FastAPI."""
+
+class StreamingResponse(_Response):
+    """A pipeline as an ASGI application, and so as an answer in Starlette and FastAPI.
+
+    Where Starlette is installed it is one of its responses. It asks for no more of it, and does without. What it does is
+    what ``aiohttp_response`` does; as the server allows, a client that is silently gone is noticed when the system does.
+
+    Args:
+        pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not:
+            chunks, events of a conversation, or texts. It is subscribed to once for each call.
+        protocol: How it is told: a name, or a protocol with options.
+        body: The JSON object in the body of the request, which the application has read. Some protocols look into it.
+        headers: More headers of the answer.
+        first: For how many seconds the status waits for the first item; then it is 200.
+        heartbeat: After how many seconds of silence at most a comment keeps the connection alive.
+        background: Awaited when the answer has ended, as Starlette does.
+
+    Raises:
+        TypeError: The pipeline is no observable, or a time no number.
+        ValueError: There is no such protocol, a time is not positive, or a header has a character that none may have.
+
+    Example:
+        ::
+
+            @app.post("/chat")
+            async def chat(body: dict[str, Any]) -> StreamingResponse:
+                asked = ChatRequest(model="gpt-4o-mini", messages=[Message.user(body["question"])])
+                return StreamingResponse(client.chat_stream(asked), protocol="openai-chat")
+
+    Attributes:
+        status_code: The status, unless it becomes that of an error.
+        raw_headers: More headers of the answer: what Starlette calls so, and adds cookies to.
+        background: Awaited when the answer has ended.
+
+    See also:
+        ``aiohttp_response``, ``frames``, ``close_all``
+    """
+
+    status_code: int
+    media_type = "text/event-stream"
 
     def __init__(
         self,
         pipeline: Observable[Any],
         *,
         protocol: str | ServingProtocol = "events",
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         first: float = FIRST_SECONDS,
         heartbeat: float = HEARTBEAT_SECONDS,
+        background: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._pipeline = pipeline
-        self._protocol = protocol
-        self._first = first
-        self._heartbeat = heartbeat
+        # Not that of the class above: it is for a body that is there.
+        self._plan = plan(pipeline, protocol, headers=headers, first=first, heartbeat=heartbeat)
+        self._asked = Asked(body or {})
+        self.status_code = 200
+        self.raw_headers: list[tuple[bytes, bytes]] = []
+        self.background: Any = background
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        async with serve(
-            self._pipeline, self._protocol, Asked(), first=self._first, heartbeat=self._heartbeat
-        ) as served:
-            head = served if isinstance(served, Head) else await served.head()
-            headers = [(name.lower().encode(), value.encode()) for name, value in head.headers.items()]
-            await send({"type": "http.response.start", "status": head.status, "headers": headers})
-            if isinstance(served, Head) or head.body is not None:
-                await send({"type": "http.response.body", "body": head.body or b""})
-                return
-            async for block in served.body():
-                await send({"type": "http.response.body", "body": block, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+        """Answer a request.
+
+        Raises:
+            RuntimeError: It is none of HTTP.
+        """
+        if scope["type"] != "http":
+            raise RuntimeError(f"StreamingResponse answers requests of HTTP, not {scope['type']!r}")
+        head = self._plan.without_pipeline(scope["method"])
+        with suppress(OSError):  # the client has left
+            if head is not None:
+                await self._send_whole(head, send)
+            else:
+                await self._serve(scope, receive, send)
+        if self.background is not None:
+            await self.background()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with serve(self._plan, self._asked, after=_after(scope)) as served:
+            if isinstance(served, Head):
+                return await self._send_whole(served, send)
+            watch = asyncio.create_task(_watch(receive, served.abandon))
+            try:
+                await self._answer(served, send)
+            finally:
+                watch.cancel()
+                await asyncio.wait([watch])
+
+    async def _answer(self, served: Served, send: Send) -> None:
+        head = await served.head()
+        if served.gone:
+            return
+        if head.body is not None:
+            return await self._send_whole(head, send)
+        await self._begin(head, send)
+        try:
+            await _write(served, send)
+        except asyncio.CancelledError:
+            served.close()
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(LAST_WRITE_SECONDS):
+                    await _write(served, send)
+            raise
+
+    async def _send_whole(self, head: Head, send: Send) -> None:
+        await self._begin(head, send)
+        await send({"type": "http.response.body", "body": head.body or b""})
+
+    async def _begin(self, head: Head, send: Send) -> None:
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in head.headers.items()]
+        await send({"type": "http.response.start", "status": head.status, "headers": headers + self.raw_headers})
+
+
+async def _write(served: Served, send: Send) -> None:
+    while block := await served.block():
+        await send({"type": "http.response.body", "body": block, "more_body": True})
+    if not served.gone:
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _watch(receive: Receive, abandon: Callable[[], None]) -> None:
+    """Wait until the client leaves. What is left of its request is read and dropped, piece by piece."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    abandon()
+
+
+def _after(scope: Scope) -> str | None:
+    """Where the client says that it was."""
+    for name, value in scope["headers"]:
+        if name == b"last-event-id" and value:
+            text: str = value.decode("latin-1")
+            return text
+    return parse_qs(scope.get("query_string", b"").decode("latin-1")).get("after", [None])[0]

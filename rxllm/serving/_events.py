@@ -2,12 +2,14 @@
 
 Rules:
 
-1. One item is one frame. Of a log each has the position as its ``id``, so a client that comes back with
-   ``Last-Event-ID`` misses nothing and gets nothing twice.
+1. An item of a log is one frame, with the position as its ``id``. So a client that comes back with ``Last-Event-ID``
+   misses nothing and gets nothing twice.
 2. The data of a frame is one event, as JSON: a ``ChatEvent``, or what ``_plain`` adds to them for chunks. Where an item
-   comes to none or to several, it is ``{"type": "several", "events": […]}``.
+   comes to several, it is ``{"type": "several", "events": […]}``; where an item of a log comes to none, there are none
+   in it.
 3. The last frame is of the type ``end`` and says how it ended. A client that comes back with its ``id`` gets 204, which
-   tells an ``EventSource`` that there is nothing more.
+   tells an ``EventSource`` that there is nothing more. If only this server stops, and the client can go on elsewhere,
+   there is no last frame.
 """
 
 from __future__ import annotations
@@ -17,16 +19,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from rxllm.accumulators import ChatDeltas
-from rxllm.models import StreamChunk, ToolResult, ToolResultEvent, is_chat_event, is_reason
+from rxllm.models import StreamChunk, is_chat_event, is_reason
 from rxllm.serving._event_stream import encode, frame
+from rxllm.serving._for_clients import for_clients
 from rxllm.serving._protocol import Asked, FrameWriter, ServedEnd
 from rxllm.serving._public_error import PublicError
 from rxllm.sources import LogItem
 
 END_ID = "end"
 """The identifier of the last frame."""
-
-_TOOL_FAILED = "The tool failed."
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class Events:
         """Yes: each item of a log has its position."""
         return True
 
-    def writer(self, _: Asked, /) -> FrameWriter:
+    def writer(self, asked: Asked, /) -> FrameWriter:
         """A writer for one answer."""
-        return EventsWriter()
+        return EventsWriter(asked)
 
     def refusal(self, error: PublicError, /) -> bytes:
         """The body of an answer with another status than 200."""
@@ -60,14 +61,17 @@ class Events:
 class EventsWriter:
     """Writes one answer.
 
+    Args:
+        asked: What the client asked for.
+
     Attributes:
         over: Whether the end is told.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Asked) -> None:
         self.over: bool = False
         self._deltas = ChatDeltas(1)
-        self._has_positions = False
+        self._resumes = asked.resumes
 
     def begin(self) -> bytes:
         """Nothing: the first item is the first frame."""
@@ -80,7 +84,7 @@ class EventsWriter:
     def end(self, end: ServedEnd, /) -> bytes:
         """The frame ``end``; none if the server stops and the client can come back and go on."""
         self.over = True
-        if end.kind == "closing" and self._has_positions:
+        if end.kind == "closing" and self._resumes:
             return b""
         said: dict[str, Any] = {"type": "end", "ending": end.kind}
         if end.error is not None:
@@ -90,17 +94,19 @@ class EventsWriter:
         return frame(encode(said), event=b"end", id=END_ID.encode())
 
     def _frame(self, item: object) -> bytes:
-        if not isinstance(item, LogItem):
-            return frame(self._data(item, restarts=False))
-        self._has_positions = True
-        placed = cast("LogItem[object]", item)
-        return frame(self._data(placed.item, restarts=placed.restarts), id=str(placed.position).encode())
+        if isinstance(item, LogItem):
+            placed = cast("LogItem[object]", item)
+            return frame(self._data(placed.item, restarts=placed.restarts), id=str(placed.position).encode())
+        if (text := _text_alone(item)) is not None:
+            return b'data: {"round":1,"type":"text","text":%b}\n\n' % encode(text)
+        events = [*self._of(item)]
+        return frame(_together(events)) if events else b""
 
     def _data(self, item: object, *, restarts: bool) -> bytes:
         events = [*self._of(item)]
         if restarts and not (events and b'"restarted"' in events[0]):
             events.insert(0, b'{"round":1,"type":"restarted","attempt":null}')
-        return events[0] if len(events) == 1 else b'{"type":"several","events":[%b]}' % b",".join(events)
+        return _together(events)
 
     def _of(self, item: object) -> Iterator[bytes]:
         if isinstance(item, StreamChunk):
@@ -110,27 +116,39 @@ class EventsWriter:
         elif isinstance(item, str):
             yield encode({"round": 1, "type": "text", "text": item})
         elif is_chat_event(item):
-            shown = _without_failure(item) if isinstance(item, ToolResultEvent) else item
+            shown = for_clients(item)
             yield shown.__pydantic_serializer__.to_json(shown)
         else:
             raise TypeError(f"chunks, events of a conversation and texts can be served, not {type(item).__name__}")
 
 
+def _text_alone(item: object) -> str | None:
+    """The text of a chunk that says nothing else of choice 0, as nearly all do."""
+    if not isinstance(item, StreamChunk) or len(item.choices) != 1 or item.usage is not None or item.restarts:
+        return None
+    choice = item.choices[0]
+    delta = choice.delta
+    if choice.index or choice.finish_reason or delta.tool_calls or delta.refusal:
+        return None
+    if delta.reasoning_content or delta.reasoning or delta.reasoning_details or delta.extra:
+        return None
+    return delta.content or None
+
+
+def _together(events: Sequence[bytes]) -> bytes:
+    return events[0] if len(events) == 1 else b'{"type":"several","events":[%b]}' % b",".join(events)
+
+
 def _plain(chunk: StreamChunk) -> Iterator[dict[str, Any]]:
-    """What a chunk says at the end of its answer, which in a conversation is part of ``round``."""
+    """What else a chunk says: what in a conversation is part of ``round``."""
     for choice in chunk.choices:
-        if choice.index == 0 and choice.finish_reason and is_reason(choice.finish_reason):
-            yield {"round": 1, "type": "finish", "finish_reason": str(choice.finish_reason)}
+        if choice.index == 0:
+            if choice.delta.refusal:
+                yield {"round": 1, "type": "refusal", "text": choice.delta.refusal}
+            if choice.finish_reason and is_reason(choice.finish_reason):
+                yield {"round": 1, "type": "finish", "finish_reason": str(choice.finish_reason)}
     if chunk.usage is not None:
         yield {"round": 1, "type": "usage", "usage": chunk.usage.model_dump(exclude_none=True)}
-
-
-def _without_failure(event: ToolResultEvent) -> ToolResultEvent:
-    """What the tool raised is not for the client."""
-    result = event.result
-    if result.error is None:
-        return event
-    return event.model_copy(update={"result": ToolResult(call=result.call, content=_TOOL_FAILED, error=result.error)})
 
 
 def _error(error: PublicError) -> dict[str, str]:

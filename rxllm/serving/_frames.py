@@ -22,7 +22,12 @@ class _Frames(Operation[Any, bytes]):
         self._telling = Telling(protocol.writer(Asked()))
 
     def on_item(self, item: Any, /) -> Iterable[bytes]:
-        return self._given(self._telling.items([item]))
+        begun = self._telling.begin()
+        try:
+            told = self._telling.item(item)
+        except Exception as error:
+            told = self._telling.failed(error)
+        return self._given(begun + told)
 
     def on_end(self) -> Iterable[bytes]:
         return self._given(self._telling.completed(stopped=stopping()))

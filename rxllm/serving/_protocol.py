@@ -41,9 +41,11 @@ class Asked:
 
     Attributes:
         body: The JSON object in the body of the request; empty if there is none.
+        resumes: Whether the client can come back and go on where it was: items come with their positions.
     """
 
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    resumes: bool = False
 
 
 class FrameWriter(Protocol):

@@ -6,7 +6,7 @@ key into its messages, and a tool whatever it likes. What a client can do about 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rxllm.exceptions import (
     AllAttemptsFailedError,
@@ -23,7 +23,7 @@ from rxllm.exceptions import (
     UnsupportedRequestError,
 )
 
-__all__ = ["PublicError", "public_error"]
+__all__ = ["ClosingError", "PublicError", "public_error"]
 
 _BUSY = 429
 
@@ -45,8 +45,9 @@ class PublicError:
     retry_after: float | None = None
 
 
-CLOSING = PublicError(503, "closing", "The server is going down. Try again.")
-"""The server stops while it answers."""
+class ClosingError(Exception):
+    """The server stops while it answers."""
+
 
 _INTERNAL = PublicError(500, "internal_error", "Something went wrong here.")
 _BUSY_ERROR = PublicError(429, "rate_limited", "The model is busy. Try again in a while.")
@@ -55,6 +56,7 @@ _BROKEN = PublicError(502, "interrupted", "The answer broke off.")
 
 # The first class that fits counts.
 _ERRORS: tuple[tuple[type[Exception], PublicError], ...] = (
+    (ClosingError, PublicError(503, "closing", "The server is going down. Try again.", retry_after=1.0)),
     (UnknownStreamError, PublicError(404, "unknown_stream", "There is no such stream.")),
     (PositionError, PublicError(400, "bad_position", "The stream has no such position.")),
     (StreamCancelledError, PublicError(410, "cancelled", "The answer was stopped.")),
@@ -68,16 +70,16 @@ _ERRORS: tuple[tuple[type[Exception], PublicError], ...] = (
 )
 
 
-def public_error(error: Exception) -> PublicError:
+def public_error(error: BaseException) -> PublicError:
     """What may be said of an error.
 
     >>> public_error(TimeoutError("no answer from https://secret.internal")).message
     'The model took too long to answer.'
     """
-    if isinstance(error, AllAttemptsFailedError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__
+    if isinstance(error, AllAttemptsFailedError) and error.errors:
+        error = error.errors[-1]
     if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
         return _TIMEOUT
     if isinstance(error, APIStatusError) and error.status == _BUSY:
-        return _BUSY_ERROR
+        return replace(_BUSY_ERROR, retry_after=error.retry_after)
     return next((public for kind, public in _ERRORS if isinstance(error, kind)), _INTERNAL)

@@ -4,39 +4,46 @@ Rules:
 
 1. The status is that of the first item, which is waited for so long and no longer: an error before it is a status and a
    body. After that time the answer begins with 200, and errors are told as the protocol says.
-2. What waits is one frame after another: as long as a write waits for the client, nothing is taken of the pipeline, and
-   so the provider is paused. Who stops writing leaves the pipeline.
-3. While nothing comes, a comment keeps the connection alive.
-4. A stream of a log goes on exactly where the client was, if the protocol has positions.
+2. As long as a write waits for the client, the provider is paused: see ``_outbox``.
+3. A client that comes back for the rest of a stream gets 200 or 204, unless the stream or the position is none: an
+   ``EventSource`` takes any other status for the end of everything.
+4. A pipeline is subscribed to for ``GET`` and ``POST`` and the like, never for ``HEAD`` and ``OPTIONS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import asyncio
+import math
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from reactivex import Observable
 
-from rxllm.bridges import iterate
-from rxllm.flow import Iteration, check_kind, check_seconds
+from rxllm.exceptions import PositionError, UnknownStreamError
+from rxllm.flow import check_kind, check_seconds
 from rxllm.models import LogPosition
-from rxllm.serving._event_stream import COMMENT
+from rxllm.serving._closing import listed
 from rxllm.serving._events import END_ID
+from rxllm.serving._outbox import Outbox
 from rxllm.serving._protocol import Asked, ServingProtocol
 from rxllm.serving._public_error import PublicError, public_error
 from rxllm.serving._registry import protocol_named
 from rxllm.serving._telling import Telling
 from rxllm.sources import LogStream
 
-__all__ = ["FIRST_SECONDS", "HEARTBEAT_SECONDS", "Head", "Served", "serve"]
+__all__ = ["FIRST_SECONDS", "HEARTBEAT_SECONDS", "Head", "Plan", "Served", "plan", "serve"]
 
 FIRST_SECONDS = 15.0
 """How long the status waits for the first item."""
 
 HEARTBEAT_SECONDS = 15.0
-"""After how long a silence a comment is sent."""
+"""After how long a silence at most a comment is sent."""
+
+LAST_WRITE_SECONDS = 5.0
+"""How long the last write may take, when the server stops."""
 
 _EVENT_STREAM: Mapping[str, str] = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -46,6 +53,10 @@ _EVENT_STREAM: Mapping[str, str] = {
 }
 _JSON: Mapping[str, str] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 _BAD_POSITION = PublicError(400, "bad_position", "Last-Event-ID or after is no position of a stream.")
+# Of a log, what no coming back mends.
+_NOT_THERE = (UnknownStreamError, PositionError)
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,7 @@ class Head:
     Attributes:
         status: The status.
         headers: The headers.
-        body: All of the body, if it is no stream.
+        body: All of the body; ``None`` if it is a stream.
     """
 
     status: int
@@ -63,103 +74,149 @@ class Head:
     body: bytes | None = None
 
 
-class Served:
-    """One answer: its head, then its body. Used as ``serve`` gives it.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is served, and how; the options of both hosts.
 
-    Args:
-        items: The items.
-        protocol: How they are told.
-        asked: What the client asked for.
-        first: For how many seconds the head waits.
-        heartbeat: After how many seconds of silence there is a comment.
+    Attributes:
+        pipeline: What is served.
+        protocol: How it is told.
+        headers: More headers of the answer.
+        first: For how many seconds the head waits for an item.
+        heartbeat: After how many seconds of silence at most there is a comment.
     """
 
-    def __init__(
-        self, items: Iteration[Any], protocol: ServingProtocol, asked: Asked, *, first: float, heartbeat: float
-    ) -> None:
-        self._items = items
-        self._protocol = protocol
-        self._telling = Telling(protocol.writer(asked))
-        self._first = first
-        self._heartbeat = heartbeat
-        self._begun = b""
+    pipeline: Observable[Any]
+    protocol: ServingProtocol
+    headers: Mapping[str, str]
+    first: float
+    heartbeat: float
 
-    async def head(self) -> Head:
-        """Wait for the first item, a while at most, and say how the answer begins."""
-        try:
-            items = await self._items.take_all(self._first)
-        except StopAsyncIteration:
-            self._begun = self._telling.completed(stopped=self._items.stopped)
-        except Exception as error:  # noqa: BLE001 - told to the client
-            return refused(self._protocol, public_error(error))
-        else:
-            self._begun = self._telling.items(items) or COMMENT
-        return Head(200, {**_EVENT_STREAM, **self._protocol.headers})
+    def without_pipeline(self, method: str) -> Head | None:
+        """The answer to ``HEAD`` and ``OPTIONS``."""
+        if method == "OPTIONS":
+            return Head(204, {"Allow": "GET, HEAD, OPTIONS, POST", **self.headers}, b"")
+        return Head(200, self._headers(), b"") if method == "HEAD" else None
 
-    async def body(self) -> AsyncIterator[bytes]:
-        """Whole frames, until the end is told."""
-        yield self._begun
-        while not self._telling.over:
-            yield await self._next()
+    def stream(self) -> Head:
+        """The head of a stream."""
+        return Head(200, self._headers())
 
-    def closing(self) -> bytes:
-        """The end, because the server stops."""
-        return self._telling.closing()
+    def refused(self, error: PublicError) -> Head:
+        """An answer that is an error."""
+        headers = {**_JSON, **self.headers}
+        if error.retry_after is not None:
+            headers["Retry-After"] = str(math.ceil(error.retry_after))
+        return Head(error.status, headers, self.protocol.refusal(error))
 
-    async def _next(self) -> bytes:
-        try:
-            items = await self._items.take_all(self._heartbeat)
-        except StopAsyncIteration:
-            return self._telling.completed(stopped=self._items.stopped)
-        except Exception as error:  # noqa: BLE001 - told to the client
-            return self._telling.failed(error)
-        return self._telling.items(items) if items else COMMENT
+    def _headers(self) -> Mapping[str, str]:
+        return {**_EVENT_STREAM, **self.protocol.headers, **self.headers}
 
 
-@asynccontextmanager
-async def serve(
+def plan(
     pipeline: Observable[Any],
     protocol: str | ServingProtocol,
-    asked: Asked,
     *,
-    after: str | None = None,
-    first: float = FIRST_SECONDS,
-    heartbeat: float = HEARTBEAT_SECONDS,
-) -> AsyncGenerator[Served | Head]:
-    """Subscribe to a pipeline for one client; left, the pipeline is left.
+    headers: Mapping[str, str] | None,
+    first: float,
+    heartbeat: float,
+) -> Plan:
+    """Check what is to be served.
 
-    Args:
-        pipeline: What is served.
-        protocol: How.
-        asked: What the client asked for.
-        after: Where the client was: the ``id`` of the last frame that it has.
-        first: For how many seconds the head waits for an item.
-        heartbeat: After how many seconds of silence there is a comment.
-
-    Yields:
-        The answer; a head alone if there is nothing to serve.
+    Raises:
+        TypeError: The pipeline is no observable, or a time no number.
+        ValueError: There is no such protocol, a time is not positive, or a header is none.
     """
     check_kind("pipeline", pipeline, Observable)
     check_seconds("first", first)
     check_seconds("heartbeat", heartbeat)
-    chosen = protocol_named(protocol)
-    if isinstance(pipeline, LogStream) and chosen.resumes:
-        if after == END_ID:
-            yield Head(204, {})
-            return
+    for name, value in (headers or {}).items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"{name!r}: {value!r} is no header: it has a character that a header must not have")
+    return Plan(pipeline, protocol_named(protocol), dict(headers or {}), first, heartbeat)
+
+
+class Served:
+    """One answer: its head, then its body, block by block. Used as ``serve`` gives it.
+
+    Args:
+        plan: What is served.
+        outbox: What waits for the client.
+        returns: Whether the client was there before.
+        abort: Ends the connection at once, if the host can do that.
+    """
+
+    def __init__(self, plan: Plan, outbox: Outbox, *, returns: bool, abort: Callable[[], None] | None) -> None:
+        self._plan = plan
+        self._outbox = outbox
+        self._returns = returns
+        self._abort = abort
+        self._timer: asyncio.TimerHandle | None = None
+        self.abandon = outbox.abandon
+        self.block = outbox.block
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        return self._outbox.gone
+
+    async def head(self) -> Head:
+        """Wait for the first item, a while at most, and say how the answer begins."""
+        await self._outbox.wait(self._plan.first)
+        error = self._outbox.error
+        if error is not None and (not self._returns or isinstance(error, _NOT_THERE)):
+            return self._plan.refused(public_error(error))
+        self._outbox.answer(self._plan.heartbeat)
+        return self._plan.stream()
+
+    def close(self) -> None:
+        """End the answer, because the server stops; whoever does not take the end, is left."""
+        self._outbox.close()
+        if self._abort is not None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LAST_WRITE_SECONDS, self._abort)
+
+    def leave(self) -> None:
+        """Leave the pipeline."""
+        self._outbox.dispose()
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+@asynccontextmanager
+async def serve(
+    plan: Plan, asked: Asked, *, after: str | None, abort: Callable[[], None] | None = None
+) -> AsyncGenerator[Served | Head]:
+    """Subscribe to a pipeline for one client; left, the pipeline is left.
+
+    Args:
+        plan: What is served.
+        asked: What the client asked for.
+        after: Where the client was: the ``id`` of the last frame that it has.
+        abort: Ends the connection at once, if the host can do that.
+
+    Yields:
+        The answer; a head alone if there is nothing to serve.
+    """
+    pipeline = plan.pipeline
+    returns = plan.protocol.resumes and after is not None
+    if returns and after == END_ID:
+        yield Head(204, plan.headers, b"")
+        return
+    if isinstance(pipeline, LogStream) and plan.protocol.resumes:
         try:
             position = None if after is None else LogPosition.parse(after)
         except ValueError:
-            yield refused(chosen, _BAD_POSITION)
+            yield plan.refused(_BAD_POSITION)
             return
         pipeline = pipeline.with_positions(position)
-    async with iterate(pipeline, buffer_size=256) as items:
-        yield Served(items, chosen, asked, first=first, heartbeat=heartbeat)
-
-
-def refused(protocol: ServingProtocol, error: PublicError) -> Head:
-    """An answer that is an error."""
-    headers = dict(_JSON)
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(round(error.retry_after))
-    return Head(error.status, headers, protocol.refusal(error))
+        asked = Asked(asked.body, resumes=True)
+    outbox = Outbox(Telling(plan.protocol.writer(asked)))
+    served = Served(plan, outbox, returns=returns, abort=abort)
+    with listed(served.close):
+        try:
+            outbox.start(pipeline)
+            yield served
+        finally:
+            served.leave()
+            # The task of the source was cancelled; this is its turn to act on it.
+            await asyncio.sleep(0)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from loguru import logger
 
-from rxllm.exceptions import StreamCancelledError
+from rxllm.exceptions import LogUnavailableError, StreamCancelledError
 from rxllm.serving._protocol import FrameWriter, ServedEnd
-from rxllm.serving._public_error import CLOSING, public_error
+from rxllm.serving._public_error import ClosingError, public_error
 
 
 class Telling:
@@ -17,48 +16,53 @@ class Telling:
 
     Args:
         writer: Writes it.
+
+    Attributes:
+        has_begun: Whether what stands before everything else is told.
     """
+
+    __slots__ = ("_write", "_writer", "has_begun")
 
     def __init__(self, writer: FrameWriter) -> None:
         self._writer = writer
-        self._has_begun = False
+        self._write = writer.write
+        self.has_begun: bool = False
 
     @property
     def over(self) -> bool:
         """Whether the end is told."""
         return self._writer.over
 
-    def items(self, items: Sequence[Any]) -> bytes:
-        """What items become; with an end behind it, if one of them cannot be told."""
-        if self.over:
+    def begin(self) -> bytes:
+        """What stands before everything else, unless it is told."""
+        if self.has_begun:
             return b""
-        begin = self._begin()
-        try:
-            return begin + self._writer.write(items)
-        except Exception as error:  # noqa: BLE001 - told to the client
-            return begin + self.failed(error)
+        self.has_begun = True
+        return self._writer.begin()
+
+    def item(self, item: Any) -> bytes:
+        """What an item becomes, behind the beginning.
+
+        Raises:
+            Exception: It cannot be told.
+        """
+        # One at a time: so what came together with an item that cannot be told is told.
+        return self._write((item,))
 
     def completed(self, *, stopped: bool = False) -> bytes:
         """The end in good order."""
         return self._end(ServedEnd("stopped" if stopped else "completed"))
 
-    def failed(self, error: Exception) -> bytes:
-        """The end with an error. What it is in full goes to the log only."""
+    def failed(self, error: BaseException) -> bytes:
+        """The end with an error. What it is in full goes to nobody."""
         if isinstance(error, StreamCancelledError):
             return self._end(ServedEnd("stopped"))
         public = public_error(error)
-        logger.warning("an answer that is served failed: {}: {}", type(error).__name__, public.code)
+        if isinstance(error, (ClosingError, LogUnavailableError)):
+            # The stream goes on, here or elsewhere: a client may come back for the rest.
+            return self._end(ServedEnd("closing", public))
+        logger.warning("an answer that is served failed: {} ({})", public.code, type(error).__name__)
         return self._end(ServedEnd("failed", public))
 
-    def closing(self) -> bytes:
-        """The end because the server stops."""
-        return self._end(ServedEnd("closing", CLOSING))
-
-    def _begin(self) -> bytes:
-        if self._has_begun:
-            return b""
-        self._has_begun = True
-        return self._writer.begin()
-
     def _end(self, end: ServedEnd) -> bytes:
-        return b"" if self.over else self._begin() + self._writer.end(end)
+        return b"" if self.over else self.begin() + self._writer.end(end)

@@ -1,0 +1,59 @@
+"""Events of a conversation without what is not for a client: what a tool raised, and where the provider is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from rxllm.models import (
+    ChatCompleted,
+    ChatCompletion,
+    Message,
+    RoundCompleted,
+    Stopped,
+    ToolResult,
+    ToolResultEvent,
+)
+
+__all__ = ["for_clients"]
+
+E = TypeVar("E", bound=BaseModel)
+
+TOOL_FAILED = "The tool failed."
+"""What a client is told of a tool that did."""
+
+
+def for_clients(event: E) -> E:
+    """The event, as a client may have it."""
+    if isinstance(event, ToolResultEvent):
+        return event.model_copy(update={"result": _result(event.result)})
+    if isinstance(event, (RoundCompleted, ChatCompleted)):
+        shown = {"completion": _completion(event.completion), "messages": _messages(event.messages)}
+        return event.model_copy(update=shown)
+    if isinstance(event, Stopped) and event.completion is not None:
+        return event.model_copy(update={"completion": _completion(event.completion)})
+    return event
+
+
+def _result(result: ToolResult) -> ToolResult:
+    return result if result.error in {None, "refused"} else result.model_copy(update={"content": TOOL_FAILED})
+
+
+def _completion(completion: ChatCompletion) -> ChatCompletion:
+    choices = [each.model_copy(update={"message": _message(each.message)}) for each in completion.choices]
+    return completion.model_copy(update={"choices": choices})
+
+
+def _messages(messages: Sequence[Message]) -> tuple[Message, ...]:
+    return tuple(map(_message, messages))
+
+
+def _message(message: Message) -> Message:
+    shown: dict[str, object] = {}
+    if message.origin is not None:
+        shown["origin"] = message.origin.model_copy(update={"host": None})
+    if message.is_error:
+        shown["content"] = TOOL_FAILED
+    return message.model_copy(update=shown) if shown else message
