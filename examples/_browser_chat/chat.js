@@ -137,12 +137,16 @@ function pretty(text) {
 }
 
 function behind(turn, live) {
-  if (live) return [["p", { class: turn.notice ? "waiting said" : "waiting" }, [turn.notice]]];
+  if (live) {
+    // A tool at work has a sign of its own.
+    const isSaid = turn.parts.some((part) => part.state === "writing" || part.state === "running") && !turn.notice;
+    return isSaid ? [] : [["p", { class: "waiting" }, [turn.notice]]];
+  }
   const isLast = turn === shown.at(-1);
   const again = (label) => (isLast ? [["button", { type: "button", class: "again" }, [label]]] : []);
   if (turn.end.ending === "failed") {
     const message = turn.end.error?.message ?? "The answer failed.";
-    return [["div", { class: "notice error", role: "alert" }, [["p", {}, [["strong", {}, ["No answer. "]], message]], ...again("Try again")]]];
+    return [["div", { class: "notice error", role: "alert" }, [["p", {}, [message]], ...again("Try again")]]];
   }
   if (turn.end.ending === "stopped") return [["div", { class: "notice" }, [["p", {}, ["Stopped."]], ...again("Ask again")]]];
   return [];
@@ -157,8 +161,9 @@ const fromEnd = () => page.scrollHeight - page.clientHeight - window.scrollY;
 
 function keepingTheEnd(change) {
   change();
-  if (sticks) window.scrollTo({ top: page.scrollHeight, behavior: "instant" });
-  else jump.hidden = fromEnd() < 80;
+  if (!sticks) return void (jump.hidden = fromEnd() < 80);
+  window.scrollTo({ top: page.scrollHeight, behavior: "instant" });
+  lastTop = window.scrollY;
 }
 
 addEventListener("scroll", () => {
@@ -270,8 +275,8 @@ async function follow(turn) {
       if (isLast || revived >= REVIVALS) return turn.take(error);
       if (code === "interrupted") say(turn, "The server that was answering is gone. Another one begins again …");
       await pause(300 * (revived += 1));
-      const answer = await post(address(turn.number, "/answer")).then((response) => response.json(), () => ({}));
-      isLast = answer.ended === true;
+      // If it has ended meanwhile, the rest of it is there; if that is the same error again, it is one.
+      isLast = await post(address(turn.number, "/answer")).then(async (response) => response.status === 409 && (await response.json()).ended, () => false);
     } else if (code === "bad_position") {
       [turn.parts, turn.position] = [[], ""];
       await pause(waiting(tries));

@@ -216,7 +216,7 @@ function inline(text, grows, depth = 0, inLink = false) {
     } else if (character === "<" && (match = /^<((?:https?:\/\/|mailto:)[^\s<>]+)>/i.exec(rest()))) {
       add(anchor(match[1], [match[1]]));
       at += match[0].length;
-    } else if (character === "<" && grows && /^<[a-z][^\s<>]{0,300}$/i.test(rest())) {
+    } else if (character === "<" && grows && /^<(?:[a-z][^\s<>]{0,300})?$/i.test(rest())) {
       break;
     } else if (character === "h" && !inLink && !isWord(text[at - 1]) && (match = /^https?:\/\/[^\s<>"'`|]+/.exec(rest()))) {
       const url = withoutPunctuation(match[0]);
@@ -227,10 +227,12 @@ function inline(text, grows, depth = 0, inLink = false) {
       at += match[0].length;
     } else if (character === "&" && grows && /^&#?\w{0,8}$/.test(rest())) {
       break;
+    } else if ((match = /^(\*{3}|_{3})(?=[^\s*_])/.exec(rest())) && (match = both(text, at, match[1], grows))) {
+      add(["strong", {}, [["em", {}, inline(match.inner, match.grows, depth + 1, inLink)]]]);
+      at = match.end;
     } else if (character === "*" || character === "_" || (character === "~" && text[at + 1] === "~")) {
       const mark = text[at + 1] === character ? character.repeat(2) : character;
       const behind = at + mark.length;
-      if (grows && behind >= text.length && !isSpace(text[at - 1]) === false) break;
       const opens = !isSpace(text[behind]) && !(character === "_" && isWord(text[at - 1])) && depth < DEEPEST;
       const end = !opens || unclosed.has(mark) ? -1 : endOfMark(text, behind, mark);
       if (end < 0) unclosed.add(mark);
@@ -287,6 +289,16 @@ function endOfMark(text, at, mark) {
     }
   }
   return -1;
+}
+
+// What stands between `***` and `***`; null if that is not what it is.
+function both(text, at, mark, grows) {
+  const begin = at + mark.length;
+  const end = text.indexOf(mark, begin);
+  if (end > begin && !isSpace(text[end - 1])) return { inner: text.slice(begin, end), end: end + mark.length, grows: false };
+  const rest = text.slice(begin);
+  const inner = rest.replace(/[*_]{1,2}$/, "");
+  return grows && end < 0 && !inner.includes(mark[0]) ? { inner, end: text.length, grows } : null;
 }
 
 const withoutBeginningOf = (mark, text) => (mark.length === 2 && text.endsWith(mark[0]) ? text.slice(0, -1) : text);

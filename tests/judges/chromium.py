@@ -154,6 +154,7 @@ class Chromium:
         self.tabs.append(tab)
         for domain in ("Page", "Runtime", "Network"):
             await tab.do(f"{domain}.enable")
+        await tab.do("Page.bringToFront")
         if url is not None:
             await tab.open(url)
         return tab

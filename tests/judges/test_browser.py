@@ -1,0 +1,500 @@
+"""A real browser reads ``examples/browser_chat.py``: reloads, two tabs, stops, errors, and what a model may not do.
+
+The model's server is one of these tests, so what it sends and whether its connection is open is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rxllm.testing import ScriptedServer, script
+from tests.judges.chromium import PATIENCE, Chromium, Tab, chromium
+from tests.judges.conftest import Judge
+from tests.logs.redis_server import RedisServer
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "browser_chat.py"
+ANSWER = "[...document.querySelectorAll('[data-role=assistant]')].at(-1)?.textContent ?? ''"
+IDLE = "document.body.dataset.state === 'idle'"
+NUMBERS = [f"w{number}" for number in range(200)]
+PAINT = "--paper"
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@asynccontextmanager
+async def process_of(*arguments: str, **environment: str) -> AsyncGenerator[tuple[str, asyncio.subprocess.Process]]:
+    """A process that serves the chat, and its address."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", str(EXAMPLE), "--serve", "--port", str(port), "--alone", *arguments),
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            assert b"http" in await process.stdout.readline()
+        yield f"http://127.0.0.1:{port}/", process
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+@asynccontextmanager
+async def chat(*scripts: Any, delay_per_chunk: float = 0.0) -> AsyncGenerator[tuple[str, ScriptedServer]]:
+    """The address of a chat with a model that answers like this."""
+    async with (
+        ScriptedServer(*scripts, delay_per_chunk=delay_per_chunk) as model,
+        process_of(OPENAI_BASE_URL=model.base_url) as (url, _),
+    ):
+        yield url, model
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Chromium]:
+    async with chromium() as running:
+        yield running
+
+
+async def ask(tab: Tab, question: str) -> None:
+    await tab.until(IDLE)
+    await tab.js("document.querySelector('textarea').focus()")
+    await tab.type(question)
+    await tab.press("Enter")
+    await tab.until("document.body.dataset.state === 'answering' || document.querySelector('section')")
+
+
+def numbers(text: str) -> list[str]:
+    return re.findall(r"w\d+", text)
+
+
+def held(*, first: int, gate: asyncio.Event) -> list[Any]:
+    """Numbered words, which stop for a while in the middle."""
+    words = script.words(" ".join(NUMBERS))
+    return [*script.answer(words[:first])[:-3], script.wait_for(gate), *script.answer(words[first:])[1:]]
+
+
+async def test_the_judge_reloads_in_mid_answer(judge: Judge, tmp_path: Path) -> None:
+    async with process_of() as (url, _):
+        report = await judge(
+            *("browser.py", url, "--question", "Count to 200", "--numbered", "--reloads", "3"),
+            *("--done", f"document.body && {IDLE}", "--shots", str(tmp_path)),
+        )
+
+    assert report["ok"], report
+    assert numbers(report["text"]) == NUMBERS
+
+
+async def test_two_tabs_and_a_reload_show_the_same(browser: Chromium) -> None:
+    gate = asyncio.Event()
+    async with chat(held(first=80, gate=gate), "And *again*.") as (url, model):
+        one = await browser.tab(url)
+        await ask(one, "Count")
+        await one.until(f"({ANSWER}).includes('w79')")
+        two = await browser.tab(await one.js("location.href"))
+        await two.until(f"({ANSWER}).includes('w79')")
+        await one.reload()
+        await one.until(f"({ANSWER}).includes('w79')")
+        gate.set()
+
+        for tab in (one, two):
+            await tab.until(IDLE)
+            assert numbers(await tab.js(ANSWER)) == NUMBERS
+            assert await tab.js("document.querySelectorAll('[data-role=assistant]').length") == 1
+        assert len(model.requests) == 1
+
+        await ask(two, "Once more?")
+        await one.until("document.querySelectorAll('section').length === 2")
+        await one.until(f"{IDLE} && ({ANSWER}) === 'And again.'")
+        roles = [message["role"] for message in model.requests[1].json["messages"]]
+        assert roles == ["user", "assistant", "user"]
+        assert not one.exceptions + two.exceptions
+
+
+@pytest.mark.parametrize("way", ["button", "Escape", "the other tab"])
+async def test_stop_closes_the_connection_to_the_model(browser: Chromium, way: str) -> None:
+    async with chat([*script.words("It is"), script.stall()], "Late.") as (url, model):
+        one = await browser.tab(url)
+        await ask(one, "What time is it?")
+        await one.until(f"({ANSWER}) === 'It is'")
+        stopping = await browser.tab(await one.js("location.href")) if way == "the other tab" else one
+        await stopping.until("document.body.dataset.state === 'answering'")
+        if way == "Escape":
+            await one.press("Escape")
+        else:
+            await stopping.js("document.querySelector('#stop').click()")
+
+        async with asyncio.timeout(PATIENCE):
+            await model.requests[0].peer_left.wait()
+        await one.until(f"{IDLE} && document.querySelector('.notice')?.textContent.includes('Stopped.')")
+        assert await one.js(ANSWER) == "It is"
+        assert await one.js("document.activeElement.id") == "question"
+
+        await one.js("document.querySelector('.again').click()")
+        await one.until(f"{IDLE} && ({ANSWER}) === 'Late.'")
+        assert await one.js("document.querySelectorAll('section').length") == 1
+        assert [message["role"] for message in model.requests[1].json["messages"]] == ["user"]
+
+
+FAILURES = {
+    "before the first event": (script.api_error(400, "secret of the provider"), "", "The model's provider reported an error."),
+    "in the middle": (
+        [*script.words("It is"), script.error("secret of the provider")],
+        "It is",
+        "The model's provider reported an error.",
+    ),
+    "cut": ([*script.words("It is"), script.cut()], "It is", "The answer broke off."),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_an_error_looks_like_one_and_can_be_tried_again(browser: Chromium, name: str) -> None:
+    failure, before, message = FAILURES[name]
+    async with chat(failure, "It is late.") as (url, model):
+        tab = await browser.tab(url)
+        await ask(tab, "What time is it?")
+        await tab.until("document.querySelector('[role=alert].error')")
+
+        assert message in await tab.js("document.querySelector('.error').textContent")
+        assert await tab.js(ANSWER) == before
+        assert "secret" not in await tab.js("document.documentElement.textContent")
+
+        await tab.reload()
+        await tab.until(f"{IDLE} && document.querySelector('.error')")
+        await tab.js("document.querySelector('.again').click()")
+        await tab.until(f"{IDLE} && ({ANSWER}) === 'It is late.'")
+        assert not await tab.js("document.querySelectorAll('.error').length")
+        assert [m["role"] for m in model.requests[1].json["messages"]] == ["user"]
+
+
+HOSTILE = """\
+<script>alert(1)</script> <img src=x onerror=alert(2)> <b onclick="alert(3)">b</b>
+
+[one](javascript:alert(4)) [two](JaVaScRiPt:alert(5)) [three](data:text/html,<script>alert(6)</script>)
+[four](<java&#115;cript:alert(7)>) [five](vbscript:x) [six](//evil.example/x) [seven]( javascript:alert(8)) <javascript:alert(9)>
+[eight](https://example.org/"onmouseover="alert(10)) ![nine](http://127.0.0.1:1/leak.png) [ten](java\tscript:alert(11))
+
+| <script>alert(12)</script> | `<img src=x onerror=alert(13)>` |
+|---|---|
+| <svg onload=alert(14)> | [x](javascript:alert(15)) |
+
+```html"onload="alert(16)
+<script>alert(17)</script>
+```
+
+> # <iframe srcdoc="<script>alert(18)</script>"></iframe>
+"""
+
+
+async def test_what_a_model_writes_is_text(browser: Chromium) -> None:
+    name, arguments = "<img src=x onerror=alert(20)>", '{"city": "<script>alert(21)</script>"}'
+    tools = script.answer(script.tool_call(name, arguments))
+    async with chat(tools, HOSTILE, "<script>alert(30)</script>") as (url, _):
+        tab = await browser.tab(url)
+        await ask(tab, "<img src=x onerror=alert(40)>")
+        await tab.until(f"{IDLE} && document.querySelector('blockquote')")
+        await tab.js("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+
+        text = await tab.js(ANSWER)
+        assert "<script>alert(1)</script> <img src=x onerror=alert(2)>" in text
+        assert name in text
+        assert "<script>alert(21)</script>" in text
+        used = await tab.js("[...new Set([...document.querySelectorAll('section *')].map((each) => each.localName))]")
+        assert not {"script", "img", "svg", "iframe", "b", "object", "style", "form"} & set(used)
+        attributes = await tab.js(
+            "[...new Set([...document.querySelectorAll('section *')].flatMap((each) => each.getAttributeNames()))]"
+        )
+        assert not [each for each in attributes if each.startswith("on") or each in {"src", "srcdoc", "style"}]
+        links = await tab.js("[...document.querySelectorAll('section a')].map((each) => [each.protocol, each.rel])")
+        assert links
+        assert all(each == ["https:", "noopener noreferrer"] or each[0] == "http:" for each in links)
+        assert tab.dialogs == 0
+        assert not tab.exceptions
+        assert all(each.startswith(url) for each in tab.requests), tab.requests
+
+
+async def test_tools_are_seen_at_work(browser: Chromium) -> None:
+    gate = asyncio.Event()
+    call = script.tool_call("get_weather", {"city": "Paris"}, id="call_1")
+    writing = [*script.answer(script.words("I look."))[:-3], *call[:3], script.wait_for(gate), *call[3:]]
+    ended = [*writing, script.finish("tool_calls"), script.done()]
+    unknown = script.answer(script.tool_call("get_weather", {"city": "Atlantis"}, id="call_2"))
+    async with chat(ended, unknown, "It rains.") as (url, _):
+        tab = await browser.tab(url)
+        await ask(tab, "What is the weather?")
+        await tab.until("document.querySelector('.tool.writing .input')?.textContent.includes('cit')")
+        gate.set()
+        await tab.until("document.querySelector('.tool.running')")
+        await tab.until("document.querySelector('.tool.done [data-time]:not([data-time=\"\"])')")
+        await tab.until(f"document.querySelector('.tool.failed') && {IDLE}")
+        shown = await tab.js(ANSWER)
+
+        await tab.reload()
+        await tab.until(f"{IDLE} && document.querySelector('section')")
+        assert await tab.js(ANSWER) == shown
+        assert await tab.js("document.querySelectorAll('.tool').length") == 2
+
+
+async def test_it_fits_a_phone_and_the_dark(browser: Chromium) -> None:
+    long = "# " + "Wide" * 60 + "\n\n" + "x" * 300 + "\n\n```\n" + "code " * 80 + "\n```\n\n|" + " cell |" * 30 + "\n|" + "---|" * 30
+    async with chat(long + "\n\nhttps://example.org/" + "a" * 200) as (url, _):
+        tab = await browser.tab()
+        papers: set[str] = set()
+        for dark in (False, True):
+            for width in (390, 1280):
+                await tab.look(width=width, height=800, dark=dark, calm=True)
+                await tab.open(url)
+                await tab.until(IDLE)
+                if len(papers) == 0 and width == 390:
+                    await ask(tab, "y" * 200)
+                    url = await tab.js("location.href")
+                await tab.until(f"{IDLE} && document.querySelector('section a')")
+                papers.add(await tab.js("getComputedStyle(document.body).backgroundColor"))
+                assert await tab.js("document.documentElement.scrollWidth <= window.innerWidth")
+                assert await tab.js("document.querySelector('#send').getBoundingClientRect().right <= window.innerWidth")
+                size = "getComputedStyle(document.querySelector('textarea')).fontSize"
+                assert float((await tab.js(size)).removesuffix("px")) >= 16
+        assert len(papers) == 2
+        moving = "document.getAnimations().length"
+        assert await tab.js(moving) == 0
+
+
+async def test_the_end_stays_in_view_unless_the_reader_has_scrolled_up(browser: Chromium) -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+    lines = [f"Line {number}.\n\n" for number in range(90)]
+    steps = [*script.answer(lines[:40])[:-3], script.wait_for(first), *lines[40:60], script.wait_for(second)]
+    async with chat([*steps, *script.answer(lines[60:])[1:]]) as (url, _):
+        tab = await browser.tab(url)
+        await ask(tab, "Write")
+        at_end = "document.documentElement.scrollHeight - innerHeight - scrollY < 5"
+        await tab.until(f"({ANSWER}).includes('Line 39') && {at_end}")
+        await tab.js("scrollTo(0, 200)")
+        await tab.until("!document.querySelector('#jump').hidden")
+        first.set()
+        await tab.until(f"({ANSWER}).includes('Line 59')")
+        assert await tab.js("scrollY") == 200
+        await tab.js("document.querySelector('#jump').click()")
+        await tab.until(f"{at_end} && document.querySelector('#jump').hidden")
+        second.set()
+        await tab.until(f"{IDLE} && ({ANSWER}).includes('Line 89') && {at_end}")
+
+
+async def test_the_keyboard_is_enough(browser: Chromium) -> None:
+    async with chat("Fine.") as (url, model):
+        tab = await browser.tab(url)
+        await tab.until(IDLE)
+        assert await tab.js("document.activeElement.id") == "question"
+        await tab.press("Enter")
+        await tab.type("One")
+        await tab.press("Enter", shift=True)
+        await tab.type("Two")
+        await tab.press("Enter")
+        await tab.until(f"{IDLE} && ({ANSWER}) === 'Fine.'")
+        assert model.requests[0].json["messages"][-1]["content"] == "One\nTwo"
+        assert await tab.js("document.querySelector('textarea').value") == ""
+        unnamed = "[...document.querySelectorAll('button, textarea, a')].filter((each) => !(each.ariaLabel || each.textContent.trim() || each.labels?.length))"
+        assert await tab.js(f"{unnamed}.length") == 0
+        assert await tab.js("document.querySelector('#status').textContent") == "The answer is complete."
+
+
+GROWING = """\
+# A *title* with `code`
+
+Text with **bold**, *italic*, ***both***, __more__, ~~gone~~, `a*b` and snake_case_words, 2 * 3 * 4, a < b & c &amp; d.
+[A link](https://example.org/a_(b)) and <https://example.org> and https://example.org/x. Footnote [1] and [x] done! ![pic](https://example.org/p.png)
+
+1. one
+2. two with **bold**
+   - nested
+     more of it
+
+     a second paragraph
+   - `last`
+3. three
+
+- [ ] task
+* other
+
+| a | b |
+|:--|--:|
+| 1 | `x|y` |
+| **2** | z \\| z |
+
+> quote
+> > inner
+> - item
+
+---
+
+~~~js
+const a = `${1}`; // <b>
+~~~
+
+```python
+x = "```"
+  y
+```
+
+Line\\
+break and  \nbreak. \\*not\\* emphasis. The end
+"""
+
+
+async def test_markdown_grows_without_taking_back(browser: Chromium) -> None:
+    async with chat() as (url, _):
+        tab = await browser.tab(url)
+        taken_back = await tab.js(f"""(async () => {{
+            const {{ patch, render }} = await import("/markdown.js");
+            const [whole, bad] = [{json.dumps(GROWING)}, []];
+            const element = document.createElement("div");
+            let before = "";
+            for (let end = 1; end <= whole.length; end += 1) {{
+                patch(element, render(whole.slice(0, end), false));
+                const now = element.textContent;
+                if (!now.startsWith(before)) bad.push([whole.slice(Math.max(0, end - 30), end), before.slice(-30), now.slice(-30)]);
+                before = now;
+            }}
+            patch(element, render(whole, true));
+            const fresh = document.createElement("div");
+            patch(fresh, render(whole, true));
+            if (fresh.innerHTML !== element.innerHTML) bad.push(["patched and fresh differ", fresh.innerHTML, element.innerHTML]);
+            if (!element.textContent.startsWith(before)) bad.push(["at the end", before, element.textContent]);
+            return bad;
+        }})()""")
+        assert taken_back == []
+
+
+async def test_markdown_takes_no_time_whatever_it_is(browser: Chromium) -> None:
+    pages = [page.read_text() for page in sorted((ROOT / "docs").rglob("*.md"))]
+    patterns = ["*a **b ", "`", "[", "![", "[a](", "> ", "- ", "|", "**", "_", "~~", "<", "&", "\\", "```\n", "1. ", "#", "* _ "]
+    hard = [pattern * 3000 for pattern in patterns]
+    async with chat() as (url, _):
+        tab = await browser.tab(url)
+        slow = await tab.js(f"""(async () => {{
+            const {{ patch, render }} = await import("/markdown.js");
+            const slow = [];
+            for (const text of {json.dumps(pages + hard)}) {{
+                for (const final of [true, false]) {{
+                    const began = performance.now();
+                    patch(document.createElement("div"), render(text, final));
+                    const took = performance.now() - began;
+                    if (took > 3000) slow.push([text.slice(0, 20), Math.round(took)]);
+                }}
+            }}
+            return slow;
+        }})()""")
+        assert slow == []
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path) as server:
+        yield server
+
+
+class Balancer:
+    """One address for several servers: a connection goes to the first of them that takes it."""
+
+    def __init__(self, *urls: str) -> None:
+        self.ports = [int(url.rstrip("/").rsplit(":", 1)[1]) for url in urls]
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        for port in self.ports:
+            with suppress(OSError):
+                there, back = await asyncio.open_connection("127.0.0.1", port)
+                await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+                return
+        writer.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(OSError):
+                while data := await reader.read(65536):
+                    writer.write(data)
+                    await writer.drain()
+        finally:
+            writer.close()
+
+
+async def test_the_page_goes_on_at_another_process_when_that_of_its_reader_is_killed(
+    browser: Chromium, redis: RedisServer
+) -> None:
+    gate = asyncio.Event()
+    async with (
+        ScriptedServer(held(first=90, gate=gate)) as model,
+        process_of("--redis", redis.url, OPENAI_BASE_URL=model.base_url) as (producing, _),
+        process_of("--redis", redis.url, OPENAI_BASE_URL=model.base_url) as (reading, process),
+        Balancer(reading, producing) as address,
+    ):
+        one = await browser.tab(producing)
+        await ask(one, "Count")
+        chat_path = await one.js("location.pathname.slice(1)")
+        two = await browser.tab(address + chat_path)
+        await two.until(f"({ANSWER}).includes('w89')")
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        gate.set()
+
+        for tab in (one, two):
+            await tab.until(IDLE)
+            assert numbers(await tab.js(ANSWER)) == NUMBERS
+            assert not tab.exceptions
+        assert len(model.requests) == 1
+
+
+async def test_another_process_goes_on_when_that_of_the_producer_is_killed(
+    browser: Chromium, redis: RedisServer
+) -> None:
+    whole = script.answer(script.words(" ".join(NUMBERS)))
+    async with (
+        ScriptedServer([*script.words("w0 w1 w2"), script.stall()], whole) as model,
+        process_of("--redis", redis.url, OPENAI_BASE_URL=model.base_url) as (producing, process),
+        process_of("--redis", redis.url, OPENAI_BASE_URL=model.base_url) as (reading, _),
+        Balancer(producing, reading) as address,
+    ):
+        one = await browser.tab(address)
+        await ask(one, "Count")
+        await one.until(f"({ANSWER}) === 'w0 w1 w2'")
+        two = await browser.tab(reading + await one.js("location.pathname.slice(1)"))
+        await two.until(f"({ANSWER}) === 'w0 w1 w2'")
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+        for tab in (one, two):
+            await tab.until(f"{IDLE} && document.querySelector('section')")
+            assert numbers(await tab.js(ANSWER)) == NUMBERS
+            assert await tab.js("document.querySelectorAll('section').length") == 1
+        assert len(model.requests) == 2
