@@ -43,10 +43,43 @@ class _Frames(Operation[Any, bytes]):
 
 
 def frames(pipeline: Observable[Any], *, protocol: str | ServingProtocol = "events") -> Stream[bytes]:
-    """Turn a pipeline into what a client reads, in frames of an event stream.
+    r"""Turn a pipeline into what a client reads: for what is neither ``aiohttp.web`` nor ASGI.
 
-    For hosts that are none of ``aiohttp_response`` and ``StreamingResponse``. An error of the pipeline becomes a frame,
-    as the protocol says it; the stream of frames itself ends in good order.
+    ::
+
+        pipeline  --a---b----|
+                  frames(pipeline)
+        result    --x---y----(z|)
+
+        a="Hel" b="lo"     chunks, events of a conversation, or texts
+        x, y               what the protocol makes of them: whole frames
+        z                  how the protocol says that it has ended
+
+    Time: a frame comes when its item does. Buffering: none; a consumer that pauses pauses the pipeline. On error: the
+    protocol tells it in a frame, without a word of the provider in it, and the result completes; so it does behind an
+    item that cannot be told. On dispose: the pipeline is left. There is no comment while nothing comes: whoever writes
+    the frames sends one (``": \n"``).
+
+    Args:
+        pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not. Frames
+            of a stream of a log have its positions, if the protocol has such.
+        protocol: How it is told: a name, or a protocol with options.
+
+    Returns:
+        The frames, in UTF-8. What an item becomes is one ``bytes``; an item that tells nothing gives none.
+
+    Raises:
+        TypeError: At once: the pipeline is no observable.
+        ValueError: At once: there is no such protocol.
+
+    Example:
+        >>> import reactivex, rxllm
+        >>> from rxllm import serving
+        >>> rxllm.run(serving.frames(reactivex.of("Hello")))
+        b'id: end\nevent: end\ndata: {"type":"end","ending":"completed"}\n\n'
+
+    See also:
+        ``aiohttp_response``, ``StreamingResponse``
     """
     check_kind("pipeline", pipeline, Observable)
     chosen = protocol_named(protocol)

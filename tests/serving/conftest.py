@@ -39,7 +39,8 @@ async def with_aiohttp(pipelines: Pipelines, options: dict[str, Any]) -> AsyncGe
 @asynccontextmanager
 async def running(app: web.Application, *, shutdown_timeout: float = 0.1) -> AsyncGenerator[str]:
     """An application of aiohttp on a port of its own."""
-    runner = web.AppRunner(app, shutdown_timeout=shutdown_timeout)
+    # Of a body that nobody reads, aiohttp would wait for the rest.
+    runner = web.AppRunner(app, shutdown_timeout=shutdown_timeout, lingering_time=0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -205,12 +205,15 @@ async def test_a_signal_of_the_application_that_fails(http: aiohttp.ClientSessio
     async def fail(*_: object) -> None:
         raise LookupError("no")
 
-    application = app(lambda request: serving.aiohttp_response(request, source()))
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await serving.aiohttp_response(request, source())
+
+    application = app(handle)
     application.on_response_prepare.append(fail)
-    source.put("x")
+    source.put("x", "x")
     async with running(application) as url:
         with pytest.raises(aiohttp.ClientError):
-            await http.get(url)
+            await http.post(url)
 
     await soon(source.left)
 
