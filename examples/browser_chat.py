@@ -90,10 +90,10 @@ class Chats:
 
     async def asked(self, chat: str, number: int) -> Question | None:
         """The question of a turn; ``None`` if nobody has asked it yet."""
-        try:
-            return Question.model_validate_json(await rxllm.from_log(self._log, f"{chat}/{number}/question"))
-        except (rxllm.UnknownStreamError, rxllm.StreamInterruptedError):
-            return None
+        with suppress(rxllm.UnknownStreamError, rxllm.StreamInterruptedError):
+            async for said in rxllm.from_log(self._log, f"{chat}/{number}/question"):
+                return Question.model_validate_json(said)
+        return None
 
     async def ask(self, chat: str, number: int, question: Question) -> None:
         """Ask the question of a turn.
