@@ -138,8 +138,9 @@ function pretty(text) {
 
 function behind(turn, live) {
   if (live) {
-    // A tool at work has a sign of its own.
-    const isSaid = turn.parts.some((part) => part.state === "writing" || part.state === "running") && !turn.notice;
+    // Reasoning and tools at work have a sign of their own.
+    const isAtWork = (part) => part.state === "writing" || part.state === "running";
+    const isSaid = !turn.notice && (turn.parts.at(-1)?.kind === "reasoning" || turn.parts.some(isAtWork));
     return isSaid ? [] : [["p", { class: "waiting" }, [turn.notice]]];
   }
   const isLast = turn === shown.at(-1);
