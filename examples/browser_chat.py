@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -333,6 +334,8 @@ def serve(server: Endpoint, where: str | None, port: int) -> None:
 async def serve_twice(dialect: str, redis: str, ports: list[int]) -> None:
     """Two processes with one log; they end with this one."""
     own = [sys.executable, __file__, "--serve", "--dialect", dialect, "--redis", redis]
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     processes = [await asyncio.create_subprocess_exec(*own, "--port", str(port), "--alone") for port in ports]
     try:
         await asyncio.gather(*(process.wait() for process in processes))
@@ -340,6 +343,7 @@ async def serve_twice(dialect: str, redis: str, ports: list[int]) -> None:
         for process in processes:
             with suppress(ProcessLookupError):
                 process.terminate()
+            await process.wait()
 
 
 def run() -> None:
@@ -362,5 +366,5 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):
         run()

@@ -67,7 +67,7 @@ class UIMessage(BaseModel):
 class Asked(BaseModel):
     """What ``useChat`` sends."""
 
-    id: str = Field(min_length=1, max_length=100)
+    id: str = Field(pattern=r"^[\w-]{1,100}$")
     messages: list[UIMessage] = Field(min_length=1)
 
 

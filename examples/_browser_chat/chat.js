@@ -49,6 +49,7 @@ class Turn {
     if (event.type === "several") event.events.forEach((each) => this.take(each));
     else if (event.type === "text" || event.type === "reasoning") add(event.type);
     else if (event.type === "restarted") this.parts = this.parts.filter((part) => part.round < event.round);
+    else if (event.type === "completed") this.reason = event.completion.choices[0]?.finish_reason;
     else if (event.type === "end") this.end = event;
     else if (event.type === "tool_input") {
       let part = this.parts.find((each) => each.kind === "tool" && each.round === event.round && each.index === event.index);
@@ -150,7 +151,8 @@ function behind(turn, live) {
     return [["div", { class: "notice error", role: "alert" }, [["p", {}, [message]], ...again("Try again")]]];
   }
   if (turn.end.ending === "stopped") return [["div", { class: "notice" }, [["p", {}, ["Stopped."]], ...again("Ask again")]]];
-  return [];
+  const isCut = ["length", "max_tokens", "max_output_tokens", "content_filter", "refusal"].includes(turn.reason);
+  return isCut ? [["div", { class: "notice" }, [["p", {}, [`Not all of it: the model ended with “${turn.reason}”.`]]]]] : [];
 }
 
 // The end stays in view unless the reader has scrolled up.
@@ -209,10 +211,11 @@ async function* events(url) {
       return;
     }
     let [text, id, data] = ["", "", ""];
-    for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let read; !(read = await reader.read()).done; ) {
       clearTimeout(timer);
       timer = setTimeout(() => silence.abort(), SILENT_MS);
-      const lines = (text + piece).split("\n");
+      const lines = (text + read.value).split("\n");
       text = lines.pop();
       for (const line of lines) {
         if (line.startsWith("id: ")) id = line.slice(4);

@@ -29,7 +29,6 @@ EXAMPLE = ROOT / "examples" / "browser_chat.py"
 ANSWER = "[...document.querySelectorAll('[data-role=assistant]')].at(-1)?.textContent ?? ''"
 IDLE = "document.body.dataset.state === 'idle'"
 NUMBERS = [f"w{number}" for number in range(200)]
-PAINT = "--paper"
 
 
 def free_port() -> int:
@@ -229,6 +228,9 @@ async def test_what_a_model_writes_is_text(browser: Chromium) -> None:
         assert tab.dialogs == 0
         assert not tab.exceptions
         assert all(each.startswith(url) for each in tab.requests), tab.requests
+        policy = await tab.js("fetch('/').then((page) => page.headers.get('Content-Security-Policy'))")
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
 
 
 async def test_tools_are_seen_at_work(browser: Chromium) -> None:
@@ -275,6 +277,24 @@ async def test_it_fits_a_phone_and_the_dark(browser: Chromium) -> None:
         assert len(papers) == 2
         moving = "document.getAnimations().length"
         assert await tab.js(moving) == 0
+
+
+async def test_an_answer_that_its_length_cut_says_so(browser: Chromium) -> None:
+    async with chat(script.answer("It is", finish_reason="length")) as (url, _):
+        tab = await browser.tab(url)
+        await ask(tab, "What time is it?")
+        await tab.until(f"{IDLE} && document.querySelector('.notice')?.textContent.includes('length')")
+
+
+async def test_a_code_block_can_be_copied(browser: Chromium) -> None:
+    async with chat("```python\na = 1\n  b\n```\n") as (url, _):
+        tab = await browser.tab(url)
+        await tab.do("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+        await ask(tab, "Code?")
+        await tab.until(f"{IDLE} && document.querySelector('.copy')")
+        await tab.js("document.querySelector('.copy').click()")
+        await tab.until("document.querySelector('.copied')")
+        assert await tab.js("navigator.clipboard.readText()") == "a = 1\n  b"
 
 
 async def test_the_end_stays_in_view_unless_the_reader_has_scrolled_up(browser: Chromium) -> None:
