@@ -35,8 +35,8 @@ def pull(mass: float, distance: float) -> float:
 print(pull(1.99e30, 1.496e11) / pull(7.35e22, 3.844e8))  # 0.459
 ```
 
-> Near the coast the shape of the sea bed decides: in the Bay of Fundy the water rises by 16 metres, in the Baltic by a \
-few centimetres.
+> Near the coast the shape of the sea bed decides: in the Bay of Fundy the water rises by 16 metres, in the Baltic by \
+a few centimetres.
 
 More of it is in [the article on tides](https://en.wikipedia.org/wiki/Tide). Ask for `spring tide` if you like.
 """
@@ -71,8 +71,10 @@ Until then, ask me about the **tides**, the **weather**, or a **loop** that read
 while, and *break off* fails in the middle.
 """
 
-THOUGHTS = "Two bulges, one towards the moon and one away from it. The earth turns through both. Sun: mass over cube of \
+THOUGHTS = (
+    "Two bulges, one towards the moon and one away from it. The earth turns through both. Sun: mass over cube of \
 the distance, so less than half. A table, the reasons as a list, the formula as code."
+)
 
 Steps = tuple[StepLike, ...]
 
@@ -85,7 +87,9 @@ def tides(_: str) -> Steps:
 def weather(_: str) -> Steps:
     """Three calls; one of them fails."""
     cities = ("Paris", "Tokyo", "Atlantis")
-    calls = [script.tool_call("get_weather", {"city": city}, id=f"call_{city}", index=i) for i, city in enumerate(cities)]
+    calls = [
+        script.tool_call("get_weather", {"city": city}, id=f"call_{city}", index=i) for i, city in enumerate(cities)
+    ]
     return script.answer(script.words("I look it up."), chain.from_iterable(calls))
 
 

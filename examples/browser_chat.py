@@ -2,11 +2,11 @@
 
     python examples/browser_chat.py --serve          then open the address that it prints, and press Ctrl-C to end it
     python examples/browser_chat.py --serve --redis redis://localhost:6379
-                                                     two processes on two ports, which share the chats; needs rxllm[redis]
+                                                     two processes on two ports share the chats; needs rxllm[redis]
     python examples/browser_chat.py                  no browser: visits itself, and prints what a page would have got
 
-The page is in ``_browser_chat``: HTML, CSS and JavaScript as they are, without a build step. Each turn of a chat is two
-streams of the log, its question and its answer. Whoever claims the stream of the question has asked it.
+The page is in ``_browser_chat``: HTML, CSS and JavaScript as they are, without a build step. What is kept of a chat is
+in ``_browser_chats.py``.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
-import reactivex
 from _browser_chat_answers import answer_like_a_model
+from _browser_chats import Chats, Question
 from _endpoint import MODELS, Endpoint
 from aiohttp import web
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
 import rxllm
-from rxllm import ChatRequest, LLMClient, Message, ToolRegistry
 from rxllm.harmless import harmless, printable
 from rxllm.serving import aiohttp_response
 
@@ -48,114 +47,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-REMEMBERED_TURNS = 20
 WAIT_SECONDS, LOOK_SECONDS = 20.0, 0.25
-TOOLS = ToolRegistry()
-WEATHER = {"Paris": "18 degrees, rain", "Tokyo": "27 degrees, sun"}
-
-
-@TOOLS.tool
-async def get_weather(city: Annotated[str, Field(description="The name of the city")]) -> str:
-    """The weather now."""
-    await asyncio.sleep(0.8)  # the weather service thinks
-    if city not in WEATHER:
-        raise LookupError(f"there is no {city}")
-    return WEATHER[city]
-
-
-class Question(BaseModel):
-    """What somebody asked.
-
-    Attributes:
-        question: The text.
-        again: The number of the turn that this one takes the place of, because its answer failed or was stopped.
-    """
-
-    question: str = Field(min_length=1, max_length=20_000)
-    again: int | None = None
-
-
-class Chats:
-    """All chats, for this process.
-
-    Args:
-        log: Where they are.
-        client: Asks the model.
-        model: Which one.
-    """
-
-    def __init__(self, log: rxllm.Log, client: LLMClient, model: str) -> None:
-        self._log = log
-        self._client = client
-        self._model = model
-
-    async def asked(self, chat: str, number: int) -> Question | None:
-        """The question of a turn; ``None`` if nobody has asked it yet."""
-        with suppress(rxllm.UnknownStreamError, rxllm.StreamInterruptedError):
-            async for said in rxllm.from_log(self._log, f"{chat}/{number}/question"):
-                return Question.model_validate_json(said)
-        return None
-
-    async def ask(self, chat: str, number: int, question: Question) -> None:
-        """Ask the question of a turn.
-
-        Raises:
-            StreamTakenError: Somebody was faster, in this process or another one.
-        """
-        await self._log.produce(f"{chat}/{number}/question", reactivex.just(question.model_dump_json()))
-        with suppress(rxllm.StreamTakenError):  # another process has seen the question, and was faster
-            await self.produce(chat, number)
-
-    async def produce(self, chat: str, number: int) -> None:
-        """Let the model answer, unless another process does; also if the process that did is dead."""
-        question = await self.asked(chat, number)
-        if question is None:
-            raise rxllm.UnknownStreamError(f"{chat}/{number}")
-        messages = [*await self._history(chat, number, question.again), Message.user(question.question)]
-        request = ChatRequest(model=self._model, messages=messages, max_tokens=2000)
-        conversation = self._client.chat_with_tools(request, TOOLS)
-        await self._log.produce(f"{chat}/{number}/answer", conversation).claimed()
-
-    def answer(self, chat: str, number: int) -> rxllm.LogStream:
-        """The answer of a turn, as it comes."""
-        return rxllm.from_log(self._log, f"{chat}/{number}/answer")
-
-    async def stop(self, chat: str, number: int) -> None:
-        """Stop the answer of a turn, whichever process produces it."""
-        await self._log.cancel(f"{chat}/{number}/answer", "stopped on the page", by="the reader")
-
-    async def _history(self, chat: str, number: int, again: int | None) -> list[Message]:
-        """The messages of the turns before; of a stopped answer what there was, of a failed one nothing."""
-        messages: list[Message] = []
-        replaced = {again}
-        for earlier in reversed(range(max(0, number - REMEMBERED_TURNS), number)):
-            question = await self.asked(chat, earlier)
-            if question is None:
-                raise rxllm.UnknownStreamError(f"{chat}/{earlier}")
-            if earlier not in replaced and (answer := await self._messages(chat, earlier)):
-                messages[:0] = [Message.user(question.question), *answer]
-            replaced.add(question.again)
-        return messages
-
-    async def _messages(self, chat: str, number: int) -> list[Message]:
-        said: list[str] = []
-        try:
-            async for event in self.answer(chat, number):
-                match event:
-                    case rxllm.TextDelta():
-                        said.append(event.text)
-                    case rxllm.Restarted():
-                        said.clear()
-                    case rxllm.ChatCompleted():
-                        return [*event.messages]
-                    case _:
-                        pass
-        except rxllm.StreamCancelledError:
-            return [Message.assistant("".join(said))] if said else []
-        except rxllm.RxllmError:
-            pass
-        return []
-
+RELOADED_AT = 9
 
 CHATS: web.AppKey[Chats] = web.AppKey("chats", Chats)
 routes = web.RouteTableDef()
@@ -260,14 +153,14 @@ def open_log(where: str | None) -> rxllm.Log:
 
 
 async def events_of(body: aiohttp.StreamReader) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    """The id and the event of each frame, as a page reads them."""
-    id = ""
+    """The position and the event of each frame, as a page reads them."""
+    position = ""
     async for line in body:
         field, _, value = line.decode().rstrip().partition(": ")
         if field == "id":
-            id = value
+            position = value
         elif field == "data":
-            yield id, json.loads(value)
+            yield position, json.loads(value)
 
 
 async def visit(session: aiohttp.ClientSession, chat: str, number: int, question: str) -> None:
@@ -276,15 +169,14 @@ async def visit(session: aiohttp.ClientSession, chat: str, number: int, question
     url = f"/api/{chat}/{number}"
     async with session.post(url, json={"question": question}) as asked:
         asked.raise_for_status()
-    position, seen, has_left = "", 0, False
+    position, seen = "", 0
     print("model  ", end="")
     while position != "end":
         async with session.get(f"{url}/answer", params={"after": position} if position else {}) as response:
-            async for id, event in events_of(response.content):
-                position, seen = id, seen + 1
+            async for where, event in events_of(response.content):
+                position, seen = where, seen + 1
                 show(event)
-                if seen == 9 and not has_left:
-                    has_left = True
+                if seen == RELOADED_AT:
                     print("⟳", end="")
                     break
     print()
@@ -350,10 +242,14 @@ def run() -> None:
     """Run what the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--serve", action="store_true", help="serve the page; without it, visit it without a browser")
-    parser.add_argument("--port", type=int, default=8765, help="where; with --redis the second process has the next one")
+    parser.add_argument(
+        "--port", type=int, default=8765, help="where; with --redis the second process has the next one"
+    )
     parser.add_argument("--redis", metavar="URL", help="a log in Redis, for two processes")
     parser.add_argument("--file", metavar="PATH", help="a log in a file that stays; without it, chats end with this")
-    parser.add_argument("--dialect", choices=list(MODELS), default=Endpoint.dialect, help="what the model's server speaks")
+    parser.add_argument(
+        "--dialect", choices=list(MODELS), default=Endpoint.dialect, help="what the model's server speaks"
+    )
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     server, where = Endpoint(arguments.dialect), arguments.redis or arguments.file

@@ -143,7 +143,9 @@ async def visit(session: aiohttp.ClientSession) -> None:
 
     async def ask(text: str, parts: int | None = None) -> None:
         said = {"id": uuid4().hex, "role": "user", "parts": [{"type": "text", "text": text}]}
-        async with session.post("/api/chat", json={"id": CHAT, "messages": [said], "trigger": "submit-message"}) as response:
+        async with session.post(
+            "/api/chat", json={"id": CHAT, "messages": [said], "trigger": "submit-message"}
+        ) as response:
             await read(response, parts)
 
     await ask("Show me a loop that reads a stream.", parts=12)
@@ -163,10 +165,10 @@ async def main(server: Endpoint, port: int = 0, *, stays: bool = False) -> None:
     config = uvicorn.Config(back_end(server, log), port=port, log_level="warning", ws="none", lifespan="on")
     running = uvicorn.Server(config)
     serving = asyncio.create_task(running.serve())
-    while not running.started and not serving.done():
+    while not running.started and not serving.done():  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0.01)
     if not stays and running.started:
-        origin = "http://127.0.0.1:{}".format(running.servers[0].sockets[0].getsockname()[1])
+        origin = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
         async with aiohttp.ClientSession(origin) as session:
             await visit(session)
         running.should_exit = True
@@ -178,7 +180,9 @@ def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--serve", action="store_true", help="serve, and do not visit")
     parser.add_argument("--port", type=int, default=8766, help="where to serve")
-    parser.add_argument("--dialect", choices=list(MODELS), default=Endpoint.dialect, help="what the model's server speaks")
+    parser.add_argument(
+        "--dialect", choices=list(MODELS), default=Endpoint.dialect, help="what the model's server speaks"
+    )
     arguments = parser.parse_args()
     server = Endpoint(arguments.dialect)
     asyncio.run(main(server, arguments.port, stays=True) if arguments.serve else main(server))

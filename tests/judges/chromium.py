@@ -23,7 +23,11 @@ OPTIONS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-extensions", "--hide-scrollbars"),
     *("--disable-background-networking", "--remote-debugging-port=0", "--window-size=1280,900"),
     # Tabs that are not in front draw as well.
-    *("--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows", "--disable-background-timer-throttling"),
+    *(
+        "--disable-renderer-backgrounding",
+        "--disable-backgrounding-occluded-windows",
+        "--disable-background-timer-throttling",
+    ),
 )
 
 
@@ -105,14 +109,16 @@ class Tab:
         await self.do(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
-        preferred = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce" if calm else ""}
+        preferred = {
+            "prefers-color-scheme": "dark" if dark else "light",
+            "prefers-reduced-motion": "reduce" if calm else "",
+        }
         await self.do("Emulation.setEmulatedMedia", features=[{"name": n, "value": v} for n, v in preferred.items()])
 
     async def screenshot(self, path: Path) -> None:
         """Write a picture of what can be seen."""
         picture = await self.do("Page.captureScreenshot", format="png")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(picture["data"]))
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(picture["data"]))
 
     async def close(self) -> None:
         """Close the tab."""
@@ -187,6 +193,10 @@ async def chromium() -> AsyncGenerator[Chromium]:
 
 async def _port(file: Path) -> str:
     async with asyncio.timeout(PATIENCE):
-        while not (file.exists() and (said := file.read_text().split())):
+        while not (said := await asyncio.to_thread(_words_of, file)):
             await asyncio.sleep(0.03)
     return said[0]
+
+
+def _words_of(file: Path) -> list[str]:
+    return file.read_text().split() if file.exists() else []

@@ -6,89 +6,21 @@ The model's server is one of these tests, so what it sends and whether its conne
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import re
-import signal
-import socket
-import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rxllm.testing import ScriptedServer, script
-from tests.judges.chromium import PATIENCE, Chromium, Tab, chromium
+from rxllm.testing import script
+from tests.judges.chat_page import ANSWER, IDLE, NUMBERS, ask, chat, held, numbers, process_of
+from tests.judges.chromium import PATIENCE, Chromium, chromium
 from tests.judges.conftest import Judge
-from tests.logs.redis_server import RedisServer
-
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "browser_chat.py"
-ANSWER = "[...document.querySelectorAll('[data-role=assistant]')].at(-1)?.textContent ?? ''"
-IDLE = "document.body.dataset.state === 'idle'"
-NUMBERS = [f"w{number}" for number in range(200)]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@asynccontextmanager
-async def process_of(*arguments: str, **environment: str) -> AsyncGenerator[tuple[str, asyncio.subprocess.Process]]:
-    """A process that serves the chat, and its address."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", str(EXAMPLE), "--serve", "--port", str(port), "--alone", *arguments),
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(PATIENCE):
-            assert b"http" in await process.stdout.readline()
-        yield f"http://127.0.0.1:{port}/", process
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-
-
-@asynccontextmanager
-async def chat(*scripts: Any, delay_per_chunk: float = 0.0) -> AsyncGenerator[tuple[str, ScriptedServer]]:
-    """The address of a chat with a model that answers like this."""
-    async with (
-        ScriptedServer(*scripts, delay_per_chunk=delay_per_chunk) as model,
-        process_of(OPENAI_BASE_URL=model.base_url) as (url, _),
-    ):
-        yield url, model
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Chromium]:
     async with chromium() as running:
         yield running
-
-
-async def ask(tab: Tab, question: str) -> None:
-    await tab.until(IDLE)
-    await tab.js("document.querySelector('textarea').focus()")
-    await tab.type(question)
-    await tab.press("Enter")
-    await tab.until("document.body.dataset.state === 'answering' || document.querySelector('section')")
-
-
-def numbers(text: str) -> list[str]:
-    return re.findall(r"w\d+", text)
-
-
-def held(*, first: int, gate: asyncio.Event) -> list[Any]:
-    """Numbered words, which stop for a while in the middle."""
-    words = script.words(" ".join(NUMBERS))
-    return [*script.answer(words[:first])[:-3], script.wait_for(gate), *script.answer(words[first:])[1:]]
 
 
 async def test_the_judge_reloads_in_mid_answer(judge: Judge, tmp_path: Path) -> None:
@@ -154,7 +86,11 @@ async def test_stop_closes_the_connection_to_the_model(browser: Chromium, way: s
 
 
 FAILURES = {
-    "before the first event": (script.api_error(400, "secret of the provider"), "", "The model's provider reported an error."),
+    "before the first event": (
+        script.api_error(400, "secret of the provider"),
+        "",
+        "The model's provider reported an error.",
+    ),
     "in the middle": (
         [*script.words("It is"), script.error("secret of the provider")],
         "It is",
@@ -188,7 +124,8 @@ HOSTILE = """\
 <script>alert(1)</script> <img src=x onerror=alert(2)> <b onclick="alert(3)">b</b>
 
 [one](javascript:alert(4)) [two](JaVaScRiPt:alert(5)) [three](data:text/html,<script>alert(6)</script>)
-[four](<java&#115;cript:alert(7)>) [five](vbscript:x) [six](//evil.example/x) [seven]( javascript:alert(8)) <javascript:alert(9)>
+[four](<java&#115;cript:alert(7)>) [five](vbscript:x) [six](//evil.example/x) [seven]( javascript:alert(8))
+<javascript:alert(9)>
 [eight](https://example.org/"onmouseover="alert(10)) ![nine](http://127.0.0.1:1/leak.png) [ten](java\tscript:alert(11))
 
 | <script>alert(12)</script> | `<img src=x onerror=alert(13)>` |
@@ -256,9 +193,20 @@ async def test_tools_are_seen_at_work(browser: Chromium) -> None:
 
 
 async def test_it_fits_a_phone_and_the_dark(browser: Chromium) -> None:
-    long = "# " + "Wide" * 60 + "\n\n" + "x" * 300 + "\n\n```\n" + "code " * 80 + "\n```\n\n|" + " cell |" * 30 + "\n|" + "---|" * 30
-    async with chat(long + "\n\nhttps://example.org/" + "a" * 200) as (url, _):
-        tab = await browser.tab()
+    long = (
+        "# "
+        + "Wide" * 60
+        + "\n\n"
+        + "x" * 300
+        + "\n\n```\n"
+        + "code " * 80
+        + "\n```\n\n|"
+        + " cell |" * 30
+        + "\n|"
+        + "---|" * 30
+    )
+    async with chat(long + "\n\nhttps://example.org/" + "a" * 200) as (address, _):
+        tab, url = await browser.tab(), address
         papers: set[str] = set()
         for dark in (False, True):
             for width in (390, 1280):
@@ -271,12 +219,13 @@ async def test_it_fits_a_phone_and_the_dark(browser: Chromium) -> None:
                 await tab.until(f"{IDLE} && document.querySelector('section a')")
                 papers.add(await tab.js("getComputedStyle(document.body).backgroundColor"))
                 assert await tab.js("document.documentElement.scrollWidth <= window.innerWidth")
-                assert await tab.js("document.querySelector('#send').getBoundingClientRect().right <= window.innerWidth")
+                assert await tab.js(
+                    "document.querySelector('#send').getBoundingClientRect().right <= window.innerWidth"
+                )
                 size = "getComputedStyle(document.querySelector('textarea')).fontSize"
                 assert float((await tab.js(size)).removesuffix("px")) >= 16
         assert len(papers) == 2
-        moving = "document.getAnimations().length"
-        assert await tab.js(moving) == 0
+        assert await tab.js("document.getAnimations().length") == 0
 
 
 async def test_an_answer_that_its_length_cut_says_so(browser: Chromium) -> None:
@@ -330,191 +279,6 @@ async def test_the_keyboard_is_enough(browser: Chromium) -> None:
         await tab.until(f"{IDLE} && ({ANSWER}) === 'Fine.'")
         assert model.requests[0].json["messages"][-1]["content"] == "One\nTwo"
         assert await tab.js("document.querySelector('textarea').value") == ""
-        unnamed = "[...document.querySelectorAll('button, textarea, a')].filter((each) => !(each.ariaLabel || each.textContent.trim() || each.labels?.length))"
-        assert await tab.js(f"{unnamed}.length") == 0
+        named = "(each) => each.ariaLabel || each.textContent.trim() || each.labels?.length"
+        assert await tab.js(f"[...document.querySelectorAll('button, textarea, a')].every({named})")
         assert await tab.js("document.querySelector('#status').textContent") == "The answer is complete."
-
-
-GROWING = """\
-# A *title* with `code`
-
-Text with **bold**, *italic*, ***both***, __more__, ~~gone~~, `a*b` and snake_case_words, 2 * 3 * 4, a < b & c &amp; d.
-[A link](https://example.org/a_(b)) and <https://example.org> and https://example.org/x. Footnote [1] and [x] done! ![pic](https://example.org/p.png)
-
-1. one
-2. two with **bold**
-   - nested
-     more of it
-
-     a second paragraph
-   - `last`
-3. three
-
-- [ ] task
-* other
-
-| a | b |
-|:--|--:|
-| 1 | `x|y` |
-| **2** | z \\| z |
-
-> quote
-> > inner
-> - item
-
----
-
-~~~js
-const a = `${1}`; // <b>
-~~~
-
-```python
-x = "```"
-  y
-```
-
-Line\\
-break and  \nbreak. \\*not\\* emphasis. The end
-"""
-
-
-async def test_markdown_grows_without_taking_back(browser: Chromium) -> None:
-    async with chat() as (url, _):
-        tab = await browser.tab(url)
-        taken_back = await tab.js(f"""(async () => {{
-            const {{ patch, render }} = await import("/markdown.js");
-            const [whole, bad] = [{json.dumps(GROWING)}, []];
-            const element = document.createElement("div");
-            let before = "";
-            for (let end = 1; end <= whole.length; end += 1) {{
-                patch(element, render(whole.slice(0, end), false));
-                const now = element.textContent;
-                if (!now.startsWith(before)) bad.push([whole.slice(Math.max(0, end - 30), end), before.slice(-30), now.slice(-30)]);
-                before = now;
-            }}
-            patch(element, render(whole, true));
-            const fresh = document.createElement("div");
-            patch(fresh, render(whole, true));
-            if (fresh.innerHTML !== element.innerHTML) bad.push(["patched and fresh differ", fresh.innerHTML, element.innerHTML]);
-            if (!element.textContent.startsWith(before)) bad.push(["at the end", before, element.textContent]);
-            return bad;
-        }})()""")
-        assert taken_back == []
-
-
-async def test_markdown_takes_no_time_whatever_it_is(browser: Chromium) -> None:
-    pages = [page.read_text() for page in sorted((ROOT / "docs").rglob("*.md"))]
-    patterns = ["*a **b ", "`", "[", "![", "[a](", "> ", "- ", "|", "**", "_", "~~", "<", "&", "\\", "```\n", "1. ", "#", "* _ "]
-    hard = [pattern * 3000 for pattern in patterns]
-    async with chat() as (url, _):
-        tab = await browser.tab(url)
-        slow = await tab.js(f"""(async () => {{
-            const {{ patch, render }} = await import("/markdown.js");
-            const slow = [];
-            for (const text of {json.dumps(pages + hard)}) {{
-                for (const final of [true, false]) {{
-                    const began = performance.now();
-                    patch(document.createElement("div"), render(text, final));
-                    const took = performance.now() - began;
-                    if (took > 3000) slow.push([text.slice(0, 20), Math.round(took)]);
-                }}
-            }}
-            return slow;
-        }})()""")
-        assert slow == []
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path) as server:
-        yield server
-
-
-class Balancer:
-    """One address for several servers: a connection goes to the first of them that takes it."""
-
-    def __init__(self, *urls: str) -> None:
-        self.ports = [int(url.rstrip("/").rsplit(":", 1)[1]) for url in urls]
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> str:
-        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        for port in self.ports:
-            with suppress(OSError):
-                there, back = await asyncio.open_connection("127.0.0.1", port)
-                await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
-                return
-        writer.close()
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(OSError):
-                while data := await reader.read(65536):
-                    writer.write(data)
-                    await writer.drain()
-        finally:
-            writer.close()
-
-
-async def test_the_page_goes_on_at_another_process_when_that_of_its_reader_is_killed(
-    browser: Chromium, redis: RedisServer
-) -> None:
-    gate = asyncio.Event()
-    async with (
-        ScriptedServer(held(first=90, gate=gate)) as model,
-        process_of("--redis", redis.url, OPENAI_BASE_URL=model.base_url) as (producing, _),
-        process_of("--redis", redis.url, OPENAI_BASE_URL=model.base_url) as (reading, process),
-        Balancer(reading, producing) as address,
-    ):
-        one = await browser.tab(producing)
-        await ask(one, "Count")
-        chat_path = await one.js("location.pathname.slice(1)")
-        two = await browser.tab(address + chat_path)
-        await two.until(f"({ANSWER}).includes('w89')")
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
-        gate.set()
-
-        for tab in (one, two):
-            await tab.until(IDLE)
-            assert numbers(await tab.js(ANSWER)) == NUMBERS
-            assert not tab.exceptions
-        assert len(model.requests) == 1
-
-
-async def test_another_process_goes_on_when_that_of_the_producer_is_killed(
-    browser: Chromium, redis: RedisServer
-) -> None:
-    whole = script.answer(script.words(" ".join(NUMBERS)))
-    async with (
-        ScriptedServer([*script.words("w0 w1 w2"), script.stall()], whole) as model,
-        process_of("--redis", redis.url, OPENAI_BASE_URL=model.base_url) as (producing, process),
-        process_of("--redis", redis.url, OPENAI_BASE_URL=model.base_url) as (reading, _),
-        Balancer(producing, reading) as address,
-    ):
-        one = await browser.tab(address)
-        await ask(one, "Count")
-        await one.until(f"({ANSWER}) === 'w0 w1 w2'")
-        two = await browser.tab(reading + await one.js("location.pathname.slice(1)"))
-        await two.until(f"({ANSWER}) === 'w0 w1 w2'")
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
-
-        for tab in (one, two):
-            await tab.until(f"{IDLE} && document.querySelector('section')")
-            assert numbers(await tab.js(ANSWER)) == NUMBERS
-            assert await tab.js("document.querySelectorAll('section').length") == 1
-        assert len(model.requests) == 2
