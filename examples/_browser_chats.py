@@ -11,6 +11,7 @@ from typing import Annotated
 
 import reactivex
 from pydantic import BaseModel, Field
+from reactivex import Observable
 
 import rxllm
 from rxllm import ChatRequest, LLMClient, Message, ToolRegistry
@@ -82,7 +83,7 @@ class Chats:
         conversation = self._client.chat_with_tools(request, TOOLS)
         await self._log.produce(f"{chat}/{number}/answer", conversation).claimed()
 
-    def answer(self, chat: str, number: int) -> rxllm.LogStream:
+    def answer(self, chat: str, number: int) -> Observable[rxllm.ChatEvent]:
         """The answer of a turn, as it comes."""
         return rxllm.from_log(self._log, f"{chat}/{number}/answer")
 

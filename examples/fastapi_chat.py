@@ -19,7 +19,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +37,7 @@ from rxllm.serving import StreamingResponse, UIMessageStream
 
 try:
     import uvicorn
-    from fastapi import FastAPI, Response
+    from fastapi import FastAPI
 except ImportError:
     sys.exit("this example needs FastAPI and a server for it: pip install fastapi uvicorn")
 
@@ -75,7 +75,7 @@ def back_end(server: Endpoint, log: rxllm.Log) -> FastAPI:
     """The application."""
 
     @asynccontextmanager
-    async def with_client(app: FastAPI) -> AsyncIterator[None]:
+    async def with_client(app: FastAPI) -> AsyncGenerator[None]:
         async with server.connect(answer_like_a_model) as app.state.client:
             yield
 
@@ -97,9 +97,9 @@ def back_end(server: Endpoint, log: rxllm.Log) -> FastAPI:
         return followed(production.name)
 
     @app.get("/api/chat/{chat}/stream")
-    async def resume(chat: str) -> Response:
-        name = await running(chat)
-        return Response(status_code=204) if name is None else followed(name)
+    async def resume(chat: str) -> StreamingResponse:
+        # Where there is no stream, the answer is 204: useChat shows what it has.
+        return followed(await running(chat) or f"{chat}/none")
 
     @app.post("/api/chat/{chat}/stop", status_code=204)
     async def stop(chat: str) -> None:
