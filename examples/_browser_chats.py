@@ -11,10 +11,10 @@ from typing import Annotated
 
 import reactivex
 from pydantic import BaseModel, Field
-from reactivex import Observable
 
 import rxllm
 from rxllm import ChatRequest, LLMClient, Message, ToolRegistry
+from rxllm.sources import LogStream
 
 REMEMBERED_TURNS = 20
 TOOLS = ToolRegistry()
@@ -83,7 +83,7 @@ class Chats:
         conversation = self._client.chat_with_tools(request, TOOLS)
         await self._log.produce(f"{chat}/{number}/answer", conversation).claimed()
 
-    def answer(self, chat: str, number: int) -> Observable[rxllm.ChatEvent]:
+    def answer(self, chat: str, number: int) -> LogStream[rxllm.ChatEvent]:
         """The answer of a turn, as it comes."""
         return rxllm.from_log(self._log, f"{chat}/{number}/answer")
 

@@ -100,6 +100,13 @@ PARAMETERS = {
     "operators.stop_when": ("signal",),
     "sinks.SQLiteSink": ("path",),
     "sinks.JSONLinesSink": ("path",),
+    "serving.aiohttp_response": ("request", "pipeline", "protocol", "headers", "first", "heartbeat"),
+    "serving.StreamingResponse": ("pipeline", "protocol", "body", "headers", "first", "heartbeat", "background"),
+    "serving.frames": ("pipeline", "protocol"),
+    "serving.Asked": ("body", "resumes"),
+    "serving.PublicError": ("status", "code", "message", "retry_after"),
+    "serving.ServedEnd": ("kind", "error", "reason"),
+    "serving.UIMessageStream": ("message_id", "metadata", "usage", "dynamic"),
 }
 """The names that users write, and the parameters that they may count on. More may follow those."""
 

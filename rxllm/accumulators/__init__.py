@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rxllm.accumulators.answer._stream_accumulator import StreamAccumulator
     from rxllm.accumulators.calls._call_state import CallState as CallState
     from rxllm.accumulators.calls._json_path_accumulator import JSONPathAccumulator
+    from rxllm.accumulators.calls._retold_calls import RetoldCalls as RetoldCalls
     from rxllm.accumulators.calls._tool_call_accumulator import ToolCallAccumulator
     from rxllm.accumulators.calls._tool_call_accumulator import require_completed as require_completed
     from rxllm.accumulators.calls._tool_call_progress_accumulator import ToolCallProgressAccumulator
@@ -37,6 +38,7 @@ else:
             "answer._conflation": "Conflation",
             "answer._folded": "Folded",
             "calls._call_state": "CallState",
+            "calls._retold_calls": "RetoldCalls",
         },
         **{"calls._tool_call_accumulator": "require_completed", "reasoning._tags": "TagPair"},
         **{"json._why_no_json": "WhyNoJSON", "answer._merged_usage": "usage_after"},

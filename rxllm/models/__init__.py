@@ -47,7 +47,7 @@ else:
         _model="OpenFinishReason",
         _json="MAX_DEPTH is_list is_object loads loads_unscrubbed scrub without_lone_surrogates",
         _json_end="JSONEndFold is_open",
-        _lenient="decoder_of read_json read_refused set_aside",
+        _lenient="decoder_of is_set_aside read_json read_refused set_aside",
         _likeness="Likeness",
         _log_position="LogPosition",
         _progress="JSONKeys",
@@ -55,6 +55,7 @@ else:
         _repair="MAX_REPAIRS",
         _validation="harmless_validation",
         _request="MessageLike request_of",
+        _usage="total_of",
         _wire_struct="WireStruct make",
     )
 

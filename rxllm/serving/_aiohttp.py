@@ -19,6 +19,7 @@ from rxllm.serving._serve import (
     HEARTBEAT_SECONDS,
     LAST_WRITE_SECONDS,
     Head,
+    Plan,
     Served,
     plan,
     serve,
@@ -44,10 +45,10 @@ async def aiohttp_response(
     """Answer a request of ``aiohttp.web`` with a pipeline.
 
     The status is that of the first item: an error before it is a status of 400 or more with a JSON body; later the
-    protocol says it in the stream. What a client is told of an error has no word of a provider, a tool or this library's
-    exceptions in it. While a write waits for the client, the provider is paused, and no more than some 64 KiB wait. When
-    the client leaves, the pipeline is disposed of at once, so the connection to the provider is closed. A client that is
-    silently gone is noticed within 30 s. When the server stops (SIGTERM), the answer ends as the protocol says.
+    protocol says it in the stream. No word of a provider, of a tool or of an exception reaches the client. While a
+    write waits for the client, the provider is paused, and no more than some 64 KiB wait. When the client leaves, the
+    pipeline is disposed of at once, and with it the connection to the provider; a client that is silently gone is
+    noticed within 30 s. When the server stops (SIGTERM), the answer ends as the protocol says.
 
     A stream of a log (``rxllm.from_log``) is followed from where the client was, if the protocol can say that
     (``"events"``): the header ``Last-Event-ID``, or the parameter ``after`` of the query.
@@ -82,26 +83,30 @@ async def aiohttp_response(
         ``StreamingResponse``, ``frames``, ``close_all``
     """
     what = plan(pipeline, protocol, headers=headers, first=first, heartbeat=heartbeat)
-    head = what.without_pipeline(request.method)
-    if head is not None:
-        return _whole(head)
-    try:
-        asked = Asked(await _body_of(request))
-    except web.HTTPRequestEntityTooLarge:
-        return _whole(what.refused(_TOO_LARGE))
-    except TimeoutError:
-        return _whole(what.refused(_TOO_SLOW))
-    except ConnectionError:
-        return _whole(_LEFT)
-    after = request.headers.get("Last-Event-ID") or request.query.get("after")
+    asked = what.without_pipeline(request.method) or await _asked(request, what)
+    if isinstance(asked, Head):
+        return _whole(asked)
     transport = request.transport
     if transport is None:
         return _whole(_LEFT)
+    after = request.headers.get("Last-Event-ID") or request.query.get("after")
     async with serve(what, asked, after=after, abort=transport.abort) as served:
         if isinstance(served, Head):
             return _whole(served)
         with leaving(transport, served.abandon):
             return await _answer(request, served)
+
+
+async def _asked(request: web.Request, what: Plan) -> Asked | Head:
+    """What the client asked for; or what it is told if that does not come."""
+    try:
+        return Asked(await _body_of(request))
+    except web.HTTPRequestEntityTooLarge:
+        return what.refused(_TOO_LARGE)
+    except TimeoutError:
+        return what.refused(_TOO_SLOW)
+    except ConnectionError:
+        return _LEFT
 
 
 async def _answer(request: web.Request, served: Served) -> web.StreamResponse:
@@ -140,10 +145,8 @@ async def _body_of(request: web.Request) -> Mapping[str, Any]:
         TimeoutError: It did not come in time.
         ConnectionError: The client left meanwhile.
     """
-    try:
+    with suppress(RuntimeError):  # the application has read it, and keeps it
         request = request.clone(client_max_size=_MOST_BODY)
-    except RuntimeError:
-        pass  # the application has read it, and keeps it
     async with asyncio.timeout(_BODY_SECONDS):
         body = await request.read()
     try:

@@ -39,8 +39,9 @@ else:
 class StreamingResponse(_Response):
     """A pipeline as an ASGI application, and so as an answer in Starlette and FastAPI.
 
-    Where Starlette is installed it is one of its responses. It asks for no more of it, and does without. What it does is
-    what ``aiohttp_response`` does; as the server allows, a client that is silently gone is noticed when the system does.
+    Where Starlette is installed it is one of its responses; it does without. It is like ``aiohttp_response``, but for
+    two things. It does not read the body of the request, which the application does. A client that is silently gone is
+    noticed when the server notices.
 
     Args:
         pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not:
@@ -114,7 +115,8 @@ class StreamingResponse(_Response):
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with serve(self._plan, self._asked, after=_after(scope)) as served:
             if isinstance(served, Head):
-                return await self._send_whole(served, send)
+                await self._send_whole(served, send)
+                return
             watch = asyncio.create_task(_watch(receive, served.abandon))
             try:
                 await self._answer(served, send)
@@ -127,7 +129,8 @@ class StreamingResponse(_Response):
         if served.gone:
             return
         if head.body is not None:
-            return await self._send_whole(head, send)
+            await self._send_whole(head, send)
+            return
         await self._begin(head, send)
         try:
             await _write(served, send)
@@ -139,8 +142,10 @@ class StreamingResponse(_Response):
             raise
 
     async def _send_whole(self, head: Head, send: Send) -> None:
-        await self._begin(head, send)
-        await send({"type": "http.response.body", "body": head.body or b""})
+        body = head.body or b""
+        length = {"Content-Length": str(len(body))} if body else {}
+        await self._begin(Head(head.status, {**head.headers, **length}), send)
+        await send({"type": "http.response.body", "body": body})
 
     async def _begin(self, head: Head, send: Send) -> None:
         headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in head.headers.items()]
@@ -167,4 +172,5 @@ def _after(scope: Scope) -> str | None:
         if name == b"last-event-id" and value:
             text: str = value.decode("latin-1")
             return text
-    return parse_qs(scope.get("query_string", b"").decode("latin-1")).get("after", [None])[0]
+    query: bytes = scope.get("query_string", b"")
+    return next(iter(parse_qs(query.decode("latin-1")).get("after", ())), None)

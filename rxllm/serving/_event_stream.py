@@ -6,13 +6,23 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["COMMENT", "encode", "frame"]
+from rxllm.models import scrub
+
+__all__ = ["COMMENT", "data", "encode", "frame"]
 
 COMMENT = b": \n"
 """Keeps a connection alive. It is no block of its own: some clients take an empty block for an event."""
 
-encode = msgspec.json.Encoder(enc_hook=str).encode
-"""A JSON text in one line."""
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def encode(value: Any) -> bytes:
+    """A JSON text in one line."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        # Half a character that a text of the application has.
+        return _encode(scrub(msgspec.to_builtins(value)))
 
 
 def frame(data: bytes, *, event: bytes = b"", id: bytes = b"") -> bytes:
@@ -27,6 +37,6 @@ def frame(data: bytes, *, event: bytes = b"", id: bytes = b"") -> bytes:
     return b"%bdata: %b\n\n" % (head, data)
 
 
-def data(value: Any) -> bytes:
+def data(value: Any, /) -> bytes:
     """A frame with nothing but a JSON value."""
     return b"data: %b\n\n" % encode(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -19,13 +18,11 @@ from rxllm.models import (
 
 __all__ = ["for_clients"]
 
-E = TypeVar("E", bound=BaseModel)
-
 TOOL_FAILED = "The tool failed."
 """What a client is told of a tool that did."""
 
 
-def for_clients(event: E) -> E:
+def for_clients(event: BaseModel) -> BaseModel:
     """The event, as a client may have it."""
     if isinstance(event, ToolResultEvent):
         return event.model_copy(update={"result": _result(event.result)})

@@ -9,7 +9,7 @@ from reactivex import Observable
 
 from rxllm.flow import FanOut, Operation, Stream, check_kind, operate, stopping
 from rxllm.serving._protocol import Asked, ServingProtocol
-from rxllm.serving._registry import protocol_named
+from rxllm.serving._protocols import protocol_named
 from rxllm.serving._telling import Telling
 from rxllm.sources import LogStream
 
@@ -17,15 +17,15 @@ from rxllm.sources import LogStream
 class _Frames(Operation[Any, bytes]):
     called = "frames"
 
-    def __init__(self, out: FanOut[bytes], protocol: ServingProtocol) -> None:
+    def __init__(self, out: FanOut[bytes], protocol: ServingProtocol, asked: Asked) -> None:
         super().__init__(out)
-        self._telling = Telling(protocol.writer(Asked()))
+        self._telling = Telling(protocol.writer(asked))
 
     def on_item(self, item: Any, /) -> Iterable[bytes]:
         begun = self._telling.begin()
         try:
             told = self._telling.item(item)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to the client
             told = self._telling.failed(error)
         return self._given(begun + told)
 
@@ -33,8 +33,7 @@ class _Frames(Operation[Any, bytes]):
         return self._given(self._telling.completed(stopped=stopping()))
 
     def on_error(self, error: Exception) -> None:
-        if not self.out.ended:
-            self.out.end(None, self._given(self._telling.failed(error)))
+        self.out.end(None, self._given(self._telling.failed(error)))
 
     def _given(self, told: bytes) -> Sequence[bytes]:
         if self._telling.over:
@@ -61,8 +60,8 @@ def frames(pipeline: Observable[Any], *, protocol: str | ServingProtocol = "even
     the frames sends one (``": \n"``).
 
     Args:
-        pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not. Frames
-            of a stream of a log have its positions, if the protocol has such.
+        pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not. In
+            ``"events"`` of a stream of a log each frame has its position.
         protocol: How it is told: a name, or a protocol with options.
 
     Returns:
@@ -83,6 +82,8 @@ def frames(pipeline: Observable[Any], *, protocol: str | ServingProtocol = "even
     """
     check_kind("pipeline", pipeline, Observable)
     chosen = protocol_named(protocol)
-    if isinstance(pipeline, LogStream) and chosen.resumes:
+    resumes = isinstance(pipeline, LogStream) and chosen.resumes
+    if isinstance(pipeline, LogStream):
+        # Only so do items say that what came before them does not count.
         pipeline = pipeline.with_positions()
-    return pipeline.pipe(operate(_Frames, chosen))
+    return pipeline.pipe(operate(_Frames, chosen, Asked(resumes=resumes)))

@@ -26,6 +26,7 @@ _KEEP_ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPALIVE": 10, "TCP_KEEPINTVL": 5, "TCP
 _LOOK_SECONDS = 4.0
 _MOST_SILENCE_SECONDS = 20.0
 # `tcpi_unacked` and `tcpi_last_ack_recv` (milliseconds) of Linux.
+_INFO: Any = getattr(socket, "TCP_INFO", None)
 _TCP_INFO = struct.Struct("24xI28xI")
 
 
@@ -91,7 +92,8 @@ class _SilenceWatch:
             for name, value in _KEEP_ALIVE.items():
                 if (option := getattr(socket, name, None)) is not None:
                     self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
-            self._look_later()
+            if _INFO is not None:
+                self._look_later()
 
     def stop(self) -> None:
         """Look no more."""
@@ -99,13 +101,10 @@ class _SilenceWatch:
             self._timer.cancel()
 
     def _look_later(self) -> None:
-        if hasattr(socket, "TCP_INFO"):
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+        self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
 
     def _look(self) -> None:
-        if self._transport.is_closing():
-            return
-        info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        info = self._socket.getsockopt(socket.IPPROTO_TCP, _INFO, _TCP_INFO.size)
         unacknowledged, silent = _TCP_INFO.unpack(info)
         if unacknowledged and silent >= _MOST_SILENCE_SECONDS * 1000:
             self._transport.abort()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from rxllm.serving._public_error import PublicError
 
@@ -96,6 +96,35 @@ class ServingProtocol(Protocol):
         """A writer for one answer."""
         ...
 
-    def refusal(self, error: PublicError, /) -> bytes:
-        """The body of an answer with another status than 200, JSON."""
+    def refusal(self, error: PublicError, /) -> bytes | str | None:
+        """The body of an answer with another status than 200: JSON as bytes, or a plain text.
+
+        ``None`` if that is no error for its clients: the answer is empty then, with the status 204.
+        """
+        ...
+
+
+class WholeWriter(Protocol):
+    """Writes one answer as one object, for a client that does not want a stream."""
+
+    def add(self, items: Sequence[Any], /) -> None:
+        """Take items; an answer may begin anew, since nothing is told yet."""
+        ...
+
+    def end(self, end: ServedEnd, /) -> bytes:
+        """The answer, JSON. Called once, unless the pipeline failed.
+
+        Raises:
+            TypeError: An item is nothing that can be served.
+            RxllmError: The items are no answer.
+        """
+        ...
+
+
+@runtime_checkable
+class AnswersWhole(Protocol):
+    """A ``ServingProtocol`` whose clients may ask for all of an answer at once."""
+
+    def whole(self, asked: Asked, /) -> WholeWriter | None:
+        """A writer of one object; ``None`` for a client that wants a stream."""
         ...

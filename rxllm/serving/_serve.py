@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,12 +26,13 @@ from rxllm.exceptions import PositionError, UnknownStreamError
 from rxllm.flow import check_kind, check_seconds
 from rxllm.models import LogPosition
 from rxllm.serving._closing import listed
-from rxllm.serving._events import END_ID
+from rxllm.serving._events_protocol import END_ID
 from rxllm.serving._outbox import Outbox
-from rxllm.serving._protocol import Asked, ServingProtocol
+from rxllm.serving._protocol import AnswersWhole, Asked, ServingProtocol
+from rxllm.serving._protocols import protocol_named
 from rxllm.serving._public_error import PublicError, public_error
-from rxllm.serving._registry import protocol_named
 from rxllm.serving._telling import Telling
+from rxllm.serving._whole_box import WholeBox
 from rxllm.sources import LogStream
 
 __all__ = ["FIRST_SECONDS", "HEARTBEAT_SECONDS", "Head", "Plan", "Served", "plan", "serve"]
@@ -52,6 +53,7 @@ _EVENT_STREAM: Mapping[str, str] = {
     "X-Accel-Buffering": "no",
 }
 _JSON: Mapping[str, str] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+_TEXT: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
 _BAD_POSITION = PublicError(400, "bad_position", "Last-Event-ID or after is no position of a stream.")
 # Of a log, what no coming back mends.
 _NOT_THERE = (UnknownStreamError, PositionError)
@@ -98,16 +100,28 @@ class Plan:
             return Head(204, {"Allow": "GET, HEAD, OPTIONS, POST", **self.headers}, b"")
         return Head(200, self._headers(), b"") if method == "HEAD" else None
 
+    def box(self, asked: Asked) -> Outbox | WholeBox:
+        """What takes the items, for one client."""
+        whole = self.protocol.whole(asked) if isinstance(self.protocol, AnswersWhole) else None
+        return Outbox(Telling(self.protocol.writer(asked))) if whole is None else WholeBox(whole)
+
+    def whole(self, body: bytes) -> Head:
+        """An answer that is one object."""
+        return Head(200, {**_JSON, **self.headers}, body)
+
     def stream(self) -> Head:
         """The head of a stream."""
         return Head(200, self._headers())
 
     def refused(self, error: PublicError) -> Head:
         """An answer that is an error."""
-        headers = {**_JSON, **self.headers}
+        body = self.protocol.refusal(error)
+        if body is None:
+            return Head(204, self.headers, b"")
+        headers = {**(_JSON if isinstance(body, bytes) else _TEXT), **self.headers}
         if error.retry_after is not None:
             headers["Retry-After"] = str(math.ceil(error.retry_after))
-        return Head(error.status, headers, self.protocol.refusal(error))
+        return Head(error.status, headers, body if isinstance(body, bytes) else body.encode())
 
     def _headers(self) -> Mapping[str, str]:
         return {**_EVENT_STREAM, **self.protocol.headers, **self.headers}
@@ -146,14 +160,18 @@ class Served:
         abort: Ends the connection at once, if the host can do that.
     """
 
-    def __init__(self, plan: Plan, outbox: Outbox, *, returns: bool, abort: Callable[[], None] | None) -> None:
+    block: Callable[[], Awaitable[bytes]]
+    """What is to be written next of a stream, in whole frames; nothing at the end."""
+
+    def __init__(
+        self, plan: Plan, outbox: Outbox | WholeBox, *, returns: bool, abort: Callable[[], None] | None
+    ) -> None:
         self._plan = plan
         self._outbox = outbox
         self._returns = returns
         self._abort = abort
         self._timer: asyncio.TimerHandle | None = None
         self.abandon = outbox.abandon
-        self.block = outbox.block
 
     @property
     def gone(self) -> bool:
@@ -162,12 +180,22 @@ class Served:
 
     async def head(self) -> Head:
         """Wait for the first item, a while at most, and say how the answer begins."""
-        await self._outbox.wait(self._plan.first)
-        error = self._outbox.error
+        outbox = self._outbox
+        if isinstance(outbox, WholeBox):
+            return await self._whole(outbox)
+        await outbox.wait(self._plan.first)
+        error = outbox.error
         if error is not None and (not self._returns or isinstance(error, _NOT_THERE)):
             return self._plan.refused(public_error(error))
-        self._outbox.answer(self._plan.heartbeat)
+        outbox.answer(self._plan.heartbeat)
+        self.block = outbox.block
         return self._plan.stream()
+
+    async def _whole(self, box: WholeBox) -> Head:
+        try:
+            return self._plan.whole(await box.body())
+        except Exception as error:  # noqa: BLE001 - told to the client
+            return self._plan.refused(public_error(error))
 
     def close(self) -> None:
         """End the answer, because the server stops; whoever does not take the end, is left."""
@@ -202,15 +230,16 @@ async def serve(
     if returns and after == END_ID:
         yield Head(204, plan.headers, b"")
         return
-    if isinstance(pipeline, LogStream) and plan.protocol.resumes:
+    if isinstance(pipeline, LogStream):
         try:
-            position = None if after is None else LogPosition.parse(after)
+            position = LogPosition.parse(after) if returns and after is not None else None
         except ValueError:
             yield plan.refused(_BAD_POSITION)
             return
+        # Also where nobody goes on: only so do items say that what came before them does not count.
         pipeline = pipeline.with_positions(position)
-        asked = Asked(asked.body, resumes=True)
-    outbox = Outbox(Telling(plan.protocol.writer(asked)))
+        asked = Asked(asked.body, resumes=plan.protocol.resumes)
+    outbox = plan.box(asked)
     served = Served(plan, outbox, returns=returns, abort=abort)
     with listed(served.close):
         try:

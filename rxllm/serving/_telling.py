@@ -56,7 +56,7 @@ class Telling:
     def failed(self, error: BaseException) -> bytes:
         """The end with an error. What it is in full goes to nobody."""
         if isinstance(error, StreamCancelledError):
-            return self._end(ServedEnd("stopped"))
+            return self._end(ServedEnd("stopped", reason=error.reason or None))
         public = public_error(error)
         if isinstance(error, (ClosingError, LogUnavailableError)):
             # The stream goes on, here or elsewhere: a client may come back for the rest.

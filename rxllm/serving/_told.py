@@ -6,7 +6,9 @@ Protocols that have parts of their own are written for these words alone. An ord
 2. The input of a call begins when its identifier and name are known, gains text, and is ready once. What comes of the
    call, if it is run here, comes behind that.
 3. A step is one request and its answer. All that is open ends before the step does.
-4. ``Restart`` takes back what the step has told.
+4. ``Restart`` takes back what the step has told, and the step begins again with a ``StepStart`` of the same number.
+5. What comes of a call is told once its input is ready, and of a call that was told. No text is open then. The call may
+   be one of an earlier step: a provider that paused goes on with it in the next answer.
 """
 
 from __future__ import annotations
@@ -86,6 +88,7 @@ class InputReady(NamedTuple):
         text: The input as it came, JSON as a rule.
         whole: Whether it is whole.
         by_server: Whether the provider runs it.
+        is_text: Whether it is a text and no JSON: that of a custom tool.
     """
 
     id: str
@@ -93,6 +96,7 @@ class InputReady(NamedTuple):
     text: str
     whole: bool = True
     by_server: bool = False
+    is_text: bool = False
 
 
 class Approval(NamedTuple):
@@ -156,9 +160,15 @@ class StepEnd(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """The step begins anew: what it told does not count."""
+    """The step begins anew: what it told does not count.
+
+    Attributes:
+        attempt: Which try it is now, if that is known.
+        takes_all: Whether steps that have ended do not count either.
+    """
 
     attempt: int | None = None
+    takes_all: bool = False
 
 
 Told: TypeAlias = (

@@ -18,6 +18,7 @@ from tests.benchmarks.followers import Amount, followed
 from tests.benchmarks.imports import CASES, EVERYTHING, FIRST_ANSWER, FOUR, IMPORT, PIPELINE, USED, milliseconds
 from tests.benchmarks.payload import digest, text
 from tests.benchmarks.processes import Worker, serving
+from tests.benchmarks.served import AIOHTTP, BY_HAND, EVENT_SOURCE, FASTAPI, protocols
 
 __all__ = ["FULL", "QUICK", "SECTIONS", "Size", "Table"]
 
@@ -56,6 +57,7 @@ class Size(NamedTuple):
     log_items: int
     log_latencies: int
     log_rivals: bool
+    served: tuple[int, int]
 
 
 FULL = Size(
@@ -72,6 +74,7 @@ FULL = Size(
     log_items=20_000,
     log_latencies=1000,
     log_rivals=True,
+    served=(500, 200),
 )
 QUICK = Size(
     runs=1,
@@ -87,6 +90,7 @@ QUICK = Size(
     log_items=300,
     log_latencies=60,
     log_rivals=False,
+    served=(20, 10),
 )
 
 
@@ -287,6 +291,34 @@ def logs(origin: str, size: Size) -> dict[str, dict[str, Figure | Missing]]:
     return followed(Amount(size.runs, size.log_items, size.log_latencies), rivals=size.log_rivals)
 
 
+def served(origin: str, size: Size) -> dict[str, Table]:
+    """CPU per chunk of a server that passes answers on to many clients at once."""
+    clients, count = size.served
+    contenders = [(who, name) for name in protocols() for who in (AIOHTTP, FASTAPI)]
+    contenders += [(EVENT_SOURCE, ""), (BY_HAND, "")]
+    cpu: defaultdict[str, list[float]] = defaultdict(list)
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        workers = {each: stack.enter_context(Worker()) for each in contenders}
+        asking = stack.enter_context(Worker())
+        for round_ in range(size.runs + 1):
+            for number, (who, name) in enumerate(contenders):
+                descriptor = f"{folder}/{round_}-{number}"
+                crowd = {"clients": clients, "descriptor": descriptor}
+                server = workers[who, name]
+                server.begin("served.serve", who=who, protocol=name, upstream=origin, count=count, **crowd)
+                asking.run("served.ask", **crowd)
+                took = server.result()
+                if round_:
+                    cpu[f"{who}: {name}" if name else who].append(took)
+    title = f"served to {clients} clients at once: CPU"
+    return {
+        f"{title} of the server per chunk (µs)": _figures(cpu),
+        f"{title}, times FastAPI's EventSourceResponse": {
+            name: ratio(values, cpu[EVENT_SOURCE]) for name, values in cpu.items()
+        },
+    }
+
+
 def imports(origin: str, size: Size) -> dict[str, Table]:
     """What importing the library costs, and what its first use brings after it."""
     del origin
@@ -321,5 +353,6 @@ SECTIONS: dict[str, Callable[[str, Size], dict[str, Any]]] = {
     "hedging": hedging,
     "storms": storms,
     "logs": logs,
+    "serving": served,
     "imports": imports,
 }

@@ -28,6 +28,7 @@ from rxllm import (
     Stopped,
     ToolCall,
     ToolCallEvent,
+    ToolInputDelta,
     ToolRegistry,
     ToolResultEvent,
 )
@@ -83,7 +84,7 @@ async def converse(
     watch: Callable[[Any], Any] | None = None,
     **options: Any,
 ) -> tuple[list[ChatEvent], Exception | None, list[ReceivedRequest]]:
-    """The events, the error and the requests of a conversation."""
+    """The events, but for what inputs gained, the error and the requests of a conversation."""
     events: list[ChatEvent] = []
     failure: Exception | None = None
     async with ScriptedServer(*scripts) as server, LLMClient(base_url=server.base_url) as client:
@@ -93,7 +94,7 @@ async def converse(
             await (seen if watch is None else seen.pipe(watch))
         except Exception as error:  # noqa: BLE001 - looked at by the test
             failure = error
-    return events, failure, server.requests
+    return [event for event in events if event.type != "tool_input"], failure, server.requests
 
 
 def types(events: list[ChatEvent]) -> list[str]:
@@ -456,7 +457,7 @@ async def test_a_consumer_that_stands_still_is_not_asked_and_nothing_runs_before
     async with ScriptedServer(ONE, ANSWER) as server, LLMClient(base_url=server.base_url) as client:
         conversation = client.chat_with_tools(REQUEST, registry, approve=person.approve)
         async with rxllm.iterate(conversation, buffer_size=1) as events:
-            assert isinstance(await anext(events), ToolCallEvent)
+            assert isinstance(await anext(events), ToolInputDelta)
             async for event in events:
                 for _ in range(50):
                     await asyncio.sleep(0)

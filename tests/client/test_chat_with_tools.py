@@ -26,6 +26,7 @@ from rxllm import (
     StreamInfo,
     TextDelta,
     ToolCallEvent,
+    ToolInputDelta,
     ToolRegistry,
     ToolResultEvent,
 )
@@ -79,7 +80,7 @@ ANSWER = script.answer("It ", "rains.")
 async def converse(
     registry: ToolRegistry, *scripts: Any, request: ChatRequest | None = None, repeat: bool = False, **options: Any
 ) -> tuple[list[ChatEvent], Exception | None, list[ReceivedRequest]]:
-    """The events, the error and the requests of a conversation."""
+    """The events, but for what inputs gained, the error and the requests of a conversation."""
     events: list[ChatEvent] = []
     failure: Exception | None = None
     async with (
@@ -92,7 +93,7 @@ async def converse(
         except Exception as error:  # noqa: BLE001 - looked at by the test
             failure = error
         assert server.connections == 1
-    return events, failure, server.requests
+    return [event for event in events if event.type != "tool_input"], failure, server.requests
 
 
 _request = request
@@ -473,6 +474,46 @@ async def test_of_an_answer_that_was_cut_no_call_is_run(
     assert failure.partial.message.tool_calls == [] or ending == "unknown"
     assert events == []
     assert asked == []
+
+
+async def test_what_calls_gain_is_told_while_the_model_writes_them(registry: ToolRegistry) -> None:
+    """By the call, whatever the server numbers it; nothing of it can be run."""
+    first = [
+        script.tool_call_delta("", index=0, id="call_1", name="get_weather"),
+        script.tool_call_delta('{"city": ', index=0),
+        script.tool_call_delta("", index=0),
+        script.tool_call_delta('"Paris"}', index=0),
+        *weather("Tokyo", id="call_2", index=1),
+    ]
+    async with (
+        ScriptedServer([*first, script.finish("tool_calls"), script.done()], ANSWER) as server,
+        LLMClient(base_url=server.base_url) as client,
+    ):
+        events = [event async for event in client.chat_with_tools(request(), registry)]
+
+    told = [event for event in events if isinstance(event, ToolInputDelta)]
+    assert events[: len(told)] == told
+    assert {event.round for event in told} == {1}
+    assert [(event.index, event.id, event.name, event.text) for event in told][:3] == [
+        (0, "call_1", "get_weather", ""),
+        (0, "call_1", "get_weather", '{"city": '),
+        (0, "call_1", "get_weather", '"Paris"}'),
+    ]
+    whole = {index: "".join(event.text for event in told if event.index == index) for index in (0, 1)}
+    assert [json.loads(text) for text in whole.values()] == [{"city": "Paris"}, {"city": "Tokyo"}]
+
+
+async def test_what_calls_gain_of_an_answer_that_begins_anew_is_told_from_the_start(registry: ToolRegistry) -> None:
+    cut = [script.tool_call_delta('{"ci', index=0, id="call_1", name="get_weather"), script.cut()]
+    again = ops.retry_with_backoff(2, after_first="restart", initial=0)
+    async with ScriptedServer(cut, CALL, ANSWER) as server, LLMClient(base_url=server.base_url) as client:
+        events = [event async for event in client.chat_with_tools(request(), registry, through=again)]
+
+    restarted = types(events).index("restarted")
+    assert types(events)[:restarted] == ["tool_input"]
+    told = [event for event in events[restarted:] if isinstance(event, ToolInputDelta)]
+    assert json.loads("".join(event.text for event in told)) == {"city": "Paris"}
+    assert {event.index for event in told} == {0}
 
 
 async def test_a_model_that_pauses_is_asked_to_go_on(registry: ToolRegistry, asked: list[str]) -> None:

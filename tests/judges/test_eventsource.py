@@ -41,7 +41,7 @@ async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[L
 
 
 async def test_events_while_they_are_written(log: Log, judge: Judge) -> None:
-    words = [f"word {number}, " for number in range(ITEMS)]
+    words = [f"{number} " for number in range(ITEMS)]
     is_read = asyncio.Event()
 
     async def write() -> AsyncIterator[str]:

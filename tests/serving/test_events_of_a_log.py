@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,11 @@ async def test_from_each_position(serve: Serve, http: aiohttp.ClientSession, log
 
     assert status == 200
     assert [data.get("text") for _, data in frames] == [*"abcde", None]
-    assert [id for id, _ in frames][-1] == "end"
-    for place, (id, _) in enumerate(frames[:-1], 1):
-        assert id is not None
-        assert parsed((await get(http, url, id))[1]) == frames[place:]
-        assert parsed((await get(http, f"{url}?after={id}"))[1]) == frames[place:]
+    assert [position for position, _ in frames][-1] == "end"
+    for place, (position, _) in enumerate(frames[:-1], 1):
+        assert position is not None
+        assert parsed((await get(http, url, position))[1]) == frames[place:]
+        assert parsed((await get(http, f"{url}?after={position}"))[1]) == frames[place:]
     assert await get(http, url, "end") == (204, "")
 
 
@@ -107,9 +108,9 @@ async def test_the_end_of_a_stream_that_failed_is_told_to_whoever_comes_back(
     failing = reactivex.concat(reactivex.of("a"), reactivex.throw(APIStatusError("canary", status=429)))
     await log.produce("s", failing)
     url = await serve(lambda: rxllm.from_log(log, "s"))
-    id = parsed((await get(http, url))[1])[0][0]
+    position = parsed((await get(http, url))[1])[0][0]
 
-    status, text = await get(http, url, id)
+    status, text = await get(http, url, position)
 
     assert status == 200
     assert parsed(text)[0][1]["error"]["code"] == "rate_limited"
@@ -184,13 +185,13 @@ async def test_a_log_that_cannot_be_reached(
 ) -> None:
     production = asyncio.ensure_future(log.produce("s", source()))
     engine = Unavailable(log.engine)
-    unsteady = rxllm.Log(engine)  # type: ignore[arg-type]
+    unsteady = rxllm.Log(engine)
     url = await serve(lambda: rxllm.from_log(unsteady, "s"))
     source.put("a")
     await source.begun.wait()
 
     async with asyncio.timeout(SECONDS), http.get(url) as response:
-        id = (await response.content.readline()).decode().strip().removeprefix("id: ")
+        position = (await response.content.readline()).decode().strip().removeprefix("id: ")
         engine.is_down = True
         source.put("b")
         # The body ends, and nothing in it says that the stream has: an EventSource comes back.
@@ -198,11 +199,11 @@ async def test_a_log_that_cannot_be_reached(
 
     assert (await get(http, url))[0] == 503
     # To whoever comes back any other status than 200 is the end of everything.
-    assert await get(http, url, id) == (200, "")
+    assert await get(http, url, position) == (200, "")
     engine.is_down = False
     source.put(None)
     await production
-    assert [data.get("text") for _, data in parsed((await get(http, url, id))[1])] == ["b", None]
+    assert [data.get("text") for _, data in parsed((await get(http, url, position))[1])] == ["b", None]
 
 
 async def test_a_stream_that_broke_off(serve: Serve, http: aiohttp.ClientSession, log: SQLiteLog) -> None:
@@ -255,9 +256,41 @@ async def test_before_the_first_item_whoever_comes_back_gets_200_also_when_the_s
         async with http.get(url) as response:
             while not (line := await response.content.readline()).startswith(b"id: "):
                 assert line == b": \n"
-            id = line.decode().strip().removeprefix("id: ")
-        async with http.get(url, headers={"Last-Event-ID": id}) as response:
+            position = line.decode().strip().removeprefix("id: ")
+        async with http.get(url, headers={"Last-Event-ID": position}) as response:
             await serving.close_all()
             assert (response.status, await response.text()) == (200, ": \n")
     source.put(None)
     await production
+
+
+async def test_who_cancelled_a_stream_may_say_why(
+    serve: Serve, http: aiohttp.ClientSession, log: SQLiteLog, source: Source
+) -> None:
+    production = asyncio.ensure_future(log.produce("s", source()))
+    url = await serve(lambda: rxllm.from_log(log, "s"))
+    source.put("a")
+    async with asyncio.timeout(SECONDS), http.get(url) as response:
+        await response.content.readline()
+        await log.cancel("s", reason="enough", by="the button")
+        text = await response.text()
+    await production
+
+    assert parsed("id: x\n" + text)[-1][1] == {"type": "end", "ending": "stopped", "reason": "enough"}
+
+
+async def test_a_writer_that_begins_anew(
+    serve: Serve, http: aiohttp.ClientSession, log: SQLiteLog, source: Source
+) -> None:
+    production = asyncio.ensure_future(log.produce("s", source()))
+    url = await serve(lambda: rxllm.from_log(log, "s"))
+    source.put("a")
+    async with asyncio.timeout(SECONDS), http.get(url) as response:
+        assert b"id: " in await response.content.readline()
+        await log.produce("s", reactivex.of("x"), take_over=True)
+        frames = parsed("id: x\n" + await response.text())
+    with suppress(Exception):
+        await production
+
+    assert frames[-1][1] == {"type": "end", "ending": "completed"}
+    assert [event["type"] for event in frames[-2][1]["events"]] == ["restarted", "text"]

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import reactivex
-from reactivex import Observable
 
 from rxllm import operators as ops
 from rxllm import serving
@@ -27,7 +26,11 @@ def text(value: str) -> bytes:
 
 LETTERS: dict[str, Any] = {"a": "Hel", "b": text_chunk("lo"), "c": TextDelta(round=1, text="!"), "d": object()}
 FRAMES = {
-    **{"a": text("Hel"), "b": text("lo"), "c": text("!"), "z": end("completed"), "s": end("stopped")},
+    "a": text("Hel"),
+    "b": text("lo"),
+    "c": text("!"),
+    "z": end("completed"),
+    "s": end("stopped"),
     "e": end("failed", error={"code": "internal_error", "message": "Something went wrong here."}),
 }
 

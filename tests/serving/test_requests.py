@@ -18,7 +18,7 @@ from aiohttp import web
 
 from rxllm import serving
 from rxllm.serving import Asked, FrameWriter, PublicError, ServedEnd
-from tests.serving.conftest import SECONDS, Client, Serve, Source, running, soon
+from tests.serving.conftest import SECONDS, Client, Source, running, soon
 
 Connect = Callable[..., Awaitable[Client]]
 
@@ -51,7 +51,7 @@ class EchoWriter:
         return repr(dict(self._asked.body)).encode()
 
     def write(self, items: Sequence[Any], /) -> bytes:
-        return b""
+        return b"" * len(items)
 
     def end(self, end: ServedEnd, /) -> bytes:
         self.over = True
@@ -293,6 +293,19 @@ async def test_one_that_acknowledges_nothing_is_left(
         assert source.left.is_set() == is_left
         source.put(None)
         await soon(source.left)
+
+
+async def test_where_the_kernel_says_nothing(
+    http: aiohttp.ClientSession, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.serving._leaving._INFO", None)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await serving.aiohttp_response(request, source())
+
+    source.put("x", None)
+    async with running(app(handle)) as url, http.get(url) as response:
+        assert b"x" in await response.read()
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no such sockets")

@@ -182,7 +182,7 @@ async def test_as_a_callback_of_an_application(http: aiohttp.ClientSession, sour
 
 
 async def test_a_handler_that_is_cancelled_ends_its_answer(
-    serve: Serve, http: aiohttp.ClientSession, source: Source, host: Host
+    serve: Serve, http: aiohttp.ClientSession, source: Source
 ) -> None:
     """As a server does that has waited long enough."""
     tasks: list[asyncio.Task[Any]] = []

@@ -96,7 +96,7 @@ async def test_it_stands_behind_middlewares(http: aiohttp.ClientSession, connect
 
 
 def test_it_is_a_response_of_starlette_where_that_is() -> None:
-    response = serving.StreamingResponse(reactivex.empty())
+    response: Any = serving.StreamingResponse(reactivex.empty())
 
     assert isinstance(response, Response)
     assert response.media_type == "text/event-stream"

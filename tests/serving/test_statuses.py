@@ -30,7 +30,7 @@ from rxllm.exceptions import (
 )
 from tests.serving.conftest import Serve, Source, soon
 
-SECRET = "sk-canary at https://internal.example"
+CANARY = "sk-canary at https://internal.example"
 
 
 def caused(error: Exception, by: Exception) -> Exception:
@@ -39,25 +39,25 @@ def caused(error: Exception, by: Exception) -> Exception:
 
 
 ERRORS: list[tuple[Exception, int, str]] = [
-    (APIStatusError(SECRET, status=429), 429, "rate_limited"),
-    (APIStatusError(SECRET, status=401), 502, "provider_error"),
-    (APIStatusError(SECRET, status=500), 502, "provider_error"),
-    (APIConnectionError(SECRET), 502, "unreachable"),
-    (ChunkTimeoutError(SECRET, seconds=1.0, chunks=0), 504, "timeout"),
-    (TimeoutError(SECRET), 504, "timeout"),
-    (caused(APIConnectionError(SECRET), TimeoutError()), 504, "timeout"),
-    (AllAttemptsFailedError((APIConnectionError(SECRET), APIStatusError(SECRET, status=429))), 429, "rate_limited"),
-    (StreamInterruptedError(SECRET), 502, "interrupted"),
-    (TruncatedStreamError(SECRET), 502, "bad_answer"),
-    (EmptyStreamError(SECRET), 502, "bad_answer"),
-    (UnsupportedRequestError(SECRET, dialect="d", field="f"), 500, "internal_error"),
-    (UnknownStreamError(SECRET), 404, "unknown_stream"),
-    (PositionError(SECRET), 400, "bad_position"),
-    (LogUnavailableError(SECRET), 503, "unavailable"),
-    (RecordingError(SECRET), 500, "internal_error"),
-    (StreamCancelledError(SECRET), 410, "cancelled"),
-    (ValueError(SECRET), 500, "internal_error"),
-    (KeyError(SECRET), 500, "internal_error"),
+    (APIStatusError(CANARY, status=429), 429, "rate_limited"),
+    (APIStatusError(CANARY, status=401), 502, "provider_error"),
+    (APIStatusError(CANARY, status=500), 502, "provider_error"),
+    (APIConnectionError(CANARY), 502, "unreachable"),
+    (ChunkTimeoutError("first", seconds=1.0, chunks=0), 504, "timeout"),
+    (TimeoutError(CANARY), 504, "timeout"),
+    (caused(APIConnectionError(CANARY), TimeoutError()), 504, "timeout"),
+    (AllAttemptsFailedError((APIConnectionError(CANARY), APIStatusError(CANARY, status=429))), 429, "rate_limited"),
+    (StreamInterruptedError(CANARY), 502, "interrupted"),
+    (TruncatedStreamError(CANARY), 502, "bad_answer"),
+    (EmptyStreamError(CANARY), 502, "bad_answer"),
+    (UnsupportedRequestError(CANARY, dialect="d", field="f"), 500, "internal_error"),
+    (UnknownStreamError(CANARY), 404, "unknown_stream"),
+    (PositionError(CANARY), 400, "bad_position"),
+    (LogUnavailableError(CANARY), 503, "unavailable"),
+    (RecordingError(CANARY), 500, "internal_error"),
+    (StreamCancelledError(CANARY), 410, "cancelled"),
+    (ValueError(CANARY), 500, "internal_error"),
+    (KeyError(CANARY), 500, "internal_error"),
 ]
 
 
@@ -130,7 +130,7 @@ async def test_a_later_item_that_cannot_be_told_loses_nothing_that_came_before(
 
 
 async def test_an_error_behind_the_first_item(serve: Serve, http: aiohttp.ClientSession, source: Source) -> None:
-    source.put("Hel", APIStatusError(SECRET, status=429))
+    source.put("Hel", APIStatusError(CANARY, status=429))
     url = await serve(source)
 
     async with http.get(url) as response:
@@ -149,7 +149,7 @@ async def test_after_a_while_it_is_200_and_a_later_error_is_told(
     async with http.get(url) as response:
         assert response.status == 200
         assert await response.content.readline() == b": \n"
-        source.put(APIConnectionError(SECRET))
+        source.put(APIConnectionError(CANARY))
         text = await response.text()
 
     assert "unreachable" in text

@@ -19,15 +19,18 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from rxllm.accumulators import ChatDeltas
-from rxllm.models import StreamChunk, is_chat_event, is_reason
+from rxllm.models import StreamChunk, TextDelta, is_chat_event, is_reason
 from rxllm.serving._event_stream import encode, frame
 from rxllm.serving._for_clients import for_clients
 from rxllm.serving._protocol import Asked, FrameWriter, ServedEnd
 from rxllm.serving._public_error import PublicError
+from rxllm.serving._text_alone import text_alone
 from rxllm.sources import LogItem
 
 END_ID = "end"
 """The identifier of the last frame."""
+
+_TEXT = b'{"round":%d,"type":"text","text":%b}'
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,14 @@ class EventsWriter:
         if isinstance(item, LogItem):
             placed = cast("LogItem[object]", item)
             return frame(self._data(placed.item, restarts=placed.restarts), id=str(placed.position).encode())
-        if (text := _text_alone(item)) is not None:
-            return b'data: {"round":1,"type":"text","text":%b}\n\n' % encode(text)
+        if (text := _text_of(item)) is not None:
+            return b"data: %b\n\n" % text
         events = [*self._of(item)]
         return frame(_together(events)) if events else b""
 
     def _data(self, item: object, *, restarts: bool) -> bytes:
+        if not restarts and (text := _text_of(item)) is not None:
+            return text
         events = [*self._of(item)]
         if restarts and not (events and b'"restarted"' in events[0]):
             events.insert(0, b'{"round":1,"type":"restarted","attempt":null}')
@@ -114,7 +119,7 @@ class EventsWriter:
                 yield event.__pydantic_serializer__.to_json(event)
             yield from map(encode, _plain(item))
         elif isinstance(item, str):
-            yield encode({"round": 1, "type": "text", "text": item})
+            yield _TEXT % (1, encode(item))
         elif is_chat_event(item):
             shown = for_clients(item)
             yield shown.__pydantic_serializer__.to_json(shown)
@@ -122,17 +127,11 @@ class EventsWriter:
             raise TypeError(f"chunks, events of a conversation and texts can be served, not {type(item).__name__}")
 
 
-def _text_alone(item: object) -> str | None:
-    """The text of a chunk that says nothing else of choice 0, as nearly all do."""
-    if not isinstance(item, StreamChunk) or len(item.choices) != 1 or item.usage is not None or item.restarts:
-        return None
-    choice = item.choices[0]
-    delta = choice.delta
-    if choice.index or choice.finish_reason or delta.tool_calls or delta.refusal:
-        return None
-    if delta.reasoning_content or delta.reasoning or delta.reasoning_details or delta.extra:
-        return None
-    return delta.content or None
+def _text_of(item: object) -> bytes | None:
+    """The event of an item that is a piece of text and nothing else, as nearly all are."""
+    if (text := text_alone(item)) is not None:
+        return _TEXT % (1, encode(text))
+    return _TEXT % (item.round, encode(item.text)) if type(item) is TextDelta else None
 
 
 def _together(events: Sequence[bytes]) -> bytes:

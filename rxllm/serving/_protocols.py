@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from rxllm.serving._events import Events
+from rxllm.serving._agui import AGUI
+from rxllm.serving._events_protocol import Events
+from rxllm.serving._openai_protocol import OpenAIChat
 from rxllm.serving._protocol import ServingProtocol
+from rxllm.serving._ui_message_stream import UIMessageStream
 
-PROTOCOLS: tuple[ServingProtocol, ...] = (Events(),)
+PROTOCOLS: tuple[ServingProtocol, ...] = (Events(), OpenAIChat(), UIMessageStream(), AGUI())
 """Those that come with the library."""
 
 _BY_NAME = {each.name: each for each in PROTOCOLS}

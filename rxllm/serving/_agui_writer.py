@@ -1,0 +1,262 @@
+"""Writes one run of AG-UI: see ``_agui``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rxllm.exceptions import RestartError
+from rxllm.serving import _agui_events as events
+from rxllm.serving import _told as told
+from rxllm.serving._agui_events import AGUIEvent
+from rxllm.serving._agui_usage import RunUsage
+from rxllm.serving._event_stream import data, encode
+from rxllm.serving._narrator import Narrator
+from rxllm.serving._protocol import ServedEnd
+from rxllm.serving._tool_failures import told_failure
+
+_CUT = ("cut", "The answer was cut in the middle of a call.")
+_ANSWER: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "approved": {"type": "boolean"},
+        "editedArgs": {"type": "object"},
+        "reason": {"type": "string"},
+    },
+    "required": ["approved"],
+}
+"""What an interrupt wants to know, as pydantic-ai has it, too."""
+
+
+class AGUIWriter:
+    """Writes one answer.
+
+    Args:
+        start: The first event.
+        taken: Identifiers that no call gets.
+        tells_usage: Whether tokens are told.
+
+    Attributes:
+        over: Whether the end is told.
+    """
+
+    def __init__(self, start: events.RunStarted, *, taken: Iterable[str], tells_usage: bool) -> None:
+        self.over: bool = False
+        self._start = start
+        self._tells_usage = tells_usage
+        self._narrator = Narrator(taken)
+        self._ids = 0
+        self._usage = RunUsage()
+        # What was told before an item that could not be.
+        self._unsent = b""
+        self._step: str | None = None
+        self._model: str | None = None
+        self._has_told = False
+        # The message of the assistant that goes on, and which one has an open text.
+        self._message: str | None = None
+        self._text: str | None = None
+        self._reasoning = ""
+        self._named: dict[str, str] = {}
+        self._unsaid: set[str] = set()
+        self._cut: list[str] = []
+        self._pending: dict[str, None] = {}
+        self._asked: dict[str, None] = {}
+        self._sources: str | None = None
+        self._by_class: Mapping[type, Callable[[Any], Iterable[AGUIEvent]]] = {
+            told.StepStart: self._step_start,
+            told.StepEnd: self._step_end,
+            told.Restart: self._restart,
+            told.TextStart: self._text_start,
+            told.TextPiece: self._text_piece,
+            told.TextEnd: self._text_end,
+            told.InputStart: self._input_start,
+            told.InputPiece: self._input_piece,
+            told.InputReady: self._input_ready,
+            told.Approval: self._approval,
+            told.Output: self._output,
+            told.Source: self._source,
+            told.Picture: self._picture,
+        }
+
+    def begin(self) -> bytes:
+        """The event ``RUN_STARTED``."""
+        return data(self._start)
+
+    def write(self, items: Sequence[Any], /) -> bytes:
+        """The events of items."""
+        frames: list[bytes] = []
+        try:
+            for item in items:
+                self._tell(self._narrator.add(item), frames)
+        except Exception:
+            self._unsent = b"".join(frames)
+            raise
+        return b"".join(frames)
+
+    def end(self, end: ServedEnd, /) -> bytes:
+        """The events at the end."""
+        self.over = True
+        frames = [self._unsent]
+        if end.error is not None:
+            self._tell(self._narrator.cut(), frames)
+            last = self._error(end.error.code, end.error.message)
+        elif end.kind == "stopped" or self._narrator.stopped:
+            self._tell(self._narrator.cut(), frames)
+            frames += map(data, self._closed())
+            last = self._finished({"type": "cancelled"})
+        else:
+            self._tell(self._narrator.close(), frames)
+            last = self._error(*_CUT) if self._cut else self._finished(self._outcome())
+        frames += map(data, self._text_closed())
+        return b"".join([*frames, data(last)])
+
+    def _tell(self, all_told: Iterable[told.Told], frames: list[bytes]) -> None:
+        for each in all_told:
+            frames += map(data, self._by_class[type(each)](each))
+
+    def _id(self) -> str:
+        self._ids += 1
+        return f"{self._start.run_id}-{self._ids}"
+
+    # The end.
+
+    def _closed(self) -> Iterator[AGUIEvent]:
+        """End what is open: else a client takes no end but an error."""
+        yield from self._text_closed()
+        yield from map(events.ToolCallEnd, self._cut)
+        self._cut.clear()
+        yield from self._step_closed()
+
+    def _outcome(self) -> dict[str, Any]:
+        if self._asked:
+            return {"type": "interrupt", "interrupts": [self._interrupt(call) for call in self._asked]}
+        return {"type": "success", "pendingToolCallIds": [*self._pending]} if self._pending else {"type": "success"}
+
+    def _interrupt(self, call: str) -> dict[str, Any]:
+        said = {"message": f"May {self._named[call]} be run?", "responseSchema": _ANSWER}
+        return {"id": f"{call}-approval", "reason": "tool_call", "toolCallId": call, **said}
+
+    def _finished(self, outcome: dict[str, Any]) -> AGUIEvent:
+        return events.RunFinished(self._start.thread_id, self._start.run_id, outcome, self._told_usage())
+
+    def _error(self, code: str, message: str) -> AGUIEvent:
+        return events.RunError(message, code, self._told_usage())
+
+    def _told_usage(self) -> list[dict[str, Any]] | None:
+        return self._usage.told() if self._tells_usage else None
+
+    # Steps.
+
+    def _step_start(self, start: told.StepStart) -> Iterator[AGUIEvent]:
+        # A call that was cut in a step before is of no interest any more.
+        yield from self._closed()
+        self._step, self._has_told = f"step-{start.number}", False
+        self._model = start.model or (start.stream and start.stream.model)
+        self._message = None
+        yield events.StepStarted(self._step)
+
+    def _step_end(self, end: told.StepEnd) -> Iterator[AGUIEvent]:
+        yield from self._text_closed()
+        self._usage.add(self._model, end.usage)
+        yield from self._step_closed()
+
+    def _restart(self, restart: told.Restart) -> Iterator[AGUIEvent]:
+        if self._has_told or restart.takes_all:
+            raise RestartError("an AG-UI run")
+        return self._step_closed()
+
+    def _step_closed(self) -> Iterator[AGUIEvent]:
+        if (step := self._step) is not None:
+            self._step = None
+            yield events.StepFinished(step)
+
+    # Texts.
+
+    def _text_start(self, start: told.TextStart) -> Iterator[AGUIEvent]:
+        self._has_told = True
+        if start.kind == "reasoning":
+            yield from self._text_closed()
+            self._message, self._reasoning = None, self._id()
+            yield events.ReasoningStart(self._reasoning)
+            yield events.ReasoningMessageStart(self._reasoning, "reasoning")
+        elif self._text is None:
+            self._text = self._message = self._id()
+            yield events.TextMessageStart(self._text, "assistant")
+
+    def _text_piece(self, piece: told.TextPiece) -> Iterator[AGUIEvent]:
+        if piece.kind == "reasoning":
+            yield events.ReasoningMessageContent(self._reasoning, piece.text)
+        else:
+            yield events.TextMessageContent(self._text or "", piece.text)
+
+    def _text_end(self, end: told.TextEnd) -> Iterator[AGUIEvent]:
+        if end.kind == "reasoning":
+            yield events.ReasoningMessageEnd(self._reasoning)
+            yield events.ReasoningEnd(self._reasoning)
+
+    def _text_closed(self) -> Iterator[AGUIEvent]:
+        """End the text that was told last: another one right behind it would have gone on with it."""
+        if (text := self._text) is not None:
+            self._text = None
+            yield events.TextMessageEnd(text)
+
+    # Calls.
+
+    def _input_start(self, start: told.InputStart) -> Iterator[AGUIEvent]:
+        self._has_told = True
+        yield from self._text_closed()
+        parent = self._message = self._message or self._id()
+        self._named[start.id] = start.name
+        self._unsaid.add(start.id)
+        yield events.ToolCallStart(start.id, start.name, parent)
+
+    def _input_piece(self, piece: told.InputPiece) -> Iterator[AGUIEvent]:
+        self._unsaid.discard(piece.id)
+        yield events.ToolCallArgs(piece.id, piece.text)
+
+    def _input_ready(self, ready: told.InputReady) -> Iterator[AGUIEvent]:
+        if not ready.whole and not ready.by_server:
+            self._cut.append(ready.id)
+            return
+        if ready.id in self._unsaid:
+            yield events.ToolCallArgs(ready.id, ready.text or ("" if ready.is_text else "{}"))
+        if not ready.by_server:
+            self._pending[ready.id] = None
+        yield events.ToolCallEnd(ready.id)
+
+    def _approval(self, approval: told.Approval) -> Iterator[AGUIEvent]:
+        value: dict[str, Any] = {"toolCallId": approval.id, "toolCallName": self._named[approval.id]}
+        if approval.approved is None:
+            self._asked[approval.id] = None
+            yield events.Custom("approval_requested", value)
+        else:
+            self._asked.pop(approval.id, None)
+            reason = {} if approval.reason is None else {"reason": approval.reason}
+            yield events.Custom("approval_given", {**value, "approved": approval.approved, **reason})
+
+    def _output(self, output: told.Output) -> Iterator[AGUIEvent]:
+        self._pending.pop(output.id, None)
+        self._message = None
+        content = output.content
+        if output.error is not None and not output.refused:
+            content = told_failure(output.error)
+        text = content if isinstance(content, str) else encode(content).decode()
+        yield from self._text_closed()
+        yield events.ToolCallResult(self._id(), output.id, text, "tool")
+
+    # What else there is.
+
+    def _source(self, source: told.Source) -> Iterator[AGUIEvent]:
+        self._has_told = True
+        fields = {"id": source.id, "url": source.url, "title": source.title, "filename": source.filename}
+        value = {name: field for name, field in fields.items() if field is not None}
+        if self._sources is None:
+            self._sources = self._id()
+            yield events.ActivitySnapshot(self._sources, "sources", {"sources": [value]})
+        else:
+            patch = [{"op": "add", "path": "/sources/-", "value": value}]
+            yield events.ActivityDelta(self._sources, "sources", patch)
+
+    def _picture(self, picture: told.Picture) -> Iterator[AGUIEvent]:
+        self._has_told = True
+        yield events.ActivitySnapshot(self._id(), "file", {"url": picture.url, "mediaType": picture.media_type})
