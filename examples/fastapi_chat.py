@@ -167,11 +167,13 @@ async def main(server: Endpoint, port: int = 0, *, stays: bool = False) -> None:
     serving = asyncio.create_task(running.serve())
     while not running.started and not serving.done():  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0.01)
-    if not stays and running.started:
+    if running.started:
         origin = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
-        async with aiohttp.ClientSession(origin) as session:
-            await visit(session)
-        running.should_exit = True
+        print(f"{origin}/api/chat", flush=True)
+        if not stays:
+            async with aiohttp.ClientSession(origin) as session:
+                await visit(session)
+            running.should_exit = True
     await serving
 
 

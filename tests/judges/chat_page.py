@@ -34,7 +34,7 @@ async def process_of(*arguments: str, **environment: str) -> AsyncGenerator[tupl
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", str(EXAMPLE), "--serve", "--port", str(port), "--alone", *arguments),
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        env=os.environ | environment,
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
