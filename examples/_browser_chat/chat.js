@@ -17,6 +17,7 @@ const [turns, empty, form, input, sendButton, stopButton, jump, problem, status]
 const chat = chatOfAddress();
 const shown = [];
 let current = null; // the turn that is being answered
+let isAsking = false; // whether a question is on its way to the server
 let wake = new AbortController(); // ends the waiting for the next question
 
 function chatOfAddress() {
@@ -34,7 +35,7 @@ class Turn {
   constructor(number, { question, again }) {
     Object.assign(this, { number, question, again, parts: [], position: "", end: null, notice: "" });
     this.element = turns.appendChild(document.createElement("section"));
-    this.drawing = false;
+    this.drawing = null;
     this.cost = 0;
   }
 
@@ -70,15 +71,21 @@ class Turn {
   // Soon, and no more often than drawing it is cheap.
   draw() {
     if (this.drawing) return;
-    this.drawing = true;
     const now = () => {
-      this.drawing = false;
-      const began = performance.now();
-      keepingTheEnd(() => patch(this.element, view(this)));
-      this.cost = performance.now() - began;
+      if (this.drawing === now) this.drawNow();
     };
-    if (document.hidden || this.cost > 8) setTimeout(now, Math.min(this.cost * 8, 1000));
-    else requestAnimationFrame(now);
+    this.drawing = now;
+    // A tab in the background gets no frames, so there is a timer in any case.
+    const isCheap = this.cost < 8;
+    if (isCheap) requestAnimationFrame(now);
+    setTimeout(now, isCheap ? 200 : Math.min(this.cost * 8, 1000));
+  }
+
+  drawNow() {
+    this.drawing = null;
+    const began = performance.now();
+    keepingTheEnd(() => patch(this.element, view(this)));
+    this.cost = performance.now() - began;
   }
 }
 
@@ -244,7 +251,7 @@ async function asked(number) {
       tries = 0;
       wait = "?wait";
       if (number === 0) empty.hidden = false;
-      setState("idle");
+      if (!isAsking) setState("idle");
     } catch {
       const wasWoken = wake.signal.aborted;
       wait = "";
@@ -313,7 +320,7 @@ async function showAll() {
     setState("answering");
     turn.draw();
     await follow(turn);
-    turn.draw();
+    turn.drawNow();
     current = null;
     status.textContent = { completed: "The answer is complete.", stopped: "Stopped." }[turn.end.ending] ?? "";
   }
@@ -346,7 +353,7 @@ function fit() {
 async function ask(question, again = null) {
   if (document.body.dataset.state !== "idle" || !question.trim()) return;
   document.body.dataset.state = "asking";
-  sticks = true;
+  isAsking = sticks = true;
   problem.textContent = "";
   fit();
   const typed = input.value;
@@ -358,7 +365,9 @@ async function ask(question, again = null) {
   } catch {
     problem.textContent = "The question could not be sent. Try again.";
   }
-  setState("idle");
+  isAsking = false;
+  if (problem.textContent && current === null) setState("idle");
+  // The turn is in the log, and begins where all turns do: in showAll.
   wake.abort();
 }
 
@@ -395,6 +404,5 @@ turns.addEventListener("click", async ({ target }) => {
     setTimeout(() => target.classList.remove("copied"), 1500);
   }
 });
-document.addEventListener("visibilitychange", () => current?.draw());
 
 showAll();

@@ -49,10 +49,10 @@ async def process_of(*arguments: str, **environment: str) -> AsyncGenerator[tupl
 
 
 @asynccontextmanager
-async def chat(*scripts: Any, delay_per_chunk: float = 0.0) -> AsyncGenerator[tuple[str, ScriptedServer]]:
+async def chat(*scripts: Any, repeat: bool = False) -> AsyncGenerator[tuple[str, ScriptedServer]]:
     """The address of a chat with a model that answers like this."""
     async with (
-        ScriptedServer(*scripts, delay_per_chunk=delay_per_chunk) as model,
+        ScriptedServer(*scripts, repeat=repeat) as model,
         process_of(OPENAI_BASE_URL=model.base_url) as (url, _),
     ):
         yield url, model

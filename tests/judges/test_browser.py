@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import reactivex
 
-from rxllm.testing import script
+import rxllm
+from rxllm.testing import ScriptedServer, script
 from tests.judges.chat_page import ANSWER, IDLE, NUMBERS, ask, chat, held, numbers, process_of
 from tests.judges.chromium import PATIENCE, Chromium, chromium
 from tests.judges.conftest import Judge
@@ -58,6 +60,36 @@ async def test_two_tabs_and_a_reload_show_the_same(browser: Chromium) -> None:
         roles = [message["role"] for message in model.requests[1].json["messages"]]
         assert roles == ["user", "assistant", "user"]
         assert not one.exceptions + two.exceptions
+
+
+async def test_of_two_tabs_that_ask_at_once_one_asks(browser: Chromium) -> None:
+    async with chat("Fine.", repeat=True) as (url, model):
+        one = await browser.tab(url)
+        two = await browser.tab(await one.js("location.href"))
+        for tab in (one, two):
+            await tab.until(IDLE)
+        send = "((input) => (input.value = '{}', input.form.requestSubmit()))(document.querySelector('textarea'))"
+        await asyncio.gather(one.js(send.format("One?")), two.js(send.format("Two?")))
+
+        for tab in (one, two):
+            await tab.until(f"{IDLE} && ({ANSWER}) === 'Fine.'")
+        questions = [await tab.js("document.querySelector('.bubble').textContent") for tab in (one, two)]
+        left = [await tab.js("document.querySelector('textarea').value") for tab in (one, two)]
+        assert questions in (["One?"] * 2, ["Two?"] * 2)
+        assert len(model.requests) == 1
+        assert sorted(left) == sorted({"One?", "Two?"} - {questions[0]} | {""})
+
+
+async def test_a_question_whose_process_died_before_it_answered_is_answered(browser: Chromium, tmp_path: Path) -> None:
+    log = rxllm.SQLiteLog(tmp_path / "chats.db")
+    await log.produce("chat-1-of-somebody/0/question", reactivex.just('{"question": "What time is it?"}'))
+    async with (
+        ScriptedServer("It is late.") as model,
+        process_of("--file", str(log.path), OPENAI_BASE_URL=model.base_url) as (url, _),
+    ):
+        tab = await browser.tab(f"{url}c/chat-1-of-somebody")
+        await tab.until(f"{IDLE} && ({ANSWER}) === 'It is late.'")
+        assert await tab.js("document.querySelector('.bubble').textContent") == "What time is it?"
 
 
 @pytest.mark.parametrize("way", ["button", "Escape", "the other tab"])
