@@ -106,6 +106,8 @@ PARAMETERS = {
     "serving.Asked": ("body", "resumes"),
     "serving.PublicError": ("status", "code", "message", "retry_after"),
     "serving.ServedEnd": ("kind", "error", "reason"),
+    "serving.AGUI": ("thread_id", "run_id", "usage"),
+    "serving.OpenAIChat": ("model", "include_usage"),
     "serving.UIMessageStream": ("message_id", "metadata", "usage", "dynamic"),
 }
 """The names that users write, and the parameters that they may count on. More may follow those."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rxllm.exceptions import RestartError
@@ -26,6 +27,25 @@ _ANSWER: Mapping[str, Any] = {
     "required": ["approved"],
 }
 """What an interrupt wants to know, as pydantic-ai has it, too."""
+
+
+@dataclass(slots=True)
+class _Calls:
+    """What is known of the calls of a run, by their identifiers.
+
+    Attributes:
+        names: The tools.
+        unsaid: Those of whose arguments nothing was told.
+        cut: Those of the last step that were cut.
+        pending: Those that nobody has answered.
+        asked: Those that somebody is asked about.
+    """
+
+    names: dict[str, str] = field(default_factory=dict[str, str])
+    unsaid: set[str] = field(default_factory=set[str])
+    cut: list[str] = field(default_factory=list[str])
+    pending: dict[str, None] = field(default_factory=dict[str, None])
+    asked: dict[str, None] = field(default_factory=dict[str, None])
 
 
 class AGUIWriter:
@@ -56,11 +76,7 @@ class AGUIWriter:
         self._message: str | None = None
         self._text: str | None = None
         self._reasoning = ""
-        self._named: dict[str, str] = {}
-        self._unsaid: set[str] = set()
-        self._cut: list[str] = []
-        self._pending: dict[str, None] = {}
-        self._asked: dict[str, None] = {}
+        self._calls = _Calls()
         self._sources: str | None = None
         self._by_class: Mapping[type, Callable[[Any], Iterable[AGUIEvent]]] = {
             told.StepStart: self._step_start,
@@ -106,7 +122,7 @@ class AGUIWriter:
             last = self._finished({"type": "cancelled"})
         else:
             self._tell(self._narrator.close(), frames)
-            last = self._error(*_CUT) if self._cut else self._finished(self._outcome())
+            last = self._error(*_CUT) if self._calls.cut else self._finished(self._outcome())
         frames += map(data, self._text_closed())
         return b"".join([*frames, data(last)])
 
@@ -123,17 +139,18 @@ class AGUIWriter:
     def _closed(self) -> Iterator[AGUIEvent]:
         """End what is open: else a client takes no end but an error."""
         yield from self._text_closed()
-        yield from map(events.ToolCallEnd, self._cut)
-        self._cut.clear()
+        yield from map(events.ToolCallEnd, self._calls.cut)
+        self._calls.cut.clear()
         yield from self._step_closed()
 
     def _outcome(self) -> dict[str, Any]:
-        if self._asked:
-            return {"type": "interrupt", "interrupts": [self._interrupt(call) for call in self._asked]}
-        return {"type": "success", "pendingToolCallIds": [*self._pending]} if self._pending else {"type": "success"}
+        if self._calls.asked:
+            return {"type": "interrupt", "interrupts": [self._interrupt(call) for call in self._calls.asked]}
+        pending = {"pendingToolCallIds": [*self._calls.pending]} if self._calls.pending else {}
+        return {"type": "success", **pending}
 
     def _interrupt(self, call: str) -> dict[str, Any]:
-        said = {"message": f"May {self._named[call]} be run?", "responseSchema": _ANSWER}
+        said = {"message": f"May {self._calls.names[call]} be run?", "responseSchema": _ANSWER}
         return {"id": f"{call}-approval", "reason": "tool_call", "toolCallId": call, **said}
 
     def _finished(self, outcome: dict[str, Any]) -> AGUIEvent:
@@ -151,7 +168,7 @@ class AGUIWriter:
         # A call that was cut in a step before is of no interest any more.
         yield from self._closed()
         self._step, self._has_told = f"step-{start.number}", False
-        self._model = start.model or (start.stream and start.stream.model)
+        self._model = start.model or (None if start.stream is None else start.stream.model)
         self._message = None
         yield events.StepStarted(self._step)
 
@@ -206,36 +223,36 @@ class AGUIWriter:
         self._has_told = True
         yield from self._text_closed()
         parent = self._message = self._message or self._id()
-        self._named[start.id] = start.name
-        self._unsaid.add(start.id)
+        self._calls.names[start.id] = start.name
+        self._calls.unsaid.add(start.id)
         yield events.ToolCallStart(start.id, start.name, parent)
 
     def _input_piece(self, piece: told.InputPiece) -> Iterator[AGUIEvent]:
-        self._unsaid.discard(piece.id)
+        self._calls.unsaid.discard(piece.id)
         yield events.ToolCallArgs(piece.id, piece.text)
 
     def _input_ready(self, ready: told.InputReady) -> Iterator[AGUIEvent]:
         if not ready.whole and not ready.by_server:
-            self._cut.append(ready.id)
+            self._calls.cut.append(ready.id)
             return
-        if ready.id in self._unsaid:
+        if ready.id in self._calls.unsaid:
             yield events.ToolCallArgs(ready.id, ready.text or ("" if ready.is_text else "{}"))
         if not ready.by_server:
-            self._pending[ready.id] = None
+            self._calls.pending[ready.id] = None
         yield events.ToolCallEnd(ready.id)
 
     def _approval(self, approval: told.Approval) -> Iterator[AGUIEvent]:
-        value: dict[str, Any] = {"toolCallId": approval.id, "toolCallName": self._named[approval.id]}
+        value: dict[str, Any] = {"toolCallId": approval.id, "toolCallName": self._calls.names[approval.id]}
         if approval.approved is None:
-            self._asked[approval.id] = None
+            self._calls.asked[approval.id] = None
             yield events.Custom("approval_requested", value)
         else:
-            self._asked.pop(approval.id, None)
+            self._calls.asked.pop(approval.id, None)
             reason = {} if approval.reason is None else {"reason": approval.reason}
             yield events.Custom("approval_given", {**value, "approved": approval.approved, **reason})
 
     def _output(self, output: told.Output) -> Iterator[AGUIEvent]:
-        self._pending.pop(output.id, None)
+        self._calls.pending.pop(output.id, None)
         self._message = None
         content = output.content
         if output.error is not None and not output.refused:
@@ -249,12 +266,12 @@ class AGUIWriter:
     def _source(self, source: told.Source) -> Iterator[AGUIEvent]:
         self._has_told = True
         fields = {"id": source.id, "url": source.url, "title": source.title, "filename": source.filename}
-        value = {name: field for name, field in fields.items() if field is not None}
+        said = {name: value for name, value in fields.items() if value is not None}
         if self._sources is None:
             self._sources = self._id()
-            yield events.ActivitySnapshot(self._sources, "sources", {"sources": [value]})
+            yield events.ActivitySnapshot(self._sources, "sources", {"sources": [said]})
         else:
-            patch = [{"op": "add", "path": "/sources/-", "value": value}]
+            patch = [{"op": "add", "path": "/sources/-", "value": said}]
             yield events.ActivityDelta(self._sources, "sources", patch)
 
     def _picture(self, picture: told.Picture) -> Iterator[AGUIEvent]:

@@ -12,10 +12,11 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 from rxllm.accumulators import Beginning, usage_after
-from rxllm.exceptions import RestartError
+from rxllm.exceptions import LimitExceededError, RestartError
 from rxllm.models import (
     ReasoningDelta,
     Restarted,
@@ -38,8 +39,12 @@ _MORE = tuple(
     for name, written in zip(StreamChunk.__struct_fields__, StreamChunk.__struct_encode_fields__, strict=True)
     if name == written and name not in _NOT_PASSED_ON
 )
-_FILLED = 128
-"""Below this number a choice is told of if one with a higher number is; whoever counts so far has no SDK's n."""
+_more_of = attrgetter(*_MORE)
+_NO_MORE = (None,) * len(_MORE)
+_NOTHING: Mapping[str, Any] = {}
+_MOST_FIELDS = 10_000
+_MOST_CHOICES = 128
+"""So many there are at most, as everywhere. Below this number a choice is told of if one with a higher number is."""
 
 
 class Piece(NamedTuple):
@@ -52,6 +57,18 @@ class Piece(NamedTuple):
 
     choices: list[dict[str, Any]]
     more: Mapping[str, Any]
+
+
+def unplaced(item: object) -> tuple[object, bool]:
+    """An item that may come from a log, and whether what came before it there does not count."""
+    if isinstance(item, LogItem):
+        placed = cast("LogItem[object]", item)
+        return placed.item, placed.restarts
+    return item, False
+
+
+def _lower_than(index: int) -> range:
+    return range(index if index < _MOST_CHOICES else 0)
 
 
 class OpenAIAnswer:
@@ -67,10 +84,12 @@ class OpenAIAnswer:
         self.stopped = False
         self._beginning = Beginning()
         self._choices: dict[int, ToldChoice] = {}
-        self._more: dict[str, Any] = {}
+        self._more: Mapping[str, Any] = _NOTHING
+        self._said: tuple[Any, ...] = ()
+        self._same: Mapping[str, Any] = _NOTHING
         self._usage: Usage | None = None
         self._rounds: list[Usage | None] = []
-        self._round = 1
+        self._round: int = 1
         self._has_told = False
         self._reason = "stop"
         self._by_class: Mapping[type, Callable[[Any], Iterator[Piece]]] = {
@@ -90,11 +109,10 @@ class OpenAIAnswer:
             TypeError: It is nothing that can be told.
             RxllmError: It belongs to no answer, or another one begins.
         """
-        if isinstance(item, LogItem):
-            if item.restarts:
-                self._restart()
-                self._beginning = Beginning()
-            item = cast("LogItem[object]", item).item
+        item, restarts = unplaced(item)
+        if restarts:
+            self._restart()
+            self._beginning = Beginning()
         tell = self._by_class.get(type(item))
         if tell is not None:
             return tell(item)
@@ -142,44 +160,58 @@ class OpenAIAnswer:
             known = self._choices.get(choice.index)
             if known is None:
                 known = self._choice(choice.index)
+            has_begun = known.has_begun
             gained = known.add(choice, chunk)
             if gained is not None:
-                told += self._before(choice.index)
+                if not has_begun:
+                    told += self._before(choice.index)
                 told.append(gained)
         if told:
             yield self._piece(told)
 
     def _take_more(self, chunk: StreamChunk) -> None:
-        for name in _MORE:
-            if (value := getattr(chunk, name)) is not None:
-                self._more[name] = value
+        values = _more_of(chunk)
+        if values != _NO_MORE:
+            if values != self._said:
+                self._said = values
+                self._same = {name: value for name, value in zip(_MORE, values, strict=True) if value is not None}
+            # Mostly it is the same in all chunks, and then one object, so that it need not be written anew.
+            self._more = {**self._more, **self._same} if self._more else self._same
         if chunk.extra is not None:
-            self._more |= {name: value for name, value in chunk.extra.items() if not is_set_aside(name)}
+            self._more = {**self._more, **{n: value for n, value in chunk.extra.items() if not is_set_aside(n)}}
+            if len(self._more) > _MOST_FIELDS:
+                raise LimitExceededError(
+                    f"more than {_MOST_FIELDS} fields wait for something that the answer gained",
+                    limit="fields",
+                    maximum=_MOST_FIELDS,
+                )
 
     def _choice(self, index: int) -> ToldChoice:
-        for lower in range(index if index < _FILLED else 0):
+        if len(self._choices) >= _MOST_CHOICES:
+            raise LimitExceededError(
+                f"the answer has more than {_MOST_CHOICES} choices", limit="choices", maximum=_MOST_CHOICES
+            )
+        for lower in _lower_than(index):
             self._choices.setdefault(lower, ToldChoice(lower))
         made = self._choices[index] = ToldChoice(index)
-        self._choices = dict(sorted(self._choices.items()))
         return made
 
     def _before(self, index: int) -> Iterator[dict[str, Any]]:
         """Begin the choices before one."""
-        if len(self._choices) > 1:
-            for lower, choice in self._choices.items():
-                if lower < index and not choice.has_begun:
-                    yield choice.tell({})
+        for lower in _lower_than(index):
+            if not (choice := self._choices[lower]).has_begun:
+                yield choice.tell({})
 
     def _piece(self, choices: list[dict[str, Any]]) -> Piece:
         self._has_told = True
-        more, self._more = self._more, {}
+        more, self._more = self._more, _NOTHING
         return Piece(choices, more)
 
     def _restart(self) -> None:
         if self._has_told:
             raise RestartError("serving")
         self._choices.clear()
-        self._more.clear()
+        self._more = _NOTHING
         self.first = self._usage = None
 
     # Events of a conversation.

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, cast
 
 from pydantic_core import to_json
@@ -34,6 +35,10 @@ _MORE = (
     *("native_finish_reason", "content_filter_results", "content_filter_offsets"),
     *("stop_reason", "matched_stop", "token_ids"),
 )
+_others_of = attrgetter(*(name for name in StreamChoice.__struct_fields__ if name not in {"index", "delta"}))
+_NO_OTHERS = _others_of(StreamChoice())
+_more_of = attrgetter(*(name for name in Delta.__struct_fields__ if name not in {"role", "content"}))
+_NO_MORE = _more_of(Delta())
 _REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _OF_CALLS = frozenset({"tool_use", "tool_call"})
 _WHOLE = frozenset({"completed", "unknown"})
@@ -69,6 +74,10 @@ class ToldChoice:
             ToolCallError: A fragment of a call fits nowhere.
             LimitExceededError: There are too many calls.
         """
+        if self.has_begun and _others_of(choice) == _NO_OTHERS and _more_of(choice.delta) == _NO_MORE:
+            # Nearly all chunks: a piece of the text and nothing else.
+            text = choice.delta.content
+            return {"index": self.index, "delta": {"content": text}, "finish_reason": None} if text else None
         delta = self._delta(choice.delta, chunk)
         more = {name: value for name in _MORE if (value := getattr(choice, name)) is not None}
         if choice.extra is not None:
@@ -146,9 +155,11 @@ class ToldChoice:
     def _numbered(self, name: str, item: Mapping[str, Any]) -> Mapping[str, Any]:
         number = self._counts.get(name, 0)
         given = item.get("index")
-        is_numbered = isinstance(given, int) and not isinstance(given, bool)
-        self._counts[name] = max(number, given + 1) if is_numbered else number + 1
-        return item if is_numbered else {**item, "index": number}
+        if isinstance(given, int) and not isinstance(given, bool):
+            self._counts[name] = max(number, given + 1)
+            return item
+        self._counts[name] = number + 1
+        return {**item, "index": number}
 
 
 def _told_reason(reason: str) -> str:

@@ -13,17 +13,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 from uuid import uuid4
 
 from rxllm.accumulators import StreamAccumulator
 from rxllm.exceptions import RxllmError
-from rxllm.models import CompletionChoice, Restarted, RoundCompleted, StreamChunk, is_object
+from rxllm.models import CompletionChoice, Restarted, RoundCompleted, StreamChunk, is_chat_event, is_object
 from rxllm.serving._event_stream import encode, frame
-from rxllm.serving._openai_answer import OpenAIAnswer, Piece
+from rxllm.serving._openai_answer import OpenAIAnswer, Piece, unplaced
 from rxllm.serving._protocol import Asked, FrameWriter, ServedEnd, WholeWriter
 from rxllm.serving._public_error import PublicError, public_error
-from rxllm.sources import LogItem
 
 _DONE = frame(b"[DONE]")
 _LONGEST_NAME = 1000
@@ -126,6 +125,9 @@ class OpenAIChatWriter:
         self._head = head
         self._includes_usage = includes_usage
         self._start = b""
+        # What stands beside the choices of the last chunk.
+        self._more: Mapping[str, Any] = {}
+        self._written = b""
 
     def begin(self) -> bytes:
         """Nothing: the first piece of the answer is the first frame."""
@@ -157,8 +159,10 @@ class OpenAIChatWriter:
             if not self._start:
                 head = self._head.fields("chat.completion.chunk", self._answer.first)
                 self._start = encode(head)[:-1]
-            more = b"," + encode(piece.more)[1:-1] if piece.more else b""
-            told += frame(b'%b%b,"choices":%b}' % (self._start, more, encode(piece.choices)))
+            if piece.more is not self._more:
+                self._more = piece.more
+                self._written = b"," + encode(piece.more)[1:-1] if piece.more else b""
+            told += frame(b'%b%b,"choices":%b}' % (self._start, self._written, encode(piece.choices)))
         return told
 
 
@@ -167,35 +171,49 @@ class OpenAICompletionWriter:
 
     def __init__(self, head: _Head) -> None:
         self._head = head
-        self._items: list[object] = []
-        self._begin = 0
+        # The events of a round that is not whole yet.
+        self._round: list[object] = []
+        self._begin_anew()
 
     def add(self, items: Sequence[Any], /) -> None:
         """Take items. Nothing was told, so an answer may begin anew."""
         for item in items:
-            if _is_anew(item):
-                self._items.clear()
-                self._begin = 0
-            inner = item.item if isinstance(item, LogItem) else item
-            if isinstance(inner, Restarted):
-                del self._items[self._begin :]
-                continue
-            self._items.append(inner)
-            if isinstance(inner, RoundCompleted):
-                self._begin = len(self._items)
+            inner, restarts = unplaced(item)
+            if restarts or (isinstance(inner, StreamChunk) and inner.restarts):
+                self._begin_anew()
+            if not is_chat_event(inner):
+                self._fold(self._answer.add(inner))
+            elif isinstance(inner, Restarted):
+                self._round.clear()
+            else:
+                self._round.append(inner)
+                if isinstance(inner, RoundCompleted):
+                    self._fold_round()
 
     def end(self, end: ServedEnd, /) -> bytes:
         """The object."""
-        answer, accumulator = OpenAIAnswer(), StreamAccumulator()
-        for item in self._items:
-            _add_to(accumulator, answer.add(item))
-        _add_to(accumulator, answer.end(stopped=end.kind == "stopped"))
-        completion = accumulator.completion(ended=True)
+        self._fold_round()
+        answer = self._answer
+        self._fold(answer.end(stopped=end.kind == "stopped"))
+        completion = self._accumulator.completion(ended=True)
         told = self._head.fields("chat.completion", answer.first)
         fields = completion.model_dump(mode="json", exclude_none=True, exclude={*told, "choices", "complete", "ending"})
         if (usage := answer.usage) is not None:
             fields["usage"] = usage.model_dump(mode="json", exclude_none=True)
         return encode({**told, **fields, "choices": [*map(_whole_choice, completion.choices)]})
+
+    def _begin_anew(self) -> None:
+        self._answer, self._accumulator = OpenAIAnswer(), StreamAccumulator()
+        self._round.clear()
+
+    def _fold_round(self) -> None:
+        for event in self._round:
+            self._fold(self._answer.add(event))
+        self._round.clear()
+
+    def _fold(self, pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
+            self._accumulator.add(StreamChunk.model_validate({**piece.more, "choices": piece.choices}))
 
 
 def _whole_choice(choice: CompletionChoice) -> dict[str, Any]:
@@ -207,18 +225,6 @@ def _whole_choice(choice: CompletionChoice) -> dict[str, Any]:
             del call["function"]
     rest = choice.model_dump(mode="json", exclude={"message", "incomplete_tool_calls"})
     return {**rest, "message": {"content": None, "refusal": None, **message}}
-
-
-def _is_anew(item: object) -> TypeGuard[StreamChunk | LogItem[Any]]:
-    if isinstance(item, LogItem) and item.restarts:
-        return True
-    inner = item.item if isinstance(item, LogItem) else item
-    return isinstance(inner, StreamChunk) and inner.restarts
-
-
-def _add_to(accumulator: StreamAccumulator, pieces: Iterable[Piece]) -> None:
-    for piece in pieces:
-        accumulator.add(StreamChunk.model_validate({**piece.more, "choices": piece.choices}))
 
 
 def _error_frame(error: PublicError) -> bytes:

@@ -31,8 +31,6 @@ class WholeBox(Awaited[Any]):
         return self.ended
 
     def on_batch(self, items: Sequence[Any]) -> int:
-        if self.ended:
-            return 0
         try:
             self._writer.add(items)
         except Exception as error:  # noqa: BLE001 - it is the status

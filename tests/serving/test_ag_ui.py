@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import aiohttp
 import pytest
 import reactivex
 from hypothesis import given
@@ -31,6 +32,7 @@ from rxllm.models import (
 )
 from rxllm.serving import AGUI, PublicError, ServedEnd
 from tests.serving.agui_client import AGUIClient, events_of
+from tests.serving.conftest import Host, Serve
 from tests.serving.conversations import (
     ANSWER,
     ASKED,
@@ -343,7 +345,7 @@ def test_a_call_that_was_cut_in_a_round_before_is_no_error() -> None:
         [*FIRST_ROUND[4:5], Restarted(round=1)],
         [delta(annotations=[{"type": "url_citation", "url": "https://example.com"}]), marked(delta(), restarts=True)],
         [delta(images=[{"image_url": {"url": "https://example.com"}}]), marked(delta(), restarts=True)],
-        [*CONVERSATION, LogItem(LogPosition("e", 9), CONVERSATION[0], restarts=True)],
+        [*CONVERSATION, LogItem(LogPosition(1, 9), CONVERSATION[0], restarts=True)],
     ],
 )
 def test_a_step_that_begins_anew_after_something_was_told_is_an_error(items: list[object]) -> None:
@@ -398,6 +400,20 @@ async def test_it_is_chosen_by_its_name() -> None:
     assert AGUIClient.read(frames).text == "Hi"
 
 
+async def test_over_a_connection(serve: Serve, host: Host, http: aiohttp.ClientSession) -> None:
+    body: dict[str, Any] = {"threadId": "T", "runId": "R", "messages": []}
+    options = {"body": body} if host == "asgi" else {}
+    url = await serve(lambda: reactivex.from_iterable(ANSWER), protocol="ag-ui", **options)
+
+    async with http.post(url, json=body) as response:
+        client = AGUIClient.read([await response.read()])
+
+    assert response.headers["Content-Type"].startswith("text/event-stream")
+    assert client.text == "Hello"
+    assert client.ended
+    assert (client.ended["threadId"], client.ended["runId"]) == ("T", "R")
+
+
 # Laws.
 
 
@@ -423,20 +439,23 @@ def test_whatever_a_provider_sends_a_client_can_read(dialect: str, wire: bytes) 
     assert client.text == said or refused
 
 
-EVENTS = st.one_of(
-    st.builds(lambda n, text: TextDelta(round=n, text=text), st.integers(1, 3), st.text(min_size=1, max_size=3)),
-    st.builds(lambda text: delta(content=text), st.text(max_size=3)),
-    st.builds(lambda text: delta(reasoning_content=text), st.text(max_size=3)),
+def fragment(index: int, text: str, name: str, call: str) -> StreamChunk:
+    given_fields = {key: value for key, value in (("id", call), ("name", name)) if value}
+    return call_piece(index, text, **given_fields)
+
+
+EVENTS: st.SearchStrategy[Any] = st.one_of(
+    st.builds(TextDelta, round=st.integers(1, 3), text=st.text(min_size=1, max_size=3)),
+    st.text(max_size=3).map(lambda text: delta(content=text)),
+    st.text(max_size=3).map(lambda text: delta(reasoning_content=text)),
     st.builds(
-        lambda index, text, name, call: call_piece(
-            index, text, **({"id": call} if call else {}), **({"name": name} if name else {})
-        ),
+        fragment,
         st.integers(0, 2),
         st.sampled_from(["", "{", "}", "{}", '{"a": 1}']),
         st.sampled_from(["", "f", "g"]),
         st.sampled_from(["", "c1", "c2"]),
     ),
-    st.builds(lambda reason: delta(reason=reason), st.sampled_from(["stop", "length", "tool_calls"])),
+    st.sampled_from(["stop", "length", "tool_calls"]).map(lambda reason: delta(reason=reason)),
     st.sampled_from([*CONVERSATION, Restarted(round=1), Stopped(round=1), ToolCallEvent(round=2, call=CALL)]),
     st.sampled_from([ApprovalRequested(round=1, call=CALL), marked(delta(content="x"), begins=True)]),
 )

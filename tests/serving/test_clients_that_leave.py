@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 import reactivex
+from aiohttp import web
 from reactivex import Observable
 
-from rxllm import ChatRequest, LLMClient, Message
-from rxllm.testing import ScriptedServer, script
-from tests.serving.conftest import Client, Host, Serve, Source, soon
+from rxllm import ChatRequest, LLMClient, Message, serving
+from rxllm.testing import ScriptedServer, TLSContexts, script
+from tests.serving.conftest import Client, Host, Serve, Source, running, soon
 
 Connect = Callable[..., Awaitable[Client]]
 
@@ -180,3 +182,19 @@ async def test_one_that_wants_the_connection_closed(serve: Serve, connect: Conne
     # uvicorn takes no notice of the version.
     assert (b"chunked" in head.lower()) == (line.endswith("1.1") or host == "asgi")
     assert b'{"type":"end","ending":"completed"}' in body
+
+
+async def test_over_tls(tls: TLSContexts, source: Source) -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await serving.aiohttp_response(request, source())
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    source.put("Hel")
+    async with (
+        running(app, ssl_context=tls.server) as url,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls.client)) as http,
+    ):
+        async with http.get(url.replace("http://127.0.0.1", "https://localhost")) as response:
+            assert b"Hel" in await response.content.readline()
+        await soon(source.left)

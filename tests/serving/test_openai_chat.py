@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from rxllm import LogItem, LogPosition, serving
 from rxllm.accumulators import StreamAccumulator
-from rxllm.exceptions import APIStatusError, MixedAnswersError, RestartError, ToolCallError
+from rxllm.exceptions import APIStatusError, LimitExceededError, MixedAnswersError, RestartError, ToolCallError
 from rxllm.models import (
     ChatCompletion,
     ReasoningDelta,
@@ -41,7 +42,7 @@ from tests.serving.conversations import (
 )
 
 DONE = "[DONE]"
-ASKS_FOR_USAGE = {"stream": True, "stream_options": {"include_usage": True}}
+ASKS_FOR_USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 def frames_of(wire: bytes) -> list[Any]:
@@ -314,6 +315,28 @@ def test_calls_for_the_client_have_numbers_of_their_own_and_come_one_behind_the_
             [delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "f", "arguments": {"x": 1}}}])],
             [("a", "f", '{"x":1}')],
         ),
+        ([call_piece(0, '{"x":1}', id="a", name="f"), delta(tool_calls=[{"index": 7}])], [("a", "f", '{"x":1}')]),
+        (
+            [
+                delta(
+                    tool_calls=[
+                        {"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x"'}},
+                        {"index": 0, "function": {"arguments": ":[1"}},
+                        {"index": 0, "function": {"arguments": "]}"}},
+                    ]
+                )
+            ],
+            [("a", "f", '{"x":[1]}')],
+        ),
+        (
+            [
+                call_piece(0, "{}", name="f"),
+                call_piece(1, '{"y"', id="b", name="g"),
+                call_piece(0, None, id="a"),
+                call_piece(1, ":2}"),
+            ],
+            [("a", "f", "{}"), ("b", "g", '{"y":2}')],
+        ),
     ],
 )
 def test_calls_are_told_as_they_were_meant(pieces: list[StreamChunk], calls: list[tuple[str, str, str]]) -> None:
@@ -356,7 +379,7 @@ def test_custom_tools_and_the_older_protocol() -> None:
     custom = [
         delta(tool_calls=[{"index": 0, "id": "a", "type": "custom", "custom": {"name": "run", "input": ""}}]),
         delta(tool_calls=[{"index": 0, "custom": {"input": "ls"}}]),
-        delta(tool_calls=[{"index": 0, "custom": {"input": " -l"}}]),
+        delta(tool_calls=[{"index": 0, "custom": {"input": " -"}}, {"index": 0, "custom": {"input": "l"}}]),
         delta(tool_calls=[{"index": 1, "id": "b", "type": "custom", "custom": {"name": "run", "input": "pwd"}}]),
         delta(reason="tool_calls"),
     ]
@@ -458,7 +481,7 @@ def test_an_error_in_the_stream_is_the_last_frame() -> None:
     "items",
     [
         [delta(content="Hi"), restarting(delta(content="Ho"))],
-        ["Hi", LogItem(LogPosition("e", 1), "Ho", restarts=True)],
+        ["Hi", LogItem(LogPosition(1, 1), "Ho", restarts=True)],
         [TextDelta(round=1, text="Hi"), Restarted(round=1)],
     ],
 )
@@ -476,13 +499,26 @@ async def test_an_answer_that_begins_anew_after_something_was_told_is_an_error(i
     "items",
     [
         [delta(role="assistant"), restarting(delta(content="Hi"))],
-        [LogItem(LogPosition("e", 0), delta(role="assistant")), LogItem(LogPosition("e", 1), "Hi", restarts=True)],
+        [LogItem(LogPosition(1, 0), delta(role="assistant")), LogItem(LogPosition(1, 1), "Hi", restarts=True)],
         [Restarted(round=1), TextDelta(round=1, text="Hi")],
         [TextDelta(round=1, text="H"), Restarted(round=2), TextDelta(round=2, text="i")],
     ],
 )
 def test_an_answer_that_begins_anew_before_that_is_nothing(items: list[object]) -> None:
     assert completion_of(written(OpenAIChat(), items)).text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("items", "most"),
+    [
+        ([delta(index, content="x") for index in range(129)], 128),
+        ([delta(1000 + index, content="x") for index in range(129)], 128),
+        ([chunk(**{f"f{number}": 1}) for number in range(10_001)], 10_000),
+    ],
+)
+def test_what_a_server_may_say_is_bounded(items: list[StreamChunk], most: int) -> None:
+    with pytest.raises(LimitExceededError, match=f"more than {most}"):
+        told(items)
 
 
 def test_a_second_answer_and_what_is_none_are_errors() -> None:
@@ -544,8 +580,8 @@ def test_calls_in_one_object() -> None:
     "items",
     [
         [delta(content="Ho"), restarting(delta(content="Hi"))],
-        ["Ho", LogItem(LogPosition("e", 1), "Hi", restarts=True)],
-        [LogItem(LogPosition("e", 0), "Ho"), LogItem(LogPosition("e", 1), restarting(delta(content="Hi")))],
+        ["Ho", LogItem(LogPosition(1, 1), "Hi", restarts=True)],
+        [LogItem(LogPosition(1, 0), "Ho"), LogItem(LogPosition(1, 1), restarting(delta(content="Hi")))],
         [TextDelta(round=1, text="Ho"), Restarted(round=1), TextDelta(round=1, text="Hi")],
     ],
 )
@@ -621,7 +657,7 @@ def test_calls_come_back_the_same_however_they_are_cut(inputs: list[dict[str, st
     for number, value in enumerate(inputs):
         text = json.dumps(value)
         cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=4)) | {0, len(text)})
-        pieces = [text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+        pieces = [text[start:end] for start, end in pairwise(cuts)]
         items.append(call_piece(number, "", id=f"c{number}", name="f"))
         items += [call_piece(number, piece) for piece in pieces]
         expected.append((f"c{number}", "f", text))

@@ -19,7 +19,7 @@ from rxllm.exceptions import APIStatusError, StreamCancelledError
 from tests.serving.conftest import Client, Host, Serve, Source, soon
 from tests.serving.conversations import ANSWER, call_piece, delta
 
-NO_STREAM = {"model": "m", "messages": []}
+NO_STREAM: dict[str, Any] = {"model": "m", "messages": []}
 
 
 @pytest.fixture
@@ -57,16 +57,16 @@ async def test_a_stream_for_all_others(
 
 
 @pytest.mark.parametrize(
-    ("items", "error", "status", "code"),
+    ("items", "error", "expected"),
     [
-        ([], APIStatusError("busy", status=429, retry_after=2.5), 429, "rate_limited"),
-        (ANSWER[:3], APIStatusError("busy", status=500), 502, "provider_error"),
-        (["Hi", object()], None, 500, "internal_error"),
-        ([call_piece(0, '{"x":1}{"x":2}', id="a", name="f"), delta(reason="tool_calls")], None, 502, "bad_answer"),
+        ([], APIStatusError("busy", status=429, retry_after=2.5), (429, "rate_limited")),
+        (ANSWER[:3], APIStatusError("busy", status=500), (502, "provider_error")),
+        (["Hi", object()], None, (500, "internal_error")),
+        ([call_piece(0, '{"x":1}{"x":2}', id="a", name="f"), delta(reason="tool_calls")], None, (502, "bad_answer")),
     ],
 )
 async def test_an_error_is_a_status_whenever_it_comes(
-    whole: Serve, http: aiohttp.ClientSession, items: list[object], error: Exception | None, status: int, code: str
+    whole: Serve, http: aiohttp.ClientSession, items: list[object], error: Exception | None, expected: tuple[int, str]
 ) -> None:
     source = reactivex.from_iterable(items)
     failing = source if error is None else reactivex.concat(source, reactivex.throw(error))
@@ -75,8 +75,8 @@ async def test_an_error_is_a_status_whenever_it_comes(
     async with http.post(url, json=NO_STREAM) as response:
         answer = await response.json()
 
-    assert (response.status, answer["error"]["code"]) == (status, code)
-    assert response.headers.get("Retry-After") == ("3" if status == 429 else None)
+    assert (response.status, answer["error"]["code"]) == expected
+    assert response.headers.get("Retry-After") == ("3" if expected[0] == 429 else None)
 
 
 @pytest.mark.parametrize("how", ["stop_when", "cancelled"])

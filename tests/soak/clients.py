@@ -1,9 +1,9 @@
 """Clients of a server that leave at once or stand still: ``python -m tests.soak.clients``.
 
-1. So many clients leave at the same moment, each while its answer is under way: how long it takes until the provider has
-   heard of it, and what is left then.
-2. One client stands still while the provider has 200 MB to say: by how much the memory of the server grows, and how much
-   the provider got rid of.
+1. So many clients leave at the same moment, each while its answer is under way: how long it takes until the provider
+   has heard of it, and what is left then.
+2. One client stands still while the provider has 200 MB to say: by how much the memory of the server grows, and how
+   much the provider got rid of.
 
 Both through ``aiohttp.web`` and through uvicorn.
 """
@@ -133,17 +133,17 @@ async def leave_one_by_one(host: str, times: int) -> bool:
 async def leave_here(clients: int) -> bool:
     """As above with everything in this process: no task, timer, connection or pause may be left."""
     try:
-        async with leak_check():
-            async with (
-                ScriptedServer([script.text("x"), script.stall()], repeat=True) as provider,
-                rxllm.LLMClient(base_url=provider.url, api_key="none") as llm,
-                served_here(llm) as port,
-            ):
-                connections = [await ask(port) for _ in range(clients)]
-                for _, writer in connections:
-                    writer.transport.abort()
-                for request in provider.requests:
-                    await request.peer_left.wait()
+        async with (
+            leak_check(),
+            ScriptedServer([script.text("x"), script.stall()], repeat=True) as provider,
+            rxllm.LLMClient(base_url=provider.url, api_key="none") as llm,
+            served_here(llm) as port,
+        ):
+            connections = [await ask(port) for _ in range(clients)]
+            for _, writer in connections:
+                writer.transport.abort()
+            for request in provider.requests:
+                await request.peer_left.wait()
     except LeakError as error:
         print(error)
         return False

@@ -122,10 +122,10 @@ class RetoldCalls:
     def _end_before(self, call: GrowingCall) -> Iterator[_Piece]:
         """Tell the end of the call before this one, if it has come."""
         last, self._last = self._last, call
-        if last is not None and last.type != _CUSTOM and last.closed and not last.says_nothing:
-            if self._may_begin(last):
-                yield from self._end(last, self._told[last])
-                last.emitted = True
+        is_whole = last is not None and last.type != _CUSTOM and last.closed and not last.says_nothing
+        if last is not None and is_whole and self._may_begin(last):
+            yield from self._end(last, self._told[last])
+            last.emitted = True
 
     def _end(self, call: GrowingCall, told: _Told) -> Iterator[_Piece]:
         state = call.state
@@ -143,20 +143,19 @@ class RetoldCalls:
 
     def _may_begin(self, call: GrowingCall) -> bool:
         """Whether a call was told, or can be, and so all before it."""
-        for each, told in self._told.items():
-            if told.place is None and not _is_known(each):
-                return False
-            if each is call:
-                break
-        return True
+        return all(self._told[each].place is not None or _is_known(each) for each in self._until(call))
 
     def _before(self, call: GrowingCall) -> Iterator[_Piece]:
         """Tell that the calls before one have begun."""
-        for each, told in self._told.items():
-            if each is call:
-                break
-            if told.place is None and _is_known(each):
+        for each in self._until(call):
+            told = self._told[each]
+            if each is not call and told.place is None and _is_known(each):
                 yield self._piece(each, told, each.id, "", {})
+
+    def _until(self, call: GrowingCall) -> list[GrowingCall]:
+        """The calls before one, and that one."""
+        calls = self._calls.calls
+        return calls[: calls.index(call) + 1]
 
     def _tell(self, call: GrowingCall, told: _Told, call_id: str, text: str) -> Iterator[_Piece]:
         """Tell of a call what is new."""
