@@ -89,7 +89,7 @@ function codeBlock(lines, [, fence, info], indent, grows, isUnnamed) {
   // The last line may become the closing fence.
   if (grows && lines.length && /^ {0,3}(`+|~+)$/.test(lines.at(-1)) && lines.at(-1).trim()[0] === fence[0]) lines = lines.slice(0, -1);
   const text = lines.map((line) => line.slice(Math.min(indent, line.search(/\S|$/)))).join("\n");
-  const language = isUnnamed ? "" : info.trim().split(/\s/)[0].slice(0, 30);
+  const language = isUnnamed ? "" : info.trim();
   const copy = ["button", { type: "button", class: "copy", "aria-label": "Copy the code" }, []];
   const code = ["pre", { tabindex: "0" }, [["code", {}, [text]]]];
   return ["div", { class: "code" }, [["div", { class: "bar" }, [["span", {}, [language]], copy]], code]];
@@ -135,9 +135,8 @@ function isTable(lines, at, grows) {
 
 function table([header, delimiter = "", ...rows], grows) {
   const sides = cells(delimiter).map((cell) => (/^:-+:$/.test(cell) ? "middle" : /-:$/.test(cell) ? "right" : "left"));
-  const width = cells(header).length;
   const row = (line, tag, isTail) => {
-    const all = cells(line).slice(0, width);
+    const all = cells(line);
     const each = (text, column) => [tag, { class: sides[column] ?? "left" }, inline(text, isTail && column === all.length - 1)];
     return ["tr", {}, all.map(each)];
   };

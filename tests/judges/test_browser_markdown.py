@@ -123,3 +123,46 @@ async def test_markdown_takes_no_time_whatever_it_is(browser: Chromium) -> None:
             return slow;
         }})()""")
         assert slow == []
+
+
+async def test_whatever_stands_between_them_no_word_is_lost_or_doubled(browser: Chromium) -> None:
+    marks = [
+        *"*_`~#>|<&\\![]!-+.:\n ",
+        "**",
+        "***",
+        "~~",
+        "```",
+        "\n\n",
+        "\n- ",
+        "\n1. ",
+        "\n> ",
+        "\n| ",
+        " | ",
+        "\n---\n",
+    ]
+    async with chat() as (url, _):
+        tab = await browser.tab(url)
+        wrong = await tab.js(f"""(async () => {{
+            const {{ patch, render }} = await import("/markdown.js");
+            const [marks, wrong] = [{json.dumps(marks)}, []];
+            let seed = 18;
+            const next = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
+            const below = (size) => Math.floor(next() * size);
+            for (let round = 0; round < 1500 && wrong.length < 3; round += 1) {{
+                let text = "";
+                for (let word = 0; word < 12; word += 1) {{
+                    text += `w${{word}}w` + (below(2) ? " " : "");
+                    for (let count = below(4); count > 0; count -= 1) text += marks[below(marks.length)];
+                    text += " ";
+                }}
+                const grown = document.createElement("div");
+                for (let end = 1; end < text.length; end += 1 + below(6)) {{
+                    patch(grown, render(text.slice(0, end), false));
+                }}
+                patch(grown, render(text, true));
+                const words = grown.textContent.match(/w\\d+w/g).join(" ");
+                if (words !== "w0w w1w w2w w3w w4w w5w w6w w7w w8w w9w w10w w11w") wrong.push([text, words]);
+            }}
+            return wrong;
+        }})()""")
+        assert wrong == []
