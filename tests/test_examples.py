@@ -28,6 +28,14 @@ from rxllm.testing import Marbles, ReceivedRequest, ScriptedServer, script
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 PROMISED = {
+    "browser_chat": [
+        "200 text/html, ",
+        'runs get_weather with {"city": "Paris"}',
+        "it says: 18 degrees, rain",
+        "it says: The tool failed.",
+        "| Atlantis | nobody knows |",
+        "A loop that reads slowly **slows down the server**, through the TCP window. Nothing grows.",
+    ],
     "custom_operator": [
         "---A---B---(C|)",
         "---A---B---C--|",
@@ -41,6 +49,14 @@ PROMISED = {
         "\nRain takes a little salt out of the rocks",
         "over millions of years it has gathered.\n",
         "the same completion: True",
+    ],
+    "fastapi_chat": [
+        "POST /api/chat             200  Read it with `async for`",
+        "GET  /api/chat/ID/stream   200  Read it with `async for`: each piece is there as soon as it has come.",
+        "Nothing grows. \n",
+        "I look it up. (get_weather of {'city': 'Paris'})",
+        "POST /api/chat/ID/stop     204",
+        " [abort]\n",
     ],
     "resilient_chat": [
         "dead, try 1: APIConnectionError",
@@ -107,6 +123,8 @@ OF_CHAT = {
     "openai-chat gets the schema as response_format.json_schema.schema\n",
     "chunk 7 breaks the schema: servings",
     "251 chunks came, 251 are stored, at most 8 waited",
+    # An answer that takes no time is there before anybody comes back, or stops it.
+    *[promise for promise in PROMISED["fastapi_chat"] if not promise.startswith(("POST /api/chat  ", "I look"))],
 }
 # What is shown of a call that comes in pieces.
 OF_PIECES = {"ollama": {"call_paris: get_weather {'city': 'Paris', 'unit': 'cel'}\n"}}

@@ -1,9 +1,9 @@
 """Clients of a server that leave at once or stand still: ``python -m tests.soak.clients``.
 
-1. So many clients leave at the same moment, each while its answer is under way: how long it takes until the provider has
-   heard of it, and what is left then.
-2. One client stands still while the provider has 200 MB to say: by how much the memory of the server grows, and how much
-   the provider got rid of.
+1. So many clients leave at the same moment, each while its answer is under way: how long it takes until the provider
+   has heard of it, and what is left then.
+2. One client stands still while the provider has 200 MB to say: by how much the memory of the server grows, and how
+   much the provider got rid of.
 
 Both through ``aiohttp.web`` and through uvicorn.
 """
