@@ -24,7 +24,7 @@ _ASSISTANTS = "the Assistants API of OpenAI"
 MESSAGES = "the Messages API of Anthropic"
 _COHERE_1 = "the Chat API of Cohere, version 1"
 _COHERE_2 = "the Chat API of Cohere, version 2"
-_GEMINI = "the Gemini API of Google"
+GEMINI = "the Gemini API of Google"
 _BEDROCK = "the Bedrock API of Amazon"
 _OLLAMA = "the API of Ollama under /api"
 _TGI = "the API of text-generation-inference under /generate_stream"
@@ -60,9 +60,9 @@ _BEGINNINGS = (
 
 _MEMBERS: Mapping[str, str] = MappingProxyType(
     {
-        "candidates": _GEMINI,
-        "promptFeedback": _GEMINI,
-        "usageMetadata": _GEMINI,
+        "candidates": GEMINI,
+        "promptFeedback": GEMINI,
+        "usageMetadata": GEMINI,
         **dict.fromkeys(("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop"), _BEDROCK),
         "inputTextTokenCount": _BEDROCK,
         "jsonrpc": _JSON_RPC,
