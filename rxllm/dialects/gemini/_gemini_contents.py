@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -173,11 +174,12 @@ def _response_of(message: Message) -> Mapping[str, Any]:
     text = message.text
     if message.is_error:
         return {"error": text}
-    try:
-        value: Any = loads(text)
-    except ValueError:
-        value = None
-    return value if is_object(value) else {"result": text if value is None else value}
+    value: Any = None
+    with suppress(ValueError):
+        value = loads(text)
+    if is_object(value):
+        return value
+    return {"result": text if value is None else value}
 
 
 def _parts_of(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:

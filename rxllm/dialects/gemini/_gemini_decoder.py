@@ -5,7 +5,8 @@ Rules:
 1. The compiled decoder takes what nearly all events are, more of a text; everything else is read in full.
 2. An answer is whole at the end of the body in good order, if each candidate has said why it ended. No event says that
    nothing follows, so an answer is never finished before.
-3. Usage is the whole so far, and may fall.
+3. Usage is the whole so far, and may fall. Each event says it. To read it costs more than all the rest of an event, so
+   it is read at first, at the end, and every sixteenth time in between.
 4. An error may come as an event, or as lines that are no event. A gateway may put a response into another object, and a
    server that was not asked for events sends an array of them.
 """
@@ -52,6 +53,7 @@ _OF_ANSWERS = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", 
 _REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
 _USED = Slots(replaces_usage=True)
 _BLOCKED = "content_filter"
+_USAGE_EVERY = 16
 
 
 class _Text(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -98,7 +100,9 @@ class GeminiDecoder:
     _head: tuple[str | None, str | None] = (None, None)
     _candidates: dict[int, Candidate] = field(default_factory=dict[int, Candidate])
     _blocked: str = ""
-    _said_usage: bytes = b""
+    # What the last events said of the usage, as it came, and how many they are.
+    _unread_usage: msgspec.Raw | None = None
+    _unread: int = 0
     _kept: int = 0
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
@@ -123,7 +127,7 @@ class GeminiDecoder:
             ):
                 self._keep(part.text)
                 choice: StreamChoice = make(StreamChoice, index=said.index, delta=text.delta(part.text))
-                usage = self._usage_in(bytes(found.usage))
+                usage = self._usage_in(found.usage)
                 chunk: StreamChunk = make(
                     StreamChunk,
                     id=found.id,
@@ -224,7 +228,7 @@ class GeminiDecoder:
         metadata = fields.get("usageMetadata")
         usage = usage_of_metadata(metadata) if is_object(metadata) else None
         if usage is not None:
-            self._said_usage = b""
+            self._unread_usage = None
             last = chunks.pop() if chunks else self._chunk()
             chunks.append(last.model_copy(update={"usage": usage, "slots": _USED}))
         return chunks or [self._chunk()]
@@ -269,17 +273,23 @@ class GeminiDecoder:
             each.reason = each.reason or self._blocked
         answer_id = self._head[0] or ""
         found = [choice for _, each in sorted(self._candidates.items()) for choice in each.close(answer_id)]
-        return [self._chunk(choices=(choice,)) for choice in found]
+        chunks = [self._chunk(choices=(choice,)) for choice in found]
+        if (usage := self._read_usage()) is not None:
+            chunks[-1] = chunks[-1].model_copy(update={"usage": usage, "slots": _USED})
+        return chunks
 
     def _chunk(self, **fields: Any) -> StreamChunk:
         return StreamChunk(id=self._head[0], model=self._head[1], **fields)
 
-    def _usage_in(self, said: bytes) -> Usage | None:
-        """The usage, if it is not what the event before said."""
-        if not said or said == self._said_usage:
-            return None
-        self._said_usage = said
-        return usage_of_metadata(_decode_usage(said))
+    def _usage_in(self, said: msgspec.Raw) -> Usage | None:
+        """What an event says of the usage, each time that it is read."""
+        self._unread += 1
+        self._unread_usage = said
+        return self._read_usage() if self._unread >= _USAGE_EVERY else None
+
+    def _read_usage(self) -> Usage | None:
+        said, self._unread_usage, self._unread = self._unread_usage, None, 0
+        return usage_of_metadata(_decode_usage(said)) if said else None
 
     def _keep(self, text: str) -> None:
         self._kept += len(text)

@@ -1,7 +1,7 @@
 """What an answer of the Gemini API cost.
 
-Counts are absolute, and each event may correct them. Thoughts stand beside the candidates, and what tools brought beside
-the prompt; ours have them within.
+Counts are absolute, and each event may correct them. Thoughts stand beside the candidates, and what tools brought
+stands beside the prompt; ours have them within.
 """
 
 from __future__ import annotations
