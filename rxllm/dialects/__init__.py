@@ -20,6 +20,7 @@ from rxllm.dialects._ported import Ported, ported
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader
 from rxllm.dialects.anthropic._anthropic import Anthropic
+from rxllm.dialects.cohere._cohere import Cohere
 from rxllm.dialects.gemini._gemini import Gemini
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 from rxllm.dialects.openai_responses._openai_responses import OpenAIResponses
@@ -28,6 +29,7 @@ __all__ = [
     "HOSTS",
     "Anthropic",
     "BodyDecoder",
+    "Cohere",
     "Dialect",
     "Endpoint",
     "Gemini",

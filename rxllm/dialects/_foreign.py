@@ -23,7 +23,7 @@ _REALTIME = "the Realtime API of OpenAI"
 _ASSISTANTS = "the Assistants API of OpenAI"
 MESSAGES = "the Messages API of Anthropic"
 _COHERE_1 = "the Chat API of Cohere, version 1"
-_COHERE_2 = "the Chat API of Cohere, version 2"
+COHERE = "the Chat API of Cohere, version 2"
 GEMINI = "the Gemini API of Google"
 _BEDROCK = "the Bedrock API of Amazon"
 _OLLAMA = "the API of Ollama under /api"
@@ -39,8 +39,8 @@ _WORDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("message_start", "message_delta", "message_stop"), MESSAGES),
         **dict.fromkeys(("content_block_start", "content_block_delta", "content_block_stop"), MESSAGES),
-        **dict.fromkeys(("message-start", "content-start", "content-delta", "content-end", "message-end"), _COHERE_2),
-        **dict.fromkeys(("tool-plan-delta", "tool-call-start", "tool-call-delta", "tool-call-end"), _COHERE_2),
+        **dict.fromkeys(("message-start", "content-start", "content-delta", "content-end", "message-end"), COHERE),
+        **dict.fromkeys(("tool-plan-delta", "tool-call-start", "tool-call-delta", "tool-call-end"), COHERE),
         **dict.fromkeys(("stream-start", "text-generation", "tool-calls-generation", "stream-end"), _COHERE_1),
         **dict.fromkeys(("RUN_STARTED", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "STEP_STARTED"), _AG_UI),
         **dict.fromkeys(("start-step", "text-start", "text-delta", "reasoning-start", "tool-input-start"), _AI_SDK),

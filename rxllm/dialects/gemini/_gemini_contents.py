@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -174,12 +173,11 @@ def _response_of(message: Message) -> Mapping[str, Any]:
     text = message.text
     if message.is_error:
         return {"error": text}
-    value: Any = None
-    with suppress(ValueError):
-        value = loads(text)
-    if is_object(value):
-        return value
-    return {"result": text if value is None else value}
+    try:
+        value: object = loads(text)
+    except ValueError:
+        return {"result": text}
+    return value if is_object(value) else {"result": value}
 
 
 def _parts_of(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
