@@ -282,7 +282,7 @@ class CohereMessage:
         last = self.chunk(choices=(choice,), usage=usage, slots=None if usage is None else Slots(replaces_usage=True))
         return [*(self.chunk(choices=(StreamChoice(delta=delta),)) for delta in deltas), last]
 
-    _TAKEN: ClassVar[Mapping[str, Callable[[CohereMessage, Mapping[str, Any]], list[Delta]]]] = {
+    _TAKEN: ClassVar[Mapping[str, Callable[[Any, Mapping[str, Any]], list[Delta]]]] = {
         "message-start": _begin,
         "content-start": _begin_content,
         "content-delta": _grow_content,

@@ -174,9 +174,12 @@ def _response_of(message: Message) -> Mapping[str, Any]:
     if message.is_error:
         return {"error": text}
     try:
-        value: object = loads(text)
+        return _as_object(loads(text))
     except ValueError:
         return {"result": text}
+
+
+def _as_object(value: object) -> Mapping[str, Any]:
     return value if is_object(value) else {"result": value}
 
 
