@@ -163,7 +163,7 @@ def _signed(parts: list[dict[str, Any]], request: ChatRequest) -> list[dict[str,
 def _arguments_of(call: ToolCall) -> Mapping[str, Any]:
     text = call.function.arguments
     try:
-        value = loads(text) if text.strip() else {}
+        value: Any = loads(text) if text.strip() else {}
     except ValueError:
         value = None
     return value if is_object(value) else {"INVALID_JSON": text}
