@@ -31,7 +31,7 @@ from rxllm.sinks import JSONLinesSink, SQLiteSink
 from rxllm.testing import Script, ScriptedServer, replay, script
 from rxllm.testing.script import ScriptDialect
 
-DIALECTS: tuple[ScriptDialect, ...] = ("openai-chat", "anthropic", "openai-responses")
+DIALECTS: tuple[ScriptDialect, ...] = ("openai-chat", "anthropic", "openai-responses", "gemini", "cohere")
 QUESTION = "What is the weather in Paris and in Tokyo?"
 
 

@@ -40,6 +40,8 @@ _REASONS: Mapping[str, str] = {
     "TOOL_CALL": "tool_calls",
     "ERROR": "error",
     "TIMEOUT": "error",
+    # The word of version 1.
+    "ERROR_TOXIC": "content_filter",
 }
 _FAILURES = frozenset({"ERROR", "TIMEOUT"})
 Place: TypeAlias = tuple[Literal["content", "call", "plan"], int]
