@@ -25,8 +25,8 @@ from rxllm.models import LogPosition
 from rxllm.serving._event_stream import COMMENT
 from rxllm.serving._events_protocol import END_ID
 from rxllm.serving._protocol import Asked, ServingProtocol
-from rxllm.serving._public_error import PublicError, public_error
 from rxllm.serving._protocols import protocol_named
+from rxllm.serving._public_error import PublicError, public_error
 from rxllm.serving._telling import Telling
 from rxllm.sources import LogStream
 

@@ -14,12 +14,11 @@ Rules:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
-
-import msgspec
 
 from rxllm.dialects.gemini._gemini_arguments import PartialArguments
 from rxllm.exceptions import LimitExceededError
@@ -59,7 +58,6 @@ _SERVER_TOOLS = {"executableCode": "code_execution", "toolCall": ""}
 _SERVER_RESULTS = ("codeExecutionResult", "toolResponse")
 _TEXT_KEYS = frozenset({"text", "thought"})
 _OWN_OF_CANDIDATE = frozenset({"content", "index", "finishReason"})
-_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True, eq=False)
@@ -252,7 +250,7 @@ class Candidate:
     def _call_of(
         self, part: DeltaPart, block: dict[str, Any], args: object, answer_id: str, ended: list[DeltaBlock]
     ) -> Delta:
-        arguments = _encode(args if is_object(args) else {}).decode()
+        arguments = _json(args if is_object(args) else {})
         call_id = part.id or _made_up_id(answer_id, self.index, self._calls, part.name, arguments)
         function = FunctionCallDelta(name=part.name, arguments=arguments)
         call = ToolCallDelta(index=self._calls, id=call_id, type="function", function=function)
@@ -264,7 +262,7 @@ class Candidate:
         name = tool or _text(said.get("toolType")) or _text(said.get("name"))
         self._last_tool = _text(said.get("id")) or f"part{index}"
         code = said.get("code")
-        text = code if isinstance(code, str) else _encode(said.get("args") or {}).decode()
+        text = code if isinstance(code, str) else _json(said.get("args") or {})
         made = DeltaPart(index=index, id=self._last_tool, kind=PartKind.SERVER_TOOL, name=name or None, text=text)
         return self._whole(made, part)
 
@@ -333,6 +331,10 @@ def _segment(said: Mapping[str, Any]) -> dict[str, int]:
 
 def _objects(value: object) -> Iterable[Mapping[str, Any]]:
     return [each for each in value if is_object(each)] if is_list(value) else ()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _text(value: object) -> str:
