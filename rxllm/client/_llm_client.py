@@ -174,8 +174,9 @@ class LLMClient(Chats):
         """``chat_stream`` without another try."""
         wire = self._dialect.http_request(request, self._endpoint())
         sent = self._request_headers(wire, headers)
-        chunks = sources.from_sse(
+        chunks = sources.from_http(
             wire.url,
+            framing=wire.framing,
             json=wire.body,
             method=wire.method,
             headers=sent,

@@ -22,6 +22,7 @@ from rxllm.dialects._registry import get_dialect, get_reader
 from rxllm.dialects.anthropic._anthropic import Anthropic
 from rxllm.dialects.cohere._cohere import Cohere
 from rxllm.dialects.gemini._gemini import Gemini
+from rxllm.dialects.ollama._ollama import Ollama
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 from rxllm.dialects.openai_responses._openai_responses import OpenAIResponses
 
@@ -34,6 +35,7 @@ __all__ = [
     "Endpoint",
     "Gemini",
     "Home",
+    "Ollama",
     "OpenAIChat",
     "OpenAIResponses",
     "Ported",

@@ -17,14 +17,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rxllm.dialects._dialect import BodyDecoder, Reader, StreamDecoder, WireItem
-from rxllm.dialects._foreign import CHAT, COHERE, GEMINI, MESSAGES, RESPONSES, protocol_of, protocol_of_body
+from rxllm.dialects._foreign import CHAT, COHERE, GEMINI, MESSAGES, OLLAMA, RESPONSES, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
 from rxllm.dialects._stream_error import has_words_of_error, is_failure, is_name_of_error
 from rxllm.dialects.openai_chat._no_chunk import KEEP_ALIVES, is_idle
 from rxllm.models import StreamChunk, is_object, loads
 from rxllm.wire import LARGE_JSON, ServerSentEvent
 
-_NAMES = {CHAT: "openai-chat", MESSAGES: "anthropic", RESPONSES: "openai-responses", GEMINI: "gemini", COHERE: "cohere"}
+_NAMES = {
+    **{CHAT: "openai-chat", MESSAGES: "anthropic", RESPONSES: "openai-responses"},
+    **{GEMINI: "gemini", COHERE: "cohere", OLLAMA: "ollama"},
+}
 _USUAL = "openai-chat"
 _MOST_WAITING = 256
 _DONE = "[DONE]"

@@ -22,7 +22,7 @@ from rxllm.models import ChatRequest, StreamChunk
 from rxllm.wire import ServerSentEvent
 
 WireItem: TypeAlias = ServerSentEvent | str | bytes
-"""What transports deliver: an event of an event stream, or a frame of a WebSocket."""
+"""What transports deliver: an event of an event stream, the text of a line of JSON, or a frame of a WebSocket."""
 
 
 class StreamDecoder(Protocol):
@@ -77,10 +77,10 @@ class BodyDecoder(Protocol):
     """A ``StreamDecoder`` that can also read an answer that is no stream: servers send one that was asked for one."""
 
     def decode_body(self, body: str, /) -> Iterable[StreamChunk]:
-        """Read the body of a successful answer that is no event stream.
+        """Read the body of a successful answer that is no stream.
 
         Args:
-            body: The body, or the start of one that is no JSON object.
+            body: The body, or the start of one that is no JSON object or array.
 
         Returns:
             The chunks of an answer that is whole; none if the body is something else, a page or an error.

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 from pydantic import SecretStr
 
 from rxllm.models import Repair
+from rxllm.wire import Framing
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _VERSION = re.compile(r"v\d+[a-z0-9]*")
@@ -99,6 +100,7 @@ class WireRequest:
         public_headers: The names of headers that hold no secret, as the version of a protocol. What stands in any
             other is taken out of errors, and a redirect to another server does not take it along.
         method: The method of HTTP.
+        framing: How the body of the answer is framed: what the decoder gets, and what ``Accept`` asks for.
         end_marker: The data of the event behind which nothing follows; ``None`` if there is none.
         repairs: What was left out that the other side need not know: see the kinds of ``rxllm.Repair``.
     """
@@ -108,6 +110,7 @@ class WireRequest:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     public_headers: Collection[str] = ()
     method: str = "POST"
+    framing: Framing = "sse"
     end_marker: str | None = None
     repairs: tuple[Repair, ...] = ()
 

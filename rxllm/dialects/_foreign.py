@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from rxllm.models import is_list, is_object
+from rxllm.wire import SSEDecoder, starts_events
 
 CHAT = "the chat completions of OpenAI"
 RESPONSES = "the Responses API of OpenAI"
@@ -26,7 +27,7 @@ _COHERE_1 = "the Chat API of Cohere, version 1"
 COHERE = "the Chat API of Cohere, version 2"
 GEMINI = "the Gemini API of Google"
 _BEDROCK = "the Bedrock API of Amazon"
-_OLLAMA = "the API of Ollama under /api"
+OLLAMA = "the API of Ollama under /api"
 _TGI = "the API of text-generation-inference under /generate_stream"
 _LLAMA_CPP = "the API of llama.cpp under /completion"
 _SGLANG = "the API of SGLang under /generate"
@@ -77,8 +78,8 @@ def _has(**kinds: type) -> Callable[[Mapping[str, Any]], bool]:
 
 
 _SHAPES: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
-    (_has(model=str, done=bool, message=dict), _OLLAMA),
-    (_has(model=str, done=bool, response=str), _OLLAMA),
+    (_has(model=str, done=bool, message=dict), OLLAMA),
+    (_has(model=str, done=bool, response=str), OLLAMA),
     (_has(token=dict, index=int), _TGI),
     (_has(content=str, stop=bool), _LLAMA_CPP),
     (_has(text=str, meta_info=dict), _SGLANG),
@@ -93,6 +94,8 @@ _SHAPES: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
 _FRAMES = re.compile(r":(?:event|message|exception)-type\x07")
 _AI_SDK_LINES = re.compile(r'\A(?:f:\{"messageId"|[028g]:["\[{])')
 _decoder = json.JSONDecoder()
+# How a body begins is told by no more.
+_LONGEST_FIELD = 64
 
 
 def protocol_of(name: str, fields: Mapping[str, Any]) -> str | None:
@@ -119,7 +122,7 @@ def protocol_of(name: str, fields: Mapping[str, Any]) -> str | None:
 
 
 def protocol_of_body(body: str) -> str | None:
-    """The protocol that a body is of which is no event stream: lines or an array of objects, one object, frames.
+    """The protocol that a body is of which is not framed as asked: events, lines, an array or one object, frames.
 
     Args:
         body: The body, or its start.
@@ -131,8 +134,22 @@ def protocol_of_body(body: str) -> str | None:
         return _BEDROCK
     if _AI_SDK_LINES.match(body):
         return _AI_SDK
+    if starts_events(body[:_LONGEST_FIELD].encode(errors="replace")):
+        return _protocol_of_events(body)
     try:
         first = cast("object", _decoder.raw_decode(body.lstrip(" \t\r\n[,"))[0])
     except (ValueError, RecursionError):
         return None
     return protocol_of("message", first) if is_object(first) else None
+
+
+def _protocol_of_events(body: str) -> str | None:
+    """The protocol of the first event that is of one."""
+    for event in SSEDecoder().feed(body.encode(errors="replace")):
+        try:
+            fields = cast("object", json.loads(event.data))
+        except (ValueError, RecursionError):
+            continue
+        if is_object(fields) and (protocol := protocol_of(event.event, fields)) is not None:
+            return protocol
+    return None

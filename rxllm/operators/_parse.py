@@ -6,7 +6,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from rxllm.dialects import AnyDecoder, BehindError, BodyDecoder, Reader, RetryJudge, WireItem, get_reader
-from rxllm.exceptions import APIResponseError, APIStatusError, APIStreamError, StreamInterruptedError, UnreadBody
+from rxllm.exceptions import (
+    APIResponseError,
+    APIStatusError,
+    APIStreamError,
+    StreamInterruptedError,
+    UnreadBody,
+    excerpt,
+)
 from rxllm.flow import FanOut, FlowControl, Operation, Secrets, operate, stopping
 from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, marked, put_slots
 from rxllm.typing import OperatorFunction
@@ -94,6 +101,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
         self._behind: BehindError | None = None
         self._failure: APIStreamError | None = None
         self._secrets: Secrets | None = None
+        self._flow: FlowControl | None = None
 
     @property
     def takes_texts(self) -> bool:
@@ -163,7 +171,8 @@ class _Parser(Operation[WireItem, StreamChunk]):
         chunks: list[StreamChunk] = []
         try:
             chunks += self._decoder.close()
-        except Exception:
+        except Exception as error:
+            self._tell_strays(error)
             if chunks:
                 self.out.emit(self._mark(chunks))
             raise
@@ -191,7 +200,14 @@ class _Parser(Operation[WireItem, StreamChunk]):
             if unread is not None:
                 self._read_body(error, decoder, unread)
                 return
+        if isinstance(error, StreamInterruptedError):
+            self._tell_strays(error)
         super().on_error(error)
+
+    def _tell_strays(self, error: Exception) -> None:
+        """Note what came beside the events of an answer that is not whole: it may say why, in half a sentence."""
+        if self._flow is not None and self._flow.strays:
+            error.add_note(f"beside its events came: {excerpt(self._flow.strays)}")
 
     def _read_body(self, error: APIResponseError, decoder: BodyDecoder, unread: UnreadBody) -> None:
         """End with the answer that a body is which is no event stream; with the error about it if it is none."""
@@ -247,6 +263,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
     def _begin(self) -> Slots:
         flow = FlowControl.current()
         if flow is not None:
+            self._flow = flow
             self._stream = flow.stream or self._stream
             self._secrets = flow.secrets
             flow.decoder = self._behind or self._decoder

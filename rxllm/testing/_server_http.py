@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rxllm.testing.script import Block, Burst, Chunk, Comment, Raw, Sent
+from rxllm.testing.script import Block, Burst, Chunk, Comment, Line, Raw, Sent
 
 __all__ = ["NO_BLOCKS", "RequestHead", "encode_event", "frame_chunk", "read_body", "read_head", "response_head"]
 
@@ -91,6 +91,8 @@ def encode_event(step: Sent, line_end: str) -> bytes:
             return b"".join(encode_event(sent, line_end) for sent in steps)
         case Raw(data):
             return data
+        case Line(data):
+            return f"{data}\n".encode()
         case Comment(text):
             lines = [f":{' ' * bool(text)}{text}"]
         case Chunk(payload):

@@ -11,8 +11,13 @@ from rxllm.wire._first_bytes import EVENT_STREAM as EVENT_STREAM
 from rxllm.wire._first_bytes import WHITESPACE as WHITESPACE
 from rxllm.wire._first_bytes import media_types as media_types
 from rxllm.wire._first_bytes import starts_events as starts_events
+from rxllm.wire._framing import BodyFraming as BodyFraming
+from rxllm.wire._framing import Framing
+from rxllm.wire._framing import framing_of as framing_of
 from rxllm.wire._json_size import LARGE_JSON as LARGE_JSON
 from rxllm.wire._json_size import check_json_size as check_json_size
+from rxllm.wire._ndjson import NDJSONDecoder
+from rxllm.wire._ndjson import is_json_object as is_json_object
 from rxllm.wire._retry_after import retry_after_in as retry_after_in
 from rxllm.wire._retry_after import retry_after_of as retry_after_of
 from rxllm.wire._retryable import is_lasting as is_lasting
@@ -29,6 +34,8 @@ else:
 
 __all__ = [
     "DEFAULT_MAX_EVENT_BYTES",
+    "Framing",
+    "NDJSONDecoder",
     "SSEDecoder",
     "SSETextDecoder",
     "ServerSentEvent",

@@ -12,7 +12,7 @@ from tests.benchmarks.payload import CONTENT, answer, digest
 
 __all__ = ["DIALECTS", "dialect_answer", "run"]
 
-DIALECTS = ("openai-chat", "anthropic", "openai-responses")
+DIALECTS = ("openai-chat", "anthropic", "openai-responses", "ollama")
 
 REQUEST = rxllm.ChatRequest(
     model="scripted", max_tokens=100_000, messages=[rxllm.Message(role=rxllm.Role.USER, content="Hello")]
@@ -81,6 +81,19 @@ def _of_responses(count: int) -> tuple[bytes, ...]:
     return tuple(_named({**each, "sequence_number": number}) for number, each in enumerate(events))
 
 
+def _of_ollama(count: int) -> tuple[bytes, ...]:
+    head = {"model": "scripted", "created_at": "2026-01-01T00:00:00.123456789Z"}
+    lines: list[dict[str, Any]] = [
+        {**head, "message": {"role": "assistant", "content": piece}, "done": False} for piece in _pieces(count)
+    ]
+    counts = {"total_duration": 9, "load_duration": 1, "prompt_eval_count": 10, "eval_count": count}
+    last = {"message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop", **counts}
+    return tuple(
+        f"{json.dumps(each, ensure_ascii=False, separators=(',', ':'))}\n".encode()
+        for each in (*lines, {**head, **last})
+    )
+
+
 def _pieces(count: int) -> list[str]:
     return [CONTENT[number % len(CONTENT)] for number in range(count)]
 
@@ -88,6 +101,7 @@ def _pieces(count: int) -> list[str]:
 _ANSWERS: dict[str, Callable[[int], tuple[bytes, ...]]] = {
     "anthropic": _of_anthropic,
     "openai-responses": _of_responses,
+    "ollama": _of_ollama,
     "openai-chat": lambda count: answer("openai", count),
 }
 

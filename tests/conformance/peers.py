@@ -183,6 +183,13 @@ PEERS = (
         dialects=("openai-responses",),
     ),
     Peer(
+        "ollama, chat()",
+        ("ollama",),
+        vendors.ollama_chat,
+        "`AsyncClient.chat(stream=True)`; texts and calls added up as its documentation has it.",
+        dialects=("ollama",),
+    ),
+    Peer(
         "langchain-openai",
         ("langchain-openai", "openai"),
         frameworks.langchain,

@@ -8,7 +8,7 @@ from typing import Any
 from rxllm.testing.conformance import CHUNK_TIMEOUT, CallResult, ChatResult, ChoiceResult, ResultField
 from tests.conformance.frameworks import KEY, MODEL, QUESTION, as_text
 
-__all__ = ["anthropic_stream", "openai_responses"]
+__all__ = ["anthropic_stream", "ollama_chat", "openai_responses"]
 
 # What OpenAI's chat completions call these: the suite speaks one language.
 STOP_REASONS = {
@@ -77,3 +77,32 @@ async def openai_responses(url: str) -> ChatResult:
         }
     )
     return ChatResult((choice,), usage, REPORTS)
+
+
+async def ollama_chat(url: str) -> ChatResult:
+    """``AsyncClient.chat(stream=True)``, and the loop of its documentation: texts and calls added up."""
+    library: Any = importlib.import_module("ollama")
+    headers = {"Authorization": f"Bearer {KEY}"}
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: list[CallResult] = []
+    last: Any = None
+    messages = [{"role": "user", "content": QUESTION}]
+    host = url.removesuffix("/api/chat")
+    async with library.AsyncClient(host=host, timeout=CHUNK_TIMEOUT, headers=headers) as client:
+        async for part in await client.chat(model=MODEL, messages=messages, stream=True):
+            texts.append(part.message.content or "")
+            thoughts.append(part.message.thinking or "")
+            functions = [call.function for call in part.message.tool_calls or ()]
+            calls += [CallResult(each.name, as_text(dict(each.arguments)), None) for each in functions]
+            last = part
+    reason = None if last is None else last.done_reason
+    choice = ChoiceResult(
+        text="".join(texts),
+        reasoning="".join(thoughts),
+        tool_calls=tuple(calls),
+        finish_reason="tool_calls" if calls and reason == "stop" else reason,
+    )
+    counts = {} if last is None else {"prompt_tokens": last.prompt_eval_count, "completion_tokens": last.eval_count}
+    usage = {name: count for name, count in counts.items() if count is not None}
+    return ChatResult((choice,), usage, REPORTS - {"refusal"})

@@ -134,6 +134,9 @@ CASES = {
     "buffer_with_backpressure": Case(lambda: ops.buffer_with_backpressure(1), WORDS, holds=1),
     "content": Case(ops.content, TEXT, "-x-y---|", "-x-#", {"x": "Hel", "y": "lo"}, holds=BATCH),
     "deadline": Case(lambda: ops.deadline(60), WORDS),
+    "decode_ndjson": Case(
+        ops.decode_ndjson, {"a": b"1\n", "b": b"2\n3", "c": b"4\n"}, results={"a": "1", "b": "2", "c": "34"}
+    ),
     "decode_sse": Case(
         ops.decode_sse,
         {"a": b"data: 1\n\n", "b": b"data: 2\n\nda", "c": b"ta: 3\n\n"},

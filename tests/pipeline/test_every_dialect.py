@@ -30,8 +30,12 @@ from rxllm.exceptions import (
 from rxllm.sinks import JSONLinesSink, SQLiteSink
 from rxllm.testing import Script, ScriptedServer, replay, script
 from rxllm.testing.script import ScriptDialect
+from rxllm.wire import Framing
 
-DIALECTS: tuple[ScriptDialect, ...] = ("openai-chat", "anthropic", "openai-responses", "gemini", "cohere")
+DIALECTS: tuple[ScriptDialect, ...] = ("openai-chat", "anthropic", "openai-responses", "gemini", "cohere", "ollama")
+# Their calls come whole: there is nothing of one that was cut.
+WHOLE_CALLS: set[ScriptDialect] = {"gemini", "ollama"}
+FRAMINGS: dict[ScriptDialect, Framing] = {"ollama": "ndjson"}
 QUESTION = "What is the weather in Paris and in Tokyo?"
 
 
@@ -164,6 +168,7 @@ async def test_why_it_ended(dialect: ScriptDialect, reason: str, ending: str) ->
     assert (completion.content, completion.complete, [*completion.repairs]) == (TEXT, True, [])
 
 
+@pytest.mark.parametrize("dialect", sorted({*DIALECTS} - WHOLE_CALLS))
 async def test_a_call_that_the_length_cut_is_none(dialect: ScriptDialect) -> None:
     cut = [script.role(), *PARIS[:3], script.finish("length"), script.usage(), script.done()]
     completion = await answer_of(dialect, cut)
@@ -175,12 +180,21 @@ async def test_a_call_that_the_length_cut_is_none(dialect: ScriptDialect) -> Non
     assert told(completion)["cut"] == [("get_weather", '{"city": "')]
 
 
+@pytest.mark.parametrize("dialect", WHOLE_CALLS)
+async def test_of_a_call_that_comes_whole_the_length_leaves_nothing(dialect: ScriptDialect) -> None:
+    cut = [script.role(), *PARIS[:3], script.finish("length"), script.usage(), script.done()]
+    completion = await answer_of(dialect, cut)
+
+    assert (completion.ending, completion.message.tool_calls, told(completion)["cut"]) == ("length", [], [])
+
+
 async def test_the_dialect_tells_itself(dialect: ScriptDialect) -> None:
     async with client_of(dialect, ANSWER, ANSWER) as (client, server):
         completion = await client.chat(REQUEST)
         sent = server.requests[0]
         url = f"{server.origin}{sent.path}"
-        read = await rxllm.from_sse(url, json=sent.json).pipe(ops.parse("auto"), ops.accumulate(strict=True))
+        source = rxllm.from_http(url, framing=FRAMINGS.get(dialect, "sse"), json=sent.json)
+        read = await source.pipe(ops.parse("auto"), ops.accumulate(strict=True))
 
     assert told(read) == told(completion) == WHOLE
 
@@ -193,7 +207,7 @@ async def test_a_server_of_another_dialect_is_no_answer(dialect: ScriptDialect, 
         ScriptedServer(ANSWER, dialect=other) as server,
         LLMClient(base_url=server.base_url, api_key="", dialect=dialect, retries=0) as client,
     ):
-        with pytest.raises(DecodeError, match=r"(Messages API|Responses API|chat completions) of"):
+        with pytest.raises(DecodeError, match=r"(Messages API|Responses API|chat completions|API) of"):
             await client.chat(REQUEST)
 
 
@@ -232,6 +246,7 @@ async def test_calls_are_the_same(dialect: ScriptDialect, *, eager: bool) -> Non
     assert [(call.id, call.function.name, call.function.parsed) for call in calls] == CALLS
 
 
+@pytest.mark.parametrize("dialect", sorted({*DIALECTS} - WHOLE_CALLS))
 async def test_an_eager_call_comes_before_the_next_one_has_ended(dialect: ScriptDialect) -> None:
     gate = asyncio.Event()
     waits = [*script.words(WORDS), *PARIS, *TOKYO[:2], script.wait_for(gate), *TOKYO[2:], script.finish("tool_calls")]
@@ -265,7 +280,8 @@ async def test_progress_is_the_same(dialect: ScriptDialect) -> None:
         progress = await client.chat_stream(REQUEST).pipe(ops.tool_call_progress(), rx_ops.to_list())
 
     seen = list(dict.fromkeys((each.id, each.name, str(each.arguments)) for each in progress if each.arguments))
-    cities = {"call_paris": ["", "Paris"], "call_tokyo": ["", "Tokyo"]}
+    begun = [] if dialect in WHOLE_CALLS else [""]
+    cities = {"call_paris": [*begun, "Paris"], "call_tokyo": [*begun, "Tokyo"]}
     expected = [(call, "get_weather", str({"city": city})) for call, grown in cities.items() for city in grown]
     assert seen == expected
     assert {each.id for each in progress if each.closed} == {"call_paris", "call_tokyo"}
@@ -320,6 +336,8 @@ def schema_sent(dialect: ScriptDialect, body: Any) -> Any:
             return body["output_config"]["format"]["schema"]
         case "openai-responses":
             return body["text"]["format"]["schema"]
+        case "ollama":
+            return body["format"]
         case _:
             return body["response_format"]["json_schema"]["schema"]
 
@@ -472,7 +490,7 @@ async def test_what_had_come_of_an_answer_that_was_cut(dialect: ScriptDialect, n
     assert isinstance(partial, ChatCompletion)
     assert (partial.content, partial.ending, partial.complete) == (WORDS, ending, False)
     assert told(partial)["calls"] == []
-    assert [name for name, _ in told(partial)["cut"]] == ["get_weather"]
+    assert [name for name, _ in told(partial)["cut"]] == ([] if dialect in WHOLE_CALLS else ["get_weather"])
 
 
 async def test_a_cut_behind_any_step_is_never_taken_for_the_whole(dialect: ScriptDialect) -> None:
@@ -581,7 +599,7 @@ def results_sent(dialect: ScriptDialect, body: Any) -> list[tuple[str, str]]:
             return [(item["call_id"], text_of(item["output"])) for item in items]
         case _:
             messages = [message for message in body["messages"] if message["role"] == "tool"]
-            return [(message["tool_call_id"], text_of(message["content"])) for message in messages]
+            return [(message.get("tool_call_id", ""), text_of(message["content"])) for message in messages]
 
 
 def blocks_of(message: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from rxllm.testing.conformance._command import main
 from rxllm.testing.script import DIALECTS, ScriptDialect
 
 OTHERS = DIALECTS[1:]
+PATHS = {"anthropic": "/v1/messages", "openai-responses": "/v1/responses", "ollama": "/api/chat"}
 
 
 def of(dialect: ScriptDialect) -> list[Case]:
@@ -65,6 +66,19 @@ async def of_responses(url: str) -> ChatResult:
     return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
 
 
+async def of_ollama(url: str) -> ChatResult:
+    """What such a loop makes of lines of Ollama's: whatever came is an answer."""
+    text, calls = "", list[CallResult]()
+    async with aiohttp.ClientSession() as session, session.post(url, json={}) as response:
+        response.raise_for_status()
+        async for line in response.content:
+            message = json.loads(line).get("message") or {}
+            text += message.get("content") or ""
+            for call in message.get("tool_calls") or ():
+                calls.append(CallResult(call["function"]["name"], json.dumps(call["function"]["arguments"]), None))
+    return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
+
+
 async def failed(client: Any, dialect: ScriptDialect) -> set[str]:
     report = await run_conformance(client, cases=of(dialect), dialects=(dialect,))
     return {verdict.case.id for verdict in report.failures}
@@ -96,6 +110,14 @@ async def test_a_loop_over_events_of_the_responses_api_is_caught() -> None:
     assert not wrong & {"O1-text", "O2-ids", "O6-mcp", "O7-call", "O7-padding", "O9-lost"}
 
 
+async def test_a_loop_over_lines_of_ollama_is_caught() -> None:
+    wrong = await failed(of_ollama, "ollama")
+
+    cuts = {case.id for case in of("ollama") if case.quirk.id == "L5"} - {"L5-lost", "L5-line", "L5-last"}
+    assert wrong >= cuts | {"L1-blank", "L6-first", "L6-within", "L6-400"}
+    assert not wrong & {"L1-whole", "L1-bytes", "L2-one", "L2-ids", "L5-lost", "L6-malformed", "L7-chat"}
+
+
 @pytest.mark.parametrize("dialect", OTHERS)
 async def test_a_client_that_speaks_only_chat_completions_is_not_run(dialect: ScriptDialect) -> None:
     async def untouched(url: str) -> str:
@@ -117,12 +139,12 @@ async def test_the_end_of_the_address_tells_the_dialect(dialect: ScriptDialect) 
             pass
         return "It is late."
 
-    case = next(case for case in of(dialect) if case.id in {"A1-names", "O1-text"})
+    case = next(case for case in of(dialect) if case.id in {"A1-names", "O1-text", "L1-whole"})
     verdict = await run_case(noting, case, dialects=(dialect,))
 
     assert verdict.outcome == "pass"
     (url,) = urls
-    assert url.endswith({"anthropic": "/v1/messages", "openai-responses": "/v1/responses"}[dialect])
+    assert url.endswith(PATHS[dialect])
 
 
 def in_a_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:

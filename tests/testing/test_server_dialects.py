@@ -653,3 +653,88 @@ async def test_chat_completions_have_no_blocks(session: aiohttp.ClientSession, o
 def test_a_dialect_that_there_is_not() -> None:
     with pytest.raises(ValueError, match="no script can be said in 'klingon'; dialects are: openai-chat, anthropic"):
         ScriptedServer(dialect="klingon")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+# Ollama
+
+
+async def lines_sent(session: aiohttp.ClientSession, *steps: StepLike) -> list[dict[str, Any]]:
+    async with ScriptedServer(steps, dialect="ollama") as server, session.post(server.url, json={}) as response:
+        assert response.content_type == "application/x-ndjson"
+        return [json.loads(line) for line in (await response.text()).splitlines()]
+
+
+async def test_an_answer_in_the_words_of_ollama(session: aiohttp.ClientSession) -> None:
+    *content, end = await lines_sent(session, *WHOLE)
+
+    head = {"model": "scripted", "created_at": "2026-01-01T00:00:00.000000000Z"}
+    function = {"index": 0, "name": "get_weather", "arguments": {"city": "Paris"}}
+    assert content == [
+        {**head, "message": {"role": "assistant", "content": "", **said}, "done": False}
+        for said in (
+            {"thinking": "Hm."},
+            {"content": "It is"},
+            {"content": " late."},
+            {"tool_calls": [{"id": "call_7", "function": function}]},
+        )
+    ]
+    assert end == {
+        **head,
+        "message": {"role": "assistant", "content": ""},
+        "done": True,
+        "done_reason": "stop",
+        "total_duration": 3_000_000,
+        "load_duration": 1_000_000,
+        "prompt_eval_count": 7,
+        "prompt_eval_duration": 1_000_000,
+        "eval_count": 6,
+        "eval_duration": 1_000_000,
+    }
+
+
+async def test_bursts_blocks_and_a_finish_without_an_end_are_lines(session: aiohttp.ClientSession) -> None:
+    steps = [script.burst("a", "b"), script.block({"images": ["aW1n"]}), script.keep_alive(), script.finish("length")]
+    async with ScriptedServer(steps, dialect="ollama") as server:
+        body = await fetch(session, server)
+
+    *content, blank, end = body.decode().removesuffix("\n").split("\n")
+    assert [json.loads(each)["message"]["content"] for each in content] == ["a", "b", ""]
+    assert json.loads(content[2])["message"]["images"] == ["aW1n"]
+    assert (blank, json.loads(end)["done_reason"]) == ("", "length")
+
+
+async def test_a_call_of_ollama_that_is_cut_is_never_sent(session: aiohttp.ClientSession) -> None:
+    call = script.tool_call("f", {"city": "Paris"}, id="c", piece_length=3)
+    assert [each["done"] for each in await lines_sent(session, *call[:3], script.finish("length"))] == [True]
+    assert await lines_sent(session, *call[:3]) == []
+
+
+async def test_errors_of_ollama_are_a_text(session: aiohttp.ClientSession) -> None:
+    assert await lines_sent(session, script.error("boom", type="overloaded_error")) == [{"error": "boom"}]
+    async with (
+        ScriptedServer(script.api_error(503, "busy"), dialect="ollama") as server,
+        session.post(server.url, json={}) as response,
+    ):
+        assert (response.status, await response.json()) == (503, {"error": "busy"})
+
+
+@pytest.mark.parametrize(
+    ("step", "what"),
+    [
+        (script.comment("x"), "a comment"),
+        (script.delta({"refusal": "no"}), "a refusal's text"),
+        (script.error("x", code=5), "the code 5 of an error"),
+    ],
+)
+async def test_what_ollama_cannot_say(session: aiohttp.ClientSession, step: StepLike, what: str) -> None:
+    with pytest.raises(ValueError, match=f"^ollama cannot say {what}"):
+        async with ScriptedServer([step], dialect="ollama") as server:
+            with pytest.raises(aiohttp.ClientError):
+                await fetch(session, server)
+
+
+async def test_a_refusal_of_ollama_has_no_type(session: aiohttp.ClientSession) -> None:
+    with pytest.raises(ValueError, match="type or code of an error"):
+        async with ScriptedServer(script.api_error(400, "x", type="y"), dialect="ollama") as server:
+            with pytest.raises(aiohttp.ClientError):
+                await fetch(session, server)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ANTHROPIC_ROWS", "RESPONSES_ROWS"]
+__all__ = ["ANTHROPIC_ROWS", "OLLAMA_ROWS", "RESPONSES_ROWS"]
 
 ANTHROPIC_ROWS: tuple[tuple[str, str, str, str], ...] = (
     (
@@ -148,5 +148,47 @@ RESPONSES_ROWS: tuple[tuple[str, str, str, str], ...] = (
         "Chat completions, or events of Anthropic's, where those of the Responses API were due.",
         "An error, and no empty answer.",
     ),
+)
+"""As above."""
+
+OLLAMA_ROWS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "L1",
+        "lines of JSON",
+        "Any fragmentation, CR LF, blank lines, no last line end, another media type, unknown fields and lines.",
+        "The text of the answer.",
+    ),
+    (
+        "L2",
+        "whole calls",
+        "Calls whose arguments are an object: without identifiers, at one index, in one line or several.",
+        "Each call once, under an identifier of its own.",
+    ),
+    ("L3", "thinking", "Thinking, then text or calls.", "The thinking apart from the text."),
+    (
+        "L4",
+        "how it ended",
+        "Counts of tokens in the last line; `done_reason` absent or `length`.",
+        "The answer is whole, and says why it ended and what it cost.",
+    ),
+    (
+        "L5",
+        "cut",
+        "The end of the body in a text, in a line, in the last line, behind a call; an empty body.",
+        "An error: only a line that is `done` says that the answer is whole.",
+    ),
+    (
+        "L6",
+        "errors",
+        "A line with `error`, in place of an answer or behind text; a malformed line; a status of 400 or more.",
+        "An error, with the server's message.",
+    ),
+    (
+        "L7",
+        "another protocol's stream",
+        "Chat completions, or a page, where lines of Ollama's were due.",
+        "An error, and no empty answer.",
+    ),
+    ("L8", "redirect", "A redirect to another origin.", "The key is not sent along."),
 )
 """As above."""

@@ -115,7 +115,7 @@ def named_event(payload: dict[str, Any]) -> Event:
 class EventRenderer(Renderer):
     """A dialect whose answers have parts that begin and end."""
 
-    keep_alive: Comment | Event = keep_alive()
+    keep_alive: Comment | Event | Raw = keep_alive()
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -221,33 +221,33 @@ class EventRenderer(Renderer):
     # What a dialect says
 
     @abstractmethod
-    def opened(self) -> Iterator[Event]:
+    def opened(self) -> Iterable[Event]:
         """The answer begins."""
 
     @abstractmethod
-    def begun(self, part: Part) -> Iterator[Event]:
+    def begun(self, part: Part) -> Iterable[Event]:
         """A part begins; it is empty."""
 
     @abstractmethod
-    def added(self, part: Part, text: str) -> Iterator[Event]:
+    def added(self, part: Part, text: str) -> Iterable[Event]:
         """A part goes on with this text."""
 
     @abstractmethod
-    def ended(self, part: Part, *, cut: bool) -> Iterator[Event]:
+    def ended(self, part: Part, *, cut: bool) -> Iterable[Event]:
         """A part ends; ``cut`` if the model ended in the middle of it."""
 
     @abstractmethod
-    def block(self, index: int, block: dict[str, Any]) -> Iterator[Event]:
+    def block(self, index: int, block: dict[str, Any]) -> Iterable[Event]:
         """A whole block of the provider's own."""
 
     @abstractmethod
-    def finished(self, reason: str) -> Iterator[Event]:
+    def finished(self, reason: str) -> Iterable[Event]:
         """The model has ended; ``counts`` are known."""
 
     @abstractmethod
-    def done(self) -> Iterator[Event]:
+    def done(self) -> Iterable[Event]:
         """The stream is over."""
 
     @abstractmethod
-    def failed(self, failed: Failed) -> Iterator[Event]:
+    def failed(self, failed: Failed) -> Iterable[Event]:
         """An error of the server in the stream."""

@@ -22,6 +22,7 @@ __all__ = [
     "Delay",
     "Event",
     "HalfClose",
+    "Line",
     "Notify",
     "Raw",
     "Reset",
@@ -63,6 +64,11 @@ class Event(ScriptStep):
     event: str | None = None
     id: str | None = None
     retry: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Event):
+    """Sends a line of text, where a body is lines of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,7 @@ class Stall(ScriptStep):
     """Sends nothing more until the peer leaves, but for keep-alives, if so many seconds between them are given."""
 
     keep_alive: float | None = None
-    sends: Comment | Event = Comment("OPENROUTER PROCESSING")
+    sends: Comment | Event | Raw = Comment("OPENROUTER PROCESSING")
 
 
 @dataclass(frozen=True, slots=True)
