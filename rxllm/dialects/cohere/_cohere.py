@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from rxllm.dialects._endpoint import Endpoint, Home, WireRequest, bearer
 from rxllm.dialects.cohere._cohere_decoder import CohereDecoder
 from rxllm.dialects.cohere._cohere_errors import NAME
-from rxllm.dialects.cohere._cohere_request import body_for_cohere, messages_for_cohere
+from rxllm.dialects.cohere._cohere_messages import messages_for_cohere
+from rxllm.dialects.cohere._cohere_request import body_for_cohere
 from rxllm.models import ChatRequest
 
 _HOME = Home(base_url="https://api.cohere.com", base_url_variable="CO_API_URL", key_variable="CO_API_KEY")

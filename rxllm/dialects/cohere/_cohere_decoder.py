@@ -3,10 +3,10 @@
 Rules:
 
 1. An event is what its ``type`` says; its name counts only if it has none. The compiled decoder takes what nearly all
-   events are, a piece of a text; everything else is read in full.
-2. A message is whole with ``message-end``. What follows it is ignored.
-3. What the model plans before it calls tools is reasoning, and a part by itself.
-4. A delta without its beginning begins a part. ``message-end`` ends those that are open.
+   events are, a piece of a text or of arguments; everything else is read in full.
+2. A message is whole with ``message-end``, and not before. What follows it is ignored, unless it is an error.
+3. Each event gives at least one chunk, and the first one has the event as it came. What is not known gives a chunk that
+   says nothing else.
 """
 
 from __future__ import annotations
@@ -22,15 +22,21 @@ from rxllm.dialects._foreign import COHERE, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
 from rxllm.dialects.cohere._cohere_errors import NAME
-from rxllm.dialects.cohere._cohere_message import CohereMessage
-from rxllm.exceptions import DecodeError, EmptyStreamError, LimitExceededError, TruncatedStreamError, excerpt
+from rxllm.dialects.cohere._cohere_message import LAST, CohereMessage
+from rxllm.exceptions import (
+    DecodeError,
+    EmptyStreamError,
+    LimitExceededError,
+    TruncatedStreamError,
+    excerpt,
+    items_then,
+)
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
     EventText,
     Repair,
     StreamChoice,
     StreamChunk,
-    is_list,
     is_object,
     loads,
     make,
@@ -41,30 +47,55 @@ from rxllm.wire import LARGE_JSON, ServerSentEvent
 
 _NOTHING: tuple[StreamChunk, ...] = ()
 _DONE = "[DONE]"
-_LAST = "message-end"
 _REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class _Content(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    text: str
+    text: str | None = None
+    thinking: str | None = None
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class _ContentMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     content: _Content
 
 
-class _Delta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    message: _Message
+class _ContentDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    message: _ContentMessage
 
 
-class _TextEvent(msgspec.Struct, tag="content-delta", gc=False):
-    """A piece of a text: what nearly all events are."""
+class _ContentPiece(msgspec.Struct, tag="content-delta", gc=False):
+    """A piece of a text: what nearly all events are. What else it may have is in its event."""
 
     index: int
-    delta: _Delta
+    delta: _ContentDelta
+    logprobs: None = None
 
 
-_decode = msgspec.json.Decoder(_TextEvent).decode
+class _Function(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    arguments: str
+
+
+class _Call(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    function: _Function
+
+
+class _CallMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    tool_calls: _Call
+
+
+class _CallDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    message: _CallMessage
+
+
+class _CallPiece(msgspec.Struct, tag="tool-call-delta", gc=False):
+    """A piece of the arguments of a call."""
+
+    index: int
+    delta: _CallDelta
+    logprobs: None = None
+
+
+_decode = msgspec.json.Decoder(_ContentPiece | _CallPiece).decode
 
 
 @dataclass(slots=True, eq=False)
@@ -78,24 +109,37 @@ class CohereDecoder:
     done: bool = False
     _position: int = -1
     _message: CohereMessage = field(default_factory=CohereMessage)
+    # Before a message begins: the first object that is nothing known, with its place.
+    _doubtful: tuple[int, str] | None = None
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
         self._position += 1
         data = event.data if type(event) is ServerSentEvent else event
-        if type(data) is str and len(data) <= LARGE_JSON:
+        message = self._message
+        if type(data) is str and len(data) <= LARGE_JSON and not message.ended:
             try:
                 found = _decode(data)
             except _REFUSED:
                 return self._decode_in_full(event)
-            text = self._message.text_at(found.index)
-            if text is not None:
-                delta = self._message.grow(text, found.delta.message.content.text)
-                choice: StreamChoice = make(StreamChoice, delta=delta)
-                chunk: StreamChunk = make(
-                    StreamChunk, id=self._message.id, choices=(choice,), event_text=EventText(data)
-                )
-                return (chunk,)
+            piece: str | None = None
+            if type(found) is _ContentPiece:
+                part = message.contents.get(found.index)
+                content = found.delta.message.content
+                if part is not None and not part.ended:
+                    piece, other = content.text, content.thinking
+                    if part.key != "text":
+                        piece, other = other, piece
+                    if other is not None:
+                        piece = None
+            else:
+                part = message.calls.get(found.index)
+                piece = found.delta.message.tool_calls.function.arguments
+            if part is not None and piece is not None:
+                # Nearly all events: more of a part that has begun, and nothing else.
+                message.keep(len(piece))
+                choice = make(StreamChoice, delta=part.grow(piece))
+                return (make(StreamChunk, id=message.id, choices=(choice,), event_text=EventText(data)),)
         return self._decode_in_full(event)
 
     @property
@@ -105,11 +149,14 @@ class CohereDecoder:
 
     def close(self) -> Iterable[StreamChunk]:
         """Take note that the transport ended in good order: see ``StreamDecoder.close``."""
-        if self.done or self._message.ended:
+        if self._message.ended:
             return _NOTHING
         events = self._position + 1
-        began = f"the stream ended after {events} events without {_LAST}"
+        began = f"the stream ended after {events} events without {LAST}"
         if not self._message.has_begun:
+            if self._doubtful is not None:
+                self._position, text = self._doubtful
+                raise self._malformed(text, "it has nothing of a message")
             raise EmptyStreamError(f"{began}, and no message had begun")
         raise TruncatedStreamError(began, unfinished=(0,), events=events)
 
@@ -122,15 +169,20 @@ class CohereDecoder:
             except ValueError:
                 fields = None
             said = fields.get("message") if is_object(fields) else None
-            if not is_object(fields) or not is_object(said) or not is_list(said.get("content") or []):
+            if not is_object(fields) or not is_object(said) or not isinstance(fields.get("finish_reason"), str):
                 if (protocol := protocol_of_body(body)) not in {None, COHERE}:
                     raise self._of_another(protocol, body)
                 return _NOTHING
-            chunks = self._message.take_whole(fields)
+            try:
+                chunks = self._message.take_whole(fields)
+            except LimitExceededError:
+                raise
+            except ValueError as problem:
+                raise self._error(f"the body cannot be taken: {problem}", body) from problem
         put_event(chunks[0], EventText(body))
         chunks[0] = marked(chunks[0], repairs=(Repair("answer-not-streamed", 0, excerpt(body), None),))
         self.done = True
-        return chunks
+        return self._unless_it_failed("message", chunks)
 
     def _decode_in_full(self, event: WireItem) -> Iterable[StreamChunk]:
         name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
@@ -142,21 +194,21 @@ class CohereDecoder:
 
     def _decode_text(self, name: str, text: str) -> Iterable[StreamChunk]:
         said = text.strip()
-        if not said or said == _DONE or self._message.ended:
+        if not said or said == _DONE:
             return _NOTHING
-        value: Any = None
+        fields: Any = None
         if said[0] == "{":
             try:
-                value = loads(said)
+                fields = loads(said)
             except LimitExceededError:
                 raise
             except ValueError as problem:
                 raise self._malformed(text, "it is malformed") from problem
-        if not is_object(value):
+        if not is_object(fields):
             if is_name_of_error(name):
                 raise error_from(said, self._position, name)
             raise self._malformed(text, "it is no JSON object")
-        chunks = self._decode_object(name, value, text)
+        chunks = self._decode_object(name, fields, text)
         if chunks:
             put_event(chunks[0], EventText(text))
         return chunks
@@ -172,11 +224,18 @@ class CohereDecoder:
             chunks = message.take(kind, fields)
         except LimitExceededError:
             raise
-        except (ValueError, TypeError) as problem:
-            raise self._malformed(text, f"{kind} is malformed: {problem}") from problem
-        if message.failure is not None:
-            raise error_from(message.failure, self._position, name)
-        return chunks
+        except ValueError as problem:
+            raise self._error(f"event {self._position} ({kind}) cannot be taken: {problem}", text) from problem
+        return self._unless_it_failed(name, chunks)
+
+    def _unless_it_failed(self, name: str, chunks: list[StreamChunk]) -> list[StreamChunk]:
+        """The chunks, and then what the server said went wrong, if it gave up."""
+        if self._message.failure is None:
+            return chunks
+        error = error_from(self._message.failure, self._position, name)
+        # It is about this answer, and not about what was asked: that is refused before.
+        error.retryable = True
+        return items_then(chunks, error)
 
     def _refuse(self, name: str, fields: Mapping[str, Any], text: str, *, is_typed: bool) -> None:
         """Raise what an object that is nothing of a message says, if it says something."""
@@ -186,6 +245,8 @@ class CohereDecoder:
         protocol = None if self._message.has_begun else protocol_of(name, fields)
         if protocol not in {None, COHERE}:
             raise self._of_another(protocol, text)
+        if not self._message.has_begun and self._doubtful is None:
+            self._doubtful = self._position, text[:EXCERPT_LENGTH]
 
     def _malformed(self, text: str, reason: str) -> DecodeError:
         return self._error(f"event {self._position} is no event of {NAME}, {reason}", text)
