@@ -209,8 +209,7 @@ class CohereDecoder:
                 raise error_from(said, self._position, name)
             raise self._malformed(text, "it is no JSON object")
         chunks = self._decode_object(name, fields, text)
-        if chunks:
-            put_event(chunks[0], EventText(text))
+        put_event(chunks[0], EventText(text))
         return chunks
 
     def _decode_object(self, name: str, fields: Mapping[str, Any], text: str) -> list[StreamChunk]:
@@ -230,9 +229,10 @@ class CohereDecoder:
 
     def _unless_it_failed(self, name: str, chunks: list[StreamChunk]) -> list[StreamChunk]:
         """The chunks, and then what the server said went wrong, if it gave up."""
-        if self._message.failure is None:
+        failure, self._message.failure = self._message.failure, None
+        if failure is None:
             return chunks
-        error = error_from(self._message.failure, self._position, name)
+        error = error_from(failure, self._position, name)
         # It is about this answer, and not about what was asked: that is refused before.
         error.retryable = True
         return items_then(chunks, error)

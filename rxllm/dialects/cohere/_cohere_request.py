@@ -37,7 +37,13 @@ _SAID: Mapping[str, str] = {
     "logprobs": "logprobs",
 }
 _CHOICES = {"required": "REQUIRED", "any": "REQUIRED", "none": "NONE"}
-_BUDGETS: Mapping[str, int | None] = {"minimal": 512, "low": 1024, "medium": 8192, "high": None, "xhigh": None}
+# How many tokens it may think for; without a number as many as it likes.
+_BUDGETS: Mapping[str, int | None] = {
+    "minimal": 512,
+    "low": 1024,
+    "medium": 8192,
+    **dict.fromkeys(("high", "xhigh", "max")),
+}
 
 
 def body_for_cohere(request: ChatRequest) -> dict[str, Any]:
