@@ -12,7 +12,7 @@ from tests.benchmarks.payload import CONTENT, answer, digest
 
 __all__ = ["DIALECTS", "dialect_answer", "run"]
 
-DIALECTS = ("openai-chat", "anthropic", "openai-responses", "ollama")
+DIALECTS = ("openai-chat", "anthropic", "openai-responses", "cohere", "ollama")
 
 REQUEST = rxllm.ChatRequest(
     model="scripted", max_tokens=100_000, messages=[rxllm.Message(role=rxllm.Role.USER, content="Hello")]
@@ -81,6 +81,23 @@ def _of_responses(count: int) -> tuple[bytes, ...]:
     return tuple(_named({**each, "sequence_number": number}) for number, each in enumerate(events))
 
 
+def _of_cohere(count: int) -> tuple[bytes, ...]:
+    tokens = {"input_tokens": 10, "output_tokens": count}
+    message: dict[str, Any] = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
+    begun = {"message": {"content": {"type": "text", "text": ""}}}
+    ended = {"finish_reason": "COMPLETE", "usage": {"billed_units": tokens, "tokens": tokens, "cached_tokens": 0}}
+    return (
+        _named({"id": "m1", "type": "message-start", "delta": {"message": message}}),
+        _named({"type": "content-start", "index": 0, "delta": begun}),
+        *(
+            _named({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": piece}}}})
+            for piece in _pieces(count)
+        ),
+        _named({"type": "content-end", "index": 0}),
+        _named({"type": "message-end", "delta": ended}),
+    )
+
+
 def _of_ollama(count: int) -> tuple[bytes, ...]:
     head = {"model": "scripted", "created_at": "2026-01-01T00:00:00.123456789Z"}
     lines: list[dict[str, Any]] = [
@@ -101,6 +118,7 @@ def _pieces(count: int) -> list[str]:
 _ANSWERS: dict[str, Callable[[int], tuple[bytes, ...]]] = {
     "anthropic": _of_anthropic,
     "openai-responses": _of_responses,
+    "cohere": _of_cohere,
     "ollama": _of_ollama,
     "openai-chat": lambda count: answer("openai", count),
 }

@@ -53,6 +53,7 @@ _REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
 class _Content(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     text: str | None = None
     thinking: str | None = None
+    type: str = ""
 
 
 class _ContentMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
