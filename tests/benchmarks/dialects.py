@@ -12,7 +12,7 @@ from tests.benchmarks.payload import CONTENT, answer, digest
 
 __all__ = ["DIALECTS", "dialect_answer", "run"]
 
-DIALECTS = ("openai-chat", "anthropic", "openai-responses", "ollama")
+DIALECTS = ("openai-chat", "anthropic", "openai-responses", "gemini", "ollama")
 
 REQUEST = rxllm.ChatRequest(
     model="scripted", max_tokens=100_000, messages=[rxllm.Message(role=rxllm.Role.USER, content="Hello")]
@@ -81,6 +81,22 @@ def _of_responses(count: int) -> tuple[bytes, ...]:
     return tuple(_named({**each, "sequence_number": number}) for number, each in enumerate(events))
 
 
+def _of_gemini(count: int) -> tuple[bytes, ...]:
+    """With what the answer cost so far in each event, as Google sends it."""
+    events: list[dict[str, Any]] = []
+    for number, piece in enumerate(_pieces(count), 1):
+        candidate = {"content": {"parts": [{"text": piece}], "role": "model"}, "index": 0}
+        counts = {"promptTokenCount": 10, "candidatesTokenCount": number, "totalTokenCount": number + 10}
+        details = [{"modality": "TEXT", "tokenCount": 10}]
+        usage = {**counts, "promptTokensDetails": details}
+        head = {"usageMetadata": usage, "modelVersion": "scripted", "responseId": "response_1"}
+        ended = {"finishReason": "STOP"} if number == count else {}
+        events.append({"candidates": [{**candidate, **ended}], **head})
+    return tuple(
+        f"data: {json.dumps(each, ensure_ascii=False, separators=(',', ':'))}\r\n\r\n".encode() for each in events
+    )
+
+
 def _of_ollama(count: int) -> tuple[bytes, ...]:
     head = {"model": "scripted", "created_at": "2026-01-01T00:00:00.123456789Z"}
     lines: list[dict[str, Any]] = [
@@ -101,6 +117,7 @@ def _pieces(count: int) -> list[str]:
 _ANSWERS: dict[str, Callable[[int], tuple[bytes, ...]]] = {
     "anthropic": _of_anthropic,
     "openai-responses": _of_responses,
+    "gemini": _of_gemini,
     "ollama": _of_ollama,
     "openai-chat": lambda count: answer("openai", count),
 }
