@@ -291,7 +291,17 @@ class GeminiDecoder:
 
 
 def _with_usage(chunk: StreamChunk, usage: Usage) -> StreamChunk:
-    return chunk.model_copy(update={"usage": usage, "slots": _USED})
+    said: StreamChunk = make(
+        StreamChunk,
+        id=chunk.id,
+        model=chunk.model,
+        created=chunk.created,
+        choices=chunk.choices,
+        usage=usage,
+        slots=_USED,
+        event_text=chunk.event_text,
+    )
+    return said
 
 
 def _time(value: object) -> int | None:

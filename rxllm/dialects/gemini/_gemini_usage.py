@@ -5,7 +5,7 @@ Rules:
 1. Counts are absolute, and each event may correct them. Thoughts stand beside the candidates, and what tools brought
    stands beside the prompt; ours have them within.
 2. Nearly every event tells the usage, and to read it costs more than all the rest of an event. So it is read when
-   something else is read in full, every thirty-second time, and when an answer ends, however it ends.
+   something else is read in full, every sixty-fourth time, and when an answer ends, however it ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rxllm.models import Usage, is_object
 NO_USAGE = msgspec.Raw(b"")
 """What stands for the usage where an event has none."""
 
-_READ_EVERY = 32
+_READ_EVERY = 64
 _MOST = 2**63
 _decode = msgspec.json.Decoder().decode
 
