@@ -77,6 +77,11 @@ class Calls:
     count: int = 0
     _open: _OpenCall | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a call that goes on."""
+        return self._open is not None
+
     def goes_on(self, call: Mapping[str, Any]) -> bool:
         """Whether this belongs to the call that is open: only the first piece has the name."""
         return self._open is not None and not call.get("name")

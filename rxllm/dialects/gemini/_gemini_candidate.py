@@ -138,6 +138,11 @@ class Candidate:
             deltas.append(Delta(annotations=annotations))
         return deltas
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server has said that it has, and of each call, too, unless it had to stop amid one."""
+        return bool(self.reason) and not (self._calls.is_open and _REASONS.get(self.reason) == "stop")
+
     def close(self, blocked: str) -> list[StreamChoice]:
         """Take note of the end: what goes on ends, and the reason counts.
 

@@ -94,22 +94,21 @@ class GeminiDecoder:
             try:
                 found = decode_text(data)
             except REFUSED:
-                return self._decode_in_full(event)
-            (said,) = found.candidates
-            (part,) = said.content.parts
-            candidate = self._candidates.get(said.index)
-            # Nearly all events: more of the text that goes on.
-            text = None if candidate is None else candidate.text
-            piece = part.text
-            if text is not None and piece and text.thought == part.thought and self._head == (found.id, found.model):
-                self._keep(len(piece))
-                usage = self._usage.take(found.usage)
-                template = text.template
-                if template is None:
-                    template = text.template = self._template(said.index, text)
-                text.pieces.append(piece)
-                chunk = template.with_piece(piece, data)
-                return (chunk if usage is None else _with_usage(chunk, usage),)
+                pass
+            else:
+                (said,) = found.candidates
+                (part,) = said.content.parts
+                candidate = self._candidates.get(said.index)
+                # Nearly all events: more of the text that goes on.
+                text = None if candidate is None else candidate.text
+                piece = part.text
+                if (
+                    text is not None
+                    and piece
+                    and text.thought == part.thought
+                    and self._head == (found.id, found.model)
+                ):
+                    return (self._more(text, piece, data, said.index, self._usage.take(found.usage)),)
         return self._decode_in_full(event)
 
     def close(self) -> Iterable[StreamChunk]:
@@ -119,10 +118,10 @@ class GeminiDecoder:
         events = self._position + 1
         if not self._candidates and not self._blocked:
             raise EmptyStreamError(f"the stream ended after {events} events, and no candidate had come")
-        unfinished = tuple(sorted(each.index for each in self._candidates.values() if not each.reason))
+        unfinished = tuple(sorted(each.index for each in self._candidates.values() if not each.has_ended))
         if unfinished and not self._blocked:
             error = TruncatedStreamError(
-                f"the stream ended after {events} events, and candidates {unfinished} had no finishReason",
+                f"the stream ended after {events} events, and candidates {unfinished} had no finishReason, or a call that went on",
                 unfinished=unfinished,
                 events=events,
             )
@@ -156,23 +155,27 @@ class GeminiDecoder:
         said = text.strip()
         if not said or said == _DONE:
             return _NOTHING
+        chunks = self._gathered(self._chunks_of(name, said))
+        put_event(chunks[0], EventText(text))
+        return chunks
+
+    def _chunks_of(self, name: str, text: str) -> Iterator[StreamChunk]:
         value: Any = None
-        if said[0] in "[{":
+        if text[0] in "[{":
             try:
-                value = loads(said)
+                value = loads(text)
             except LimitExceededError:
                 raise
-            except ValueError as problem:
-                raise self._malformed(text, "it is malformed") from problem
+            except ValueError:
+                raise self._malformed(text, "it is malformed") from None
         objects = value if is_list(value) else [value]
         if not objects or not all(is_object(each) for each in objects):
             if is_name_of_error(name):
-                raise error_from(said, self._position, name)
+                raise error_from(text, self._position, name)
             raise self._malformed(text, "it is no JSON object")
         self._keep(len(text))
-        chunks = self._gathered(chunk for each in objects for chunk in self._decode_object(name, each, text))
-        put_event(chunks[0], EventText(text))
-        return chunks
+        for each in objects:
+            yield from self._decode_object(name, each, text)
 
     def _of_body(self, found: Iterable[Mapping[str, Any]], body: str, *, is_cut: bool) -> Iterator[StreamChunk]:
         for each in found:
@@ -198,15 +201,13 @@ class GeminiDecoder:
             return
         self._begin_event(fields)
         usage = self._usage.replace(fields.get("usageMetadata"))
-        # The usage is of all that the event has, so it comes with the last of it.
-        last = self._chunk()
+        first = self._chunk() if usage is None else _with_usage(self._chunk(), usage)
         is_first = True
         for choice in self._choices_in(fields.get("candidates"), text):
-            if not is_first:
-                yield last
-            last = self._chunk(choices=(choice,))
+            yield first.model_copy(update={"choices": (choice,)}) if is_first else self._chunk(choices=(choice,))
             is_first = False
-        yield last if usage is None else _with_usage(last, usage)
+        if is_first:
+            yield first
 
     def _begin_event(self, fields: Mapping[str, Any]) -> None:
         """Take what an event says of the whole answer."""
@@ -262,6 +263,16 @@ class GeminiDecoder:
 
     def _chunk(self, **fields: Any) -> StreamChunk:
         return StreamChunk(id=self._head[0], model=self._head[1], created=self._created, **fields)
+
+    def _more(self, text: OpenText, piece: str, data: str, index: int, usage: Usage | None) -> StreamChunk:
+        """What a piece of an open text gives."""
+        self._keep(len(piece))
+        template = text.template
+        if template is None:
+            template = text.template = self._template(index, text)
+        text.pieces.append(piece)
+        chunk = template.with_piece(piece, data)
+        return chunk if usage is None else _with_usage(chunk, usage)
 
     def _template(self, index: int, text: OpenText) -> ChunkTemplate:
         delta = make(Delta, part=text.part, **{text.field: ""})
