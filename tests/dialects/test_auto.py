@@ -159,7 +159,7 @@ TELLS: dict[str, tuple[WireItem, type[RxllmError] | None]] = {
     "no JSON": ("<html>", DecodeError),
     "no JSON object": ("[1]", DecodeError),
     "cut JSON": ('{"choi', DecodeError),
-    "other protocol": ('{"candidates": []}', DecodeError),
+    "other protocol": ('{"jsonrpc": "2.0"}', DecodeError),
     "too deep": ("[" * 5000 + "]" * 5000, RxllmError),
     "usage": ('{"object": "chat.completion.chunk", "usage": {"total_tokens": 1}, "choices": null}', None),
     "filters": ('{"choices": [], "prompt_filter_results": []}', None),
@@ -232,7 +232,7 @@ def test_a_stream_without_events_is_empty() -> None:
 OTHERS: Mapping[str, str] = {
     "anthropic": json.dumps({"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Hello"}]}),
     "openai-responses": json.dumps({"object": "response", "status": "completed", "output": []}),
-    "gemini": json.dumps({"candidates": [{"content": {}}]}),
+    "gemini": json.dumps({"candidates": [{"content": {}, "finishReason": "STOP"}]}),
 }
 
 

@@ -20,10 +20,23 @@ from rxllm.dialects._ported import ported
 from rxllm.dialects.gemini._gemini_errors import NAME, unsupported_by_gemini
 from rxllm.dialects.gemini._gemini_parts import parts_of
 from rxllm.dialects.gemini._gemini_request import generation_of
-from rxllm.models import ChatRequest, Message, Origin, PartKind, Repair, Role, ToolCall, is_list, is_object, loads
+from rxllm.models import (
+    ChatRequest,
+    Message,
+    MessageLike,
+    Origin,
+    PartKind,
+    Repair,
+    Role,
+    ToolCall,
+    is_list,
+    is_object,
+    loads,
+)
 
 _LOST = "lost-in-conversion"
 _SIGNED_SINCE = 3
+_WORDED = "(as it is)"
 _SIGNATURE = "thoughtSignature"
 _UNCHECKED = "skip_thought_signature_validator"
 
@@ -90,13 +103,13 @@ def sent_contents(request: ChatRequest, host: str) -> SentContents:
     def is_home(origin: Origin) -> bool:
         return origin.dialect == NAME and origin.host == host
 
-    conversation = ported(request.messages, is_home)
+    conversation = ported([_set_apart(each) for each in request.messages], is_home)
     sent = SentContents(repairs=conversation.repairs)
     for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
         if isinstance(message, Message) and message.name and message.role != Role.TOOL:
             sent.repairs.append(Repair(_LOST, place, ["name"], None))
         if not isinstance(message, Message):
-            sent.say_as_it_is(message)
+            sent.say_as_it_is(message.get(_WORDED, message))
         elif message.role in (Role.SYSTEM, Role.DEVELOPER):
             sent.system += parts_of(message.content)
         elif message.role == Role.TOOL:
@@ -112,6 +125,13 @@ def sent_contents(request: ChatRequest, host: str) -> SentContents:
             raise unsupported_by_gemini("role", said)
     sent.end_turn()
     return sent
+
+
+def _set_apart(message: MessageLike) -> MessageLike:
+    """A message; one in Gemini's own words, whose parts are no parts of an answer of ours, within another object."""
+    parts: Any = None if isinstance(message, Message) else message.get("parts")
+    is_worded = is_list(parts) and not any(is_object(part) and "kind" in part for part in parts)
+    return {_WORDED: message} if is_worded and "origin" not in message and "content" not in message else message
 
 
 def _own(message: Message, request: ChatRequest, place: int, sent: SentContents) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ from rxllm.dialects.gemini._gemini_event import (
     unwrapped,
     with_kind,
 )
-from rxllm.dialects.gemini._gemini_usage import UsageSoFar
+from rxllm.dialects.gemini._gemini_usage import UsageSoFar, with_usage
 from rxllm.exceptions import (
     DecodeError,
     EmptyStreamError,
@@ -47,7 +47,6 @@ from rxllm.models import (
     Delta,
     EventText,
     Repair,
-    Slots,
     StreamChoice,
     StreamChunk,
     Usage,
@@ -64,7 +63,6 @@ _NOTHING: tuple[StreamChunk, ...] = ()
 _DONE = "[DONE]"
 _MAX_CANDIDATES = 128
 _MAX_KEPT = 256 * 1024 * 1024
-_USED = Slots(replaces_usage=True)
 
 
 @dataclass(slots=True, eq=False)
@@ -121,7 +119,7 @@ class GeminiDecoder:
         unfinished = tuple(sorted(each.index for each in self._candidates.values() if not each.has_ended))
         if unfinished and not self._blocked:
             error = TruncatedStreamError(
-                f"the stream ended after {events} events, and candidates {unfinished} had no finishReason, or a call that went on",
+                f"the stream ended after {events} events, and candidates {unfinished} had not ended",
                 unfinished=unfinished,
                 events=events,
             )
@@ -201,7 +199,7 @@ class GeminiDecoder:
             return
         self._begin_event(fields)
         usage = self._usage.replace(fields.get("usageMetadata"))
-        first = self._chunk() if usage is None else _with_usage(self._chunk(), usage)
+        first = self._chunk() if usage is None else with_usage(self._chunk(), usage)
         is_first = True
         for choice in self._choices_in(fields.get("candidates"), text):
             yield first.model_copy(update={"choices": (choice,)}) if is_first else self._chunk(choices=(choice,))
@@ -272,7 +270,7 @@ class GeminiDecoder:
             template = text.template = self._template(index, text)
         text.pieces.append(piece)
         chunk = template.with_piece(piece, data)
-        return chunk if usage is None else _with_usage(chunk, usage)
+        return chunk if usage is None else with_usage(chunk, usage)
 
     def _template(self, index: int, text: OpenText) -> ChunkTemplate:
         delta = make(Delta, part=text.part, **{text.field: ""})
@@ -280,7 +278,7 @@ class GeminiDecoder:
 
     def _unread_usage(self) -> list[StreamChunk]:
         usage = self._usage.read()
-        return [] if usage is None else [_with_usage(self._chunk(), usage)]
+        return [] if usage is None else [with_usage(self._chunk(), usage)]
 
     def _keep(self, size: int) -> None:
         self._kept += size
@@ -299,20 +297,6 @@ class GeminiDecoder:
     def _error(self, message: str, text: str) -> DecodeError:
         shown = f"{message}: {excerpt(text)}"
         return DecodeError(shown, dialect=NAME, position=self._position, text=text[:EXCERPT_LENGTH])
-
-
-def _with_usage(chunk: StreamChunk, usage: Usage) -> StreamChunk:
-    said: StreamChunk = make(
-        StreamChunk,
-        id=chunk.id,
-        model=chunk.model,
-        created=chunk.created,
-        choices=chunk.choices,
-        usage=usage,
-        slots=_USED,
-        event_text=chunk.event_text,
-    )
-    return said
 
 
 def _time(value: object) -> int | None:

@@ -15,13 +15,14 @@ from typing import Any
 
 import msgspec
 
-from rxllm.models import Usage, is_object
+from rxllm.models import Slots, StreamChunk, Usage, is_object, make
 
 NO_USAGE = msgspec.Raw(b"")
 """What stands for the usage where an event has none."""
 
 _READ_EVERY = 64
 _MOST = 2**63
+_USED = Slots(replaces_usage=True)
 _decode = msgspec.json.Decoder().decode
 
 
@@ -63,6 +64,21 @@ class UsageSoFar:
         if usage is not None:
             self._said, self._unread = NO_USAGE, 0
         return usage
+
+
+def with_usage(chunk: StreamChunk, usage: Usage) -> StreamChunk:
+    """A chunk that tells it, too: it replaces what was told before."""
+    said: StreamChunk = make(
+        StreamChunk,
+        id=chunk.id,
+        model=chunk.model,
+        created=chunk.created,
+        choices=chunk.choices,
+        usage=usage,
+        slots=_USED,
+        event_text=chunk.event_text,
+    )
+    return said
 
 
 def usage_of_metadata(said: object) -> Usage | None:
