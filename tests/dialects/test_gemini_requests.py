@@ -184,7 +184,7 @@ def test_what_cannot_be_said_is_refused_before_anything_is_sent(field: str, valu
 def test_what_nobody_declared_goes_as_it_is_and_counts_first() -> None:
     fields = {"safetySettings": [{"category": "c"}], "cachedContent": "cachedContents/1", "labels": {"a": "b"}}
     assert body(**fields) == {"contents": [ASKED], **fields}
-    own = {"temperature": 1, "topK": 5, "thinkingConfig": {"thinkingBudget": -1}}
+    own: Any = {"temperature": 1, "topK": 5, "thinkingConfig": {"thinkingBudget": -1}}
     assert config(temperature=0, seed=1, reasoning_effort="low", generationConfig=own) == {**own, "seed": 1}
     assert body(generationConfig=5)["generationConfig"] == 5
     calling = {"retrievalConfig": {"languageCode": "no"}}
@@ -227,11 +227,14 @@ def test_a_spoken_answer() -> None:
 
 def test_tools() -> None:
     parameters = {"type": "object", "properties": {"a": {"type": "string"}}}
-    ours = {"type": "function", "function": {"name": "f", "description": "d", "strict": True, "parameters": parameters}}
-    bare = {"type": "function", "function": {"name": "g", "parameters": {"type": "object", "properties": {}}}}
-    nothing = {"type": "function", "function": {"name": "h"}}
-    own = {"functionDeclarations": [{"name": "i"}], "codeExecution": {}}
-    more = [{"functionDeclarations": [{"name": "j"}]}, {"googleSearch": {}}]
+    ours: Any = {
+        "type": "function",
+        "function": {"name": "f", "description": "d", "strict": True, "parameters": parameters},
+    }
+    bare: Any = {"type": "function", "function": {"name": "g", "parameters": {"type": "object", "properties": {}}}}
+    nothing: Any = {"type": "function", "function": {"name": "h"}}
+    own: Any = {"functionDeclarations": [{"name": "i"}], "codeExecution": {}}
+    more: Any = [{"functionDeclarations": [{"name": "j"}]}, {"googleSearch": {}}]
     assert body(tools=[ours, bare, nothing, own, *more])["tools"] == [
         {
             "functionDeclarations": [
@@ -279,7 +282,7 @@ def test_what_the_system_says() -> None:
     )
     assert made["systemInstruction"] == {"parts": [{"text": "a"}, {"text": "b"}]}
     assert made["contents"] == [ASKED]
-    own = {"parts": [{"text": "mine"}]}
+    own: Any = {"parts": [{"text": "mine"}]}
     assert body(systemInstruction=own)["systemInstruction"] == own
     assert refused({"role": "system", "content": "a"}, systemInstruction=own) == "systemInstruction"
 
@@ -411,8 +414,8 @@ def test_arguments(arguments: str, args: Any) -> None:
 def test_calls_from_elsewhere_have_a_signature_that_is_not_checked(model: str, *, is_signed: bool) -> None:
     calls = {"role": "assistant", "content": "a", "tool_calls": [call("c1"), call("c2")]}
     (content,) = sent(calls, model=model)
-    bare = {"functionCall": {"name": "f", "args": {}}}
-    first = {**bare, "thoughtSignature": UNCHECKED} if is_signed else bare
+    bare: Any = {"functionCall": {"name": "f", "args": {}}}
+    first: Any = {**bare, "thoughtSignature": UNCHECKED} if is_signed else bare
     assert content == {"role": "model", "parts": [{"text": "a"}, first, bare]}
 
 
@@ -473,7 +476,7 @@ def test_an_answer_goes_back_unchanged(model: str | None, asked: str) -> None:
 
 
 def test_another_generation_of_models_cannot_read_signatures() -> None:
-    bare = [{name: block[name] for name in block if name != "thoughtSignature"} for block in BLOCKS[2:]]
+    bare: Any = [{name: block[name] for name in block if name != "thoughtSignature"} for block in BLOCKS[2:]]
     (said, _) = sent(answer(NEW), *RESULTS, model=OLD)
     assert said["parts"] == bare
     assert lost(answer(NEW), model=OLD) == [("lost-in-conversion", 0, ["reasoning"])]

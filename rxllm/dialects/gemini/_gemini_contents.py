@@ -37,6 +37,7 @@ from rxllm.models import (
 _LOST = "lost-in-conversion"
 _SIGNED_SINCE = 3
 _WORDED = "(as it is)"
+_OF_A_MESSAGE = frozenset({"content", "origin"})
 _SIGNATURE = "thoughtSignature"
 _UNCHECKED = "skip_thought_signature_validator"
 
@@ -129,9 +130,11 @@ def sent_contents(request: ChatRequest, host: str) -> SentContents:
 
 def _set_apart(message: MessageLike) -> MessageLike:
     """A message; one in Gemini's own words, whose parts are no parts of an answer of ours, within another object."""
-    parts: Any = None if isinstance(message, Message) else message.get("parts")
+    if isinstance(message, Message) or not _OF_A_MESSAGE.isdisjoint(message):
+        return message
+    parts = message.get("parts")
     is_worded = is_list(parts) and not any(is_object(part) and "kind" in part for part in parts)
-    return {_WORDED: message} if is_worded and "origin" not in message and "content" not in message else message
+    return {_WORDED: message} if is_worded else message
 
 
 def _own(message: Message, request: ChatRequest, place: int, sent: SentContents) -> list[dict[str, Any]]:
