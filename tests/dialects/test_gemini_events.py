@@ -158,6 +158,11 @@ def test_empty_texts_empty_contents_and_empty_candidates_are_nothing() -> None:
     assert blocks_of(completion) == [text("ab")]
 
 
+def test_a_large_event() -> None:
+    completion = answer(event(text("a")), event(text("x" * 100_000)), END)
+    assert blocks_of(completion) == [text("a" + "x" * 100_000)]
+
+
 def test_images_and_parts_that_nobody_knows() -> None:
     image = {"inlineData": {"mimeType": "image/png", "data": "aW1n"}}
     sound = {"inlineData": {"mimeType": "audio/wav", "data": "c291"}}
@@ -304,7 +309,7 @@ def test_a_long_string_in_many_pieces_costs_no_more_than_its_text() -> None:
     for _ in range(20_000):
         list(decoder.decode(piece))
     (chunk, *_) = decoder.decode(as_text(event(call(None))))
-    said = (chunk.choices[0].delta.tool_calls or ())[0]
+    (said,) = [*(chunk.choices[0].delta.tool_calls or ())]
     assert said.function is not None
     assert len(said.function.arguments or "") == 20_000_000 + len('{"a": ""}')
 

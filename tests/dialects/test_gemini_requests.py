@@ -484,6 +484,13 @@ def test_another_generation_of_models_cannot_read_signatures() -> None:
     assert said["parts"] == [*bare[:3], {**bare[3], "thoughtSignature": UNCHECKED}, bare[4]]
 
 
+def test_without_thoughts_nothing_is_lost() -> None:
+    part = {"index": 0, "kind": "text", "text": "a", "block": {"text": "a"}, "final": True}
+    said = answer(OLD, content="a", tool_calls=[], parts=[part])
+    assert sent(said, model=NEW) == [{"role": "model", "parts": [{"text": "a"}]}]
+    assert lost(said, model=NEW) == []
+
+
 @pytest.mark.parametrize("changed", [{"host": "elsewhere"}, {"content": "I looked."}])
 def test_to_another_host_and_edited_text_and_calls_go(changed: Any) -> None:
     request = wire(QUESTION, answer(**changed), result("own"), result("call_made_up"), model=NEW)
