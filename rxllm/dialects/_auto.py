@@ -25,8 +25,12 @@ from rxllm.models import StreamChunk, is_object, loads
 from rxllm.wire import LARGE_JSON, ServerSentEvent
 
 _NAMES = {
-    **{CHAT: "openai-chat", MESSAGES: "anthropic", RESPONSES: "openai-responses"},
-    **{GEMINI: "gemini", COHERE: "cohere", OLLAMA: "ollama"},
+    CHAT: "openai-chat",
+    MESSAGES: "anthropic",
+    RESPONSES: "openai-responses",
+    GEMINI: "gemini",
+    COHERE: "cohere",
+    OLLAMA: "ollama",
 }
 _USUAL = "openai-chat"
 _MOST_WAITING = 256

@@ -12,7 +12,7 @@ from tests.benchmarks.payload import CONTENT, answer, digest
 
 __all__ = ["DIALECTS", "dialect_answer", "run"]
 
-DIALECTS = ("openai-chat", "anthropic", "openai-responses", "cohere", "ollama")
+DIALECTS = ("openai-chat", "anthropic", "openai-responses", "gemini", "cohere", "ollama")
 
 REQUEST = rxllm.ChatRequest(
     model="scripted", max_tokens=100_000, messages=[rxllm.Message(role=rxllm.Role.USER, content="Hello")]
@@ -81,6 +81,22 @@ def _of_responses(count: int) -> tuple[bytes, ...]:
     return tuple(_named({**each, "sequence_number": number}) for number, each in enumerate(events))
 
 
+def _of_gemini(count: int) -> tuple[bytes, ...]:
+    """With what the answer cost so far in each event, as Google sends it."""
+    events: list[dict[str, Any]] = []
+    for number, piece in enumerate(_pieces(count), 1):
+        candidate = {"content": {"parts": [{"text": piece}], "role": "model"}, "index": 0}
+        counts = {"promptTokenCount": 10, "candidatesTokenCount": number, "totalTokenCount": number + 10}
+        details = [{"modality": "TEXT", "tokenCount": 10}]
+        usage = {**counts, "promptTokensDetails": details}
+        head = {"usageMetadata": usage, "modelVersion": "scripted", "responseId": "response_1"}
+        ended = {"finishReason": "STOP"} if number == count else {}
+        events.append({"candidates": [{**candidate, **ended}], **head})
+    return tuple(
+        f"data: {json.dumps(each, ensure_ascii=False, separators=(',', ':'))}\r\n\r\n".encode() for each in events
+    )
+
+
 def _of_cohere(count: int) -> tuple[bytes, ...]:
     tokens = {"input_tokens": 10, "output_tokens": count}
     message: dict[str, Any] = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
@@ -118,6 +134,7 @@ def _pieces(count: int) -> list[str]:
 _ANSWERS: dict[str, Callable[[int], tuple[bytes, ...]]] = {
     "anthropic": _of_anthropic,
     "openai-responses": _of_responses,
+    "gemini": _of_gemini,
     "cohere": _of_cohere,
     "ollama": _of_ollama,
     "openai-chat": lambda count: answer("openai", count),

@@ -37,7 +37,7 @@ def line(content: str = "", *, done: bool = False, **fields: Any) -> Fields:
 
 
 def end(reason: str | None = "stop", **fields: Any) -> Fields:
-    return line(done=True, **({} if reason is None else {"done_reason": reason}), **COUNTS, **fields)
+    return {**line(done=True, **fields), **COUNTS, **({} if reason is None else {"done_reason": reason})}
 
 
 def call(name: str = "f", arguments: Any = None, **fields: Any) -> Fields:

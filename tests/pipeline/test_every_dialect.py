@@ -342,6 +342,8 @@ def schema_sent(dialect: ScriptDialect, body: Any) -> Any:
             return body["format"]
         case "cohere":
             return body["response_format"]["json_schema"]
+        case "gemini":
+            return body["generationConfig"]["responseJsonSchema"]
         case _:
             return body["response_format"]["json_schema"]["schema"]
 
@@ -601,6 +603,14 @@ def results_sent(dialect: ScriptDialect, body: Any) -> list[tuple[str, str]]:
         case "openai-responses":
             items = [item for item in body["input"] if item.get("type") == "function_call_output"]
             return [(item["call_id"], text_of(item["output"])) for item in items]
+        case "gemini":
+            parts = [
+                part["functionResponse"]
+                for said in body["contents"]
+                for part in said["parts"]
+                if "functionResponse" in part
+            ]
+            return [(each.get("id", ""), str(*each["response"].values())) for each in parts]
         case _:
             messages = [message for message in body["messages"] if message["role"] == "tool"]
             return [(message.get("tool_call_id", ""), text_of(message["content"])) for message in messages]
@@ -658,6 +668,10 @@ async def test_thoughts_go_back_with_the_calls_that_they_led_to(
 
 
 SERVER_TOOLS: dict[str, list[dict[str, Any]]] = {
+    "gemini": [
+        {"toolCall": {"id": "tool_1", "toolType": "get_weather", "args": {"city": "Rome"}}},
+        {"toolResponse": {"id": "tool_1", "toolType": "get_weather", "response": {"weather": "sun"}}},
+    ],
     "anthropic": [
         {"type": "server_tool_use", "id": "srvtoolu_1", "name": "get_weather", "input": {"city": "Rome"}},
         {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []},
@@ -694,13 +708,18 @@ async def test_a_tool_of_the_server_beside_ours_never_reaches_ours(dialect: Scri
     assert [call.function.parsed for call in [*calls, *eager]] == [CALLS[0][2]] * 2
     assert {each.id for each in progress} == {"call_paris"}
     assert [match.value for match in matches if match.complete] == ["Paris"]
-    sent = server.requests[1].json
-    items = sent["input"] if "input" in sent else [each for said in sent["messages"] for each in blocks_of(said)]
-    assert [item for item in items if item.get("id", item.get("tool_use_id")) in ids_of(blocks)] == blocks
+    assert [item for item in items_sent(dialect, server.requests[1].json) if item in blocks] == blocks
 
 
-def ids_of(blocks: Iterable[Any]) -> set[str]:
-    return {block.get("id", block.get("tool_use_id")) for block in blocks}
+def items_sent(dialect: ScriptDialect, body: Any) -> list[Any]:
+    """All blocks that the server was given, in their order."""
+    match dialect:
+        case "openai-responses":
+            return body["input"]
+        case "gemini":
+            return [part for said in body["contents"] for part in said["parts"]]
+        case _:
+            return [each for said in body["messages"] for each in blocks_of(said)]
 
 
 async def test_no_call_of_an_answer_that_was_cut_is_run(dialect: ScriptDialect) -> None:

@@ -72,7 +72,7 @@ async def of_ollama(url: str) -> ChatResult:
     async with aiohttp.ClientSession() as session, session.post(url, json={}) as response:
         response.raise_for_status()
         async for line in response.content:
-            message = json.loads(line).get("message") or {}
+            message: dict[str, Any] = json.loads(line).get("message") or {}
             text += message.get("content") or ""
             for call in message.get("tool_calls") or ():
                 calls.append(CallResult(call["function"]["name"], json.dumps(call["function"]["arguments"]), None))

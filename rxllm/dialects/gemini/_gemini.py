@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import quote
 
 from rxllm.dialects._endpoint import Endpoint, Home, WireRequest, bearer
 from rxllm.dialects.gemini._gemini_contents import sent_contents
 from rxllm.dialects.gemini._gemini_decoder import GeminiDecoder
-from rxllm.dialects.gemini._gemini_errors import NAME
+from rxllm.dialects.gemini._gemini_errors import NAME, unsupported_by_gemini
 from rxllm.dialects.gemini._gemini_request import body_of_request
 from rxllm.models import ChatRequest
 
@@ -69,13 +69,15 @@ class Gemini:
         """
         body = body_of_request(request)
         sent = sent_contents(request, endpoint.host)
-        body["contents"] = sent.contents
+        said: dict[str, Any] = {"contents": sent.contents}
         if sent.system:
-            body.setdefault("systemInstruction", {"parts": sent.system})
+            said["systemInstruction"] = {"parts": sent.system}
+        if twice := sorted(said.keys() & body.keys()):
+            raise unsupported_by_gemini(twice[0], "the messages say it already")
         return WireRequest(
             url=endpoint.url(self._path(request.model), _STREAMED),
             headers=self._key_headers(endpoint),
-            body=body,
+            body={**said, **body},
             repairs=tuple(sent.repairs),
         )
 

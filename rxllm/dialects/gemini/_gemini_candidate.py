@@ -4,40 +4,30 @@ Rules:
 
 1. Each part is one by itself, but for texts: those of one kind that follow one another are one part, unless one has a
    signature. That goes back on the very part that it came on, and may come on an empty text.
-2. A call is whole when it comes, or comes in pieces of its arguments. It ends when it says no more that it goes on, or
-   when something else comes. Without an identifier it gets one, which does not go back.
-3. Code that the provider runs, and tools of it, are no calls of ours. A result belongs to the last code or tool before
+2. Code that the provider runs, and tools of it, are no calls of ours. A result belongs to the last code or tool before
    it, if it does not say to which.
-4. No reason for the end is believed before the end of the stream: some come with each event, some before more code is
+3. No reason for the end is believed before the end of the stream: some come with each event, some before more code is
    run.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
-from rxllm.dialects.gemini._gemini_arguments import PartialArguments
+from rxllm.dialects._chunk_template import ChunkTemplate
+from rxllm.dialects.gemini._gemini_calls import Calls
+from rxllm.dialects.gemini._gemini_citations import Citations
 from rxllm.exceptions import LimitExceededError
-from rxllm.models import (
-    Delta,
-    DeltaBlock,
-    DeltaPart,
-    FunctionCallDelta,
-    PartKind,
-    StreamChoice,
-    ToolCallDelta,
-    is_list,
-    is_object,
-    is_reason,
-    make,
-)
+from rxllm.models import Delta, DeltaBlock, DeltaPart, PartKind, StreamChoice, is_list, is_object, is_reason, make
 
 MAX_PARTS_OF_CANDIDATE = 4096
 """How many parts a candidate may have."""
+
+BLOCKED = "content_filter"
+"""Why an answer ended that was not to be given."""
 
 _FILTERS = (
     *("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR"),
@@ -50,14 +40,15 @@ _FAILURES = (
 _REASONS: Mapping[str, str] = {
     "STOP": "stop",
     "MAX_TOKENS": "length",
-    **dict.fromkeys(_FILTERS, "content_filter"),
+    **dict.fromkeys(_FILTERS, BLOCKED),
     **dict.fromkeys(_FAILURES, "error"),
 }
 _UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
 _SERVER_TOOLS = {"executableCode": "code_execution", "toolCall": ""}
 _SERVER_RESULTS = ("codeExecutionResult", "toolResponse")
 _TEXT_KEYS = frozenset({"text", "thought"})
-_OWN_OF_CANDIDATE = frozenset({"content", "index", "finishReason"})
+# What it says besides is an extra field of the choice, and must not stand in the place of ours.
+_OWN = frozenset({"content", "finishReason", *StreamChoice.__struct_fields__})
 
 
 @dataclass(slots=True, eq=False)
@@ -68,34 +59,29 @@ class OpenText:
         part: What its deltas say of their part.
         thought: Whether it is reasoning.
         pieces: What has come of it.
+        template: What makes its chunks; ``None`` until there is one.
     """
 
     part: DeltaPart
     thought: bool
     pieces: list[str] = field(default_factory=list[str])
+    template: ChunkTemplate | None = None
+
+    @property
+    def field(self) -> str:
+        """The field of the delta that it is in."""
+        return "reasoning_content" if self.thought else "content"
 
     def delta(self, piece: str) -> Delta:
         """What a piece of it gives."""
         self.pieces.append(piece)
-        if self.thought:
-            found: Delta = make(Delta, part=self.part, reasoning_content=piece)
-        else:
-            found = make(Delta, part=self.part, content=piece)
-        return found
+        delta: Delta = make(Delta, part=self.part, **{self.field: piece})
+        return delta
 
     def block(self) -> DeltaBlock:
         """The part as it is now."""
         said = {"text": "".join(self.pieces), **({"thought": True} if self.thought else {})}
         return DeltaBlock(index=self.part.index, block=said)
-
-
-@dataclass(slots=True, eq=False)
-class _OpenCall:
-    """A call whose arguments come in pieces."""
-
-    part: DeltaPart
-    first: dict[str, Any]
-    arguments: PartialArguments = field(default_factory=PartialArguments)
 
 
 @dataclass(slots=True, eq=False)
@@ -111,13 +97,15 @@ class Candidate:
     index: int
     text: OpenText | None = None
     reason: str = ""
+    _calls: Calls = field(init=False)
     _parts: int = 0
-    _calls: int = 0
-    _call: _OpenCall | None = None
     _role: str | None = None
     _last_tool: str = ""
     _extra: dict[str, Any] = field(default_factory=dict[str, Any])
-    _cited: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
+    _citations: Citations = field(default_factory=Citations)
+
+    def __post_init__(self) -> None:
+        self._calls = Calls(self.index)
 
     def take(self, said: Mapping[str, Any], answer_id: str) -> list[Delta]:
         """Take what an event says of it.
@@ -145,25 +133,35 @@ class Candidate:
         reason = said.get("finishReason")
         if isinstance(reason, str) and is_reason(reason) and reason != _UNSPECIFIED:
             self.reason = reason
-        self._extra |= {name: value for name, value in said.items() if name not in _OWN_OF_CANDIDATE and value}
-        if annotations := [*self._annotations(said)]:
+        self._extra |= {name: value for name, value in said.items() if name not in _OWN and value}
+        if annotations := [*self._citations.take(said)]:
             deltas.append(Delta(annotations=annotations))
         return deltas
 
-    def close(self, answer_id: str) -> list[StreamChoice]:
-        """Take note of the end: what goes on ends, and the reason counts."""
-        ended = self._end_text() + [block for delta in self._end_call(answer_id) for block in delta.blocks or ()]
-        calls = bool(self._calls)
-        reason = "tool_calls" if calls and self.reason == "STOP" else _REASONS.get(self.reason, self.reason)
-        return [
-            StreamChoice(
-                index=self.index,
-                delta=Delta(blocks=ended or None),
-                finish_reason=reason or None,
-                native_finish_reason=self.reason or None,
-                **self._extra,
-            )
-        ]
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server has said that it has, and of each call, too, unless it had to stop amid one."""
+        return bool(self.reason) and not (self._calls.is_open and _REASONS.get(self.reason) == "stop")
+
+    def close(self, blocked: str) -> list[StreamChoice]:
+        """Take note of the end: what goes on ends, and the reason counts.
+
+        Args:
+            blocked: Why the request was blocked; ``""`` if it was not.
+        """
+        choices = [StreamChoice(index=self.index, delta=delta) for delta in self._calls.cut()]
+        native = self.reason or blocked
+        reason = _REASONS.get(native, native) if self.reason else BLOCKED
+        if reason == "stop" and self._calls.count:
+            reason = "tool_calls"
+        last = StreamChoice(
+            index=self.index,
+            delta=Delta(blocks=self._end_text() or None),
+            finish_reason=reason,
+            native_finish_reason=native,
+            **self._extra,
+        )
+        return [*choices, last]
 
     def _with_role(self, role: object, deltas: list[Delta]) -> list[Delta]:
         if self._role is not None or not isinstance(role, str):
@@ -173,90 +171,50 @@ class Candidate:
         return [first.model_copy(update={"role": self._role}), *deltas[1:]]
 
     def _part(self, part: Mapping[str, Any], answer_id: str) -> list[Delta]:
+        if is_object(call := part.get("functionCall")):
+            return self._call(call, part, answer_id)
+        ended = self._calls.end()
         if isinstance(text := part.get("text"), str):
-            return self._say(text, part, answer_id)
-        call = part.get("functionCall")
-        if is_object(call):
-            return self._called(call, part, answer_id)
-        deltas = self._end_call(answer_id)
+            return [*ended, *self._say(text, part)]
         index = self._new_part()
         for kind, tool in _SERVER_TOOLS.items():
             if is_object(said := part.get(kind)):
-                return [*deltas, self._server_tool(index, said, tool, part)]
+                return [*ended, self._server_tool(index, said, tool, part)]
         for kind in _SERVER_RESULTS:
             if is_object(said := part.get(kind)):
                 of = _text(said.get("id")) or self._last_tool
-                return [*deltas, self._whole(DeltaPart(index=index, id=of, kind=PartKind.SERVER_RESULT), part)]
+                return [*ended, self._whole(DeltaPart(index=index, id=of, kind=PartKind.SERVER_RESULT), part)]
         if is_object(data := part.get("inlineData")) and str(data.get("mimeType")).startswith("image/"):
             url = f"data:{data.get('mimeType')};base64,{data.get('data')}"
             images = [{"type": "image_url", "image_url": {"url": url}}]
-            return [*deltas, self._whole(DeltaPart(index=index, kind=PartKind.IMAGE), part, images=images)]
-        return [*deltas, self._whole(DeltaPart(index=index, kind=PartKind.OTHER), part)]
+            return [*ended, self._whole(DeltaPart(index=index, kind=PartKind.IMAGE), part, images=images)]
+        return [*ended, self._whole(DeltaPart(index=index, kind=PartKind.OTHER), part)]
 
-    def _say(self, text: str, part: Mapping[str, Any], answer_id: str) -> list[Delta]:
+    def _say(self, text: str, part: Mapping[str, Any]) -> list[Delta]:
         thought = part.get("thought") is True
         kind = PartKind.REASONING if thought else PartKind.TEXT
-        before = self._end_call(answer_id)
-        said = {"reasoning_content" if thought else "content": text}
         if part.keys() - _TEXT_KEYS:
-            return [*before, self._whole(DeltaPart(index=self._new_part(), kind=kind), part, **said)]
+            said = {"reasoning_content" if thought else "content": text}
+            return [self._whole(DeltaPart(index=self._new_part(), kind=kind), part, **said)]
         if not text:
-            return before
+            return []
         ended: list[DeltaBlock] = []
         if self.text is None or self.text.thought != thought:
             ended = self._end_text()
             self.text = OpenText(make(DeltaPart, index=self._new_part(), kind=str(kind)), thought)
         delta = self.text.delta(text)
-        return [*before, delta.model_copy(update={"blocks": ended}) if ended else delta]
+        return [delta.model_copy(update={"blocks": ended}) if ended else delta]
 
-    def _called(self, call: Mapping[str, Any], part: Mapping[str, Any], answer_id: str) -> list[Delta]:
-        name = _text(call.get("name"))
-        pieces = call.get("partialArgs")
-        if not name and self._call is not None:
-            return self._grow_call(pieces, answer_id, goes_on=call.get("willContinue") is True)
-        deltas = self._end_call(answer_id)
-        if not name:
-            # What only ends a call that has ended.
+    def _call(self, call: Mapping[str, Any], part: Mapping[str, Any], answer_id: str) -> list[Delta]:
+        if self._calls.goes_on(call):
+            return self._calls.grow(call)
+        deltas = self._calls.end()
+        if not (call.keys() - {"willContinue"}):
+            # What only ends a call, which has ended already.
             return deltas
-        ended = self._end_text()
-        made = DeltaPart(index=self._new_part(), id=_text(call.get("id")) or None, kind=PartKind.TOOL_CALL, name=name)
-        if pieces is None and call.get("willContinue") is not True:
-            return [*deltas, self._call_of(made, {**part}, call.get("args"), answer_id, ended)]
-        self._call = _OpenCall(made, {**part})
-        begun = Delta(part=made, blocks=ended or None)
-        return [*deltas, begun, *self._grow_call(pieces, answer_id, goes_on=call.get("willContinue") is True)]
-
-    def _grow_call(self, pieces: object, answer_id: str, *, goes_on: bool) -> list[Delta]:
-        call = self._call
-        for piece in pieces if call is not None and is_list(pieces) else ():
-            if not is_object(piece):
-                raise ValueError("a piece of arguments is no object")
-            call.arguments.add(piece)  # type: ignore[union-attr]  # there is one
-        return [] if goes_on else self._end_call(answer_id)
-
-    def _end_call(self, answer_id: str) -> list[Delta]:
-        """End the call whose arguments came in pieces, if there is one."""
-        call, self._call = self._call, None
-        if call is None:
-            return []
-        said = {
-            name: value
-            for name, value in call.first["functionCall"].items()
-            if name not in {"partialArgs", "willContinue"}
-        }
-        block = {**call.first, "functionCall": {**said, "args": call.arguments.value}}
-        return [self._call_of(call.part, block, call.arguments.value, answer_id, [])]
-
-    def _call_of(
-        self, part: DeltaPart, block: dict[str, Any], args: object, answer_id: str, ended: list[DeltaBlock]
-    ) -> Delta:
-        arguments = _json(args if is_object(args) else {})
-        call_id = part.id or _made_up_id(answer_id, self.index, self._calls, part.name, arguments)
-        function = FunctionCallDelta(name=part.name, arguments=arguments)
-        call = ToolCallDelta(index=self._calls, id=call_id, type="function", function=function)
-        self._calls += 1
-        blocks = [*ended, DeltaBlock(index=part.index, block=block)]
-        return Delta(part=part.model_copy(update={"id": call_id}), tool_calls=(call,), blocks=blocks)
+        if ended := self._end_text():
+            deltas.append(Delta(blocks=ended))
+        return [*deltas, *self._calls.begin(part, self._new_part(), answer_id)]
 
     def _server_tool(self, index: int, said: Mapping[str, Any], tool: str, part: Mapping[str, Any]) -> Delta:
         name = tool or _text(said.get("toolType")) or _text(said.get("name"))
@@ -284,54 +242,6 @@ class Candidate:
         self._parts += 1
         return self._parts - 1
 
-    def _annotations(self, said: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Sources that were not given yet, in OpenAI's form; where they belong to is counted in bytes."""
-        for found in (*_grounded(said.get("groundingMetadata")), *_cited(said.get("citationMetadata"))):
-            key = tuple(sorted(found.items()))
-            if key not in self._cited:
-                self._cited.add(key)
-                yield {"type": "url_citation", "url_citation": found}
-
-
-def _grounded(metadata: object) -> Iterator[dict[str, Any]]:
-    if not is_object(metadata):
-        return
-    chunks = [*_objects(metadata.get("groundingChunks"))]
-    sources = [_source(chunk.get("web") or chunk.get("retrievedContext")) for chunk in chunks]
-    used: set[int] = set()
-    for support in _objects(metadata.get("groundingSupports")):
-        segment = support.get("segment")
-        where = _segment(segment if is_object(segment) else {})
-        indices = support.get("groundingChunkIndices")
-        for index in indices if is_list(indices) else ():
-            if isinstance(index, int) and 0 <= index < len(sources) and sources[index]:
-                used.add(index)
-                yield {**sources[index], **where}
-    yield from (source for index, source in enumerate(sources) if source and index not in used)
-
-
-def _cited(metadata: object) -> Iterator[dict[str, Any]]:
-    if is_object(metadata):
-        for source in _objects(metadata.get("citationSources") or metadata.get("citations")):
-            if found := _source(source):
-                yield {**found, **_segment(source)}
-
-
-def _source(said: object) -> dict[str, Any]:
-    if not is_object(said) or not isinstance(url := said.get("uri"), str):
-        return {}
-    title = said.get("title")
-    return {"url": url, **({"title": title} if isinstance(title, str) else {})}
-
-
-def _segment(said: Mapping[str, Any]) -> dict[str, int]:
-    begin, end = said.get("startIndex", 0), said.get("endIndex")
-    return {"start_index": begin, "end_index": end} if isinstance(begin, int) and isinstance(end, int) else {}
-
-
-def _objects(value: object) -> Iterable[Mapping[str, Any]]:
-    return [each for each in value if is_object(each)] if is_list(value) else ()
-
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
@@ -339,7 +249,3 @@ def _json(value: object) -> str:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _made_up_id(*origin: object) -> str:
-    return f"call_{sha256(ascii(origin).encode()).hexdigest()[:24]}"

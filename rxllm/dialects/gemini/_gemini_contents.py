@@ -12,23 +12,34 @@ Rules:
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rxllm.dialects._ported import ported
 from rxllm.dialects.gemini._gemini_errors import NAME, unsupported_by_gemini
+from rxllm.dialects.gemini._gemini_parts import parts_of
 from rxllm.dialects.gemini._gemini_request import generation_of
-from rxllm.models import ChatRequest, Message, Origin, PartKind, Repair, Role, ToolCall, is_object, loads
+from rxllm.models import (
+    ChatRequest,
+    Message,
+    MessageLike,
+    Origin,
+    PartKind,
+    Repair,
+    Role,
+    ToolCall,
+    is_list,
+    is_object,
+    loads,
+)
 
 _LOST = "lost-in-conversion"
 _SIGNED_SINCE = 3
+_WORDED = "(as it is)"
+_OF_A_MESSAGE = frozenset({"content", "origin"})
 _SIGNATURE = "thoughtSignature"
 _UNCHECKED = "skip_thought_signature_validator"
-_DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
-_UNKNOWN = "application/octet-stream"
-_AUDIO = {"wav": "audio/wav", "mp3": "audio/mp3"}
 
 
 @dataclass(slots=True)
@@ -69,7 +80,7 @@ class SentContents:
         name, own_id = (message.name, None) if found is None else found
         if not name:
             raise unsupported_by_gemini("messages", "a result belongs to a call before it, or has the name of its tool")
-        said = {"name": name, "response": _response_of(message)}
+        said = {"name": name, "response": _response_of(message), **_seen_in(message)}
         self._results.append({"functionResponse": {**({"id": own_id} if own_id else {}), **said}})
 
     def end_turn(self) -> None:
@@ -93,19 +104,23 @@ def sent_contents(request: ChatRequest, host: str) -> SentContents:
     def is_home(origin: Origin) -> bool:
         return origin.dialect == NAME and origin.host == host
 
-    conversation = ported(request.messages, is_home)
+    conversation = ported([_set_apart(each) for each in request.messages], is_home)
     sent = SentContents(repairs=conversation.repairs)
     for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
+        if isinstance(message, Message) and message.name and message.role != Role.TOOL:
+            sent.repairs.append(Repair(_LOST, place, ["name"], None))
         if not isinstance(message, Message):
-            sent.say_as_it_is(message)
+            sent.say_as_it_is(message.get(_WORDED, message))
         elif message.role in (Role.SYSTEM, Role.DEVELOPER):
-            sent.system += _parts_of(message.content)
+            sent.system += parts_of(message.content)
         elif message.role == Role.TOOL:
             sent.result(message)
         elif message.role == Role.ASSISTANT:
-            sent.say("model", _own(message, request, place, sent) if verbatim else _converted(message, request, sent))
+            sent.say(
+                "model", _own(message, request, place, sent) if verbatim else _converted(message, request, place, sent)
+            )
         elif message.role == Role.USER:
-            sent.say("user", _parts_of(message.content))
+            sent.say("user", parts_of(message.content))
         else:
             said = f"a message is of system, user, assistant or tool, not of {str(message.role)!r}"
             raise unsupported_by_gemini("role", said)
@@ -113,14 +128,21 @@ def sent_contents(request: ChatRequest, host: str) -> SentContents:
     return sent
 
 
+def _set_apart(message: MessageLike) -> MessageLike:
+    """A message; one in Gemini's own words, whose parts are no parts of an answer of ours, within another object."""
+    if isinstance(message, Message) or not _OF_A_MESSAGE.isdisjoint(message):
+        return message
+    parts = message.get("parts")
+    is_worded = is_list(parts) and not any(is_object(part) and "kind" in part for part in parts)
+    return {_WORDED: message} if is_worded else message
+
+
 def _own(message: Message, request: ChatRequest, place: int, sent: SentContents) -> list[dict[str, Any]]:
     """The parts of an answer of this server."""
     own_ids = {part.id: _own_id(part.block) for part in message.parts if part.kind == PartKind.TOOL_CALL}
     for call in message.tool_calls:
         sent.called(call, own_ids.get(call.id))
-    parts = [part for part in message.parts if part.final and part.block is not None]
-    cut = [{"text": part.text} for part in message.parts if not part.final and part.kind == PartKind.TEXT and part.text]
-    blocks = [dict(part.block or {}) for part in parts] + cut
+    blocks = [dict(part.block) for part in message.parts if part.final and part.block is not None]
     origin = message.origin
     known = None if origin is None or origin.model is None else generation_of(origin.model)
     wanted = generation_of(request.model)
@@ -138,17 +160,20 @@ def _own_id(block: Mapping[str, Any] | None) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _converted(message: Message, request: ChatRequest, sent: SentContents) -> list[dict[str, Any]]:
+def _converted(message: Message, request: ChatRequest, place: int, sent: SentContents) -> list[dict[str, Any]]:
     """The text and the calls of an answer."""
     for name in ("function_call", "audio"):
         if getattr(message, name) is not None:
             raise unsupported_by_gemini(name, "an earlier answer has text and tool_calls")
+    if message.reasoning_text and not message.parts:
+        # It was made by hand, or comes from elsewhere without a word of where: nothing has signed it.
+        sent.repairs.append(Repair(_LOST, place, [str(PartKind.REASONING)], None))
     calls: list[dict[str, Any]] = []
     for call in message.tool_calls:
         sent.called(call, None)
         calls.append({"functionCall": {"name": call.function.name, "args": _arguments_of(call)}})
     refusal = [{"text": message.refusal}] if message.refusal else []
-    return [*_parts_of(message.content), *refusal, *_signed(calls, request)]
+    return [*parts_of(message.content), *refusal, *_signed(calls, request)]
 
 
 def _signed(parts: list[dict[str, Any]], request: ChatRequest) -> list[dict[str, Any]]:
@@ -179,44 +204,12 @@ def _response_of(message: Message) -> Mapping[str, Any]:
         return {"result": text}
 
 
+def _seen_in(message: Message) -> Mapping[str, Any]:
+    """What a result has besides its text: images and the like."""
+    content = message.content if is_list(message.content) else []
+    parts = [part for part in parts_of(content) if "text" not in part]
+    return {"parts": parts} if parts else {}
+
+
 def _as_object(value: object) -> Mapping[str, Any]:
     return value if is_object(value) else {"result": value}
-
-
-def _parts_of(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    if content is None or isinstance(content, str):
-        return [{"text": content}] if content else []
-    return [part for each in content for part in _part_of(each)]
-
-
-def _part_of(part: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    kind = part.get("type")
-    inner = part.get(str(kind))
-    if kind in {"text", "refusal"}:
-        return [{"text": inner}] if isinstance(inner, str) and inner else []
-    if kind in {"image_url", "video_url", "audio_url"}:
-        url = inner.get("url") if is_object(inner) else inner
-        return [_data_of(url, str(kind))]
-    if kind == "input_audio" and is_object(inner):
-        return [{"inlineData": {"mimeType": _AUDIO.get(str(inner.get("format")), _UNKNOWN), "data": inner.get("data")}}]
-    if kind == "file" and is_object(inner):
-        if isinstance(file_id := inner.get("file_id"), str):
-            return [{"fileData": {"fileUri": file_id}}]
-        return [_data_of(inner.get("file_data"), "file")]
-    if isinstance(kind, str):
-        raise unsupported_by_gemini(kind, "its models take text, images, sound, video and files")
-    # A part of Gemini's own.
-    return [{**part}]
-
-
-def _data_of(url: object, field: str) -> dict[str, Any]:
-    if not isinstance(url, str):
-        raise unsupported_by_gemini(field, "it has no data")
-    head = _DATA_URL.match(url)
-    if head is None:
-        if not url.lower().startswith(("https://", "http://", "gs://")):
-            raise unsupported_by_gemini(field, "a source is at https://, http://, gs:// or data:")
-        return {"fileData": {"fileUri": url}}
-    if ";base64" not in head[2].lower():
-        raise unsupported_by_gemini(field, "a data: URL has to be in base64")
-    return {"inlineData": {"mimeType": head[1].lower() or _UNKNOWN, "data": url[head.end() :]}}

@@ -5,34 +5,48 @@ Rules:
 1. The compiled decoder takes what nearly all events are, more of a text; everything else is read in full.
 2. An answer is whole at the end of the body in good order, if each candidate has said why it ended. No event says that
    nothing follows, so an answer is never finished before.
-3. Usage is the whole so far, and may fall. Each event says it. To read it costs more than all the rest of an event, so
-   it is read at first, at the end, and every sixteenth time in between.
-4. An error may come as an event, or as lines that are no event. A gateway may put a response into another object, and a
+3. An error may come as an event, or as lines that are no event. A gateway may put a response into another object, and a
    server that was not asked for events sends an array of them.
+4. What came before an error, in the same event, too, is given first, and so is the usage that was not read yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-import msgspec
-
+from rxllm.dialects._chunk_template import ChunkTemplate
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import GEMINI, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
-from rxllm.dialects._stream_error import error_from, has_words_of_error, is_failure, is_name_of_error
-from rxllm.dialects.gemini._gemini_candidate import Candidate
+from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
+from rxllm.dialects.gemini._gemini_candidate import BLOCKED, Candidate, OpenText
 from rxllm.dialects.gemini._gemini_errors import NAME
-from rxllm.dialects.gemini._gemini_usage import usage_of_metadata
-from rxllm.exceptions import DecodeError, EmptyStreamError, LimitExceededError, TruncatedStreamError, excerpt
+from rxllm.dialects.gemini._gemini_event import (
+    REFUSED,
+    decode_text,
+    events_in_body,
+    is_answer,
+    unwrapped,
+    with_kind,
+)
+from rxllm.dialects.gemini._gemini_usage import UsageSoFar, with_usage
+from rxllm.exceptions import (
+    DecodeError,
+    EmptyStreamError,
+    LimitExceededError,
+    RxllmError,
+    TruncatedStreamError,
+    excerpt,
+    items_then,
+)
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
     Delta,
     EventText,
     Repair,
-    Slots,
     StreamChoice,
     StreamChunk,
     Usage,
@@ -49,40 +63,6 @@ _NOTHING: tuple[StreamChunk, ...] = ()
 _DONE = "[DONE]"
 _MAX_CANDIDATES = 128
 _MAX_KEPT = 256 * 1024 * 1024
-_OF_ANSWERS = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
-_REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
-_USED = Slots(replaces_usage=True)
-_BLOCKED = "content_filter"
-_USAGE_EVERY = 16
-
-
-class _Text(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    text: str
-    thought: bool = False
-
-
-class _Content(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    parts: tuple[_Text]
-    role: str | None = None
-
-
-class _Candidate(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    content: _Content
-    index: int = 0
-
-
-class _TextEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """More of a text: what nearly all events are."""
-
-    candidates: tuple[_Candidate]
-    usage: msgspec.Raw = msgspec.field(name="usageMetadata", default=msgspec.Raw(b""))
-    model: str | None = msgspec.field(name="modelVersion", default=None)
-    id: str | None = msgspec.field(name="responseId", default=None)
-    created: str | None = msgspec.field(name="createTime", default=None)
-
-
-_decode = msgspec.json.Decoder(_TextEvent).decode
-_decode_usage = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 @dataclass(slots=True, eq=False)
@@ -98,11 +78,10 @@ class GeminiDecoder:
     finished: bool = False
     _position: int = -1
     _head: tuple[str | None, str | None] = (None, None)
+    _created: int | None = None
     _candidates: dict[int, Candidate] = field(default_factory=dict[int, Candidate])
     _blocked: str = ""
-    # What the last events said of the usage, as it came, and how many they are.
-    _unread_usage: msgspec.Raw | None = None
-    _unread: int = 0
+    _usage: UsageSoFar = field(default_factory=UsageSoFar)
     _kept: int = 0
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
@@ -111,33 +90,23 @@ class GeminiDecoder:
         data = event.data if type(event) is ServerSentEvent else event
         if type(data) is str and len(data) <= LARGE_JSON:
             try:
-                found = _decode(data)
-            except _REFUSED:
-                return self._decode_in_full(event)
-            (said,) = found.candidates
-            candidate = self._candidates.get(said.index)
-            (part,) = said.content.parts
-            # Nearly all events: more of the text that goes on.
-            text = None if candidate is None else candidate.text
-            if (
-                text is not None
-                and part.text
-                and text.thought == part.thought
-                and self._head == (found.id, found.model)
-            ):
-                self._keep(part.text)
-                choice: StreamChoice = make(StreamChoice, index=said.index, delta=text.delta(part.text))
-                usage = self._usage_in(found.usage)
-                chunk: StreamChunk = make(
-                    StreamChunk,
-                    id=found.id,
-                    model=found.model,
-                    choices=(choice,),
-                    usage=usage,
-                    slots=None if usage is None else _USED,
-                    event_text=EventText(data),
-                )
-                return (chunk,)
+                found = decode_text(data)
+            except REFUSED:
+                pass
+            else:
+                (said,) = found.candidates
+                (part,) = said.content.parts
+                candidate = self._candidates.get(said.index)
+                # Nearly all events: more of the text that goes on.
+                text = None if candidate is None else candidate.text
+                piece = part.text
+                if (
+                    text is not None
+                    and piece
+                    and text.thought == part.thought
+                    and self._head == (found.id, found.model)
+                ):
+                    return (self._more(text, piece, data, said.index, self._usage.take(found.usage)),)
         return self._decode_in_full(event)
 
     def close(self) -> Iterable[StreamChunk]:
@@ -147,33 +116,29 @@ class GeminiDecoder:
         events = self._position + 1
         if not self._candidates and not self._blocked:
             raise EmptyStreamError(f"the stream ended after {events} events, and no candidate had come")
-        unfinished = tuple(sorted(each.index for each in self._candidates.values() if not each.reason))
+        unfinished = tuple(sorted(each.index for each in self._candidates.values() if not each.has_ended))
         if unfinished and not self._blocked:
-            raise TruncatedStreamError(
-                f"the stream ended after {events} events, and candidates {unfinished} had no finishReason",
+            error = TruncatedStreamError(
+                f"the stream ended after {events} events, and candidates {unfinished} had not ended",
                 unfinished=unfinished,
                 events=events,
             )
+            return items_then(self._unread_usage(), error)
         return self._last_chunks()
 
     def decode_body(self, body: str) -> Iterable[StreamChunk]:
         """Read an answer that came as a whole, or as an array of events: see ``BodyDecoder``."""
         self._position = 0
         with reading_large(body, "the body"):
-            try:
-                value = loads(body)
-            except ValueError:
-                value = None
-            found = [each for each in (value if is_list(value) else [value]) if is_object(each)]
-            if not found or not any(_is_answer(_unwrapped(each)) for each in found):
+            found, is_cut = events_in_body(body)
+            if not any(is_answer(unwrapped(each)) for each in found):
                 if (protocol := protocol_of_body(body)) not in {None, GEMINI}:
                     raise self._of_another(protocol, body)
                 return _NOTHING
-            chunks = [chunk for each in found for chunk in self._decode_object("message", each, body)]
-        chunks += self.close()
+            chunks = self._gathered(self._of_body(found, body, is_cut=is_cut))
+        self.done = True
         put_event(chunks[0], EventText(body))
         chunks[0] = marked(chunks[0], repairs=(Repair("answer-not-streamed", 0, excerpt(body), None),))
-        self.done = True
         return chunks
 
     def _decode_in_full(self, event: WireItem) -> Iterable[StreamChunk]:
@@ -188,69 +153,95 @@ class GeminiDecoder:
         said = text.strip()
         if not said or said == _DONE:
             return _NOTHING
+        chunks = self._gathered(self._chunks_of(name, said))
+        put_event(chunks[0], EventText(text))
+        return chunks
+
+    def _chunks_of(self, name: str, text: str) -> Iterator[StreamChunk]:
         value: Any = None
-        if said[0] in "[{":
+        if text[0] in "[{":
             try:
-                value = loads(said)
+                value = loads(text)
             except LimitExceededError:
                 raise
-            except ValueError as problem:
-                raise self._malformed(text, "it is malformed") from problem
+            except ValueError:
+                raise self._malformed(text, "it is malformed") from None
         objects = value if is_list(value) else [value]
         if not objects or not all(is_object(each) for each in objects):
             if is_name_of_error(name):
-                raise error_from(said, self._position, name)
+                raise error_from(text, self._position, name)
             raise self._malformed(text, "it is no JSON object")
-        chunks = [chunk for each in objects for chunk in self._decode_object(name, each, text)]
-        if chunks:
-            put_event(chunks[0], EventText(text))
-        return chunks
+        self._keep(len(text))
+        for each in objects:
+            yield from self._decode_object(name, each, text)
 
-    def _decode_object(self, name: str, said: Mapping[str, Any], text: str) -> list[StreamChunk]:
-        fields = _unwrapped(said)
-        if is_object(fields.get("error")) or not _is_answer(fields):
-            self._refuse(name, fields, text)
-            return [self._chunk()]
-        self._head = tuple(  # type: ignore[assignment]  # there are two
-            value if isinstance(value := fields.get(key), str) else before
-            for key, before in zip(("responseId", "modelVersion"), self._head, strict=True)
-        )
-        feedback = fields.get("promptFeedback")
-        if is_object(feedback) and isinstance(reason := feedback.get("blockReason"), str):
-            self._blocked = reason
+    def _of_body(self, found: Iterable[Mapping[str, Any]], body: str, *, is_cut: bool) -> Iterator[StreamChunk]:
+        for each in found:
+            yield from self._decode_object("message", each, body)
+        if is_cut:
+            raise TruncatedStreamError("the body is an array of events, and ends in the middle", unfinished=(0,))
+        yield from self.close()
+
+    def _gathered(self, chunks: Iterable[StreamChunk]) -> list[StreamChunk]:
+        """The chunks; if there is an error among them, those before it, with the usage, and then the error."""
+        found: list[StreamChunk] = []
         try:
-            choices = [*self._choices_in(fields.get("candidates"))]
-        except LimitExceededError:
-            raise
-        except (ValueError, TypeError) as problem:
-            raise self._malformed(text, f"it is malformed: {problem}") from problem
-        chunks = [self._chunk(choices=(choice,)) for choice in choices]
-        metadata = fields.get("usageMetadata")
-        usage = usage_of_metadata(metadata) if is_object(metadata) else None
-        if usage is not None:
-            self._unread_usage = None
-            last = chunks.pop() if chunks else self._chunk()
-            chunks.append(last.model_copy(update={"usage": usage, "slots": _USED}))
-        return chunks or [self._chunk()]
+            found.extend(chunks)
+        except RxllmError as error:
+            return items_then([*found, *self._unread_usage()], error.with_traceback(None))
+        return found
+
+    def _decode_object(self, name: str, said: Mapping[str, Any], text: str) -> Iterator[StreamChunk]:
+        fields = unwrapped(said)
+        if is_error(fields) or not is_answer(fields):
+            self._refuse(name, fields, text)
+            yield self._chunk()
+            return
+        self._begin_event(fields)
+        usage = self._usage.replace(fields.get("usageMetadata"))
+        first = self._chunk() if usage is None else with_usage(self._chunk(), usage)
+        is_first = True
+        for choice in self._choices_in(fields.get("candidates"), text):
+            yield first.model_copy(update={"choices": (choice,)}) if is_first else self._chunk(choices=(choice,))
+            is_first = False
+        if is_first:
+            yield first
+
+    def _begin_event(self, fields: Mapping[str, Any]) -> None:
+        """Take what an event says of the whole answer."""
+        id_, model = (_text(fields.get(name)) for name in ("responseId", "modelVersion"))
+        head = (id_ or self._head[0], model or self._head[1])
+        created = self._created or _time(fields.get("createTime"))
+        if (head, created) != (self._head, self._created):
+            self._head, self._created = head, created
+            for text in (each.text for each in self._candidates.values() if each.text is not None):
+                text.template = None
+        feedback = fields.get("promptFeedback")
+        if is_object(feedback) and (reason := _text(feedback.get("blockReason"))):
+            self._blocked = reason
 
     def _refuse(self, name: str, fields: Mapping[str, Any], text: str) -> None:
         """Raise what an object that is no answer says, if it says something."""
         if is_failure(name, fields) or has_words_of_error(name, fields):
-            raise error_from(fields, self._position, name)
+            raise error_from(with_kind(fields), self._position, name)
         protocol = None if self._candidates else protocol_of(name, fields)
         if protocol not in {None, GEMINI}:
             raise self._of_another(protocol, text)
 
-    def _choices_in(self, candidates: object) -> Iterable[StreamChoice]:
-        for place, said in enumerate(candidates if is_list(candidates) else ()):
-            if not is_object(said):
-                raise ValueError("a candidate is no object")
-            index = said.get("index", 0 if len(candidates) == 1 else place)  # type: ignore[arg-type]  # it is a list
-            if not isinstance(index, int) or index < 0:
-                raise ValueError("index is no index")
+    def _choices_in(self, candidates: object, text: str) -> Iterator[StreamChoice]:
+        listed = candidates if is_list(candidates) else []
+        for place, said in enumerate(listed):
+            index = said.get("index", place) if is_object(said) else None
+            if not is_object(said) or type(index) is not int or index < 0:
+                raise self._malformed(text, "a candidate is no object with an index")
             candidate = self._candidates.get(index) or self._begin(index)
-            for delta in candidate.take(said, self._head[0] or ""):
-                self._keep(delta.content or delta.reasoning_content or "")
+            try:
+                deltas = candidate.take(said, self._head[0] or "")
+            except LimitExceededError:
+                raise
+            except ValueError as problem:
+                raise self._malformed(text, f"it is malformed: {problem}") from None
+            for delta in deltas:
                 yield StreamChoice(index=index, delta=delta)
 
     def _begin(self, index: int) -> Candidate:
@@ -262,37 +253,35 @@ class GeminiDecoder:
         return candidate
 
     def _last_chunks(self) -> list[StreamChunk]:
-        if not self._candidates:
-            choice = StreamChoice(
-                delta=Delta(role="assistant", content=""),
-                finish_reason=_BLOCKED,
-                native_finish_reason=self._blocked,
-            )
-            return [self._chunk(choices=(choice,))]
-        for each in self._candidates.values():
-            each.reason = each.reason or self._blocked
-        answer_id = self._head[0] or ""
-        found = [choice for _, each in sorted(self._candidates.items()) for choice in each.close(answer_id)]
-        chunks = [self._chunk(choices=(choice,)) for choice in found]
-        if (usage := self._read_usage()) is not None:
-            chunks[-1] = chunks[-1].model_copy(update={"usage": usage, "slots": _USED})
-        return chunks
+        choices = [choice for _, each in sorted(self._candidates.items()) for choice in each.close(self._blocked)]
+        if not choices:
+            delta = Delta(role="assistant", content="")
+            choices = [StreamChoice(delta=delta, finish_reason=BLOCKED, native_finish_reason=self._blocked)]
+        return [*(self._chunk(choices=(choice,)) for choice in choices), *self._unread_usage()]
 
     def _chunk(self, **fields: Any) -> StreamChunk:
-        return StreamChunk(id=self._head[0], model=self._head[1], **fields)
+        return StreamChunk(id=self._head[0], model=self._head[1], created=self._created, **fields)
 
-    def _usage_in(self, said: msgspec.Raw) -> Usage | None:
-        """What an event says of the usage, each time that it is read."""
-        self._unread += 1
-        self._unread_usage = said
-        return self._read_usage() if self._unread >= _USAGE_EVERY else None
+    def _more(self, text: OpenText, piece: str, data: str, index: int, usage: Usage | None) -> StreamChunk:
+        """What a piece of an open text gives."""
+        self._keep(len(piece))
+        template = text.template
+        if template is None:
+            template = text.template = self._template(index, text)
+        text.pieces.append(piece)
+        chunk = template.with_piece(piece, data)
+        return chunk if usage is None else with_usage(chunk, usage)
 
-    def _read_usage(self) -> Usage | None:
-        said, self._unread_usage, self._unread = self._unread_usage, None, 0
-        return usage_of_metadata(_decode_usage(said)) if said else None
+    def _template(self, index: int, text: OpenText) -> ChunkTemplate:
+        delta = make(Delta, part=text.part, **{text.field: ""})
+        return ChunkTemplate(self._chunk(choices=(make(StreamChoice, index=index, delta=delta),)), text.field)
 
-    def _keep(self, text: str) -> None:
-        self._kept += len(text)
+    def _unread_usage(self) -> list[StreamChunk]:
+        usage = self._usage.read()
+        return [] if usage is None else [with_usage(self._chunk(), usage)]
+
+    def _keep(self, size: int) -> None:
+        self._kept += size
         if self._kept > _MAX_KEPT:
             raise LimitExceededError(
                 f"the answer has more than {_MAX_KEPT} characters", limit="max_characters", maximum=_MAX_KEPT
@@ -310,11 +299,12 @@ class GeminiDecoder:
         return DecodeError(shown, dialect=NAME, position=self._position, text=text[:EXCERPT_LENGTH])
 
 
-def _unwrapped(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The response that a gateway put into another object."""
-    inner = fields.get("response")
-    return inner if is_object(inner) and not _is_answer(fields) else fields
+def _time(value: object) -> int | None:
+    try:
+        return int(datetime.fromisoformat(_text(value) or "").timestamp())
+    except (ValueError, OverflowError):
+        return None
 
 
-def _is_answer(fields: Mapping[str, Any]) -> bool:
-    return any(name in fields for name in _OF_ANSWERS)
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -39,9 +39,10 @@ _SAID: Mapping[str, str] = {
 }
 _MODES = {"auto": "AUTO", "required": "ANY", "any": "ANY", "none": "NONE"}
 _BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 32768}
-_LEVELS = {"none": "minimal", "minimal": "minimal", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+_LEVELS = {"minimal": "minimal", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
 _VERSION = re.compile(r"gemini-(\d+)")
 _WITH_LEVELS = 3
+_SOUND = {None, "pcm16"}
 
 
 def generation_of(model: str) -> int | None:
@@ -73,9 +74,9 @@ def body_of_request(request: ChatRequest) -> dict[str, Any]:
     if choice := _choice_of(request):
         body["toolConfig"] = {"functionCallingConfig": choice}
     for name in ("generationConfig", "toolConfig"):
-        own = extra.pop(name, None)
+        own = extra.get(name)
         if is_object(own):
-            body[name] = {**body.get(name, {}), **own}
+            extra[name] = {**body.get(name, {}), **own}
     return {**body, **extra}
 
 
@@ -89,18 +90,25 @@ def _config_of(request: ChatRequest) -> dict[str, Any]:
     if request.modalities is not None:
         config["responseModalities"] = [each.upper() for each in request.modalities]
     if request.audio is not None:
-        voice = {"prebuiltVoiceConfig": {"voiceName": request.audio.get("voice")}}
-        config["speechConfig"] = {"voiceConfig": voice}
+        config["speechConfig"] = _speech_of(request.audio)
     if request.reasoning_effort is not None:
         config["thinkingConfig"] = _thinking_of(request.model, request.reasoning_effort)
     return {**config, **_form_of(request)}
 
 
+def _speech_of(audio: Mapping[str, Any]) -> dict[str, Any]:
+    if audio.get("format") not in _SOUND:
+        raise unsupported_by_gemini("audio", "its sound is pcm16")
+    return {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": audio.get("voice")}}}
+
+
 def _thinking_of(model: str, effort: str) -> dict[str, Any]:
-    if effort not in _BUDGETS:
-        raise unsupported_by_gemini("reasoning_effort", f"it is one of {', '.join(_BUDGETS)}, not {effort!r}")
     generation = generation_of(model)
-    if generation is not None and generation >= _WITH_LEVELS:
+    has_levels = generation is not None and generation >= _WITH_LEVELS
+    known = _LEVELS if has_levels else _BUDGETS
+    if effort not in known:
+        raise unsupported_by_gemini("reasoning_effort", f"for {model} it is one of {', '.join(known)}, not {effort!r}")
+    if has_levels:
         return {"includeThoughts": True, "thinkingLevel": _LEVELS[effort]}
     return {"includeThoughts": effort != "none", "thinkingBudget": _BUDGETS[effort]}
 
