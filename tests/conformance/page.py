@@ -17,6 +17,7 @@ HEADINGS = {
     "openai-chat": "",
     "anthropic": "### Anthropic's Messages API",
     "openai-responses": "### OpenAI's Responses API",
+    "cohere": "### Cohere's Chat API",
     "ollama": "### Ollama's API",
 }
 

@@ -183,6 +183,13 @@ PEERS = (
         dialects=("openai-responses",),
     ),
     Peer(
+        "cohere, chat_stream()",
+        ("cohere",),
+        vendors.cohere_stream,
+        "`AsyncClientV2.chat_stream()`; texts and calls added up as its documentation has it.",
+        dialects=("cohere",),
+    ),
+    Peer(
         "ollama, chat()",
         ("ollama",),
         vendors.ollama_chat,

@@ -8,7 +8,7 @@ from typing import Any
 from rxllm.testing.conformance import CHUNK_TIMEOUT, CallResult, ChatResult, ChoiceResult, ResultField
 from tests.conformance.frameworks import KEY, MODEL, QUESTION, as_text
 
-__all__ = ["anthropic_stream", "ollama_chat", "openai_responses"]
+__all__ = ["anthropic_stream", "cohere_stream", "ollama_chat", "openai_responses"]
 
 # What OpenAI's chat completions call these: the suite speaks one language.
 STOP_REASONS = {
@@ -17,6 +17,12 @@ STOP_REASONS = {
     "tool_use": "tool_calls",
     "max_tokens": "length",
     "refusal": "content_filter",
+}
+COHERE_REASONS = {
+    "COMPLETE": "stop",
+    "STOP_SEQUENCE": "stop",
+    "TOOL_CALL": "tool_calls",
+    "MAX_TOKENS": "length",
 }
 REPORTS: frozenset[ResultField] = frozenset({"text", "reasoning", "refusal", "tool_calls", "finish_reason", "usage"})
 
@@ -77,6 +83,48 @@ async def openai_responses(url: str) -> ChatResult:
         }
     )
     return ChatResult((choice,), usage, REPORTS)
+
+
+async def cohere_stream(url: str) -> ChatResult:
+    """``AsyncClientV2.chat_stream()``, and the loop of its documentation: texts and calls added up."""
+    library: Any = importlib.import_module("cohere")
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: list[CallResult] = []
+    last: Any = None
+    messages = [{"role": "user", "content": QUESTION}]
+    client = library.AsyncClientV2(api_key=KEY, base_url=url.removesuffix("/v2/chat"), timeout=CHUNK_TIMEOUT)
+    async with client:
+        async for event in client.chat_stream(model=MODEL, messages=messages):
+            match event.type:
+                case "content-delta":
+                    texts.append(event.delta.message.content.text or "")
+                    thoughts.append(event.delta.message.content.thinking or "")
+                case "tool-plan-delta":
+                    thoughts.append(event.delta.message.tool_plan)
+                case "tool-call-start":
+                    call = event.delta.message.tool_calls
+                    calls.append(CallResult(call.function.name, call.function.arguments, call.id))
+                case "tool-call-delta":
+                    piece = event.delta.message.tool_calls.function.arguments
+                    before = calls[event.index]
+                    calls[event.index] = CallResult(before.name, before.arguments + piece, before.id)
+                case "message-end":
+                    last = event.delta
+    reason = None if last is None else last.finish_reason
+    choice = ChoiceResult(
+        text="".join(texts),
+        reasoning="".join(thoughts),
+        tool_calls=tuple(calls),
+        finish_reason=COHERE_REASONS.get(reason, reason),
+    )
+    tokens = None if last is None or last.usage is None else last.usage.tokens
+    usage = (
+        {}
+        if tokens is None
+        else {"prompt_tokens": int(tokens.input_tokens), "completion_tokens": int(tokens.output_tokens)}
+    )
+    return ChatResult((choice,), usage, REPORTS - {"refusal"})
 
 
 async def ollama_chat(url: str) -> ChatResult:

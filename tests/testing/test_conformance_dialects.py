@@ -17,7 +17,7 @@ from rxllm.testing.conformance._command import main
 from rxllm.testing.script import DIALECTS, ScriptDialect
 
 OTHERS = DIALECTS[1:]
-PATHS = {"anthropic": "/v1/messages", "openai-responses": "/v1/responses", "ollama": "/api/chat"}
+PATHS = {"anthropic": "/v1/messages", "openai-responses": "/v1/responses", "cohere": "/v2/chat", "ollama": "/api/chat"}
 
 
 def of(dialect: ScriptDialect) -> list[Case]:
@@ -61,6 +61,22 @@ async def of_responses(url: str) -> ChatResult:
                 text += piece
             case {"type": "response.output_item.done", "item": {"type": "function_call"} as item}:
                 calls.append(CallResult(item["name"], item["arguments"], item["call_id"]))
+            case _:
+                pass
+    return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
+
+
+async def of_cohere(url: str) -> ChatResult:
+    """What such a loop makes of events of Cohere's: whatever came is an answer, and what was planned is its text."""
+    text, calls = "", list[CallResult]()
+    async for event in events(url):
+        match event.get("delta", {}).get("message"):
+            case {"content": {"text": str(piece)}} | {"tool_plan": str(piece)}:
+                text += piece
+            case {"tool_calls": {"id": identifier, "function": {"name": name}}}:
+                calls.append(CallResult(name, "", identifier))
+            case {"tool_calls": {"function": {"arguments": piece}}}:
+                calls[-1] = replace(calls[-1], arguments=calls[-1].arguments + piece)
             case _:
                 pass
     return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
@@ -110,6 +126,23 @@ async def test_a_loop_over_events_of_the_responses_api_is_caught() -> None:
     assert not wrong & {"O1-text", "O2-ids", "O6-mcp", "O7-call", "O7-padding", "O9-lost"}
 
 
+async def test_a_loop_over_events_of_cohere_is_caught() -> None:
+    wrong = await failed(of_cohere, "cohere")
+
+    cuts = {case.id for case in of("cohere") if case.quirk.id == "C7"} - {"C7-lost", "C7-last"}
+    assert wrong >= cuts | {
+        "C3-plan",
+        "C4-none",
+        "C4-mixed",
+        "C8-error",
+        "C8-word",
+        "C8-message",
+        "C9-chat",
+        "C9-older",
+    }
+    assert not wrong & {"C1-whole", "C1-names", "C2-two", "C4-two", "C5-within", "C7-lost", "C8-malformed"}
+
+
 async def test_a_loop_over_lines_of_ollama_is_caught() -> None:
     wrong = await failed(of_ollama, "ollama")
 
@@ -139,7 +172,7 @@ async def test_the_end_of_the_address_tells_the_dialect(dialect: ScriptDialect) 
             pass
         return "It is late."
 
-    case = next(case for case in of(dialect) if case.id in {"A1-names", "O1-text", "L1-whole"})
+    case = next(case for case in of(dialect) if case.id in {"A1-names", "O1-text", "C1-whole", "L1-whole"})
     verdict = await run_case(noting, case, dialects=(dialect,))
 
     assert verdict.outcome == "pass"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rxllm.testing.conformance._anthropic_cases import ANTHROPIC_CASES
 from rxllm.testing.conformance._case import Case
+from rxllm.testing.conformance._cohere_cases import COHERE_CASES
 from rxllm.testing.conformance._content_cases import CONTENT_CASES
 from rxllm.testing.conformance._end_cases import END_CASES, ERROR_CASES, NETWORK_CASES
 from rxllm.testing.conformance._framing_cases import FRAMING_CASES, LEAVING_CASES, TIME_CASES
@@ -27,6 +28,7 @@ CASES: tuple[Case, ...] = (
     *FALLBACK_CASES,
     *ANTHROPIC_CASES,
     *RESPONSES_CASES,
+    *COHERE_CASES,
     *OLLAMA_CASES,
 )
 """Every case there is, in the order of the catalogue."""

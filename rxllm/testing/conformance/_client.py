@@ -20,6 +20,7 @@ DIALECTS = {
     "/chat/completions": "openai-chat",
     "/messages": "anthropic",
     "/responses": "openai-responses",
+    "/v2/chat": "cohere",
     "/api/chat": "ollama",
 }
 
