@@ -45,6 +45,8 @@ def _of_dialect(dialect: str, peers: list[dict[str, Any]], reports: list[Report]
     """Who speaks the dialect, and how they do in its cases."""
     spoken = [_cases_of(dialect, report) for report in reports]
     those = [(peer, report) for peer, report in zip(peers, spoken, strict=True) if report.verdicts]
+    if not those:
+        return
     if HEADINGS[dialect]:
         yield HEADINGS[dialect]
     yield _versions(dialect, those)
