@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rxllm.testing.script._answers import Refusal
+from rxllm.testing.script._answers import NO_SCRIPT, Refusal
 from rxllm.testing.script._pieces import Failed, unsayable
 from rxllm.testing.script._renderer import EventRenderer, Part, named_event
 from rxllm.testing.script._steps import Event
@@ -32,9 +32,8 @@ class CohereRenderer(EventRenderer):
     def error_body(self, refusal: Refusal, status: int) -> dict[str, Any]:
         """``{"id", "message"}``, whatever the status."""
         del status
-        for field in ("type", "code"):
-            if getattr(refusal, field) is not None:
-                raise unsayable(self.name, f"the {field} of an error")
+        if refusal.type not in {None, NO_SCRIPT} or refusal.code is not None:
+            raise unsayable(self.name, "type or code of an error")
         return {"id": self.request_id, "message": refusal.message}
 
     def opened(self) -> Iterator[Event]:
@@ -57,10 +56,10 @@ class CohereRenderer(EventRenderer):
 
     def added(self, part: Part, text: str) -> Iterator[Event]:
         """``content-delta`` or ``tool-call-delta``."""
-        if part.kind == "call":
-            yield self._event("tool-call-delta", {"tool_calls": {"function": {"arguments": text}}})
-        else:
+        if part.kind != "call":
             yield self._event("content-delta", {"content": {_FIELDS[part.kind]: text}})
+        elif text:
+            yield self._event("tool-call-delta", {"tool_calls": {"function": {"arguments": text}}})
 
     def ended(self, part: Part, *, cut: bool) -> Iterator[Event]:
         """``content-end`` or ``tool-call-end``; a call that was cut has none."""
