@@ -17,6 +17,7 @@ HEADINGS = {
     "openai-chat": "",
     "anthropic": "### Anthropic's Messages API",
     "openai-responses": "### OpenAI's Responses API",
+    "gemini": "### The Gemini API of Google",
     "cohere": "### Cohere's Chat API",
     "ollama": "### Ollama's API",
 }

@@ -671,6 +671,75 @@ def test_a_dialect_that_there_is_not() -> None:
         ScriptedServer(dialect="klingon")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
+# Gemini
+
+
+async def gemini_sent(session: aiohttp.ClientSession, *steps: StepLike) -> list[dict[str, Any]]:
+    async with ScriptedServer(steps, dialect="gemini") as server:
+        return [json.loads(event.data) for event in SSEDecoder().feed(await fetch(session, server))]
+
+
+async def test_an_answer_in_the_words_of_gemini(session: aiohttp.ClientSession) -> None:
+    events = await gemini_sent(
+        session, *WHOLE[:-2], script.usage(30, 9, cached_tokens=20, reasoning_tokens=4), script.done()
+    )
+
+    call = {"id": "call_7", "name": "get_weather", "args": {"city": "Paris"}}
+    parts = [{"text": "Hm.", "thought": True}, {"text": "It is"}, {"text": " late."}, {"functionCall": call}]
+    assert [event["candidates"] for event in events] == [
+        *([{"content": {"parts": [part], "role": "model"}, "index": 0}] for part in parts),
+        [{"finishReason": "STOP", "index": 0}],
+    ]
+    assert {(event["modelVersion"], event["responseId"]) for event in events} == {("scripted", "response_0")}
+    assert [event["usageMetadata"]["totalTokenCount"] for event in events] == [8, 9, 10, 13, 39]
+    assert events[-1]["usageMetadata"] == {
+        "promptTokenCount": 30,
+        "candidatesTokenCount": 5,
+        "totalTokenCount": 39,
+        "thoughtsTokenCount": 4,
+        "cachedContentTokenCount": 20,
+    }
+
+
+async def test_reasons_and_blocks_of_gemini(session: aiohttp.ClientSession) -> None:
+    code = {"executableCode": {"language": "PYTHON", "code": "1"}}
+    for reason, word in (("stop", "STOP"), ("length", "MAX_TOKENS"), ("content_filter", "SAFETY"), ("SPII", "SPII")):
+        block, end = await gemini_sent(session, script.block(code), script.finish(reason))
+        assert block["candidates"][0]["content"]["parts"] == [code]
+        assert end["candidates"][0]["finishReason"] == word
+
+
+async def test_a_call_of_gemini_that_is_cut_is_never_sent(session: aiohttp.ClientSession) -> None:
+    call = script.tool_call("f", {"city": "Paris"}, id="c", piece_length=3)
+    (end,) = await gemini_sent(session, *call[:3], script.finish("length"))
+    assert end["candidates"] == [{"finishReason": "MAX_TOKENS", "index": 0}]
+    assert await gemini_sent(session, *call[:3]) == []
+
+
+async def test_errors_of_gemini_have_a_status_in_words(session: aiohttp.ClientSession) -> None:
+    for step, error in (
+        (script.error("boom"), {"code": 500, "message": "boom", "status": "INTERNAL"}),
+        (script.error("busy", type="UNAVAILABLE"), {"code": 503, "message": "busy", "status": "UNAVAILABLE"}),
+        (script.error("odd", type="ODD", code=418), {"code": 418, "message": "odd", "status": "ODD"}),
+    ):
+        assert await gemini_sent(session, step) == [{"error": error}]
+    for answer, status, word in (
+        (script.api_error(429, "slow"), 429, "RESOURCE_EXHAUSTED"),
+        (script.api_error(418, "tea"), 418, "UNKNOWN"),
+        (script.api_error(400, "bad", type="FAILED_PRECONDITION"), 400, "FAILED_PRECONDITION"),
+    ):
+        async with ScriptedServer(answer, dialect="gemini") as server, session.post(server.url, json={}) as response:
+            said = (await response.json())["error"]
+            assert (response.status, said["code"], said["status"]) == (status, status, word)
+
+
+async def test_gemini_has_no_refusals(session: aiohttp.ClientSession) -> None:
+    with pytest.raises(ValueError, match=r"^gemini cannot say a refusal's text"):
+        async with ScriptedServer([script.delta({"refusal": "no"})], dialect="gemini") as server:
+            with pytest.raises(aiohttp.ClientError):
+                await fetch(session, server)
+
+
 # Ollama
 
 

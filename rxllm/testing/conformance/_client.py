@@ -20,6 +20,7 @@ DIALECTS = {
     "/chat/completions": "openai-chat",
     "/messages": "anthropic",
     "/responses": "openai-responses",
+    ":streamGenerateContent?alt=sse": "gemini",
     "/v2/chat": "cohere",
     "/api/chat": "ollama",
 }

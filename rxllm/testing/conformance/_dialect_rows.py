@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ANTHROPIC_ROWS", "COHERE_ROWS", "OLLAMA_ROWS", "RESPONSES_ROWS"]
+__all__ = ["ANTHROPIC_ROWS", "COHERE_ROWS", "GEMINI_ROWS", "OLLAMA_ROWS", "RESPONSES_ROWS"]
 
 ANTHROPIC_ROWS: tuple[tuple[str, str, str, str], ...] = (
     (
@@ -148,6 +148,54 @@ RESPONSES_ROWS: tuple[tuple[str, str, str, str], ...] = (
         "Chat completions, or events of Anthropic's, where those of the Responses API were due.",
         "An error, and no empty answer.",
     ),
+)
+"""As above."""
+
+GEMINI_ROWS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "G1",
+        "whole responses",
+        "Events that are each a response; empty candidates and texts, a signature on one; events in another object.",
+        "The text of the answer.",
+    ),
+    (
+        "G2",
+        "a reason that ends nothing",
+        "`finishReason` with each event, or before the provider's code has run; that code beside calls.",
+        "The answer goes on to the end of the body. Code of the provider is no call.",
+    ),
+    (
+        "G3",
+        "calls",
+        "Calls without identifiers, without arguments, in one event or several; arguments in pieces, by their paths.",
+        "Each call once, under an identifier of its own. No arguments are `{}`.",
+    ),
+    ("G4", "thinking", "Parts that are thoughts, then text or calls.", "The thinking apart from the text."),
+    (
+        "G5",
+        "how it ended",
+        "Usage in each event, also falling, thoughts beside it; each kind of reason; a question that was blocked.",
+        "The answer is whole, and says why it ended and what it cost.",
+    ),
+    (
+        "G6",
+        "cut",
+        "The end of the body before a reason, in a call, or where one candidate lacks its reason; a connection lost.",
+        "An error: the answer is cut.",
+    ),
+    (
+        "G7",
+        "errors",
+        "An error as an event, or on bare lines behind a reason; a status of 400 or more.",
+        "An error, with the server's message.",
+    ),
+    (
+        "G8",
+        "another body",
+        "An array of responses, as without `alt=sse`; chat completions.",
+        "The array is read, anything else is an error.",
+    ),
+    ("G9", "redirect", "A redirect to another origin.", "The key is not sent along."),
 )
 """As above."""
 

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rxllm.testing.conformance._dialect_rows import ANTHROPIC_ROWS, COHERE_ROWS, OLLAMA_ROWS, RESPONSES_ROWS
+from rxllm.testing.conformance._dialect_rows import (
+    ANTHROPIC_ROWS,
+    COHERE_ROWS,
+    GEMINI_ROWS,
+    OLLAMA_ROWS,
+    RESPONSES_ROWS,
+)
 from rxllm.testing.conformance._trying_rows import TRYING_ROWS
 
 __all__ = ["QUIRKS", "Quirk"]
@@ -304,6 +310,7 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
     "another try": TRYING_ROWS,
     "anthropic": ANTHROPIC_ROWS,
     "openai-responses": RESPONSES_ROWS,
+    "gemini": GEMINI_ROWS,
     "cohere": COHERE_ROWS,
     "ollama": OLLAMA_ROWS,
 }
