@@ -142,16 +142,18 @@ async def cohere_stream(url: str) -> ChatResult:
                     calls.append(CallResult(call.function.name, call.function.arguments, call.id))
                 case "tool-call-delta":
                     piece = event.delta.message.tool_calls.function.arguments
-                    before = calls[event.index]
+                    before: CallResult = calls[int(event.index)]
                     calls[event.index] = CallResult(before.name, before.arguments + piece, before.id)
                 case "message-end":
                     last = event.delta
+                case _:
+                    pass
     reason = None if last is None else last.finish_reason
     choice = ChoiceResult(
         text="".join(texts),
         reasoning="".join(thoughts),
         tool_calls=tuple(calls),
-        finish_reason=COHERE_REASONS.get(reason, reason),
+        finish_reason=COHERE_REASONS.get(str(reason), reason),
     )
     tokens = None if last is None or last.usage is None else last.usage.tokens
     usage = (

@@ -240,19 +240,19 @@ def test_roles_and_what_they_may_say() -> None:
     assert lost(*given) == []
 
 
-@pytest.mark.parametrize(
-    ("message", "field"),
-    [
-        ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}, "input_audio"),
-        ({"role": "tool", "tool_call_id": "c", "content": [{"type": "image_url", "image_url": {}}]}, "image_url"),
-        ({"role": "assistant", "content": [{"type": "image_url", "image_url": {}}]}, "image_url"),
-        ({"role": "tool", "content": "x"}, "messages"),
-        ({"role": "function", "name": "f", "content": "x"}, "role"),
-        ({"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}, "function_call"),
-        ({"role": "assistant", "audio": {"id": "a"}}, "audio"),
-        ({"role": "assistant", "tool_calls": [call(type="custom", custom={"name": "f"})]}, "tool_calls"),
-    ],
-)
+UNSAID: list[tuple[dict[str, Any], str]] = [
+    ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}, "input_audio"),
+    ({"role": "tool", "tool_call_id": "c", "content": [{"type": "image_url", "image_url": {}}]}, "image_url"),
+    ({"role": "assistant", "content": [{"type": "image_url", "image_url": {}}]}, "image_url"),
+    ({"role": "tool", "content": "x"}, "messages"),
+    ({"role": "function", "name": "f", "content": "x"}, "role"),
+    ({"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}, "function_call"),
+    ({"role": "assistant", "audio": {"id": "a"}}, "audio"),
+    ({"role": "assistant", "tool_calls": [call(type="custom", custom={"name": "f"})]}, "tool_calls"),
+]
+
+
+@pytest.mark.parametrize(("message", "field"), UNSAID)
 def test_messages_that_cannot_be_said(message: dict[str, Any], field: str) -> None:
     assert refused(message) == field
 

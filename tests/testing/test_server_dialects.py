@@ -450,10 +450,10 @@ async def test_a_request_too_many_is_refused_in_the_dialect(
         async with ScriptedServer(dialect=dialect) as server, session.post(server.url, json={}) as response:
             assert response.status == 400
             told = await response.json()
-    if dialect in {"cohere", "ollama"}:
-        assert "no script is left" in told["message" if dialect == "cohere" else "error"]
-    else:
-        assert told["error"]["type"] == "no_script"
+            if dialect in {"cohere", "ollama"}:
+                assert "no script is left" in told["message" if dialect == "cohere" else "error"]
+            else:
+                assert told["error"]["type"] == "no_script"
 
 
 @pytest.mark.parametrize("dialect", OTHERS)
@@ -467,7 +467,7 @@ async def test_a_call_may_begin_without_arguments(session: aiohttp.ClientSession
     assert [text for text in texts if text] == ['{"a":1}']
 
 
-def arguments_in(delta: Any) -> str | None:
+def arguments_in(delta: Any) -> str:
     """The piece of arguments in an event's delta, wherever the dialect has it."""
     match delta:
         case str() as text:
@@ -475,7 +475,7 @@ def arguments_in(delta: Any) -> str | None:
         case {"message": {"tool_calls": {"function": {"arguments": text}}}}:
             return str(text)
         case _:
-            return delta.get("partial_json")
+            return str(delta.get("partial_json", ""))
 
 
 @pytest.mark.parametrize("dialect", OTHERS)
@@ -831,7 +831,7 @@ async def test_a_refusal_of_ollama_has_no_type(session: aiohttp.ClientSession) -
 async def test_an_answer_in_the_words_of_cohere(session: aiohttp.ClientSession) -> None:
     start, *content, end = await sent(session, "cohere", script.block({"tool_plan": "I look."}), *WHOLE)
 
-    message = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
+    message: dict[str, Any] = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
     assert start == {"id": "message_0", "type": "message-start", "delta": {"message": message}}
     call = {"id": "call_7", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
     assert content == [
@@ -857,7 +857,7 @@ async def test_an_answer_in_the_words_of_cohere(session: aiohttp.ClientSession) 
 
 
 async def test_blocks_of_cohere_are_contents_and_citations(session: aiohttp.ClientSession) -> None:
-    citation = {"start": 0, "end": 1, "text": "x", "sources": []}
+    citation: dict[str, Any] = {"start": 0, "end": 1, "text": "x", "sources": []}
     blocks = [script.block({"type": "text", "text": "x"}), script.block(citation)]
     events = await sent(session, "cohere", *blocks, script.finish("WHATEVER"), script.done())
 

@@ -74,7 +74,10 @@ CALLED = [START, *call(0, PARIS), end("TOOL_CALL")]
 CITATION = {"start": 0, "end": 2, "text": "It", "sources": [{"type": "document", "id": "1"}], "content_index": 0}
 CITED = [piece_of("citation-start", 0, citations=CITATION), piece_of("citation-end", 0)]
 FAILED = end("ERROR", error=SHOWN)
-UNKNOWN = [{"type": "debug", "prompt": "x"}, {"type": "mood-start", "delta": {"message": {"mood": "calm"}}}]
+UNKNOWN: list[Payload] = [
+    {"type": "debug", "prompt": "x"},
+    {"type": "mood-start", "delta": {"message": {"mood": "calm"}}},
+]
 COUNTED = Whole(LATE.choices, usage={"prompt_tokens": 3, "completion_tokens": 5})
 
 

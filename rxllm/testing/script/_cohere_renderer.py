@@ -38,7 +38,13 @@ class CohereRenderer(EventRenderer):
 
     def opened(self) -> Iterator[Event]:
         """``message-start``."""
-        message = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": [],
+            "tool_plan": "",
+            "tool_calls": [],
+            "citations": [],
+        }
         yield named_event({"id": f"message_{self.number}", "type": "message-start", "delta": {"message": message}})
 
     def begun(self, part: Part) -> Iterator[Event]:
