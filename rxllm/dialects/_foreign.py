@@ -80,6 +80,7 @@ def _has(**kinds: type) -> Callable[[Mapping[str, Any]], bool]:
 _SHAPES: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
     (_has(model=str, done=bool, message=dict), OLLAMA),
     (_has(model=str, done=bool, response=str), OLLAMA),
+    (_has(id=str, message=dict, finish_reason=str), COHERE),
     (_has(token=dict, index=int), _TGI),
     (_has(content=str, stop=bool), _LLAMA_CPP),
     (_has(text=str, meta_info=dict), _SGLANG),

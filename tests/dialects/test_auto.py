@@ -235,6 +235,7 @@ def test_a_stream_without_events_is_empty() -> None:
 OTHERS: Mapping[str, str] = {
     "anthropic": json.dumps({"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Hello"}]}),
     "openai-responses": json.dumps({"object": "response", "status": "completed", "output": []}),
+    "cohere": json.dumps({"id": "m", "message": {"role": "assistant"}, "finish_reason": "COMPLETE"}),
     "gemini": json.dumps({"candidates": [{"content": {}, "finishReason": "STOP"}]}),
 }
 

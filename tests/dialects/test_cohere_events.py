@@ -197,6 +197,13 @@ def test_a_call_without_arguments() -> None:
         assert json.loads(block["function"]["arguments"]) == {}
 
 
+def test_the_end_of_a_call_that_is_said_twice_counts_once() -> None:
+    again = [call("c2", name="g"), arguments("{}"), call_ended(), call_ended()]
+    completion = read(START, call(), arguments("{}"), call_ended(), call_ended(), *again, end("TOOL_CALL"))
+    assert [each.id for each in completion.message.tool_calls] == ["c1", "c2"]
+    assert len(completion.message.parts) == 2
+
+
 def test_arguments_that_are_an_object() -> None:
     completion = read(START, call(arguments={"a": "ö"}), call_ended(), end("TOOL_CALL"))
     assert completion.message.tool_calls[0].function.arguments == '{"a": "ö"}'
@@ -215,6 +222,7 @@ def test_the_beginning_of_a_call_that_is_said_twice_counts_once() -> None:
         [call(), arguments('{"a'), call()],
         [arguments("{}")],
         [call(), call_ended(), arguments("{}")],
+        [call(), call_ended(), call_ended(1)],
         [call(), event("tool-call-delta", 0, {"tool_calls": [1]})],
         [event("tool-call-start", 0, {})],
         [call(index=-1)],

@@ -127,16 +127,12 @@ class CohereDecoder:
             if type(found) is _ContentPiece:
                 part = message.contents.get(found.index)
                 content = found.delta.message.content
-                if part is not None and not part.ended:
-                    piece, other = content.text, content.thinking
-                    if part.key != "text":
-                        piece, other = other, piece
-                    if other is not None:
-                        piece = None
+                if content.text is None or content.thinking is None:
+                    piece = content.text if part is not None and part.key == "text" else content.thinking
             else:
                 part = message.calls.get(found.index)
                 piece = found.delta.message.tool_calls.function.arguments
-            if part is not None and piece is not None:
+            if part is not None and piece is not None and not part.ended:
                 # Nearly all events: more of a part that has begun, and nothing else.
                 message.keep(len(piece))
                 choice = make(StreamChoice, delta=part.grow(piece))

@@ -66,7 +66,7 @@ class CohereMessage:
         ended: Whether it is whole.
         failure: What the server says went wrong, if it gave up.
         contents: Its texts and its thinking, by the index that the server gives them; also those that have ended.
-        calls: Its calls that are open, likewise.
+        calls: Its calls, likewise.
     """
 
     __slots__ = ("_called", "_kept", "_parts", "_plan", "calls", "contents", "ended", "failure", "has_begun", "id")
@@ -201,7 +201,8 @@ class CohereMessage:
         index, call = index_in(fields), call_in(fields)
         function = as_object(call.get("function"))
         call_id, name, text = as_text(call.get("id")), as_text(function.get("name")), arguments_in(function)
-        if (before := self.calls.get(index)) is not None:
+        before = self.calls.get(index)
+        if before is not None and not before.ended:
             if call_id and before.part.id == call_id and not (before.pieces or text):
                 return []
             raise ValueError(f"a call begins, and call {excerpt(before.part.id or '')} at its index has not ended")
@@ -218,12 +219,16 @@ class CohereMessage:
 
     def _grow_call(self, fields: Mapping[str, Any]) -> list[Delta]:
         part = self.calls.get(index_in(fields))
-        if part is None:
+        if part is None or part.ended:
             raise ValueError("no call is open at its index")
         return self._grow(part, arguments_in(as_object(call_in(fields).get("function"))))
 
     def _end_call(self, fields: Mapping[str, Any]) -> list[Delta]:
-        return _end_of(self.calls.pop(index_in(fields), None))
+        index = index_in(fields)
+        if index not in self.calls:
+            # Nobody would miss a call that is lost.
+            raise ValueError("no call has begun at its index")
+        return _end_of(self.calls[index])
 
     def _cite(self, fields: Mapping[str, Any]) -> list[Delta]:
         citation = message_in(fields).get(CITATIONS)
