@@ -17,7 +17,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rxllm.dialects._dialect import BodyDecoder, Reader, StreamDecoder, WireItem
-from rxllm.dialects._foreign import CHAT, CONVERSE, MESSAGES, OLLAMA, RESPONSES, protocol_of, protocol_of_body
+from rxllm.dialects._foreign import (
+    CHAT,
+    COHERE,
+    CONVERSE,
+    GEMINI,
+    MESSAGES,
+    OLLAMA,
+    RESPONSES,
+    protocol_of,
+    protocol_of_body,
+)
 from rxllm.dialects._large_event import reading_large
 from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import has_words_of_error, is_failure, is_name_of_error
@@ -29,8 +39,10 @@ _NAMES = {
     CHAT: "openai-chat",
     MESSAGES: "anthropic",
     RESPONSES: "openai-responses",
-    OLLAMA: "ollama",
+    GEMINI: "gemini",
     CONVERSE: "bedrock-converse",
+    COHERE: "cohere",
+    OLLAMA: "ollama",
 }
 _USUAL = "openai-chat"
 _MOST_WAITING = 256

@@ -24,8 +24,8 @@ _REALTIME = "the Realtime API of OpenAI"
 _ASSISTANTS = "the Assistants API of OpenAI"
 MESSAGES = "the Messages API of Anthropic"
 _COHERE_1 = "the Chat API of Cohere, version 1"
-_COHERE_2 = "the Chat API of Cohere, version 2"
-_GEMINI = "the Gemini API of Google"
+COHERE = "the Chat API of Cohere, version 2"
+GEMINI = "the Gemini API of Google"
 CONVERSE = "the Bedrock API of Amazon"
 OLLAMA = "the API of Ollama under /api"
 _TGI = "the API of text-generation-inference under /generate_stream"
@@ -40,8 +40,8 @@ _WORDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("message_start", "message_delta", "message_stop"), MESSAGES),
         **dict.fromkeys(("content_block_start", "content_block_delta", "content_block_stop"), MESSAGES),
-        **dict.fromkeys(("message-start", "content-start", "content-delta", "content-end", "message-end"), _COHERE_2),
-        **dict.fromkeys(("tool-plan-delta", "tool-call-start", "tool-call-delta", "tool-call-end"), _COHERE_2),
+        **dict.fromkeys(("message-start", "content-start", "content-delta", "content-end", "message-end"), COHERE),
+        **dict.fromkeys(("tool-plan-delta", "tool-call-start", "tool-call-delta", "tool-call-end"), COHERE),
         **dict.fromkeys(("stream-start", "text-generation", "tool-calls-generation", "stream-end"), _COHERE_1),
         **dict.fromkeys(("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop"), CONVERSE),
         **dict.fromkeys(("RUN_STARTED", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "STEP_STARTED"), _AG_UI),
@@ -62,9 +62,9 @@ _BEGINNINGS = (
 
 _MEMBERS: Mapping[str, str] = MappingProxyType(
     {
-        "candidates": _GEMINI,
-        "promptFeedback": _GEMINI,
-        "usageMetadata": _GEMINI,
+        "candidates": GEMINI,
+        "promptFeedback": GEMINI,
+        "usageMetadata": GEMINI,
         **dict.fromkeys(("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop"), CONVERSE),
         "inputTextTokenCount": CONVERSE,
         "jsonrpc": _JSON_RPC,
@@ -81,6 +81,7 @@ def _has(**kinds: type) -> Callable[[Mapping[str, Any]], bool]:
 _SHAPES: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
     (_has(model=str, done=bool, message=dict), OLLAMA),
     (_has(model=str, done=bool, response=str), OLLAMA),
+    (_has(id=str, message=dict, finish_reason=str), COHERE),
     (_has(token=dict, index=int), _TGI),
     (_has(content=str, stop=bool), _LLAMA_CPP),
     (_has(text=str, meta_info=dict), _SGLANG),

@@ -183,6 +183,20 @@ PEERS = (
         dialects=("openai-responses",),
     ),
     Peer(
+        "google-genai, generate_content_stream()",
+        ("google-genai",),
+        vendors.gemini_stream,
+        "`client.aio.models.generate_content_stream()`; parts added up as its documentation has it.",
+        dialects=("gemini",),
+    ),
+    Peer(
+        "cohere, chat_stream()",
+        ("cohere",),
+        vendors.cohere_stream,
+        "`AsyncClientV2.chat_stream()`; texts and calls added up as its documentation has it.",
+        dialects=("cohere",),
+    ),
+    Peer(
         "ollama, chat()",
         ("ollama",),
         vendors.ollama_chat,

@@ -162,7 +162,7 @@ TELLS: dict[str, tuple[WireItem, type[RxllmError] | None]] = {
     "no JSON": ("<html>", DecodeError),
     "no JSON object": ("[1]", DecodeError),
     "cut JSON": ('{"choi', DecodeError),
-    "other protocol": ('{"candidates": []}', DecodeError),
+    "other protocol": ('{"jsonrpc": "2.0"}', DecodeError),
     "too deep": ("[" * 5000 + "]" * 5000, RxllmError),
     "usage": ('{"object": "chat.completion.chunk", "usage": {"total_tokens": 1}, "choices": null}', None),
     "filters": ('{"choices": [], "prompt_filter_results": []}', None),
@@ -235,7 +235,8 @@ def test_a_stream_without_events_is_empty() -> None:
 OTHERS: Mapping[str, str] = {
     "anthropic": json.dumps({"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Hello"}]}),
     "openai-responses": json.dumps({"object": "response", "status": "completed", "output": []}),
-    "gemini": json.dumps({"candidates": [{"content": {}}]}),
+    "cohere": json.dumps({"id": "m", "message": {"role": "assistant"}, "finish_reason": "COMPLETE"}),
+    "gemini": json.dumps({"candidates": [{"content": {}, "finishReason": "STOP"}]}),
 }
 
 

@@ -21,6 +21,8 @@ PATHS = {
     "anthropic": "/v1/messages",
     "openai-responses": "/v1/responses",
     "bedrock-converse": "/model/scripted/converse-stream",
+    "gemini": ":streamGenerateContent?alt=sse",
+    "cohere": "/v2/chat",
     "ollama": "/api/chat",
 }
 
@@ -66,6 +68,36 @@ async def of_responses(url: str) -> ChatResult:
                 text += piece
             case {"type": "response.output_item.done", "item": {"type": "function_call"} as item}:
                 calls.append(CallResult(item["name"], item["arguments"], item["call_id"]))
+            case _:
+                pass
+    return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
+
+
+async def of_gemini(url: str) -> ChatResult:
+    """What such a loop makes of events of Gemini's: whatever came is an answer, and the first reason ends it."""
+    text, calls = "", list[CallResult]()
+    async for event in events(url):
+        for candidate in event.get("candidates") or ():
+            for part in candidate.get("content", {}).get("parts", ()):
+                text += part.get("text", "")
+                if call := part.get("functionCall"):
+                    calls.append(CallResult(call["name"], json.dumps(call["args"]), call.get("id")))
+            if candidate.get("finishReason"):
+                return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
+    return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
+
+
+async def of_cohere(url: str) -> ChatResult:
+    """What such a loop makes of events of Cohere's: whatever came is an answer, and what was planned is its text."""
+    text, calls = "", list[CallResult]()
+    async for event in events(url):
+        match event.get("delta", {}).get("message"):
+            case {"content": {"text": str(piece)}} | {"tool_plan": str(piece)}:
+                text += piece
+            case {"tool_calls": {"id": identifier, "function": {"name": name}}}:
+                calls.append(CallResult(name, "", identifier))
+            case {"tool_calls": {"function": {"arguments": piece}}}:
+                calls[-1] = replace(calls[-1], arguments=calls[-1].arguments + piece)
             case _:
                 pass
     return ChatResult.of(text, reports=("text", "tool_calls"), tool_calls=tuple(calls))
@@ -136,6 +168,40 @@ async def test_a_loop_over_events_of_the_responses_api_is_caught() -> None:
     assert not wrong & {"O1-text", "O2-ids", "O6-mcp", "O7-call", "O7-padding", "O9-lost"}
 
 
+async def test_a_loop_over_events_of_gemini_is_caught() -> None:
+    wrong = await failed(of_gemini, "gemini")
+
+    cuts = {case.id for case in of("gemini") if case.quirk.id == "G6"} - {"G6-pieces"}
+    assert wrong >= cuts | {"G2-each", "G2-code", "G3-none", "G3-pieces", "G4-text", "G7-first", "G7-bare", "G8-array"}
+    assert not wrong & {
+        "G1-whole",
+        "G1-crlf",
+        "G1-signature",
+        "G3-one",
+        "G3-ids",
+        "G3-text",
+        "G5-MAX_TOKENS",
+        "G6-pieces",
+    }
+
+
+async def test_a_loop_over_events_of_cohere_is_caught() -> None:
+    wrong = await failed(of_cohere, "cohere")
+
+    cuts = {case.id for case in of("cohere") if case.quirk.id == "C7"} - {"C7-lost", "C7-last"}
+    assert wrong >= cuts | {
+        "C3-plan",
+        "C4-none",
+        "C4-mixed",
+        "C8-error",
+        "C8-word",
+        "C8-message",
+        "C9-chat",
+        "C9-older",
+    }
+    assert not wrong & {"C1-whole", "C1-names", "C2-two", "C4-two", "C5-within", "C7-lost", "C8-malformed"}
+
+
 async def test_a_loop_over_lines_of_ollama_is_caught() -> None:
     wrong = await failed(of_ollama, "ollama")
 
@@ -173,7 +239,8 @@ async def test_the_end_of_the_address_tells_the_dialect(dialect: ScriptDialect) 
             pass
         return "It is late."
 
-    case = next(case for case in of(dialect) if case.id in {"A1-names", "O1-text", "B1-whole", "L1-whole"})
+    first = {"A1-names", "O1-text", "G1-whole", "B1-whole", "C1-whole", "L1-whole"}
+    case = next(case for case in of(dialect) if case.id in first)
     verdict = await run_case(noting, case, dialects=(dialect,))
 
     assert verdict.outcome == "pass"

@@ -20,6 +20,8 @@ DIALECTS = {
     "/chat/completions": "openai-chat",
     "/messages": "anthropic",
     "/responses": "openai-responses",
+    ":streamGenerateContent?alt=sse": "gemini",
+    "/v2/chat": "cohere",
     "/api/chat": "ollama",
     "/converse-stream": "bedrock-converse",
 }

@@ -11,7 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rxllm.testing.conformance._bedrock_rows import BEDROCK_ROWS
-from rxllm.testing.conformance._dialect_rows import ANTHROPIC_ROWS, OLLAMA_ROWS, RESPONSES_ROWS
+from rxllm.testing.conformance._dialect_rows import (
+    ANTHROPIC_ROWS,
+    COHERE_ROWS,
+    GEMINI_ROWS,
+    OLLAMA_ROWS,
+    RESPONSES_ROWS,
+)
 from rxllm.testing.conformance._trying_rows import TRYING_ROWS
 
 __all__ = ["QUIRKS", "Quirk"]
@@ -305,6 +311,8 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
     "another try": TRYING_ROWS,
     "anthropic": ANTHROPIC_ROWS,
     "openai-responses": RESPONSES_ROWS,
+    "gemini": GEMINI_ROWS,
+    "cohere": COHERE_ROWS,
     "ollama": OLLAMA_ROWS,
     "bedrock-converse": BEDROCK_ROWS,
 }

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from rxllm.testing.script._answers import Answer, Refusal
+from rxllm.testing.script._answers import NO_SCRIPT, Answer, Refusal
 from rxllm.testing.script._named_steps import compact
 from rxllm.testing.script._pieces import Failed, unsayable
 from rxllm.testing.script._renderer import EventRenderer, Part
@@ -56,7 +56,7 @@ class OllamaRenderer(EventRenderer):
 
     def error_body(self, refusal: Refusal, status: int) -> dict[str, Any]:  # noqa: ARG002 - it is a text alone
         """``{"error": …}``."""
-        if refusal.type is not None or refusal.code is not None:
+        if refusal.type not in {None, NO_SCRIPT} or refusal.code is not None:
             raise unsayable(self.name, "type or code of an error")
         return {"error": refusal.message}
 
