@@ -67,7 +67,7 @@ class Column:
     def look(self, chunk: StreamChunk) -> None:
         """Note what the provider calls an event with text."""
         if chunk.text:
-            self.event = chunk.object or "" if chunk.event is None else json.loads(chunk.event).get("type", "(a line)")
+            self.event = chunk.object or "" if chunk.event is None else json.loads(chunk.event).get("type", "(no name)")
 
     def cells(self) -> Iterator[tuple[str, str]]:
         """What the rows are called, and what they say."""

@@ -22,7 +22,13 @@ from rxllm import operators as ops
 from rxllm.testing import ReceivedRequest, script
 
 CHUNKS = 250
-CHUNK_CHARACTERS = {"openai-chat": 160_000, "anthropic": 60_000, "openai-responses": 60_000, "ollama": 60_000}
+CHUNK_CHARACTERS = {
+    "openai-chat": 160_000,
+    "anthropic": 60_000,
+    "openai-responses": 60_000,
+    "gemini": 60_000,
+    "ollama": 60_000,
+}
 QUEUE = 8
 MB = 1_000_000
 

@@ -68,15 +68,15 @@ PROMISED = {
         "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27.",
     ],
     "providers": [
-        "             openai-chat       anthropic         openai-responses  ollama\n",
-        "call         get_weather       get_weather       get_weather       get_weather\n",
-        "tokens       61 in (48         61 in (48         61 in (48         61 in (0 cached)\n",
-        "             34 out (6         34 out (6         34 out (6         thought)\n",
-        "their event  chat.completion.  content_block_de  response.output_  (a line)\n",
-        "their parts  (none)            thinking          reasoning         reasoning\n",
-        "                               tool_use          function_call     tool_call\n",
-        "their word   tool_calls        tool_use          completed         stop\n",
-        "4 providers, one pipeline, the same answer from each",
+        "             openai-chat       anthropic         openai-responses  gemini            ollama\n",
+        "call         get_weather       get_weather       get_weather       get_weather       get_weather\n",
+        "tokens       61 in (48         61 in (48         61 in (48         61 in (48         61 in (0 cached)\n",
+        "             34 out (6         34 out (6         34 out (6         34 out (6         thought)\n",
+        "their event  chat.completion.  content_block_de  response.output_  (no name)         (no name)\n",
+        "their parts  (none)            thinking          reasoning         reasoning         reasoning\n",
+        "                               tool_use          function_call     tool_call         tool_call\n",
+        "their word   tool_calls        tool_use          completed         STOP              stop\n",
+        "5 providers, one pipeline, the same answer from each",
     ],
     "two_processes": [
         "reader 1  The moon pulls at the water of the sea",
@@ -95,7 +95,7 @@ PROMISED = {
         "Any stream is …\nleft early, open streams of the SDK: 0",
     ],
 }
-SETTINGS = ("ANTHROPIC_", "OLLAMA_", "OPENAI_", "RXLLM_")
+SETTINGS = ("ANTHROPIC_", "GEMINI_", "GOOGLE_", "OLLAMA_", "OPENAI_", "RXLLM_")
 
 # These know one dialect; the second one shows all of them.
 OF_ONE_DIALECT = {"websocket_chat": "WebSockets", "wrap_another_sdk": "SDK"}
@@ -109,11 +109,16 @@ OF_CHAT = {
     "251 chunks came, 251 are stored, at most 8 waited",
 }
 # What is shown of a call that comes in pieces.
-OF_PIECES = {"ollama": {"call_paris: get_weather {'city': 'Paris', 'unit': 'cel'}\n"}}
+OF_PIECES = {
+    dialect: {"call_paris: get_weather {'city': 'Paris', 'unit': 'cel'}\n"} for dialect in ("gemini", "ollama")
+}
 # And what is shown instead.
 ELSEWHERE = {
     ("display_and_persist", "anthropic"): " chunks are in",
     ("display_and_persist", "openai-responses"): " chunks are in",
+    ("display_and_persist", "gemini"): " chunks are in",
+    ("slow_database", "gemini"): "at most 8 waited",
+    ("structured_output", "gemini"): "gemini gets the schema as generationConfig.responseJsonSchema\n",
     ("display_and_persist", "ollama"): " chunks are in",
     ("slow_database", "ollama"): "at most 8 waited",
     ("structured_output", "ollama"): "ollama gets the schema as format\n",
@@ -158,7 +163,7 @@ def test_example(name: str, running: dict[str, subprocess.Popen[str]]) -> None:
     assert not missing, output
 
 
-@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses", "ollama"])
+@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses", "gemini", "ollama"])
 @pytest.mark.parametrize("name", sorted(PROMISED.keys() - OF_ONE_DIALECT.keys() - IN_ALL_DIALECTS))
 async def test_example_in_another_dialect(
     name: str, dialect: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
