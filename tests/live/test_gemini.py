@@ -187,6 +187,8 @@ async def test_the_sdk_makes_the_same_of_recorded_streams(wire: bytes) -> None:
             for each in blocks
         ]
     assert [plain(each) for each in blocks] == [plain(each) for each in joined(theirs)]
-    counts: dict[str, Any] = next((each["usageMetadata"] for each in reversed(said) if "usageMetadata" in each), {})
+    counts: dict[str, Any] = {}
+    for each in said:
+        counts = each.get("usageMetadata", counts)
     usage: dict[str, Any] = (ours.usage and ours.usage.model_extra) or {}
     assert [usage.get(name) for name in COUNTS] == [counts.get(name) for name in COUNTS]
