@@ -67,7 +67,7 @@ class Column:
     def look(self, chunk: StreamChunk) -> None:
         """Note what the provider calls an event with text."""
         if chunk.text:
-            self.event = chunk.object or "" if chunk.event is None else json.loads(chunk.event).get("type", "(a line)")
+            self.event = chunk.object or "" if chunk.event is None else json.loads(chunk.event).get("type", "(no name)")
 
     def cells(self) -> Iterator[tuple[str, str]]:
         """What the rows are called, and what they say."""
@@ -115,11 +115,12 @@ class Table:
         self._is_coloured = self._is_terminal and not os.environ.get("NO_COLOR")
         width, self._rows = shutil.get_terminal_size()
         self._width = max((min(width, 100) - LABEL) // len(columns) - len(GAP), 16)
+        self._fits = LABEL + len(columns) * (self._width + len(GAP)) <= width
         self._drawn = 0
 
     def update(self) -> None:
         """Show what has come, if that can be drawn over later."""
-        if self._is_terminal:
+        if self._is_terminal and self._fits:
             self.draw(rows=self._rows - 1)
 
     def draw(self, rows: int | None = None) -> None:

@@ -26,6 +26,7 @@ CHUNK_CHARACTERS = {
     "openai-chat": 160_000,
     "anthropic": 60_000,
     "openai-responses": 60_000,
+    "gemini": 60_000,
     "cohere": 60_000,
     "ollama": 60_000,
 }

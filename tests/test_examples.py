@@ -68,15 +68,14 @@ PROMISED = {
         "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27.",
     ],
     "providers": [
-        "             openai-chat       anthropic         openai-responses  cohere            ollama\n",
-        "call         get_weather       get_weather       get_weather       get_weather       get_weather\n",
-        "tokens       61 in (48         61 in (48         61 in (48         61 in (48         61 in (0 cached)\n",
-        "             34 out (6         34 out (6         34 out (6         34 out (0         thought)\n",
-        "their event  chat.completion.  content_block_de  response.output_  content-delta     (a line)\n",
-        "their parts  (none)            thinking          reasoning         thinking          reasoning\n",
-        "                               tool_use          function_call     function          tool_call\n",
-        "their word   tool_calls        tool_use          completed         TOOL_CALL         stop\n",
-        "5 providers, one pipeline, the same answer from each",
+        "             openai-chat       anthropic         openai-responses  gemini            cohere            ollama\n",
+        "call         get_weather       get_weather       get_weather       get_weather       get_weather       get_weather\n",
+        "tokens       61 in (48         61 in (48         61 in (48         61 in (48         61 in (48         61 in (0 ",
+        "their event  chat.completion.  content_block_de  response.output_  (no name)         content-delta     (no name)\n",
+        "their parts  (none)            thinking          reasoning         reasoning         thinking          reasoning\n",
+        "                               tool_use          function_call     tool_call         function          tool_call\n",
+        "their word   tool_calls        tool_use          completed         STOP              TOOL_CALL         stop\n",
+        "6 providers, one pipeline, the same answer from each",
     ],
     "two_processes": [
         "reader 1  The moon pulls at the water of the sea",
@@ -95,7 +94,7 @@ PROMISED = {
         "Any stream is …\nleft early, open streams of the SDK: 0",
     ],
 }
-SETTINGS = ("ANTHROPIC_", "CO_API_", "OLLAMA_", "OPENAI_", "RXLLM_")
+SETTINGS = ("ANTHROPIC_", "CO_API_", "GEMINI_", "GOOGLE_", "OLLAMA_", "OPENAI_", "RXLLM_")
 
 # These know one dialect; the second one shows all of them.
 OF_ONE_DIALECT = {"websocket_chat": "WebSockets", "wrap_another_sdk": "SDK"}
@@ -109,11 +108,16 @@ OF_CHAT = {
     "251 chunks came, 251 are stored, at most 8 waited",
 }
 # What is shown of a call that comes in pieces.
-OF_PIECES = {"ollama": {"call_paris: get_weather {'city': 'Paris', 'unit': 'cel'}\n"}}
+OF_PIECES = {
+    dialect: {"call_paris: get_weather {'city': 'Paris', 'unit': 'cel'}\n"} for dialect in ("gemini", "ollama")
+}
 # And what is shown instead.
 ELSEWHERE = {
     ("display_and_persist", "anthropic"): " chunks are in",
     ("display_and_persist", "openai-responses"): " chunks are in",
+    ("display_and_persist", "gemini"): " chunks are in",
+    ("slow_database", "gemini"): "at most 8 waited",
+    ("structured_output", "gemini"): "gemini gets the schema as generationConfig.responseJsonSchema\n",
     ("display_and_persist", "cohere"): " chunks are in",
     ("slow_database", "cohere"): "at most 8 waited",
     ("structured_output", "cohere"): "cohere gets the schema as response_format.json_schema\n",
@@ -161,7 +165,7 @@ def test_example(name: str, running: dict[str, subprocess.Popen[str]]) -> None:
     assert not missing, output
 
 
-@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses", "cohere", "ollama"])
+@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses", "gemini", "cohere", "ollama"])
 @pytest.mark.parametrize("name", sorted(PROMISED.keys() - OF_ONE_DIALECT.keys() - IN_ALL_DIALECTS))
 async def test_example_in_another_dialect(
     name: str, dialect: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -715,7 +715,7 @@ def items_sent(dialect: ScriptDialect, body: Any) -> list[Any]:
     """All blocks that the server was given, in their order."""
     match dialect:
         case "openai-responses":
-            return body["input"]
+            return list(body["input"])
         case "gemini":
             return [part for said in body["contents"] for part in said["parts"]]
         case _:
