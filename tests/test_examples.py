@@ -27,6 +27,12 @@ from rxllm.testing import Marbles, ReceivedRequest, ScriptedServer, script
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
+
+def cells(label: str, *texts: str) -> str:
+    """A line of the table of providers."""
+    return "  ".join((f"{label:<11}", *(f"{text:<16}" for text in texts))).rstrip()
+
+
 PROMISED = {
     "custom_operator": [
         "---A---B---(C|)",
@@ -68,13 +74,13 @@ PROMISED = {
         "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27.",
     ],
     "providers": [
-        "             openai-chat       anthropic         openai-responses  gemini            cohere            ollama\n",
-        "call         get_weather       get_weather       get_weather       get_weather       get_weather       get_weather\n",
-        "tokens       61 in (48         61 in (48         61 in (48         61 in (48         61 in (48         61 in (0 ",
-        "their event  chat.completion.  content_block_de  response.output_  (no name)         content-delta     (no name)\n",
-        "their parts  (none)            thinking          reasoning         reasoning         thinking          reasoning\n",
-        "                               tool_use          function_call     tool_call         function          tool_call\n",
-        "their word   tool_calls        tool_use          completed         STOP              TOOL_CALL         stop\n",
+        cells("", "openai-chat", "anthropic", "openai-responses", "gemini", "cohere", "ollama"),
+        cells("call", *["get_weather"] * 6),
+        cells("tokens", *["61 in (48"] * 5, "61 in (0 cached)"),
+        cells("their event", "chat.completion.", "content_block_de", "response.output_", "(no name)", "content-delta"),
+        cells("their parts", "(none)", "thinking", "reasoning", "reasoning", "thinking", "reasoning"),
+        cells("", "", "tool_use", "function_call", "tool_call", "function", "tool_call"),
+        cells("their word", "tool_calls", "tool_use", "completed", "STOP", "TOOL_CALL", "stop"),
         "6 providers, one pipeline, the same answer from each",
     ],
     "two_processes": [
