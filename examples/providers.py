@@ -110,7 +110,7 @@ def name_of(part: MessagePart) -> str:
 
 def kind_of(said: Mapping[str, Any]) -> str:
     """What the provider calls an object: its type, or the name of its only member."""
-    return str(said.get("type") or (next(iter(said)) if len(said) == 1 else ""))
+    return str(said.get("type") or (next(iter(said)) if len(said) == 1 else "(no name)"))
 
 
 class Table:
@@ -121,12 +121,14 @@ class Table:
         self._is_coloured = self._is_terminal and not os.environ.get("NO_COLOR")
         width, self._rows = shutil.get_terminal_size()
         self._bands = [columns[first : first + ABREAST] for first in range(0, len(columns), ABREAST)]
-        self._width = max((min(width, 100) - LABEL) // min(len(columns), ABREAST) - len(GAP), 16)
+        abreast = min(len(columns), ABREAST)
+        self._width = max((min(width, 100) - LABEL) // abreast - len(GAP), 16)
+        self._fits = LABEL + abreast * (self._width + len(GAP)) <= width
         self._drawn = 0
 
     def update(self) -> None:
         """Show what has come, if that can be drawn over later."""
-        if self._is_terminal:
+        if self._is_terminal and self._fits:
             self.draw(rows=self._rows - 1)
 
     def draw(self, rows: int | None = None) -> None:

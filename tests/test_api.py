@@ -70,6 +70,7 @@ PARAMETERS = {
     "StreamAccumulator.message": ("self",),
     "FlowControl.current": (),
     "dialects.OpenAIChat": ("cumulative_text", "skip_malformed", "send_reasoning", "send_extras", "asks_usage", "home"),
+    "dialects.Gemini": ("version", "platform", "home"),
     "dialects.Cohere": ("client_name", "send_tool_plan", "home"),
     "dialects.Ollama": ("cloud", "home"),
     "wire.NDJSONDecoder": ("max_event_bytes",),

@@ -27,6 +27,12 @@ from rxllm.testing import Marbles, ReceivedRequest, ScriptedServer, script
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
+
+def cells(label: str, *texts: str) -> str:
+    """A line of the table of providers."""
+    return "  ".join((f"{label:<11}", *(f"{text:<21}" for text in texts))).rstrip()
+
+
 PROMISED = {
     "browser_chat": [
         "200 text/html, ",
@@ -84,15 +90,21 @@ PROMISED = {
         "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27.",
     ],
     "providers": [
-        "             openai-chat       anthropic         openai-responses  cohere            ollama\n",
-        "call         get_weather       get_weather       get_weather       get_weather       get_weather\n",
-        "tokens       61 in (48         61 in (48         61 in (48         61 in (48         61 in (0 cached)\n",
-        "             34 out (6         34 out (6         34 out (6         34 out (0         thought)\n",
-        "their event  chat.completion.  content_block_de  response.output_  content-delta     (a line)\n",
-        "their parts  (none)            thinking          reasoning         thinking          reasoning\n",
-        "                               tool_use          function_call     function          tool_call\n",
-        "their word   tool_calls        tool_use          completed         TOOL_CALL         stop\n",
-        "5 providers, one pipeline, the same answer from each",
+        cells("", "openai-chat", "anthropic", "openai-responses"),
+        cells("call", *["get_weather"] * 3),
+        cells("tokens", *["61 in (48 cached)"] * 3),
+        cells("their event", "chat.completion.chunk", "content_block_delta", "response.output_text."),
+        cells("their parts", "(none)", "thinking", "reasoning"),
+        cells("their word", "tool_calls", "tool_use", "completed"),
+        cells("", "gemini", "cohere", "ollama"),
+        cells("tokens", *["61 in (48 cached)"] * 2, "61 in (0 cached)"),
+        cells("their event", "(no name)", "content-delta", "(no name)"),
+        cells("", "functionCall", "function", "(no name)"),
+        cells("their word", "STOP", "TOOL_CALL", "stop"),
+        cells("", "bedrock-converse"),
+        cells("their event", "contentBlockDelta"),
+        cells("", "toolUse"),
+        "7 providers, one pipeline, the same answer from each",
     ],
     "two_processes": [
         "reader 1  The moon pulls at the water of the sea",
@@ -127,11 +139,16 @@ OF_CHAT = {
     *[promise for promise in PROMISED["fastapi_chat"] if not promise.startswith(("POST /api/chat  ", "I look"))],
 }
 # What is shown of a call that comes in pieces.
-OF_PIECES = {"ollama": {"call_paris: get_weather {'city': 'Paris', 'unit': 'cel'}\n"}}
+OF_PIECES = {
+    dialect: {"call_paris: get_weather {'city': 'Paris', 'unit': 'cel'}\n"} for dialect in ("gemini", "ollama")
+}
 # And what is shown instead.
 ELSEWHERE = {
     ("display_and_persist", "anthropic"): " chunks are in",
     ("display_and_persist", "openai-responses"): " chunks are in",
+    ("display_and_persist", "gemini"): " chunks are in",
+    ("slow_database", "gemini"): "at most 8 waited",
+    ("structured_output", "gemini"): "gemini gets the schema as generationConfig.responseJsonSchema\n",
     ("display_and_persist", "cohere"): " chunks are in",
     ("slow_database", "cohere"): "at most 8 waited",
     ("structured_output", "cohere"): "cohere gets the schema as response_format.json_schema\n",

@@ -143,6 +143,20 @@ def test_whole(case: dict[str, Any], wire: bytes) -> None:
 
 
 @every_stream
+def test_read_in_full_each_event_says_the_same(
+    case: dict[str, Any], wire: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(text: str) -> None:
+        raise ValueError(text)
+
+    expected = read([wire])
+    monkeypatch.setattr("rxllm.dialects.gemini._gemini_decoder.decode_text", refuse)
+    found = read([wire])
+    check(case, wire, *found)
+    assert found[0].model_dump() == expected[0].model_dump()
+
+
+@every_stream
 def test_byte_by_byte(case: dict[str, Any], wire: bytes) -> None:
     check(case, wire, *read([*(wire[place : place + 1] for place in range(min(BYTES, len(wire)))), wire[BYTES:]]))
 

@@ -383,7 +383,8 @@ def test_sources_are_annotations_each_once() -> None:
 
 def test_what_a_candidate_says_besides_is_kept_with_its_choice() -> None:
     ratings = [{"category": "c", "probability": "LOW"}]
-    odd: Fields = {"delta": 1, "logprobs": 2, "slots": 3, "extra": 4, "finish_reason": "x", "index": 0}
+    own = ("delta", "logprobs", "slots", "extra", "finish_reason", "message", "self", "cls", "")
+    odd: Fields = {**dict.fromkeys(own, 5), "index": 0}
     completion = answer(event(text("a"), avgLogprobs=-0.5, **odd), event(reason="STOP", safetyRatings=ratings))
     extra = completion.choices[0].model_extra or {}
     assert (extra["avgLogprobs"], extra["safetyRatings"]) == (-0.5, ratings)

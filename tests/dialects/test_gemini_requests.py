@@ -358,9 +358,10 @@ def test_a_dictionary_that_is_no_message_and_messages_without_content() -> None:
 def test_a_name_and_reasoning_that_nobody_signed_are_lost() -> None:
     said = {"role": "assistant", "content": "a", "reasoning_content": "t"}
     assert sent(said) == [{"role": "model", "parts": [{"text": "a"}]}]
-    assert lost({**QUESTION, "name": "me"}, said) == [
+    assert lost({**QUESTION, "name": "me"}, said, {"role": "assistant", "content": "b", "name": "it"}) == [
         ("lost-in-conversion", 0, ["name"]),
         ("lost-in-conversion", 1, ["reasoning"]),
+        ("lost-in-conversion", 2, ["name"]),
     ]
 
 

@@ -154,12 +154,13 @@ class Candidate:
         reason = _REASONS.get(native, native) if self.reason else BLOCKED
         if reason == "stop" and self._calls.count:
             reason = "tool_calls"
+        extra: Any = self._extra
         last = StreamChoice(
             index=self.index,
             delta=Delta(blocks=self._end_text() or None),
             finish_reason=reason,
             native_finish_reason=native,
-            **self._extra,
+            extra=extra,
         )
         return [*choices, last]
 

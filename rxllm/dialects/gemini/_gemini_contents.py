@@ -59,6 +59,10 @@ class SentContents:
     # By the identifier of a call: the name of its tool, and the identifier that the server gave.
     _calls: dict[str, tuple[str, str | None]] = field(default_factory=dict[str, tuple[str, str | None]])
 
+    def lose(self, place: int, what: str) -> None:
+        """Take note of what is lost of a message: a kind of parts, or a field."""
+        self.repairs.append(Repair(_LOST, place, [what], None))
+
     def say(self, role: str, parts: list[dict[str, Any]]) -> None:
         """Add a content, unless there is nothing in it."""
         self.end_turn()
@@ -107,25 +111,30 @@ def sent_contents(request: ChatRequest, host: str) -> SentContents:
     conversation = ported([_set_apart(each) for each in request.messages], is_home)
     sent = SentContents(repairs=conversation.repairs)
     for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
-        if isinstance(message, Message) and message.name and message.role != Role.TOOL:
-            sent.repairs.append(Repair(_LOST, place, ["name"], None))
         if not isinstance(message, Message):
             sent.say_as_it_is(message.get(_WORDED, message))
-        elif message.role in (Role.SYSTEM, Role.DEVELOPER):
-            sent.system += parts_of(message.content)
-        elif message.role == Role.TOOL:
-            sent.result(message)
         elif message.role == Role.ASSISTANT:
-            sent.say(
-                "model", _own(message, request, place, sent) if verbatim else _converted(message, request, place, sent)
-            )
-        elif message.role == Role.USER:
-            sent.say("user", parts_of(message.content))
+            worded = _own if verbatim else _converted
+            sent.say("model", worded(message, request, place, sent))
         else:
-            said = f"a message is of system, user, assistant or tool, not of {str(message.role)!r}"
-            raise unsupported_by_gemini("role", said)
+            _say(message, place, sent)
     sent.end_turn()
     return sent
+
+
+def _say(message: Message, place: int, sent: SentContents) -> None:
+    """Say what is no answer."""
+    if message.name and message.role != Role.TOOL:
+        sent.lose(place, "name")
+    if message.role in (Role.SYSTEM, Role.DEVELOPER):
+        sent.system += parts_of(message.content)
+    elif message.role == Role.TOOL:
+        sent.result(message)
+    elif message.role == Role.USER:
+        sent.say("user", parts_of(message.content))
+    else:
+        said = f"a message is of system, user, assistant or tool, not of {str(message.role)!r}"
+        raise unsupported_by_gemini("role", said)
 
 
 def _set_apart(message: MessageLike) -> MessageLike:
@@ -150,7 +159,7 @@ def _own(message: Message, request: ChatRequest, place: int, sent: SentContents)
         return blocks
     kept = [{key: block[key] for key in block if key != _SIGNATURE} for block in blocks if not block.get("thought")]
     if kept != blocks:
-        sent.repairs.append(Repair(_LOST, place, [str(PartKind.REASONING)], None))
+        sent.lose(place, str(PartKind.REASONING))
     return _signed([block for block in kept if block != {"text": ""}], request)
 
 
@@ -165,9 +174,11 @@ def _converted(message: Message, request: ChatRequest, place: int, sent: SentCon
     for name in ("function_call", "audio"):
         if getattr(message, name) is not None:
             raise unsupported_by_gemini(name, "an earlier answer has text and tool_calls")
+    if message.name:
+        sent.lose(place, "name")
     if message.reasoning_text and not message.parts:
         # It was made by hand, or comes from elsewhere without a word of where: nothing has signed it.
-        sent.repairs.append(Repair(_LOST, place, [str(PartKind.REASONING)], None))
+        sent.lose(place, str(PartKind.REASONING))
     calls: list[dict[str, Any]] = []
     for call in message.tool_calls:
         sent.called(call, None)
