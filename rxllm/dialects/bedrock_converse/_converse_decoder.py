@@ -25,6 +25,7 @@ from rxllm import exceptions
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import CONVERSE, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
+from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_failure, is_name_of_error
 from rxllm.dialects._surrogates import may_hold_half
@@ -44,6 +45,7 @@ from rxllm.models import EventText, Repair, StreamChunk, is_object, loads, loads
 from rxllm.wire import LARGE_JSON, AWSFrame
 
 _NOTHING: tuple[StreamChunk, ...] = ()
+_MISFIT = Misfit(NAME, CONVERSE, "ask the server's address for it (…/model/…/converse-stream)")
 _EVENT_TYPE = ":event-type"
 _REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
 # The frame that other operations begin with, and that of models whose events are wrapped.
@@ -123,11 +125,11 @@ class BedrockConverseDecoder:
         except ValueError as problem:
             if is_name_of_error(name):
                 raise error_from(text, self._position, name) from None
-            raise self._malformed(text, "it is malformed") from problem
+            raise _MISFIT.malformed(self._position, text, "it is malformed") from problem
         if not is_object(fields):
             if is_name_of_error(name):
                 raise error_from(fields, self._position, name)
-            raise self._malformed(text, "it is no JSON object")
+            raise _MISFIT.malformed(self._position, text, "it is no JSON object")
         return fields
 
     def _decode_object(self, kind: str, fields: Mapping[str, Any], text: str) -> list[StreamChunk]:
@@ -136,11 +138,13 @@ class BedrockConverseDecoder:
             try:
                 return message.take(kind, fields)
             except MisplacedError as problem:
-                raise self._error(f"event {self._position} ({kind}) is out of place: {problem}", text) from None
+                raise _MISFIT.error(
+                    self._position, f"event {self._position} ({kind}) is out of place: {problem}", text
+                ) from None
             except LimitExceededError:
                 raise
             except (ValueError, TypeError) as problem:
-                raise self._malformed(text, f"{kind} is malformed") from problem
+                raise _MISFIT.malformed(self._position, text, f"{kind} is malformed") from problem
         if is_name_of_error(kind):
             raise error_from(fields, self._position, kind)
         protocol = None if message.has_begun else protocol_of(kind, fields)
@@ -166,7 +170,7 @@ class BedrockConverseDecoder:
         elif not message.has_begun:
             if self._doubtful is not None:
                 self._position, text = self._doubtful
-                raise self._malformed(text, "it has nothing of a message")
+                raise _MISFIT.malformed(self._position, text, "it has nothing of a message")
             raise EmptyStreamError(f"{began} no message had begun")
         elif not message.stopped:
             raise TruncatedStreamError(f"{began} the message had not ended", unfinished=(0,), events=events)
@@ -197,19 +201,12 @@ class BedrockConverseDecoder:
         self.done = True
         return chunks
 
-    def _malformed(self, text: str, reason: str) -> DecodeError:
-        return self._error(f"event {self._position} is no event of {NAME}, {reason}", text)
-
     def _of_another(self, protocol: str, text: str) -> DecodeError:
         where = f"event {self._position} looks like {protocol}; it is no stream of its operation ConverseStream"
         if protocol != CONVERSE:
             where = f"event {self._position} looks like {protocol}; it is no stream of {CONVERSE}"
         advice = "ask the server's address for it (…/model/…/converse-stream), or use a dialect that reads it"
-        return self._error(f"{where}: {advice}", text)
-
-    def _error(self, message: str, text: str) -> DecodeError:
-        shown = f"{message}: {exceptions.excerpt(text)}"
-        return DecodeError(shown, dialect=NAME, position=self._position, text=text[:EXCERPT_LENGTH])
+        return _MISFIT.error(self._position, f"{where}: {advice}", text)
 
 
 def _member_of(name: str, fields: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

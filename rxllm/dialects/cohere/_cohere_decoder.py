@@ -20,12 +20,12 @@ import msgspec
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import COHERE, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
-from rxllm.dialects._named import named
+from rxllm.dialects._misfit import Misfit
+from rxllm.dialects._named import read_in_full
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
 from rxllm.dialects.cohere._cohere_errors import NAME
 from rxllm.dialects.cohere._cohere_message import LAST, CohereMessage
 from rxllm.exceptions import (
-    DecodeError,
     EmptyStreamError,
     LimitExceededError,
     TruncatedStreamError,
@@ -47,6 +47,7 @@ from rxllm.models import (
 from rxllm.wire import LARGE_JSON, ServerSentEvent
 
 _NOTHING: tuple[StreamChunk, ...] = ()
+_MISFIT = Misfit(NAME, COHERE, "ask the server's address for it (…/v2/chat)")
 _DONE = "[DONE]"
 _REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -154,7 +155,7 @@ class CohereDecoder:
         if not self._message.has_begun:
             if self._doubtful is not None:
                 self._position, text = self._doubtful
-                raise self._malformed(text, "it has nothing of a message")
+                raise _MISFIT.malformed(self._position, text, "it has nothing of a message")
             raise EmptyStreamError(f"{began}, and no message had begun")
         raise TruncatedStreamError(began, unfinished=(0,), events=events)
 
@@ -169,26 +170,21 @@ class CohereDecoder:
             said = fields.get("message") if is_object(fields) else None
             if not is_object(fields) or not is_object(said) or not isinstance(fields.get("finish_reason"), str):
                 if (protocol := protocol_of_body(body)) not in {None, COHERE}:
-                    raise self._of_another(protocol, body)
+                    raise _MISFIT.of_another(self._position, protocol, body)
                 return _NOTHING
             try:
                 chunks = self._message.take_whole(fields)
             except LimitExceededError:
                 raise
             except ValueError as problem:
-                raise self._error(f"the body cannot be taken: {problem}", body) from problem
+                raise _MISFIT.error(self._position, f"the body cannot be taken: {problem}", body) from problem
         put_event(chunks[0], EventText(body))
         chunks[0] = marked(chunks[0], repairs=(Repair("answer-not-streamed", 0, excerpt(body), None),))
         self.done = True
         return self._unless_it_failed("message", chunks)
 
     def _decode_in_full(self, event: WireItem) -> Iterable[StreamChunk]:
-        name, data = named(event)
-        text = data if isinstance(data, str) else data.decode(errors="replace")
-        if len(text) <= LARGE_JSON:
-            return self._decode_text(name, text)
-        with reading_large(text, f"event {self._position}"):
-            return self._decode_text(name, text)
+        return read_in_full(event, f"event {self._position}", self._decode_text)
 
     def _decode_text(self, name: str, text: str) -> Iterable[StreamChunk]:
         said = text.strip()
@@ -201,11 +197,11 @@ class CohereDecoder:
             except LimitExceededError:
                 raise
             except ValueError as problem:
-                raise self._malformed(text, "it is malformed") from problem
+                raise _MISFIT.malformed(self._position, text, "it is malformed") from problem
         if not is_object(fields):
             if is_name_of_error(name):
                 raise error_from(said, self._position, name)
-            raise self._malformed(text, "it is no JSON object")
+            raise _MISFIT.malformed(self._position, text, "it is no JSON object")
         chunks = self._decode_object(name, fields, text)
         put_event(chunks[0], EventText(text))
         return chunks
@@ -222,7 +218,9 @@ class CohereDecoder:
         except LimitExceededError:
             raise
         except ValueError as problem:
-            raise self._error(f"event {self._position} ({kind}) cannot be taken: {problem}", text) from problem
+            raise _MISFIT.error(
+                self._position, f"event {self._position} ({kind}) cannot be taken: {problem}", text
+            ) from problem
         return self._unless_it_failed(name, chunks)
 
     def _unless_it_failed(self, name: str, chunks: list[StreamChunk]) -> list[StreamChunk]:
@@ -242,19 +240,6 @@ class CohereDecoder:
             raise error_from(fields, self._position, name)
         protocol = None if self._message.has_begun else protocol_of(name, fields)
         if protocol not in {None, COHERE}:
-            raise self._of_another(protocol, text)
+            raise _MISFIT.of_another(self._position, protocol, text)
         if not self._message.has_begun and self._doubtful is None:
             self._doubtful = self._position, text[:EXCERPT_LENGTH]
-
-    def _malformed(self, text: str, reason: str) -> DecodeError:
-        return self._error(f"event {self._position} is no event of {NAME}, {reason}", text)
-
-    def _of_another(self, protocol: str | None, text: str) -> DecodeError:
-        where = f"event {self._position} looks like {protocol}; it is no stream of {COHERE}"
-        return self._error(
-            f"{where}: ask the server's address for it (…/v2/chat), or use a dialect that reads it", text
-        )
-
-    def _error(self, message: str, text: str) -> DecodeError:
-        shown = f"{message}: {excerpt(text)}"
-        return DecodeError(shown, dialect=NAME, position=self._position, text=text[:EXCERPT_LENGTH])

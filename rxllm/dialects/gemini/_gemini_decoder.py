@@ -21,7 +21,8 @@ from rxllm.dialects._chunk_template import ChunkTemplate
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import GEMINI, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
-from rxllm.dialects._named import named
+from rxllm.dialects._misfit import Misfit
+from rxllm.dialects._named import read_in_full
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
 from rxllm.dialects.gemini._gemini_candidate import BLOCKED, Candidate, OpenText
 from rxllm.dialects.gemini._gemini_errors import NAME
@@ -35,7 +36,6 @@ from rxllm.dialects.gemini._gemini_event import (
 )
 from rxllm.dialects.gemini._gemini_usage import UsageSoFar, with_usage
 from rxllm.exceptions import (
-    DecodeError,
     EmptyStreamError,
     LimitExceededError,
     RxllmError,
@@ -43,7 +43,6 @@ from rxllm.exceptions import (
     excerpt,
     items_then,
 )
-from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
     Delta,
     EventText,
@@ -61,6 +60,7 @@ from rxllm.models import (
 from rxllm.wire import LARGE_JSON, ServerSentEvent
 
 _NOTHING: tuple[StreamChunk, ...] = ()
+_MISFIT = Misfit(NAME, GEMINI, "ask for …:streamGenerateContent")
 _DONE = "[DONE]"
 _MAX_CANDIDATES = 128
 _MAX_KEPT = 256 * 1024 * 1024
@@ -134,7 +134,7 @@ class GeminiDecoder:
             found, is_cut = events_in_body(body)
             if not any(is_answer(unwrapped(each)) for each in found):
                 if (protocol := protocol_of_body(body)) not in {None, GEMINI}:
-                    raise self._of_another(protocol, body)
+                    raise _MISFIT.of_another(self._position, protocol, body)
                 return _NOTHING
             chunks = self._gathered(self._of_body(found, body, is_cut=is_cut))
         self.done = True
@@ -143,12 +143,7 @@ class GeminiDecoder:
         return chunks
 
     def _decode_in_full(self, event: WireItem) -> Iterable[StreamChunk]:
-        name, data = named(event)
-        text = data if isinstance(data, str) else data.decode(errors="replace")
-        if len(text) <= LARGE_JSON:
-            return self._decode_text(name, text)
-        with reading_large(text, f"event {self._position}"):
-            return self._decode_text(name, text)
+        return read_in_full(event, f"event {self._position}", self._decode_text)
 
     def _decode_text(self, name: str, text: str) -> Iterable[StreamChunk]:
         said = text.strip()
@@ -166,12 +161,12 @@ class GeminiDecoder:
             except LimitExceededError:
                 raise
             except ValueError:
-                raise self._malformed(text, "it is malformed") from None
+                raise _MISFIT.malformed(self._position, text, "it is malformed") from None
         objects = value if is_list(value) else [value]
         if not objects or not all(is_object(each) for each in objects):
             if is_name_of_error(name):
                 raise error_from(text, self._position, name)
-            raise self._malformed(text, "it is no JSON object")
+            raise _MISFIT.malformed(self._position, text, "it is no JSON object")
         self._keep(len(text))
         for each in objects:
             yield from self._decode_object(name, each, text)
@@ -227,21 +222,21 @@ class GeminiDecoder:
             raise error_from(with_kind(fields), self._position, name)
         protocol = None if self._candidates else protocol_of(name, fields)
         if protocol not in {None, GEMINI}:
-            raise self._of_another(protocol, text)
+            raise _MISFIT.of_another(self._position, protocol, text)
 
     def _choices_in(self, candidates: object, text: str) -> Iterator[StreamChoice]:
         listed = candidates if is_list(candidates) else []
         for place, said in enumerate(listed):
             index = said.get("index", place) if is_object(said) else None
             if not is_object(said) or type(index) is not int or index < 0:
-                raise self._malformed(text, "a candidate is no object with an index")
+                raise _MISFIT.malformed(self._position, text, "a candidate is no object with an index")
             candidate = self._candidates.get(index) or self._begin(index)
             try:
                 deltas = candidate.take(said, self._head[0] or "")
             except LimitExceededError:
                 raise
             except ValueError as problem:
-                raise self._malformed(text, f"it is malformed: {problem}") from None
+                raise _MISFIT.malformed(self._position, text, f"it is malformed: {problem}") from None
             for delta in deltas:
                 yield StreamChoice(index=index, delta=delta)
 
@@ -287,17 +282,6 @@ class GeminiDecoder:
             raise LimitExceededError(
                 f"the answer has more than {_MAX_KEPT} characters", limit="max_characters", maximum=_MAX_KEPT
             )
-
-    def _malformed(self, text: str, reason: str) -> DecodeError:
-        return self._error(f"event {self._position} is no event of {NAME}, {reason}", text)
-
-    def _of_another(self, protocol: str | None, text: str) -> DecodeError:
-        where = f"event {self._position} looks like {protocol}; it is no stream of {GEMINI}"
-        return self._error(f"{where}: ask for …:streamGenerateContent, or use a dialect that reads it", text)
-
-    def _error(self, message: str, text: str) -> DecodeError:
-        shown = f"{message}: {excerpt(text)}"
-        return DecodeError(shown, dialect=NAME, position=self._position, text=text[:EXCERPT_LENGTH])
 
 
 def _time(value: object) -> int | None:

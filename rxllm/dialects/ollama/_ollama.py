@@ -44,7 +44,7 @@ class Ollama:
 
     def decoder(self) -> OllamaDecoder:
         """A decoder for one stream."""
-        return OllamaDecoder(self)
+        return OllamaDecoder()
 
     def http_request(self, request: ChatRequest, endpoint: Endpoint) -> WireRequest:
         """The request, streamed.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -22,10 +22,12 @@ from rxllm import exceptions
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import OLLAMA, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
-from rxllm.dialects._named import named
+from rxllm.dialects._misfit import Misfit
+from rxllm.dialects._named import read_in_full
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
 from rxllm.dialects.ollama._ollama_answer import OllamaAnswer
-from rxllm.exceptions import DecodeError, EmptyStreamError, LimitExceededError, TruncatedStreamError
+from rxllm.dialects.ollama._ollama_errors import NAME
+from rxllm.exceptions import EmptyStreamError, LimitExceededError, TruncatedStreamError
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
     Delta,
@@ -42,10 +44,8 @@ from rxllm.models import (
 )
 from rxllm.wire import LARGE_JSON
 
-if TYPE_CHECKING:
-    from rxllm.dialects.ollama._ollama import Ollama
-
 _NOTHING: tuple[StreamChunk, ...] = ()
+_MISFIT = Misfit(NAME, OLLAMA, "ask the server's address for chats (…/api/chat)", "line")
 _DONE = "[DONE]"
 _REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -76,7 +76,6 @@ class OllamaDecoder:
         done: Whether the answer came as a whole, and was no stream. No line says that nothing follows.
     """
 
-    _dialect: Ollama
     done: bool = False
     _position: int = -1
     _answer: OllamaAnswer = field(default_factory=OllamaAnswer)
@@ -121,12 +120,7 @@ class OllamaDecoder:
         return self._decode_in_full(event)
 
     def _decode_in_full(self, event: WireItem) -> Iterable[StreamChunk]:
-        name, data = named(event)
-        text = data if isinstance(data, str) else data.decode(errors="replace")
-        if len(text) <= LARGE_JSON:
-            return self._decode_text(name, text)
-        with reading_large(text, f"line {self._position}"):
-            return self._decode_text(name, text)
+        return read_in_full(event, f"line {self._position}", self._decode_text)
 
     def _decode_text(self, name: str, text: str) -> Iterable[StreamChunk]:
         said = text.strip()
@@ -139,11 +133,11 @@ class OllamaDecoder:
             except LimitExceededError:
                 raise
             except ValueError as problem:
-                raise self._malformed(text, "it is malformed") from problem
+                raise _MISFIT.malformed(self._position, text, "it is malformed") from problem
         if not is_object(fields):
             if is_name_of_error(name):
                 raise error_from(said, self._position, name)
-            raise self._malformed(text, "it is no JSON object")
+            raise _MISFIT.malformed(self._position, text, "it is no JSON object")
         chunks = self._decode_object(name, fields, text)
         put_event(chunks[0], EventText(text))
         return chunks
@@ -152,7 +146,7 @@ class OllamaDecoder:
         answer = self._answer
         protocol = None if answer.has_begun else protocol_of(name, fields)
         if protocol not in {None, OLLAMA}:
-            raise self._of_another(protocol, text)
+            raise _MISFIT.of_another(self._position, protocol, text)
         if is_error(fields):
             raise error_from(fields, self._position, name)
         if is_object(fields.get("message")) or isinstance(fields.get("done"), bool):
@@ -161,7 +155,7 @@ class OllamaDecoder:
             except LimitExceededError:
                 raise
             except (ValueError, TypeError) as problem:
-                raise self._malformed(text, "it is malformed") from problem
+                raise _MISFIT.malformed(self._position, text, "it is malformed") from problem
         if is_failure(name, fields) or has_words_of_error(name, fields):
             raise error_from(fields, self._position, name)
         if not answer.has_begun and self._doubtful is None:
@@ -182,7 +176,7 @@ class OllamaDecoder:
         if not self._answer.has_begun:
             if self._doubtful is not None:
                 self._position, text = self._doubtful
-                raise self._malformed(text, "it has nothing of an answer")
+                raise _MISFIT.malformed(self._position, text, "it has nothing of an answer")
             raise EmptyStreamError(f"{began} no answer had begun")
         raise TruncatedStreamError(f"{began} the answer had begun", unfinished=(0,), events=lines)
 
@@ -209,21 +203,10 @@ class OllamaDecoder:
         """Say which protocol a body is of, if it is of one."""
         protocol = protocol_of_body(body)
         if protocol == OLLAMA:
-            raise self._error(f"the body is of {OLLAMA} and no whole answer: framing='ndjson' reads its lines", body)
+            said = f"the body is of {OLLAMA} and no whole answer: framing='ndjson' reads its lines"
+            raise _MISFIT.error(self._position, said, body)
         if protocol is not None:
-            raise self._of_another(protocol, body)
-
-    def _malformed(self, text: str, reason: str) -> DecodeError:
-        return self._error(f"line {self._position} is no line of {self._dialect.name}, {reason}", text)
-
-    def _of_another(self, protocol: str | None, text: str) -> DecodeError:
-        where = f"line {self._position} looks like {protocol}; it is none of {OLLAMA}"
-        advice = "ask the server's address for chats (…/api/chat), or use a dialect that reads it"
-        return self._error(f"{where}: {advice}", text)
-
-    def _error(self, message: str, text: str) -> DecodeError:
-        shown = f"{message}: {exceptions.excerpt(text)}"
-        return DecodeError(shown, dialect=self._dialect.name, position=self._position, text=text[:EXCERPT_LENGTH])
+            raise _MISFIT.of_another(self._position, protocol, body)
 
 
 def _object(value: object) -> Mapping[str, Any]:
