@@ -185,7 +185,7 @@ async def test_a_call_that_the_length_cut_is_none(dialect: ScriptDialect) -> Non
     assert told(completion)["cut"] == [("get_weather", '{"city": "')]
 
 
-@pytest.mark.parametrize("dialect", WHOLE_CALLS)
+@pytest.mark.parametrize("dialect", sorted(WHOLE_CALLS))
 async def test_of_a_call_that_comes_whole_the_length_leaves_nothing(dialect: ScriptDialect) -> None:
     cut = [script.role(), *PARIS[:3], script.finish("length"), script.usage(), script.done()]
     completion = await answer_of(dialect, cut)
