@@ -25,6 +25,10 @@ MODELS: dict[ScriptDialect, str] = {
     "openai-chat": "gpt-4o-mini",
     "anthropic": "claude-haiku-4-5",
     "openai-responses": "gpt-4o-mini",
+    "gemini": "gemini-2.5-flash",
+    "cohere": "command-a-03-2025",
+    "ollama": "llama3.2",
+    "bedrock-converse": "us.anthropic.claude-haiku-4-5-20251001-v1:0",
 }
 
 

@@ -48,6 +48,8 @@ ANSWER: Script = [
 ]
 
 LABEL = 11
+# So many answers stand next to each other; more go below.
+ABREAST = 3
 GAP = "  "
 BOLD, DIM, GREEN, RED, PLAIN = "1", "2", "32", "31", "0"
 
@@ -69,7 +71,7 @@ class Column:
     def look(self, chunk: StreamChunk) -> None:
         """Note what the provider calls an event with text."""
         if chunk.text:
-            self.event = chunk.object or "" if chunk.event is None else json.loads(chunk.event)["type"]
+            self.event = chunk.object or "" if chunk.event is None else kind_of(json.loads(chunk.event))
 
     def cells(self) -> Iterator[tuple[str, str]]:
         """What the rows are called, and what they say."""
@@ -105,23 +107,30 @@ def tokens_of(answer: ChatCompletion) -> str:
 
 def name_of(part: MessagePart) -> str:
     """What the provider calls a part of its answer."""
-    return str((part.block or {}).get("type", part.kind))
+    return kind_of(part.block or {}) or str(part.kind)
+
+
+def kind_of(said: Mapping[str, Any]) -> str:
+    """What the provider calls an object: its type, or the name of its only member."""
+    return str(said.get("type") or (next(iter(said)) if len(said) == 1 else "(no name)"))
 
 
 class Table:
     """The answers side by side: drawn again and again on a terminal, once anywhere else."""
 
     def __init__(self, columns: list[Column]) -> None:
-        self._columns = columns
         self._is_terminal = sys.stdout.isatty()
         self._is_coloured = self._is_terminal and not os.environ.get("NO_COLOR")
         width, self._rows = shutil.get_terminal_size()
-        self._width = max((min(width, 100) - LABEL) // len(columns) - len(GAP), 16)
+        self._bands = [columns[first : first + ABREAST] for first in range(0, len(columns), ABREAST)]
+        abreast = min(len(columns), ABREAST)
+        self._width = max((min(width, 100) - LABEL) // abreast - len(GAP), 16)
+        self._fits = LABEL + abreast * (self._width + len(GAP)) <= width
         self._drawn = 0
 
     def update(self) -> None:
         """Show what has come, if that can be drawn over later."""
-        if self._is_terminal:
+        if self._is_terminal and self._fits:
             self.draw(rows=self._rows - 1)
 
     def draw(self, rows: int | None = None) -> None:
@@ -134,9 +143,14 @@ class Table:
         self._drawn = len(lines)
 
     def _lines(self) -> Iterator[str]:
-        yield self._line("", [column.dialect for column in self._columns], BOLD)
-        yield self._line("", ["─" * self._width for _ in self._columns], DIM)
-        for row in zip(*(column.cells() for column in self._columns), strict=True):
+        for number, columns in enumerate(self._bands):
+            yield from [""] * bool(number)
+            yield from self._band(columns)
+
+    def _band(self, columns: list[Column]) -> Iterator[str]:
+        yield self._line("", [column.dialect for column in columns], BOLD)
+        yield self._line("", ["─" * self._width for _ in columns], DIM)
+        for row in zip(*(column.cells() for column in columns), strict=True):
             label, texts = row[0][0], [self._wrapped(text) for _, text in row]
             for number in range(max(map(len, texts))):
                 cells = [text[number] if number < len(text) else "" for text in texts]

@@ -24,7 +24,6 @@ from rxllm import operators as ops
 from rxllm.testing import ReceivedRequest, script
 
 CHUNKS = 250
-CHUNK_CHARACTERS = {"openai-chat": 160_000, "anthropic": 60_000, "openai-responses": 60_000}
 QUEUE = 8
 MB = 1_000_000
 
@@ -98,7 +97,7 @@ class Gauges:
 async def main(server: Endpoint) -> None:
     """Store a long answer and watch."""
     database = SlowDatabase(0.020 if server.takes_time else 0.001)
-    gauges = Gauges(database, CHUNK_CHARACTERS[server.dialect])
+    gauges = Gauges(database, 160_000 if server.dialect == "openai-chat" else 60_000)
     request = ChatRequest(model=server.model, messages=[Message.user("Count to 250.")], max_tokens=200)
     async with server.connect(gauges.answer, delay_per_chunk=0) as client:
         watching = asyncio.create_task(gauges.watch())

@@ -6,6 +6,7 @@ gets the schema, too, in the words of its provider.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -68,7 +69,9 @@ def watch(chunks: Observable[StreamChunk]) -> Observable[JSONPathMatch | Recipe]
 def place_of_schema(server: Endpoint, request: ChatRequest) -> str:
     """Where the schema of the answer is in what is sent."""
     sent = dialects.get_dialect(server.dialect).http_request(request, dialects.Endpoint(base_url="http://localhost"))
-    return next(path for path, value in fields_of(sent.body) if value == Recipe.model_json_schema())
+    # One provider takes it as a text.
+    schema = Recipe.model_json_schema()
+    return next(path for path, value in fields_of(sent.body) if value in (schema, json.dumps(schema)))
 
 
 def fields_of(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

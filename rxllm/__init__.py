@@ -162,6 +162,7 @@ __all__ = [
     "Usage",
     "fallback",
     "from_async_iterable",
+    "from_http",
     "from_log",
     "from_recording",
     "from_sse",

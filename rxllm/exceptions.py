@@ -279,7 +279,7 @@ class APIStatusError(APIError):
 
 @dataclass(slots=True, repr=False)
 class UnreadBody:
-    """The body of a successful answer that is no event stream, for a decoder, which may know it.
+    """The body of a successful answer that is no stream, for a decoder, which may know it.
 
     It may hold an echo of a key, so its ``repr`` shows nothing.
 
@@ -295,11 +295,11 @@ class UnreadBody:
 
 
 class APIResponseError(APIError):
-    """The server answered with success, but not with an event stream.
+    """The server answered with success, but not with the stream that was asked for.
 
     Attributes:
         status: The HTTP status code.
-        content_type: The media type that came instead of ``text/event-stream``.
+        content_type: The media type that came instead of ``text/event-stream``, or of that of another framing.
         body: The start of the response body, bounded.
         request_id: The server's identifier of the request, from its headers.
     """

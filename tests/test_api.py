@@ -31,6 +31,7 @@ MODELS = (
 )
 
 PARAMETERS = {
+    "from_http": ("url", "framing", "json", "method", "headers", "session", "record"),
     "from_sse": ("url", "json", "method", "headers", "session", "record"),
     "from_websocket": ("url", "send", "headers", "session", "record"),
     "from_async_iterable": ("factory_or_iterable",),
@@ -70,10 +71,18 @@ PARAMETERS = {
     "StreamAccumulator.message": ("self",),
     "FlowControl.current": (),
     "dialects.OpenAIChat": ("cumulative_text", "skip_malformed", "send_reasoning", "send_extras", "asks_usage", "home"),
+    "dialects.Gemini": ("version", "platform", "home"),
+    "dialects.Cohere": ("client_name", "send_tool_plan", "home"),
+    "dialects.Ollama": ("cloud", "home"),
+    "wire.NDJSONDecoder": ("max_event_bytes",),
+    "wire.NDJSONDecoder.feed": ("self", "data"),
+    "wire.NDJSONDecoder.close": ("self", "in_good_order"),
     "dialects.Home": ("base_url", "base_url_variable", "key_variable"),
     "dialects.Endpoint": ("base_url", "key"),
     "dialects.Endpoint.url": ("self", "path", "query"),
-    "dialects.WireRequest": ("url", "body", "headers", "public_headers", "method", "end_marker", "repairs"),
+    "dialects.WireRequest": (
+        *("url", "body", "headers", "public_headers", "method", "framing", "end_marker", "repairs"),
+    ),
     "dialects.Dialect.http_request": ("self", "request", "endpoint"),
     "dialects.WebSocketDialect.websocket_request": ("self", "request", "endpoint"),
     "dialects.Reader.decoder": ("self",),
@@ -81,6 +90,8 @@ PARAMETERS = {
     "dialects.get_reader": ("dialect",),
     "dialects.get_host": ("name",),
     "dialects.ported": ("messages", "is_home"),
+    "operators.decode_aws_frames": ("max_event_bytes",),
+    "operators.decode_ndjson": ("max_event_bytes",),
     "operators.decode_sse": ("max_event_bytes",),
     "operators.parse": ("dialect",),
     "operators.timeout_per_chunk": ("seconds", "first", "other", "scheduler"),

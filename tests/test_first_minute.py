@@ -73,13 +73,13 @@ WRONG_ORDER: dict[str, tuple[Callable[[Any], Awaitable[Any]], str]] = {
     ),
     "tee_to_display behind accumulate": (
         lambda s: s.pipe(ops.accumulate(), ops.tee_to_display(io.StringIO())),
-        "a display shows StreamChunk, ServerSentEvent and str, and got ChatCompletion: put the display before "
-        "accumulate()",
+        "a display shows StreamChunk, ServerSentEvent, AWSFrame and str, and got ChatCompletion: put the display "
+        "before accumulate()",
     ),
     "parse of chunks": (
         lambda s: s.pipe(ops.parse()),
-        "parse() takes ServerSentEvent or str or bytes and got StreamChunk: that has been done already, leave this "
-        "parse() out",
+        "parse() takes ServerSentEvent or AWSFrame or str or bytes and got StreamChunk: that has been done already, "
+        "leave this parse() out",
     ),
     "accumulate behind content": (
         lambda s: s.pipe(ops.content(), ops.accumulate()),
@@ -275,9 +275,12 @@ COUNTS: dict[str, Callable[[Any], object]] = {
     "tee_to_display": lambda size: ops.tee_to_display(buffer_size=size),
     "map_async": lambda count: ops.map_async(coroutine_function, max_concurrency=count),
     "run_tools": lambda count: ops.run_tools(NO_TOOLS, max_concurrency=count),
+    "decode_aws_frames": lambda size: ops.decode_aws_frames(max_event_bytes=size),
+    "decode_ndjson": lambda size: ops.decode_ndjson(max_event_bytes=size),
     "decode_sse": lambda size: ops.decode_sse(max_event_bytes=size),
     "iterate": lambda size: rxllm.iterate(stream(), buffer_size=size),
     "iterate_sync": lambda size: rxllm.iterate_sync(stream(), buffer_size=size),
+    "from_http": lambda size: rxllm.from_http("http://127.0.0.1", framing="ndjson", max_event_bytes=size),
     "from_sse": lambda size: from_sse("http://127.0.0.1", max_event_bytes=size),
     "from_websocket": lambda size: rxllm.from_websocket("ws://127.0.0.1", max_frame_bytes=size),
     "a client": lambda size: rxllm.LLMClient(max_event_bytes=size),

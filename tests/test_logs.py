@@ -28,7 +28,7 @@ async def warn_and_debug() -> None:
 
 LINES = [
     ("WARNING", "a sink failed and is detached: OSError", "_sink_writer.py"),
-    ("DEBUG", "the body ended in the middle of an event: 8 bytes are discarded", "_from_sse.py"),
+    ("DEBUG", "the body ended in the middle of an event: 8 bytes are discarded", "_http_request.py"),
 ]
 
 

@@ -52,6 +52,9 @@ class LinkNames(SphinxPostTransform):
         """Go through one page."""
         del kwargs
         names = _documented(self.env)
+        for link in self.document.findall(addnodes.pending_xref):
+            if len(targets := names.get(link["reftarget"], set())) > 1:
+                link["reftarget"] = _meant(link, targets)
         for literal in list(self.document.findall(nodes.literal)):
             target = _target(literal, names)
             if target is not None:
@@ -75,6 +78,27 @@ def _target(literal: nodes.literal, names: dict[str, set[str]]) -> str | None:
         return None
     (target,) = targets
     return None if target in _described_around(literal) else target
+
+
+def _meant(link: addnodes.pending_xref, targets: set[str]) -> str:
+    """Which of several things of one name a signature means: what its module has under that name."""
+    name: str = link["reftarget"]
+    for each in _ancestors(link):
+        for signature in each.findall(addnodes.desc_signature) if isinstance(each, addnodes.desc) else ():
+            owner = _named(f"{signature.get('module')}.{signature.get('fullname')}")
+            value = getattr(sys.modules.get(getattr(owner, "__module__", "")), name, None)
+            for target in targets:
+                if value is not None and _named(target) == value:
+                    return target
+    return name
+
+
+def _named(full_name: str) -> Any:
+    """The object of a full name; ``None`` if there is none."""
+    module, _, rest = full_name.rpartition(".")
+    if full_name in sys.modules:
+        return sys.modules[full_name]
+    return getattr(_named(module), rest, None) if module else None
 
 
 def _within(node: nodes.Node, *kinds: type[nodes.Node]) -> bool:

@@ -30,6 +30,7 @@ def base_url_of(given: StrOrURL | None, home: Home) -> URL:
         text = home.base_url
     else:
         advice = f", or set {variable}" if variable else ""
+        advice += f", {home.hint}" if home.hint else ""
         raise ValueError(f"this dialect has no base URL of its own: give it as base_url={advice}")
     if fault := fault_of(text):
         raise ValueError(f"{where} cannot be requested: {fault}")

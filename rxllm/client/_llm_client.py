@@ -174,8 +174,9 @@ class LLMClient(Chats):
         """``chat_stream`` without another try."""
         wire = self._dialect.http_request(request, self._endpoint())
         sent = self._request_headers(wire, headers)
-        chunks = sources.from_sse(
+        chunks = sources.from_http(
             wire.url,
+            framing=wire.framing,
             json=wire.body,
             method=wire.method,
             headers=sent,
@@ -183,9 +184,10 @@ class LLMClient(Chats):
             timeout=self._timeout if timeout is None else _timeout_of(timeout),
             max_event_bytes=self._max_event_bytes,
             end_marker=wire.end_marker,
+            sign=wire.sign,
             **self._connection,
-        ).pipe(ops.parse_answer(self._dialect, wire.repairs))
-        return self._limited(request, self._explained(chunks, sent))
+        ).pipe(ops.parse_answer(wire.reader or self._dialect, wire.repairs))
+        return self._limited(request, chunks if wire.sign is not None else self._explained(chunks, sent))
 
     def websocket_once(self, request: ChatRequest) -> Stream[StreamChunk]:
         """``websocket_stream``."""

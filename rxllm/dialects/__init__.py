@@ -20,16 +20,24 @@ from rxllm.dialects._ported import Ported, ported
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader
 from rxllm.dialects.anthropic._anthropic import Anthropic
+from rxllm.dialects.bedrock_converse._bedrock_converse import BedrockConverse
+from rxllm.dialects.cohere._cohere import Cohere
+from rxllm.dialects.gemini._gemini import Gemini
+from rxllm.dialects.ollama._ollama import Ollama
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 from rxllm.dialects.openai_responses._openai_responses import OpenAIResponses
 
 __all__ = [
     "HOSTS",
     "Anthropic",
+    "BedrockConverse",
     "BodyDecoder",
+    "Cohere",
     "Dialect",
     "Endpoint",
+    "Gemini",
     "Home",
+    "Ollama",
     "OpenAIChat",
     "OpenAIResponses",
     "Ported",

@@ -17,14 +17,33 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rxllm.dialects._dialect import BodyDecoder, Reader, StreamDecoder, WireItem
-from rxllm.dialects._foreign import CHAT, MESSAGES, RESPONSES, protocol_of, protocol_of_body
+from rxllm.dialects._foreign import (
+    CHAT,
+    COHERE,
+    CONVERSE,
+    GEMINI,
+    MESSAGES,
+    OLLAMA,
+    RESPONSES,
+    protocol_of,
+    protocol_of_body,
+)
 from rxllm.dialects._large_event import reading_large
+from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import has_words_of_error, is_failure, is_name_of_error
 from rxllm.dialects.openai_chat._no_chunk import KEEP_ALIVES, is_idle
 from rxllm.models import StreamChunk, is_object, loads
-from rxllm.wire import LARGE_JSON, ServerSentEvent
+from rxllm.wire import LARGE_JSON
 
-_NAMES = {CHAT: "openai-chat", MESSAGES: "anthropic", RESPONSES: "openai-responses"}
+_NAMES = {
+    CHAT: "openai-chat",
+    MESSAGES: "anthropic",
+    RESPONSES: "openai-responses",
+    GEMINI: "gemini",
+    CONVERSE: "bedrock-converse",
+    COHERE: "cohere",
+    OLLAMA: "ollama",
+}
 _USUAL = "openai-chat"
 _MOST_WAITING = 256
 _DONE = "[DONE]"
@@ -92,7 +111,7 @@ class AnyDecoder:
 
 def _dialect_of(event: WireItem, position: int) -> str:
     """The name of the dialect that an event is of; ``""`` if it is part of no answer, so that it tells nothing."""
-    name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
+    name, data = named(event)
     fields = _object_in(data, position)
     if fields is None:
         return "" if _is_idle(name, data) else _USUAL

@@ -19,10 +19,12 @@ from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
 from rxllm.dialects._rate_limits import RateLimits
 from rxllm.exceptions import APIStatusError
 from rxllm.models import ChatRequest, StreamChunk
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, ServerSentEvent
 
-WireItem: TypeAlias = ServerSentEvent | str | bytes
-"""What transports deliver: an event of an event stream, or a frame of a WebSocket."""
+WireItem: TypeAlias = ServerSentEvent | AWSFrame | str | bytes
+"""What transports deliver: an event of an event stream, the text of a line of JSON, or a frame: of AWS, or of a
+WebSocket.
+"""
 
 
 class StreamDecoder(Protocol):
@@ -77,10 +79,10 @@ class BodyDecoder(Protocol):
     """A ``StreamDecoder`` that can also read an answer that is no stream: servers send one that was asked for one."""
 
     def decode_body(self, body: str, /) -> Iterable[StreamChunk]:
-        """Read the body of a successful answer that is no event stream.
+        """Read the body of a successful answer that is no stream.
 
         Args:
-            body: The body, or the start of one that is no JSON object.
+            body: The body, or the start of one that is no JSON object or array.
 
         Returns:
             The chunks of an answer that is whole; none if the body is something else, a page or an error.

@@ -12,12 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from pydantic import SecretStr
 
 from rxllm.models import Repair
+from rxllm.wire import Framing, RequestSigner
+
+if TYPE_CHECKING:
+    from rxllm.dialects._dialect import Reader
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _VERSION = re.compile(r"v\d+[a-z0-9]*")
@@ -33,11 +37,13 @@ class Home:
         base_url: The base URL, if none is given; ``None`` where it has to be given.
         base_url_variable: The variable of the environment that has another one.
         key_variable: The variable of the environment that has the key; ``None`` where none is needed.
+        hint: How else the base URL is found, for the error that it is missing.
     """
 
     base_url: str | None
     base_url_variable: str | None = None
     key_variable: str | None = None
+    hint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +105,12 @@ class WireRequest:
         public_headers: The names of headers that hold no secret, as the version of a protocol. What stands in any
             other is taken out of errors, and a redirect to another server does not take it along.
         method: The method of HTTP.
+        framing: How the body of the answer is framed: what the decoder gets, and what ``Accept`` asks for.
         end_marker: The data of the event behind which nothing follows; ``None`` if there is none.
         repairs: What was left out that the other side need not know: see the kinds of ``rxllm.Repair``.
+        reader: What reads the answer, if not the dialect as it is: one that knows more of it.
+        sign: What signs it, when it is sent; the headers that it gives are added. A redirect to another server does not
+            take them along.
     """
 
     url: str
@@ -108,8 +118,11 @@ class WireRequest:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     public_headers: Collection[str] = ()
     method: str = "POST"
+    framing: Framing = "sse"
     end_marker: str | None = None
     repairs: tuple[Repair, ...] = ()
+    reader: Reader | None = None
+    sign: RequestSigner | None = None
 
 
 def bearer(key: SecretStr) -> dict[str, str]:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from rxllm.models import is_list, is_object
+from rxllm.wire import SSEDecoder, starts_events
 
 CHAT = "the chat completions of OpenAI"
 RESPONSES = "the Responses API of OpenAI"
@@ -23,10 +24,10 @@ _REALTIME = "the Realtime API of OpenAI"
 _ASSISTANTS = "the Assistants API of OpenAI"
 MESSAGES = "the Messages API of Anthropic"
 _COHERE_1 = "the Chat API of Cohere, version 1"
-_COHERE_2 = "the Chat API of Cohere, version 2"
-_GEMINI = "the Gemini API of Google"
-_BEDROCK = "the Bedrock API of Amazon"
-_OLLAMA = "the API of Ollama under /api"
+COHERE = "the Chat API of Cohere, version 2"
+GEMINI = "the Gemini API of Google"
+CONVERSE = "the Bedrock API of Amazon"
+OLLAMA = "the API of Ollama under /api"
 _TGI = "the API of text-generation-inference under /generate_stream"
 _LLAMA_CPP = "the API of llama.cpp under /completion"
 _SGLANG = "the API of SGLang under /generate"
@@ -39,9 +40,10 @@ _WORDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("message_start", "message_delta", "message_stop"), MESSAGES),
         **dict.fromkeys(("content_block_start", "content_block_delta", "content_block_stop"), MESSAGES),
-        **dict.fromkeys(("message-start", "content-start", "content-delta", "content-end", "message-end"), _COHERE_2),
-        **dict.fromkeys(("tool-plan-delta", "tool-call-start", "tool-call-delta", "tool-call-end"), _COHERE_2),
+        **dict.fromkeys(("message-start", "content-start", "content-delta", "content-end", "message-end"), COHERE),
+        **dict.fromkeys(("tool-plan-delta", "tool-call-start", "tool-call-delta", "tool-call-end"), COHERE),
         **dict.fromkeys(("stream-start", "text-generation", "tool-calls-generation", "stream-end"), _COHERE_1),
+        **dict.fromkeys(("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop"), CONVERSE),
         **dict.fromkeys(("RUN_STARTED", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "STEP_STARTED"), _AG_UI),
         **dict.fromkeys(("start-step", "text-start", "text-delta", "reasoning-start", "tool-input-start"), _AI_SDK),
     }
@@ -60,11 +62,11 @@ _BEGINNINGS = (
 
 _MEMBERS: Mapping[str, str] = MappingProxyType(
     {
-        "candidates": _GEMINI,
-        "promptFeedback": _GEMINI,
-        "usageMetadata": _GEMINI,
-        **dict.fromkeys(("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop"), _BEDROCK),
-        "inputTextTokenCount": _BEDROCK,
+        "candidates": GEMINI,
+        "promptFeedback": GEMINI,
+        "usageMetadata": GEMINI,
+        **dict.fromkeys(("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop"), CONVERSE),
+        "inputTextTokenCount": CONVERSE,
         "jsonrpc": _JSON_RPC,
         "is_finished": _COHERE_1,
     }
@@ -77,13 +79,15 @@ def _has(**kinds: type) -> Callable[[Mapping[str, Any]], bool]:
 
 
 _SHAPES: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
-    (_has(model=str, done=bool, message=dict), _OLLAMA),
-    (_has(model=str, done=bool, response=str), _OLLAMA),
+    (_has(model=str, done=bool, message=dict), OLLAMA),
+    (_has(model=str, done=bool, response=str), OLLAMA),
+    (_has(id=str, message=dict, finish_reason=str), COHERE),
     (_has(token=dict, index=int), _TGI),
     (_has(content=str, stop=bool), _LLAMA_CPP),
     (_has(text=str, meta_info=dict), _SGLANG),
     (_has(event=str, task_id=str, conversation_id=str), _DIFY),
-    (lambda fields: set(fields) - {"p"} == {"bytes"} and isinstance(fields["bytes"], str), _BEDROCK),
+    (lambda fields: set(fields) - {"p"} == {"bytes"} and isinstance(fields["bytes"], str), CONVERSE),
+    (_has(output=dict, stopReason=str), CONVERSE),
     (lambda fields: is_list(fields.get("choices")), CHAT),
     (lambda fields: fields.get("object") == "response" and is_list(fields.get("output")), RESPONSES),
     (lambda fields: fields.get("type") == "message" and is_list(fields.get("content")), MESSAGES),
@@ -93,6 +97,8 @@ _SHAPES: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
 _FRAMES = re.compile(r":(?:event|message|exception)-type\x07")
 _AI_SDK_LINES = re.compile(r'\A(?:f:\{"messageId"|[028g]:["\[{])')
 _decoder = json.JSONDecoder()
+# How a body begins is told by no more.
+_LONGEST_FIELD = 64
 
 
 def protocol_of(name: str, fields: Mapping[str, Any]) -> str | None:
@@ -119,7 +125,7 @@ def protocol_of(name: str, fields: Mapping[str, Any]) -> str | None:
 
 
 def protocol_of_body(body: str) -> str | None:
-    """The protocol that a body is of which is no event stream: lines or an array of objects, one object, frames.
+    """The protocol that a body is of which is not framed as asked: events, lines, an array or one object, frames.
 
     Args:
         body: The body, or its start.
@@ -128,11 +134,25 @@ def protocol_of_body(body: str) -> str | None:
         What the protocol is called; ``None`` if the body may be anything.
     """
     if _FRAMES.search(body):
-        return _BEDROCK
+        return CONVERSE
     if _AI_SDK_LINES.match(body):
         return _AI_SDK
+    if starts_events(body[:_LONGEST_FIELD].encode(errors="replace")):
+        return _protocol_of_events(body)
     try:
         first = cast("object", _decoder.raw_decode(body.lstrip(" \t\r\n[,"))[0])
     except (ValueError, RecursionError):
         return None
     return protocol_of("message", first) if is_object(first) else None
+
+
+def _protocol_of_events(body: str) -> str | None:
+    """The protocol of the first event that is of one."""
+    for event in SSEDecoder().feed(body.encode(errors="replace")):
+        try:
+            fields = cast("object", json.loads(event.data))
+        except (ValueError, RecursionError):
+            continue
+        if is_object(fields) and (protocol := protocol_of(event.event, fields)) is not None:
+            return protocol
+    return None

@@ -1,4 +1,4 @@
-"""Hosts that speak the chat completions of OpenAI, with what is peculiar to each.
+"""Hosts that speak the chat completions of OpenAI, or another dialect, with what is peculiar to each.
 
 Rules:
 
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rxllm.dialects._endpoint import Home
+from rxllm.dialects.ollama._ollama import Ollama
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 
 
@@ -25,7 +26,7 @@ def _at(base_url: str, key: str | None = None, variable: str | None = None, **op
 # They answer with 400 or 422 to a message that has a field which they do not know; the reasoning of others is one.
 _STRICT: Mapping[str, Any] = MappingProxyType({"send_reasoning": "never", "send_extras": False})
 
-HOSTS: Mapping[str, OpenAIChat] = MappingProxyType(
+HOSTS: Mapping[str, OpenAIChat | Ollama] = MappingProxyType(
     {
         "cerebras": _at("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", **_STRICT),
         # It refuses a conversation whose tool rounds come without their reasoning, also later ones. Other reasoning
@@ -38,6 +39,7 @@ HOSTS: Mapping[str, OpenAIChat] = MappingProxyType(
         # It sends the usage unasked, and refuses to be asked.
         "mistral": _at("https://api.mistral.ai/v1", "MISTRAL_API_KEY", asks_usage=False, **_STRICT),
         "ollama": _at("http://localhost:11434/v1"),
+        "ollama-cloud": Ollama(cloud=True),
         "openrouter": _at("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
         "perplexity": _at("https://api.perplexity.ai", "PERPLEXITY_API_KEY", "PERPLEXITY_BASE_URL", **_STRICT),
         "together": _at("https://api.together.xyz/v1", "TOGETHER_API_KEY", "TOGETHER_BASE_URL"),
@@ -55,7 +57,7 @@ def _spelled(name: str) -> str:
 _SPELLED = {_spelled(name): dialect for name, dialect in HOSTS.items()}
 
 
-def get_host(name: str) -> OpenAIChat:
+def get_host(name: str) -> OpenAIChat | Ollama:
     """Look up the dialect of a host by its name. Case, dots, hyphens and spaces do not matter.
 
     Args:

@@ -7,10 +7,17 @@ from types import MappingProxyType
 from rxllm.dialects._auto import AnyDecoder
 from rxllm.dialects._dialect import Dialect, Reader
 from rxllm.dialects.anthropic._anthropic import Anthropic
+from rxllm.dialects.bedrock_converse._bedrock_converse import BedrockConverse
+from rxllm.dialects.cohere._cohere import Cohere
+from rxllm.dialects.gemini._gemini import Gemini
+from rxllm.dialects.ollama._ollama import Ollama
 from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
 from rxllm.dialects.openai_responses._openai_responses import OpenAIResponses
 
-_OWN: tuple[Dialect, ...] = (OpenAIChat(), Anthropic(), OpenAIResponses())
+_OWN: tuple[Dialect, ...] = (
+    *(OpenAIChat(), Anthropic(), OpenAIResponses(), Gemini()),
+    *(BedrockConverse(), Cohere(), Ollama()),
+)
 _DIALECTS: MappingProxyType[str, Dialect] = MappingProxyType({each.name: each for each in _OWN})
 _AUTO = "auto"
 

@@ -87,11 +87,12 @@ class FlowControl:
         paused_before: How many seconds the pauses took that are over; only to be looked at.
         secrets: What was sent and is to be blotted out of errors; ``None`` if there is nothing.
         stream: What is known of the request whose answer the producer delivers; ``None`` if there is none.
+        strays: What came beside the items and is none, once the end has come; ``None`` if nothing did.
     """
 
     __slots__ = (
         *("_callbacks", "_clock", "_holders", "_loop", "_paused_at", "_serial", "_thread", "_untimed"),
-        *("decoder", "failed", "heavy", "lingers", "paused", "paused_before", "secrets", "stream"),
+        *("decoder", "failed", "heavy", "lingers", "paused", "paused_before", "secrets", "stream", "strays"),
     )
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
@@ -102,6 +103,7 @@ class FlowControl:
         # Looked at twice for each item: a property of the holders takes 30 ns longer.
         self.paused: bool = False
         self.stream: Any = None
+        self.strays: str | None = None
         self.secrets: Secrets | None = None
         self.decoder: Decoder | None = None
         self.failed: bool = False

@@ -240,51 +240,30 @@ class Iteration(AsyncIterator[T], Generic[T]):
             return backlog.items.popleft()
         mailbox.start(self._observable)
         while not backlog.items or mailbox.waiter is not None:
-            await self._fill(None)
+            self._require_more()
+            try:
+                await mailbox.wait()
+            except asyncio.CancelledError:
+                mailbox.close(StreamInterruptedError("the task that iterated was cancelled"))
+                await mailbox.settle()
+                raise
         item = backlog.take()
         backlog.relax()
         return item
 
-    async def take_all(self, within: float | None = None) -> Sequence[T]:
+    async def take_all(self) -> Sequence[T]:
         """All items that wait, one at least. They count as waiting until more are asked for.
-
-        Args:
-            within: For how many seconds one is waited for; for ever by default.
-
-        Returns:
-            The items; none if none came in time.
 
         Raises:
             StopAsyncIteration: There are no more.
         """
-        mailbox = self._mailbox
-        backlog = mailbox.backlog
+        backlog = self._mailbox.backlog
         backlog.out = 0
         backlog.relax()
-        mailbox.start(self._observable)
-        if not backlog.items:
-            await self._fill(within)
-            if not mailbox.is_due:
-                return ()
         first = await anext(self)
         items = (first, *backlog.take_all())
         backlog.out = len(items)
         return items
-
-    async def _fill(self, seconds: float | None) -> None:
-        """Wait for an item, or so long.
-
-        Raises:
-            StopAsyncIteration: There are no more.
-        """
-        mailbox = self._mailbox
-        self._require_more()
-        try:
-            await mailbox.wait(seconds)
-        except asyncio.CancelledError:
-            mailbox.close(StreamInterruptedError("the task that iterated was cancelled"))
-            await mailbox.settle()
-            raise
 
     def _require_more(self) -> None:
         """Raise what the stream ended with, if it has."""

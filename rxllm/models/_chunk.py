@@ -251,6 +251,7 @@ _EVENTS = "chat_with_tools() gives events: give it the operator as through=…, 
 _MADE_OF = MappingProxyType(
     {
         "ServerSentEvent": "put parse() in front of it",
+        "AWSFrame": "put parse() in front of it",
         "str": "put parse() in front of it; behind content() there are no chunks any more",
         "bytes": "put decode_sse() and parse() in front of it",
         "dict": "make it one with StreamChunk.from_wire()",

@@ -16,6 +16,8 @@ __all__ = [
     "buffer_with_backpressure",
     "content",
     "deadline",
+    "decode_aws_frames",
+    "decode_ndjson",
     "decode_sse",
     "json_path",
     "map_async",
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from rxllm.operators._buffer_with_backpressure import buffer_with_backpressure
     from rxllm.operators._content import content
     from rxllm.operators._deadline import deadline
+    from rxllm.operators._decode_aws_frames import decode_aws_frames
+    from rxllm.operators._decode_ndjson import decode_ndjson
     from rxllm.operators._decode_sse import decode_sse
     from rxllm.operators._json_path import json_path
     from rxllm.operators._map_async import map_async

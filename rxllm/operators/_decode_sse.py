@@ -45,7 +45,7 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
         ServerSentEvent(data='Hello', event='message', id='', retry=None)
 
     See also:
-        ``rxllm.from_sse``, ``parse``
+        ``rxllm.from_sse``, ``decode_ndjson``, ``parse``
     """
     check_count("max_event_bytes", max_event_bytes)
     return operate(_Decoder, max_event_bytes)

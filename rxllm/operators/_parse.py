@@ -6,14 +6,21 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from rxllm.dialects import AnyDecoder, BehindError, BodyDecoder, Reader, RetryJudge, WireItem, get_reader
-from rxllm.exceptions import APIResponseError, APIStatusError, APIStreamError, StreamInterruptedError, UnreadBody
+from rxllm.exceptions import (
+    APIResponseError,
+    APIStatusError,
+    APIStreamError,
+    StreamInterruptedError,
+    UnreadBody,
+    excerpt,
+)
 from rxllm.flow import FanOut, FlowControl, Operation, Secrets, operate, stopping
 from rxllm.models import Repair, Slots, StreamChunk, StreamInfo, marked, put_slots
 from rxllm.typing import OperatorFunction
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, ServerSentEvent
 
 
-def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[ServerSentEvent | str | bytes, StreamChunk]:
+def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[WireItem, StreamChunk]:
     r"""Turn a provider's events into chunks, and tell the end of an answer from a cut.
 
     ::
@@ -37,7 +44,7 @@ def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[ServerSentE
             first events of each stream.
 
     Returns:
-        An operator from ``ServerSentEvent``, or text frames, to ``StreamChunk``.
+        An operator from ``ServerSentEvent``, lines, or frames, to ``StreamChunk``.
 
     Raises:
         TruncatedStreamError: As ``on_error``, like all of these: the source ended, but the answer did not; or the
@@ -61,9 +68,7 @@ def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[ServerSentE
     return parse_answer(get_reader(dialect))
 
 
-def parse_answer(
-    dialect: Reader, repairs: Sequence[Repair] = ()
-) -> OperatorFunction[ServerSentEvent | str | bytes, StreamChunk]:
+def parse_answer(dialect: Reader, repairs: Sequence[Repair] = ()) -> OperatorFunction[WireItem, StreamChunk]:
     """``parse``, for the answer to a request.
 
     Args:
@@ -78,7 +83,7 @@ def parse_answer(
 
 class _Parser(Operation[WireItem, StreamChunk]):
     called = "parse"
-    takes = (ServerSentEvent, str, bytes)
+    takes = (ServerSentEvent, AWSFrame, str, bytes)
 
     def __init__(self, out: FanOut[StreamChunk], dialect: Reader, repairs: tuple[Repair, ...]) -> None:
         super().__init__(out)
@@ -94,6 +99,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
         self._behind: BehindError | None = None
         self._failure: APIStreamError | None = None
         self._secrets: Secrets | None = None
+        self._flow: FlowControl | None = None
 
     @property
     def takes_texts(self) -> bool:
@@ -163,7 +169,8 @@ class _Parser(Operation[WireItem, StreamChunk]):
         chunks: list[StreamChunk] = []
         try:
             chunks += self._decoder.close()
-        except Exception:
+        except Exception as error:
+            self._tell_strays(error)
             if chunks:
                 self.out.emit(self._mark(chunks))
             raise
@@ -191,7 +198,14 @@ class _Parser(Operation[WireItem, StreamChunk]):
             if unread is not None:
                 self._read_body(error, decoder, unread)
                 return
+        if isinstance(error, StreamInterruptedError):
+            self._tell_strays(error)
         super().on_error(error)
+
+    def _tell_strays(self, error: Exception) -> None:
+        """Note what came beside the events of an answer that is not whole: it may say why, in half a sentence."""
+        if self._flow is not None and self._flow.strays:
+            error.add_note(f"beside its events came: {excerpt(self._flow.strays)}")
 
     def _read_body(self, error: APIResponseError, decoder: BodyDecoder, unread: UnreadBody) -> None:
         """End with the answer that a body is which is no event stream; with the error about it if it is none."""
@@ -247,6 +261,7 @@ class _Parser(Operation[WireItem, StreamChunk]):
     def _begin(self) -> Slots:
         flow = FlowControl.current()
         if flow is not None:
+            self._flow = flow
             self._stream = flow.stream or self._stream
             self._secrets = flow.secrets
             flow.decoder = self._behind or self._decoder

@@ -11,9 +11,9 @@ from rxllm.models import StreamChunk
 from rxllm.operators._tee_to import OnSinkError, tee_to
 from rxllm.sinks import ConsoleSink
 from rxllm.typing import OperatorFunction, Overflow
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, ServerSentEvent
 
-T = TypeVar("T", bound=StreamChunk | ServerSentEvent | str)
+T = TypeVar("T", bound=StreamChunk | ServerSentEvent | AWSFrame | str)
 
 
 # Written out, and not as OperatorFunction[T, T]: through an alias mypy does not see that the operator is generic.
@@ -50,7 +50,7 @@ def tee_to_display(
 
     Returns:
         An operator that passes its items on; it takes ``StreamChunk`` (the text of choice 0 is shown),
-        ``ServerSentEvent`` and ``str``.
+        ``ServerSentEvent``, ``AWSFrame`` and ``str``.
 
     Raises:
         OSError: As ``on_error``, like all of these: the file cannot be written to.

@@ -89,7 +89,7 @@ async def aiohttp_response(
     transport = request.transport
     if transport is None:
         return _whole(_LEFT)
-    after = request.headers.get("Last-Event-ID") or request.query.get("after")
+    after = request.headers.get("Last-Event-ID") or request.query.get("after") or None
     async with serve(what, asked, after=after, abort=transport.abort) as served:
         if isinstance(served, Head):
             return _whole(served)

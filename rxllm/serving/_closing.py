@@ -67,7 +67,7 @@ async def close_all(_: object = None) -> None:
     """End all answers that are being served in this process, each as its protocol says.
 
     The signals SIGTERM and SIGINT do that by themselves if a server handles them in the main thread, as
-    ``aiohttp.web.run_app``, uvicorn and hypercorn do. Call it where a server is stopped otherwise, before it waits for
+    ``aiohttp.web.run_app`` and uvicorn do. Call it where a server is stopped otherwise, before it waits for
     its answers. It takes the application as an argument, and does nothing with it, so it is a callback of
     ``aiohttp.web`` as it is: ``app.on_shutdown.append(serving.close_all)``.
 

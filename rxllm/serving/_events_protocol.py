@@ -106,20 +106,18 @@ class EventsWriter:
         return frame(_together(events)) if events else b""
 
     def _data(self, item: object, *, restarts: bool) -> bytes:
-        if not restarts and (text := _text_of(item)) is not None:
-            return text
         events = [*self._of(item)]
         if restarts and not (events and b'"restarted"' in events[0]):
             events.insert(0, b'{"round":1,"type":"restarted","attempt":null}')
         return _together(events)
 
     def _of(self, item: object) -> Iterator[bytes]:
-        if isinstance(item, StreamChunk):
+        if (text := _text_of(item)) is not None:
+            yield text
+        elif isinstance(item, StreamChunk):
             for event in self._deltas.add(item):
                 yield event.__pydantic_serializer__.to_json(event)
             yield from map(encode, _plain(item))
-        elif isinstance(item, str):
-            yield _TEXT % (1, encode(item))
         elif is_chat_event(item):
             shown = for_clients(item)
             yield shown.__pydantic_serializer__.to_json(shown)
@@ -131,7 +129,9 @@ def _text_of(item: object) -> bytes | None:
     """The event of an item that is a piece of text and nothing else, as nearly all are."""
     if (text := text_alone(item)) is not None:
         return _TEXT % (1, encode(text))
-    return _TEXT % (item.round, encode(item.text)) if type(item) is TextDelta else None
+    if isinstance(item, str):
+        return _TEXT % (1, encode(item))
+    return _TEXT % (item.round, encode(item.text)) if isinstance(item, TextDelta) else None
 
 
 def _together(events: Sequence[bytes]) -> bytes:

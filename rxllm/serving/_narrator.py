@@ -65,6 +65,7 @@ class Narrator:
         # Whether a step has ended.
         self._has_ended = False
         self._parts = PartsAccumulator()
+        self._says_text = False
         self._usage: Usage | None = None
         # Of the calls of the answer those whose input is a text, by their identifiers.
         self._custom: set[str] = set()
@@ -130,8 +131,8 @@ class Narrator:
     # Chunks.
 
     def _chunk(self, chunk: StreamChunk) -> Iterator[Told]:
-        if self._step is not None and (text := text_alone(chunk)) is not None and chunk.choices[0].delta.part is None:
-            piece = self._step.piece(text)
+        if self._says_text and (text := text_alone(chunk)) is not None and chunk.choices[0].delta.part is None:
+            piece = None if self._step is None else self._step.piece(text)
             if piece is not None:
                 yield piece
                 return
@@ -171,6 +172,8 @@ class Narrator:
             yield from step.grow(event.index, event.id, event.name, "", by_server=_INPUTS[event.kind])
 
     def _part_delta(self, step: Step, event: PartDelta) -> Iterator[Told]:
+        # A refusal is told as a text, and yet another part than the text behind it.
+        self._says_text = event.kind == PartKind.TEXT
         if event.kind in _TEXTS:
             yield from step.say(_TEXTS[event.kind], event.text)
         elif event.kind in _INPUTS:

@@ -21,7 +21,7 @@ from typing import TextIO
 from rxllm.harmless import PrintableText, harmless
 from rxllm.models import StreamChunk
 from rxllm.typing import Ending
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, ServerSentEvent
 
 # What a terminal shows cannot be taken back: what counts is what follows this.
 _ANEW = "\n[the answer begins anew]\n"
@@ -37,10 +37,12 @@ def _shown(item: object) -> str:
         return item
     if isinstance(item, ServerSentEvent):
         return item.data
+    if isinstance(item, AWSFrame):
+        return item.payload.decode(errors="replace")
     kind = type(item)
     maker = getattr(kind, "made_by", None)
     advice = StreamChunk.made_of.get(kind.__name__, "") if maker is None else f"put the display before {maker}()"
-    message = f"a display shows StreamChunk, ServerSentEvent and str, and got {kind.__name__}"
+    message = f"a display shows StreamChunk, ServerSentEvent, AWSFrame and str, and got {kind.__name__}"
     raise TypeError(f"{message}: {advice}" if advice else message)
 
 
@@ -85,7 +87,7 @@ class _ConsoleStream:
         self._thread = threading.Thread(target=self._work, name="rxllm-display", daemon=True)
         self._thread.start()
 
-    async def write(self, items: Sequence[StreamChunk | ServerSentEvent | str], /) -> None:
+    async def write(self, items: Sequence[StreamChunk | ServerSentEvent | AWSFrame | str], /) -> None:
         text = self._text.add("".join(map(_shown, items)))
         if text:
             await self._begin(text)

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from rxllm.sources._credentials import *
     from rxllm.sources._fallback import fallback
     from rxllm.sources._from_async_iterable import *
+    from rxllm.sources._from_http import *
     from rxllm.sources._from_log import LogItem as LogItem
     from rxllm.sources._from_log import LogStream as LogStream
     from rxllm.sources._from_log import from_log as from_log
     from rxllm.sources._from_recording import *
-    from rxllm.sources._from_sse import *
     from rxllm.sources._from_websocket import *
     from rxllm.sources._grace import *
     from rxllm.sources._hedge import hedge
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
-        *("_http", "_wire_recorder", "_from_sse", "_from_websocket"),
+        *("_http", "_wire_recorder", "_from_http", "_from_websocket"),
         # The first two need no aiohttp.
         _fallback="fallback",
         _hedge="hedge",
@@ -45,6 +45,7 @@ __all__ = [
     "WireRecorder",
     "fallback",
     "from_async_iterable",
+    "from_http",
     "from_log",
     "from_recording",
     "from_sse",

@@ -21,12 +21,12 @@ from rxllm.sources._aiohttp_internals import proxy_of
 from rxllm.sources._harmless_errors import make_harmless, scrubbed
 from rxllm.sources._shown_path import keys_in, shown_path
 from rxllm.sources._spellings import blot, find
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, ServerSentEvent
 
 Item = TypeVar("Item")
 E = TypeVar("E", bound=Exception)
 
-_AS_IT_CAME = frozenset({ServerSentEvent, str})
+_AS_IT_CAME = frozenset({ServerSentEvent, AWSFrame, str})
 
 # A WebSocket begins with a request over HTTP.
 ORIGIN_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
@@ -165,6 +165,11 @@ class Secrets:
         scrub = self.scrub
         if isinstance(item, ServerSentEvent):
             return item._replace(data=scrub(item.data), event=scrub(item.event), id=scrub(item.id))
+        if isinstance(item, AWSFrame):
+            # What is no UTF-8 stays what it is.
+            payload = scrub(item.payload.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+            headers = {name: scrub(value) if isinstance(value, str) else value for name, value in item.headers.items()}
+            return AWSFrame(headers, payload)
         # A frame of a WebSocket; any other text may be that of the answer.
         return scrub(item) if isinstance(item, str) and item.startswith("{") else item
 

@@ -56,7 +56,9 @@ _MAX_HEADERS = 512
 _USUAL_REASON = "OK"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BECOMES_GET = frozenset({301, 302, 303})
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ms-request-id", "x-correlation-id", "cf-ray")
+_REQUEST_ID_HEADERS = (
+    *("x-request-id", "request-id", "x-ms-request-id", "x-amzn-requestid", "x-correlation-id", "cf-ray"),
+)
 _session_takes: Mapping[str, Any] = aiohttp.ClientSession.__init__.__kwdefaults__ or {}
 SESSION_OPTIONS: dict[str, Any] = {
     name: option

@@ -9,11 +9,11 @@ Rules:
 3. A batch that failed is not there for readers of a stream that has ended. The numbers show when something is missing.
 4. Readers and writers block, and belong to one thread.
 
-How items come back: a ``StreamChunk`` and the other models of ``rxllm.models``, a ``ServerSentEvent``, ``str``,
-``bytes`` and JSON values as themselves. These change: a class derived from a model of ours comes back as that model;
-other pydantic models and dataclasses as the ``dict`` that their JSON stands for, also in ``before`` and ``after`` of a
-repair; a ``ToolResult`` without what its ``model_dump`` leaves out. All else is refused: tuples, sets, dates,
-iterators, keys that are no strings.
+How items come back: a ``StreamChunk`` and the other models of ``rxllm.models``, a ``ServerSentEvent``, an
+``AWSFrame``, ``str``, ``bytes`` and JSON values as themselves. These change: a class derived from a model of ours comes
+back as that model; other pydantic models and dataclasses as the ``dict`` that their JSON stands for, also in ``before``
+and ``after`` of a repair; a ``ToolResult`` without what its ``model_dump`` leaves out. All else is refused: tuples,
+sets, dates, iterators, keys that are no strings.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from rxllm.models import (
 from rxllm.stores._lossless_json import loads
 from rxllm.stores._plain import dump, encode_struct, plain
 from rxllm.typing import Ending
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, AWSFrameDecoder, ServerSentEvent, encode_aws_frame
 
 T = TypeVar("T")
 
@@ -69,6 +69,8 @@ BATCH_ITEMS = 256
 """How many items a reader holds at a time, unless they are so large that it holds fewer."""
 
 EndingKind: TypeAlias = Literal["completed", "failed", "stopped", "cancelled"]
+
+_FRAME = "aws-frame"
 
 # By class, the most derived first in each method resolution order; "chunk" is by far the most frequent kind.
 _KINDS: dict[type, str] = {
@@ -92,7 +94,8 @@ class ItemRecord:
     Attributes:
         position: Its number, from 0.
         seconds: When it was written, in seconds since the stream began.
-        kind: ``"chunk"``, ``"sse"``, ``"text"``, ``"bytes"``, ``"json"``, or the name of another of ``rxllm.models``.
+        kind: ``"chunk"``, ``"sse"``, ``"aws-frame"``, ``"text"``, ``"bytes"``, ``"json"``, or the name of another of
+            ``rxllm.models``.
         value: The item as a JSON value. To be written it may be the text of one (``msgspec.Raw``); one that was read
             may be the chunk itself.
         slots: What a chunk has that is not part of its JSON: see ``SlotsEncoder``.
@@ -287,11 +290,17 @@ def decode_item(kind: str, value: Any) -> Any:
         return checked(ServerSentEvent, value)
     if kind == "json":
         return value
-    if kind not in {"text", "bytes"}:
+    if kind not in {"text", "bytes", _FRAME}:
         raise RecordingError(f"items of kind {excerpt(kind)} are unknown to this version of rxllm")
     if not isinstance(value, str):
         raise ValueError(f"a string was due, not {type(value).__name__}")  # noqa: TRY004 - the file is wrong, no caller
-    return value if kind == "text" else base64.b64decode(value, validate=True)
+    if kind == "text":
+        return value
+    data = base64.b64decode(value, validate=True)
+    if kind != _FRAME:
+        return data
+    (frame,) = AWSFrameDecoder().feed(data)
+    return frame
 
 
 def encode_error(ending: Ending) -> ErrorRecord | None:
@@ -405,8 +414,9 @@ def _encode(item: object) -> tuple[str, Any]:
         return "sse", {name: value for name, value in item._asdict().items() if value != defaults.get(name, ...)}
     if isinstance(item, str):
         return "text", item
-    if isinstance(item, bytes):
-        return "bytes", base64.b64encode(item).decode()
+    if isinstance(item, bytes | AWSFrame):
+        kind, data = (_FRAME, encode_aws_frame(*item)) if isinstance(item, AWSFrame) else ("bytes", item)
+        return kind, base64.b64encode(data).decode()
     if is_dataclass(item) and not isinstance(item, type):
         return "json", to_jsonable_python(item)
     return "json", plain(item)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from rxllm.models import StreamChunk, ToolCall
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, ServerSentEvent
 
 __all__ = ["cells", "clipped", "label_of", "printable"]
 
@@ -33,6 +33,8 @@ def label_of(value: object) -> str:
         text = "".join(_fragments(value))
     elif isinstance(value, ServerSentEvent):
         text = value.data
+    elif isinstance(value, AWSFrame):
+        text = value.payload.decode("utf-8", "backslashreplace")
     elif isinstance(value, ToolCall):
         text = f"{value.function.name}({value.function.arguments})"
     elif isinstance(value, bytes):

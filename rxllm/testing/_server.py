@@ -38,6 +38,7 @@ from rxllm.testing.script import (
     as_answer,
     renderer_of,
 )
+from rxllm.testing.script._answers import NO_SCRIPT
 
 __all__ = ["Script", "ScriptedServer"]
 
@@ -316,5 +317,5 @@ class _Desk:
         if isinstance(script, Answer):
             return script
         if script is None:
-            return api_error(400, NO_SCRIPT_LEFT, type="no_script")
+            return api_error(400, NO_SCRIPT_LEFT, type=NO_SCRIPT)
         return replace(self._usual, steps=as_answer(script).steps)

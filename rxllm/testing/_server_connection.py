@@ -39,6 +39,7 @@ from rxllm.testing.script import (
     Cut,
     Delay,
     Event,
+    Frame,
     HalfClose,
     Notify,
     Raw,
@@ -302,7 +303,7 @@ class Connection(asyncio.StreamReaderProtocol):
                     if answer.delay_per_chunk:
                         await asyncio.sleep(answer.delay_per_chunk)
                     await send(step)
-                    request.chunks_written += sum(isinstance(sent, Chunk | Event) for sent in sent_by(step))
+                    request.chunks_written += sum(isinstance(sent, Chunk | Event | Frame) for sent in sent_by(step))
         return None
 
     async def _half_close(self) -> None:

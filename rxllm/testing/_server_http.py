@@ -16,7 +16,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rxllm.testing.script import Block, Burst, Chunk, Comment, Raw, Sent
+from rxllm.testing.script import Block, Burst, Chunk, Comment, Frame, Line, Raw, Sent
+from rxllm.wire import encode_aws_frame
 
 __all__ = ["NO_BLOCKS", "RequestHead", "encode_event", "frame_chunk", "read_body", "read_head", "response_head"]
 
@@ -91,6 +92,10 @@ def encode_event(step: Sent, line_end: str) -> bytes:
             return b"".join(encode_event(sent, line_end) for sent in steps)
         case Raw(data):
             return data
+        case Line(data):
+            return f"{data}\n".encode()
+        case Frame(headers, payload):
+            return encode_aws_frame(headers, payload)
         case Comment(text):
             lines = [f":{' ' * bool(text)}{text}"]
         case Chunk(payload):

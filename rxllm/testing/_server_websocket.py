@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 
 from rxllm.testing._server_http import NO_BLOCKS
-from rxllm.testing.script import Block, Burst, Chunk, Comment, Raw, Sent
+from rxllm.testing.script import Block, Burst, Chunk, Comment, Frame, Raw, Sent
+from rxllm.wire import encode_aws_frame
 
 __all__ = ["MessageReader", "Opcode", "accept_headers", "encode_close", "encode_frame", "encode_step", "encode_text"]
 
@@ -90,6 +91,8 @@ def encode_step(step: Sent, frame_size: int | None = None) -> bytes:
             return encode_frame(Opcode.PING, text.encode())
         case Chunk(payload):
             return encode_text(json.dumps(payload, separators=(",", ":"), ensure_ascii=False), frame_size)
+        case Frame(headers, payload):
+            return encode_frame(Opcode.BINARY, encode_aws_frame(headers, payload))
         case Block():
             raise ValueError(NO_BLOCKS)
         case _:

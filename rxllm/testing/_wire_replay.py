@@ -37,7 +37,7 @@ from rxllm.sources import (
     SessionLike,
     Ssl,
     Timing,
-    from_sse,
+    from_http,
     from_websocket,
     info_of,
     refusal,
@@ -45,13 +45,12 @@ from rxllm.sources import (
 from rxllm.testing._wire_recordings import WireRecording, check_timing
 from rxllm.wire import (
     DEFAULT_MAX_EVENT_BYTES,
-    EVENT_STREAM,
+    BodyFraming,
+    Framing,
     ServerSentEvent,
-    SSEDecoder,
     WireResponse,
-    feed,
+    framing_of,
     media_types,
-    starts_events,
 )
 
 __all__ = ["record", "replay", "replay_reads"]
@@ -68,6 +67,7 @@ async def record(
     url: StrOrURL,
     path: str | os.PathLike[str],
     *,
+    framing: Framing = "sse",
     json: Any = None,
     method: str = "POST",
     headers: Mapping[str, str] | None = None,
@@ -84,6 +84,7 @@ async def record(
     Args:
         url: Where to send the request. Of ``ws://`` and ``wss://`` the frames of a WebSocket are recorded.
         path: The file to write. One that exists is replaced.
+        framing: How the body of the answer is framed: see ``rxllm.from_http``.
         json: The body, anything that ``json.dumps`` takes; over a WebSocket, the first frame.
         method: The HTTP method.
         headers: More request headers. They are not in the recording, and what the server echoes of them is blotted out.
@@ -103,7 +104,7 @@ async def record(
     if URL(str(url)).scheme in {"ws", "wss"}:
         source = from_websocket(url, send=() if json is None else (json,), **usual)
     else:
-        source = from_sse(url, json=json, method=method, check_content_type=False, **usual)
+        source = from_http(url, framing=framing, json=json, method=method, check_content_type=False, **usual)
     try:
         await source.pipe(rx_ops.count())
     except (APIError, StreamInterruptedError, DecodeError, LimitExceededError) as error:
@@ -127,7 +128,7 @@ def replay(
     check_content_type: bool = True,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Stream[ServerSentEvent | str]:
-    r"""Play a wire recording again, without a network: what ``from_sse`` or ``from_websocket`` made of it.
+    r"""Play a wire recording again, without a network: what ``from_http`` or ``from_websocket`` made of it.
 
     Cold, and flow-controlled. In virtual time (``run_virtual``) each read comes at the microsecond at which it came, so
     that time-outs happen as they did. What it ends with is what the source ended with: the end, or the same error.
@@ -139,12 +140,13 @@ def replay(
         timing: ``"recorded"`` to deliver each read as long after the subscription as it came after the request,
             ``"none"`` for full speed. What a pause has delayed comes at once, as it would from a server.
         speed: How many times faster than recorded.
-        max_event_bytes: As in ``from_sse``.
-        check_content_type: As in ``from_sse``.
+        max_event_bytes: As in ``from_http``.
+        check_content_type: As in ``from_http``.
         scheduler: Whose time it is; by default that of the subscription, else of the running loop.
 
     Returns:
-        The events of a recorded body, or the text frames of a recorded WebSocket: what ``operators.parse`` takes. Its
+        The events or lines of a recorded body, or the text frames of a recorded WebSocket: what ``operators.parse``
+        takes. Its
         chunks have the ``stream`` that they had, as far as the recording tells of it.
 
     Raises:
@@ -154,7 +156,7 @@ def replay(
             without an end, because its process was killed.
         APIConnectionError: There was no answer.
         APIStatusError: The answer had a status of 400 or more.
-        APIResponseError: The answer was no event stream.
+        APIResponseError: The answer was no stream of the framing that was asked for.
         DecodeError: There was a binary frame.
         LimitExceededError: An event is larger than ``max_event_bytes``.
         ValueError: At once: ``timing`` is none of those, or ``speed`` is not positive.
@@ -181,9 +183,10 @@ def replay(
         _require_success(loaded)
         if loaded.request.transport == "websocket":
             return _Frames()
+        framing = framing_of(loaded.request.transport)
         if check_content_type:
-            _require_event_stream(loaded)
-        return _Events(loaded, max_event_bytes, check=check_content_type)
+            _require_stream(loaded, framing)
+        return _Items(loaded, framing, max_event_bytes, check=check_content_type)
 
     return _source(loaded, decoder, timing, speed, scheduler)
 
@@ -276,7 +279,9 @@ async def _play(
     if end is not None:
         await until(end.at)
         if end.ending in {"eof", "lost"}:
-            await emitter.emit(decoding.close())
+            items = decoding.close(in_good_order=end.ending == "eof")
+            emitter.flow.strays = decoding.unread()
+            await emitter.emit(items)
     await _finish(recording, emitter.count)
     decoding.check(emitter.count)
 
@@ -335,9 +340,13 @@ class _Decoder(ABC, Generic[T]):
     def take(self, data: bytes | str) -> Sequence[T]:
         """Take what was read, or a frame."""
 
-    def close(self) -> Sequence[T]:
+    def close(self, *, in_good_order: bool) -> Sequence[T]:  # noqa: ARG002 - others ask
         """Take note of the end."""
         return ()
+
+    def unread(self) -> str | None:
+        """What came and is no item."""
+        return None
 
     def check(self, count: int) -> None:
         """Refuse what ended in good order, after so many items, and was nothing."""
@@ -350,25 +359,28 @@ class _Reads(_Decoder[bytes]):
         return (data if isinstance(data, bytes) else data.encode(),)
 
 
-class _Events(_Decoder[ServerSentEvent]):
-    """Takes a body as ``from_sse`` does."""
+class _Items(_Decoder[Any]):
+    """Takes a body as ``from_http`` does."""
 
-    def __init__(self, recording: WireRecording, max_event_bytes: int, *, check: bool) -> None:
+    def __init__(self, recording: WireRecording, framing: BodyFraming, max_event_bytes: int, *, check: bool) -> None:
         self._recording = recording
-        self._decoder = SSEDecoder(max_event_bytes=max_event_bytes)
+        self._framing = framing
+        self._decoder = framing.decoder(max_event_bytes=max_event_bytes)
         self._checks = check
 
-    def take(self, data: bytes | str) -> Sequence[ServerSentEvent]:
-        return feed(self._decoder, data if isinstance(data, bytes) else data.encode())
+    def take(self, data: bytes | str) -> Sequence[Any]:
+        return self._framing.feed(self._decoder, data if isinstance(data, bytes) else data.encode())
 
-    def close(self) -> Sequence[ServerSentEvent]:
-        self._decoder.close()
-        return () if self._decoder.strays is None else self._decoder.strays.at_end()
+    def close(self, *, in_good_order: bool) -> Sequence[Any]:
+        return self._framing.end(self._decoder, in_good_order=in_good_order)[0]
+
+    def unread(self) -> str | None:
+        return self._framing.unread(self._decoder)
 
     def check(self, count: int) -> None:
         response = self._recording.response
-        if self._checks and not count and response is not None and self._decoder.strays is not None:
-            raise _no_stream(self._recording, response, "no event stream")
+        if self._checks and not count and response is not None and self.unread() is not None:
+            raise _no_stream(self._recording, response, f"no {self._framing.called}")
 
 
 class _Frames(_Decoder[str]):
@@ -407,24 +419,24 @@ def _require_success(recording: WireRecording) -> None:
         raise _no_stream(recording, response, "no WebSocket")
 
 
-def _require_event_stream(recording: WireRecording) -> None:
+def _require_stream(recording: WireRecording, framing: BodyFraming) -> None:
     """Check the media type, and where that does not tell, the first bytes.
 
     Raises:
-        APIResponseError: It is no event stream.
+        APIResponseError: It is no stream of that framing.
     """
     response = recording.response
     if response is None:
         return
     types = media_types([response.headers.get("content-type", "")])
-    body = recording.body
-    is_stream = True if set(types) == {EVENT_STREAM} else starts_events(body)
-    if is_stream is None:
-        was_lost = recording.end is None or recording.end.ending != "eof"
-        is_stream = was_lost or EVENT_STREAM in types or not (body.strip() or types)
-    if not is_stream:
-        what = f"{', '.join(types)} instead of {EVENT_STREAM}" if types else "no event stream"
-        raise _no_stream(recording, response, what)
+    if framing.is_said_by(types):
+        return
+    ended = recording.end is not None and recording.end.ending == "eof"
+    fits = framing.beginning().look(recording.body, ended=ended)
+    if fits is None:
+        fits = not ended or framing.may_be(types, recording.body.strip())
+    if not fits:
+        raise _no_stream(recording, response, framing.instead(types))
 
 
 def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> APIError:
@@ -432,7 +444,7 @@ def _no_stream(recording: WireRecording, response: WireResponse, what: str) -> A
     message = f"{recording.request.url} answered {response.status} with {what}: {excerpt(body)}"
     content_type = ", ".join(media_types([response.headers.get("content-type", "")]))
     error = refusal(message, response.status, response.headers, Secrets(), body=body, content_type=content_type)
-    if isinstance(error, APIResponseError) and recording.request.transport == "sse":
+    if isinstance(error, APIResponseError) and recording.request.transport != "websocket":
         began = _began(recording)
         stream = _stream_of(recording, began)
         for read in recording.reads:

@@ -37,8 +37,8 @@ _MAX_SECONDS = 2**35
 # as such a half.
 _ESCAPED = "backslashreplace"
 
-WireTransport: TypeAlias = Literal["sse", "websocket"]
-"""What a recording is of: the body of an HTTP answer, or the frames of a WebSocket."""
+WireTransport: TypeAlias = Literal["sse", "ndjson", "aws-event-stream", "websocket"]
+"""What a recording is of: the body of an HTTP answer, by its framing, or the frames of a WebSocket."""
 
 WireEnding: TypeAlias = Literal["eof", "closed", "lost", "left", "limit"]
 """How it ended.
@@ -152,7 +152,7 @@ def _written(at: float) -> float:
 def _encode_data(data: bytes | str, transport: WireTransport) -> dict[str, str]:
     if isinstance(data, str):
         return {"text": data}
-    if transport == "sse":
+    if transport != "websocket":
         with contextlib.suppress(UnicodeDecodeError):
             # Strict UTF-8 has one spelling for each text: the bytes come back as they were.
             return {"text": data.decode()}

@@ -5,8 +5,9 @@ Rules:
 1. The decoder ignores them as well. It remembers them for whoever asks.
 2. A line of a field called ``error`` is an event of that name, from where it stood.
 3. A JSON object that has an ``error``, on a line of its own or on all lines up to a blank one, is an event without a
-   name, from where it stood: whether it is an error is for the dialect to say.
-4. When nothing more comes, any JSON object is one: all lines together, or each that is one.
+   name, from where it stood: whether it is an error is for the dialect to say. So is one within a list.
+4. When nothing more comes, any JSON object is one: all lines together, or each that is one. A list of objects is a body
+   that is no stream of events, and none of its lines is one.
 5. What else stands in the lines of an event is forgotten. What is remembered is bounded.
 """
 
@@ -105,6 +106,9 @@ def _events_in(lines: list[str], counts: Callable[[str], bool]) -> list[ServerSe
         return [ServerSentEvent(value, "error")]
     if counts(text):
         return [ServerSentEvent(text)]
+    if (listed := _list_in(text)) is not None:
+        texts = (json.dumps(each, ensure_ascii=False) for each in listed)
+        return [ServerSentEvent(each) for each in texts if _says_error(each)][:1]
     return [ServerSentEvent(line) for line in lines[:_MAX_LINES] if counts(line)]
 
 
@@ -127,10 +131,19 @@ def _is_object(text: str) -> bool:
 
 
 def _object_in(text: str) -> dict[str, Any] | None:
-    if not text.lstrip().startswith("{"):
+    return cast("dict[str, Any] | None", _value_in(text, "{"))
+
+
+def _list_in(text: str) -> list[Any] | None:
+    return cast("list[Any] | None", _value_in(text, "["))
+
+
+def _value_in(text: str, start: str) -> Any:
+    """The JSON value that a text is, if it begins like this."""
+    if not text.lstrip().startswith(start):
         return None
     try:
         check_json_size(text)
-        return cast("dict[str, Any]", json.loads(text))
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None

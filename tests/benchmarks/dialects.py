@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import rxllm
+from rxllm.wire import encode_aws_frame
 from tests.benchmarks.payload import CONTENT, answer, digest
 
 __all__ = ["DIALECTS", "dialect_answer", "run"]
 
-DIALECTS = ("openai-chat", "anthropic", "openai-responses")
+DIALECTS = ("openai-chat", "anthropic", "openai-responses", "gemini", "bedrock-converse", "cohere", "ollama")
 
 REQUEST = rxllm.ChatRequest(
     model="scripted", max_tokens=100_000, messages=[rxllm.Message(role=rxllm.Role.USER, content="Hello")]
@@ -81,6 +82,75 @@ def _of_responses(count: int) -> tuple[bytes, ...]:
     return tuple(_named({**each, "sequence_number": number}) for number, each in enumerate(events))
 
 
+def _of_gemini(count: int) -> tuple[bytes, ...]:
+    """With what the answer cost so far in each event, as Google sends it."""
+    events: list[dict[str, Any]] = []
+    for number, piece in enumerate(_pieces(count), 1):
+        candidate = {"content": {"parts": [{"text": piece}], "role": "model"}, "index": 0}
+        counts = {"promptTokenCount": 10, "candidatesTokenCount": number, "totalTokenCount": number + 10}
+        details = [{"modality": "TEXT", "tokenCount": 10}]
+        usage = {**counts, "promptTokensDetails": details}
+        head = {"usageMetadata": usage, "modelVersion": "scripted", "responseId": "response_1"}
+        ended = {"finishReason": "STOP"} if number == count else {}
+        events.append({"candidates": [{**candidate, **ended}], **head})
+    return tuple(
+        f"data: {json.dumps(each, ensure_ascii=False, separators=(',', ':'))}\r\n\r\n".encode() for each in events
+    )
+
+
+def _of_cohere(count: int) -> tuple[bytes, ...]:
+    tokens = {"input_tokens": 10, "output_tokens": count}
+    message: dict[str, Any] = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
+    begun = {"message": {"content": {"type": "text", "text": ""}}}
+    ended = {"finish_reason": "COMPLETE", "usage": {"billed_units": tokens, "tokens": tokens, "cached_tokens": 0}}
+    return (
+        _named({"id": "m1", "type": "message-start", "delta": {"message": message}}),
+        _named({"type": "content-start", "index": 0, "delta": begun}),
+        *(
+            _named({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": piece}}}})
+            for piece in _pieces(count)
+        ),
+        _named({"type": "content-end", "index": 0}),
+        _named({"type": "message-end", "delta": ended}),
+    )
+
+
+def _of_ollama(count: int) -> tuple[bytes, ...]:
+    head = {"model": "scripted", "created_at": "2026-01-01T00:00:00.123456789Z"}
+    lines: list[dict[str, Any]] = [
+        {**head, "message": {"role": "assistant", "content": piece}, "done": False} for piece in _pieces(count)
+    ]
+    counts = {"total_duration": 9, "load_duration": 1, "prompt_eval_count": 10, "eval_count": count}
+    last = {"message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop", **counts}
+    return tuple(
+        f"{json.dumps(each, ensure_ascii=False, separators=(',', ':'))}\n".encode()
+        for each in (*lines, {**head, **last})
+    )
+
+
+def _of_bedrock(count: int) -> tuple[bytes, ...]:
+    """With padding, as Bedrock sends it."""
+    usage = {"inputTokens": 10, "outputTokens": count, "totalTokens": 10 + count}
+    return (
+        _frame("messageStart", {"role": "assistant"}),
+        *(
+            _frame(
+                "contentBlockDelta",
+                {"contentBlockIndex": 0, "delta": {"text": piece}, "p": "abcdefghijklmnopqrstuvwxyz"[number % 26 :]},
+            )
+            for number, piece in enumerate(_pieces(count))
+        ),
+        _frame("contentBlockStop", {"contentBlockIndex": 0}),
+        _frame("messageStop", {"stopReason": "end_turn"}),
+        _frame("metadata", {"usage": usage, "metrics": {"latencyMs": 1}}),
+    )
+
+
+def _frame(name: str, payload: dict[str, Any]) -> bytes:
+    headers = {":event-type": name, ":content-type": "application/json", ":message-type": "event"}
+    return encode_aws_frame(headers, json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+
+
 def _pieces(count: int) -> list[str]:
     return [CONTENT[number % len(CONTENT)] for number in range(count)]
 
@@ -88,6 +158,10 @@ def _pieces(count: int) -> list[str]:
 _ANSWERS: dict[str, Callable[[int], tuple[bytes, ...]]] = {
     "anthropic": _of_anthropic,
     "openai-responses": _of_responses,
+    "gemini": _of_gemini,
+    "cohere": _of_cohere,
+    "ollama": _of_ollama,
+    "bedrock-converse": _of_bedrock,
     "openai-chat": lambda count: answer("openai", count),
 }
 

@@ -74,7 +74,7 @@ FULL = Size(
     log_items=20_000,
     log_latencies=1000,
     log_rivals=True,
-    served=(500, 200),
+    served=(500, 100),
 )
 QUICK = Size(
     runs=1,

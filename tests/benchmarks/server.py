@@ -26,12 +26,14 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+from rxllm.wire import AWS_FRAMES, EVENT_STREAM
 from tests.benchmarks.dialects import dialect_answer
 from tests.benchmarks.payload import BLOCK_BYTES, CONTENT, chunk, event, events
 
 __all__ = ["main"]
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+_HEADS = {"bedrock-converse": _HEAD.replace(EVENT_STREAM.encode(), AWS_FRAMES.encode())}
 LATE_EVERY = 20
 LATE_SECONDS = 2.0
 SOON_SECONDS = 0.05
@@ -157,7 +159,9 @@ class Connection(asyncio.Protocol):
     def _answer(self, path: str) -> None:
         match path.strip("/").split("/"):
             case [kind, ("blocks" | "events") as how, count, *_]:
-                self._task = asyncio.create_task(self._send((_HEAD, *writes(kind, how, int(count)), _END)))
+                self._task = asyncio.create_task(
+                    self._send((_HEADS.get(kind, _HEAD), *writes(kind, how, int(count)), _END))
+                )
             case ["paced", count, rate, *_]:
                 self._pacer.add(self, int(count), float(rate))
             case ["late", name, *_]:

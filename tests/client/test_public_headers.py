@@ -11,7 +11,7 @@ import pytest
 
 import rxllm
 from rxllm import LLMClient
-from rxllm.dialects import Endpoint, Home, OpenAIChat, StreamDecoder, WireRequest
+from rxllm.dialects import Cohere, Endpoint, Home, OpenAIChat, StreamDecoder, WireRequest
 from rxllm.models import ChatRequest
 from rxllm.sources import Headers
 from rxllm.testing import ScriptedServer, script
@@ -144,3 +144,10 @@ async def test_the_version_of_a_provider_is_no_secret() -> None:
     async with ScriptedServer(script.status(400, f"no version 2023-06-01 for {KEY}")) as server:
         with pytest.raises(rxllm.APIStatusError, match="no version 2023-06-01 for …"):
             await client(server, dialect="anthropic").chat(REQUEST)
+
+
+async def test_who_asks_cohere_is_no_secret() -> None:
+    async with ScriptedServer(script.status(400, f"no my-own-app with {KEY}")) as server:
+        with pytest.raises(rxllm.APIStatusError, match="no my-own-app with …"):
+            await client(server, dialect=Cohere(client_name="my-own-app")).chat(REQUEST)
+    assert server.requests[0].headers["x-client-name"] == "my-own-app"

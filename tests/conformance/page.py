@@ -17,6 +17,10 @@ HEADINGS = {
     "openai-chat": "",
     "anthropic": "### Anthropic's Messages API",
     "openai-responses": "### OpenAI's Responses API",
+    "gemini": "### The Gemini API of Google",
+    "cohere": "### Cohere's Chat API",
+    "ollama": "### Ollama's API",
+    "bedrock-converse": "### Bedrock's Converse API",
 }
 
 
@@ -43,6 +47,8 @@ def _of_dialect(dialect: str, peers: list[dict[str, Any]], reports: list[Report]
     """Who speaks the dialect, and how they do in its cases."""
     spoken = [_cases_of(dialect, report) for report in reports]
     those = [(peer, report) for peer, report in zip(peers, spoken, strict=True) if report.verdicts]
+    if not those:
+        return
     if HEADINGS[dialect]:
         yield HEADINGS[dialect]
     yield _versions(dialect, those)

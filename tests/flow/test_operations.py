@@ -207,10 +207,14 @@ WRONG: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "parse": (
         ops.parse,
         CHUNK,
-        "parse() takes ServerSentEvent or str or bytes and got StreamChunk: that has been done already, leave this "  # noqa: ISC004
-        "parse() out",
+        "parse() takes ServerSentEvent or AWSFrame or str or bytes and got StreamChunk: that has been done already, "  # noqa: ISC004
+        "leave this parse() out",
     ),
-    "tee_to_display": (ops.tee_to_display, 1, "a display shows StreamChunk, ServerSentEvent and str, and got int"),
+    "tee_to_display": (
+        ops.tee_to_display,
+        1,
+        "a display shows StreamChunk, ServerSentEvent, AWSFrame and str, and got int",
+    ),
 }
 
 

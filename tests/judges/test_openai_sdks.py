@@ -141,11 +141,11 @@ async def test_the_sdk_reads_answers_of_all_dialects(dialect: str, wire: bytes) 
     assert answer is None or (answer.choices[0].message.content or "") == "".join(chunk.text for chunk in chunks)
 
 
-@pytest.mark.parametrize(("dialect", "wire"), recorded()[::12])
+@pytest.mark.parametrize(
+    ("dialect", "wire"), [each for each in recorded()[::12] if not read(*reversed(each.values))[1]]
+)
 async def test_the_other_sdk_reads_answers_of_all_dialects(judge: Judge, dialect: str, wire: bytes) -> None:
-    chunks, errors = read(wire, dialect)
-    if errors:
-        pytest.skip("it fails")
+    chunks, _ = read(wire, dialect)
     usage = () if any(chunk.usage for chunk in chunks) else ("--no-usage",)
     async with served(lambda: pipeline(chunks), OpenAIChat()) as url:
         report = await judge("openai-sdk.mjs", f"{url}/v1", "--strict", *usage)

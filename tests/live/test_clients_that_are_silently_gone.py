@@ -35,8 +35,9 @@ time.sleep(3600)
 """
 
 
-def run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+def ip(*arguments: str, check: bool = True) -> int:
+    program = shutil.which("ip") or "ip"
+    return subprocess.run([program, *arguments], check=check, capture_output=True).returncode
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Network:
 
     def cut(self) -> None:
         """Let nothing of the client through any more, in silence."""
-        run("ip", "-n", self.name, "route", "add", "blackhole", f"{self.address}/32")
+        ip("-n", self.name, "route", "add", "blackhole", f"{self.address}/32")
 
 
 @pytest.fixture
@@ -57,18 +58,18 @@ def network() -> Iterator[Network]:
         pytest.skip("takes the rights of root, and ip")
     number = (os.getpid() + next(NUMBERS)) % 250
     name = f"rx{os.getpid() % 100_000}-{number}"
-    if subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True).returncode:
+    if ip("netns", "add", name, check=False):
         pytest.skip("networks cannot be made here")
     try:
-        run("ip", "link", "add", name, "type", "veth", "peer", "name", "there", "netns", name)
-        run("ip", "addr", "add", f"10.211.{number}.1/24", "dev", name)
-        run("ip", "link", "set", name, "up")
-        run("ip", "-n", name, "addr", "add", f"10.211.{number}.2/24", "dev", "there")
-        run("ip", "-n", name, "link", "set", "there", "up")
+        ip("link", "add", name, "type", "veth", "peer", "name", "there", "netns", name)
+        ip("addr", "add", f"10.211.{number}.1/24", "dev", name)
+        ip("link", "set", name, "up")
+        ip("-n", name, "addr", "add", f"10.211.{number}.2/24", "dev", "there")
+        ip("-n", name, "link", "set", "there", "up")
         yield Network(name, f"10.211.{number}.1")
     finally:
-        for kind in (["link"], ["netns"]):
-            subprocess.run(["ip", *kind, "delete", name], check=False, capture_output=True)
+        ip("link", "delete", name, check=False)
+        ip("netns", "delete", name, check=False)
 
 
 async def words(*, pause: float, left: asyncio.Event) -> AsyncIterator[str]:

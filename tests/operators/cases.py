@@ -15,6 +15,7 @@ from rxllm import operators as ops
 from rxllm.exceptions import EmptyStreamError
 from rxllm.testing import finish_chunk, text_chunk, tool_chunk
 from rxllm.typing import Ending
+from rxllm.wire import AWSFrame, encode_aws_frame
 
 
 class Discard:
@@ -73,6 +74,7 @@ class Case:
 BATCH = 2
 
 TEXT = {"a": text_chunk("Hel"), "b": text_chunk("lo"), "c": finish_chunk()}
+AWS_3 = encode_aws_frame({}, b"3")
 WORDS = {"a": "Hel", "b": "lo", "c": "!"}
 
 
@@ -134,6 +136,14 @@ CASES = {
     "buffer_with_backpressure": Case(lambda: ops.buffer_with_backpressure(1), WORDS, holds=1),
     "content": Case(ops.content, TEXT, "-x-y---|", "-x-#", {"x": "Hel", "y": "lo"}, holds=BATCH),
     "deadline": Case(lambda: ops.deadline(60), WORDS),
+    "decode_aws_frames": Case(
+        ops.decode_aws_frames,
+        {"a": encode_aws_frame({}, b"1"), "b": encode_aws_frame({}, b"2") + AWS_3[:9], "c": AWS_3[9:]},
+        results={name: AWSFrame({}, payload) for name, payload in (("a", b"1"), ("b", b"2"), ("c", b"3"))},
+    ),
+    "decode_ndjson": Case(
+        ops.decode_ndjson, {"a": b"1\n", "b": b"2\n3", "c": b"4\n"}, results={"a": "1", "b": "2", "c": "34"}
+    ),
     "decode_sse": Case(
         ops.decode_sse,
         {"a": b"data: 1\n\n", "b": b"data: 2\n\nda", "c": b"ta: 3\n\n"},

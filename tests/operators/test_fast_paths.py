@@ -86,7 +86,8 @@ SEQUENCES = st.lists(PIECES, max_size=12)
 def part(value: Any) -> Any:
     """All that a model consists of, to its last part; a chunk compares by that already."""
     if isinstance(value, BaseModel):
-        fields = [(name, part(each)) for name, each in vars(value).items()]
+        # How fast an answer came is kept beside the fields, and is no part of it.
+        fields = [(name, part(each)) for name, each in vars(value).items() if name in type(value).model_fields]
         return (value.__class__, fields, value.__pydantic_fields_set__, part(value.__pydantic_extra__))
     if isinstance(value, dict):
         return [(name, part(each)) for name, each in cast("dict[str, Any]", value).items()]

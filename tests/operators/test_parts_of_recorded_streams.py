@@ -17,7 +17,7 @@ from rxllm.models import ChatCompletion, Message, MessagePart, PartDelta, PartEn
 from rxllm.stores import SlotsDecoder, SlotsEncoder, decode_item, encode_item
 from rxllm.stores._lossless_json import dumps, loads
 
-DIALECTS = ("openai-chat", "anthropic", "openai-responses")
+DIALECTS = ("openai-chat", "anthropic", "openai-responses", "cohere")
 
 
 def corpus() -> list[Any]:

@@ -404,10 +404,27 @@ async def test_lines_that_say_nothing_change_nothing(stray: bytes) -> None:
         assert result.complete
 
 
-async def test_half_an_error_is_none() -> None:
-    async with ScriptedServer(typed("text/event-stream", TEXT + b"error: " + ERROR[:-3])) as server:
-        result = await ended(rxllm.from_sse(server.url).pipe(ops.parse()))
-    assert isinstance(result, TruncatedStreamError)
+@pytest.mark.parametrize(("rest", "kind"), [([], TruncatedStreamError), ([script.cut()], StreamInterruptedError)])
+@pytest.mark.parametrize("start", [b"error: ", b""])
+async def test_half_an_error_is_none_and_is_shown_with_what_it_left(
+    start: bytes, rest: list[script.StepLike], kind: type[Exception], tmp_path: Path
+) -> None:
+    for result in await each_way(typed("text/event-stream", TEXT + start + ERROR[:-3], *rest), tmp_path):
+        assert isinstance(result, kind)
+        (note,) = result.__notes__
+        assert note.startswith(f"beside its events came: '{start.decode()}")
+        assert "context size exceeded" in note
+
+
+async def test_a_list_of_objects_that_is_no_stream_of_events_is_read_as_a_whole() -> None:
+    body = json.dumps([{"a": "x" * 30_000}, {"b": 1}], indent=1).encode()
+    for content_type in ("application/json", "text/event-stream"):
+        async with ScriptedServer(typed(content_type, body, fragment=4096)) as server:
+            source = rxllm.from_sse(server.url)
+            with pytest.raises(APIResponseError) as caught:
+                await source.pipe(rx_ops.count())
+        assert caught.value.unread is not None
+        assert json.loads(caught.value.unread.text) == json.loads(body)
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])

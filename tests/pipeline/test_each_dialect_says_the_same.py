@@ -47,7 +47,8 @@ def told(answer: ChatCompletion) -> dict[str, Any]:
     return {
         "text": answer.text,
         "reasoning": answer.message.reasoning_text,
-        "calls": [call.model_dump(include={"id", "function"}) for call in answer.message.tool_calls],
+        # Where arguments are an object, they are written anew.
+        "calls": [(call.id, call.function.name, call.function.parsed) for call in answer.message.tool_calls],
         "unfinished": len(answer.choices[0].incomplete_tool_calls),
         "reason": answer.choices[0].finish_reason,
         "tokens": (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens),

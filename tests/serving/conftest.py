@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from ssl import SSLContext
 from typing import Any, Literal, TypeAlias, cast
 
 import aiohttp
@@ -37,13 +38,15 @@ async def with_aiohttp(pipelines: Pipelines, options: dict[str, Any]) -> AsyncGe
 
 
 @asynccontextmanager
-async def running(app: web.Application, *, shutdown_timeout: float = 0.1) -> AsyncGenerator[str]:
+async def running(
+    app: web.Application, *, shutdown_timeout: float = 0.1, ssl_context: SSLContext | None = None
+) -> AsyncGenerator[str]:
     """An application of aiohttp on a port of its own."""
     # Of a body that nobody reads, aiohttp would wait for the rest.
     runner = web.AppRunner(app, shutdown_timeout=shutdown_timeout, lingering_time=0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context)
         await site.start()
         yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
     finally:

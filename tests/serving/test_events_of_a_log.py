@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -28,7 +28,7 @@ def log(tmp_path: Path) -> SQLiteLog:
 
 def parsed(text: str) -> list[tuple[str | None, dict[str, Any]]]:
     """The frames: identifier and data."""
-    frames = []
+    frames: list[tuple[str | None, dict[str, Any]]] = []
     for block in text.split("\n\n")[:-1]:
         fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
         frames.append((fields.get("id"), json.loads(fields["data"])))
@@ -185,7 +185,7 @@ async def test_a_log_that_cannot_be_reached(
 ) -> None:
     production = asyncio.ensure_future(log.produce("s", source()))
     engine = Unavailable(log.engine)
-    unsteady = rxllm.Log(engine)
+    unsteady = rxllm.Log(cast("Any", engine))
     url = await serve(lambda: rxllm.from_log(unsteady, "s"))
     source.put("a")
     await source.begun.wait()

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import aiohttp
@@ -221,7 +222,11 @@ async def test_a_signal_reaches_the_handler_that_was_there(
 ) -> None:
     heard = asyncio.Event()
     loop = asyncio.get_running_loop()
-    before = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(heard.set))
+
+    def hear(_: int, __: FrameType | None) -> None:
+        loop.call_soon_threadsafe(heard.set)
+
+    before = signal.signal(signal.SIGTERM, hear)
     try:
         url = await serve(source)
         ours = signal.getsignal(signal.SIGTERM)

@@ -65,7 +65,10 @@ ERRORS: list[tuple[Exception, int, str]] = [
 async def test_an_error_before_the_first_item(
     serve: Serve, http: aiohttp.ClientSession, error: Exception, status: int, code: str
 ) -> None:
-    url = await serve(lambda: reactivex.throw(error))
+    def pipeline() -> Observable[Any]:
+        return reactivex.throw(error)
+
+    url = await serve(pipeline)
 
     async with http.get(url) as response:
         text = await response.text()
@@ -93,7 +96,8 @@ async def test_a_pipeline_that_raises_when_it_is_subscribed_to(serve: Serve, htt
     def subscribe(*_: Any) -> Any:
         raise LookupError("nobody is there")
 
-    url = await serve(lambda: Observable(subscribe))
+    pipeline: Observable[Any] = Observable(subscribe)
+    url = await serve(lambda: pipeline)
 
     async with http.get(url) as response:
         assert response.status == 500

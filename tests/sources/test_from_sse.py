@@ -32,7 +32,7 @@ from rxllm.exceptions import (
     StreamInterruptedError,
 )
 from rxllm.flow import FlowControl
-from rxllm.sources import Headers, Secrets, _from_sse, from_sse
+from rxllm.sources import Headers, Secrets, _http_request, from_sse
 from rxllm.testing import ReceivedRequest, ScriptedServer, script
 from rxllm.wire import ServerSentEvent
 
@@ -93,7 +93,7 @@ async def test_a_body_that_ends_a_moment_after_the_end_marker_leaves_the_connect
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # On a slow machine a moment is long.
-    monkeypatch.setattr(_from_sse, "END_OF_BODY_SECONDS", 60)
+    monkeypatch.setattr(_http_request, "END_OF_BODY_SECONDS", 60)
     late_end: list[script.StepLike] = [script.text("Hello"), script.done(), script.delay(0.01)]
     async with ScriptedServer(late_end, repeat=True) as server, aiohttp.ClientSession() as session:
         for _ in range(3):

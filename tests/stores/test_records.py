@@ -46,7 +46,7 @@ from rxllm.models import (
 from rxllm.stores import ErrorRecord, SlotsDecoder, SlotsEncoder, decode_error, decode_item, encode_error, encode_item
 from rxllm.stores._lossless_json import dumps, loads
 from rxllm.typing import Ending
-from rxllm.wire import ServerSentEvent
+from rxllm.wire import AWSFrame, ServerSentEvent
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -83,6 +83,15 @@ def chunks(draw: st.DrawFn) -> StreamChunk:
     return StreamChunk.model_validate({"id": "a", "choices": choices, **draw(extras)})
 
 
+frames = st.builds(
+    AWSFrame,
+    st.dictionaries(
+        st.text(max_size=9),
+        st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.text() | st.binary(),
+        max_size=3,
+    ),
+    st.binary(),
+)
 events = st.builds(ServerSentEvent, st.text(), st.text(), st.text(), st.none() | st.integers(min_value=0))
 
 
@@ -93,7 +102,7 @@ def through(item: object) -> Any:
     return decode_item(kind, loads(text.decode()))
 
 
-@given(chunks() | events | st.text() | st.binary() | json_values)
+@given(chunks() | events | frames | st.text() | st.binary() | json_values)
 def test_items_come_back_as_they_were(item: object) -> None:
     back = through(item)
     # By repr, since a NaN does not equal itself.
@@ -214,6 +223,12 @@ def test_only_fields_that_are_there_are_recorded() -> None:
     assert written(chunk) == {"id": "a", "choices": [{"index": 0, "delta": {}}], "vendor": {"a": [1]}}
     assert encode_item(ServerSentEvent("x", id="7")) == ("sse", {"data": "x", "id": "7"})
     assert encode_item(ServerSentEvent("")) == ("sse", {"data": ""})
+
+
+@pytest.mark.parametrize("value", ["", "AAAA", "AAAAEgAAAAB/AhuLe30vkmH6" * 2, 7])
+def test_a_frame_that_is_none(value: object) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        decode_item("aws-frame", value)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from rxllm.testing._labels import cells, clipped, label_of
 from rxllm.testing._recordings import Completed, Event, Failed, Item, Window
 from rxllm.testing._svg import MARBLE, Band, Line, Picture, draw_svg
 from rxllm.testing._svg_axis import EDGE, PITCH
+from rxllm.wire import AWSFrame
 
 CLOSE = MARBLE + 4
 """Pixels a frame where marbles stand in neighbouring frames."""
@@ -468,6 +469,7 @@ LABELS: dict[str, object] = {
     "Hm.": StreamChunk.from_wire({"choices": [{"delta": {"reasoning": "Hm."}}]}),
     "": StreamChunk.from_wire({"choices": [{"delta": {"tool_calls": [{"index": 0}]}}]}),
     "data": ServerSentEvent("data"),
+    "payload": AWSFrame({":event-type": "x"}, b"payload"),
     "now({})": ToolCall(id="1", function=FunctionCall(name="now", arguments="{}")),
     "\\xff.": b"\xff.",
     "OSError": OSError(),

@@ -14,7 +14,7 @@ from rxllm.testing import ScriptedServer, script
 from rxllm.testing.script import Answer, Framing, ScriptDialect, StepLike, renderer_of
 from rxllm.wire import SSEDecoder
 
-OTHERS: list[ScriptDialect] = ["anthropic", "openai-responses"]
+OTHERS: list[ScriptDialect] = ["anthropic", "openai-responses", "cohere"]
 WHOLE = script.answer(
     script.reasoning("Hm."),
     "It is",
@@ -442,14 +442,18 @@ async def test_a_refusal_has_the_form_of_the_dialect(
     assert told.keys() - {"error"} == ({"type", "request_id"} if dialect == "anthropic" else set())
 
 
-@pytest.mark.parametrize("dialect", OTHERS)
+@pytest.mark.parametrize("dialect", [*OTHERS, "ollama"])
 async def test_a_request_too_many_is_refused_in_the_dialect(
     session: aiohttp.ClientSession, dialect: ScriptDialect
 ) -> None:
     with pytest.raises(AssertionError, match="no script is left"):
         async with ScriptedServer(dialect=dialect) as server, session.post(server.url, json={}) as response:
             assert response.status == 400
-            assert (await response.json())["error"]["type"] == "no_script"
+            told = await response.json()
+            if dialect in {"cohere", "ollama"}:
+                assert "no script is left" in told["message" if dialect == "cohere" else "error"]
+            else:
+                assert told["error"]["type"] == "no_script"
 
 
 @pytest.mark.parametrize("dialect", OTHERS)
@@ -458,11 +462,20 @@ async def test_a_call_may_begin_without_arguments(session: aiohttp.ClientSession
     more = {"index": 0, "function": {"arguments": '{"a":1}'}}
     pieces = [script.delta({"tool_calls": [each]}) for each in (begun, more)]
     told = [event for event in await sent(session, dialect, *pieces, script.finish("tool_calls")) if "delta" in event]
-    texts = [
-        event["delta"] if isinstance(event["delta"], str) else event["delta"].get("partial_json") for event in told
-    ]
+    texts = [arguments_in(event["delta"]) for event in told]
 
     assert [text for text in texts if text] == ['{"a":1}']
+
+
+def arguments_in(delta: Any) -> str:
+    """The piece of arguments in an event's delta, wherever the dialect has it."""
+    match delta:
+        case str() as text:
+            return text
+        case {"message": {"tool_calls": {"function": {"arguments": text}}}}:
+            return str(text)
+        case _:
+            return str(delta.get("partial_json", ""))
 
 
 @pytest.mark.parametrize("dialect", OTHERS)
@@ -495,7 +508,7 @@ async def test_a_script_comes_as_it_is_played(session: aiohttp.ClientSession, di
                 body += await response.content.readany()
     # The finish was said before the cut, and nothing of the end.
     last = kinds(payloads(bytes(body)))[-1]
-    assert last == {"anthropic": "message_delta", "openai-responses": "completed"}[dialect]
+    assert last == {"anthropic": "message_delta", "openai-responses": "completed", "cohere": "message-end"}[dialect]
 
 
 @pytest.mark.parametrize("dialect", OTHERS)
@@ -617,6 +630,9 @@ def test_what_a_dialect_cannot_say_is_an_error(dialect: str, step: StepLike, wha
         ("anthropic", Answer([script.error("x", code=5)]), "the code 5 of an error"),
         ("anthropic", script.api_error(400, "x", code="y"), "the code 'y' of an error"),
         ("openai-responses", Answer([script.finish("tired")]), "the finish reason 'tired'"),
+        ("cohere", Answer([delta(refusal="No.")]), "a refusal's text"),
+        ("cohere", script.api_error(400, "x", code="y"), "type or code of an error"),
+        ("cohere", script.api_error(400, "x", type="y"), "type or code of an error"),
     ],
 )
 def test_what_one_dialect_cannot_say(dialect: str, answer: Answer, what: str) -> None:
@@ -653,3 +669,217 @@ async def test_chat_completions_have_no_blocks(session: aiohttp.ClientSession, o
 def test_a_dialect_that_there_is_not() -> None:
     with pytest.raises(ValueError, match="no script can be said in 'klingon'; dialects are: openai-chat, anthropic"):
         ScriptedServer(dialect="klingon")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+# Gemini
+
+
+async def gemini_sent(session: aiohttp.ClientSession, *steps: StepLike) -> list[dict[str, Any]]:
+    async with ScriptedServer(steps, dialect="gemini") as server:
+        return [json.loads(event.data) for event in SSEDecoder().feed(await fetch(session, server))]
+
+
+async def test_an_answer_in_the_words_of_gemini(session: aiohttp.ClientSession) -> None:
+    events = await gemini_sent(
+        session, *WHOLE[:-2], script.usage(30, 9, cached_tokens=20, reasoning_tokens=4), script.done()
+    )
+
+    call = {"id": "call_7", "name": "get_weather", "args": {"city": "Paris"}}
+    parts = [{"text": "Hm.", "thought": True}, {"text": "It is"}, {"text": " late."}, {"functionCall": call}]
+    assert [event["candidates"] for event in events] == [
+        *([{"content": {"parts": [part], "role": "model"}, "index": 0}] for part in parts),
+        [{"finishReason": "STOP", "index": 0}],
+    ]
+    assert {(event["modelVersion"], event["responseId"]) for event in events} == {("scripted", "response_0")}
+    assert [event["usageMetadata"]["totalTokenCount"] for event in events] == [8, 9, 10, 13, 39]
+    assert events[-1]["usageMetadata"] == {
+        "promptTokenCount": 30,
+        "candidatesTokenCount": 5,
+        "totalTokenCount": 39,
+        "thoughtsTokenCount": 4,
+        "cachedContentTokenCount": 20,
+    }
+
+
+async def test_reasons_and_blocks_of_gemini(session: aiohttp.ClientSession) -> None:
+    code = {"executableCode": {"language": "PYTHON", "code": "1"}}
+    for reason, word in (("stop", "STOP"), ("length", "MAX_TOKENS"), ("content_filter", "SAFETY"), ("SPII", "SPII")):
+        block, end = await gemini_sent(session, script.block(code), script.finish(reason))
+        assert block["candidates"][0]["content"]["parts"] == [code]
+        assert end["candidates"][0]["finishReason"] == word
+
+
+async def test_a_call_of_gemini_that_is_cut_is_never_sent(session: aiohttp.ClientSession) -> None:
+    call = script.tool_call("f", {"city": "Paris"}, id="c", piece_length=3)
+    (end,) = await gemini_sent(session, *call[:3], script.finish("length"))
+    assert end["candidates"] == [{"finishReason": "MAX_TOKENS", "index": 0}]
+    assert await gemini_sent(session, *call[:3]) == []
+
+
+async def test_errors_of_gemini_have_a_status_in_words(session: aiohttp.ClientSession) -> None:
+    for step, error in (
+        (script.error("boom"), {"code": 500, "message": "boom", "status": "INTERNAL"}),
+        (script.error("busy", type="UNAVAILABLE"), {"code": 503, "message": "busy", "status": "UNAVAILABLE"}),
+        (script.error("odd", type="ODD", code=418), {"code": 418, "message": "odd", "status": "ODD"}),
+    ):
+        assert await gemini_sent(session, step) == [{"error": error}]
+    for answer, status, word in (
+        (script.api_error(429, "slow"), 429, "RESOURCE_EXHAUSTED"),
+        (script.api_error(418, "tea"), 418, "UNKNOWN"),
+        (script.api_error(400, "bad", type="FAILED_PRECONDITION"), 400, "FAILED_PRECONDITION"),
+    ):
+        async with ScriptedServer(answer, dialect="gemini") as server, session.post(server.url, json={}) as response:
+            said = (await response.json())["error"]
+            assert (response.status, said["code"], said["status"]) == (status, status, word)
+
+
+async def test_gemini_has_no_refusals(session: aiohttp.ClientSession) -> None:
+    with pytest.raises(ValueError, match=r"^gemini cannot say a refusal's text"):
+        async with ScriptedServer([script.delta({"refusal": "no"})], dialect="gemini") as server:
+            with pytest.raises(aiohttp.ClientError):
+                await fetch(session, server)
+
+
+# Ollama
+
+
+async def lines_sent(session: aiohttp.ClientSession, *steps: StepLike) -> list[dict[str, Any]]:
+    async with ScriptedServer(steps, dialect="ollama") as server, session.post(server.url, json={}) as response:
+        assert response.content_type == "application/x-ndjson"
+        return [json.loads(line) for line in (await response.text()).splitlines()]
+
+
+async def test_an_answer_in_the_words_of_ollama(session: aiohttp.ClientSession) -> None:
+    *content, end = await lines_sent(session, *WHOLE)
+
+    head = {"model": "scripted", "created_at": "2026-01-01T00:00:00.000000000Z"}
+    function = {"index": 0, "name": "get_weather", "arguments": {"city": "Paris"}}
+    assert content == [
+        {**head, "message": {"role": "assistant", "content": "", **said}, "done": False}
+        for said in (
+            {"thinking": "Hm."},
+            {"content": "It is"},
+            {"content": " late."},
+            {"tool_calls": [{"id": "call_7", "function": function}]},
+        )
+    ]
+    assert end == {
+        **head,
+        "message": {"role": "assistant", "content": ""},
+        "done": True,
+        "done_reason": "stop",
+        "total_duration": 3_000_000,
+        "load_duration": 1_000_000,
+        "prompt_eval_count": 7,
+        "prompt_eval_duration": 1_000_000,
+        "eval_count": 6,
+        "eval_duration": 1_000_000,
+    }
+
+
+async def test_bursts_blocks_and_a_finish_without_an_end_are_lines(session: aiohttp.ClientSession) -> None:
+    steps = [script.burst("a", "b"), script.block({"images": ["aW1n"]}), script.keep_alive(), script.finish("length")]
+    async with ScriptedServer(steps, dialect="ollama") as server:
+        body = await fetch(session, server)
+
+    *content, blank, end = body.decode().removesuffix("\n").split("\n")
+    assert [json.loads(each)["message"]["content"] for each in content] == ["a", "b", ""]
+    assert json.loads(content[2])["message"]["images"] == ["aW1n"]
+    assert (blank, json.loads(end)["done_reason"]) == ("", "length")
+
+
+async def test_a_call_of_ollama_that_is_cut_is_never_sent(session: aiohttp.ClientSession) -> None:
+    call = script.tool_call("f", {"city": "Paris"}, id="c", piece_length=3)
+    assert [each["done"] for each in await lines_sent(session, *call[:3], script.finish("length"))] == [True]
+    assert await lines_sent(session, *call[:3]) == []
+
+
+async def test_errors_of_ollama_are_a_text(session: aiohttp.ClientSession) -> None:
+    assert await lines_sent(session, script.error("boom", type="overloaded_error")) == [{"error": "boom"}]
+    async with (
+        ScriptedServer(script.api_error(503, "busy"), dialect="ollama") as server,
+        session.post(server.url, json={}) as response,
+    ):
+        assert (response.status, await response.json()) == (503, {"error": "busy"})
+
+
+@pytest.mark.parametrize(
+    ("step", "what"),
+    [
+        (script.comment("x"), "a comment"),
+        (script.delta({"refusal": "no"}), "a refusal's text"),
+        (script.error("x", code=5), "the code 5 of an error"),
+    ],
+)
+async def test_what_ollama_cannot_say(session: aiohttp.ClientSession, step: StepLike, what: str) -> None:
+    with pytest.raises(ValueError, match=f"^ollama cannot say {what}"):
+        async with ScriptedServer([step], dialect="ollama") as server:
+            with pytest.raises(aiohttp.ClientError):
+                await fetch(session, server)
+
+
+async def test_a_refusal_of_ollama_has_no_type(session: aiohttp.ClientSession) -> None:
+    with pytest.raises(ValueError, match="type or code of an error"):
+        async with ScriptedServer(script.api_error(400, "x", type="y"), dialect="ollama") as server:
+            with pytest.raises(aiohttp.ClientError):
+                await fetch(session, server)
+
+
+# Cohere
+
+
+async def test_an_answer_in_the_words_of_cohere(session: aiohttp.ClientSession) -> None:
+    start, *content, end = await sent(session, "cohere", script.block({"tool_plan": "I look."}), *WHOLE)
+
+    message: dict[str, Any] = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
+    assert start == {"id": "message_0", "type": "message-start", "delta": {"message": message}}
+    call = {"id": "call_7", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
+    assert content == [
+        {"type": kind, **({} if index is None else {"index": index}), **({"delta": {"message": said}} if said else {})}
+        for kind, index, said in (
+            ("tool-plan-delta", None, {"tool_plan": "I look."}),
+            ("content-start", 0, {"content": {"type": "thinking", "thinking": ""}}),
+            ("content-delta", 0, {"content": {"thinking": "Hm."}}),
+            ("content-end", 0, None),
+            ("content-start", 1, {"content": {"type": "text", "text": ""}}),
+            ("content-delta", 1, {"content": {"text": "It is"}}),
+            ("content-delta", 1, {"content": {"text": " late."}}),
+            ("content-end", 1, None),
+            ("tool-call-start", 0, {"tool_calls": call}),
+            ("tool-call-delta", 0, {"tool_calls": {"function": {"arguments": '{"city": '}}}),
+            ("tool-call-delta", 0, {"tool_calls": {"function": {"arguments": '"Paris"}'}}}),
+            ("tool-call-end", 0, None),
+        )
+    ]
+    tokens = {"input_tokens": 7, "output_tokens": 6}
+    usage = {"billed_units": tokens, "tokens": tokens, "cached_tokens": 0}
+    assert end == {"type": "message-end", "delta": {"finish_reason": "TOOL_CALL", "usage": usage}}
+
+
+async def test_blocks_of_cohere_are_contents_and_citations(session: aiohttp.ClientSession) -> None:
+    citation: dict[str, Any] = {"start": 0, "end": 1, "text": "x", "sources": []}
+    blocks = [script.block({"type": "text", "text": "x"}), script.block(citation)]
+    events = await sent(session, "cohere", *blocks, script.finish("WHATEVER"), script.done())
+
+    assert kinds(events) == [
+        *("message-start", "content-start", "content-end", "citation-start", "citation-end", "message-end"),
+    ]
+    assert events[3]["delta"]["message"]["citations"] == citation
+    assert events[-1]["delta"]["finish_reason"] == "WHATEVER"
+
+
+async def test_a_call_of_cohere_that_is_cut_has_no_end(session: aiohttp.ClientSession) -> None:
+    call = script.tool_call("f", {"city": "Paris"}, id="c", piece_length=3)
+    events = await sent(session, "cohere", *call[:3], script.finish("length"))
+    assert [*dict.fromkeys(kinds(events))] == ["message-start", "tool-call-start", "tool-call-delta", "message-end"]
+
+
+async def test_errors_of_cohere_are_a_text(session: aiohttp.ClientSession) -> None:
+    (end,) = await sent(session, "cohere", script.error("boom", type="overloaded_error"))
+    assert end == {"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "boom"}}
+    async with (
+        ScriptedServer(script.api_error(503, "busy"), dialect="cohere") as server,
+        session.post(server.url, json={}) as response,
+    ):
+        body = await response.json()
+        assert (response.status, body) == (503, {"id": response.headers["x-debug-trace-id"], "message": "busy"})

@@ -19,6 +19,7 @@ from rxllm import operators as ops
 from rxllm.flow import Stream
 from rxllm.sinks import SQLiteSink
 from rxllm.typing import Ending
+from rxllm.wire import AWSFrame
 
 
 async def a_pipeline_ends_in_a_completion(client: rxllm.LLMClient, request: rxllm.ChatRequest) -> None:
@@ -89,6 +90,8 @@ def each_operator_says_what_comes_out(chunks: Observable[rxllm.StreamChunk]) -> 
 
 def transports_of_ones_own(blocks: Observable[bytes]) -> None:
     assert_type(blocks.pipe(ops.decode_sse()), Observable[rxllm.ServerSentEvent])
+    assert_type(blocks.pipe(ops.decode_aws_frames()), Observable[AWSFrame])
+    assert_type(blocks.pipe(ops.decode_aws_frames(), ops.parse("bedrock-converse")), Observable[rxllm.StreamChunk])
     assert_type(rxllm.from_sse("http://127.0.0.1/"), Stream[rxllm.ServerSentEvent])
     assert_type(rxllm.from_websocket("ws://127.0.0.1/"), Stream[str])
 
@@ -156,6 +159,7 @@ async def somebody_approves(client: rxllm.LLMClient, request: rxllm.ChatRequest,
                 | rxllm.ReasoningDelta()
                 | rxllm.Restarted()
                 | rxllm.Stopped()
+                | rxllm.ToolInputDelta()
                 | rxllm.ToolCallEvent()
                 | rxllm.ToolResultEvent()
                 | rxllm.RoundCompleted()

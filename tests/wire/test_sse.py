@@ -406,6 +406,8 @@ def test_a_line_of_a_field_called_error(raw: bytes, expected: list[str]) -> None
         (b'{"error": "a"}\n\nerror: b\n\n{"error": "c"}\n\n', ['{"error": "a"}', "b", '{"error": "c"}']),
         (b'foo\n{"error": "a"}\n{"error": "b"}\n\n', ['{"error": "a"}', '{"error": "b"}']),
         (b'data: 1\n\n{\n "error":\n {"a": 1}\n}\n\ndata: 2\n\n', ["1", '{\n "error":\n {"a": 1}\n}', "2"]),
+        (b'data: 1\n\n[{\n "error": "\xc3\xb6"}\n]\n\ndata: 2\n\n', ["1", '{"error": "\u00f6"}', "2"]),
+        (b'[{"error": "a"}, 1, {"error": "b"}]\n\n', ['{"error": "a"}']),
         (b'{"error": null}\n{"error": {}}\n{"error":\n["error"]\n"error"\n{"a": "error"}\n\n', []),
     ],
 )
@@ -427,6 +429,8 @@ def test_an_object_with_an_error_on_lines_of_its_own(raw: bytes, expected: list[
         (b'x\nerror: {\n"a": 1}', [ServerSentEvent('{\n"a": 1}', "error")]),
         (b'error: a\n{"a": 1}\n', []),
         (b"error: a", [ServerSentEvent("a", "error")]),
+        (b'[\n{"a": 1}\n,\n\n{"b": 2}\n]', []),
+        (b'[{"error": "a"\n}]', [ServerSentEvent('{"error": "a"}')]),
         (b'{"a":' + b"[" * 100_000, []),
     ],
 )

@@ -83,7 +83,7 @@ class Anthropic:
 
     def decoder(self) -> AnthropicDecoder:
         """A decoder for one stream."""
-        return AnthropicDecoder(self)
+        return AnthropicDecoder()
 
     def rate_limits(self, headers: Mapping[str, str]) -> RateLimits:
         """Read ``StreamInfo.rate_limits``: see ``RateLimitReader``."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -25,11 +25,14 @@ from rxllm import exceptions
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import MESSAGES, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
+from rxllm.dialects._misfit import Misfit
+from rxllm.dialects._named import read_in_full
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
 from rxllm.dialects._surrogates import may_hold_half
 from rxllm.dialects.anthropic._anthropic_blocks import TEXT_FIELDS, BlockPiece
+from rxllm.dialects.anthropic._anthropic_errors import NAME
 from rxllm.dialects.anthropic._anthropic_message import GrowingMessage, MisplacedError
-from rxllm.exceptions import DecodeError, EmptyStreamError, LimitExceededError, TruncatedStreamError
+from rxllm.exceptions import EmptyStreamError, LimitExceededError, TruncatedStreamError
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
     EventText,
@@ -47,10 +50,8 @@ from rxllm.models import (
 )
 from rxllm.wire import LARGE_JSON, ServerSentEvent
 
-if TYPE_CHECKING:
-    from rxllm.dialects.anthropic._anthropic import Anthropic
-
 _NOTHING: tuple[StreamChunk, ...] = ()
+_MISFIT = Misfit(NAME, MESSAGES, "ask the server's address for messages (…/v1/messages)")
 _DONE = "[DONE]"
 _LAST = "message_stop"
 _KEEP_ALIVES = frozenset({"ping", "keepalive", "keep-alive", "heartbeat"})
@@ -67,7 +68,6 @@ class AnthropicDecoder:
         done: Whether the answer came as a whole, and was no stream. No event says that nothing follows.
     """
 
-    _dialect: Anthropic
     done: bool = False
     _position: int = -1
     _message: GrowingMessage = field(default_factory=GrowingMessage)
@@ -100,12 +100,7 @@ class AnthropicDecoder:
         return self._decode_in_full(event)
 
     def _decode_in_full(self, event: WireItem) -> Iterable[StreamChunk]:
-        name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
-        text = data if isinstance(data, str) else data.decode(errors="replace")
-        if len(text) <= LARGE_JSON:
-            return self._decode_text(name, text)
-        with reading_large(text, f"event {self._position}"):
-            return self._decode_text(name, text)
+        return read_in_full(event, f"event {self._position}", self._decode_text)
 
     def _decode_text(self, name: str, text: str) -> Iterable[StreamChunk]:
         said = text.strip()
@@ -118,11 +113,11 @@ class AnthropicDecoder:
             except LimitExceededError:
                 raise
             except ValueError as problem:
-                raise self._malformed(text, "it is malformed") from problem
+                raise _MISFIT.malformed(self._position, text, "it is malformed") from problem
         if not is_object(fields):
             if is_name_of_error(name):
                 raise error_from(fields, self._position, name)
-            raise self._malformed(text, "it is no JSON object")
+            raise _MISFIT.malformed(self._position, text, "it is no JSON object")
         chunks = self._decode_object(name, fields, text)
         if chunks:
             put_event(chunks[0], EventText(text))
@@ -138,14 +133,16 @@ class AnthropicDecoder:
             try:
                 return message.take(kind, fields)
             except MisplacedError as problem:
-                raise self._error(f"event {self._position} ({kind}) is out of place: {problem}", text) from None
+                raise _MISFIT.error(
+                    self._position, f"event {self._position} ({kind}) is out of place: {problem}", text
+                ) from None
             except LimitExceededError:
                 raise
             except (ValueError, TypeError) as problem:
-                raise self._malformed(text, f"{kind} is malformed") from problem
+                raise _MISFIT.malformed(self._position, text, f"{kind} is malformed") from problem
         protocol = None if message.has_begun else protocol_of(name, fields)
         if protocol not in {None, MESSAGES}:
-            raise self._of_another(protocol, text)
+            raise _MISFIT.of_another(self._position, protocol, text)
         if _is_error(name, fields, is_typed=type_ is not None):
             raise error_from(fields, self._position, name)
         if not message.has_begun and kind == "message" and self._doubtful is None:
@@ -167,7 +164,7 @@ class AnthropicDecoder:
         if not message.has_begun:
             if self._doubtful is not None:
                 self._position, text = self._doubtful
-                raise self._malformed(text, "it has nothing of a message")
+                raise _MISFIT.malformed(self._position, text, "it has nothing of a message")
             raise EmptyStreamError(f"{began} no message had begun")
         if lacking := message.lacking:
             raise TruncatedStreamError(f"{began} {lacking}", unfinished=(0,), events=events)
@@ -189,7 +186,7 @@ class AnthropicDecoder:
                 fields = None
             if not is_object(fields) or fields.get("type") != "message" or not is_list(fields.get("content")):
                 if (protocol := protocol_of_body(body)) not in {None, MESSAGES}:
-                    raise self._of_another(protocol, body)
+                    raise _MISFIT.of_another(self._position, protocol, body)
                 return _NOTHING
             chunks = self._decode_object(_LAST, {"type": "message_start", "message": fields}, body)
             chunks += self._message.take(_LAST, {})
@@ -197,18 +194,6 @@ class AnthropicDecoder:
         chunks[0] = marked(chunks[0], repairs=(Repair("answer-not-streamed", 0, exceptions.excerpt(body), None),))
         self.done = True
         return chunks
-
-    def _malformed(self, text: str, reason: str) -> DecodeError:
-        return self._error(f"event {self._position} is no event of {self._dialect.name}, {reason}", text)
-
-    def _of_another(self, protocol: str | None, text: str) -> DecodeError:
-        where = f"event {self._position} looks like {protocol}; it is no stream of {MESSAGES}"
-        advice = "ask the server's address for messages (…/v1/messages), or use a dialect that reads it"
-        return self._error(f"{where}: {advice}", text)
-
-    def _error(self, message: str, text: str) -> DecodeError:
-        shown = f"{message}: {exceptions.excerpt(text)}"
-        return DecodeError(shown, dialect=self._dialect.name, position=self._position, text=text[:EXCERPT_LENGTH])
 
 
 def _with_halves(text: str) -> Any:

@@ -30,6 +30,7 @@ from rxllm import exceptions, models
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import CHAT, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import check_pieces, reading_large
+from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import error_from, is_error, is_name_of_error
 from rxllm.dialects._surrogates import SurrogateHalves, may_hold_half
 from rxllm.dialects.openai_chat._cumulative_text import CumulativeTexts, UnrelatedTextError
@@ -42,7 +43,7 @@ from rxllm.flow import FlowControl, Secrets
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.logs import logger
 from rxllm.models import Delta, Repair, StreamChoice, StreamChunk, is_object, loads, marked
-from rxllm.wire import LARGE_JSON, ServerSentEvent
+from rxllm.wire import LARGE_JSON
 
 if TYPE_CHECKING:
     from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
@@ -107,7 +108,7 @@ class OpenAIChatDecoder:
                 return self._accept(event, chunk)
         if self.done:
             return _NOTHING
-        name, data = (event.event, event.data) if isinstance(event, ServerSentEvent) else ("message", event)
+        name, data = named(event)
         if len(data) <= LARGE_JSON:
             return self._decode_in_full(name, data)
         with reading_large(data, f"event {self._position}"):

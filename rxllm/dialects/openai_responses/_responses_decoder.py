@@ -23,6 +23,8 @@ import msgspec
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import RESPONSES, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
+from rxllm.dialects._misfit import Misfit
+from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import has_words_of_error, is_failure, is_name_of_error
 from rxllm.dialects._surrogates import may_hold_half
 from rxllm.dialects.openai_responses._growing_response import GrowingResponse, Where
@@ -40,12 +42,13 @@ from rxllm.exceptions import (
 )
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import EventText, Repair, StreamChunk, is_object, loads, loads_unscrubbed, marked, put_event, scrub
-from rxllm.wire import LARGE_JSON, ServerSentEvent
+from rxllm.wire import LARGE_JSON, AWSFrame, ServerSentEvent
 
 _NAME = "openai-responses"
 _DONE = "[DONE]"
 _LAST = "response.completed"
 _NOTHING: tuple[StreamChunk, ...] = ()
+_MISFIT = Misfit(_NAME, RESPONSES, "ask the server's address for responses (…/responses)")
 _IDLE = frozenset({"", "ping", "keepalive", "keep-alive", "heartbeat", "null", "ok"})
 _ENDS = MappingProxyType({f"response.{status}": status for status in STATUSES})
 
@@ -81,6 +84,8 @@ class OpenAIResponsesDecoder:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
         self._position += 1
         data = event.data if isinstance(event, ServerSentEvent) else event
+        if isinstance(data, AWSFrame):
+            data = data.payload
         if len(data) > LARGE_JSON:
             with reading_large(data, f"event {self._position}"):
                 return self._decode_in_full(event, data)
@@ -118,7 +123,7 @@ class OpenAIResponsesDecoder:
         if self.done:
             return _NOTHING
         text = data if isinstance(data, str) else data.decode(errors="replace")
-        name = event.event if isinstance(event, ServerSentEvent) else "message"
+        name = named(event)[0]
         if (word := text.strip()) == _DONE:
             self.done = bool(self._answer.end)
             return _NOTHING
@@ -141,7 +146,9 @@ class OpenAIResponsesDecoder:
         if text.strip("[]<>\"'").lower() in _IDLE:
             return _NOTHING
         if name == "message":
-            raise self._error(f"event {self._position} is no event of {_NAME}, it is no JSON object", text)
+            raise _MISFIT.error(
+                self._position, f"event {self._position} is no event of {_NAME}, it is no JSON object", text
+            )
         return self._pass_over(text)
 
     def _decode_object(self, name: str, fields: Fields, text: str) -> Chunks:
@@ -164,7 +171,7 @@ class OpenAIResponsesDecoder:
         """Decode an object that is no event of the Responses API, or is an error."""
         protocol = protocol_of(name, fields)
         if protocol not in (None, RESPONSES) and not self._answer.has_begun:
-            raise self._of_another(protocol, text)
+            raise _MISFIT.of_another(self._position, protocol, text)
         kind = fields.get("type")
         if isinstance(kind, str) and kind.startswith("response.") and not is_name_of_error(kind):
             return _NOTHING
@@ -218,7 +225,9 @@ class OpenAIResponsesDecoder:
             raise TruncatedStreamError(f"{began} the answer had not ended", unfinished=(0,), events=events)
         if self._doubtful is not None:
             self._position, text = self._doubtful
-            raise self._error(f"event {self._position} is no event of {_NAME}, it has nothing of one", text)
+            raise _MISFIT.error(
+                self._position, f"event {self._position} is no event of {_NAME}, it has nothing of one", text
+            )
         raise EmptyStreamError(f"{began} no answer had begun")
 
     def decode_body(self, body: str) -> Chunks:
@@ -235,7 +244,7 @@ class OpenAIResponsesDecoder:
                 return self._given(body, self._finish(status, fields))
         protocol = protocol_of_body(body)
         if protocol not in (None, RESPONSES):
-            raise self._of_another(protocol, body)
+            raise _MISFIT.of_another(self._position, protocol, body)
         return _NOTHING
 
     def _pass_over(self, text: str) -> Chunks:
@@ -247,16 +256,7 @@ class OpenAIResponsesDecoder:
         return _NOTHING
 
     def _malformed(self, kind: str, problem: MalformedEventError, text: str) -> DecodeError:
-        return self._error(f"event {self._position} is no {kind}, {problem}", text)
-
-    def _of_another(self, protocol: str | None, text: str) -> DecodeError:
-        where = f"event {self._position} looks like {protocol}; it is no stream of OpenAI's Responses API"
-        advice = "ask the server's address for responses (…/responses), or use a dialect that reads it"
-        return self._error(f"{where}: {advice}", text)
-
-    def _error(self, message: str, text: str) -> DecodeError:
-        shown = f"{message}: {excerpt(text)}"
-        return DecodeError(shown, dialect=_NAME, position=self._position, text=text[:EXCERPT_LENGTH])
+        return _MISFIT.error(self._position, f"event {self._position} is no {kind}, {problem}", text)
 
 
 def _status_of_whole(fields: Fields) -> str | None:

@@ -16,7 +16,15 @@ CHUNK_TIMEOUT = 2.0
 """For how many seconds ``rxllm_client`` lets a server be silent: longer than a source waits behind the finish."""
 
 # Which dialect is due, by how the address ends.
-DIALECTS = {"/chat/completions": "openai-chat", "/messages": "anthropic", "/responses": "openai-responses"}
+DIALECTS = {
+    "/chat/completions": "openai-chat",
+    "/messages": "anthropic",
+    "/responses": "openai-responses",
+    ":streamGenerateContent?alt=sse": "gemini",
+    "/v2/chat": "cohere",
+    "/api/chat": "ollama",
+    "/converse-stream": "bedrock-converse",
+}
 
 
 async def rxllm_client(url: str) -> ChatCompletion:

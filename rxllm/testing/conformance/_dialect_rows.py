@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ANTHROPIC_ROWS", "RESPONSES_ROWS"]
+__all__ = ["ANTHROPIC_ROWS", "COHERE_ROWS", "GEMINI_ROWS", "OLLAMA_ROWS", "RESPONSES_ROWS"]
 
 ANTHROPIC_ROWS: tuple[tuple[str, str, str, str], ...] = (
     (
@@ -148,5 +148,149 @@ RESPONSES_ROWS: tuple[tuple[str, str, str, str], ...] = (
         "Chat completions, or events of Anthropic's, where those of the Responses API were due.",
         "An error, and no empty answer.",
     ),
+)
+"""As above."""
+
+GEMINI_ROWS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "G1",
+        "whole responses",
+        "Events that are each a response; empty candidates and texts, a signature on one; events in another object.",
+        "The text of the answer.",
+    ),
+    (
+        "G2",
+        "a reason that ends nothing",
+        "`finishReason` with each event, or before the provider's code has run; that code beside calls.",
+        "The answer goes on to the end of the body. Code of the provider is no call.",
+    ),
+    (
+        "G3",
+        "calls",
+        "Calls without identifiers, without arguments, in one event or several; arguments in pieces, by their paths.",
+        "Each call once, under an identifier of its own. No arguments are `{}`.",
+    ),
+    ("G4", "thinking", "Parts that are thoughts, then text or calls.", "The thinking apart from the text."),
+    (
+        "G5",
+        "how it ended",
+        "Usage in each event, also falling, thoughts beside it; each kind of reason; a question that was blocked.",
+        "The answer is whole, and says why it ended and what it cost.",
+    ),
+    (
+        "G6",
+        "cut",
+        "The end of the body before a reason, in a call, or where one candidate lacks its reason; a connection lost.",
+        "An error: the answer is cut.",
+    ),
+    (
+        "G7",
+        "errors",
+        "An error as an event, or on bare lines behind a reason; a status of 400 or more.",
+        "An error, with the server's message.",
+    ),
+    (
+        "G8",
+        "another body",
+        "An array of responses, as without `alt=sse`; chat completions.",
+        "The array is read, anything else is an error.",
+    ),
+    ("G9", "redirect", "A redirect to another origin.", "The key is not sent along."),
+)
+"""As above."""
+
+OLLAMA_ROWS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "L1",
+        "lines of JSON",
+        "Any fragmentation, CR LF, blank lines, no last line end, another media type, unknown fields and lines.",
+        "The text of the answer.",
+    ),
+    (
+        "L2",
+        "whole calls",
+        "Calls whose arguments are an object: without identifiers, at one index, in one line or several.",
+        "Each call once, under an identifier of its own.",
+    ),
+    ("L3", "thinking", "Thinking, then text or calls.", "The thinking apart from the text."),
+    (
+        "L4",
+        "how it ended",
+        "Counts of tokens in the last line; `done_reason` absent or `length`.",
+        "The answer is whole, and says why it ended and what it cost.",
+    ),
+    (
+        "L5",
+        "cut",
+        "The end of the body in a text, in a line, in the last line, behind a call; an empty body.",
+        "An error: only a line that is `done` says that the answer is whole.",
+    ),
+    (
+        "L6",
+        "errors",
+        "A line with `error`, in place of an answer or behind text; a malformed line; a status of 400 or more.",
+        "An error, with the server's message.",
+    ),
+    (
+        "L7",
+        "another protocol's stream",
+        "Chat completions, or a page, where lines of Ollama's were due.",
+        "An error, and no empty answer.",
+    ),
+    ("L8", "redirect", "A redirect to another origin.", "The key is not sent along."),
+)
+"""As above."""
+
+COHERE_ROWS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "C1",
+        "events by their type",
+        "With and without `event:` lines and `[DONE]`; unknown events and fields; two beginnings; any fragmentation.",
+        "The type in the data counts. What is unknown is passed over.",
+    ),
+    (
+        "C2",
+        "texts that lack an end",
+        "A text without beginning or end, with its first words in its beginning, or in two contents.",
+        "The text of the message.",
+    ),
+    (
+        "C3",
+        "plans and thinking",
+        "`tool-plan-delta` before calls; thinking, then text or calls.",
+        "Both are reasoning, apart from the text.",
+    ),
+    (
+        "C4",
+        "calls",
+        "One call, two, without arguments, and with arguments that alternate.",
+        "Each call once. No arguments are `{}`.",
+    ),
+    ("C5", "citations", "Citations within a text and behind it.", "The text is whole."),
+    (
+        "C6",
+        "how it ended",
+        "Usage with what is billed beside it; each `finish_reason`.",
+        "The answer is whole, and says why it ended and how many tokens it took.",
+    ),
+    (
+        "C7",
+        "cut",
+        "The end of the body anywhere before `message-end`; another message within a message.",
+        "An error: only `message-end` says that the answer is whole.",
+    ),
+    (
+        "C8",
+        "errors",
+        "`message-end` with or for an error; an object with a message; a malformed event; a status of 400 or more.",
+        "An error, with the server's message.",
+    ),
+    (
+        "C9",
+        "another protocol's stream",
+        "Chat completions, Cohere's older API, or a page, where events of the Chat API were due.",
+        "An error, and no empty answer.",
+    ),
+    ("C10", "redirect", "A redirect to another origin.", "The key is not sent along."),
 )
 """As above."""

@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rxllm.testing.conformance._dialect_rows import ANTHROPIC_ROWS, RESPONSES_ROWS
+from rxllm.testing.conformance._bedrock_rows import BEDROCK_ROWS
+from rxllm.testing.conformance._dialect_rows import (
+    ANTHROPIC_ROWS,
+    COHERE_ROWS,
+    GEMINI_ROWS,
+    OLLAMA_ROWS,
+    RESPONSES_ROWS,
+)
 from rxllm.testing.conformance._trying_rows import TRYING_ROWS
 
 __all__ = ["QUIRKS", "Quirk"]
@@ -304,6 +311,10 @@ _ROWS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
     "another try": TRYING_ROWS,
     "anthropic": ANTHROPIC_ROWS,
     "openai-responses": RESPONSES_ROWS,
+    "gemini": GEMINI_ROWS,
+    "cohere": COHERE_ROWS,
+    "ollama": OLLAMA_ROWS,
+    "bedrock-converse": BEDROCK_ROWS,
 }
 
 QUIRKS: dict[str, Quirk] = {row: Quirk(row, area, *words) for area, rows in _ROWS.items() for row, *words in rows}

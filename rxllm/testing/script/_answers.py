@@ -41,6 +41,10 @@ a function gets what a step sends and returns its pieces.
 """
 
 
+NO_SCRIPT = "no_script"
+"""The kind of the server's own refusal, for want of a script. Dialects whose errors have no kind leave it out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An error that is the whole answer.

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from rxllm.testing.script._steps import Block, Chunk, Comment, Event, Raw
+from rxllm.testing.script._steps import Block, Chunk, Comment, Event, Frame, Raw
 
 __all__ = [
     "CallPiece",
@@ -110,7 +110,7 @@ def unsayable(dialect: str, what: str) -> ValueError:
     return ValueError(f"{dialect} cannot say {what}; script.Event and script.raw send anything as it is")
 
 
-def pieces_of(step: Block | Chunk | Comment | Event | Raw, dialect: str) -> list[Piece] | None:
+def pieces_of(step: Block | Chunk | Comment | Event | Frame | Raw, dialect: str) -> list[Piece] | None:
     """What a step says, in order; ``None`` if it goes out as it is.
 
     Args:

@@ -31,7 +31,7 @@ from rxllm.testing.script._pieces import (
     pieces_of,
     unsayable,
 )
-from rxllm.testing.script._steps import Block, Burst, Chunk, Comment, Event, Raw, Stall, Step, StepLike
+from rxllm.testing.script._steps import Block, Burst, Chunk, Comment, Event, Frame, Raw, Stall, Step, StepLike
 
 __all__ = ["EventRenderer", "Part", "PartKind", "Renderer", "named_event"]
 
@@ -115,7 +115,7 @@ def named_event(payload: dict[str, Any]) -> Event:
 class EventRenderer(Renderer):
     """A dialect whose answers have parts that begin and end."""
 
-    keep_alive: Comment | Event = keep_alive()
+    keep_alive: Comment | Event | Raw = keep_alive()
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -138,14 +138,16 @@ class EventRenderer(Renderer):
                 case Burst(parts):
                     if sent := tuple(each for part in parts for each in self._rendered(part)):
                         yield Burst(sent)
-                case (Block() | Chunk() | Comment() | Event() | Raw()) as step:
+                case (Block() | Chunk() | Comment() | Event() | Frame() | Raw()) as step:
                     yield from self._rendered(step)
                 case step:
                     yield from self._finished()
                     yield replace(step, sends=self.keep_alive) if isinstance(step, Stall) else step
         yield from self._finished()
 
-    def _rendered(self, step: Block | Chunk | Comment | Event | Raw) -> Iterator[Event | Comment | Raw | Chunk | Block]:
+    def _rendered(
+        self, step: Block | Chunk | Comment | Event | Frame | Raw
+    ) -> Iterator[Event | Frame | Comment | Raw | Chunk | Block]:
         pieces = pieces_of(step, self.name)
         if pieces is None:
             yield from self._finished()
@@ -221,33 +223,33 @@ class EventRenderer(Renderer):
     # What a dialect says
 
     @abstractmethod
-    def opened(self) -> Iterator[Event]:
+    def opened(self) -> Iterable[Event]:
         """The answer begins."""
 
     @abstractmethod
-    def begun(self, part: Part) -> Iterator[Event]:
+    def begun(self, part: Part) -> Iterable[Event]:
         """A part begins; it is empty."""
 
     @abstractmethod
-    def added(self, part: Part, text: str) -> Iterator[Event]:
+    def added(self, part: Part, text: str) -> Iterable[Event]:
         """A part goes on with this text."""
 
     @abstractmethod
-    def ended(self, part: Part, *, cut: bool) -> Iterator[Event]:
+    def ended(self, part: Part, *, cut: bool) -> Iterable[Event]:
         """A part ends; ``cut`` if the model ended in the middle of it."""
 
     @abstractmethod
-    def block(self, index: int, block: dict[str, Any]) -> Iterator[Event]:
+    def block(self, index: int, block: dict[str, Any]) -> Iterable[Event]:
         """A whole block of the provider's own."""
 
     @abstractmethod
-    def finished(self, reason: str) -> Iterator[Event]:
+    def finished(self, reason: str) -> Iterable[Event]:
         """The model has ended; ``counts`` are known."""
 
     @abstractmethod
-    def done(self) -> Iterator[Event]:
+    def done(self) -> Iterable[Event]:
         """The stream is over."""
 
     @abstractmethod
-    def failed(self, failed: Failed) -> Iterator[Event]:
+    def failed(self, failed: Failed) -> Iterable[Event]:
         """An error of the server in the stream."""

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
+from rxllm.wire import HeaderValue
+
 __all__ = [
     "Block",
     "Burst",
@@ -21,7 +23,9 @@ __all__ = [
     "Cut",
     "Delay",
     "Event",
+    "Frame",
     "HalfClose",
+    "Line",
     "Notify",
     "Raw",
     "Reset",
@@ -66,6 +70,19 @@ class Event(ScriptStep):
 
 
 @dataclass(frozen=True, slots=True)
+class Line(Event):
+    """Sends a line of text, where a body is lines of JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame(ScriptStep):
+    """Sends a frame of AWS (``application/vnd.amazon.eventstream``)."""
+
+    headers: Mapping[str, HeaderValue]
+    payload: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Comment(ScriptStep):
     """Sends a comment line, which is no event; over a WebSocket, a ping frame."""
 
@@ -90,7 +107,7 @@ class Block(ScriptStep):
 class Burst(ScriptStep):
     """Sends several things in one write."""
 
-    steps: tuple[Chunk | Event | Comment | Raw | Block, ...]
+    steps: tuple[Chunk | Event | Frame | Comment | Raw | Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +136,7 @@ class Stall(ScriptStep):
     """Sends nothing more until the peer leaves, but for keep-alives, if so many seconds between them are given."""
 
     keep_alive: float | None = None
-    sends: Comment | Event = Comment("OPENROUTER PROCESSING")
+    sends: Comment | Event | Frame | Raw = Comment("OPENROUTER PROCESSING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +162,7 @@ class Close(ScriptStep):
     reason: str = ""
 
 
-Sent: TypeAlias = Chunk | Event | Comment | Raw | Block | Burst
+Sent: TypeAlias = Chunk | Event | Frame | Comment | Raw | Block | Burst
 """A step that sends something."""
 
 Step: TypeAlias = Sent | Delay | WaitFor | Notify | Stall | Cut | HalfClose | Reset | Close
@@ -155,7 +172,7 @@ StepLike: TypeAlias = ScriptStep | str | bytes | Mapping[str, Any] | BaseModel
 """A step, or a plain thing that is turned into one."""
 
 
-def sent_by(step: Step) -> tuple[Chunk | Event | Comment | Raw | Block, ...]:
+def sent_by(step: Step) -> tuple[Chunk | Event | Frame | Comment | Raw | Block, ...]:
     """What a step sends, one by one; nothing, if it waits for something or ends the connection.
 
     >>> sent_by(Burst((Comment("a"), Raw(b"b"))))
@@ -164,7 +181,7 @@ def sent_by(step: Step) -> tuple[Chunk | Event | Comment | Raw | Block, ...]:
     match step:
         case Burst(steps):
             return steps
-        case Chunk() | Event() | Comment() | Raw() | Block():
+        case Chunk() | Event() | Frame() | Comment() | Raw() | Block():
             return (step,)
         case _:
             return ()

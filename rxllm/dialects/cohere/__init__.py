@@ -1,0 +1,5 @@
+"""The Chat API of Cohere, version 2."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,194 @@
+"""The Gemini API as aimock speaks it, and the SDK of Google as a second opinion on recorded streams."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reactivex import operators as rx
+
+import rxllm
+from rxllm import ChatRequest, LLMClient, Message, ToolRegistry
+from rxllm import operators as ops
+from rxllm.models import is_object
+from rxllm.testing import ScriptedServer
+from rxllm.testing.script import Answer
+from tests.live.test_dialects import KEY, TEXT, journal
+
+REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+COUNTS = (
+    "promptTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "totalTokenCount",
+    "cachedContentTokenCount",
+)
+OF_PIECES = {"partialArgs", "willContinue"}
+BASE64 = {"thoughtSignature", "data"}
+SPELLINGS = str.maketrans("-_", "+/", "=\r\n")
+
+
+def ask(question: str, **options: Any) -> ChatRequest:
+    fields: dict[str, Any] = {"max_tokens": 64, **options}
+    return ChatRequest(model="gemini-3-pro", messages=[Message.user(question)], **fields)
+
+
+@pytest.fixture
+async def mock(mock_server: str) -> AsyncIterator[LLMClient]:
+    async with LLMClient(base_url=mock_server, api_key=KEY, dialect="gemini", retries=0) as client:
+        yield client
+
+
+async def test_text_and_usage(mock: LLMClient) -> None:
+    texts: list[str] = []
+    chunks = mock.chat_stream(ask("[text]")).pipe(rx.do_action(lambda chunk: texts.append(chunk.text)))
+    answer = await chunks.pipe(ops.accumulate(strict=True))
+
+    assert (answer.text, answer.ending, answer.repairs) == (TEXT, "completed", ())
+    assert len([text for text in texts if text]) > 1
+    assert answer.usage is not None
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (11, 13)
+
+
+async def test_thinking(mock: LLMClient) -> None:
+    answer = await mock.chat(ask("[thought]"))
+
+    assert (answer.text, answer.message.reasoning_text) == ("It is late.", "It is dark outside.")
+    assert answer.repairs == ()
+
+
+async def test_two_calls_and_their_results(mock: LLMClient, mock_server: str) -> None:
+    asked: list[str] = []
+    tools = ToolRegistry()
+
+    @tools.tool
+    def get_weather(city: str) -> str:
+        """The weather in a city."""
+        asked.append(city)
+        return f"rain in {city}"
+
+    events = await mock.chat_with_tools(ask("[calls]"), tools).pipe(rx.to_list())
+
+    assert sorted(asked) == ["Oslo", "Paris"]
+    assert isinstance(events[-1], rxllm.ChatCompleted)
+    assert events[-1].completion.text == "Rain in both."
+    sent = (await journal(mock_server))[-1]["messages"]
+    assert [message["content"] for message in sent if message["role"] == "tool"] == [
+        json.dumps({"result": f"rain in {city}"}, separators=(",", ":")) for city in ("Paris", "Oslo")
+    ]
+
+
+async def test_an_answer_that_is_cut(mock: LLMClient) -> None:
+    with pytest.raises(rxllm.StreamInterruptedError) as caught:
+        await mock.chat(ask("[cut]"))
+
+    assert caught.value.partial is not None
+    assert TEXT.startswith(caught.value.partial.text)
+    assert caught.value.partial.text not in {"", TEXT}
+
+
+async def test_a_server_that_is_busy(mock: LLMClient) -> None:
+    with pytest.raises(rxllm.APIStatusError, match="the kettle is empty") as caught:
+        await mock.chat(ask("[busy]"))
+
+    assert (caught.value.status, caught.value.retry_after, caught.value.retryable) == (429, 7.0, True)
+    assert KEY not in str(caught.value)
+
+
+async def test_a_client_that_leaves(mock: LLMClient) -> None:
+    chunk = await mock.chat_stream(ask("[text]")).pipe(rx.filter(lambda each: bool(each.text)), rx.first())
+
+    assert TEXT.startswith(chunk.text)
+    assert (await mock.chat(ask("[text]"))).text == TEXT
+
+
+# The SDK
+
+
+def corpus() -> list[Any]:
+    folder = os.environ.get("RXLLM_CORPUS")
+    if folder is None:
+        return [pytest.param(b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
+    cases = [(path, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(Path(folder).glob("*.json"))]
+    chats = [path for path, case in cases if case["dialect"] == "gemini"]
+    return [pytest.param(path.with_suffix(".sse").read_bytes(), id=path.stem) for path in chats]
+
+
+def joined(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The parts that the SDK gave, those of one text put together; a call in pieces is what it begins with."""
+    found: list[dict[str, Any]] = []
+    goes_on = False
+    for part in parts:
+        call = part.get("functionCall", {})
+        if not part or part == {"text": ""} or ("functionCall" in part and not call.get("name")):
+            continue
+        is_text = set(part) <= {"text", "thought"}
+        if is_text and goes_on and found[-1].get("thought") == part.get("thought"):
+            found[-1] = {**found[-1], "text": found[-1]["text"] + part["text"]}
+        else:
+            found.append(part)
+            goes_on = is_text
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A part without what the SDK leaves out, nulls and pieces of arguments, and base64 in one of its spellings."""
+    if not is_object(value):
+        return value
+    kept = {name: plain(each) for name, each in value.items() if each is not None and name not in OF_PIECES}
+    return {name: str(each).translate(SPELLINGS) if name in BASE64 else each for name, each in kept.items()}
+
+
+# The SDK inherits from what aiohttp does not want to be inherited from.
+@pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning", "ignore:.* is not a valid:UserWarning")
+@pytest.mark.parametrize("wire", corpus())
+async def test_the_sdk_makes_the_same_of_recorded_streams(wire: bytes) -> None:
+    if importlib.util.find_spec("google.genai") is None:
+        if os.environ.get("CI"):
+            pytest.fail("google-genai is not installed: pip install 'rxllm[live]'")
+        pytest.skip("google-genai is not installed: pip install 'rxllm[live]'")
+    sdk: Any = importlib.import_module("google.genai")
+    answer = Answer([wire], fragment=1000)
+    chunks: list[Any] = []
+    failure: Exception | None = None
+    async with ScriptedServer(answer, answer, dialect="gemini") as server:
+        async with sdk.Client(api_key="none", http_options={"base_url": server.origin}).aio as client:
+            try:
+                stream = await client.models.generate_content_stream(model="m", contents="Hi")
+                while (chunk := await anext(stream, None)) is not None:
+                    chunks.append(chunk)
+            except sdk.errors.APIError as error:
+                failure = error
+        request = LLMClient(base_url=server.origin, api_key="none", dialect="gemini", retries=0).chat(REQUEST)
+        if failure is not None:
+            with pytest.raises(rxllm.APIStreamError) as caught:
+                await request
+            ours = caught.value.partial
+        else:
+            ours = await request
+    assert ours is not None
+    said = [chunk.model_dump(mode="json", by_alias=True, exclude_none=True) for chunk in chunks]
+    theirs = [
+        part
+        for each in said
+        for candidate in each.get("candidates", ())
+        for part in candidate.get("content", {}).get("parts", ())
+    ]
+    blocks = [part.block or {"text": part.text} for part in ours.message.parts]
+    if any(OF_PIECES & part.get("functionCall", {}).keys() for part in theirs):
+        blocks = [
+            {**each, "functionCall": {"name": each["functionCall"]["name"]}} if "functionCall" in each else each
+            for each in blocks
+        ]
+    assert [plain(each) for each in blocks] == [plain(each) for each in joined(theirs)]
+    counts: dict[str, Any] = {}
+    for each in said:
+        counts = each.get("usageMetadata", counts)
+    usage: dict[str, Any] = (ours.usage and ours.usage.model_extra) or {}
+    assert [usage.get(name) for name in COUNTS] == [counts.get(name) for name in COUNTS]
