@@ -143,6 +143,16 @@ def test_what_runs_it_may_go_on(start: Start, tmp_path: Path) -> None:
     assert printed.rstrip().endswith("left None")
 
 
+def test_the_interrupt_says_nothing_of_the_loop() -> None:
+    async def is_interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.Event().wait()
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        rxllm.run(is_interrupted())
+    assert caught.value.__context__ is None
+
+
 def test_an_interrupt_that_somebody_raised_keeps_its_traceback() -> None:
     async def raises() -> None:
         await asyncio.sleep(0)

@@ -104,11 +104,8 @@ class _Accumulation(CompletionFold):
         self._tick = watch.tick
 
     def on_next(self, value: StreamChunk) -> None:
-        out = self.out
-        if out.ended:
-            return
         self._is_due = True
-        out.producer = flow = current()
+        self.out.producer = flow = current()
         self._tick(1, self._now(), 0.0 if flow is None else flow.paused_before)
         try:
             self._add((value,))

@@ -15,6 +15,7 @@ import rxllm
 from rxllm import Attempt, ChatCompletion, ChatRequest, LLMClient, StreamChunk, StreamInfo, Timing, Usage
 from rxllm import operators as ops
 from rxllm.accumulators import Stopwatch, _stopwatch
+from rxllm.flow import Emitter, task_source
 from rxllm.models import marked
 from rxllm.testing import ScriptedServer, finish_chunk, script, text_chunk, tool_chunk
 
@@ -164,6 +165,32 @@ def test_a_timing_does_not_change() -> None:
 
 
 CHUNKS = [marked(text_chunk("Hel"), begins=True), text_chunk("lo"), finish_chunk()]
+
+
+def test_where_no_loop_runs_it_measures_too() -> None:
+    answers = list[ChatCompletion]()
+    reactivex.of(*CHUNKS).pipe(ops.accumulate()).subscribe(answers.append)
+    assert answers[0].timing is not None
+    assert answers[0].timing.chunks == 3
+
+
+async def test_what_fails_in_the_middle_of_a_batch_has_what_came_before() -> None:
+    async def emit(emitter: Emitter[StreamChunk]) -> None:
+        first, second = (marked(text_chunk(text), begins=True) for text in "ab")
+        await emitter.emit([first])
+        await emitter.emit([text_chunk("a"), second])
+
+    with pytest.raises(rxllm.MixedAnswersError) as caught:
+        await task_source(emit).pipe(ops.accumulate())
+    partial = caught.value.partial
+    assert isinstance(partial, ChatCompletion)
+    assert partial.timing is not None
+
+
+def test_what_fails_alone() -> None:
+    first, second = (marked(text_chunk(text), begins=True) for text in "ab")
+    with pytest.raises(rxllm.MixedAnswersError):
+        rxllm.run(reactivex.of(first, second).pipe(ops.accumulate()))
 
 
 def test_accumulate_measures() -> None:
