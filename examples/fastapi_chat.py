@@ -28,6 +28,7 @@ from uuid import uuid4
 import aiohttp
 from _browser_chat_answers import answer_like_a_model
 from _endpoint import MODELS, Endpoint
+from _running import stoppable
 from pydantic import BaseModel, Field
 
 import rxllm
@@ -191,4 +192,5 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    run()
+    with stoppable():
+        run()

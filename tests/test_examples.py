@@ -303,3 +303,32 @@ def test_however_much_text_comes_at_once_the_custom_operator_keeps_the_bound(mon
 
     assert recording.items == entered == [f"Sentence {number}." for number in range(200)]
     assert max(waiting) == 4
+
+
+def test_no_path_leads_the_agent_out_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
+    agent: Any = importlib.import_module("agent")
+    root, outside = tmp_path / "folder", tmp_path / "secret.txt"
+    (root / "within").mkdir(parents=True)
+    outside.write_text("secret")
+    (root / "link").symlink_to(outside)
+    (root / "links").symlink_to(tmp_path)
+    folder = agent.Folder(root)
+
+    for path in (
+        "../secret.txt",
+        str(outside),
+        "link",
+        "links/secret.txt",
+        "within/../../secret.txt",
+        "",
+        ".",
+        "within",
+    ):
+        with pytest.raises(PermissionError):
+            folder.read_file(path)
+        with pytest.raises(PermissionError):
+            folder.write_file(path, "mine")
+    assert outside.read_text() == "secret"
+    assert folder.write_file("within/a.md", "text") == "4 characters written"
+    assert folder.read_file("within/../within/a.md") == "text"
