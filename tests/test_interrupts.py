@@ -15,7 +15,6 @@ import pytest
 import rxllm
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-NAMES = sorted(path.stem for path in EXAMPLES.glob("[!_]*.py"))
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "OPENAI_", "RXLLM_"))},
     "PYTHONIOENCODING": "utf-8",
@@ -192,7 +191,7 @@ def test_an_example_is_stopped_with_what_there_is(name: str, start: Start) -> No
     assert "… stopped" in printed
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", IN_THE_MIDDLE)
 def test_whoever_reads_an_example_may_leave(name: str, tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"],
