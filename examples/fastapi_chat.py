@@ -171,11 +171,13 @@ async def main(server: Endpoint, port: int = 0, *, stays: bool = False) -> None:
     if running.started:
         origin = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
         print(f"{origin}/api/chat", flush=True)
-        if not stays:
-            async with aiohttp.ClientSession(origin) as session:
-                await visit(session)
-            running.should_exit = True
-    await serving
+        try:
+            if not stays:
+                async with aiohttp.ClientSession(origin) as session:
+                    await visit(session)
+        finally:
+            running.should_exit = running.should_exit or not stays
+            await serving
 
 
 def run() -> None:
