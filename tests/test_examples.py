@@ -147,7 +147,7 @@ OF_CHAT = {
 }
 # What is shown of a call that comes in pieces.
 OF_PIECES = {
-    dialect: {"call_paris: get_weather {'city': 'Paris', 'unit': 'cel'}\n"} for dialect in ("gemini", "ollama")
+    dialect: {"call_paris: get_weather(city: Paris, unit: cel)\n"} for dialect in ("gemini", "ollama")
 }
 # And what is shown instead.
 ELSEWHERE = {
