@@ -210,7 +210,11 @@ WRONG: dict[str, tuple[Callable[[], Any], Any, str]] = {
         "parse() takes ServerSentEvent or str or bytes and got StreamChunk: that has been done already, leave this "  # noqa: ISC004
         "parse() out",
     ),
-    "tee_to_display": (ops.tee_to_display, 1, "a display shows StreamChunk, ServerSentEvent and str, and got int"),
+    "tee_to_display": (
+        ops.tee_to_display,
+        1,
+        "a display shows StreamChunk, ServerSentEvent, str and events of a chat, and got int",
+    ),
 }
 
 
