@@ -146,9 +146,7 @@ OF_CHAT = {
     *[promise for promise in PROMISED["fastapi_chat"] if not promise.startswith(("POST /api/chat  ", "I look"))],
 }
 # What is shown of a call that comes in pieces.
-OF_PIECES = {
-    dialect: {"call_paris: get_weather(city: Paris, unit: cel)\n"} for dialect in ("gemini", "ollama")
-}
+OF_PIECES = {dialect: {"call_paris: get_weather(city: Paris, unit: cel)\n"} for dialect in ("gemini", "ollama")}
 # And what is shown instead.
 ELSEWHERE = {
     ("display_and_persist", "anthropic"): " chunks are in",

@@ -11,6 +11,7 @@ from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from rxllm.models._approval import *
+    from rxllm.models._as_markdown import *
     from rxllm.models._attachment import *
     from rxllm.models._attempt import *
     from rxllm.models._chat_event import *
@@ -52,6 +53,7 @@ else:
         _lenient="decoder_of is_set_aside read_json read_refused set_aside",
         _likeness="Likeness",
         _log_position="LogPosition",
+        _as_markdown="as_code as_markdown",
         _progress="JSONKeys",
         _reasoning="JOINED REASONING_FIELDS find_reasoning",
         _repair="MAX_REPAIRS",

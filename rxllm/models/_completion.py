@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from rxllm.models._as_markdown import as_code, as_markdown
 from rxllm.models._attempt import Attempt
 from rxllm.models._ending import AnswerEnding, ending_of, is_reason, worst_of
 from rxllm.models._message import IncompleteToolCall, Message
@@ -125,6 +126,14 @@ class ChatCompletion(Model):
     def content(self) -> str:
         """The same as ``text``."""
         return self.message.text
+
+    def _repr_markdown_(self) -> str:
+        """How a notebook shows it: the text, the calls, and how it ended, if not as it should. No HTML, no pictures."""
+        parts = [as_markdown(self.text)] if self.text else []
+        parts += [f"- {as_code(f'{call.function.name} {call.function.arguments}')}" for call in self.message.tool_calls]
+        if self.ending not in {None, "completed"}:
+            parts.append(f"*({self.ending})*")
+        return "\n\n".join(parts)
 
 
 def put_timing(completion: ChatCompletion, measured: Callable[[Usage | None], Timing]) -> ChatCompletion:

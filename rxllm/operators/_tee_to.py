@@ -106,13 +106,22 @@ def tee_to(
     See also:
         ``tee_to_display``, ``rxllm.from_recording``, ``map_async``
     """
-    check_bounds(buffer_size, overflow)  # a wrong argument is reported where it stands
-    if on_error not in {"raise", "detach"}:
-        raise ValueError(f"on_error must be 'raise' or 'detach', not {on_error!r}")
+    check_tee(buffer_size, overflow, on_error)
     if advice := _fault_of(sink):
         raise TypeError(f"tee_to() takes a sink: {advice}")
 
-    return operate(_Tee, sink, buffer_size, overflow, on_error == "detach")
+    return operate(Tee, sink, buffer_size, overflow, on_error == "detach")
+
+
+def check_tee(buffer_size: int, overflow: Overflow, on_error: OnSinkError) -> None:
+    """Report a wrong argument where it stands.
+
+    Raises:
+        ValueError: One is wrong.
+    """
+    check_bounds(buffer_size, overflow)
+    if on_error not in {"raise", "detach"}:
+        raise ValueError(f"on_error must be 'raise' or 'detach', not {on_error!r}")
 
 
 def _fault_of(sink: object) -> str:
@@ -135,7 +144,7 @@ def _advice(value: object) -> str:
     return "has no 'async def open()', see rxllm.Sink"
 
 
-class _Tee(Operation[T, T]):
+class Tee(Operation[T, T]):
     """The items go on at once, the end goes on when the writer is done."""
 
     def __init__(

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from rxllm.sinks._console import ConsoleSink
     from rxllm.sinks._file_sinks import JSONLinesSink, SQLiteSink
     from rxllm.sinks._store import StoreSink
+    from rxllm.sinks._style import DisplayStyle as DisplayStyle
 else:
-    __getattr__, __dir__ = lazy_exports(__name__, "_console", "_store", "_file_sinks")
+    __getattr__, __dir__ = lazy_exports(__name__, "_console", "_store", "_file_sinks", _style="DisplayStyle")
 
 __all__ = ["ConsoleSink", "JSONLinesSink", "PrintableText", "SQLiteSink", "StoreSink", "printable"]

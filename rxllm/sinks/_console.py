@@ -10,40 +10,22 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import queue
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
-from rxllm.harmless import PrintableText, harmless
-from rxllm.models import StreamChunk
-from rxllm.typing import Ending
-from rxllm.wire import AWSFrame, ServerSentEvent
+from rxllm.models import Timing
+from rxllm.sinks._notebook import NotebookStream
+from rxllm.sinks._plain_text import PlainText
+from rxllm.sinks._reports import report
+from rxllm.sinks._style import DisplayStyle, check_style, drawing_for
+from rxllm.typing import Ending, SinkStream
 
-# What a terminal shows cannot be taken back: what counts is what follows this.
-_ANEW = "\n[the answer begins anew]\n"
 # How long a display whose stream was left may take for its last words.
 _PATIENCE_SECONDS = 0.5
-
-
-def _shown(item: object) -> str:
-    """What there is to read in an item: the text deltas of choice 0, the data of an event, a string."""
-    if isinstance(item, StreamChunk):
-        return f"{_ANEW}{item.text}" if item.restarts else item.text
-    if isinstance(item, str):
-        return item
-    if isinstance(item, ServerSentEvent):
-        return item.data
-    if isinstance(item, AWSFrame):
-        return item.payload.decode(errors="replace")
-    kind = type(item)
-    maker = getattr(kind, "made_by", None)
-    advice = StreamChunk.made_of.get(kind.__name__, "") if maker is None else f"put the display before {maker}()"
-    message = f"a display shows StreamChunk, ServerSentEvent, AWSFrame and str, and got {kind.__name__}"
-    raise TypeError(f"{message}: {advice}" if advice else message)
 
 
 class ConsoleSink:
@@ -51,20 +33,46 @@ class ConsoleSink:
 
     Args:
         file: Where to; ``sys.stdout`` at the time of subscribing if ``None``.
-        end: What follows the last text.
+        end: What follows the last text, in plain style.
+        style: As in ``operators.tee_to_display``.
 
     Raises:
         TypeError: ``file`` is no open text file.
+        ValueError: ``style`` is none.
+        ImportError: ``style`` is ``"rich"``, and the extra ``rich`` is not installed.
     """
 
-    def __init__(self, file: TextIO | None = None, *, end: str = "\n") -> None:
+    def __init__(self, file: TextIO | None = None, *, end: str = "\n", style: DisplayStyle = "auto") -> None:
         _require_text_file(file)
+        check_style(style)
         self._file = file
         self._end = end
+        self._style: DisplayStyle = style
 
-    async def open(self) -> _ConsoleStream:
+    async def open(self) -> SinkStream[Any]:
         """Begin a stream: start its thread."""
-        return _ConsoleStream(self._file or sys.stdout, self._end)
+        return self.begin(None)
+
+    @property
+    def draws(self) -> bool:
+        """Whether it would show a stream that begins now in more than plain text."""
+        return drawing_for(self._style, self._file) != "plain"
+
+    def begin(self, timing: Callable[[], Timing] | None) -> SinkStream[Any]:
+        """Begin a stream.
+
+        Args:
+            timing: Tells how fast the answer came, if somebody knows.
+        """
+        file = self._file or sys.stdout
+        drawing = drawing_for(self._style, self._file)
+        if drawing == "notebook":
+            return NotebookStream()
+        if drawing == "plain":
+            return _ConsoleStream(file, self._end)
+        from rxllm.sinks.screen._pen import Pen  # noqa: PLC0415 - an extra
+
+        return Pen(file, timing)
 
 
 def _require_text_file(file: object) -> None:
@@ -81,14 +89,14 @@ class _ConsoleStream:
     def __init__(self, file: TextIO, end: str) -> None:
         self._file = file
         self._end = end
-        self._text = PrintableText()
+        self._text = PlainText()
         self._encoding = getattr(file, "encoding", None) or "utf-8"
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="rxllm-display", daemon=True)
         self._thread.start()
 
-    async def write(self, items: Sequence[StreamChunk | ServerSentEvent | AWSFrame | str], /) -> None:
-        text = self._text.add("".join(map(_shown, items)))
+    async def write(self, items: Sequence[object], /) -> None:
+        text = self._text.add(items)
         if text:
             await self._begin(text)
 
@@ -107,14 +115,6 @@ class _ConsoleStream:
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
 
-        def report(error: BaseException | None) -> None:
-            if written.done():
-                return
-            if error is None:
-                written.set_result(None)
-            else:
-                written.set_exception(_awaitable(error))
-
         def job() -> None:
             error: BaseException | None = None
             try:
@@ -123,8 +123,7 @@ class _ConsoleStream:
                 self._file.flush()
             except BaseException as failure:  # noqa: BLE001 - raised where it is awaited
                 error = failure
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(report, error)
+            report(loop, written, error)
 
         self._jobs.put(job)
         return written
@@ -132,12 +131,3 @@ class _ConsoleStream:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
-
-
-def _awaitable(error: BaseException) -> Exception:
-    """An error that a future takes, and that says nothing else where it is awaited."""
-    if isinstance(error, Exception) and not isinstance(error, StopIteration):
-        return error
-    failure = RuntimeError(harmless(f"the display failed: {error!r}"))
-    failure.__cause__ = error
-    return failure

@@ -43,6 +43,13 @@ class Quiet(io.StringIO):
         return len(text)
 
 
+class QuietTerminal(Quiet):
+    """A terminal that does."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 async def _identity(item: Any) -> Any:
     return item
 
@@ -117,6 +124,7 @@ def _cases() -> dict[str, Case]:
         "split_reasoning, all reasoning": Case(lambda: ops.split_reasoning(begins_inside=True), texts),
         "tee_to": Case(lambda: ops.tee_to(Discard()), texts),
         "tee_to_display": Case(lambda: ops.tee_to_display(Quiet()), texts),
+        "tee_to_display, rich": Case(lambda: ops.tee_to_display(QuietTerminal(), style="rich"), texts),
         "timeout_per_chunk": Case(lambda: ops.timeout_per_chunk(10), texts),
         "tool_call_progress": Case(ops.tool_call_progress, fragments, begun),
     }

@@ -213,7 +213,7 @@ WRONG: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "tee_to_display": (
         ops.tee_to_display,
         1,
-        "a display shows StreamChunk, ServerSentEvent, AWSFrame and str, and got int",
+        "a display shows StreamChunk, ServerSentEvent, AWSFrame, str and events of a chat, and got int",
     ),
 }
 

@@ -1,0 +1,131 @@
+"""What a display shows in plain style: text, and for what is no text a line in brackets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from rxllm.harmless import PrintableText, harmless
+from rxllm.models import (
+    ApprovalGiven,
+    ApprovalRequested,
+    Approved,
+    ChatEvent,
+    ReasoningDelta,
+    Restarted,
+    RoundCompleted,
+    Stopped,
+    StreamChunk,
+    TextDelta,
+    ToolCallEvent,
+    ToolResultEvent,
+    is_chat_event,
+)
+from rxllm.wire import AWSFrame, ServerSentEvent
+
+# What a terminal shows cannot be taken back: what counts is what follows this.
+_ANEW = "\n[the answer begins anew]\n"
+_LENGTH = 300
+
+
+def require_shown(item: object) -> None:
+    """Check that there is something to show of an item.
+
+    Raises:
+        TypeError: It is of another class.
+    """
+    if isinstance(item, StreamChunk | str | ServerSentEvent | AWSFrame) or is_chat_event(item):
+        return
+    kind = type(item)
+    maker = getattr(kind, "made_by", None)
+    advice = StreamChunk.made_of.get(kind.__name__, "") if maker is None else f"put the display before {maker}()"
+    shown = "StreamChunk, ServerSentEvent, AWSFrame, str and events of a chat"
+    message = f"a display shows {shown}, and got {kind.__name__}"
+    raise TypeError(f"{message}: {advice}" if advice else message)
+
+
+class PlainText:
+    """The text of items, made harmless."""
+
+    def __init__(self) -> None:
+        self._text = PrintableText()
+        # Where the text of events is: in a line that has begun; within reasoning.
+        self._in_line = False
+        self._reasons = False
+
+    def add(self, items: Sequence[object]) -> str:
+        """What is to be written for items.
+
+        Raises:
+            TypeError: There is nothing to show of the class of one.
+        """
+        return self._text.add("".join(map(self._told, items)))
+
+    def close(self) -> str:
+        """The rest."""
+        return self._text.close()
+
+    def _told(self, item: object) -> str:
+        if isinstance(item, StreamChunk):
+            return f"{_ANEW}{item.text}" if item.restarts else item.text
+        if isinstance(item, str):
+            return item
+        if isinstance(item, ServerSentEvent):
+            return item.data
+        if isinstance(item, AWSFrame):
+            return item.payload.decode(errors="replace")
+        require_shown(item)
+        text = self._event(cast("ChatEvent", item))
+        if text:
+            self._in_line = not text.endswith("\n")
+        return text
+
+    def _event(self, event: ChatEvent) -> str:
+        match event:
+            case TextDelta():
+                before, self._reasons = "\n\n" if self._reasons else "", False
+                return f"{before}{event.text}"
+            case ReasoningDelta():
+                before, self._reasons = "" if self._reasons else f"{self._line_end()}[reasoning] ", True
+                return f"{before}{event.text}"
+            case Restarted():
+                self._reasons = False
+                return _ANEW
+            case RoundCompleted():
+                self._reasons = False
+                return self._line_end()
+            case _:
+                said = _said(event)
+                return self._line(said) if said else ""
+
+    def _line(self, said: str) -> str:
+        self._reasons = False
+        return f"{self._line_end()}[{said}]\n"
+
+    def _line_end(self) -> str:
+        return "\n" if self._in_line else ""
+
+
+def _said(event: ChatEvent) -> str:
+    """The words for what is no text; ``""`` if there are none."""
+    match event:
+        case ToolCallEvent():
+            said = f"calls {_called(event.call.function.name, event.call.function.arguments)}"
+        case ToolResultEvent():
+            name, result = harmless(event.result.call.function.name, _LENGTH), event.result
+            said = f"{name} {'gave' if result.error is None else 'failed'}: {harmless(result.content, _LENGTH)}"
+        case ApprovalRequested():
+            said = f"may it run? {_called(event.call.function.name, event.call.function.arguments)}"
+        case ApprovalGiven():
+            decision = event.decision
+            came_to = "approved" if isinstance(decision, Approved) else f"refused: {harmless(decision.reason, _LENGTH)}"
+            said = f"{harmless(event.call.function.name, _LENGTH)} is {came_to}"
+        case Stopped():
+            said = "stopped"
+        case _:
+            said = ""
+    return said
+
+
+def _called(name: str, arguments: str) -> str:
+    return f"{harmless(name, _LENGTH)} {harmless(arguments, _LENGTH)}"

@@ -1,0 +1,73 @@
+"""Words for figures, and one line of what somebody else said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from rxllm.harmless import harmless
+from rxllm.models import ChatCompletion, Timing, Usage
+
+_LINE = 2_000
+_MINUTE = 60
+
+
+def seconds(count: float) -> str:
+    """A duration."""
+    if count < _MINUTE:
+        return f"{count:.1f} s" if count >= 1 else f"{count:.2f} s"
+    minutes, rest = divmod(round(count), _MINUTE)
+    return f"{minutes} min {rest} s"
+
+
+def one_line(text: str) -> str:
+    """The start of a foreign text in one line."""
+    return harmless(text, _LINE)
+
+
+def arguments_line(arguments: object) -> str:
+    """The arguments of a call in one line."""
+    return one_line(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=str))
+
+
+def summary(timing: Timing | None, usage: Usage | None, rounds: int = 0) -> str:
+    """The figures of an answer; ``""`` if it is not known to be one of a model."""
+    figures = list(_figures(timing or Timing(), usage, rounds))
+    if figures and timing is not None and timing.total is not None:
+        figures.append(seconds(timing.total))
+    return " · ".join(figures)
+
+
+def _figures(timing: Timing, usage: Usage | None, rounds: int) -> Iterator[str]:
+    if timing.first_text is not None:
+        yield f"first token {seconds(timing.first_text)}"
+    if timing.tokens_per_second is not None:
+        yield f"{timing.tokens_per_second:.0f} tokens/s"
+    if usage is not None and usage.completion_tokens:
+        yield f"{usage.completion_tokens:,} tokens"
+    if timing.paused:
+        yield f"paused {seconds(timing.paused)}"
+    if timing.attempts > 1:
+        yield f"{timing.attempts} attempts"
+    if rounds > 1:
+        yield f"{rounds} rounds"
+
+
+def together(timing: Timing | None, completions: Sequence[ChatCompletion]) -> Timing | None:
+    """The figures of a conversation: its first token, the rate over all of its rounds, the rest as it was measured."""
+    told = [(each.timing, each.usage) for each in completions if each.timing is not None]
+    if not told:
+        return timing
+    rates = [
+        (usage.completion_tokens, each.tokens_per_second)
+        for each, usage in told
+        if usage is not None and usage.completion_tokens and each.tokens_per_second
+    ]
+    writing = sum(tokens / rate for tokens, rate in rates)
+    update = {
+        "first_text": next((each.first_text for each, _ in told if each.first_text is not None), None),
+        "tokens_per_second": sum(tokens for tokens, _ in rates) / writing if writing else None,
+        "paused": sum(each.paused or 0.0 for each, _ in told),
+        "attempts": sum(each.attempts - 1 for each, _ in told) + 1,
+    }
+    return (timing or Timing()).model_copy(update=update)

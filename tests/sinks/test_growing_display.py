@@ -1,0 +1,271 @@
+"""Markdown that grows on a terminal: in the end there stands what would stand there if it had come at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rxllm.sinks.screen import _blocks
+from tests.sinks.terminal import Shower, Terminal
+
+ANSWER = """# Why is the sea salty?
+
+Rivers dissolve **minerals** from *rocks*; see [the USGS](https://www.usgs.gov/sea) or <https://example.org>. The
+water evaporates, the `NaCl` stays. 海の水はなぜ塩辛いのですか。川が岩石から鉱物を溶かして海に運ぶからです。
+👩‍💻 ❤️ 🇩🇪 ✨.
+مرحبا بالعالم שלום עולם.
+
+Setext
+------
+
+1. Rain falls.
+2. It dissolves rocks:
+   - sodium
+   - chloride
+     - most of it
+
+       in a paragraph
+
+   ```js
+   let a = 1
+   ```
+
+3. Rivers carry it.
+- other
+* list
+
+| Sea | Salt (g/l) | Note |
+|:----|-----:|:--:|
+| Dead Sea | 340 | far too salty to swim in |
+| Baltic 🌊 | 7 | `a` |
+| 地中海 | 38 | ok |
+
+> A quote that is quite long, so that it has to be broken into several rows.
+> - with a list
+
+```python
+def salt(litres: float) -> float:
+    \"\"\"Grams of salt
+
+    in the sea.\"\"\"
+    return litres * 35.0  # about, and this line goes on and on and on and on and on and on and on
+```
+~~~~
+```
+~~~~
+    indented code
+
+***
+![picture](https://example.org/p.png "t") [x]: /y
+[x]: /y
+
+Done\\
+now.
+"""
+
+
+def at_once(text: str, columns: int) -> list[str]:
+    terminal = Terminal(columns)
+    shower = Shower(terminal)
+    answer = shower.begin()
+    shower.add(answer, text)
+    shower.close(answer)
+    return terminal.rows
+
+
+def growing(pieces: Sequence[str], columns: int, lines: int = 24) -> list[str]:
+    terminal = Terminal(columns, lines)
+    shower = Shower(terminal)
+    answer = shower.begin()
+    for piece in pieces:
+        shower.add(answer, piece)
+    shower.close(answer)
+    return terminal.rows
+
+
+def cut(text: str, places: Sequence[int]) -> list[str]:
+    edges = sorted({0, len(text), *(place % (len(text) + 1) for place in places)})
+    return [text[start:end] for start, end in pairwise(edges)]
+
+
+@pytest.mark.parametrize("columns", [30, 80, 120])
+def test_character_by_character(columns: int) -> None:
+    assert growing(list(ANSWER), columns) == at_once(ANSWER, columns)
+
+
+@given(
+    places=st.lists(st.integers(0, 5_000), max_size=40),
+    columns=st.sampled_from([22, 80, 120]),
+    lines=st.sampled_from([3, 10, 24]),
+)
+@settings(max_examples=30, deadline=None)
+def test_split_anywhere(places: list[int], columns: int, lines: int) -> None:
+    assert growing(cut(ANSWER, places), columns, lines) == at_once(ANSWER, columns)
+
+
+PIECES = [
+    *(
+        "- ",
+        "* ",
+        "+ ",
+        "1. ",
+        "2. ",
+        "7) ",
+        "  - ",
+        "   ",
+        "    ",
+        "      ",
+        "\t",
+        "> ",
+        "# ",
+        "## ",
+        "```",
+        "```py",
+        "~~~",
+    ),
+    *(
+        "\n",
+        "\n",
+        "\n\n",
+        "---",
+        "===",
+        "***",
+        "**",
+        "*",
+        "_",
+        "`",
+        "``",
+        "|",
+        "|--|--|",
+        "| a | b |",
+        ":-:",
+        "[x](http://a.b)",
+    ),
+    *("[x]: /y", "<b>", "<!--", "\\", "&amp;", "word", "a", "1", ".", "漢字", "👩‍💻", "é", "שלום", '"""', "#", "x = 1"),
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40), st.sampled_from([9, 40]))
+@settings(max_examples=150, deadline=None)
+def test_whatever_markup_splits_in_the_middle(pieces: list[str], columns: int) -> None:
+    assert growing(list("".join(pieces)), columns) == at_once("".join(pieces), columns)
+
+
+def resized(first: Sequence[str], second: Sequence[str], before: int, after: int) -> list[str]:
+    """The rows of an answer on a terminal that is resized in the middle of it."""
+    terminal = Terminal(before)
+    shower = Shower(terminal)
+    answer = shower.begin()
+    for piece in first:
+        shower.add(answer, piece)
+    terminal.resize(after)
+    for piece in second:
+        shower.add(answer, piece)
+    shower.close(answer)
+    return terminal.rows
+
+
+@given(middle=st.integers(0, len(ANSWER)), widths=st.sampled_from([(80, 40), (40, 80), (120, 80), (80, 81)]))
+@settings(max_examples=12, deadline=None)
+def test_a_resize_in_the_middle(middle: int, widths: tuple[int, int]) -> None:
+    first, second = ANSWER[:middle], ANSWER[middle:]
+
+    # What is final when the terminal is resized stays as it is; the rest is drawn for what the terminal is now.
+    slowly = [cut(text, range(0, len(text), 9)) for text in (first, second)]
+    assert resized(slowly[0], slowly[1], *widths) == resized([first], [second], *widths)
+
+
+def test_what_is_not_final_is_wrapped_anew_after_a_resize() -> None:
+    rows = resized(["one two three"], [" four five six"], 40, 12)
+
+    assert rows == ["one two", "three four", "five six"]
+
+
+def test_a_terminal_that_breaks_its_rows_anew_is_gone_up_as_far_as_they_are_now() -> None:
+    terminal = Terminal(40)
+    shower = Shower(terminal, reflows=True)
+    answer = shower.begin()
+    shower.add(answer, "one two three four five six seven")  # 33 columns
+    terminal.columns = 12
+    shower.add(answer, " eight")
+
+    assert terminal.written[-1].startswith("\x1b[?2026h\x1b[3A\r")
+
+
+def test_a_terminal_that_became_wider_has_as_many_rows_as_before() -> None:
+    terminal = Terminal(12)
+    shower = Shower(terminal, reflows=True)
+    answer = shower.begin()
+    shower.add(answer, "one two three four")
+    terminal.columns = 40
+    shower.add(answer, " five")
+
+    assert terminal.written[-1].startswith("\x1b[?2026h\x1b[2A\r")
+
+
+def test_what_is_final_is_written_once_and_the_rest_only_where_it_changed() -> None:
+    terminal = Terminal(16)
+    shower = Shower(terminal)
+    answer = shower.begin()
+    shower.add(answer, "final\n\none two three four")
+    drawn = len(terminal.written)
+    shower.add(answer, " five six")
+    shower.draw()
+
+    assert [text for text in terminal.written if "final" in text] == terminal.written[:1]
+    assert terminal.written[drawn:] == ["\x1b[?2026h\x1b[1A\r\x1b[Kfour five six\n\x1b[J\x1b[?2026l"]
+
+
+def test_no_more_is_drawn_than_the_screen_has_rows() -> None:
+    terminal = Terminal(40, 5)
+    shower = Shower(terminal)
+    answer = shower.begin()
+    text = "".join(f"| {number} | x |\n" for number in range(50))
+    for line in ["| a | b |\n", "|--|--|\n", *text.splitlines(keepends=True)]:
+        shower.add(answer, line)
+        assert len(terminal.rows) <= 5
+    shower.close(answer)
+
+    assert len(terminal.rows) == 52
+
+
+def test_a_terminal_with_hardly_any_columns_gets_what_is_final_and_nothing_else() -> None:
+    terminal = Terminal(6)
+    shower = Shower(terminal)
+    answer = shower.begin()
+    shower.add(answer, "one\n\ntwo\n")
+    assert terminal.rows == ["one"]
+    shower.close(answer)
+
+    assert terminal.rows == ["one", "", "two"]
+
+
+@pytest.mark.parametrize("text", ["x" * 3_000, "word " * 600, "```\n" + "y" * 2_000, "- a\n\n" + "  z z\n" * 300])
+def test_a_block_without_end_is_cut(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(_blocks, "LONGEST", 700)
+    pieces = [text[start : start + 101] for start in range(0, len(text), 101)]
+
+    assert growing(pieces, 80) == at_once(text, 80)
+
+
+def test_items_of_a_list_are_final_and_keep_their_numbers() -> None:
+    terminal = Terminal(40)
+    shower = Shower(terminal)
+    answer = shower.begin()
+    shower.add(answer, "3. a\n3. b\n\n3. c")
+    shower.add(answer, "\n   d\n3. e\n")
+    shower.close(answer)
+
+    assert terminal.rows == ["3. a", "4. b", "", "5. c d", "6. e"]
+
+
+def test_where_there_is_hardly_any_room_nothing_stands_in_front() -> None:
+    assert at_once("> > > quote\n\n- - - a\n\n> > > ```\n> > > 12345\n> > > ```\n", 9) == [
+        *("│ │ quot", "│ │ e"),
+        *("", "• ◦", "  ▪", "  a"),
+        *("", "│ │ 1234", "│ │ 5"),
+    ]
