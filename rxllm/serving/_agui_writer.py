@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from rxllm.exceptions import RestartError
 from rxllm.serving import _agui_events as events
@@ -78,21 +78,6 @@ class AGUIWriter:
         self._reasoning = ""
         self._calls = _Calls()
         self._sources: str | None = None
-        self._by_class: Mapping[type, Callable[[Any], Iterable[AGUIEvent]]] = {
-            told.StepStart: self._step_start,
-            told.StepEnd: self._step_end,
-            told.Restart: self._restart,
-            told.TextStart: self._text_start,
-            told.TextPiece: self._text_piece,
-            told.TextEnd: self._text_end,
-            told.InputStart: self._input_start,
-            told.InputPiece: self._input_piece,
-            told.InputReady: self._input_ready,
-            told.Approval: self._approval,
-            told.Output: self._output,
-            told.Source: self._source,
-            told.Picture: self._picture,
-        }
 
     def begin(self) -> bytes:
         """The event ``RUN_STARTED``."""
@@ -128,7 +113,7 @@ class AGUIWriter:
 
     def _tell(self, all_told: Iterable[told.Told], frames: list[bytes]) -> None:
         for each in all_told:
-            frames += map(data, self._by_class[type(each)](each))
+            frames += map(data, self._by_class[type(each)](self, each))
 
     def _id(self) -> str:
         self._ids += 1
@@ -277,3 +262,20 @@ class AGUIWriter:
     def _picture(self, picture: told.Picture) -> Iterator[AGUIEvent]:
         self._has_told = True
         yield events.ActivitySnapshot(self._id(), "file", {"url": picture.url, "mediaType": picture.media_type})
+
+    # Of the class: methods of its own that an answer keeps would be a cycle.
+    _by_class: ClassVar[Mapping[type, Callable[[AGUIWriter, Any], Iterable[AGUIEvent]]]] = {
+        told.StepStart: _step_start,
+        told.StepEnd: _step_end,
+        told.Restart: _restart,
+        told.TextStart: _text_start,
+        told.TextPiece: _text_piece,
+        told.TextEnd: _text_end,
+        told.InputStart: _input_start,
+        told.InputPiece: _input_piece,
+        told.InputReady: _input_ready,
+        told.Approval: _approval,
+        told.Output: _output,
+        told.Source: _source,
+        told.Picture: _picture,
+    }

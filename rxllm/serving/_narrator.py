@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from rxllm.accumulators import PartsAccumulator, usage_after
 from rxllm.models import (
@@ -71,26 +70,6 @@ class Narrator:
         self._custom: set[str] = set()
         # The calls of earlier steps, by the identifiers that the model gave.
         self._former: dict[str, GrowingInput] = {}
-        self._by_class: Mapping[type, Callable[[Any], Iterable[Told]]] = {
-            StreamChunk: self._chunk,
-            str: partial(self._say, "text"),
-            TextDelta: lambda event: self._in_round(event.round, self._say("text", event.text)),
-            ReasoningDelta: lambda event: self._in_round(event.round, self._say("reasoning", event.text)),
-            Restarted: lambda event: self._restart(event.attempt, event.round),
-            ToolInputDelta: self._input,
-            ToolCallEvent: self._call,
-            ApprovalRequested: self._ask,
-            ApprovalGiven: self._decide,
-            ToolResultEvent: self._result,
-            RoundCompleted: self._round,
-            Stopped: self._stop,
-            ChatCompleted: lambda _: (),
-        }
-        self._by_part: Mapping[type, Callable[[Step, Any], Iterator[Told]]] = {
-            PartStart: self._part_start,
-            PartDelta: self._part_delta,
-            PartEnd: self._part_end,
-        }
 
     def add(self, item: object) -> Iterator[Told]:
         """Tell of an item; iterate over the result at once. Behind ``Stopped`` there is nothing more to tell.
@@ -112,7 +91,7 @@ class Narrator:
                 "serve what chat_stream() or chat_with_tools() gives"
             )
         if not self.stopped:
-            yield from tell(item)
+            yield from tell(self, item)
 
     def close(self) -> Iterator[Told]:
         """Tell that the stream ended in good order: what is open ends."""
@@ -165,7 +144,7 @@ class Narrator:
     def _told_parts(self, step: Step, events: Iterable[PartEvent]) -> Iterator[Told]:
         for event in events:
             if event.choice == 0:
-                yield from self._by_part[type(event)](step, event)
+                yield from self._by_part[type(event)](self, step, event)
 
     def _part_start(self, step: Step, event: PartStart) -> Iterator[Told]:
         if event.kind in _INPUTS:
@@ -322,3 +301,25 @@ class Narrator:
         self._step, self.reason = None, None
         self._number -= 1
         self._references.take_back()
+
+    # Of the class: methods of its own that an answer keeps would be a cycle.
+    _by_class: ClassVar[Mapping[type, Callable[[Narrator, Any], Iterable[Told]]]] = {
+        StreamChunk: _chunk,
+        str: lambda self, text: self._say("text", text),
+        TextDelta: lambda self, event: self._in_round(event.round, self._say("text", event.text)),
+        ReasoningDelta: lambda self, event: self._in_round(event.round, self._say("reasoning", event.text)),
+        Restarted: lambda self, event: self._restart(event.attempt, event.round),
+        ToolInputDelta: _input,
+        ToolCallEvent: _call,
+        ApprovalRequested: _ask,
+        ApprovalGiven: _decide,
+        ToolResultEvent: _result,
+        RoundCompleted: _round,
+        Stopped: _stop,
+        ChatCompleted: lambda *_: (),
+    }
+    _by_part: ClassVar[Mapping[type, Callable[[Narrator, Step, Any], Iterator[Told]]]] = {
+        PartStart: _part_start,
+        PartDelta: _part_delta,
+        PartEnd: _part_end,
+    }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 from rxllm.accumulators import Beginning, usage_after
 from rxllm.exceptions import LimitExceededError, RestartError
@@ -92,15 +92,6 @@ class OpenAIAnswer:
         self._round: int = 1
         self._has_told = False
         self._reason = "stop"
-        self._by_class: Mapping[type, Callable[[Any], Iterator[Piece]]] = {
-            StreamChunk: self._chunk,
-            str: lambda text: self._say("content", text),
-            TextDelta: lambda event: self._say("content", event.text, event.round),
-            ReasoningDelta: lambda event: self._say("reasoning_content", event.text, event.round),
-            Restarted: self._restarted,
-            RoundCompleted: self._completed,
-            Stopped: self._stopped,
-        }
 
     def add(self, item: object) -> Iterator[Piece]:
         """What an item becomes; iterate over the result at once.
@@ -115,7 +106,7 @@ class OpenAIAnswer:
             self._beginning = Beginning()
         tell = self._by_class.get(type(item))
         if tell is not None:
-            return tell(item)
+            return tell(self, item)
         if not is_chat_event(item):
             raise TypeError(
                 f"chunks, events of a conversation and texts can be served, not {type(item).__name__}: "
@@ -241,3 +232,14 @@ class OpenAIAnswer:
         if event.completion is not None:
             self._rounds.append(event.completion.usage)
         return iter(())
+
+    # Of the class: methods of its own that an answer keeps would be a cycle.
+    _by_class: ClassVar[Mapping[type, Callable[[OpenAIAnswer, Any], Iterator[Piece]]]] = {
+        StreamChunk: _chunk,
+        str: lambda self, text: self._say("content", text),
+        TextDelta: lambda self, event: self._say("content", event.text, event.round),
+        ReasoningDelta: lambda self, event: self._say("reasoning_content", event.text, event.round),
+        Restarted: _restarted,
+        RoundCompleted: _completed,
+        Stopped: _stopped,
+    }

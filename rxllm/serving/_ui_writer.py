@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from rxllm.exceptions import LimitExceededError, RestartError
 from rxllm.models import OpenFinishReason, Usage, ending_of, loads, total_of
@@ -66,21 +66,6 @@ class UIWriter:
         self._useless: set[str] = set()
         self._asked: set[str] = set()
         self._denied: set[str] = set()
-        self._by_class: Mapping[type, Callable[[Any], Iterable[UIPart]]] = {
-            told.StepStart: self._step_start,
-            told.StepEnd: self._step_end,
-            told.Restart: self._restart,
-            told.TextStart: lambda each: [_TEXTS[each.kind][0](each.id)],
-            told.TextPiece: lambda each: [_TEXTS[each.kind][1](each.id, each.text)],
-            told.TextEnd: lambda each: [_TEXTS[each.kind][2](each.id)],
-            told.InputStart: self._input_start,
-            told.InputPiece: lambda each: [parts.ToolInputDelta(each.id, each.text)],
-            told.InputReady: self._input_ready,
-            told.Approval: self._approval,
-            told.Output: self._output,
-            told.Source: self._source,
-            told.Picture: lambda each: [parts.File(each.url, each.media_type)],
-        }
 
     def begin(self) -> bytes:
         """The part ``start``."""
@@ -115,7 +100,7 @@ class UIWriter:
 
     def _tell(self, all_told: Iterable[told.Told], frames: list[bytes]) -> None:
         for each in all_told:
-            frames += [data(part) for part in self._by_class[type(each)](each)]
+            frames += [data(part) for part in self._by_class[type(each)](self, each)]
 
     def _metadata(self) -> dict[str, Any] | None:
         usage = total_of(self._usages) if self._tells_usage else None
@@ -195,6 +180,23 @@ class UIWriter:
             return [parts.SourceUrl(source.id, source.url, source.title)]
         media_type, title = source.media_type or "text/plain", source.title or source.filename or ""
         return [parts.SourceDocument(source.id, media_type, title, source.filename)]
+
+    # Of the class: methods of its own that an answer keeps would be a cycle.
+    _by_class: ClassVar[Mapping[type, Callable[[UIWriter, Any], Iterable[UIPart]]]] = {
+        told.StepStart: _step_start,
+        told.StepEnd: _step_end,
+        told.Restart: _restart,
+        told.TextStart: lambda _, each: [_TEXTS[each.kind][0](each.id)],
+        told.TextPiece: lambda _, each: [_TEXTS[each.kind][1](each.id, each.text)],
+        told.TextEnd: lambda _, each: [_TEXTS[each.kind][2](each.id)],
+        told.InputStart: _input_start,
+        told.InputPiece: lambda _, each: [parts.ToolInputDelta(each.id, each.text)],
+        told.InputReady: _input_ready,
+        told.Approval: _approval,
+        told.Output: _output,
+        told.Source: _source,
+        told.Picture: lambda _, each: [parts.File(each.url, each.media_type)],
+    }
 
 
 def _reason_of(reason: OpenFinishReason | None) -> str | None:
