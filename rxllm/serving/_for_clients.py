@@ -17,11 +17,9 @@ from rxllm.models import (
     ToolResultEvent,
     is_chat_event,
 )
+from rxllm.serving._tool_failures import TOOL_FAILED
 
 __all__ = ["for_clients", "item_for_clients"]
-
-TOOL_FAILED = "The tool failed."
-"""What a client is told of a tool that did."""
 
 
 def for_clients(event: BaseModel) -> BaseModel:
