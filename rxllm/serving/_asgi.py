@@ -48,7 +48,7 @@ class StreamingResponse(_Response):
             chunks, events of a conversation, or texts. It is subscribed to once for each call.
         protocol: How it is told: a name, or a protocol with options.
         body: The JSON object in the body of the request, which the application has read. Some protocols look into it.
-        headers: More headers of the answer.
+        headers: More headers of the answer; one that it has anyway is replaced.
         first: For how many seconds the status waits for the first item; then it is 200.
         heartbeat: After how many seconds of silence at most a comment keeps the connection alive.
         background: Awaited when the answer has ended, as Starlette does.
@@ -67,7 +67,8 @@ class StreamingResponse(_Response):
 
     Attributes:
         status_code: The status, unless it becomes that of an error.
-        raw_headers: More headers of the answer: what Starlette calls so, and adds cookies to.
+        raw_headers: More headers of the answer, which take the place of others: what Starlette calls so, and adds
+            cookies to.
         background: Awaited when the answer has ended.
 
     See also:
@@ -148,8 +149,10 @@ class StreamingResponse(_Response):
         await send({"type": "http.response.body", "body": body})
 
     async def _begin(self, head: Head, send: Send) -> None:
-        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in head.headers.items()]
-        await send({"type": "http.response.start", "status": head.status, "headers": headers + self.raw_headers})
+        ours = [(name.lower().encode(), value.encode("latin-1")) for name, value in head.headers.items()]
+        theirs = {name.lower() for name, _ in self.raw_headers}
+        headers = [*(header for header in ours if header[0] not in theirs), *self.raw_headers]
+        await send({"type": "http.response.start", "status": head.status, "headers": headers})
 
 
 async def _write(served: Served, send: Send) -> None:

@@ -95,6 +95,20 @@ async def test_a_body_that_the_application_has_read(http: aiohttp.ClientSession)
         assert await response.text() == "{'a': 1}|completed"
 
 
+async def test_a_body_that_is_not_what_its_header_says(connect: Connect, source: Source) -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await serving.aiohttp_response(request, source())
+
+    async with running(app(handle)) as url:
+        client = await connect(url)
+        client.ask("POST / HTTP/1.1", "Content-Encoding: gzip", body=b"hello")
+        answer = await client.rest()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"bad_body"' in answer
+    assert source.subscriptions == 0
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_of_100_mb(connect: Connect, *, chunked: bool) -> None:
     async with running(app(client_max_size=2**40)) as url:
