@@ -26,10 +26,9 @@ from rxllm.models import (
     TextDelta,
     Usage,
     is_chat_event,
-    is_set_aside,
     total_of,
 )
-from rxllm.serving._openai_choice import ToldChoice
+from rxllm.serving._openai_choice import ToldChoice, passed_on
 from rxllm.sources import LogItem
 
 # Padding hides how long a text is on the connection that it was made for.
@@ -169,7 +168,7 @@ class OpenAIAnswer:
             # Mostly it is the same in all chunks, and then one object, so that it need not be written anew.
             self._more = {**self._more, **self._same} if self._more else self._same
         if chunk.extra is not None:
-            self._more = {**self._more, **{n: value for n, value in chunk.extra.items() if not is_set_aside(n)}}
+            self._more = {**self._more, **passed_on(chunk.extra)}
             if len(self._more) > _MOST_FIELDS:
                 raise LimitExceededError(
                     f"more than {_MOST_FIELDS} fields wait for something that the answer gained",
