@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qs
 
 from reactivex import Observable
 
+from rxllm.serving._asgi_client import Receive, Scope, Send, until_gone
 from rxllm.serving._protocol import Asked, ServingProtocol
 from rxllm.serving._serve import (
     FIRST_SECONDS,
@@ -20,11 +21,6 @@ from rxllm.serving._serve import (
     plan,
     serve,
 )
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Event: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Event]]
-Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 # FastAPI takes for an answer what is one of Starlette, and makes JSON of everything else.
 if TYPE_CHECKING:
@@ -118,7 +114,7 @@ class StreamingResponse(_Response):
             if isinstance(served, Head):
                 await self._send_whole(served, send)
                 return
-            watch = asyncio.create_task(_watch(receive, served.abandon))
+            watch = asyncio.create_task(until_gone(receive, served.abandon))
             try:
                 await self._answer(served, send)
             finally:
@@ -160,13 +156,6 @@ async def _write(served: Served, send: Send) -> None:
         await send({"type": "http.response.body", "body": block, "more_body": True})
     if not served.gone:
         await send({"type": "http.response.body", "body": b""})
-
-
-async def _watch(receive: Receive, abandon: Callable[[], None]) -> None:
-    """Wait until the client leaves. What is left of its request is read and dropped, piece by piece."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    abandon()
 
 
 def _after(scope: Scope) -> str | None:

@@ -26,6 +26,7 @@ from rxllm.exceptions import PositionError, UnknownStreamError
 from rxllm.flow import check_kind, check_seconds
 from rxllm.models import LogPosition
 from rxllm.serving._closing import listed
+from rxllm.serving._event_stream import UNCOLLECTED
 from rxllm.serving._events_protocol import END_ID
 from rxllm.serving._outbox import Outbox
 from rxllm.serving._protocol import AnswersWhole, Asked, ServingProtocol
@@ -46,12 +47,7 @@ HEARTBEAT_SECONDS = 15.0
 LAST_WRITE_SECONDS = 5.0
 """How long the last write may take, when the server stops."""
 
-_EVENT_STREAM: Mapping[str, str] = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-cache, no-transform",
-    # nginx and those who follow it collect an answer unless they are told not to.
-    "X-Accel-Buffering": "no",
-}
+_EVENT_STREAM: Mapping[str, str] = {"Content-Type": "text/event-stream; charset=utf-8", **UNCOLLECTED}
 _JSON: Mapping[str, str] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 _TEXT: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
 _BAD_POSITION = PublicError(400, "bad_position", "Last-Event-ID or after is no position of a stream.")
