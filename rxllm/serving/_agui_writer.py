@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any
 
 from rxllm.exceptions import RestartError
 from rxllm.serving import _agui_events as events
@@ -78,6 +79,7 @@ class AGUIWriter:
         self._reasoning = ""
         self._calls = _Calls()
         self._sources: str | None = None
+        self._by_class = self._tellers()
 
     def begin(self) -> bytes:
         """The event ``RUN_STARTED``."""
@@ -263,19 +265,22 @@ class AGUIWriter:
         self._has_told = True
         yield events.ActivitySnapshot(self._id(), "file", {"url": picture.url, "mediaType": picture.media_type})
 
-    # Of the class: methods of its own that an answer keeps would be a cycle.
-    _by_class: ClassVar[Mapping[type, Callable[[AGUIWriter, Any], Iterable[AGUIEvent]]]] = {
-        told.StepStart: _step_start,
-        told.StepEnd: _step_end,
-        told.Restart: _restart,
-        told.TextStart: _text_start,
-        told.TextPiece: _text_piece,
-        told.TextEnd: _text_end,
-        told.InputStart: _input_start,
-        told.InputPiece: _input_piece,
-        told.InputReady: _input_ready,
-        told.Approval: _approval,
-        told.Output: _output,
-        told.Source: _source,
-        told.Picture: _picture,
-    }
+    @staticmethod
+    @cache
+    def _tellers() -> Mapping[type, Callable[[AGUIWriter, Any], Iterable[AGUIEvent]]]:
+        """How each class is told. The functions are no answer's own: methods that it kept would be a cycle."""
+        return {
+            told.StepStart: AGUIWriter._step_start,
+            told.StepEnd: AGUIWriter._step_end,
+            told.Restart: AGUIWriter._restart,
+            told.TextStart: AGUIWriter._text_start,
+            told.TextPiece: AGUIWriter._text_piece,
+            told.TextEnd: AGUIWriter._text_end,
+            told.InputStart: AGUIWriter._input_start,
+            told.InputPiece: AGUIWriter._input_piece,
+            told.InputReady: AGUIWriter._input_ready,
+            told.Approval: AGUIWriter._approval,
+            told.Output: AGUIWriter._output,
+            told.Source: AGUIWriter._source,
+            told.Picture: AGUIWriter._picture,
+        }

@@ -12,8 +12,9 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from rxllm.accumulators import Beginning, usage_after
 from rxllm.exceptions import LimitExceededError, RestartError
@@ -91,6 +92,7 @@ class OpenAIAnswer:
         self._round: int = 1
         self._has_told = False
         self._reason = "stop"
+        self._by_class = self._tellers()
 
     def add(self, item: object) -> Iterator[Piece]:
         """What an item becomes; iterate over the result at once.
@@ -232,13 +234,16 @@ class OpenAIAnswer:
             self._rounds.append(event.completion.usage)
         return iter(())
 
-    # Of the class: methods of its own that an answer keeps would be a cycle.
-    _by_class: ClassVar[Mapping[type, Callable[[OpenAIAnswer, Any], Iterator[Piece]]]] = {
-        StreamChunk: _chunk,
-        str: lambda self, text: self._say("content", text),
-        TextDelta: lambda self, event: self._say("content", event.text, event.round),
-        ReasoningDelta: lambda self, event: self._say("reasoning_content", event.text, event.round),
-        Restarted: _restarted,
-        RoundCompleted: _completed,
-        Stopped: _stopped,
-    }
+    @staticmethod
+    @cache
+    def _tellers() -> Mapping[type, Callable[[OpenAIAnswer, Any], Iterator[Piece]]]:
+        """How each class is told. The functions are no answer's own: methods that it kept would be a cycle."""
+        return {
+            StreamChunk: OpenAIAnswer._chunk,
+            str: lambda self, text: self._say("content", text),
+            TextDelta: lambda self, event: self._say("content", event.text, event.round),
+            ReasoningDelta: lambda self, event: self._say("reasoning_content", event.text, event.round),
+            Restarted: OpenAIAnswer._restarted,
+            RoundCompleted: OpenAIAnswer._completed,
+            Stopped: OpenAIAnswer._stopped,
+        }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any
 
 from rxllm.exceptions import LimitExceededError, RestartError
 from rxllm.models import OpenFinishReason, Usage, ending_of, loads, total_of
@@ -66,6 +67,7 @@ class UIWriter:
         self._useless: set[str] = set()
         self._asked: set[str] = set()
         self._denied: set[str] = set()
+        self._by_class = self._tellers()
 
     def begin(self) -> bytes:
         """The part ``start``."""
@@ -181,22 +183,25 @@ class UIWriter:
         media_type, title = source.media_type or "text/plain", source.title or source.filename or ""
         return [parts.SourceDocument(source.id, media_type, title, source.filename)]
 
-    # Of the class: methods of its own that an answer keeps would be a cycle.
-    _by_class: ClassVar[Mapping[type, Callable[[UIWriter, Any], Iterable[UIPart]]]] = {
-        told.StepStart: _step_start,
-        told.StepEnd: _step_end,
-        told.Restart: _restart,
-        told.TextStart: lambda _, each: [_TEXTS[each.kind][0](each.id)],
-        told.TextPiece: lambda _, each: [_TEXTS[each.kind][1](each.id, each.text)],
-        told.TextEnd: lambda _, each: [_TEXTS[each.kind][2](each.id)],
-        told.InputStart: _input_start,
-        told.InputPiece: lambda _, each: [parts.ToolInputDelta(each.id, each.text)],
-        told.InputReady: _input_ready,
-        told.Approval: _approval,
-        told.Output: _output,
-        told.Source: _source,
-        told.Picture: lambda _, each: [parts.File(each.url, each.media_type)],
-    }
+    @staticmethod
+    @cache
+    def _tellers() -> Mapping[type, Callable[[UIWriter, Any], Iterable[UIPart]]]:
+        """How each class is told. The functions are no answer's own: methods that it kept would be a cycle."""
+        return {
+            told.StepStart: UIWriter._step_start,
+            told.StepEnd: UIWriter._step_end,
+            told.Restart: UIWriter._restart,
+            told.TextStart: lambda _, each: [_TEXTS[each.kind][0](each.id)],
+            told.TextPiece: lambda _, each: [_TEXTS[each.kind][1](each.id, each.text)],
+            told.TextEnd: lambda _, each: [_TEXTS[each.kind][2](each.id)],
+            told.InputStart: UIWriter._input_start,
+            told.InputPiece: lambda _, each: [parts.ToolInputDelta(each.id, each.text)],
+            told.InputReady: UIWriter._input_ready,
+            told.Approval: UIWriter._approval,
+            told.Output: UIWriter._output,
+            told.Source: UIWriter._source,
+            told.Picture: lambda _, each: [parts.File(each.url, each.media_type)],
+        }
 
 
 def _reason_of(reason: OpenFinishReason | None) -> str | None:
