@@ -6,8 +6,8 @@ from typing import NamedTuple, Self
 
 from rxllm.exceptions import excerpt
 
-# More than a number of ours ever has, and few enough for whatever reads them.
-_DIGITS = 20
+# More than a number of ours ever has, and few enough for 64 bits, which is what stores have.
+_MOST_DIGITS = 18
 
 
 class LogPosition(NamedTuple):
@@ -36,6 +36,6 @@ class LogPosition(NamedTuple):
             ValueError: The text is none.
         """
         epoch, _, number = text.partition(".")
-        if not all(part.isascii() and part.isdecimal() and len(part) < _DIGITS for part in (epoch, number)):
+        if not all(part.isascii() and part.isdecimal() and len(part) <= _MOST_DIGITS for part in (epoch, number)):
             raise ValueError(f"{excerpt(text)} is no position in a log: a position looks like '3.17'")
         return cls(int(epoch), int(number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from rxllm.exceptions import RestartError
@@ -78,21 +79,7 @@ class AGUIWriter:
         self._reasoning = ""
         self._calls = _Calls()
         self._sources: str | None = None
-        self._by_class: Mapping[type, Callable[[Any], Iterable[AGUIEvent]]] = {
-            told.StepStart: self._step_start,
-            told.StepEnd: self._step_end,
-            told.Restart: self._restart,
-            told.TextStart: self._text_start,
-            told.TextPiece: self._text_piece,
-            told.TextEnd: self._text_end,
-            told.InputStart: self._input_start,
-            told.InputPiece: self._input_piece,
-            told.InputReady: self._input_ready,
-            told.Approval: self._approval,
-            told.Output: self._output,
-            told.Source: self._source,
-            told.Picture: self._picture,
-        }
+        self._by_class = self._tellers()
 
     def begin(self) -> bytes:
         """The event ``RUN_STARTED``."""
@@ -128,7 +115,7 @@ class AGUIWriter:
 
     def _tell(self, all_told: Iterable[told.Told], frames: list[bytes]) -> None:
         for each in all_told:
-            frames += map(data, self._by_class[type(each)](each))
+            frames += map(data, self._by_class[type(each)](self, each))
 
     def _id(self) -> str:
         self._ids += 1
@@ -277,3 +264,23 @@ class AGUIWriter:
     def _picture(self, picture: told.Picture) -> Iterator[AGUIEvent]:
         self._has_told = True
         yield events.ActivitySnapshot(self._id(), "file", {"url": picture.url, "mediaType": picture.media_type})
+
+    @staticmethod
+    @cache
+    def _tellers() -> Mapping[type, Callable[[AGUIWriter, Any], Iterable[AGUIEvent]]]:
+        """How each class is told. The functions are no answer's own: methods that it kept would be a cycle."""
+        return {
+            told.StepStart: AGUIWriter._step_start,
+            told.StepEnd: AGUIWriter._step_end,
+            told.Restart: AGUIWriter._restart,
+            told.TextStart: AGUIWriter._text_start,
+            told.TextPiece: AGUIWriter._text_piece,
+            told.TextEnd: AGUIWriter._text_end,
+            told.InputStart: AGUIWriter._input_start,
+            told.InputPiece: AGUIWriter._input_piece,
+            told.InputReady: AGUIWriter._input_ready,
+            told.Approval: AGUIWriter._approval,
+            told.Output: AGUIWriter._output,
+            told.Source: AGUIWriter._source,
+            told.Picture: AGUIWriter._picture,
+        }

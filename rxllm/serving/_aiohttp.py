@@ -29,6 +29,7 @@ _MOST_BODY = 1024 * 1024
 _BODY_SECONDS = 30.0
 _TOO_LARGE = PublicError(413, "too_large", "The body of the request is too large.")
 _TOO_SLOW = PublicError(408, "too_slow", "The body of the request took too long.")
+_GARBLED = PublicError(400, "bad_body", "The body of the request cannot be read.")
 _LEFT = Head(499, {}, b"")
 """What a client gets that is not there any more; the log of the server shows it."""
 
@@ -61,7 +62,7 @@ async def aiohttp_response(
         pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not:
             chunks, events of a conversation, or texts. It is subscribed to once.
         protocol: How it is told: a name, or a protocol with options.
-        headers: More headers of the answer.
+        headers: More headers of the answer; one that it has anyway is replaced.
         first: For how many seconds the status waits for the first item; then it is 200.
         heartbeat: After how many seconds of silence at most a comment keeps the connection alive.
 
@@ -105,6 +106,8 @@ async def _asked(request: web.Request, what: Plan) -> Asked | Head:
         return what.refused(_TOO_LARGE)
     except TimeoutError:
         return what.refused(_TOO_SLOW)
+    except web.RequestPayloadError:
+        return what.refused(_GARBLED)
     except ConnectionError:
         return _LEFT
 
@@ -143,6 +146,7 @@ async def _body_of(request: web.Request) -> Mapping[str, Any]:
     Raises:
         HTTPRequestEntityTooLarge: There is more of it.
         TimeoutError: It did not come in time.
+        RequestPayloadError: It is not what its headers say, such as gzip.
         ConnectionError: The client left meanwhile.
     """
     with suppress(RuntimeError):  # the application has read it, and keeps it

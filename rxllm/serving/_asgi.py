@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qs
 
 from reactivex import Observable
 
+from rxllm.serving._asgi_client import Receive, Scope, Send, until_gone
 from rxllm.serving._protocol import Asked, ServingProtocol
 from rxllm.serving._serve import (
     FIRST_SECONDS,
@@ -20,11 +21,6 @@ from rxllm.serving._serve import (
     plan,
     serve,
 )
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Event: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Event]]
-Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 # FastAPI takes for an answer what is one of Starlette, and makes JSON of everything else.
 if TYPE_CHECKING:
@@ -48,7 +44,7 @@ class StreamingResponse(_Response):
             chunks, events of a conversation, or texts. It is subscribed to once for each call.
         protocol: How it is told: a name, or a protocol with options.
         body: The JSON object in the body of the request, which the application has read. Some protocols look into it.
-        headers: More headers of the answer.
+        headers: More headers of the answer; one that it has anyway is replaced.
         first: For how many seconds the status waits for the first item; then it is 200.
         heartbeat: After how many seconds of silence at most a comment keeps the connection alive.
         background: Awaited when the answer has ended, as Starlette does.
@@ -67,7 +63,8 @@ class StreamingResponse(_Response):
 
     Attributes:
         status_code: The status, unless it becomes that of an error.
-        raw_headers: More headers of the answer: what Starlette calls so, and adds cookies to.
+        raw_headers: More headers of the answer, which take the place of others: what Starlette calls so, and adds
+            cookies to.
         background: Awaited when the answer has ended.
 
     See also:
@@ -117,7 +114,7 @@ class StreamingResponse(_Response):
             if isinstance(served, Head):
                 await self._send_whole(served, send)
                 return
-            watch = asyncio.create_task(_watch(receive, served.abandon))
+            watch = asyncio.create_task(until_gone(receive, served.abandon))
             try:
                 await self._answer(served, send)
             finally:
@@ -148,8 +145,10 @@ class StreamingResponse(_Response):
         await send({"type": "http.response.body", "body": body})
 
     async def _begin(self, head: Head, send: Send) -> None:
-        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in head.headers.items()]
-        await send({"type": "http.response.start", "status": head.status, "headers": headers + self.raw_headers})
+        ours = [(name.lower().encode(), value.encode("latin-1")) for name, value in head.headers.items()]
+        theirs = {name.lower() for name, _ in self.raw_headers}
+        headers = [*(header for header in ours if header[0] not in theirs), *self.raw_headers]
+        await send({"type": "http.response.start", "status": head.status, "headers": headers})
 
 
 async def _write(served: Served, send: Send) -> None:
@@ -157,13 +156,6 @@ async def _write(served: Served, send: Send) -> None:
         await send({"type": "http.response.body", "body": block, "more_body": True})
     if not served.gone:
         await send({"type": "http.response.body", "body": b""})
-
-
-async def _watch(receive: Receive, abandon: Callable[[], None]) -> None:
-    """Wait until the client leaves. What is left of its request is read and dropped, piece by piece."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    abandon()
 
 
 def _after(scope: Scope) -> str | None:

@@ -23,7 +23,7 @@ from rxllm.serving._durable_asked import BadQueryError, Query, cursor_behind
 from rxllm.serving._durable_content import Content
 from rxllm.serving._durable_reader import Batch, DurableReader, following
 from rxllm.serving._durable_texts import WholeTexts
-from rxllm.serving._event_stream import encode
+from rxllm.serving._event_stream import UNCOLLECTED, encode
 from rxllm.serving._public_error import PublicError, public_error
 from rxllm.serving._serve import LAST_WRITE_SECONDS
 from rxllm.stores import Log
@@ -36,11 +36,7 @@ _NOT_ALLOWED = PublicError(405, "read_only", "Streams can only be read here.")
 _OURS = 500
 # A batch of an event stream has no more: that is what a reader that stands still holds.
 _EVENT_BYTES = 32 * 1024
-_EVENT_STREAM: Mapping[str, str] = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache, no-transform",
-    "X-Accel-Buffering": "no",
-}
+_EVENT_STREAM: Mapping[str, str] = {"Content-Type": "text/event-stream", **UNCOLLECTED}
 
 
 @dataclass(frozen=True, slots=True)

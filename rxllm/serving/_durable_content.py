@@ -23,6 +23,7 @@ from typing import Any
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from rxllm.exceptions import RecordingError, StreamCancelledError, as_cause
+from rxllm.serving._events_protocol import RESTARTED
 from rxllm.serving._for_clients import item_for_clients
 from rxllm.serving._public_error import public_error
 from rxllm.stores import EndRecord, ItemRecord, decode_error, decode_item
@@ -33,7 +34,6 @@ ENDINGS = {"completed": "completed", "failed": "failed", "stopped": "stopped", "
 """How a stream ended, for a client."""
 
 _PLAIN = frozenset({"text", "bytes", "json", "sse"})
-_RESTARTED = b'{"round":1,"type":"restarted","attempt":null}'
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:\s*;[\x20-\x7e]*)?", re.ASCII)
 
@@ -79,7 +79,7 @@ class Content:
             yield self._raw(record)
             return
         if record.slots and record.slots.get("restarts") and record.kind != "Restarted":
-            yield _RESTARTED
+            yield RESTARTED
         yield _told(record)
 
     def ending(self, end: EndRecord) -> bytes | None:

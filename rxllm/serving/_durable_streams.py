@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from rxllm.flow import check_callable, check_count, check_kind, check_seconds
+from rxllm.serving._asgi_client import Receive, Scope, Send, until_gone
 from rxllm.serving._closing import close_all
 from rxllm.serving._durable_answer import DurableAnswer, DurableRequest, DurableServer, Stay
 from rxllm.serving._durable_content import Content
@@ -19,11 +19,6 @@ from rxllm.serving._leaving import leaving
 from rxllm.stores import Log
 
 __all__ = ["DurableStreams"]
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _HEADER = re.compile(r"[\x20-\x7e]+")
 
@@ -135,7 +130,7 @@ class DurableStreams:
         sent = [value.decode("latin-1") for key, value in scope["headers"] if key == b"if-none-match"]
         asked = DurableRequest(scope["method"], name, pairs, ", ".join(sent) or None)
         stay = Stay()
-        watch = asyncio.create_task(_watch(receive, stay.end))
+        watch = asyncio.create_task(until_gone(receive, stay.end))
         try:
             with suppress(OSError):  # the client has left
                 async with self._server.answer(asked, stay) as answer:
@@ -165,13 +160,6 @@ async def _send(answer: DurableAnswer, send: Send) -> None:
             async for event in events:
                 await send({"type": "http.response.body", "body": event, "more_body": True})
     await send({"type": "http.response.body", "body": answer.body})
-
-
-async def _watch(receive: Receive, leave: Callable[[], None]) -> None:
-    """Wait until the client leaves."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    leave()
 
 
 def _content(content_type: str | Callable[[str], str]) -> Callable[[str], Content]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from rxllm.models import scrub
 
-__all__ = ["COMMENT", "data", "encode", "frame"]
+__all__ = ["COMMENT", "UNCOLLECTED", "data", "encode", "frame"]
 
 COMMENT = b": \n"
 """Keeps a connection alive. It is no block of its own: some clients take an empty block for an event."""
+
+UNCOLLECTED: Mapping[str, str] = {
+    "Cache-Control": "no-cache, no-transform",
+    # nginx and those who follow it collect an answer unless they are told not to.
+    "X-Accel-Buffering": "no",
+}
+"""Headers by which nobody on the way keeps, changes or collects an event stream."""
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 

@@ -30,6 +30,9 @@ from rxllm.sources import LogItem
 END_ID = "end"
 """The identifier of the last frame."""
 
+RESTARTED = b'{"round":1,"type":"restarted","attempt":null}'
+"""The event that says that what came before does not count, where it is not known why."""
+
 _TEXT = b'{"round":%d,"type":"text","text":%b}'
 
 
@@ -108,7 +111,7 @@ class EventsWriter:
     def _data(self, item: object, *, restarts: bool) -> bytes:
         events = [*self._of(item)]
         if restarts and not (events and b'"restarted"' in events[0]):
-            events.insert(0, b'{"round":1,"type":"restarted","attempt":null}')
+            events.insert(0, RESTARTED)
         return _together(events)
 
     def _of(self, item: object) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Events of a conversation without what is not for a client: what a tool raised, and where the provider is."""
+"""What there is without what is not for a client: what a tool raised, where the provider is, what it says of errors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from rxllm.models import (
     Message,
     RoundCompleted,
     Stopped,
+    StreamChunk,
     ToolResult,
     ToolResultEvent,
     is_chat_event,
 )
+from rxllm.serving._tool_failures import TOOL_FAILED
 
 __all__ = ["for_clients", "item_for_clients"]
-
-TOOL_FAILED = "The tool failed."
-"""What a client is told of a tool that did."""
 
 
 def for_clients(event: BaseModel) -> BaseModel:
@@ -58,8 +57,18 @@ def _message(message: Message) -> Message:
     return message.model_copy(update=shown) if shown else message
 
 
+def _chunk(chunk: StreamChunk) -> StreamChunk:
+    """The chunk without a provider's words about an error: what is said of that is ours."""
+    if not any(each.extra is not None and "error" in each.extra for each in (chunk, *chunk.choices)):
+        return chunk
+    choices = [choice.model_copy(update={"error": None}) for choice in chunk.choices]
+    return chunk.model_copy(update={"choices": choices, "error": None})
+
+
 def item_for_clients(item: Any) -> Any:
-    """The item of a log, as a client may have it: an event, or what can be in one."""
+    """The item of a log, as a client may have it: a chunk, an event, or what can be in one."""
+    if isinstance(item, StreamChunk):
+        return _chunk(item)
     if isinstance(item, ToolResult):
         return _result(item)
     if isinstance(item, Message):

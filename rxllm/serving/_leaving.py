@@ -65,13 +65,14 @@ def leaving(transport: asyncio.Transport, abandon: Callable[[], None]) -> Genera
     """
 
     def gone() -> None:
+        timer.stop()  # the socket is closed, and the handler may be at something else for a while
         abandon()
         # What waits for a client that has left would keep the connection.
         transport.abort()
 
+    timer = _SilenceWatch(transport)
     watch = _Watch(cast("asyncio.Protocol", transport.get_protocol()), gone)
     transport.set_protocol(watch)
-    timer = _SilenceWatch(transport)
     try:
         yield
     finally:

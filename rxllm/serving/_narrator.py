@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache
 from typing import Any, cast
 
 from rxllm.accumulators import PartsAccumulator, usage_after
@@ -18,7 +18,6 @@ from rxllm.models import (
     PartEnd,
     PartEvent,
     PartKind,
-    PartStart,
     ReasoningDelta,
     Restarted,
     RoundCompleted,
@@ -71,26 +70,7 @@ class Narrator:
         self._custom: set[str] = set()
         # The calls of earlier steps, by the identifiers that the model gave.
         self._former: dict[str, GrowingInput] = {}
-        self._by_class: Mapping[type, Callable[[Any], Iterable[Told]]] = {
-            StreamChunk: self._chunk,
-            str: partial(self._say, "text"),
-            TextDelta: lambda event: self._in_round(event.round, self._say("text", event.text)),
-            ReasoningDelta: lambda event: self._in_round(event.round, self._say("reasoning", event.text)),
-            Restarted: lambda event: self._restart(event.attempt, event.round),
-            ToolInputDelta: self._input,
-            ToolCallEvent: self._call,
-            ApprovalRequested: self._ask,
-            ApprovalGiven: self._decide,
-            ToolResultEvent: self._result,
-            RoundCompleted: self._round,
-            Stopped: self._stop,
-            ChatCompleted: lambda _: (),
-        }
-        self._by_part: Mapping[type, Callable[[Step, Any], Iterator[Told]]] = {
-            PartStart: self._part_start,
-            PartDelta: self._part_delta,
-            PartEnd: self._part_end,
-        }
+        self._by_class = self._tellers()
 
     def add(self, item: object) -> Iterator[Told]:
         """Tell of an item; iterate over the result at once. Behind ``Stopped`` there is nothing more to tell.
@@ -112,7 +92,7 @@ class Narrator:
                 "serve what chat_stream() or chat_with_tools() gives"
             )
         if not self.stopped:
-            yield from tell(item)
+            yield from tell(self, item)
 
     def close(self) -> Iterator[Told]:
         """Tell that the stream ended in good order: what is open ends."""
@@ -164,12 +144,14 @@ class Narrator:
 
     def _told_parts(self, step: Step, events: Iterable[PartEvent]) -> Iterator[Told]:
         for event in events:
-            if event.choice == 0:
-                yield from self._by_part[type(event)](step, event)
-
-    def _part_start(self, step: Step, event: PartStart) -> Iterator[Told]:
-        if event.kind in _INPUTS:
-            yield from step.grow(event.index, event.id, event.name, "", by_server=_INPUTS[event.kind])
+            if event.choice:
+                continue
+            if isinstance(event, PartDelta):
+                yield from self._part_delta(step, event)
+            elif isinstance(event, PartEnd):
+                yield from self._part_end(step, event)
+            elif event.kind in _INPUTS:
+                yield from step.grow(event.index, event.id, event.name, "", by_server=_INPUTS[event.kind])
 
     def _part_delta(self, step: Step, event: PartDelta) -> Iterator[Told]:
         # A refusal is told as a text, and yet another part than the text behind it.
@@ -297,12 +279,7 @@ class Narrator:
         self._custom.clear()
 
     def _restart(self, attempt: int | None, number: int | None = None) -> Iterator[Told]:
-        """Take back the step, if something was told of it.
-
-        Args:
-            attempt: Which try it is now.
-            number: Which step; the present one, if that is not said.
-        """
+        """Take back the present step, unless another number is said; nothing was told of any other."""
         if self._step is not None and number in (None, self._number):
             # First it is told: a protocol that has no word for it ends what is open.
             yield Restart(attempt)
@@ -322,3 +299,23 @@ class Narrator:
         self._step, self.reason = None, None
         self._number -= 1
         self._references.take_back()
+
+    @staticmethod
+    @cache
+    def _tellers() -> Mapping[type, Callable[[Narrator, Any], Iterable[Told]]]:
+        """How each class is told. The functions are no answer's own: methods that it kept would be a cycle."""
+        return {
+            StreamChunk: Narrator._chunk,
+            str: lambda self, text: self._say("text", text),
+            TextDelta: lambda self, event: self._in_round(event.round, self._say("text", event.text)),
+            ReasoningDelta: lambda self, event: self._in_round(event.round, self._say("reasoning", event.text)),
+            Restarted: lambda self, event: self._restart(event.attempt, event.round),
+            ToolInputDelta: Narrator._input,
+            ToolCallEvent: Narrator._call,
+            ApprovalRequested: Narrator._ask,
+            ApprovalGiven: Narrator._decide,
+            ToolResultEvent: Narrator._result,
+            RoundCompleted: Narrator._round,
+            Stopped: Narrator._stop,
+            ChatCompleted: lambda _, __: (),
+        }

@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
@@ -26,10 +27,9 @@ from rxllm.models import (
     TextDelta,
     Usage,
     is_chat_event,
-    is_set_aside,
     total_of,
 )
-from rxllm.serving._openai_choice import ToldChoice
+from rxllm.serving._openai_choice import ToldChoice, passed_on
 from rxllm.sources import LogItem
 
 # Padding hides how long a text is on the connection that it was made for.
@@ -92,15 +92,7 @@ class OpenAIAnswer:
         self._round: int = 1
         self._has_told = False
         self._reason = "stop"
-        self._by_class: Mapping[type, Callable[[Any], Iterator[Piece]]] = {
-            StreamChunk: self._chunk,
-            str: lambda text: self._say("content", text),
-            TextDelta: lambda event: self._say("content", event.text, event.round),
-            ReasoningDelta: lambda event: self._say("reasoning_content", event.text, event.round),
-            Restarted: self._restarted,
-            RoundCompleted: self._completed,
-            Stopped: self._stopped,
-        }
+        self._by_class = self._tellers()
 
     def add(self, item: object) -> Iterator[Piece]:
         """What an item becomes; iterate over the result at once.
@@ -115,7 +107,7 @@ class OpenAIAnswer:
             self._beginning = Beginning()
         tell = self._by_class.get(type(item))
         if tell is not None:
-            return tell(item)
+            return tell(self, item)
         if not is_chat_event(item):
             raise TypeError(
                 f"chunks, events of a conversation and texts can be served, not {type(item).__name__}: "
@@ -178,7 +170,7 @@ class OpenAIAnswer:
             # Mostly it is the same in all chunks, and then one object, so that it need not be written anew.
             self._more = {**self._more, **self._same} if self._more else self._same
         if chunk.extra is not None:
-            self._more = {**self._more, **{n: value for n, value in chunk.extra.items() if not is_set_aside(n)}}
+            self._more = {**self._more, **passed_on(chunk.extra)}
             if len(self._more) > _MOST_FIELDS:
                 raise LimitExceededError(
                     f"more than {_MOST_FIELDS} fields wait for something that the answer gained",
@@ -241,3 +233,17 @@ class OpenAIAnswer:
         if event.completion is not None:
             self._rounds.append(event.completion.usage)
         return iter(())
+
+    @staticmethod
+    @cache
+    def _tellers() -> Mapping[type, Callable[[OpenAIAnswer, Any], Iterator[Piece]]]:
+        """How each class is told. The functions are no answer's own: methods that it kept would be a cycle."""
+        return {
+            StreamChunk: OpenAIAnswer._chunk,
+            str: lambda self, text: self._say("content", text),
+            TextDelta: lambda self, event: self._say("content", event.text, event.round),
+            ReasoningDelta: lambda self, event: self._say("reasoning_content", event.text, event.round),
+            Restarted: OpenAIAnswer._restarted,
+            RoundCompleted: OpenAIAnswer._completed,
+            Stopped: OpenAIAnswer._stopped,
+        }

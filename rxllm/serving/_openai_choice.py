@@ -5,7 +5,8 @@ Rules:
 1. The first piece has the role, and no other has. The reason for the end comes last, alone, and once.
 2. Reasoning is ``reasoning_content``, in whatever field it came.
 3. The objects of a list are numbered: the SDKs add up lists by that, or refuse them.
-4. What is ours alone is left out: the parts of other dialects, and originals of what was put right.
+4. What is ours alone is left out: the parts of other dialects, and originals of what was put right. So are a provider's
+   words about an error.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class ToldChoice:
         delta = self._delta(choice.delta, chunk)
         more = {name: value for name in _MORE if (value := getattr(choice, name)) is not None}
         if choice.extra is not None:
-            more |= _own(choice.extra)
+            more |= passed_on(choice.extra)
         if choice.logprobs is not None:
             more["logprobs"] = choice.logprobs
         if choice.finish_reason and is_reason(choice.finish_reason):
@@ -137,7 +138,7 @@ class ToldChoice:
             if (value := getattr(delta, name)) is not None:
                 self._give(told, name, value)
         if delta.extra is not None:
-            for name, value in _own(delta.extra).items():
+            for name, value in passed_on(delta.extra).items():
                 if name not in _OTHER_REASONING:
                     self._give(told, name, value)
 
@@ -173,8 +174,11 @@ def _told_reason(reason: str) -> str:
     return "stop" if meant == "completed" else meant if meant in _REASONS else reason
 
 
-def _own(extra: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in extra.items() if not is_set_aside(name) and value is not None}
+def passed_on(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What a server adds, but for what is ours, and for its words about an error: what is said of that is ours."""
+    return {
+        name: value for name, value in extra.items() if value is not None and name != "error" and not is_set_aside(name)
+    }
 
 
 def _function(function: FunctionCallDelta) -> dict[str, Any]:

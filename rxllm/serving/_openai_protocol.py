@@ -26,6 +26,7 @@ from rxllm.serving._public_error import PublicError, public_error
 
 _DONE = frame(b"[DONE]")
 _LONGEST_NAME = 1000
+_LAST_SECOND = 2**53
 _OURS = {"parts", "origin", "is_error"}
 _TYPES = {429: "rate_limit_error", 404: "invalid_request_error", 400: "invalid_request_error"}
 
@@ -95,14 +96,14 @@ class _Head:
             first: The first chunk, if chunks came.
         """
         told = model = None
-        created: float | None = None
+        created = 0.0
         if first is not None:
-            told, created = first.id, first.created
+            told, created = first.id, first.created or 0.0
             model = first.model or (first.stream and first.stream.model)
         return {
             "id": told or f"chatcmpl-{uuid4().hex}",
             "object": kind,
-            "created": int(created or time.time()),
+            "created": int(created if 0 < created < _LAST_SECOND else time.time()),
             "model": self._model or model or self._asked_model,
         }
 

@@ -87,11 +87,14 @@ class Outbox(Awaited[Any]):
         """Note the end; the first one counts. It is told, unless it is the status."""
         if self.ended:
             return
-        if error is None:
-            self._frames.append(self._telling.completed(stopped=self.stopped))
-        elif self._is_answered:
-            self._frames.append(self._telling.failed(error))
-            error = None
+        try:
+            if error is None:
+                self._frames.append(self._telling.completed(stopped=self.stopped))
+            elif self._is_answered:
+                self._frames.append(self._telling.failed(error))
+                error = None
+        except Exception as fault:  # noqa: BLE001 - of the protocol; the server is told, behind what was written
+            error = fault
         super().end(error)
 
     def close(self) -> None:
@@ -122,13 +125,19 @@ class Outbox(Awaited[Any]):
             self._beat(heartbeat / 2)
 
     async def block(self) -> bytes:
-        """What is to be written next, in whole frames; nothing at the end. The former block was written."""
+        """What is to be written next, in whole frames; nothing at the end. The former block was written.
+
+        Raises:
+            Exception: The protocol could not tell the end.
+        """
         frames = self._frames
         while True:
             self._bytes = sum(map(len, frames))
             if self._pauses and self._bytes <= MOST_BYTES // 2:
                 self._pauses.release()
             if not frames:
+                if self.error is not None:
+                    raise self.error
                 if self.ended:
                     return b""
                 await self.wait()

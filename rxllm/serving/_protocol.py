@@ -70,7 +70,11 @@ class FrameWriter(Protocol):
         ...
 
     def end(self, end: ServedEnd, /) -> bytes:
-        """What stands at the end. Called once, also when ``write`` has raised."""
+        """What stands at the end. Called once, also when ``write`` has raised.
+
+        Raises:
+            Exception: A mistake of the protocol: the connection breaks off, or the status is 500 if nothing was sent.
+        """
         ...
 
 

@@ -26,6 +26,7 @@ from rxllm.exceptions import PositionError, UnknownStreamError
 from rxllm.flow import check_kind, check_seconds
 from rxllm.models import LogPosition
 from rxllm.serving._closing import listed
+from rxllm.serving._event_stream import UNCOLLECTED
 from rxllm.serving._events_protocol import END_ID
 from rxllm.serving._outbox import Outbox
 from rxllm.serving._protocol import AnswersWhole, Asked, ServingProtocol
@@ -46,12 +47,7 @@ HEARTBEAT_SECONDS = 15.0
 LAST_WRITE_SECONDS = 5.0
 """How long the last write may take, when the server stops."""
 
-_EVENT_STREAM: Mapping[str, str] = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-cache, no-transform",
-    # nginx and those who follow it collect an answer unless they are told not to.
-    "X-Accel-Buffering": "no",
-}
+_EVENT_STREAM: Mapping[str, str] = {"Content-Type": "text/event-stream; charset=utf-8", **UNCOLLECTED}
 _JSON: Mapping[str, str] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 _TEXT: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
 _BAD_POSITION = PublicError(400, "bad_position", "Last-Event-ID or after is no position of a stream.")
@@ -97,7 +93,7 @@ class Plan:
     def without_pipeline(self, method: str) -> Head | None:
         """The answer to ``HEAD`` and ``OPTIONS``."""
         if method == "OPTIONS":
-            return Head(204, {"Allow": "GET, HEAD, OPTIONS, POST", **self.headers}, b"")
+            return Head(204, _merged({"Allow": "GET, HEAD, OPTIONS, POST"}, self.headers), b"")
         return Head(200, self._headers(), b"") if method == "HEAD" else None
 
     def box(self, asked: Asked) -> Outbox | WholeBox:
@@ -107,7 +103,7 @@ class Plan:
 
     def whole(self, body: bytes) -> Head:
         """An answer that is one object."""
-        return Head(200, {**_JSON, **self.headers}, body)
+        return Head(200, _merged(_JSON, self.headers), body)
 
     def stream(self) -> Head:
         """The head of a stream."""
@@ -118,13 +114,18 @@ class Plan:
         body = self.protocol.refusal(error)
         if body is None:
             return Head(204, self.headers, b"")
-        headers = {**(_JSON if isinstance(body, bytes) else _TEXT), **self.headers}
-        if error.retry_after is not None:
-            headers["Retry-After"] = str(math.ceil(error.retry_after))
+        wait = {} if error.retry_after is None else {"Retry-After": str(math.ceil(error.retry_after))}
+        headers = _merged(_JSON if isinstance(body, bytes) else _TEXT, wait, self.headers)
         return Head(error.status, headers, body if isinstance(body, bytes) else body.encode())
 
     def _headers(self) -> Mapping[str, str]:
-        return {**_EVENT_STREAM, **self.protocol.headers, **self.headers}
+        return _merged(_EVENT_STREAM, self.protocol.headers, self.headers)
+
+
+def _merged(*several: Mapping[str, str]) -> Mapping[str, str]:
+    """Headers, of which each is there once: the last one counts, whether names are written large or small."""
+    by_name = {name.lower(): (name, value) for headers in several for name, value in headers.items()}
+    return dict(by_name.values())
 
 
 def plan(

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from rxllm.serving._told import InputPiece, InputReady, InputStart, TextEnd, TextKind, TextPiece, TextStart, Told
 
+_UNNAMED = "unnamed"
+"""What a tool is called that a model gave no name: clients take none without one, and know none of this one."""
+
 
 @dataclass(slots=True, eq=False)
 class GrowingInput:
@@ -145,9 +148,10 @@ class Step:
         if found.ready:
             return
         if not found.id:
-            found.given, found.name, found.by_server = given or found.given, name or found.name, by_server
+            found.given, found.by_server = given or found.given, by_server
+            found.name = name or found.name or (_UNNAMED if whole else "")
             found.pieces = found.pieces or [text]
-            if found.name or whole:
+            if found.name:
                 yield from self._start(found)
         found.ready = True
         found.given = given or found.given

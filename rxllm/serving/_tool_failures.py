@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_FAILED = "The tool failed."
+TOOL_FAILED = "The tool failed."
+"""What is said where it is not known how."""
+
 _FAILURES: Mapping[str, str] = {
     "unknown_tool": "There is no such tool.",
     "invalid_arguments": "The tool was called with what it does not take.",
@@ -20,4 +22,4 @@ def told_failure(error: str) -> str:
     >>> told_failure("timeout"), told_failure("ECONNREFUSED 10.0.0.3")
     ('The tool took too long.', 'The tool failed.')
     """
-    return _FAILURES.get(error, _FAILED)
+    return _FAILURES.get(error, TOOL_FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from rxllm.exceptions import LimitExceededError, RestartError
@@ -66,21 +67,7 @@ class UIWriter:
         self._useless: set[str] = set()
         self._asked: set[str] = set()
         self._denied: set[str] = set()
-        self._by_class: Mapping[type, Callable[[Any], Iterable[UIPart]]] = {
-            told.StepStart: self._step_start,
-            told.StepEnd: self._step_end,
-            told.Restart: self._restart,
-            told.TextStart: lambda each: [_TEXTS[each.kind][0](each.id)],
-            told.TextPiece: lambda each: [_TEXTS[each.kind][1](each.id, each.text)],
-            told.TextEnd: lambda each: [_TEXTS[each.kind][2](each.id)],
-            told.InputStart: self._input_start,
-            told.InputPiece: lambda each: [parts.ToolInputDelta(each.id, each.text)],
-            told.InputReady: self._input_ready,
-            told.Approval: self._approval,
-            told.Output: self._output,
-            told.Source: self._source,
-            told.Picture: lambda each: [parts.File(each.url, each.media_type)],
-        }
+        self._by_class = self._tellers()
 
     def begin(self) -> bytes:
         """The part ``start``."""
@@ -115,7 +102,7 @@ class UIWriter:
 
     def _tell(self, all_told: Iterable[told.Told], frames: list[bytes]) -> None:
         for each in all_told:
-            frames += [data(part) for part in self._by_class[type(each)](each)]
+            frames += [data(part) for part in self._by_class[type(each)](self, each)]
 
     def _metadata(self) -> dict[str, Any] | None:
         usage = total_of(self._usages) if self._tells_usage else None
@@ -195,6 +182,26 @@ class UIWriter:
             return [parts.SourceUrl(source.id, source.url, source.title)]
         media_type, title = source.media_type or "text/plain", source.title or source.filename or ""
         return [parts.SourceDocument(source.id, media_type, title, source.filename)]
+
+    @staticmethod
+    @cache
+    def _tellers() -> Mapping[type, Callable[[UIWriter, Any], Iterable[UIPart]]]:
+        """How each class is told. The functions are no answer's own: methods that it kept would be a cycle."""
+        return {
+            told.StepStart: UIWriter._step_start,
+            told.StepEnd: UIWriter._step_end,
+            told.Restart: UIWriter._restart,
+            told.TextStart: lambda _, each: [_TEXTS[each.kind][0](each.id)],
+            told.TextPiece: lambda _, each: [_TEXTS[each.kind][1](each.id, each.text)],
+            told.TextEnd: lambda _, each: [_TEXTS[each.kind][2](each.id)],
+            told.InputStart: UIWriter._input_start,
+            told.InputPiece: lambda _, each: [parts.ToolInputDelta(each.id, each.text)],
+            told.InputReady: UIWriter._input_ready,
+            told.Approval: UIWriter._approval,
+            told.Output: UIWriter._output,
+            told.Source: UIWriter._source,
+            told.Picture: lambda _, each: [parts.File(each.url, each.media_type)],
+        }
 
 
 def _reason_of(reason: OpenFinishReason | None) -> str | None:

@@ -222,6 +222,12 @@ def test_a_call_without_input_has_an_empty_object_and_a_message() -> None:
     assert message == {"id": "r-1", "role": "assistant", "toolCalls": [{"id": "c1", "name": "f", "arguments": "{}"}]}
 
 
+def test_a_call_without_a_name_gets_one_that_no_tool_has() -> None:
+    client = client_of([delta(function_call={"arguments": "{}"}), delta(reason="function_call")])
+
+    assert [call["name"] for call in client.calls] == ["unnamed"]
+
+
 def test_a_custom_tool_without_input_has_none() -> None:
     custom = {"index": 0, "id": "c1", "type": "custom", "custom": {"name": "run", "input": ""}}
 

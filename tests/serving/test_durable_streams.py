@@ -33,6 +33,7 @@ from rxllm.models import (
     Origin,
     Role,
     RoundCompleted,
+    StreamChunk,
     TextDelta,
     ToolCall,
     ToolResult,
@@ -254,6 +255,17 @@ async def test_what_a_tool_raised_is_not_for_clients(reading: Reading, log: Log)
     assert found[4]["result"]["error"] == "failed"
     assert [each["content"] for each in found[5]["messages"]] == ["Hm", "The tool failed.", "42"]
     assert [each["content"] for each in found[6]["messages"]] == ["Hm", "The tool failed.", "42"]
+
+
+async def test_what_a_provider_says_of_an_error_is_not_for_clients(reading: Reading, log: Log) -> None:
+    failing = {"index": 0, "delta": {"content": "Hi"}, "error": {"code": 502, "message": SECRET}}
+    good = {"index": 1, "delta": {"content": "Ho"}}
+    await log.produce("a", reactivex.of(StreamChunk.from_wire({"id": "x", "choices": [failing, good]})))
+
+    found, _ = await reading.items("a")
+
+    assert [[choice["delta"]["content"] for choice in each["choices"]] for each in found] == [["Hi", "Ho"]]
+    assert SECRET not in repr(found)
 
 
 async def test_a_long_poll_waits_for_what_comes(log: Log) -> None:

@@ -82,13 +82,14 @@ async def test_what_is_no_position_of_it(
     assert json.loads(text)["error"]["code"] == "bad_position"
 
 
-async def test_beyond_the_end(serve: Serve, http: aiohttp.ClientSession, log: SQLiteLog) -> None:
+@pytest.mark.parametrize("number", [3, 2**63 - 1, 2**63, 2**64])
+async def test_beyond_the_end(serve: Serve, http: aiohttp.ClientSession, log: SQLiteLog, number: int) -> None:
     await log.produce("s", reactivex.of(*"abc"))
     url = await serve(lambda: rxllm.from_log(log, "s"))
     epoch = parsed((await get(http, url))[1])[0][0]
     assert epoch is not None
 
-    assert (await get(http, url, epoch.partition(".")[0] + ".3"))[0] == 400
+    assert (await get(http, url, f"{epoch.partition('.')[0]}.{number}"))[0] == 400
 
 
 @pytest.mark.parametrize("after", [None, "1.0"])

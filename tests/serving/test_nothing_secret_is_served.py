@@ -17,6 +17,7 @@ from rxllm import (
     Message,
     Origin,
     RoundCompleted,
+    StreamChunk,
     TextDelta,
     ToolCall,
     ToolCallEvent,
@@ -150,3 +151,16 @@ async def test_what_the_application_says_to_a_refused_call_is_told() -> None:
 
     frames = [each async for each in serving.frames(reactivex.of(event))]
     assert b"not now" in frames[0]
+
+
+FAILING = StreamChunk.from_wire(
+    {"choices": [{"index": 0, "delta": {"content": "Hi"}, "error": {"code": 502, "message": SECRET}}], "error": SECRET}
+)
+
+
+@pytest.mark.parametrize("protocol", names())
+async def test_what_a_provider_says_of_an_error_within_a_chunk(protocol: str) -> None:
+    told = b"".join([each async for each in serving.frames(reactivex.of(FAILING), protocol=protocol)])
+
+    assert b"Hi" in told
+    assert CANARY.encode() not in told

@@ -135,6 +135,13 @@ def test_one_identifier_for_all_even_if_it_comes_late_or_never() -> None:
     assert never[0]["created"] > 1_700_000_000
 
 
+@pytest.mark.parametrize("created", [float("inf"), float("nan"), 1e300, -5.0])
+def test_a_time_that_is_none_is_made_up(created: float) -> None:
+    frames = told([delta(content="Hi").model_copy(update={"created": created})])
+
+    assert 1_700_000_000 < frames[0]["created"] < 2**53
+
+
 def test_what_other_servers_add_is_passed_on_and_what_is_ours_is_not() -> None:
     item = StreamChunk.from_wire(
         {

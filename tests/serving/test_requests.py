@@ -95,6 +95,20 @@ async def test_a_body_that_the_application_has_read(http: aiohttp.ClientSession)
         assert await response.text() == "{'a': 1}|completed"
 
 
+async def test_a_body_that_is_not_what_its_header_says(connect: Connect, source: Source) -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await serving.aiohttp_response(request, source())
+
+    async with running(app(handle)) as url:
+        client = await connect(url)
+        client.ask("POST / HTTP/1.1", "Content-Encoding: gzip", body=b"hello")
+        answer = await client.rest()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"bad_body"' in answer
+    assert source.subscriptions == 0
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_of_100_mb(connect: Connect, *, chunked: bool) -> None:
     async with running(app(client_max_size=2**40)) as url:
@@ -293,6 +307,36 @@ async def test_one_that_acknowledges_nothing_is_left(
         assert source.left.is_set() == is_left
         source.put(None)
         await soon(source.left)
+
+
+async def test_one_that_has_left_while_the_application_takes_its_time_is_not_looked_at(
+    connect: Connect, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, told, faults = asyncio.Event(), asyncio.Event(), list[dict[str, Any]]()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await serving.aiohttp_response(request, source())
+
+    async def take_time(*_: object) -> None:
+        asked.set()
+        await soon(source.left)
+        # Timers come in their order: one of before that would have been heard of.
+        asyncio.get_running_loop().call_later(0.002, told.set)
+        await soon(told)
+
+    monkeypatch.setattr("rxllm.serving._leaving._LOOK_SECONDS", 0.001)
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    application = app(handle)
+    application.on_response_prepare.append(take_time)
+    source.put("x")
+    async with running(application) as url:
+        client = await connect(url)
+        client.ask()
+        await soon(asked)
+        client.reset()
+        await soon(told)
+
+    assert faults == []
 
 
 async def test_where_the_kernel_says_nothing(

@@ -66,6 +66,7 @@ async def test_it_stands_behind_middlewares(http: aiohttp.ClientSession, connect
     async def chat(_: Request) -> Any:
         response: Any = serving.StreamingResponse(source(), background=BackgroundTask(seen.append, 0))
         response.set_cookie("session", "abc")
+        response.headers["Cache-Control"] = "no-store"
         return response
 
     middlewares = [
@@ -82,6 +83,7 @@ async def test_it_stands_behind_middlewares(http: aiohttp.ClientSession, connect
             await response.read()
         assert response.headers["Access-Control-Allow-Origin"] == "*"
         assert response.headers["Set-Cookie"].startswith("session=abc")
+        assert response.headers.getall("Cache-Control") == ["no-store"]
         assert "Content-Encoding" not in response.headers
 
         source.left.clear()

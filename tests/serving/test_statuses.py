@@ -159,6 +159,60 @@ async def test_after_a_while_it_is_200_and_a_later_error_is_told(
     assert "unreachable" in text
 
 
+class Untold(serving.Events):
+    """A protocol with a mistake: it cannot tell the end."""
+
+    def writer(self, asked: serving.Asked, /) -> serving.FrameWriter:
+        return UntoldWriter(super().writer(asked))
+
+
+class UntoldWriter:
+    over = False
+
+    def __init__(self, inner: serving.FrameWriter) -> None:
+        self.begin = inner.begin
+        self.write = inner.write
+
+    def end(self, _: serving.ServedEnd, /) -> bytes:
+        raise LookupError("a mistake")
+
+
+@pytest.mark.parametrize("end", [None, LookupError("another one")])
+async def test_an_end_that_cannot_be_told_breaks_the_answer_off(
+    serve: Serve, http: aiohttp.ClientSession, source: Source, end: Exception | None
+) -> None:
+    url = await serve(source, protocol=Untold())
+
+    source.put("Hel")
+    async with http.get(url) as response:
+        frames = [await response.content.readuntil(b"\n\n")]
+        source.put("lo", end)
+        frames.append(await response.content.readuntil(b"\n\n"))
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+
+    assert [json.loads(frame[6:])["text"] for frame in frames] == ["Hel", "lo"]
+
+
+async def test_an_end_that_cannot_be_told_is_a_status_if_nothing_was_sent(
+    serve: Serve, http: aiohttp.ClientSession
+) -> None:
+    url = await serve(reactivex.empty, protocol=Untold())
+
+    async with http.get(url) as response:
+        assert response.status == 500
+
+
+@pytest.mark.parametrize("name", ["Cache-Control", "cache-control"])
+async def test_a_header_of_the_application_takes_the_place_of_ours(
+    serve: Serve, http: aiohttp.ClientSession, name: str
+) -> None:
+    url = await serve(lambda: reactivex.of("x"), headers={name: "no-store"})
+
+    async with http.get(url) as response:
+        assert response.headers.getall("Cache-Control") == ["no-store"]
+
+
 async def test_headers_that_proxies_need(serve: Serve, http: aiohttp.ClientSession) -> None:
     url = await serve(lambda: reactivex.of("x"), headers={"X-Mine": "yes"})
 
