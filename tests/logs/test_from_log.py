@@ -488,11 +488,29 @@ async def test_a_snapshot_of_texts_and_of_several_answers(log: SQLiteLog) -> Non
     await log.produce("monday", reactivex.of("x", "y", *answers, "z"))
     items = [item async for item in rxllm.from_log(log, "monday", snapshot=True)]
     assert [item.text if isinstance(item, StreamChunk) else item for item in items] == ["xy", "ab", "c", "z"]
+    # Whoever leaves behind one of them comes back to the next.
+    found = [item async for item in rxllm.from_log(log, "monday", snapshot=True, with_positions=True)]
+    assert [item.position.number for item in found] == [1, 3, 4, 5]
+    for known, item in enumerate(found, 1):
+        rest = rxllm.from_log(log, "monday", after=item.position, snapshot=True)
+        assert [each async for each in rest] == items[known:]
     await log.produce("tuesday", reactivex.of("x", 5))
     with pytest.raises(TypeError, match="a snapshot is made of chunks or of texts, not of int"):
         await rxllm.from_log(log, "tuesday", snapshot=True)
     await log.produce("wednesday", reactivex.empty())
     assert [item async for item in rxllm.from_log(log, "wednesday", snapshot=True)] == []
+
+
+@pytest.mark.parametrize("one", [str, text_chunk])
+async def test_a_snapshot_says_that_a_new_writer_began_anew(one: Callable[[str], object], log: SQLiteLog) -> None:
+    writer = await log.sink("monday").open()
+    await writer.write([one("a"), one("b")])
+    await writer.release()
+    await log.produce("monday", reactivex.of(one("x"), one("y")), take_over=True)
+    stream = rxllm.from_log(log, "monday", after=writer.position, snapshot=True, with_positions=True)
+    (item,) = [item async for item in stream]
+    assert (item.position.number, item.restarts) == (3, True)
+    assert item.item == "xy" or item.item.text == "xy"
 
 
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=30))
