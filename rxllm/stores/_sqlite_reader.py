@@ -11,7 +11,7 @@ from typing import Any
 from rxllm.exceptions import ClaimLostError, PositionError, UnknownStreamError, excerpt
 from rxllm.models import LogPosition
 from rxllm.stores._log_engine import LOG_PAGE_ITEMS, Cancellation, LogInfo, LogPage
-from rxllm.stores._lossless_json import dumps, loads
+from rxllm.stores._lossless_json import loads
 from rxllm.stores._recording_errors import as_recording_errors
 from rxllm.stores._records import BATCH_ITEMS, MAX_SECONDS, EndRecord, ItemRecord, RecordingInfo, checked, item_value
 from rxllm.stores._sqlite_claim import seconds_left
@@ -34,6 +34,9 @@ _PLAIN = (int, float, str, str, type(None), int)
 
 # What a reader holds at a time, if that is reached before ``BATCH_ITEMS``.
 _BATCH_CHARACTERS = 1024 * 1024
+
+# How many streams are asked for in one query: fewer than the parameters that any SQLite takes.
+_NAMES = 500
 
 
 @dataclass
@@ -171,12 +174,15 @@ class SQLiteReader:
         """What changes when something happens to a stream, for each that there is; the number of its items is last."""
         if self._version() < WITH_LOGS:
             return {}
-        query = """
-            SELECT stream, epoch, ending, cancel, items FROM streams JOIN json_each(?) ON stream = json_each.value
-        """
+        names = [*streams]
+        states: dict[str, tuple[Any, ...]] = {}
         with as_recording_errors(self._path):
-            rows = self._connection.execute(query, (dumps(list(streams)).decode(),)).fetchall()
-        return {stream: tuple(state) for stream, *state in rows}
+            for start in range(0, len(names), _NAMES):
+                some = names[start : start + _NAMES]
+                places = ",".join("?" * len(some))
+                query = f"SELECT stream, epoch, ending, cancel, items FROM streams WHERE stream IN ({places})"  # noqa: S608
+                states |= {stream: tuple(state) for stream, *state in self._connection.execute(query, some)}
+        return states
 
     def cancellation(self, stream: str, epoch: int) -> Cancellation | None:
         """Who wants the writer of a stream to stop, if somebody does.

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -366,6 +367,45 @@ async def test_whoever_waits_looks_again_after_the_file_could_not_be_read(
             subject.on_completed()
             break
         await production
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a", "日本", "'"])
+async def test_where_nothing_rings_a_stream_of_any_name_is_found_by_looking(
+    name: str, log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("rxllm.stores._bell.socket.AF_UNIX")
+    subject: Subject[str] = Subject()
+    production = log.produce(name, subject)
+    await production.claimed()
+    subject.on_next("x")
+    async with asyncio.timeout(PATIENCE), rxllm.iterate(rxllm.from_log(log, name)) as items:
+        assert await anext(items) == "x"
+        # It has read all, and waits.
+        subject.on_next("y")
+        assert await anext(items) == "y"
+        assert await log.cancel(name)
+        assert (await production).kind == "cancelled"
+
+
+def test_of_many_streams_it_is_known_what_has_changed(tmp_path: Path) -> None:
+    names = [str(number) for number in range(1200)]
+    with closing(SQLiteWriter(tmp_path / "log.db")) as writer:
+        for name in names:
+            writer.begin(name, datetime.now(UTC))
+    with closing(SQLiteReader(tmp_path / "log.db")) as reader:
+        assert reader.states([*names, "none"]).keys() == {*names}
+
+
+async def test_a_log_stays_where_it_is_whatever_becomes_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    log = SQLiteLog("log.db")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    await log.produce("monday", reactivex.of("a"))
+    assert (tmp_path / "log.db").exists()
+    assert [item async for item in rxllm.from_log(log, "monday")] == ["a"]
 
 
 DAMAGE = {
