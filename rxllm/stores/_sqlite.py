@@ -159,11 +159,11 @@ class SQLiteWriter:
     def _add_one(self, claim: Claim, items: Sequence[ItemRecord], most: int | None) -> None:
         if not items:
             return
-        rows: list[tuple[Any, ...]] = [(claim.number, claim.epoch, *_row(item)) for item in items]
+        rows = [(claim.number, claim.epoch, *_row(item)) for item in items]
         insert = (
             "INSERT INTO chunks (number, epoch, position, seconds, kind, value, slots) VALUES (?, ?, ?, ?, ?, ?, ?)"
         )
-        sizes = [len(row[5]) for row in rows]
+        sizes = [_size(row) for row in rows]
         if most is not None and max(sizes) > most:
             raise LimitExceededError(
                 f"{self._path}: item {items[sizes.index(max(sizes))].position} of the stream {excerpt(claim.stream)} "
@@ -314,6 +314,11 @@ class SQLiteWriter:
 def _row(item: ItemRecord) -> tuple[Any, ...]:
     text = dumps(item.value).decode()
     return item.position, written_seconds(item.seconds), item.kind, text, _dumped(item.slots)
+
+
+def _size(row: tuple[Any, ...]) -> int:
+    """How many bytes the texts of an item have."""
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in row[5:] if text is not None)
 
 
 def _dumped(value: object) -> str | None:
