@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from rxllm.sources._fallback import fallback
     from rxllm.sources._from_async_iterable import *
     from rxllm.sources._from_http import *
-    from rxllm.sources._from_log import LogItem as LogItem
     from rxllm.sources._from_log import LogStream as LogStream
     from rxllm.sources._from_log import from_log as from_log
     from rxllm.sources._from_recording import *
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from rxllm.sources._grace import *
     from rxllm.sources._hedge import hedge
     from rxllm.sources._http import *
+    from rxllm.sources._log_snapshot import LogItem as LogItem
     from rxllm.sources._url_fault import *
     from rxllm.sources._wire_recorder import *
 else:
@@ -29,7 +29,8 @@ else:
         _fallback="fallback",
         _hedge="hedge",
         _from_async_iterable="from_async_iterable",
-        _from_log="LogItem LogStream from_log",
+        _from_log="LogStream from_log",
+        _log_snapshot="LogItem",
         _from_recording="from_recording list_recordings Pace Timing",
         _credentials="ORIGIN_SCHEMES Headers Secrets shown",
         _url_fault="fault_of",

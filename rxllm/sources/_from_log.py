@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, overload
 
-from rxllm.accumulators import Folded
 from rxllm.exceptions import RecordingError, StreamCancelledError, StreamInterruptedError, as_cause, excerpt
 from rxllm.flow import Emitter, Stream, begin_source, check_kind, mark_stopped
-from rxllm.models import LogPosition, StreamChunk
+from rxllm.models import LogPosition
+from rxllm.sources._log_snapshot import LogItem, Snapshot
 from rxllm.stores import (
     CONTEXT_ITEMS,
     LOG_PAGE_ITEMS,
@@ -31,21 +30,6 @@ _PAGE_BYTES = 32 * 1024
 _HEAVY = _PAGE_BYTES // LOG_PAGE_ITEMS
 # How long is waited for an item at a time, in seconds.
 _LONGEST_WAIT = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class LogItem(Generic[T]):
-    """An item of a log, and where it is.
-
-    Attributes:
-        position: Where it is: what ``from_log(after=…)`` takes.
-        item: The item.
-        restarts: Whether what came before it in the stream does not count any more.
-    """
-
-    position: LogPosition
-    item: T
-    restarts: bool = False
 
 
 class LogStream(Stream[T]):
@@ -208,12 +192,11 @@ class _Follower:
         while (page := await self._reader.read(0, size=_PAGE_BYTES)).items:
             items, error = self._decode(page.items, with_positions=True)
             for each in items:
-                fold.add(each.item, restarts=each.restarts)
+                fold.add(each)
             if error is not None:
                 raise error
-        for item in fold.close():
-            position = cast("LogPosition", self._last)
-            await self._emitter.emit([LogItem(position, item) if self._with_positions else item])
+        for each in fold.close():
+            await self._emitter.emit([each if self._with_positions else each.item])
 
     def _decode(
         self, records: Sequence[ItemRecord], *, with_positions: bool
@@ -277,34 +260,3 @@ class _Follower:
 def _log_item(record: ItemRecord, item: Any) -> LogItem[Any]:
     position = LogPosition(record.epoch, record.position)
     return LogItem(position, item, bool(record.slots and record.slots.get("restarts")))
-
-
-class Snapshot:
-    """What there is of a stream, as few items as possible."""
-
-    def __init__(self) -> None:
-        self._folds: list[Folded | list[str]] = []
-
-    def add(self, item: object, *, restarts: bool) -> None:
-        """Take an item in.
-
-        Raises:
-            TypeError: It is neither a chunk nor a text.
-        """
-        if restarts:
-            self._folds.clear()
-        last = self._folds[-1] if self._folds else None
-        if isinstance(item, StreamChunk):
-            if not isinstance(last, Folded) or (item.begins and not item.restarts):
-                self._folds.append(last := Folded())
-            last.add(item)
-        elif isinstance(item, str):
-            if not isinstance(last, list):
-                self._folds.append(last := [])
-            last.append(item)
-        else:
-            raise TypeError(f"a snapshot is made of chunks or of texts, not of {type(item).__name__}")
-
-    def close(self) -> list[StreamChunk | str]:
-        """What they are."""
-        return ["".join(fold) if isinstance(fold, list) else fold.close() for fold in self._folds]

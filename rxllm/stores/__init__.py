@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from rxllm._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from rxllm.stores._error_records import decode_error as decode_error
+    from rxllm.stores._error_records import encode_error as encode_error
     from rxllm.stores._jsonlines import *
     from rxllm.stores._log import Log as Log
     from rxllm.stores._log import SQLiteLog as SQLiteLog
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from rxllm.stores._redis_log import RedisLog as RedisLog
     from rxllm.stores._shared import Shared as Shared
     from rxllm.stores._shared import Use as Use
+    from rxllm.stores._slots import SlotsDecoder as SlotsDecoder
+    from rxllm.stores._slots import SlotsEncoder as SlotsEncoder
     from rxllm.stores._sqlite import SQLiteWriter as SQLiteWriter
     from rxllm.stores._sqlite_reader import SQLiteReader as SQLiteReader
     from rxllm.stores._worker import *
@@ -40,9 +44,11 @@ else:
         _log="Log SQLiteLog check_name",
         _log_engine="LOG_PAGE_ITEMS Cancellation LogEngine LogInfo LogPage LogReader LogWriter",
         _production="Production",
+        _error_records="decode_error encode_error",
         _recorder="CONTEXT_ITEMS Recorder",
         _redis_log="RedisLog",
         _shared="Shared Use",
+        _slots="SlotsDecoder SlotsEncoder",
         _sqlite="SQLiteWriter",
         _sqlite_reader="SQLiteReader",
     )

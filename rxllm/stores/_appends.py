@@ -43,21 +43,21 @@ class Appends:
         self._most = most
         self._stored = stored
         self._lock = threading.Lock()
-        self._waiting: list[_Waiting] = []
+        self._waiting: dict[Use[SQLiteWriter], list[_Waiting]] = {}
 
     async def add(self, writing: Use[SQLiteWriter], claim: Claim, items: Sequence[ItemRecord]) -> None:
         """Store a batch, together with what else waits."""
         waiting = _Waiting(claim, items, asyncio.get_running_loop().create_future())
         with self._lock:
-            is_first = not self._waiting
-            self._waiting.append(waiting)
-        if is_first:
-            await writing.run(self._store)
+            together = self._waiting.setdefault(writing, [])
+            together.append(waiting)
+        if together[0] is waiting:
+            await writing.run(partial(self._store, writing))
         await waiting.done
 
-    def _store(self, writer: SQLiteWriter) -> None:
+    def _store(self, writing: Use[SQLiteWriter], writer: SQLiteWriter) -> None:
         with self._lock:
-            taken, self._waiting = self._waiting, []
+            taken = self._waiting.pop(writing)
         failures: Sequence[Exception | None]
         try:
             failures = writer.add([(each.claim, each.items) for each in taken], self._most)

@@ -178,7 +178,8 @@ class Log:
 
     async def _end_cancelled(self, name: str, reason: str, by: str) -> bool:
         try:
-            stream = await self.sink(name).open()
+            # Nothing is removed before: it might be this very stream.
+            stream = await self.sink(name).open(retain=False)
         except StreamTakenError as taken:
             # Ended meanwhile; or claimed anew, and the new writer finds that it is to stop.
             return not taken.ended

@@ -67,14 +67,18 @@ class LogSink:
         self._name = name
         self._take_over = take_over
 
-    async def open(self) -> LogStream:
+    async def open(self, *, retain: bool = True) -> LogStream:
         """Claim the stream.
+
+        Args:
+            retain: Whether to remove before what the log is not to keep.
 
         Raises:
             StreamTakenError: It has a writer that is alive, or it has ended.
         """
         log = self._log
-        await log.retain()
+        if retain:
+            await log.retain()
         writer = await log.engine.claim(self._name, lease=log.lease, take_over=self._take_over)
         return LogStream(self._name, writer, log.lease)
 
@@ -106,7 +110,7 @@ class LogStream:
         self._began = loop.time() - max(time.time() - writer.began.timestamp(), 0.0)
         self._recorder = Recorder(writer.next, restarts=writer.next > 0, tell_again=True)
         self._last_sign = loop.time()
-        self._pending: tuple[Sequence[object], list[ItemRecord]] | None = None
+        self._pending: list[tuple[Sequence[object], list[ItemRecord]]] = []
         self._tasks = [asyncio.create_task(self._give_signs()), asyncio.create_task(self._watch())]
 
     async def write(self, items: Sequence[object], /) -> None:
@@ -120,15 +124,17 @@ class LogStream:
                 records.append(record)  # noqa: PERF402 - what is good stays
         except Exception as error:  # noqa: BLE001 - raised behind what is good
             failure = error
-        await self._add(items, records)
+        if records:
+            self._pending.append((items, records))
+            await self._settle()
         if failure is not None:
             self._break(failure)
             raise failure
 
     async def close(self, ending: Ending, /) -> None:
         """Record the ending, unless the claim was lost."""
-        await self._fall_silent()
         try:
+            await self._fall_silent()
             if not isinstance(self.failure, ClaimLostError):
                 await self._end(ending)
         finally:
@@ -159,34 +165,24 @@ class LogStream:
             self.broken.exception()  # whoever writes asks for it; nobody has to
 
     async def _settle(self) -> None:
-        """Add the batch of which it is not known whether it is there, if there is one."""
-        if self._pending is not None:
-            await self._add(*self._pending)
-
-    async def _add(self, items: Sequence[object], records: list[ItemRecord]) -> None:
-        if not records:
-            return
-        self._pending = items, records
-        try:
-            await self._writer.append(records)
-        except LimitExceededError as error:
-            self._pending = None
-            if len(records) > 1:
-                half = len(records) // 2  # what is good comes first; or all of it, if only the batch was too large
-                await self._add(items[:half], records[:half])
-                await self._add(items[half:], records[half:])
-                return
-            self._break(error)
-            raise
-        except Exception as error:
-            if not isinstance(error, LogUnavailableError):
-                self._pending = None
-            self._break(error)
-            raise
-        self._pending = None
-        self._last_sign = asyncio.get_running_loop().time()
-        self._recorder.stored(items[: len(records)])
-        self.position = LogPosition(self.epoch, self._recorder.next - 1)
+        """Add the batches of which it is not known that they are there."""
+        while self._pending:
+            items, records = self._pending[0]
+            try:
+                await self._writer.append(records)
+            except Exception as error:
+                if isinstance(error, LimitExceededError) and len(records) > 1:
+                    half = len(records) // 2  # what is good comes first; or all of it, if only the batch was too large
+                    self._pending[:1] = [(items[:half], records[:half]), (items[half:], records[half:])]
+                    continue
+                if not isinstance(error, LogUnavailableError):
+                    self._pending.clear()
+                self._break(error)
+                raise
+            del self._pending[0]
+            self._last_sign = asyncio.get_running_loop().time()
+            self._recorder.stored(items[: len(records)])
+            self.position = LogPosition(self.epoch, self._recorder.next - 1)
 
     async def _end(self, ending: Ending) -> None:
         try:

@@ -11,7 +11,9 @@ from typing import Any
 from rxllm.accumulators import StreamAccumulator
 from rxllm.exceptions import RxllmError, ToolCallError
 from rxllm.models import Restarted, StreamChunk, is_chat_event, marked
-from rxllm.stores._records import EndRecord, ItemRecord, SlotsEncoder, encode_error, encode_item
+from rxllm.stores._error_records import encode_error
+from rxllm.stores._records import EndRecord, ItemRecord, encode_item
+from rxllm.stores._slots import SlotsEncoder
 from rxllm.typing import Ending
 
 __all__ = ["CONTEXT_ITEMS", "Recorder"]

@@ -19,36 +19,27 @@ sets, dates, iterators, keys that are no strings.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime
-from inspect import signature
-from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
-from rxllm import exceptions, models
-from rxllm.exceptions import RecordingError, RxllmError, excerpt
-from rxllm.harmless import EXCERPT_LENGTH, harmless
+from rxllm import models
+from rxllm.exceptions import RecordingError, excerpt
+from rxllm.harmless import harmless
 from rxllm.models import (
-    Attempt,
-    EventText,
-    Repair,
-    Slots,
     StreamChunk,
-    StreamInfo,
     WireStruct,
     decoder_of,
     harmless_validation,
-    put_event,
-    put_slots,
     without_slots,
 )
 from rxllm.stores._lossless_json import loads
 from rxllm.stores._plain import dump, encode_struct, plain
-from rxllm.typing import Ending
 from rxllm.wire import AWSFrame, AWSFrameDecoder, ServerSentEvent, encode_aws_frame
 
 T = TypeVar("T")
@@ -82,9 +73,6 @@ _KINDS: dict[type, str] = {
     StreamChunk: "chunk",
 }
 _MODELS: dict[str, type[BaseModel | WireStruct]] = {kind: model for model, kind in _KINDS.items()}
-_ERRORS: dict[str, type[RxllmError]] = {
-    name: error for name, error in vars(exceptions).items() if isinstance(error, type) and issubclass(error, RxllmError)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,23 +149,10 @@ class RecordingInfo:
     ending: EndingKind | None
 
 
-@dataclass(frozen=True)
-class _SlotsFields:
-    """The slots of a chunk, but for the request behind it."""
-
-    begins: bool = False
-    restarts: bool = False
-    repairs: tuple[Repair, ...] = ()
-    replaces_usage: bool = False
-    attempts: tuple[Attempt, ...] = ()
-
-
-_ADAPTERS: dict[type, TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (ItemRecord, EndRecord, RecordingInfo, ServerSentEvent, _SlotsFields)
-}
-
-
 _chunk_of = decoder_of(StreamChunk)
+
+
+_adapters: dict[type, TypeAdapter[Any]] = {}
 
 
 def checked(kind: type[T], fields: Any) -> T:
@@ -186,8 +161,11 @@ def checked(kind: type[T], fields: Any) -> T:
     Raises:
         ValueError: The fields are of other types.
     """
+    adapter = _adapters.get(kind)
+    if adapter is None:
+        adapter = _adapters[kind] = TypeAdapter(kind)
     try:
-        made: T = _ADAPTERS[kind].validate_python(fields)
+        made: T = adapter.validate_python(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
@@ -303,109 +281,6 @@ def decode_item(kind: str, value: Any) -> Any:
     return frame
 
 
-def encode_error(ending: Ending) -> ErrorRecord | None:
-    """Record what a stream failed with: type, message, and the attributes that are plain values."""
-    error = ending.error
-    if error is None:
-        return None
-    cls = type(error)
-    name = cls.__name__ if _ERRORS.get(cls.__name__) is cls else f"{cls.__module__}.{cls.__qualname__}"
-    attributes = {name: _attribute(value) for name, value in vars(error).items() if _is_attribute(cls, name)}
-    return ErrorRecord(name, error.message if isinstance(error, RxllmError) else str(error), attributes)
-
-
-def decode_error(record: ErrorRecord) -> RxllmError:
-    """Make the error again: of the same type with the same message and attributes, if it is one of this library's."""
-    cls = _ERRORS.get(record.type)
-    if cls is None:
-        return RecordingError(
-            f"the recorded stream failed with {harmless(record.type, EXCERPT_LENGTH)}: {record.message}"
-        )
-    # The constructors make messages of their own arguments; this is what they hand on to the standard library's,
-    # of which OSError takes it in __new__ already, unless the class has a constructor of its own.
-    error = cls.__new__(cls, record.message)
-    super(RxllmError, error).__init__(record.message)
-    # What an older version did not know of is as if nothing had been said of it.
-    for name, parameter in signature(cls.__init__).parameters.items():
-        if parameter.default is not parameter.empty:
-            setattr(error, name, parameter.default)
-    for name, value in record.attributes.items():
-        if _is_attribute(cls, name):
-            setattr(error, name, tuple(cast("list[object]", value)) if isinstance(value, list) else value)
-    return error
-
-
-_MARKS = ("begins", "restarts", "replaces_usage")
-
-
-class SlotsEncoder:
-    """Makes JSON values of what the chunks of one stream have that is not part of their JSON.
-
-    The request behind them is told with the first chunk, as it is known then, and again when it is another.
-    """
-
-    def __init__(self) -> None:
-        self._stream: StreamInfo | None = None
-
-    def encode(self, item: object, *, again: bool = False) -> dict[str, Any] | None:
-        """What to write beside an item; ``None`` if it is nothing, or nothing new.
-
-        Args:
-            item: The item.
-            again: Whether to tell the request behind it once more, for those who read from here on.
-        """
-        if not isinstance(item, StreamChunk):
-            return None
-        slots = item.slots
-        event = {} if item.event is None else {"event": item.event}
-        if slots is None:
-            before, self._stream = self._stream, None
-            return plain(event if before is None else {**event, "stream": None}) or None
-        fields: dict[str, Any] = {name: True for name in _MARKS if getattr(slots, name)}
-        fields |= event
-        if slots.repairs:
-            fields["repairs"] = [repair._asdict() for repair in slots.repairs]
-        if slots.attempts:
-            fields["attempts"] = [attempt.model_dump(mode="json", exclude_none=True) for attempt in slots.attempts]
-        if slots.stream is not self._stream:
-            self._stream = slots.stream
-            fields["stream"] = msgspec.to_builtins(slots.stream)
-        elif again and slots.stream is not None:
-            fields["same_stream"] = msgspec.to_builtins(slots.stream)
-        return plain(fields) or None
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("event: not a text")  # noqa: TRY004 - the recording is wrong, no caller
-    return value
-
-
-class SlotsDecoder:
-    """The way back."""
-
-    def __init__(self) -> None:
-        self._plain: Slots | None = None
-
-    def restore(self, item: object, fields: Mapping[str, Any] | None) -> None:
-        """Give a chunk what it had besides its JSON.
-
-        Raises:
-            ValueError: That is something else.
-        """
-        if not isinstance(item, StreamChunk):
-            return
-        own = dict(fields or {})
-        if (event := own.pop("event", None)) is not None:
-            put_event(item, EventText(_text(event)))
-        if "stream" in own:
-            stream = own.pop("stream")
-            self._plain = None if stream is None else Slots(StreamInfo.model_validate(stream))
-        if (stream := own.pop("same_stream", None)) is not None and self._plain is None:
-            self._plain = Slots(StreamInfo.model_validate(stream))
-        put_slots(item, (self._plain or Slots()).with_(**vars(checked(_SlotsFields, own))) if own else self._plain)
-
-
 def _encode(item: object) -> tuple[str, Any]:
     if isinstance(item, BaseModel | WireStruct):
         return _encode_model(item)
@@ -427,17 +302,3 @@ def _encode_model(item: BaseModel | WireStruct) -> tuple[str, Any]:
     if isinstance(item, WireStruct):
         return kind, encode_struct(without_slots(item) if isinstance(item, StreamChunk) else item)
     return kind, item.model_dump(mode="json") if kind == "json" else dump(item)
-
-
-def _is_attribute(cls: type[Exception], name: str) -> bool:
-    """Whether a name is one that the constructor of an error sets, and no part of how exceptions work."""
-    return name == "retryable" or not (name.startswith("_") or hasattr(cls, name))
-
-
-def _attribute(value: object) -> Any:
-    """A plain value, so that whoever reads the attribute finds one: ``None`` for what has no JSON."""
-    try:
-        # In errors, sequences are tuples.
-        return [plain(each) for each in cast("tuple[object, ...]", value)] if isinstance(value, tuple) else plain(value)
-    except (TypeError, RecursionError):
-        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar
@@ -21,6 +22,10 @@ class Closable(Protocol):
 
 S = TypeVar("S", bound=Closable)
 
+# What came along when this process was forked off. Its threads are not here, and to close a connection of SQLite that
+# a parent has opened is as bad as to use it (SQLite, "How To Corrupt An SQLite Database File", section 2.6).
+_inherited: list[object] = []
+
 
 class Shared(Generic[S]):
     """Opens a store when it is first used, in a thread of its own, and closes it when nobody uses it any more.
@@ -37,6 +42,9 @@ class Shared(Generic[S]):
     def acquire(self) -> Use[S]:
         """Use the store; each user releases it once."""
         with self._lock:
+            if self._used is not None and self._used.process != os.getpid():
+                _inherited.append(self._used)
+                self._used = None
             if self._used is None:
                 self._used = Use(self._open_store)
             self._used.users += 1
@@ -57,10 +65,12 @@ class Use(Generic[S]):
 
     Attributes:
         users: How many use it.
+        process: In which process.
     """
 
     def __init__(self, open_store: Callable[[], S]) -> None:
         self.users = 0
+        self.process: int = os.getpid()
         self._open_store = open_store
         self._worker = Worker()
         self._store: S | None = None

@@ -28,7 +28,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rxllm.exceptions import (
     ClaimLostError,
@@ -42,6 +41,7 @@ from rxllm.stores._lossless_json import dumps
 from rxllm.stores._recording_errors import as_recording_errors, closed_on_error, require_same_file
 from rxllm.stores._records import EndRecord, ItemRecord, written_seconds
 from rxllm.stores._sqlite_claim import Batch, Claim, new_epoch, seconds_left
+from rxllm.stores._sqlite_rows import dumped, row_of, size_of
 from rxllm.stores._sqlite_schema import open_to_write, transaction, value_of
 
 __all__ = ["SQLiteWriter"]
@@ -159,11 +159,11 @@ class SQLiteWriter:
     def _add_one(self, claim: Claim, items: Sequence[ItemRecord], most: int | None) -> None:
         if not items:
             return
-        rows: list[tuple[Any, ...]] = [(claim.number, claim.epoch, *_row(item)) for item in items]
+        rows = [(claim.number, claim.epoch, *row_of(item)) for item in items]
         insert = (
             "INSERT INTO chunks (number, epoch, position, seconds, kind, value, slots) VALUES (?, ?, ?, ?, ?, ?, ?)"
         )
-        sizes = [len(row[5]) for row in rows]
+        sizes = [size_of(row) for row in rows]
         if most is not None and max(sizes) > most:
             raise LimitExceededError(
                 f"{self._path}: item {items[sizes.index(max(sizes))].position} of the stream {excerpt(claim.stream)} "
@@ -183,7 +183,7 @@ class SQLiteWriter:
             ClaimLostError: The claim does not hold any more.
         """
         error = None if end.error is None else asdict(end.error)
-        ending = (end.kind, written_seconds(end.seconds), end.items, _dumped(error), time.time())
+        ending = (end.kind, written_seconds(end.seconds), end.items, dumped(error), time.time())
         with self._waiting_for_the_disk(), self._transaction():
             update = """
                 UPDATE streams SET ending = ?, seconds = ?, items = ?, error = ?, touched = ?
@@ -194,7 +194,7 @@ class SQLiteWriter:
             if end.completion is not None:
                 choices = end.completion["choices"]
                 message = choices[0]["message"] if choices else None
-                row = (claim.number, _dumped(message), dumps(end.completion).decode())
+                row = (claim.number, dumped(message), dumps(end.completion).decode())
                 self._connection.execute("INSERT INTO completions VALUES (?, ?, ?)", row)
 
     def beat(self, claim: Claim) -> None:
@@ -225,7 +225,7 @@ class SQLiteWriter:
             if row is None:
                 raise UnknownStreamError(f"{self._path}: no stream {excerpt(stream)}", name=stream)
             update = "UPDATE streams SET cancel = COALESCE(cancel, ?) WHERE stream = ? AND ending IS NULL"
-            self._connection.execute(update, (_dumped(list(why)), stream))
+            self._connection.execute(update, (dumped(list(why)), stream))
             return seconds_left(*row) > 0
 
     def expire(self, older_than: float | None, keep_bytes: int | None) -> list[str]:
@@ -309,13 +309,3 @@ class SQLiteWriter:
             yield
         finally:
             self._connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _row(item: ItemRecord) -> tuple[Any, ...]:
-    text = dumps(item.value).decode()
-    return item.position, written_seconds(item.seconds), item.kind, text, _dumped(item.slots)
-
-
-def _dumped(value: object) -> str | None:
-    """A value for a column that may be empty."""
-    return None if value is None else dumps(value).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,12 +42,19 @@ class Claim:
     began: datetime
 
 
+# The last epoch that this process has given to anything.
+_given = [0]
+_lock = threading.Lock()
+
 Batch: TypeAlias = tuple[Claim, Sequence[ItemRecord]]
 
 
 def new_epoch(last: int | None) -> int:
     """An epoch that no stream of that name has had: the time in milliseconds, or more.
 
-    So a position of a stream that was expired, or of a file that was deleted, is not taken for one of its successor.
+    So a position of a stream that was expired, or of a file that was deleted, is not taken for one of its successor:
+    not within a millisecond either, and not after the clock was set back.
     """
-    return max((last or 0) + 1, time.time_ns() // 1_000_000)
+    with _lock:
+        _given[0] = max(_given[0] + 1, (last or 0) + 1, time.time_ns() // 1_000_000)
+        return _given[0]

@@ -39,7 +39,8 @@ class SQLiteEngine:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, max_item_bytes: int) -> None:
-        self._path = Path(path)
+        # Where it stays, whatever becomes of the current folder.
+        path = self._path = Path(path).absolute()
         self.bell = Bell(self._path)
         self.writing: Shared[SQLiteWriter] = Shared(partial(SQLiteWriter, path))
         self.reading: Shared[SQLiteReader] = Shared(partial(SQLiteReader, path))
@@ -53,7 +54,7 @@ class SQLiteEngine:
     async def follow(self, stream: str, after: LogPosition | None, *, back: int = 0) -> _Reader:
         """Read a stream from behind a position."""
         if not self._path.exists():
-            raise UnknownStreamError(f"{self._path}: no stream {excerpt(stream)}: no such file", name=stream)
+            raise self._no_file(stream)
         reading = self.reading.acquire()
         try:
             place = await reading.run(SQLiteReader.place, stream, after, back)
@@ -66,6 +67,8 @@ class SQLiteEngine:
 
     async def cancel(self, stream: str, why: Cancellation) -> bool:
         """Ask the writer of a stream to stop."""
+        if not self._path.exists():
+            raise self._no_file(stream)
         async with self._written_to() as writing:
             heard = await writing.run(SQLiteWriter.cancel, stream, why)
         self.bell.ring(stream, "cancel")
@@ -85,6 +88,8 @@ class SQLiteEngine:
 
     async def expire(self, *, older_than: float | None = None, keep_bytes: int | None = None) -> list[str]:
         """Remove streams."""
+        if not self._path.exists():
+            return []
         async with self._written_to() as writing:
             removed = await writing.run(SQLiteWriter.expire, older_than, keep_bytes)
         for stream in removed:
@@ -106,6 +111,9 @@ class SQLiteEngine:
         if not watch.users:
             del self._watches[asyncio.get_running_loop()]
             await watch.close()
+
+    def _no_file(self, stream: str) -> UnknownStreamError:
+        return UnknownStreamError(f"{self._path}: no stream {excerpt(stream)}: no such file", name=stream)
 
     async def _claim(self, stream: str, *, lease: float, take_over: bool) -> tuple[Use[SQLiteWriter], Claim]:
         writing = self.writing.acquire()
@@ -153,8 +161,10 @@ class _Waiting:
 
     async def close(self) -> None:
         self._watch.remove(*self._what, self.event)
-        await self._engine.unwatch(self._watch)
-        await self._engine.reading.release(self.reading)
+        try:
+            await self._engine.unwatch(self._watch)
+        finally:
+            await self._engine.reading.release(self.reading)
 
 
 class _Reader:
@@ -224,8 +234,10 @@ class _Writer:
 
     async def release(self) -> None:
         """Let go of the file."""
-        await self._waiting.close()
-        await self._engine.writing.release(self._writing)
+        try:
+            await self._waiting.close()
+        finally:
+            await self._engine.writing.release(self._writing)
 
     def _finish(self, writer: SQLiteWriter, end: EndRecord) -> None:
         writer.finish(self._claim, end)

@@ -11,10 +11,10 @@ from typing import Any
 from rxllm.exceptions import ClaimLostError, PositionError, UnknownStreamError, excerpt
 from rxllm.models import LogPosition
 from rxllm.stores._log_engine import LOG_PAGE_ITEMS, Cancellation, LogInfo, LogPage
-from rxllm.stores._lossless_json import dumps, loads
 from rxllm.stores._recording_errors import as_recording_errors
-from rxllm.stores._records import BATCH_ITEMS, MAX_SECONDS, EndRecord, ItemRecord, RecordingInfo, checked, item_value
+from rxllm.stores._records import BATCH_ITEMS, EndRecord, ItemRecord, RecordingInfo, checked
 from rxllm.stores._sqlite_claim import seconds_left
+from rxllm.stores._sqlite_rows import item_of, loaded
 from rxllm.stores._sqlite_schema import (
     SCHEMA_VERSION,
     WITH_LOGS,
@@ -29,11 +29,11 @@ __all__ = ["Place", "SQLiteReader"]
 
 _COLUMNS = ("stream", "began", "items", "ending")
 
-# The columns of an item without slots: position, seconds, kind, value, slots and epoch.
-_PLAIN = (int, float, str, str, type(None), int)
-
 # What a reader holds at a time, if that is reached before ``BATCH_ITEMS``.
 _BATCH_CHARACTERS = 1024 * 1024
+
+# How many streams are asked for in one query: fewer than the parameters that any SQLite takes.
+_NAMES = 500
 
 
 @dataclass
@@ -171,12 +171,15 @@ class SQLiteReader:
         """What changes when something happens to a stream, for each that there is; the number of its items is last."""
         if self._version() < WITH_LOGS:
             return {}
-        query = """
-            SELECT stream, epoch, ending, cancel, items FROM streams JOIN json_each(?) ON stream = json_each.value
-        """
+        names = [*streams]
+        states: dict[str, tuple[Any, ...]] = {}
         with as_recording_errors(self._path):
-            rows = self._connection.execute(query, (dumps(list(streams)).decode(),)).fetchall()
-        return {stream: tuple(state) for stream, *state in rows}
+            for start in range(0, len(names), _NAMES):
+                some = names[start : start + _NAMES]
+                places = ",".join("?" * len(some))
+                query = f"SELECT stream, epoch, ending, cancel, items FROM streams WHERE stream IN ({places})"  # noqa: S608
+                states |= {stream: tuple(state) for stream, *state in self._connection.execute(query, some)}
+        return states
 
     def cancellation(self, stream: str, epoch: int) -> Cancellation | None:
         """Who wants the writer of a stream to stop, if somebody does.
@@ -190,7 +193,7 @@ class SQLiteReader:
         if row is None:
             message = f"{self._path}: the stream {excerpt(stream)} has ended, or another writer has claimed it"
             raise ClaimLostError(message, name=stream)
-        return None if row[0] is None else Cancellation(*_loaded(row[0]))
+        return None if row[0] is None else Cancellation(*loaded(row[0]))
 
     def changes(self) -> int:
         """A number that is another one after somebody else has written."""
@@ -254,7 +257,7 @@ class SQLiteReader:
         taken = 0
         for row in self._connection.execute(query, (stream, position, most)):
             try:
-                item = _item(row)
+                item = item_of(row)
             except ValueError:
                 if not batch:
                     raise
@@ -275,31 +278,4 @@ class SQLiteReader:
             return None
         seconds, items, kind, error, completion = row
         fields = {"seconds": seconds, "items": items, "kind": kind}
-        return checked(EndRecord, {**fields, "error": _loaded(error), "completion": _loaded(completion)})
-
-
-def _item(row: tuple[Any, ...]) -> ItemRecord:
-    """A row as an item.
-
-    Raises:
-        ValueError: It is damaged.
-    """
-    number, seconds, kind, text, slots, epoch = row
-    value = item_value(kind, _text(text))
-    # Nearly all are like this, and ``checked`` takes a while.
-    if (*map(type, row),) == _PLAIN and number >= 0 <= epoch and 0 <= seconds <= MAX_SECONDS:
-        return ItemRecord(number, seconds, kind, value, None, epoch)
-    fields = {"position": number, "seconds": seconds, "kind": kind, "value": value, "epoch": epoch}
-    return checked(ItemRecord, {**fields, "slots": _loaded(slots)})
-
-
-def _loaded(value: object) -> Any:
-    """The value in such a column."""
-    return None if value is None else loads(_text(value))
-
-
-def _text(value: object) -> str:
-    """A value of a column of texts; SQLite itself takes anything there."""
-    if not isinstance(value, str):
-        raise ValueError(f"a text was due, not {type(value).__name__}")  # noqa: TRY004 - the file is wrong, no caller
-    return value
+        return checked(EndRecord, {**fields, "error": loaded(error), "completion": loaded(completion)})

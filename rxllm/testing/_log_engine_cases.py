@@ -31,6 +31,7 @@ from rxllm.testing._log_engine_steps import (
     same,
     texts,
     there,
+    under_way,
     until_dead,
     until_free,
 )
@@ -223,13 +224,13 @@ async def a_reader_that_waits_is_woken(open_engine: OpenEngine) -> None:
         following(open_engine(), "waking") as reader,
     ):
         for number in range(END.items):
-            waiting = asyncio.create_task(next_page(reader))
-            await info_of(open_engine(), "waking")  # so it has had the time to look, and waits
-            await writer.append(records(number, 1))
-            same([item.position for item in (await waiting).items], [number])
-        waiting = asyncio.create_task(next_page(reader))
-        await writer.end(END)
-        same((await waiting).end, END)
+            async with under_way(next_page(reader)) as waiting:
+                await info_of(open_engine(), "waking")  # so it has had the time to look, and waits
+                await writer.append(records(number, 1))
+                same([item.position for item in (await waiting).items], [number])
+        async with under_way(next_page(reader)) as waiting:
+            await writer.end(END)
+            same((await waiting).end, END)
 
 
 async def the_ending_comes_behind_the_items(open_engine: OpenEngine) -> None:
@@ -261,12 +262,12 @@ async def somebody_else_stops_a_stream(open_engine: OpenEngine) -> None:
     engine = open_engine()
     await raised(UnknownStreamError, engine.cancel("nothing", Cancellation("why", "who")))
     async with asyncio.timeout(PATIENCE), claimed(open_engine(), "stopped", lease=SHORT_LEASE) as writer:
-        waiting = asyncio.create_task(writer.cancelled())
-        holds((await info_of(engine, "stopped")).alive)
-        holds(not waiting.done())
-        holds(await engine.cancel("stopped", Cancellation("enough\n\0", "a person")))
-        await engine.cancel("stopped", Cancellation("more", "another"))
-        same(await waiting, Cancellation("enough\n\0", "a person"))
+        async with under_way(writer.cancelled()) as waiting:
+            holds((await info_of(engine, "stopped")).alive)
+            holds(not waiting.done())
+            holds(await engine.cancel("stopped", Cancellation("enough\n\0", "a person")))
+            await engine.cancel("stopped", Cancellation("more", "another"))
+            same(await waiting, Cancellation("enough\n\0", "a person"))
         await until_dead(engine, "stopped")
         holds(not await engine.cancel("stopped", Cancellation("again", "another")))
         async with claimed(open_engine(), "stopped") as later:

@@ -22,6 +22,7 @@ from rxllm.stores import (
 )
 
 E = TypeVar("E", bound=Exception)
+T = TypeVar("T")
 
 LEASE = 30.0
 SHORT_LEASE = 0.5
@@ -64,6 +65,17 @@ async def claimed(
         yield writer
     finally:
         await writer.release()
+
+
+@asynccontextmanager
+async def under_way(waiting: Coroutine[Any, Any, T]) -> AsyncGenerator[asyncio.Task[T]]:
+    """What waits in a task of its own, and no longer than the block runs."""
+    task = asyncio.create_task(waiting)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 @asynccontextmanager

@@ -19,6 +19,8 @@ from rxllm.stores._appends import Appends
 from rxllm.stores._sqlite_claim import Claim
 from rxllm.stores._sqlite_schema import open_to_write
 
+PATIENCE = 20.0
+
 
 def record(number: int, text: str = "a") -> ItemRecord:
     return ItemRecord(number, 0.0, "text", text)
@@ -101,7 +103,8 @@ async def begun(appends: Appends, held: Held, count: int) -> list[asyncio.Task[N
     tasks = [
         asyncio.create_task(appends.add(cast("Use[SQLiteWriter]", held), claim(), [record(0)])) for _ in range(count)
     ]
-    await held.begun.wait()
+    async with asyncio.timeout(PATIENCE):
+        await held.begun.wait()
     return tasks
 
 

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -368,6 +369,45 @@ async def test_whoever_waits_looks_again_after_the_file_could_not_be_read(
         await production
 
 
+@pytest.mark.parametrize("name", ["a\0b", "a", "日本", "'"])
+async def test_where_nothing_rings_a_stream_of_any_name_is_found_by_looking(
+    name: str, log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("rxllm.stores._bell.socket.AF_UNIX")
+    subject: Subject[str] = Subject()
+    production = log.produce(name, subject)
+    await production.claimed()
+    subject.on_next("x")
+    async with asyncio.timeout(PATIENCE), rxllm.iterate(rxllm.from_log(log, name)) as items:
+        assert await anext(items) == "x"
+        # It has read all, and waits.
+        subject.on_next("y")
+        assert await anext(items) == "y"
+        assert await log.cancel(name)
+        assert (await production).kind == "cancelled"
+
+
+def test_of_many_streams_it_is_known_what_has_changed(tmp_path: Path) -> None:
+    names = [str(number) for number in range(1200)]
+    with closing(SQLiteWriter(tmp_path / "log.db")) as writer:
+        for name in names:
+            writer.begin(name, datetime.now(UTC))
+    with closing(SQLiteReader(tmp_path / "log.db")) as reader:
+        assert reader.states([*names, "none"]).keys() == {*names}
+
+
+async def test_a_log_stays_where_it_is_whatever_becomes_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    log = SQLiteLog("log.db")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    await log.produce("monday", reactivex.of("a"))
+    assert (tmp_path / "log.db").exists()
+    assert [item async for item in rxllm.from_log(log, "monday")] == ["a"]
+
+
 DAMAGE = {
     "UPDATE chunks SET value = 'x' WHERE position = 2": "damaged",
     "UPDATE chunks SET value = '5' WHERE position = 2": "item 2 of the stream 'monday' is no text: a string was due",
@@ -488,11 +528,29 @@ async def test_a_snapshot_of_texts_and_of_several_answers(log: SQLiteLog) -> Non
     await log.produce("monday", reactivex.of("x", "y", *answers, "z"))
     items = [item async for item in rxllm.from_log(log, "monday", snapshot=True)]
     assert [item.text if isinstance(item, StreamChunk) else item for item in items] == ["xy", "ab", "c", "z"]
+    # Whoever leaves behind one of them comes back to the next.
+    found = [item async for item in rxllm.from_log(log, "monday", snapshot=True, with_positions=True)]
+    assert [item.position.number for item in found] == [1, 3, 4, 5]
+    for known, item in enumerate(found, 1):
+        rest = rxllm.from_log(log, "monday", after=item.position, snapshot=True)
+        assert [each async for each in rest] == items[known:]
     await log.produce("tuesday", reactivex.of("x", 5))
     with pytest.raises(TypeError, match="a snapshot is made of chunks or of texts, not of int"):
         await rxllm.from_log(log, "tuesday", snapshot=True)
     await log.produce("wednesday", reactivex.empty())
     assert [item async for item in rxllm.from_log(log, "wednesday", snapshot=True)] == []
+
+
+@pytest.mark.parametrize("one", [str, text_chunk])
+async def test_a_snapshot_says_that_a_new_writer_began_anew(one: Callable[[str], object], log: SQLiteLog) -> None:
+    writer = await log.sink("monday").open()
+    await writer.write([one("a"), one("b")])
+    await writer.release()
+    await log.produce("monday", reactivex.of(one("x"), one("y")), take_over=True)
+    stream = rxllm.from_log(log, "monday", after=writer.position, snapshot=True, with_positions=True)
+    (item,) = [item async for item in stream]
+    assert (item.position.number, item.restarts) == (3, True)
+    assert item.item == "xy" or item.item.text == "xy"
 
 
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=30))

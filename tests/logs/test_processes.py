@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,40 @@ async def test_where_nothing_rings_items_and_cancels_are_found_by_looking(
                 break
         assert await log.cancel("stream", "enough")
         assert await said(process) == "cancelled"
+
+
+FORKED = """
+import asyncio, multiprocessing, sys
+import reactivex, rxllm
+
+log = rxllm.SQLiteLog(sys.argv[1])
+
+async def child():
+    async with asyncio.timeout(20):
+        await log.produce("of the child", reactivex.of("c"))
+        async with rxllm.iterate(rxllm.from_log(log, "of the parent")) as items:
+            print(await anext(items), flush=True)
+
+async def main():
+    stream = await log.sink("of the parent").open()
+    await stream.write(["a"])
+    async with rxllm.iterate(rxllm.from_log(log, "of the parent")) as items:
+        assert await anext(items) == "a"
+        process = multiprocessing.get_context("fork").Process(target=lambda: asyncio.run(child()))
+        process.start()
+        await asyncio.to_thread(process.join)
+        await stream.write(["b"])
+        print(await anext(items), await rxllm.from_log(log, "of the child"), flush=True)
+    await stream.close(rxllm.Ending("completed"))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this machine forks no processes")
+async def test_a_process_that_was_forked_off_uses_the_log_too(tmp_path: Path) -> None:
+    arguments = ("-W", "ignore::DeprecationWarning", "-c", FORKED, str(tmp_path / "log.db"))
+    async with asyncio.timeout(PATIENCE):
+        process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+        output, _ = await process.communicate()
+    assert output.decode().split() == ["a", "b", "c"]

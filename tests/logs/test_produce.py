@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import timedelta
@@ -294,6 +295,14 @@ async def test_an_item_that_is_too_large_fails_the_stream_and_what_came_before_i
     assert "item 2 of the stream 'monday' has 1003 bytes; 1000 are the most" in str(found)
 
 
+async def test_it_is_bytes_that_count_and_not_characters(tmp_path: Path) -> None:
+    log = SQLiteLog(tmp_path / "log.db", max_item_bytes=1000)
+    ending = await log.produce("monday", reactivex.of("日" * 300, "日" * 400))
+    assert "item 1 of the stream 'monday' has 1202 bytes; 1000 are the most" in str(ending.error)
+    (info,) = await log.list()
+    assert (info.items, info.bytes) == (1, 902)
+
+
 async def test_a_stream_is_cancelled_by_its_production(log: SQLiteLog) -> None:
     production = log.produce("monday", rxllm.from_async_iterable(counting))
     await production.claimed()
@@ -344,6 +353,40 @@ async def test_a_cancel_ends_a_stream_whose_writer_is_dead(tmp_path: Path) -> No
     assert await log.cancel("monday", "nobody writes it")
     with pytest.raises(StreamCancelledError, match="nobody writes it"):
         await read(log, "monday")
+
+
+async def test_a_cancel_keeps_a_stream_that_is_too_old(tmp_path: Path) -> None:
+    log = SQLiteLog(tmp_path / "log.db", lease=0.05, keep_for=0)
+    async with asyncio.timeout(PATIENCE):
+        stream = await log.sink("monday").open()
+        await stream.write(["a"])
+        await stream.release()
+        with pytest.raises(rxllm.StreamInterruptedError):
+            await read(log, "monday")
+        assert await log.cancel("monday", "nobody writes it")
+    items, error = await read_to_the_error(log, "monday")
+    assert items == ["a"]
+    assert isinstance(error, StreamCancelledError)
+
+
+async def test_what_is_asked_of_a_file_that_there_is_not_makes_none(log: SQLiteLog) -> None:
+    with pytest.raises(UnknownStreamError, match="no such file") as caught:
+        await log.cancel("monday")
+    assert caught.value.name == "monday"
+    assert await log.expire(0) == []
+    assert not log.path.exists()
+
+
+async def test_no_epoch_is_given_twice_however_the_clock_goes(log: SQLiteLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time_ns()
+    epochs: list[int] = []
+    for change in (0, 0, -5, -5, 5_000):
+        monkeypatch.setattr("rxllm.stores._sqlite_claim.time.time_ns", lambda change=change: now + change * 1_000_000)
+        production = log.produce("monday", reactivex.of("a"))
+        epochs.append(await production.claimed())
+        await production
+        assert await log.expire(0) == ["monday"]
+    assert epochs == sorted({*epochs})
 
 
 @pytest.mark.parametrize("ended", [False, True])
@@ -706,6 +749,36 @@ async def test_a_task_that_is_cancelled_while_it_writes_loses_nothing(log: SQLit
     await stream.write(["c"])
     await stream.close(Ending("completed"))
     assert await read(log, "monday") == ["a", "b", "c"]
+
+
+async def test_a_batch_that_is_too_large_is_cut_and_none_of_it_is_lost_by_a_cancel(
+    log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = await log.sink("monday").open()
+    add = SQLiteWriter.add
+
+    def one_at_a_time(self: SQLiteWriter, batches: Any, most: int | None = None) -> list[Exception | None]:
+        if len(batches[0][1]) > 1:
+            return [LimitExceededError("too much", limit="max_item_bytes", maximum=1)]
+        writing.cancel()
+        return add(self, batches, most)
+
+    monkeypatch.setattr(SQLiteWriter, "add", one_at_a_time)
+    writing = asyncio.create_task(stream.write(["a", "b", "c", "d"]))
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await stream.close(Ending("completed"))
+    assert await read(log, "monday") == ["a", "b", "c", "d"]
+
+
+async def test_a_stream_whose_closing_is_cancelled_lets_go_of_the_file(log: SQLiteLog) -> None:
+    stream = await log.sink("monday").open()
+    closing_it = asyncio.create_task(stream.close(Ending("completed")))
+    await asyncio.sleep(0)
+    closing_it.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing_it
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("rxllm-store")] == []
 
 
 async def test_what_went_wrong_before_is_no_whole_stream(log: SQLiteLog) -> None:

@@ -504,7 +504,7 @@ def test_the_completion_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         texts.append(text)
         return loads(text)
 
-    monkeypatch.setattr("rxllm.stores._sqlite_reader.loads", counting)
+    monkeypatch.setattr("rxllm.stores._sqlite_rows.loads", counting)
     store = SQLite(tmp_path / "long.db")
     completion = {"choices": [{"message": {"content": "whole"}}]}
     write(store, "a", [[item(position) for position in range(1500)]], EndRecord(1, 1500, "completed", None, completion))
