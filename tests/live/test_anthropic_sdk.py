@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -16,6 +14,7 @@ from rxllm import LLMClient
 from rxllm.models import is_list, is_object
 from rxllm.testing import ScriptedServer
 from rxllm.wire import SSEDecoder
+from tests.live.needed import sdk_of
 
 REQUEST: dict[str, Any] = {"model": "claude-x", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -40,11 +39,7 @@ def corpus() -> list[Any]:
 
 async def of_the_sdk(wire: bytes) -> dict[str, Any]:
     """The message that the SDK makes of a stream, or its error."""
-    if importlib.util.find_spec("anthropic") is None:
-        if os.environ.get("CI"):
-            pytest.fail("anthropic is not installed: pip install 'rxllm[live]'")
-        pytest.skip("anthropic is not installed: pip install 'rxllm[live]'")
-    sdk: Any = importlib.import_module("anthropic")
+    sdk = sdk_of("anthropic")
     async with (
         ScriptedServer(wire) as server,
         sdk.AsyncAnthropic(base_url=server.origin, api_key="none", max_retries=0) as client,
