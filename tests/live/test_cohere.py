@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from rxllm import LLMClient
 from rxllm.testing import ScriptedServer
 from rxllm.testing.script import Answer
 from tests.live.needed import sdk_of
+from tests.recorded import each_of, streams
 
 REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-
-
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param(b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases = [(path, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(Path(folder).glob("*.json"))]
-    return [
-        pytest.param((path.parent / case["file"]).read_bytes(), id=path.stem)
-        for path, case in cases
-        if case["dialect"] == "cohere"
-    ]
 
 
 def joined(events: list[Any], kind: str, *path: str) -> str:
@@ -40,7 +24,7 @@ def joined(events: list[Any], kind: str, *path: str) -> str:
     return "".join(texts)
 
 
-@pytest.mark.parametrize("wire", corpus())
+@each_of(streams("cohere"), "wire")
 async def test_the_sdk_makes_the_same_of_recorded_streams(wire: bytes) -> None:
     sdk = sdk_of("cohere")
     answer = Answer([wire], fragment=1000)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +12,7 @@ from rxllm.models import is_object
 from rxllm.testing import ScriptedServer
 from rxllm.testing.script import Answer
 from tests.live.needed import sdk_of
+from tests.recorded import each_of, streams
 
 REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 COUNTS = (
@@ -27,15 +25,6 @@ COUNTS = (
 OF_PIECES = {"partialArgs", "willContinue"}
 BASE64 = {"thoughtSignature", "data"}
 SPELLINGS = str.maketrans("-_", "+/", "=\r\n")
-
-
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param(b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases = [(path, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(Path(folder).glob("*.json"))]
-    chats = [path for path, case in cases if case["dialect"] == "gemini"]
-    return [pytest.param(path.with_suffix(".sse").read_bytes(), id=path.stem) for path in chats]
 
 
 def joined(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -65,7 +54,7 @@ def plain(value: Any) -> Any:
 
 # The SDK inherits from what aiohttp does not want to be inherited from.
 @pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning", "ignore:.* is not a valid:UserWarning")
-@pytest.mark.parametrize("wire", corpus())
+@each_of(streams("gemini"), "wire")
 async def test_the_sdk_makes_the_same_of_recorded_streams(wire: bytes) -> None:
     sdk = sdk_of("google.genai")
     answer = Answer([wire], fragment=1000)

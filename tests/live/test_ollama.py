@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from rxllm import LLMClient
 from rxllm.testing import ScriptedServer
 from rxllm.testing.script import Answer
 from tests.live.needed import sdk_of
+from tests.recorded import each_of, streams
 
 REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 COUNTS = ("prompt_eval_count", "eval_count", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 
 
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param(b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases = [(path, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(Path(folder).glob("*.json"))]
-    # Its other endpoint, which was for texts, has another answer there.
-    chats = [
-        path for path, case in cases if case["dialect"] == "ollama" and "generate-endpoint" not in case["features"]
-    ]
-    return [pytest.param(path.with_suffix(".ndjson").read_bytes(), id=path.stem) for path in chats]
+# Its other endpoint, which was for texts, has another answer there.
+CHATS = [stream for stream in streams("ollama") if "generate-endpoint" not in stream.case["features"]]
 
 
-@pytest.mark.parametrize("wire", corpus())
+@each_of(CHATS, "wire")
 async def test_the_sdk_makes_the_same_of_recorded_streams(wire: bytes) -> None:
     sdk = sdk_of("ollama")
     answer = Answer([wire], content_type="application/x-ndjson", fragment=1000)
