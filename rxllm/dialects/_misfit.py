@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from rxllm.exceptions import DecodeError, excerpt
+from rxllm.dialects._stream_error import error_from, is_name_of_error
+from rxllm.exceptions import DecodeError, LimitExceededError, excerpt
 from rxllm.harmless import EXCERPT_LENGTH
+from rxllm.models import is_object, loads
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,35 @@ class Misfit:
     protocol: str
     advice: str
     unit: str = "event"
+
+    def object_in(self, text: str, position: int, name: str, read: Callable[[str], Any] = loads) -> Mapping[str, Any]:
+        """The object that a unit is.
+
+        Args:
+            text: What came.
+            position: Which unit of the stream it is.
+            name: Its name.
+            read: Reads JSON.
+
+        Raises:
+            APIStreamError: It is none, and its name says that it is an error.
+            DecodeError: It is none.
+            LimitExceededError: There is too much in it.
+        """
+        said = text.strip()
+        value: Any = None
+        if said.startswith("{"):
+            try:
+                value = read(said)
+            except LimitExceededError:
+                raise
+            except ValueError as problem:
+                raise self.malformed(position, text, "it is malformed") from problem
+        if is_object(value):
+            return value
+        if is_name_of_error(name):
+            raise error_from(said, position, name)
+        raise self.malformed(position, text, "it is no JSON object")
 
     def malformed(self, position: int, text: str, reason: str) -> DecodeError:
         """The error about what is nothing of the dialect.

@@ -62,6 +62,11 @@ class Ported:
     repairs: list[Repair] = field(default_factory=list[Repair])
 
 
+def at_home(dialect: str, host: str) -> Callable[[Origin], bool]:
+    """What says whether an answer came from this host, in this dialect."""
+    return lambda origin: origin.dialect == dialect and origin.host == host
+
+
 def ported(
     messages: Iterable[MessageLike], is_home: Callable[[Origin], bool], *, reads_dictionaries: bool = True
 ) -> Ported:

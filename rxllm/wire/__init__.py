@@ -29,9 +29,10 @@ from rxllm.wire._retryable import is_lasting as is_lasting
 from rxllm.wire._retryable import is_retryable as is_retryable
 from rxllm.wire._retryable import should_retry_of as should_retry_of
 from rxllm.wire._signing import RequestSigner, UnsignedRequest
-from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES, SSEDecoder, SSETextDecoder
+from rxllm.wire._sse import SSEDecoder, SSETextDecoder
 from rxllm.wire._sse import feed as feed
 from rxllm.wire._strays import Strays as Strays
+from rxllm.wire._text_decoder import DEFAULT_MAX_EVENT_BYTES
 
 if TYPE_CHECKING:
     from rxllm.wire._recording import *

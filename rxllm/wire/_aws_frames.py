@@ -26,7 +26,7 @@ from zlib import crc32
 from rxllm.exceptions import DecodeError, ItemsThenError, LimitExceededError, StreamInterruptedError
 from rxllm.harmless import EXCERPT_LENGTH, excerpt
 from rxllm.wire._aws_headers import HeaderValue, headers_in
-from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES
+from rxllm.wire._text_decoder import DEFAULT_MAX_EVENT_BYTES
 
 AWS_FRAMES = "application/vnd.amazon.eventstream"
 """The media type of a stream of them."""

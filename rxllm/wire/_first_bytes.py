@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from rxllm.wire._text_decoder import BYTE_ORDER_MARK
+
 EVENT_STREAM = "text/event-stream"
 """The media type of server-sent events."""
 
 WHITESPACE = b" \t\r\n"
 """What may stand before a JSON text, and before the first event."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 # A comment, a field of an event, or an object in a field that some servers report errors in.
 _EVENT = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(?::|(?:data|event|id|retry)[:\r\n]|error:\s*+\{)")
 _BEGINNINGS = (b"data", b"event", b"id", b"retry", b"error: {")
@@ -35,6 +37,6 @@ def starts_events(start: bytes | bytearray) -> bool | None:
     """
     if _EVENT.match(start):
         return True
-    text = start.removeprefix(_BYTE_ORDER_MARK).lstrip(WHITESPACE)
-    undecided = not text or _BYTE_ORDER_MARK.startswith(start) or any(each.startswith(text) for each in _BEGINNINGS)
+    text = start.removeprefix(BYTE_ORDER_MARK).lstrip(WHITESPACE)
+    undecided = not text or BYTE_ORDER_MARK.startswith(start) or any(each.startswith(text) for each in _BEGINNINGS)
     return None if undecided else False

@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.wire._aws_frames import AWS_FRAMES, AWSFrameDecoder, starts_aws_frame
 from rxllm.wire._first_bytes import EVENT_STREAM, WHITESPACE, starts_events
-from rxllm.wire._ndjson import BYTE_ORDER_MARK, NDJSONDecoder, is_json_object
+from rxllm.wire._ndjson import NDJSONDecoder, is_json_object
 from rxllm.wire._sse import SSEDecoder, SSETextDecoder, feed
+from rxllm.wire._text_decoder import BYTE_ORDER_MARK
 
 Framing: TypeAlias = Literal["sse", "ndjson", "aws-event-stream"]
 """How a body is framed: server-sent events, lines of JSON, or the event stream of AWS."""

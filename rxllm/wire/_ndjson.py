@@ -18,15 +18,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rxllm.exceptions import ItemsThenError, LimitExceededError
+from rxllm.exceptions import LimitExceededError
 from rxllm.harmless import EXCERPT_LENGTH, excerpt
 from rxllm.wire._json_size import check_json_size
-from rxllm.wire._sse import DEFAULT_MAX_EVENT_BYTES
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+from rxllm.wire._text_decoder import DEFAULT_MAX_EVENT_BYTES, TextDecoder
 
 
-class NDJSONDecoder:
+class NDJSONDecoder(TextDecoder[str]):
     r"""Turns the bytes of lines of JSON into the text of each line, whatever the fragmentation.
 
     >>> decoder = NDJSONDecoder()
@@ -45,18 +43,11 @@ class NDJSONDecoder:
         discarded: How many bytes of an unfinished line the end found.
     """
 
-    __slots__ = ("_error", "_limit", "_line", "_ready", "_started", "discarded", "events")
+    __slots__ = ("discarded",)
 
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
-        if max_event_bytes < 1:
-            raise ValueError(f"max_event_bytes must be positive, not {max_event_bytes}")
-        self.events: int = 0
+        super().__init__(max_event_bytes)
         self.discarded: int = 0
-        self._limit = max_event_bytes
-        self._error: LimitExceededError | None = None
-        self._ready: list[str] = []
-        self._started = False
-        self._line = bytearray()
 
     def feed(self, data: bytes) -> list[str]:
         """Take the next bytes of the stream.
@@ -76,18 +67,7 @@ class NDJSONDecoder:
             raise self._error
         if not self._started:
             data = self._skip_byte_order_mark(data)
-        try:
-            # A piece no longer than the limit holds no whole line that is longer: only open ones need be measured.
-            for start in range(0, len(data), self._limit):
-                self._take(data[start : start + self._limit])
-        except LimitExceededError as error:
-            self._error = error
-            if not self._ready:
-                raise
-            self._ready = ItemsThenError(self._ready, error)
-        lines, self._ready = self._ready, []
-        self.events += len(lines)
-        return lines
+        return self._take_all(data)
 
     def close(self, *, in_good_order: bool = True) -> list[str]:
         """Say that the stream has ended, and discard the unfinished line.
@@ -108,15 +88,6 @@ class NDJSONDecoder:
             return [text]
         self.discarded = len(line)
         return []
-
-    def _skip_byte_order_mark(self, data: bytes) -> bytes:
-        data = bytes(self._line) + data
-        self._line.clear()
-        if len(data) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(data):
-            self._line += data
-            return b""
-        self._started = True
-        return data.removeprefix(BYTE_ORDER_MARK)
 
     def _take(self, data: bytes) -> None:
         """Finish the open line, take the whole ones behind it, and leave the last one open."""

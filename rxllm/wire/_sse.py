@@ -20,18 +20,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from rxllm.exceptions import ItemsThenError, LimitExceededError
+from rxllm.exceptions import LimitExceededError
 from rxllm.harmless import EXCERPT_LENGTH, excerpt
 from rxllm.wire._event import ServerSentEvent
 from rxllm.wire._strays import Strays
-
-DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
-"""The most bytes that one event may have, unless told otherwise."""
+from rxllm.wire._text_decoder import DEFAULT_MAX_EVENT_BYTES, TextDecoder
 
 # The empty one is a comment.
 _FIELDS = frozenset({"", "data", "event", "id", "retry"})
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # More digits than any clock can use; int() refuses more than 4300 of them.
 _MAX_RETRY_DIGITS = 4300
@@ -40,7 +36,7 @@ _MAX_RETRY_DIGITS = 4300
 _new_event = tuple[Any, ...].__new__
 
 
-class SSEDecoder:
+class SSEDecoder(TextDecoder[ServerSentEvent]):
     r"""Turns the bytes of an event stream into events, whatever the fragmentation.
 
     >>> decoder = SSEDecoder()
@@ -62,25 +58,18 @@ class SSEDecoder:
     """
 
     __slots__ = (
-        *("_after_cr", "_data", "_error", "_event", "_id", "_kept", "_limit", "_line", "_open", "_ready", "_retry"),
-        *("_started", "comments", "events", "last_event_id", "reconnection_time", "strays"),
+        *("_after_cr", "_data", "_event", "_id", "_kept", "_open", "_retry"),
+        *("comments", "last_event_id", "reconnection_time", "strays"),
     )
 
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
-        if max_event_bytes < 1:
-            raise ValueError(f"max_event_bytes must be positive, not {max_event_bytes}")
+        super().__init__(max_event_bytes)
         self.comments: int = 0
-        self.events: int = 0
         self.last_event_id: str = ""
         self.reconnection_time: int | None = None
         self.strays: Strays | None = None
-        self._limit = max_event_bytes
-        self._error: LimitExceededError | None = None
-        self._ready: list[ServerSentEvent] = []
-        self._started = False
         self._after_cr = False
-        # The line under way, and the specification's buffer of the identifier, which outlives the event.
-        self._line = bytearray()
+        # The specification's buffer of the identifier, which outlives the event.
         self._id = ""
         self._reset()
 
@@ -117,18 +106,7 @@ class SSEDecoder:
             return []
         if self._after_cr or b"\r" in data:
             data = self._with_line_feeds(data)
-        try:
-            # A piece no longer than the limit holds no whole event that is longer: only open ones need be measured.
-            for start in range(0, len(data), self._limit):
-                self._take(data[start : start + self._limit])
-        except LimitExceededError as error:
-            self._error = error
-            if not self._ready:
-                raise
-            self._ready = ItemsThenError(self._ready, error)
-        events, self._ready = self._ready, []
-        self.events += len(events)
-        return events
+        return self._take_all(data)
 
     def close(self) -> int:
         """Say that the stream has ended, and discard the unfinished event.
@@ -165,15 +143,6 @@ class SSEDecoder:
         """The events that have nothing but data."""
         event_id = self.last_event_id
         return [_new_event(ServerSentEvent, (data, "message", event_id, None)) for data in payloads]
-
-    def _skip_byte_order_mark(self, data: bytes) -> bytes:
-        data = bytes(self._line) + data
-        self._line.clear()
-        if len(data) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(data):
-            self._line += data
-            return b""
-        self._started = True
-        return data.removeprefix(_BYTE_ORDER_MARK)
 
     def _with_line_feeds(self, data: bytes) -> bytes:
         if self._after_cr:

@@ -1,16 +1,13 @@
 """Streams that servers really sent.
 
-They stay where they are: the environment variable ``RXLLM_CORPUS`` names the folder. Two expectations there are not
-ours. Of identifier, model and time the folder has what the first chunk says, even if that is a placeholder, and
-here the first real value counts. And where a finished call has no arguments at all, here they are ``{}``.
+Two expectations of the folder are not ours. Of identifier, model and time it has what the first chunk says, even if
+that is a placeholder, and here the first real value counts. And where a finished call has no arguments at all, here
+they are ``{}``.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,18 +17,9 @@ from rxllm.dialects import get_dialect
 from rxllm.exceptions import APIStreamError, RxllmError, ToolCallError, TruncatedStreamError
 from rxllm.models import ChatCompletion, CompletionChoice, StreamChunk, ToolCall, ending_of
 from rxllm.wire import SSEDecoder
+from tests.recorded import each_of, streams
 
-
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param({}, b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases: list[Any] = []
-    for path in sorted(Path(folder).glob("*.json")):
-        case = json.loads(path.read_text(encoding="utf-8"))
-        if case["dialect"] == "openai-chat":
-            cases.append(pytest.param(case, (path.parent / case["file"]).read_bytes(), id=path.stem))
-    return cases
+every_stream = each_of(streams("openai-chat"), "case", "wire")
 
 
 def decode(wire: bytes, size: int) -> tuple[list[StreamChunk], RxllmError | None, bool]:
@@ -92,7 +80,7 @@ def expected(choice: dict[str, Any]) -> dict[str, Any]:
     return {"logprob_tokens": 0, **choice, "tool_calls": calls}
 
 
-@pytest.mark.parametrize(("case", "wire"), corpus())
+@every_stream
 def test_stream(case: dict[str, Any], wire: bytes) -> None:
     chunks, error, done = decode(wire, len(wire))
     completion = accumulate(chunks, ended=error is None)
@@ -116,7 +104,7 @@ GUESSES = {
 }
 
 
-@pytest.mark.parametrize(("case", "wire"), corpus())
+@every_stream
 def test_what_is_put_right_is_no_guess(case: dict[str, Any], wire: bytes) -> None:
     chunks, error, _ = decode(wire, len(wire))
     completion = accumulate(chunks, ended=error is None)
@@ -137,7 +125,7 @@ def check_end(case: dict[str, Any], error: RxllmError | None, *, done: bool) -> 
         assert error is None
 
 
-@pytest.mark.parametrize(("case", "wire"), corpus())
+@every_stream
 def test_events_are_counted(case: dict[str, Any], wire: bytes) -> None:
     want = case["expected"]["sse"]
     events = SSEDecoder().feed(wire)
@@ -160,7 +148,7 @@ def parsed(call: ToolCall) -> dict[str, Any] | None:
 
 
 @pytest.mark.parametrize("eager", [False, True])
-@pytest.mark.parametrize(("case", "wire"), corpus())
+@every_stream
 def test_stream_of_calls(case: dict[str, Any], wire: bytes, *, eager: bool) -> None:
     chunks, _, _ = decode(wire, 100)
     calls = [call for choice in case["expected"]["choices"] for call in choice["tool_calls"]]

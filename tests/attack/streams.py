@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeGuard
+
+from tests.recorded import streams
 
 __all__ = ["DONE", "Event", "chunk", "completion", "is_list", "made", "recorded"]
 
@@ -103,17 +103,8 @@ def _whole_call() -> dict[str, Any]:
 @cache
 def recorded() -> tuple[tuple[Event, ...], ...]:
     """Streams that servers really sent, if there is a folder with some."""
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return ()
-    streams: list[tuple[Event, ...]] = []
-    for path in sorted(Path(folder).glob("*.json")):
-        if json.loads(path.read_text("utf-8"))["dialect"] != "openai-chat":
-            continue
-        body = path.with_suffix(".sse").read_text("utf-8")
-        if len(body) <= MAX_RECORDED:
-            streams.append(tuple(_events_of(body)))
-    return tuple(streams)
+    bodies = [stream.wire.decode() for stream in streams("openai-chat")]
+    return tuple(tuple(_events_of(body)) for body in bodies if len(body) <= MAX_RECORDED)
 
 
 def _events_of(body: str) -> list[Event]:

@@ -1,26 +1,20 @@
-"""Streams of the Messages API that servers really sent: see ``tests/accumulators/test_corpus.py``."""
+"""Streams of the Messages API that servers really sent."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable
-from itertools import pairwise
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import pytest
-import reactivex
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 import rxllm
-from rxllm import operators as ops
 from rxllm.accumulators import StreamAccumulator
 from rxllm.dialects import get_reader
 from rxllm.exceptions import APIStreamError, EmptyStreamError, RxllmError, TruncatedStreamError
-from rxllm.models import ChatCompletion, MessagePart, StreamChunk
-from rxllm.wire import ServerSentEvent, SSEDecoder
+from rxllm.models import ChatCompletion, MessagePart
+from rxllm.wire import SSEDecoder
+from tests.dialects import walks
+from tests.dialects.walks import at_random_splits, bytewise, places
+from tests.recorded import each_of, streams
 
 REASONS = {
     "end_turn": "stop",
@@ -33,48 +27,14 @@ OURS = {
     *("prompt_tokens", "completion_tokens", "total_tokens"),
     *("prompt_tokens_details", "completion_tokens_details"),
 }
-# Each millionth byte of a stream would take the time of all others.
-BYTES = 40_000
 SHORT = 1600
 
-
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param({}, b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases: list[Any] = []
-    for path in sorted(Path(folder).glob("*.json")):
-        case = json.loads(path.read_text(encoding="utf-8"))
-        if case["dialect"] == "anthropic":
-            cases.append(pytest.param(case, (path.parent / case["file"]).read_bytes(), id=path.stem))
-    return cases
-
-
-every_stream = pytest.mark.parametrize(("case", "wire"), corpus())
-BODIES: list[Any] = [pytest.param(each.values[1], id=each.id, marks=each.marks) for each in corpus()]
-every_body = pytest.mark.parametrize("wire", BODIES)
-short_bodies = pytest.mark.parametrize("wire", [each for each in BODIES if len(each.values[0]) < SHORT])
-
-
-def read(pieces: Iterable[bytes], dialect: str = "anthropic") -> tuple[ChatCompletion, RxllmError | None]:
-    """What a pipeline makes of a body that comes in pieces, and the error that it ends with."""
-    chunks = reactivex.from_iterable(pieces).pipe(ops.decode_sse(), ops.parse(dialect))
-    return completed(chunks)
-
-
-def read_events(events: Iterable[ServerSentEvent | str]) -> tuple[ChatCompletion, RxllmError | None]:
-    return completed(reactivex.from_iterable(events).pipe(ops.parse("anthropic")))
-
-
-def completed(chunks: reactivex.Observable[StreamChunk]) -> tuple[ChatCompletion, RxllmError | None]:
-    try:
-        return rxllm.run(chunks.pipe(ops.accumulate())), None
-    except RxllmError as error:
-        return error.partial or ChatCompletion(), error
-
-
-def cut(wire: bytes, size: int) -> list[bytes]:
-    return [wire[start : start + size] for start in range(0, len(wire), size)]
+STREAMS = streams("anthropic")
+every_stream = each_of(STREAMS, "case", "wire")
+every_body = each_of(STREAMS, "wire")
+short_bodies = each_of([stream for stream in STREAMS if len(stream.wire) < SHORT], "wire")
+read = partial(walks.read, dialect="anthropic")
+read_events = partial(walks.read_items, dialect="anthropic")
 
 
 def described(completion: ChatCompletion) -> dict[str, Any]:
@@ -153,23 +113,17 @@ def check(case: dict[str, Any], completion: ChatCompletion, error: RxllmError | 
 @every_stream
 def test_whole(case: dict[str, Any], wire: bytes) -> None:
     check(case, *read([wire]))
-    check(case, *read([wire], "auto"))
+    check(case, *read([wire], dialect="auto"))
 
 
 @every_stream
 def test_byte_by_byte(case: dict[str, Any], wire: bytes) -> None:
-    check(case, *read([*cut(wire[:BYTES], 1), wire[BYTES:]]))
+    check(case, *read(bytewise(wire)))
 
 
 @every_stream
 def test_at_random_splits(case: dict[str, Any], wire: bytes) -> None:
-    @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
-    @given(places=st.lists(st.integers(0, len(wire)), max_size=12))
-    def split(places: list[int]) -> None:
-        marks = [0, *sorted(places), len(wire)]
-        check(case, *read([wire[begin:end] for begin, end in pairwise(marks)]))
-
-    split()
+    at_random_splits(wire, lambda pieces: check(case, *read(pieces)))
 
 
 @every_stream
@@ -181,7 +135,7 @@ def test_as_frames_without_names(case: dict[str, Any], wire: bytes) -> None:
 def test_a_cut_at_any_event_is_no_whole_answer(wire: bytes) -> None:
     events = SSEDecoder().feed(wire)
     whole, error = read_events(events)
-    for count in range(len(events)):
+    for count in places(len(events)):
         completion, cut_error = read_events(events[:count])
         if cut_error is None:
             # What came behind says nothing of the answer.
@@ -215,7 +169,7 @@ def test_nothing_is_finished_before_all_of_it_has_come(wire: bytes) -> None:
 @short_bodies
 def test_a_cut_at_any_byte_is_no_whole_answer(wire: bytes) -> None:
     whole, error = read([wire])
-    for count in range(len(wire)):
+    for count in places(len(wire), 120):
         completion, cut_error = read([wire[:count]])
         if cut_error is None:
             assert error is None

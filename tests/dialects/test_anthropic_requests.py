@@ -11,8 +11,8 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from rxllm.dialects import Anthropic, Endpoint, RateLimits, WireRequest, rate_limits_of
-from rxllm.exceptions import UnsupportedRequestError
 from rxllm.models import Audio, ChatRequest, File, Image, Message, MessagePart, Origin, ToolCall
+from tests.dialects.refusals import field_refused
 
 HERE = Endpoint(base_url="https://api.anthropic.com", key=SecretStr("sk-ant-secret"))
 ORIGIN = {"dialect": "anthropic", "host": "api.anthropic.com", "model": "claude-sonnet-4-5-20250929"}
@@ -48,11 +48,7 @@ def sent(*messages: Any, **fields: Any) -> list[Any]:
 
 def refused(*messages: Any, **fields: Any) -> str:
     """The field that cannot be said."""
-    with pytest.raises(UnsupportedRequestError) as caught:
-        wire(*messages, **fields)
-    assert caught.value.dialect == "anthropic"
-    assert f"anthropic cannot say {caught.value.field}: " in str(caught.value)
-    return caught.value.field
+    return field_refused("anthropic", lambda: wire(*messages, **fields))
 
 
 # The request itself

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +21,7 @@ from rxllm.exceptions import APIStreamError, DecodeError, LimitExceededError, Rx
 from rxllm.models import StreamChunk
 from rxllm.testing import ScriptedServer, script
 from rxllm.wire import ServerSentEvent, framing_of
+from tests.recorded import each_of, streams
 
 
 def names() -> list[str]:
@@ -32,17 +31,7 @@ def names() -> list[str]:
     return str(caught.value).rpartition(": ")[2].split(", ")
 
 
-def corpus(dialects: Iterable[str]) -> list[Any]:
-    """The recorded streams in these dialects: name, dialect and body."""
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param("", b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases: list[Any] = []
-    for path in sorted(Path(folder).glob("*.json")):
-        case = json.loads(path.read_text(encoding="utf-8"))
-        if case["dialect"] in dialects:
-            cases.append(pytest.param(case["dialect"], (path.parent / case["file"]).read_bytes(), id=path.stem))
-    return cases
+STREAMS = streams(*names())
 
 
 Read = tuple[list[StreamChunk], tuple[type[RxllmError], str] | None, bool, bool]
@@ -78,7 +67,7 @@ def events(wire: bytes, size: int | None = None) -> list[WireItem]:
     return [*found, *framing.end(decoder, in_good_order=True)[0]]
 
 
-@pytest.mark.parametrize(("dialect", "wire"), corpus(names()))
+@each_of(STREAMS, "dialect", "wire")
 def test_recorded_streams_are_read_as_by_their_dialect(dialect: str, wire: bytes) -> None:
     items = events(wire)
     expected = dumped(read(get_dialect(dialect).decoder(), items))
@@ -91,7 +80,7 @@ def test_recorded_streams_are_read_as_by_their_dialect(dialect: str, wire: bytes
     )
 
 
-@pytest.mark.parametrize(("dialect", "wire"), corpus(names()))
+@each_of(STREAMS, "dialect", "wire")
 def test_a_recorded_stream_that_is_cut_is_read_as_by_its_dialect(dialect: str, wire: bytes) -> None:
     items = events(wire)[:24]
     for end in range(len(items)):
@@ -105,7 +94,7 @@ def test_a_recorded_stream_that_is_cut_is_read_as_by_its_dialect(dialect: str, w
             assert result[1] is not None
 
 
-@pytest.mark.parametrize(("dialect", "wire"), corpus(names())[::9])
+@each_of(STREAMS[::9], "dialect", "wire")
 async def test_the_stream_says_which_dialect_was_found(dialect: str, wire: bytes) -> None:
     for of in ("auto", dialect):
         chunks: list[StreamChunk] = []

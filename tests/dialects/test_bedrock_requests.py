@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from rxllm.dialects import BedrockConverse, Endpoint, WireRequest, get_dialect
-from rxllm.exceptions import UnsupportedRequestError
 from rxllm.models import Audio, ChatRequest, File, Image, Message, MessagePart, Origin, ToolCall
 from rxllm.wire import UnsignedRequest
 from tests.aws import faults_of
+from tests.dialects.refusals import field_refused
 
 HERE = Endpoint(base_url="https://bedrock-runtime.eu-central-1.amazonaws.com", key=SecretStr("a-key-of-bedrock"))
 MODEL = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -49,11 +49,7 @@ def sent(*messages: Any, **fields: Any) -> list[Any]:
 
 def refused(*messages: Any, **fields: Any) -> str:
     """The field that cannot be said."""
-    with pytest.raises(UnsupportedRequestError) as caught:
-        wire(*messages, **fields)
-    assert caught.value.dialect == "bedrock-converse"
-    assert f"bedrock-converse cannot say {caught.value.field}: " in str(caught.value)
-    return caught.value.field
+    return field_refused("bedrock-converse", lambda: wire(*messages, **fields))
 
 
 def call(id: str = "c1", arguments: str = '{"a": 1}', name: str = "f") -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from rxllm.dialects import Cohere, Endpoint, WireRequest
-from rxllm.exceptions import UnsupportedRequestError
 from rxllm.models import ChatRequest, Message
+from tests.dialects.refusals import field_refused
 
 HOST = "api.cohere.com"
 HERE = Endpoint(base_url=f"https://{HOST}", key=SecretStr("secret"))
@@ -42,11 +42,7 @@ def lost(*messages: Any, **fields: Any) -> list[tuple[str, int, Any]]:
 
 def refused(*messages: Any, **fields: Any) -> str:
     """The field that cannot be said."""
-    with pytest.raises(UnsupportedRequestError) as caught:
-        wire(*messages, **fields)
-    assert caught.value.dialect == "cohere"
-    assert f"cohere cannot say {caught.value.field}: " in str(caught.value)
-    return caught.value.field
+    return field_refused("cohere", lambda: wire(*messages, **fields))
 
 
 def call(id: str = "c1", arguments: str = "{}", name: str = "f", **fields: Any) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from rxllm.dialects import OpenAIChat, WireItem
 from rxllm.exceptions import APIStreamError, DecodeError, RxllmError
 from rxllm.models import ChatCompletion, Repair
 from rxllm.wire import ServerSentEvent, SSEDecoder
+from tests.recorded import DIALECTS, each_of, streams
 
 
 def as_item(value: Any) -> WireItem:
@@ -100,19 +99,7 @@ def test_skipping_what_is_malformed_does_not_make_an_empty_answer_of_another_pro
         fold({"candidates": []}, "[DONE]", dialect=OpenAIChat(skip_malformed=True))
 
 
-def foreign_streams() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param(b"", {}, marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases: list[Any] = []
-    for path in sorted(Path(folder).glob("*.json")):
-        case = json.loads(path.read_text(encoding="utf-8"))
-        if case["dialect"] != "openai-chat":
-            cases.append(pytest.param((path.parent / case["file"]).read_bytes(), case, id=path.stem))
-    return cases
-
-
-@pytest.mark.parametrize(("wire", "case"), foreign_streams())
+@each_of(streams(*DIALECTS[1:]), "wire", "case")
 def test_recorded_streams_of_other_protocols_are_known(wire: bytes, case: dict[str, Any]) -> None:
     items: Iterable[WireItem] = SSEDecoder().feed(wire) if case["wire"] == "sse" else wire.decode().splitlines()
     with pytest.raises(RxllmError) as caught:

@@ -1,25 +1,20 @@
-"""Streams of the Gemini API that servers really sent: see ``tests/accumulators/test_corpus.py``."""
+"""Streams of the Gemini API that servers really sent."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable
-from itertools import pairwise
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
-import reactivex
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import rxllm
-from rxllm import operators as ops
 from rxllm.dialects import get_reader
 from rxllm.exceptions import APIStreamError, EmptyStreamError, RxllmError, TruncatedStreamError
-from rxllm.models import ChatCompletion, StreamChunk
-from rxllm.wire import SSEDecoder
+from rxllm.models import ChatCompletion
+from tests.dialects import walks
+from tests.dialects.walks import at_random_splits, bytewise, places, texts_of
+from tests.recorded import each_of, streams
 
 OURS = {
     *("prompt_tokens", "completion_tokens", "total_tokens"),
@@ -37,55 +32,20 @@ ITEMS = {
 FAILED = "vertex-002"
 # A reason for the end comes with each event: nothing but the end of the connection says then that an answer is whole.
 ENDS_EARLY = {"gemini-044", "vertex-002"}
-# Each cut of a long stream would take the time of all others.
-BYTES = 10_000
 SHORT = 1700
 
-
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param({}, b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases: list[Any] = []
-    for path in sorted(Path(folder).glob("*.json")):
-        case = json.loads(path.read_text(encoding="utf-8"))
-        if case["dialect"] == "gemini":
-            cases.append(pytest.param(case, (path.parent / case["file"]).read_bytes(), id=path.stem))
-    return cases
-
-
-every_stream = pytest.mark.parametrize(("case", "wire"), corpus())
-short_bodies = pytest.mark.parametrize(
-    "wire",
-    [pytest.param(each.values[1], id=each.id, marks=each.marks) for each in corpus() if len(each.values[1]) < SHORT],
-)
-
-
-def read(pieces: Iterable[bytes], dialect: str = "gemini") -> tuple[ChatCompletion, RxllmError | None]:
-    """What a pipeline makes of a body that comes in pieces, and the error that it ends with."""
-    return completed(reactivex.from_iterable(pieces).pipe(ops.decode_sse(), ops.parse(dialect)))
-
-
-def read_events(events: Iterable[str]) -> tuple[ChatCompletion, RxllmError | None]:
-    return completed(reactivex.from_iterable(events).pipe(ops.parse("gemini")))
-
-
-def completed(chunks: reactivex.Observable[StreamChunk]) -> tuple[ChatCompletion, RxllmError | None]:
-    try:
-        return rxllm.run(chunks.pipe(ops.accumulate())), None
-    except RxllmError as error:
-        return error.partial or ChatCompletion(), error
-
-
-def events_of(wire: bytes) -> list[str]:
-    return [event.data for event in SSEDecoder().feed(wire)]
+STREAMS = streams("gemini")
+every_stream = each_of(STREAMS, "case", "wire")
+short_bodies = each_of([stream for stream in STREAMS if len(stream.wire) < SHORT], "wire")
+read = partial(walks.read, dialect="gemini")
+read_events = partial(walks.read_items, dialect="gemini")
 
 
 def parts_sent(wire: bytes) -> list[dict[str, Any]]:
     """The parts of all events, those of one text put together."""
     found: list[dict[str, Any]] = []
     goes_on = False
-    for event in events_of(wire):
+    for event in texts_of(wire):
         for candidate in json.loads(event).get("candidates", ()):
             for part in candidate.get("content", {}).get("parts", ()):
                 is_text = set(part) <= {"text", "thought"}
@@ -139,7 +99,7 @@ def provided(usage: rxllm.Usage) -> dict[str, Any]:
 @every_stream
 def test_whole(case: dict[str, Any], wire: bytes) -> None:
     check(case, wire, *read([wire]))
-    check(case, wire, *read([wire], "auto"))
+    check(case, wire, *read([wire], dialect="auto"))
 
 
 @every_stream
@@ -158,27 +118,21 @@ def test_read_in_full_each_event_says_the_same(
 
 @every_stream
 def test_byte_by_byte(case: dict[str, Any], wire: bytes) -> None:
-    check(case, wire, *read([*(wire[place : place + 1] for place in range(min(BYTES, len(wire)))), wire[BYTES:]]))
+    check(case, wire, *read(bytewise(wire)))
 
 
 @every_stream
 def test_at_random_splits(case: dict[str, Any], wire: bytes) -> None:
-    @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
-    @given(places=st.lists(st.integers(0, len(wire)), max_size=12))
-    def split(places: list[int]) -> None:
-        marks = [0, *sorted(places), len(wire)]
-        check(case, wire, *read([wire[begin:end] for begin, end in pairwise(marks)]))
-
-    split()
+    at_random_splits(wire, lambda pieces: check(case, wire, *read(pieces)))
 
 
 @every_stream
 def test_a_cut_at_any_event_is_whole_only_if_the_server_had_said_why_it_ended(
     case: dict[str, Any], wire: bytes
 ) -> None:
-    events = events_of(wire)
+    events = texts_of(wire)
     taken_for_whole = 0
-    for count in range(len(events)):
+    for count in places(len(events)):
         completion, error = read_events(events[:count])
         if any("finishReason" in event for event in events[:count]):
             assert error is None
@@ -195,18 +149,18 @@ def test_nothing_is_finished_before_the_end_of_the_connection(case: dict[str, An
     decoder = get_reader("gemini").decoder()
     kept: list[str] = []
     reasons: list[str | None] = []
-    for event in events_of(wire):
+    for event in texts_of(wire):
         chunks = list(decoder.decode(event))
         kept += [chunk.event for chunk in chunks if chunk.event is not None]
         reasons += [choice.finish_reason for chunk in chunks for choice in chunk.choices]
         assert (decoder.finished, decoder.done) == (False, False)
-    assert kept == events_of(wire)
+    assert kept == texts_of(wire)
     assert set(reasons) <= {None}
 
 
 @short_bodies
 def test_a_cut_at_any_byte_is_told_unless_a_reason_had_come(wire: bytes) -> None:
-    for count in range(len(wire)):
+    for count in places(len(wire), 120):
         _, error = read([wire[:count]])
-        said = any("finishReason" in event for event in events_of(wire[:count]))
+        said = any("finishReason" in event for event in texts_of(wire[:count]))
         assert (error is None) == said or isinstance(error, APIStreamError)

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from rxllm.dialects import Endpoint, Gemini, WireRequest
-from rxllm.exceptions import UnsupportedRequestError
 from rxllm.models import ChatRequest, Message
+from tests.dialects.refusals import field_refused
 
 HOST = "generativelanguage.googleapis.com"
 HERE = Endpoint(base_url=f"https://{HOST}")
@@ -46,11 +46,7 @@ def lost(*messages: Any, **fields: Any) -> list[tuple[str, Any, Any]]:
 
 def refused(*messages: Any, **fields: Any) -> str:
     """The field that cannot be said."""
-    with pytest.raises(UnsupportedRequestError) as caught:
-        wire(*messages, **fields)
-    assert caught.value.dialect == "gemini"
-    assert f"gemini cannot say {caught.value.field}: " in str(caught.value)
-    return caught.value.field
+    return field_refused("gemini", lambda: wire(*messages, **fields))
 
 
 def call(id: str = "c1", arguments: str = "{}", name: str = "f") -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from rxllm.dialects import Endpoint, Ollama, WireRequest
-from rxllm.exceptions import UnsupportedRequestError
 from rxllm.models import ChatRequest, Image, Message, ToolCall
+from tests.dialects.refusals import field_refused
 
 HERE = Endpoint(base_url="http://localhost:11434")
 ORIGIN = {"dialect": "ollama", "host": "localhost:11434", "model": "m"}
@@ -37,11 +37,7 @@ def sent(*messages: Any, **fields: Any) -> list[Any]:
 
 def refused(*messages: Any, **fields: Any) -> str:
     """The field that cannot be said."""
-    with pytest.raises(UnsupportedRequestError) as caught:
-        wire(*messages, **fields)
-    assert caught.value.dialect == "ollama"
-    assert f"ollama cannot say {caught.value.field}: " in str(caught.value)
-    return caught.value.field
+    return field_refused("ollama", lambda: wire(*messages, **fields))
 
 
 def call(id: str = "c1", arguments: str = "{}", name: str = "f") -> dict[str, Any]:

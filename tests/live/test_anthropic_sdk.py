@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
-import os
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 import rxllm
 from rxllm import LLMClient
 from rxllm.models import is_list, is_object
 from rxllm.testing import ScriptedServer
 from rxllm.wire import SSEDecoder
+from tests.live.needed import sdk_of
+from tests.recorded import each_of, streams
 
 REQUEST: dict[str, Any] = {"model": "claude-x", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -29,22 +25,9 @@ UNREADABLE = {
 """Streams that the SDK cannot read as they are, and why: it gets them with names, and without that end."""
 
 
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param("", b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    paths = sorted(Path(folder).glob("*.json"))
-    names = [path for path in paths if json.loads(path.read_text(encoding="utf-8"))["dialect"] == "anthropic"]
-    return [pytest.param(path.stem, path.with_suffix(".sse").read_bytes(), id=path.stem) for path in names]
-
-
 async def of_the_sdk(wire: bytes) -> dict[str, Any]:
     """The message that the SDK makes of a stream, or its error."""
-    if importlib.util.find_spec("anthropic") is None:
-        if os.environ.get("CI"):
-            pytest.fail("anthropic is not installed: pip install 'rxllm[live]'")
-        pytest.skip("anthropic is not installed: pip install 'rxllm[live]'")
-    sdk: Any = importlib.import_module("anthropic")
+    sdk = sdk_of("anthropic")
     async with (
         ScriptedServer(wire) as server,
         sdk.AsyncAnthropic(base_url=server.origin, api_key="none", max_retries=0) as client,
@@ -98,7 +81,7 @@ def readable(wire: bytes) -> bytes:
     return b"".join(f"event: {json.loads(text)['type']}\ndata: {text}\n\n".encode() for text in texts)
 
 
-@pytest.mark.parametrize(("name", "wire"), corpus())
+@each_of(streams("anthropic"), "name", "wire")
 async def test_the_sdk_makes_the_same_of_a_stream(name: str, wire: bytes) -> None:
     theirs, ours = await of_the_sdk(wire), await of_ours(wire)
     if name in UNREADABLE:

@@ -1,25 +1,18 @@
-"""The Gemini API as aimock speaks it, and the SDK of Google as a second opinion on recorded streams."""
+"""The SDK of Google as a second opinion on recorded streams of the Gemini API."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import json
-import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from reactivex import operators as rx
 
 import rxllm
-from rxllm import ChatRequest, LLMClient, Message, ToolRegistry
-from rxllm import operators as ops
+from rxllm import LLMClient
 from rxllm.models import is_object
 from rxllm.testing import ScriptedServer
 from rxllm.testing.script import Answer
-from tests.live.test_dialects import KEY, TEXT, journal
+from tests.live.needed import sdk_of
+from tests.recorded import each_of, streams
 
 REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 COUNTS = (
@@ -32,92 +25,6 @@ COUNTS = (
 OF_PIECES = {"partialArgs", "willContinue"}
 BASE64 = {"thoughtSignature", "data"}
 SPELLINGS = str.maketrans("-_", "+/", "=\r\n")
-
-
-def ask(question: str, **options: Any) -> ChatRequest:
-    fields: dict[str, Any] = {"max_tokens": 64, **options}
-    return ChatRequest(model="gemini-3-pro", messages=[Message.user(question)], **fields)
-
-
-@pytest.fixture
-async def mock(mock_server: str) -> AsyncIterator[LLMClient]:
-    async with LLMClient(base_url=mock_server, api_key=KEY, dialect="gemini", retries=0) as client:
-        yield client
-
-
-async def test_text_and_usage(mock: LLMClient) -> None:
-    texts: list[str] = []
-    chunks = mock.chat_stream(ask("[text]")).pipe(rx.do_action(lambda chunk: texts.append(chunk.text)))
-    answer = await chunks.pipe(ops.accumulate(strict=True))
-
-    assert (answer.text, answer.ending, answer.repairs) == (TEXT, "completed", ())
-    assert len([text for text in texts if text]) > 1
-    assert answer.usage is not None
-    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (11, 13)
-
-
-async def test_thinking(mock: LLMClient) -> None:
-    answer = await mock.chat(ask("[thought]"))
-
-    assert (answer.text, answer.message.reasoning_text) == ("It is late.", "It is dark outside.")
-    assert answer.repairs == ()
-
-
-async def test_two_calls_and_their_results(mock: LLMClient, mock_server: str) -> None:
-    asked: list[str] = []
-    tools = ToolRegistry()
-
-    @tools.tool
-    def get_weather(city: str) -> str:
-        """The weather in a city."""
-        asked.append(city)
-        return f"rain in {city}"
-
-    events = await mock.chat_with_tools(ask("[calls]"), tools).pipe(rx.to_list())
-
-    assert sorted(asked) == ["Oslo", "Paris"]
-    assert isinstance(events[-1], rxllm.ChatCompleted)
-    assert events[-1].completion.text == "Rain in both."
-    sent = (await journal(mock_server))[-1]["messages"]
-    assert [message["content"] for message in sent if message["role"] == "tool"] == [
-        json.dumps({"result": f"rain in {city}"}, separators=(",", ":")) for city in ("Paris", "Oslo")
-    ]
-
-
-async def test_an_answer_that_is_cut(mock: LLMClient) -> None:
-    with pytest.raises(rxllm.StreamInterruptedError) as caught:
-        await mock.chat(ask("[cut]"))
-
-    assert caught.value.partial is not None
-    assert TEXT.startswith(caught.value.partial.text)
-    assert caught.value.partial.text not in {"", TEXT}
-
-
-async def test_a_server_that_is_busy(mock: LLMClient) -> None:
-    with pytest.raises(rxllm.APIStatusError, match="the kettle is empty") as caught:
-        await mock.chat(ask("[busy]"))
-
-    assert (caught.value.status, caught.value.retry_after, caught.value.retryable) == (429, 7.0, True)
-    assert KEY not in str(caught.value)
-
-
-async def test_a_client_that_leaves(mock: LLMClient) -> None:
-    chunk = await mock.chat_stream(ask("[text]")).pipe(rx.filter(lambda each: bool(each.text)), rx.first())
-
-    assert TEXT.startswith(chunk.text)
-    assert (await mock.chat(ask("[text]"))).text == TEXT
-
-
-# The SDK
-
-
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param(b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases = [(path, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(Path(folder).glob("*.json"))]
-    chats = [path for path, case in cases if case["dialect"] == "gemini"]
-    return [pytest.param(path.with_suffix(".sse").read_bytes(), id=path.stem) for path in chats]
 
 
 def joined(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -147,13 +54,9 @@ def plain(value: Any) -> Any:
 
 # The SDK inherits from what aiohttp does not want to be inherited from.
 @pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning", "ignore:.* is not a valid:UserWarning")
-@pytest.mark.parametrize("wire", corpus())
+@each_of(streams("gemini"), "wire")
 async def test_the_sdk_makes_the_same_of_recorded_streams(wire: bytes) -> None:
-    if importlib.util.find_spec("google.genai") is None:
-        if os.environ.get("CI"):
-            pytest.fail("google-genai is not installed: pip install 'rxllm[live]'")
-        pytest.skip("google-genai is not installed: pip install 'rxllm[live]'")
-    sdk: Any = importlib.import_module("google.genai")
+    sdk = sdk_of("google.genai")
     answer = Answer([wire], fragment=1000)
     chunks: list[Any] = []
     failure: Exception | None = None

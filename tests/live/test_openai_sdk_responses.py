@@ -7,8 +7,6 @@ SDK has none, the reason is said here.
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from rxllm import ChatCompletion, ChatRequest, LLMClient, Message
 from rxllm.exceptions import RxllmError
 from rxllm.models import is_list, is_object
 from rxllm.testing import ScriptedServer
+from tests.recorded import each_of, streams
 
 openai: Any = pytest.importorskip("openai")
 
@@ -30,19 +29,6 @@ DIFFERENCES = {
     "openai-236-should-handle-encrypted-content-with-empty-summary": "the SDK wants output_index in each event",
 }
 """Streams of which the SDK says something else, or nothing, and why."""
-
-
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param("", b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    paths = sorted(Path(folder).glob("*.json"))
-    cases = [(path, json.loads(path.read_text(encoding="utf-8"))) for path in paths]
-    return [
-        pytest.param(path.stem, (path.parent / case["file"]).read_bytes(), id=path.stem)
-        for path, case in cases
-        if case["dialect"] == "openai-responses"
-    ]
 
 
 async def ours(server: ScriptedServer) -> ChatCompletion | None:
@@ -73,7 +59,7 @@ def plain(value: Any) -> Any:
     return [plain(each) for each in value] if is_list(value) else value
 
 
-@pytest.mark.parametrize(("name", "wire"), corpus())
+@each_of(streams("openai-responses"), "name", "wire")
 async def test_both_have_the_same_items(name: str, wire: bytes) -> None:
     async with ScriptedServer(wire, wire) as server:
         completion, items = await ours(server), await theirs(server)

@@ -6,11 +6,9 @@ import copy
 import json
 import math
 import operator
-import os
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +17,7 @@ from pydantic import BaseModel
 
 from rxllm import Delta, FinishReason, StreamChoice, StreamChunk, StreamInfo, ToolCallDelta, Usage
 from rxllm.models import FunctionCallDelta, Repair, decoder_of, marked
+from tests.recorded import streams
 
 WIRE: dict[str, Any] = {
     "id": "c-1",
@@ -261,22 +260,19 @@ def test_most_recorded_chunks_are_read_at_once() -> None:
     Read the slow way are those of Writer (a whole message beside each delta), the first and last ones of Groq
     (``x_groq``), and single chunks of Azure, Copilot, Hugging Face, LiteLLM, Venice and Vercel.
     """
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
+    recorded = streams("openai-chat")
+    if not recorded:
         pytest.skip("RXLLM_CORPUS names no folder")
     decode = decoder_of(StreamChunk)
     refusals: list[str] = []
     count = 0
-    for path in sorted(Path(folder).glob("*.json")):
-        case = json.loads(path.read_text(encoding="utf-8"))
-        if case["dialect"] != "openai-chat":
-            continue
-        for line in (path.parent / case["file"]).read_text(encoding="utf-8", errors="replace").splitlines():
+    for stream in recorded:
+        for line in stream.wire.decode(errors="replace").splitlines():
             if line.startswith("data: {"):
                 count += 1
                 try:
                     decode(line[6:])
                 except (msgspec.MsgspecError, ValueError) as error:
-                    refusals.append(f"{path.stem}: {error}")
+                    refusals.append(f"{stream.name}: {error}")
     assert count > 1000
     assert len(refusals) < count / 10, "\n".join(refusals)

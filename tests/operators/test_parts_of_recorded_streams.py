@@ -1,13 +1,7 @@
-"""The parts of answers that servers really sent: see ``tests/accumulators/test_corpus.py``."""
+"""The parts of answers that servers really sent."""
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-from typing import Any
-
-import pytest
 import reactivex
 
 import rxllm
@@ -16,24 +10,9 @@ from rxllm.accumulators import Conflation, StreamAccumulator
 from rxllm.models import ChatCompletion, Message, MessagePart, PartDelta, PartEnd, PartEvent, PartStart, StreamChunk
 from rxllm.stores import SlotsDecoder, SlotsEncoder, decode_item, encode_item
 from rxllm.stores._lossless_json import dumps, loads
+from tests.recorded import each_of, streams
 
-DIALECTS = ("openai-chat", "anthropic", "openai-responses", "cohere")
-
-
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param("", b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases: list[Any] = []
-    for path in sorted(Path(folder).glob("*.json")):
-        case = json.loads(path.read_text(encoding="utf-8"))
-        dialect = case.get("dialect", "openai-chat")
-        if dialect in DIALECTS and (file := path.parent / case.get("file", f"{path.stem}.sse")).exists():
-            cases.append(pytest.param(dialect, file.read_bytes(), id=path.stem))
-    return cases
-
-
-every_stream = pytest.mark.parametrize(("dialect", "wire"), corpus())
+every_stream = each_of(streams("openai-chat", "anthropic", "openai-responses", "cohere"), "dialect", "wire")
 
 
 def chunks_of(dialect: str, wire: bytes) -> tuple[list[StreamChunk], bool]:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-import pytest
 import reactivex
 
 from rxllm import operators as ops
@@ -30,6 +26,7 @@ from rxllm.models import (
     ToolResultEvent,
 )
 from rxllm.serving import Asked, ServedEnd, ServingProtocol
+from tests.recorded import each_of, streams
 
 DIALECTS = ("openai-chat", "anthropic", "openai-responses")
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -123,18 +120,7 @@ def framed(protocol: ServingProtocol, items: Iterable[object], error: Exception 
     return b"".join(frames)
 
 
-def recorded(*dialects: str) -> list[Any]:
-    """The recorded streams, each as a dialect and what came."""
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param("", b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases: list[Any] = []
-    for path in sorted(Path(folder).glob("*.json")):
-        case = json.loads(path.read_text(encoding="utf-8"))
-        dialect = case.get("dialect", "openai-chat")
-        if dialect in (dialects or DIALECTS) and (file := path.parent / case.get("file", f"{path.stem}.sse")).exists():
-            cases.append(pytest.param(dialect, file.read_bytes(), id=path.stem))
-    return cases
+every_recorded = each_of(streams(*DIALECTS), "dialect", "wire")
 
 
 def read(wire: bytes, dialect: str) -> tuple[list[StreamChunk], list[Exception]]:

@@ -44,9 +44,9 @@ from tests.serving.conversations import (
     chunk,
     completion,
     delta,
+    every_recorded,
     framed,
     read,
-    recorded,
     written,
 )
 
@@ -433,7 +433,7 @@ def test_each_event_of_the_table_is_sent() -> None:
     assert all(AGUI.not_sent.values())
 
 
-@pytest.mark.parametrize(("dialect", "wire"), recorded())
+@every_recorded
 def test_whatever_a_provider_sends_a_client_can_read(dialect: str, wire: bytes) -> None:
     chunks, errors = read(wire, dialect)
 

@@ -35,9 +35,9 @@ from tests.serving.conversations import (
     chunk,
     completion,
     delta,
+    every_recorded,
     framed,
     read,
-    recorded,
     written,
 )
 
@@ -626,7 +626,7 @@ def view(answer: ChatCompletion) -> object:
     return choices, answer.usage and answer.usage.model_dump(exclude_none=True)
 
 
-@pytest.mark.parametrize(("dialect", "wire"), recorded())
+@every_recorded
 def test_an_answer_of_any_dialect_comes_back_the_same(dialect: str, wire: bytes) -> None:
     chunks, errors = read(wire, dialect)
     there = framed(OpenAIChat(include_usage=True), chunks, errors[0] if errors else None)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import pytest
 import reactivex
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,6 +46,7 @@ from rxllm.models import (
     marked,
 )
 from rxllm.testing.strategies import answers
+from tests.recorded import each_of, streams
 from tests.serving.ui_client import UIClient
 
 DIALECTS = {"anthropic", "openai-chat", "openai-responses"}
@@ -69,19 +66,7 @@ def told(items: Sequence[object], error: Exception | None = None) -> list[bytes]
     return frames
 
 
-def corpus() -> list[Any]:
-    folder = os.environ.get("RXLLM_CORPUS")
-    if folder is None:
-        return [pytest.param({}, b"", marks=pytest.mark.skip(reason="RXLLM_CORPUS names no folder"))]
-    cases: list[Any] = []
-    for path in sorted(Path(folder).glob("*.json")):
-        case = json.loads(path.read_text(encoding="utf-8"))
-        if case["dialect"] in DIALECTS:
-            cases.append(pytest.param(case, (path.parent / case["file"]).read_bytes(), id=path.stem))
-    return cases
-
-
-@pytest.mark.parametrize(("case", "wire"), corpus())
+@each_of(streams(*DIALECTS), "case", "wire")
 def test_each_recorded_stream(case: dict[str, Any], wire: bytes) -> None:
     chunks = reactivex.just(wire).pipe(ops.decode_sse(), ops.parse(case["dialect"]))
     frames: list[bytes] = []

@@ -13,13 +13,13 @@ Rules:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from rxllm.dialects._tool_input import input_in
 from rxllm.dialects.anthropic._anthropic_citations import annotation_of
 from rxllm.models import (
     Delta,
@@ -30,7 +30,6 @@ from rxllm.models import (
     ToolCallDelta,
     is_list,
     is_object,
-    loads,
     make,
     without_lone_surrogates,
 )
@@ -105,16 +104,6 @@ def begun_by(delta: str) -> dict[str, Any] | None:
     """The block that a delta begins by itself; ``None`` if it needs one that has begun."""
     kind = _BEGUN_BY.get(delta)
     return None if kind is None else {"type": kind}
-
-
-def input_in(text: str) -> Mapping[str, Any] | None:
-    """The input that a model wrote; ``None`` if it is no JSON object, or has a number that JSON has no word for."""
-    try:
-        value = loads(text)
-        json.dumps(value, allow_nan=False)
-    except ValueError:
-        return None
-    return value if is_object(value) else None
 
 
 @dataclass(slots=True, eq=False)

@@ -29,6 +29,7 @@ from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import read_in_full
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
 from rxllm.dialects._surrogates import may_hold_half
+from rxllm.dialects._whole_body import tell_of_body
 from rxllm.dialects.anthropic._anthropic_blocks import TEXT_FIELDS, BlockPiece
 from rxllm.dialects.anthropic._anthropic_errors import NAME
 from rxllm.dialects.anthropic._anthropic_message import GrowingMessage, MisplacedError
@@ -36,7 +37,6 @@ from rxllm.exceptions import EmptyStreamError, LimitExceededError, TruncatedStre
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
     EventText,
-    Repair,
     StreamChoice,
     StreamChunk,
     is_list,
@@ -44,7 +44,6 @@ from rxllm.models import (
     loads,
     loads_unscrubbed,
     make,
-    marked,
     put_event,
     scrub,
 )
@@ -106,18 +105,7 @@ class AnthropicDecoder:
         said = text.strip()
         if not said or said == _DONE or name in _KEEP_ALIVES:
             return _NOTHING
-        fields: Any = said
-        if said[0] == "{":
-            try:
-                fields = _with_halves(said) if may_hold_half(said) else loads(said)
-            except LimitExceededError:
-                raise
-            except ValueError as problem:
-                raise _MISFIT.malformed(self._position, text, "it is malformed") from problem
-        if not is_object(fields):
-            if is_name_of_error(name):
-                raise error_from(fields, self._position, name)
-            raise _MISFIT.malformed(self._position, text, "it is no JSON object")
+        fields = _MISFIT.object_in(text, self._position, name, _with_halves if may_hold_half(said) else loads)
         chunks = self._decode_object(name, fields, text)
         if chunks:
             put_event(chunks[0], EventText(text))
@@ -190,8 +178,7 @@ class AnthropicDecoder:
                 return _NOTHING
             chunks = self._decode_object(_LAST, {"type": "message_start", "message": fields}, body)
             chunks += self._message.take(_LAST, {})
-        put_event(chunks[0], EventText(body))
-        chunks[0] = marked(chunks[0], repairs=(Repair("answer-not-streamed", 0, exceptions.excerpt(body), None),))
+        tell_of_body(chunks, body)
         self.done = True
         return chunks
 

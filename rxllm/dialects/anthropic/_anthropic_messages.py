@@ -16,15 +16,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rxllm.dialects._ported import ported
-from rxllm.dialects.anthropic._anthropic_blocks import UNREADABLE, input_in
+from rxllm.dialects._ported import at_home, ported
+from rxllm.dialects._tool_input import input_in
+from rxllm.dialects.anthropic._anthropic_blocks import UNREADABLE
 from rxllm.dialects.anthropic._anthropic_content import Blocks, text_blocks
 from rxllm.dialects.anthropic._anthropic_errors import NAME, unsupported
 from rxllm.models import (
     ChatRequest,
     Message,
     MessagePart,
-    Origin,
     PartKind,
     Repair,
     Role,
@@ -96,11 +96,7 @@ def sent_messages(request: ChatRequest, host: str) -> Sent:
     Raises:
         UnsupportedRequestError: A message has what cannot be said.
     """
-
-    def is_home(origin: Origin) -> bool:
-        return origin.dialect == NAME and origin.host == host
-
-    conversation = ported(request.messages, is_home)
+    conversation = ported(request.messages, at_home(NAME, host))
     sent = Sent(repairs=conversation.repairs)
     for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
         blocks = Blocks(place, sent.repairs)

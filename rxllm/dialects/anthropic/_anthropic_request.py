@@ -47,7 +47,7 @@ def body_of(request: ChatRequest, version: str, max_tokens: int) -> dict[str, An
     Raises:
         UnsupportedRequestError: It asks for what cannot be said.
     """
-    _check(request)
+    unsupported.check_unsaid(request, _UNSAID, "the Messages API has nothing like it")
     extra = dict(request.model_extra or {})
     body: dict[str, Any] = {"model": request.model}
     limit = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
@@ -68,15 +68,6 @@ def body_of(request: ChatRequest, version: str, max_tokens: int) -> dict[str, An
     if is_object(own_output) or output:
         body["output_config"] = {**output, **(own_output if is_object(own_output) else {})}
     return {**body, **extra, "stream": True}
-
-
-def _check(request: ChatRequest) -> None:
-    for name, harmless in _UNSAID.items():
-        value = getattr(request, name)
-        if value is None:
-            continue
-        if value not in harmless:
-            raise unsupported(name, "the Messages API has nothing like it")
 
 
 def _put_sampling(request: ChatRequest, version: str, body: dict[str, Any]) -> None:

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rxllm.dialects._chunk_template import ChunkTemplate
+from rxllm.dialects._tool_input import input_in
 from rxllm.dialects.bedrock_converse._converse_citations import annotation_of
 from rxllm.dialects.bedrock_converse._converse_pieces import INPUT, REASONING, TEXT
 from rxllm.models import (
@@ -33,7 +33,6 @@ from rxllm.models import (
     ToolCallDelta,
     is_list,
     is_object,
-    loads,
     without_lone_surrogates,
 )
 
@@ -51,16 +50,6 @@ _KINDS: Mapping[str, PartKind] = {
     RESULT: PartKind.SERVER_RESULT,
     IMAGE: PartKind.IMAGE,
 }
-
-
-def input_in(text: str) -> Mapping[str, Any] | None:
-    """The input that a model wrote; ``None`` if it is no JSON object, or has a number that JSON has no word for."""
-    try:
-        value = loads(text)
-        json.dumps(value, allow_nan=False)
-    except ValueError:
-        return None
-    return value if is_object(value) else None
 
 
 @dataclass(slots=True, eq=False)

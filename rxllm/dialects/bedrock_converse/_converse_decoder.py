@@ -29,6 +29,7 @@ from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_failure, is_name_of_error
 from rxllm.dialects._surrogates import may_hold_half
+from rxllm.dialects._whole_body import tell_of_body
 from rxllm.dialects.bedrock_converse._converse_answer import events_of_answer
 from rxllm.dialects.bedrock_converse._converse_errors import NAME
 from rxllm.dialects.bedrock_converse._converse_message import (
@@ -41,7 +42,7 @@ from rxllm.dialects.bedrock_converse._converse_message import (
 from rxllm.dialects.bedrock_converse._converse_pieces import PIECES, decode_piece
 from rxllm.exceptions import APIStreamError, DecodeError, EmptyStreamError, LimitExceededError, TruncatedStreamError
 from rxllm.harmless import EXCERPT_LENGTH
-from rxllm.models import EventText, Repair, StreamChunk, is_object, loads, loads_unscrubbed, marked, put_event, scrub
+from rxllm.models import EventText, StreamChunk, is_object, loads, loads_unscrubbed, put_event, scrub
 from rxllm.wire import LARGE_JSON, AWSFrame
 
 _NOTHING: tuple[StreamChunk, ...] = ()
@@ -196,8 +197,7 @@ class BedrockConverseDecoder:
                     raise self._of_another(protocol or CONVERSE, body)
                 return _NOTHING
             chunks = [chunk for kind, said in events for chunk in self._decode_object(kind, said, body)]
-        put_event(chunks[0], EventText(body))
-        chunks[0] = marked(chunks[0], repairs=(Repair("answer-not-streamed", 0, exceptions.excerpt(body), None),))
+        tell_of_body(chunks, body)
         self.done = True
         return chunks
 

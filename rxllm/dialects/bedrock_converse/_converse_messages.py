@@ -15,12 +15,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rxllm.dialects._ported import ported
-from rxllm.dialects.bedrock_converse._converse_blocks import UNREADABLE, input_in
+from rxllm.dialects._ported import at_home, ported
+from rxllm.dialects._tool_input import input_in
+from rxllm.dialects.bedrock_converse._converse_blocks import UNREADABLE
 from rxllm.dialects.bedrock_converse._converse_content import Blocks, text_blocks
 from rxllm.dialects.bedrock_converse._converse_errors import NAME, unsupported
 from rxllm.dialects.bedrock_converse._converse_pieces import INPUT, REASONING
-from rxllm.models import ChatRequest, Message, MessagePart, Origin, PartKind, Repair, Role, ToolCall, is_list, is_object
+from rxllm.models import ChatRequest, Message, MessagePart, PartKind, Repair, Role, ToolCall, is_list, is_object
 
 _SYSTEM = (Role.SYSTEM, Role.DEVELOPER)
 _RESULT = "toolResult"
@@ -87,11 +88,7 @@ def sent_messages(request: ChatRequest, host: str) -> Sent:
     Raises:
         UnsupportedRequestError: A message has what cannot be said.
     """
-
-    def is_home(origin: Origin) -> bool:
-        return origin.dialect == NAME and origin.host == host
-
-    conversation = ported(request.messages, is_home)
+    conversation = ported(request.messages, at_home(NAME, host))
     sent = Sent(repairs=conversation.repairs)
     for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
         blocks = Blocks(place, sent.repairs)

@@ -47,12 +47,11 @@ def body_of(request: ChatRequest, sent: Sent) -> dict[str, Any]:
     Raises:
         UnsupportedRequestError: It asks for what cannot be said.
     """
-    for name, harmless in _UNSAID.items():
-        value = getattr(request, name)
-        if value is not None and value not in harmless:
-            raise unsupported(
-                name, "the Converse API has nothing like it; a model's own words go into additionalModelRequestFields"
-            )
+    unsupported.check_unsaid(
+        request,
+        _UNSAID,
+        "the Converse API has nothing like it; a model's own words go into additionalModelRequestFields",
+    )
     extra = dict(request.model_extra or {})
     made: dict[str, Any] = {
         "inferenceConfig": _inference_of(request),

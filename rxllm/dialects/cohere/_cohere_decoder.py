@@ -23,25 +23,23 @@ from rxllm.dialects._large_event import reading_large
 from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import read_in_full
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
+from rxllm.dialects._whole_body import tell_of_body
 from rxllm.dialects.cohere._cohere_errors import NAME
 from rxllm.dialects.cohere._cohere_message import LAST, CohereMessage
 from rxllm.exceptions import (
     EmptyStreamError,
     LimitExceededError,
     TruncatedStreamError,
-    excerpt,
     items_then,
 )
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
     EventText,
-    Repair,
     StreamChoice,
     StreamChunk,
     is_object,
     loads,
     make,
-    marked,
     put_event,
 )
 from rxllm.wire import LARGE_JSON, ServerSentEvent
@@ -178,8 +176,7 @@ class CohereDecoder:
                 raise
             except ValueError as problem:
                 raise _MISFIT.error(self._position, f"the body cannot be taken: {problem}", body) from problem
-        put_event(chunks[0], EventText(body))
-        chunks[0] = marked(chunks[0], repairs=(Repair("answer-not-streamed", 0, excerpt(body), None),))
+        tell_of_body(chunks, body)
         self.done = True
         return self._unless_it_failed("message", chunks)
 
@@ -190,19 +187,7 @@ class CohereDecoder:
         said = text.strip()
         if not said or said == _DONE:
             return _NOTHING
-        fields: Any = None
-        if said[0] == "{":
-            try:
-                fields = loads(said)
-            except LimitExceededError:
-                raise
-            except ValueError as problem:
-                raise _MISFIT.malformed(self._position, text, "it is malformed") from problem
-        if not is_object(fields):
-            if is_name_of_error(name):
-                raise error_from(said, self._position, name)
-            raise _MISFIT.malformed(self._position, text, "it is no JSON object")
-        chunks = self._decode_object(name, fields, text)
+        chunks = self._decode_object(name, _MISFIT.object_in(text, self._position, name), text)
         put_event(chunks[0], EventText(text))
         return chunks
 

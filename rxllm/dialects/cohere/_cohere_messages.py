@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from rxllm.dialects._ported import ported
+from rxllm.dialects._ported import at_home, ported
 from rxllm.dialects.cohere._cohere_errors import NAME, unsupported_by_cohere
 from rxllm.dialects.cohere._cohere_parts import CITATIONS, PLAN
-from rxllm.models import ChatRequest, Message, Origin, PartKind, Repair, Role, ToolCall
+from rxllm.models import ChatRequest, Message, PartKind, Repair, Role, ToolCall
 
 _LOST = "lost-in-conversion"
 _CUSTOM = "custom"
@@ -36,11 +36,7 @@ def messages_for_cohere(
     Raises:
         UnsupportedRequestError: A message has what cannot be said.
     """
-
-    def is_home(origin: Origin) -> bool:
-        return origin.dialect == NAME and origin.host == host
-
-    conversation = ported(request.messages, is_home)
+    conversation = ported(request.messages, at_home(NAME, host))
     repairs = list(conversation.repairs)
     sent: list[Mapping[str, Any]] = []
     for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):

@@ -52,10 +52,7 @@ def body_for_cohere(request: ChatRequest) -> dict[str, Any]:
     Raises:
         UnsupportedRequestError: It asks for what cannot be said.
     """
-    for name, harmless in _UNSAID.items():
-        value = getattr(request, name)
-        if value is not None and value not in harmless:
-            raise unsupported_by_cohere(name, "the Chat API has nothing like it")
+    unsupported_by_cohere.check_unsaid(request, _UNSAID, "the Chat API has nothing like it")
     body: dict[str, Any] = {"model": request.model}
     body |= {theirs: value for ours, theirs in _SAID.items() if (value := getattr(request, ours)) is not None}
     limit = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rxllm.dialects._ported import ported
+from rxllm.dialects._ported import at_home, ported
 from rxllm.dialects.gemini._gemini_errors import NAME, unsupported_by_gemini
 from rxllm.dialects.gemini._gemini_parts import parts_of
 from rxllm.dialects.gemini._gemini_request import generation_of
@@ -24,7 +24,6 @@ from rxllm.models import (
     ChatRequest,
     Message,
     MessageLike,
-    Origin,
     PartKind,
     Repair,
     Role,
@@ -104,11 +103,7 @@ def sent_contents(request: ChatRequest, host: str) -> SentContents:
     Raises:
         UnsupportedRequestError: A message has what cannot be said.
     """
-
-    def is_home(origin: Origin) -> bool:
-        return origin.dialect == NAME and origin.host == host
-
-    conversation = ported([_set_apart(each) for each in request.messages], is_home)
+    conversation = ported([_set_apart(each) for each in request.messages], at_home(NAME, host))
     sent = SentContents(repairs=conversation.repairs)
     for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):
         if not isinstance(message, Message):

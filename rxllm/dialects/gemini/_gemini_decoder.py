@@ -24,6 +24,7 @@ from rxllm.dialects._large_event import reading_large
 from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import read_in_full
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
+from rxllm.dialects._whole_body import tell_of_body
 from rxllm.dialects.gemini._gemini_candidate import BLOCKED, Candidate, OpenText
 from rxllm.dialects.gemini._gemini_errors import NAME
 from rxllm.dialects.gemini._gemini_event import (
@@ -40,13 +41,11 @@ from rxllm.exceptions import (
     LimitExceededError,
     RxllmError,
     TruncatedStreamError,
-    excerpt,
     items_then,
 )
 from rxllm.models import (
     Delta,
     EventText,
-    Repair,
     StreamChoice,
     StreamChunk,
     Usage,
@@ -54,7 +53,6 @@ from rxllm.models import (
     is_object,
     loads,
     make,
-    marked,
     put_event,
 )
 from rxllm.wire import LARGE_JSON, ServerSentEvent
@@ -138,8 +136,7 @@ class GeminiDecoder:
                 return _NOTHING
             chunks = self._gathered(self._of_body(found, body, is_cut=is_cut))
         self.done = True
-        put_event(chunks[0], EventText(body))
-        chunks[0] = marked(chunks[0], repairs=(Repair("answer-not-streamed", 0, excerpt(body), None),))
+        tell_of_body(chunks, body)
         return chunks
 
     def _decode_in_full(self, event: WireItem) -> Iterable[StreamChunk]:

@@ -61,10 +61,7 @@ def body_of_request(request: ChatRequest) -> dict[str, Any]:
     Raises:
         UnsupportedRequestError: It asks for what cannot be said.
     """
-    for name, harmless in _UNSAID.items():
-        value = getattr(request, name)
-        if value is not None and value not in harmless:
-            raise unsupported_by_gemini(name, "the Gemini API has nothing like it")
+    unsupported_by_gemini.check_unsaid(request, _UNSAID, "the Gemini API has nothing like it")
     extra = dict(request.model_extra or {})
     body: dict[str, Any] = {}
     if config := _config_of(request):

@@ -18,13 +18,13 @@ from typing import Any
 
 import msgspec
 
-from rxllm import exceptions
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import OLLAMA, protocol_of, protocol_of_body
 from rxllm.dialects._large_event import reading_large
 from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import read_in_full
-from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
+from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure
+from rxllm.dialects._whole_body import tell_of_body
 from rxllm.dialects.ollama._ollama_answer import OllamaAnswer
 from rxllm.dialects.ollama._ollama_errors import NAME
 from rxllm.exceptions import EmptyStreamError, LimitExceededError, TruncatedStreamError
@@ -32,14 +32,12 @@ from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
     Delta,
     EventText,
-    Repair,
     StreamChoice,
     StreamChunk,
     is_list,
     is_object,
     loads,
     make,
-    marked,
     put_event,
 )
 from rxllm.wire import LARGE_JSON
@@ -126,19 +124,7 @@ class OllamaDecoder:
         said = text.strip()
         if not said or said == _DONE:
             return _NOTHING
-        fields: Any = None
-        if said[0] == "{":
-            try:
-                fields = loads(said)
-            except LimitExceededError:
-                raise
-            except ValueError as problem:
-                raise _MISFIT.malformed(self._position, text, "it is malformed") from problem
-        if not is_object(fields):
-            if is_name_of_error(name):
-                raise error_from(said, self._position, name)
-            raise _MISFIT.malformed(self._position, text, "it is no JSON object")
-        chunks = self._decode_object(name, fields, text)
+        chunks = self._decode_object(name, _MISFIT.object_in(text, self._position, name), text)
         put_event(chunks[0], EventText(text))
         return chunks
 
@@ -194,8 +180,7 @@ class OllamaDecoder:
                 self._refuse_body(body)
                 return _NOTHING
             chunks = [chunk for line in lines for chunk in self._decode_object("message", _object(line), body)]
-        put_event(chunks[0], EventText(body))
-        chunks[0] = marked(chunks[0], repairs=(Repair("answer-not-streamed", 0, exceptions.excerpt(body), None),))
+        tell_of_body(chunks, body)
         self.done = True
         return chunks
 

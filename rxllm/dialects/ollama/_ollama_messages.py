@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rxllm.dialects._ported import ported
+from rxllm.dialects._ported import at_home, ported
 from rxllm.dialects.ollama._ollama_errors import NAME, unsupported
-from rxllm.models import ChatRequest, Message, Origin, PartKind, Repair, Role, ToolCall, is_object, loads
+from rxllm.models import ChatRequest, Message, PartKind, Repair, Role, ToolCall, is_object, loads
 
 _LOST = "lost-in-conversion"
 _IMAGE = re.compile(r"data:image/[^;,]+((?:;[^;,]*)*),", re.IGNORECASE)
@@ -113,11 +113,7 @@ def sent_messages(request: ChatRequest, host: str) -> Sent:
     Raises:
         UnsupportedRequestError: A message has what cannot be said.
     """
-
-    def is_home(origin: Origin) -> bool:
-        return origin.dialect == NAME and origin.host == host
-
-    conversation = ported(request.messages, is_home)
+    conversation = ported(request.messages, at_home(NAME, host))
     sent = Sent()
     thought = str(PartKind.REASONING)
     for place, (message, verbatim) in enumerate(zip(conversation.messages, conversation.verbatim, strict=True)):

@@ -44,10 +44,7 @@ def body_of(request: ChatRequest) -> dict[str, Any]:
     Raises:
         UnsupportedRequestError: It asks for what cannot be said.
     """
-    for name, harmless in _UNSAID.items():
-        value = getattr(request, name)
-        if value is not None and value not in harmless:
-            raise unsupported(name, "its API has nothing like it")
+    unsupported.check_unsaid(request, _UNSAID, "its API has nothing like it")
     extra = dict(request.model_extra or {})
     body: dict[str, Any] = {"model": request.model}
     if tools := _tools_of(request):

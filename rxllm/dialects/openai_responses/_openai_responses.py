@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rxllm.dialects._endpoint import Endpoint, Home, WireRequest, bearer
-from rxllm.dialects._ported import ported
+from rxllm.dialects._ported import at_home, ported
 from rxllm.dialects.openai_responses._response_input import ResponseInput, since
 from rxllm.dialects.openai_responses._response_request import ENCRYPTED, body_of, include
 from rxllm.dialects.openai_responses._responses_decoder import OpenAIResponsesDecoder
-from rxllm.models import ChatRequest, Origin
+from rxllm.models import ChatRequest
 
 PATH = "/responses"
 """Where requests go, below the base URL."""
@@ -63,17 +63,13 @@ class OpenAIResponses:
         Raises:
             UnsupportedRequestError: The request asks for what the dialect cannot say.
         """
-
-        def is_home(origin: Origin) -> bool:
-            return origin.dialect == self.name and origin.host == endpoint.host
-
         body = body_of(request)
         if self.stateless and "store" not in body and "previous_response_id" not in body:
             body["store"] = False
             include(body, ENCRYPTED)
         conversation = ResponseInput(request.model, is_stored=body.get("store") is not False)
         begin = since(request.messages, body.get("previous_response_id"))
-        conversation.take(ported(request.messages, is_home), begin)
+        conversation.take(ported(request.messages, at_home(self.name, endpoint.host)), begin)
         body["input"] = conversation.items
         return WireRequest(
             url=endpoint.url(PATH),
