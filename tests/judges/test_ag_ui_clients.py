@@ -15,7 +15,8 @@ from rxllm.exceptions import APIConnectionError, APIStatusError, StreamCancelled
 from rxllm.models import Restarted
 from rxllm.serving import AGUI
 from tests.judges.conversation_server import served
-from tests.serving.conversations import ANSWER, ASKED, CALLS, CONVERSATION, FIRST_ROUND, delta, read, recorded
+from tests.recorded import each_of, streams
+from tests.serving.conversations import ANSWER, ASKED, CALLS, CONVERSATION, DIALECTS, FIRST_ROUND, delta, read
 
 Judge = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -90,7 +91,7 @@ async def test_an_error_before_the_first_frame_is_a_status(judge: Judge) -> None
     assert any("429" in fault for fault in report["faults"])
 
 
-@pytest.mark.parametrize(("dialect", "wire"), recorded()[::12])
+@each_of(streams(*DIALECTS)[::12], "dialect", "wire")
 async def test_the_client_reads_answers_of_all_dialects(judge: Judge, dialect: str, wire: bytes) -> None:
     chunks, errors = read(wire, dialect)
     said = "".join(chunk.text for chunk in chunks)

@@ -14,7 +14,8 @@ from rxllm.exceptions import APIConnectionError, APIStatusError
 from rxllm.models import Restarted, TextDelta
 from rxllm.serving import OpenAIChat
 from tests.judges.conversation_server import served
-from tests.serving.conversations import ANSWER, CALLS, CONVERSATION, USAGE, delta, read, recorded
+from tests.recorded import each_of, streams
+from tests.serving.conversations import ANSWER, CALLS, CONVERSATION, DIALECTS, USAGE, delta, read
 
 openai: Any = pytest.importorskip("openai")
 
@@ -124,7 +125,7 @@ async def test_an_answer_that_is_no_stream(items: Sequence[object]) -> None:
     ]
 
 
-@pytest.mark.parametrize(("dialect", "wire"), recorded())
+@each_of(streams(*DIALECTS), "dialect", "wire")
 async def test_the_sdk_reads_answers_of_all_dialects(dialect: str, wire: bytes) -> None:
     chunks, errors = read(wire, dialect)
     failed = errors[0] if errors else None
@@ -141,9 +142,7 @@ async def test_the_sdk_reads_answers_of_all_dialects(dialect: str, wire: bytes) 
     assert answer is None or (answer.choices[0].message.content or "") == "".join(chunk.text for chunk in chunks)
 
 
-@pytest.mark.parametrize(
-    ("dialect", "wire"), [each for each in recorded()[::12] if not read(*reversed(each.values))[1]]
-)
+@each_of([each for each in streams(*DIALECTS)[::12] if not read(each.wire, each.dialect)[1]], "dialect", "wire")
 async def test_the_other_sdk_reads_answers_of_all_dialects(judge: Judge, dialect: str, wire: bytes) -> None:
     chunks, _ = read(wire, dialect)
     usage = () if any(chunk.usage for chunk in chunks) else ("--no-usage",)
