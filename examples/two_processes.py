@@ -149,17 +149,21 @@ async def show(server: Endpoint, where: str) -> None:
     await line_of(producer)
     first, second = Reader("reader 1", where, stream), Reader("reader 2", where, stream)
     reading = [asyncio.create_task(reader.run()) for reader in (first, second)]
+    try:
+        await second.has[KILL_AT].wait()
+        second.kill()
+        await reading[1]
+        print(f"\nreader 2 was killed behind {len(second.items)} items, and comes back\n")
+        reading[1] = asyncio.create_task(second.run())
 
-    await second.has[KILL_AT].wait()
-    second.kill()
-    await reading[1]
-    print(f"\nreader 2 was killed behind {len(second.items)} items, and comes back\n")
-    reading[1] = asyncio.create_task(second.run())
-
-    await first.has[STOP_AT].wait()
-    print("\nenough: this process stops the answer\n")
-    await open_log(where).cancel(stream, "seen enough", by="a third process")
-    await asyncio.gather(*reading)
+        await first.has[STOP_AT].wait()
+        print("\nenough: this process stops the answer\n")
+        await open_log(where).cancel(stream, "seen enough", by="a third process")
+        await asyncio.gather(*reading)
+    finally:
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
     print(await line_of(producer))
     await producer.wait()
 

@@ -29,6 +29,7 @@ from rxllm.sinks.screen._answer import Shown
 from rxllm.sinks.screen._words import seconds, summary, together
 from rxllm.testing import finish_chunk, text_chunk
 from rxllm.typing import Ending
+from rxllm.wire import AWSFrame
 from tests.sinks.terminal import Paper, Shower, Terminal
 
 
@@ -76,10 +77,10 @@ def test_a_spinner_until_something_of_an_answer_comes(terminal: Terminal, shower
 def test_text_of_strings_events_and_choice_0(terminal: Terminal, shower: Shower) -> None:
     answer = shower.begin()
     shower.add(answer, "\n\n", "Hel", rxllm.ServerSentEvent("lo"), text_chunk(" you"), text_chunk("no", choice=1))
-    shower.add(answer, delta(refusal=", no"), finish_chunk("stop"))
+    shower.add(answer, AWSFrame({}, b" there"), delta(refusal=", no"), finish_chunk("stop"))
     shower.close(answer)
 
-    assert terminal.rows == ["Hello you, no"]
+    assert terminal.rows == ["Hello you there, no"]
 
 
 def test_reasoning_is_folded_when_the_answer_begins(terminal: Terminal, shower: Shower) -> None:
