@@ -30,7 +30,7 @@ class Consumer(Protocol):
 
 
 _consumer: ContextVar[Consumer | None] = ContextVar("rxllm.consumer", default=None)
-consumer = _consumer.get
+consumer: Callable[[], Consumer | None] = _consumer.get
 
 
 @contextmanager

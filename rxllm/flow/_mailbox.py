@@ -36,7 +36,8 @@ class Awaited(Receiver[T]):
 
     def __init__(self) -> None:
         self.waiter: asyncio.Future[None] | None = None
-        self.ended = self.stopped = False
+        self.ended: bool = False
+        self.stopped: bool = False
         self.error: BaseException | None = None
         self._thread = 0
         self._finishing: set[asyncio.Task[None]] = set()

@@ -45,6 +45,8 @@ class NDJSONDecoder(TextDecoder[str]):
 
     __slots__ = ("discarded",)
 
+    events: int
+
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
         super().__init__(max_event_bytes)
         self.discarded: int = 0

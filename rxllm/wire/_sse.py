@@ -62,6 +62,8 @@ class SSEDecoder(TextDecoder[ServerSentEvent]):
         *("comments", "last_event_id", "reconnection_time", "strays"),
     )
 
+    events: int
+
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
         super().__init__(max_event_bytes)
         self.comments: int = 0

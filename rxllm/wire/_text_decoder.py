@@ -20,10 +20,12 @@ class TextDecoder(ABC, Generic[T]):
 
     __slots__ = ("_error", "_limit", "_line", "_ready", "_started", "events")
 
+    events: int
+
     def __init__(self, max_event_bytes: int) -> None:
         if max_event_bytes < 1:
             raise ValueError(f"max_event_bytes must be positive, not {max_event_bytes}")
-        self.events: int = 0
+        self.events = 0
         self._limit = max_event_bytes
         self._error: LimitExceededError | None = None
         self._ready: list[T] = []
