@@ -55,6 +55,11 @@ class AWSFrame(NamedTuple):
     headers: Mapping[str, HeaderValue]
     payload: bytes
 
+    @property
+    def data(self) -> bytes:
+        """The payload, under the name that the data of a server-sent event has."""
+        return self.payload
+
 
 # As for server-sent events: the constructor of a NamedTuple takes twice as long.
 _new_frame = tuple[Any, ...].__new__
