@@ -77,6 +77,7 @@ def assert_botocore_reads_the_same(frames: list[AWSFrame]) -> None:
 def test_frames_are_what_was_encoded_and_what_botocore_reads() -> None:
     assert decode([STREAM]) == FRAMES
     assert_botocore_reads_the_same(FRAMES)
+    assert [frame.data for frame in FRAMES] == [frame.payload for frame in FRAMES]
     assert [type(value) for value in decode([STREAM])[1].headers.values()] == [type(each) for each in HEADERS.values()]
 
 
