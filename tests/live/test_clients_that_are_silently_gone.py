@@ -81,7 +81,7 @@ async def words(*, pause: float, left: asyncio.Event) -> AsyncIterator[str]:
         left.set()
 
 
-@pytest.mark.parametrize(("path", "pause"), [("idle", 3600.0), ("busy", 0.01)])
+@pytest.mark.parametrize(("path", "pause"), [pytest.param("idle", 3600.0, marks=pytest.mark.long), ("busy", 0.01)])
 async def test_it_is_noticed(network: Network, path: str, pause: float) -> None:
     left = asyncio.Event()
 
@@ -114,6 +114,7 @@ async def test_it_is_noticed(network: Network, path: str, pause: float) -> None:
         await runner.cleanup()
 
 
+@pytest.mark.long
 async def test_one_that_stands_still_is_not_taken_for_gone(network: Network) -> None:
     left = asyncio.Event()
 
