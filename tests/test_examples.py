@@ -221,10 +221,18 @@ async def test_example_in_another_dialect(
     example: Any = importlib.import_module(name)
 
     await example.main(endpoint.Endpoint(dialect, takes_time=False))
+    await logs_are_closed()
 
     output = capsys.readouterr().out
     expected = {*PROMISED[name], ELSEWHERE.get((name, dialect), "")} - OF_CHAT - OF_PIECES.get(dialect, set())
     assert not [promise for promise in expected if promise not in output], output
+
+
+async def logs_are_closed() -> None:
+    """Whoever follows a log may be done a moment before whoever writes it has closed it."""
+    async with asyncio.timeout(10):
+        while any("SinkWriter" in repr(task) for task in asyncio.all_tasks()):
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("name", "reason"), OF_ONE_DIALECT.items())
