@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rxllm import flow as flow
     from rxllm import operators, sinks
     from rxllm import serving as serving
+    from rxllm import telemetry as telemetry
     from rxllm import testing as testing
     from rxllm import wire as wire
     from rxllm.accumulators import *
@@ -48,7 +49,7 @@ else:
         # In this order a name is looked for: those that import little come first.
         *("exceptions", "models", "accumulators", "wire", "flow", "typing", "bridges", "client", "sources", "stores"),
         *("resilience", "tools", "dialects", "operators", "sinks", "logs"),
-        shown="dialects flow operators serving sinks testing wire",
+        shown="dialects flow operators serving sinks telemetry testing wire",
     )
 
 __all__ = [

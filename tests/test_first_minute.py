@@ -415,7 +415,7 @@ def test_a_name_that_is_none(name: str) -> None:
 def test_what_users_write_is_what_is_shown() -> None:
     shown = {name for name in dir(rxllm) if not name.startswith("__")}
 
-    assert shown == {*rxllm.__all__, "dialects", "flow", "serving", "testing", "wire"}
+    assert shown == {*rxllm.__all__, "dialects", "flow", "serving", "telemetry", "testing", "wire"}
     assert rxllm.testing.ScriptedServer is ScriptedServer
     assert {name for name in dir(ops) if not name.startswith("__")} == set(ops.__all__)
 
