@@ -1,4 +1,4 @@
-"""What is told of streams while they run: traces and figures for OpenTelemetry, and who holds what for ``rxllm top``."""
+"""What is told of streams while they run: traces and figures for OpenTelemetry, and what ``rxllm top`` shows."""
 
 from __future__ import annotations
 
