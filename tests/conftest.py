@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from rxllm.testing import TLSContexts, tls_contexts
+from tests.thorough import FULL, times
 
 pytest_plugins = ["pytester", "rxllm.testing.pytest_plugin"]
 
@@ -21,7 +22,9 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile(
     "rxllm-ci", hypothesis.settings.get_profile("rxllm"), derandomize=True, database=None
 )
-hypothesis.settings.load_profile("rxllm-ci" if os.environ.get("CI") else "rxllm")
+# What runs for hours looks for what nobody has seen yet, and prints how to see it again.
+hypothesis.settings.register_profile("rxllm-full", hypothesis.settings.get_profile("rxllm"), max_examples=times(100))
+hypothesis.settings.load_profile("rxllm-full" if FULL else "rxllm-ci" if os.environ.get("CI") else "rxllm")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:

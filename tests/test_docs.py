@@ -11,34 +11,22 @@ import pytest
 
 from rxllm import exceptions
 from rxllm.testing import ScriptedServer
+from tests.pages import PAGES, ROOT, Program, programs_of
 from tests.programs import Programs
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
 ANSWER = "Rivers carry salt to the sea."
 
 # Fences by language. What is none of these is neither run nor rendered by anything, and is a slip.
 LANGUAGES = {"python", "sh", "text", "{eval-rst}", "{include}", "{marbles}", "{toctree}"}
 
-# A python block, and what it prints: the text block that follows, if nothing but a sentence stands between them.
-BLOCK = re.compile(r"^```python\n(.*?)^```\n+(?:[^\n`#|]+:\n\n)?(?:^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
-# A block that begins so is a file beside those that come after it on its page, which can import it.
-FILE = re.compile(r"# (\w+\.py)\n")
 TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 
 
-def examples() -> list[tuple[Path, str, str]]:
-    return [(page, code, printed) for page in PAGES for code, printed in BLOCK.findall(page.read_text("utf-8"))]
+PROGRAMS = [program for page in PAGES for program in programs_of(page)]
 
 
 def identify(value: object) -> str:
     return value.stem if isinstance(value, Path) else ""
-
-
-def write_files(page: Path, folder: Path) -> None:
-    for code, _ in BLOCK.findall(page.read_text("utf-8")):
-        if name := FILE.match(code):
-            (folder / name[1]).write_text(code, "utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +35,14 @@ def programs() -> Iterator[Programs]:
         yield programs
 
 
-@pytest.mark.parametrize(("page", "code", "printed"), examples(), ids=identify)
-async def test_the_code_prints_what_it_says(
-    page: Path, code: str, printed: str, tmp_path: Path, programs: Programs
-) -> None:
-    write_files(page, tmp_path)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.page.stem)
+async def test_the_code_prints_what_it_says(program: Program, tmp_path: Path, programs: Programs) -> None:
+    program.write_neighbours(tmp_path)
     async with ScriptedServer(ANSWER, repeat=True) as server:
         environment = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": ""}
-        output, status = await asyncio.to_thread(programs.run, code, tmp_path, environment)
+        output, status = await asyncio.to_thread(programs.run, program.code, tmp_path, environment)
 
-    assert output.replace("\r\n", "\n") == printed, page
+    assert output.replace("\r\n", "\n") == program.printed, program.page
     assert status == 0
 
 
@@ -80,7 +66,7 @@ def test_every_block_of_python_is_run() -> None:
     blocks = sum(page.read_text("utf-8").count("```python\n") for page in PAGES)
 
     assert blocks
-    assert len(examples()) == blocks
+    assert len(PROGRAMS) == blocks
 
 
 def test_every_error_is_in_the_table_of_errors() -> None:

@@ -47,6 +47,7 @@ from tests.dialects.bedrock_streams import (
     tool,
     write,
 )
+from tests.thorough import times
 
 NAME = "bedrock-converse"
 TEXT = (say(0, "Hel"), say(0, "lo"), end(0))
@@ -386,7 +387,7 @@ def test_all_streams_byte_by_byte(name: str) -> None:
     assert rxllm.run(reads.pipe(ops.decode_aws_frames(), ops.parse(NAME), ops.accumulate())) == EXPECTED[name]
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(st.sampled_from(list(STREAMS)), st.data())
 def test_all_streams_at_any_splits(name: str, data: st.DataObject) -> None:
     stream = b"".join(encode_aws_frame(*each) for each in frames(STREAMS[name]))
@@ -685,7 +686,7 @@ def test_the_fast_way_gives_what_the_slow_one_does(events: list[Event]) -> None:
     assert [chunk.model_dump() for chunk in chunks_of(*events)] == slow
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(st.lists(st.tuples(st.sampled_from(["text", "reasoning", "call"]), st.integers(0, 2), st.text(max_size=5))))
 def test_any_pieces_in_any_order(pieces: list[tuple[str, int, str]]) -> None:
     """The calls are announced first, at places of their own."""

@@ -26,6 +26,7 @@ from rxllm.exceptions import (
 )
 from rxllm.models import ChatCompletion, StreamChunk
 from rxllm.wire import ServerSentEvent
+from tests.thorough import times
 
 Fields = dict[str, Any]
 TOKENS = {"input_tokens": 3, "output_tokens": 4}
@@ -648,7 +649,7 @@ def odd(kind: str, message: Any, delta: Fields, more: Fields) -> Fields:
 ODD = st.builds(odd, TYPES, MESSAGES | VALUES, DELTAS, MORE)
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(st.lists(ODD, max_size=5))
 def test_whatever_comes_is_an_answer_or_an_error_of_ours(events: list[Fields]) -> None:
     try:

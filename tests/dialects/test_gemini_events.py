@@ -25,6 +25,7 @@ from rxllm.exceptions import (
 )
 from rxllm.models import ChatCompletion, CompletionChoice, StreamChunk
 from rxllm.wire import ServerSentEvent
+from tests.thorough import times
 
 Fields = dict[str, Any]
 HEAD: Fields = {"modelVersion": "gemini-x", "responseId": "r1"}
@@ -722,7 +723,7 @@ EVENTS = (
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=times(200))
 @given(st.lists(EVENTS, max_size=4))
 def test_whatever_comes_is_an_answer_or_an_error_of_ours(events: list[Any]) -> None:
     try:

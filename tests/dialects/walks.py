@@ -15,6 +15,7 @@ from rxllm.dialects import WireItem, get_reader
 from rxllm.exceptions import RxllmError
 from rxllm.models import ChatCompletion, StreamChunk
 from rxllm.wire import NDJSONDecoder, SSEDecoder
+from tests.thorough import times
 
 __all__ = ["Answer", "all_kept", "at_random_splits", "bytewise", "lines_of", "places", "read", "read_items", "texts_of"]
 
@@ -64,7 +65,7 @@ def bytewise(wire: bytes) -> list[bytes]:
 def at_random_splits(wire: bytes, check: Callable[[list[bytes]], None]) -> None:
     """Check a body that is split at some places."""
 
-    @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+    @settings(max_examples=times(5), deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
     @given(places=st.lists(st.integers(0, len(wire)), max_size=20))
     def split(places: list[int]) -> None:
         marks = [0, *sorted(places), len(wire)]
@@ -78,6 +79,7 @@ def places(length: int, most: int = 40) -> list[int]:
 
     All of them would take a time that grows with the square of the length, and show no more.
     """
+    most = times(most)
     between = range(most, length - most, max(1, (length - 2 * most) // most))
     return sorted({*range(min(most, length)), *between, *range(max(0, length - most), length)})
 

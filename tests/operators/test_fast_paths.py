@@ -21,6 +21,7 @@ from rxllm import FlowControl, StreamAccumulator, StreamChoice, StreamChunk
 from rxllm import operators as ops
 from rxllm.accumulators import Conflation
 from rxllm.flow import Emitter, Operation, operate, task_source
+from tests.thorough import times
 
 
 def made(delta: dict[str, Any], *, choice: int = 0, **fields: Any) -> dict[str, Any]:
@@ -178,7 +179,7 @@ READS = st.lists(st.lists(PIECES, min_size=2, max_size=6), max_size=3)
 
 
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(READS, st.integers(0, 3), st.integers(0, 6), st.booleans())
 def test_batches_give_what_items_give_one_by_one(
     operator: Callable[[], Callable[[Observable[Any]], Observable[Any]]],

@@ -19,6 +19,7 @@ from rxllm.exceptions import BufferOverflowError
 from rxllm.flow import Emitter, FanOut, FlowControl, Stream, task_source
 from rxllm.testing import run_virtual
 from rxllm.typing import Ending
+from tests.thorough import times
 
 TURNS = 10
 
@@ -469,7 +470,7 @@ PLANS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=times(200))
 @given(PLANS)
 @example(Plan([("alone", 6, 0), ("together", 6, 0), ("alone", 6, 1)], [0, 0, 2, 0], buffer_size=2))
 @example(Plan([("alone", 3, 0), ("singly", 6, 0)], [0, 0, -1], on_error="detach"))

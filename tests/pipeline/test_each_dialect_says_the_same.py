@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rxllm import ChatCompletion, ChatRequest, LLMClient, Message
 from rxllm.testing import ScriptedServer, script
 from rxllm.testing.script import DIALECTS, Answer, ScriptDialect
+from tests.thorough import times
 
 REQUEST = ChatRequest(model="scripted", messages=[Message.user("What time is it?")])
 
@@ -58,7 +59,7 @@ def told(answer: ChatCompletion) -> dict[str, Any]:
 
 
 @given(steps=scripts(), fragment=st.sampled_from([None, None, 1, 7]))
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 def test_a_script_is_the_same_answer_in_each_dialect(steps: tuple[script.Step, ...], fragment: int | None) -> None:
     async def answers() -> list[ChatCompletion]:
         return [await completion(dialect, steps, fragment) for dialect in DIALECTS]

@@ -44,6 +44,7 @@ from rxllm.stores import LogPage, LogReader
 from rxllm.testing import text_chunk
 from tests.logs.redis_server import RedisServer
 from tests.serving.durable_reading import PATIENCE, Reading, served, serving
+from tests.thorough import times
 
 SECRET = "sk-secret"  # noqa: S105 - of nobody
 
@@ -551,7 +552,7 @@ async def test_texts_stand_behind_one_another_in_a_type_of_text(log: Log) -> Non
 
 
 @given(text=st.text(st.sampled_from("aé€😀\n "), min_size=1), cuts=st.lists(st.integers(1, 7), min_size=1, max_size=30))
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=times(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_a_character_that_is_cut_is_told_whole(text: str, cuts: list[int], tmp_path: Path) -> None:
     log = SQLiteLog(tmp_path / f"{uuid4().hex}.db")
     rest, items = text.encode(), list[bytes]()

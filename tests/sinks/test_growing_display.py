@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rxllm.sinks.screen import _blocks
 from tests.sinks.terminal import Shower, Terminal
+from tests.thorough import times
 
 ANSWER = """# Why is the sea salty?
 
@@ -102,7 +103,7 @@ def test_character_by_character(columns: int) -> None:
     columns=st.sampled_from([22, 80, 120]),
     lines=st.sampled_from([3, 10, 24]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=times(30), deadline=None)
 def test_split_anywhere(places: list[int], columns: int, lines: int) -> None:
     assert growing(cut(ANSWER, places), columns, lines) == at_once(ANSWER, columns)
 
@@ -150,7 +151,7 @@ PIECES = [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=40), st.sampled_from([9, 40]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=times(150), deadline=None)
 def test_whatever_markup_splits_in_the_middle(pieces: list[str], columns: int) -> None:
     assert growing(list("".join(pieces)), columns) == at_once("".join(pieces), columns)
 
@@ -170,7 +171,7 @@ def resized(first: Sequence[str], second: Sequence[str], before: int, after: int
 
 
 @given(middle=st.integers(0, len(ANSWER)), widths=st.sampled_from([(80, 40), (40, 80), (120, 80), (80, 81)]))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=times(12), deadline=None)
 def test_a_resize_in_the_middle(middle: int, widths: tuple[int, int]) -> None:
     first, second = ANSWER[:middle], ANSWER[middle:]
 

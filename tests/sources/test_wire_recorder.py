@@ -37,6 +37,7 @@ from rxllm.sources import Secrets, WireRecorder, from_sse, from_websocket
 from rxllm.sources._wire_recorder import Blotter
 from rxllm.testing import ReceivedRequest, ScriptedServer, WireRecording, script
 from rxllm.wire import WireEnd, WireRead
+from tests.thorough import times
 
 KEY = "sk-a-secret-that-is-long"
 EVENTS = [b"data: 1\n\n", b"data: 2\n\n", "data: ö".encode()[:-1], "ö\n\n".encode()[1:], b"data: [DONE]\n\n"]
@@ -110,7 +111,7 @@ async def test_every_read_is_recorded_with_its_time(path: Path) -> None:
     assert recording.end == WireEnd(times[-1], "eof")
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(reads=st.lists(st.binary(min_size=1, max_size=20), max_size=5), gzip=st.booleans())
 async def test_all_bytes_are_recorded_however_they_come(reads: list[bytes], gzip: bool) -> None:
     answer = script.Answer([b"data: x\n\n", *reads], gzip=gzip, fragment=1)

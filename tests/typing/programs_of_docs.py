@@ -6,28 +6,22 @@ others of its page, which may import it.
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"# (\w+)\.py\n")
+from tests.pages import PAGES, ROOT, programs_of
 
 
 def write_programs(folder: Path) -> list[Path]:
     """Write all of them; returns the files."""
     written: list[Path] = []
-    for page in PAGES:
+    for page in (ROOT / "README.md", *PAGES):
         name = page.relative_to(ROOT).with_suffix("").as_posix().replace("/", "_").replace("-", "_")
-        for number, code in enumerate(BLOCK.findall(page.read_text("utf-8")), 1):
-            named = FILE.match(code)
-            path = folder / (f"{named[1]}.py" if named else f"{name}_{number}.py")
-            if path.exists() and path.read_text("utf-8") != code:
+        for number, program in enumerate(programs_of(page), 1):
+            path = folder / (program.file or f"{name}_{number}.py")
+            if path.exists() and path.read_text("utf-8") != program.code:
                 raise FileExistsError(f"two pages have a file {path.name}")
-            path.write_text(code, "utf-8")
+            path.write_text(program.code, "utf-8")
             written.append(path)
     return written
 
