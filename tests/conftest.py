@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 
 import hypothesis
 import pytest
 
 from rxllm.testing import TLSContexts, tls_contexts
 from tests.thorough import FULL, times
+
+# A shell that runs the tests in the background has Ctrl-C ignored, and so would the programs that tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["pytester", "rxllm.testing.pytest_plugin"]
 
