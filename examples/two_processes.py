@@ -12,8 +12,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -77,8 +80,14 @@ async def end_all() -> None:
     """End the processes that still run."""
     for process in started:
         if process.returncode is None:
-            process.terminate()
+            send(process, signal.SIGTERM)
         await process.wait()
+
+
+def send(process: asyncio.subprocess.Process, number: int) -> None:
+    """Send a signal; asyncio would look first whether the process has ended, and its own watcher would miss that end."""
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, number)
 
 
 async def line_of(process: asyncio.subprocess.Process) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import rxllm
+from tests.thorough import FULL
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ENVIRONMENT = {
@@ -92,7 +93,10 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-@pytest.fixture(params=["pipe", "terminal"])
+WAYS = ("pipe", "terminal")
+
+
+@pytest.fixture(params=WAYS)
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
     """Starts programs that write to a pipe, and are sent a signal; or on a terminal, where Ctrl-C is typed."""
     processes: list[subprocess.Popen[bytes]] = []
@@ -177,7 +181,13 @@ IN_THE_MIDDLE = {
 }
 
 
-@pytest.mark.parametrize("name", IN_THE_MIDDLE)
+# Each in one of the two ways, one after the other; or in both.
+STOPPED = [
+    (name, way) for place, name in enumerate(IN_THE_MIDDLE) for way in WAYS if FULL or way == WAYS[place % len(WAYS)]
+]
+
+
+@pytest.mark.parametrize(("name", "start"), STOPPED, indirect=["start"])
 def test_an_example_is_stopped_with_what_there_is(name: str, start: Start) -> None:
     stop_in_the_middle(start, name, IN_THE_MIDDLE[name])
 

@@ -61,9 +61,9 @@ def _cases_of(dialect: str, report: Report) -> Report:
 
 def _versions(dialect: str, peers: list[tuple[dict[str, Any], Report]]) -> str:
     cases = sum(case.dialect == dialect for case in CASES)
-    head = "| client | versions | how it is written | pass | fail | n/a |\n|---|---|---|---|---|---|"
+    head = "| client | pass | fail | n/a | how it is written | versions |\n|---|---|---|---|---|---|"
     rows = (
-        f"| {peer['client']} | {peer['versions']} | {peer['about']} | {_counts(report, cases)} |"
+        f"| {peer['client']} | {_counts(report, cases)} | {peer['about']} | {peer['versions']} |"
         for peer, report in peers
     )
     return "\n".join([head, *rows])

@@ -723,7 +723,7 @@ EVENTS = (
 )
 
 
-@settings(max_examples=times(200))
+@settings(max_examples=times(60))
 @given(st.lists(EVENTS, max_size=4))
 def test_whatever_comes_is_an_answer_or_an_error_of_ours(events: list[Any]) -> None:
     try:

@@ -383,7 +383,7 @@ NAMES = st.sampled_from(["content", "thinking", "tool_calls", "role", "images"])
 ODD = st.dictionaries(st.sampled_from(["message", "done", "done_reason", "error", "model", "logprobs"]), VALUES)
 
 
-@settings(max_examples=times(150))
+@settings(max_examples=times(60))
 @given(st.lists(ODD | st.dictionaries(NAMES, VALUES).map(lambda said: {"message": said, "done": False}), max_size=4))
 def test_whatever_comes_is_an_answer_or_an_error_of_ours(lines: list[Fields]) -> None:
     try:

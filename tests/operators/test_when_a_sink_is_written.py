@@ -470,7 +470,7 @@ PLANS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=times(200))
+@settings(deadline=None, max_examples=times(80))
 @given(PLANS)
 @example(Plan([("alone", 6, 0), ("together", 6, 0), ("alone", 6, 1)], [0, 0, 2, 0], buffer_size=2))
 @example(Plan([("alone", 3, 0), ("singly", 6, 0)], [0, 0, -1], on_error="detach"))

@@ -59,7 +59,7 @@ def told(answer: ChatCompletion) -> dict[str, Any]:
 
 
 @given(steps=scripts(), fragment=st.sampled_from([None, None, 1, 7]))
-@settings(max_examples=times(25))
+@settings(max_examples=times(8))
 def test_a_script_is_the_same_answer_in_each_dialect(steps: tuple[script.Step, ...], fragment: int | None) -> None:
     async def answers() -> list[ChatCompletion]:
         return [await completion(dialect, steps, fragment) for dialect in DIALECTS]

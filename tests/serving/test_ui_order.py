@@ -153,7 +153,7 @@ def odd_chunks(draw: st.DrawFn) -> StreamChunk:
     return marked(chunk, begins=mark != "restarts", restarts=mark != "begins")
 
 
-@settings(max_examples=times(300))
+@settings(max_examples=times(100))
 @given(st.lists(odd_chunks(), max_size=8), st.sampled_from(ENDS))
 def test_odd_chunks(chunks: list[StreamChunk], error: Exception | None) -> None:
     UIClient.read(told(chunks, error))
@@ -225,7 +225,7 @@ def placed_events(draw: st.DrawFn) -> list[Any]:
     return [LogItem(LogPosition(1, place), each, draw(st.integers(0, 5)) == 0) for place, each in enumerate(found)]
 
 
-@settings(max_examples=times(300))
+@settings(max_examples=times(100))
 @given(placed_events(), st.sampled_from(ENDS))
 def test_odd_events(found: list[Any], error: Exception | None) -> None:
     UIClient.read(told(found, error))

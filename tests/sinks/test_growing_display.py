@@ -103,7 +103,7 @@ def test_character_by_character(columns: int) -> None:
     columns=st.sampled_from([22, 80, 120]),
     lines=st.sampled_from([3, 10, 24]),
 )
-@settings(max_examples=times(30), deadline=None)
+@settings(max_examples=times(15), deadline=None)
 def test_split_anywhere(places: list[int], columns: int, lines: int) -> None:
     assert growing(cut(ANSWER, places), columns, lines) == at_once(ANSWER, columns)
 
@@ -151,7 +151,7 @@ PIECES = [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=40), st.sampled_from([9, 40]))
-@settings(max_examples=times(150), deadline=None)
+@settings(max_examples=times(50), deadline=None)
 def test_whatever_markup_splits_in_the_middle(pieces: list[str], columns: int) -> None:
     assert growing(list("".join(pieces)), columns) == at_once("".join(pieces), columns)
 
