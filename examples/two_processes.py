@@ -85,7 +85,7 @@ async def end_all() -> None:
 
 
 def send(process: asyncio.subprocess.Process, number: int) -> None:
-    """Send a signal. Not by asyncio: it would look first whether the process has ended, and its watcher would miss it."""
+    """Send a signal. asyncio would look first whether the process has ended, and its watcher would miss that end."""
     with suppress(ProcessLookupError):
         os.kill(process.pid, number)
 
