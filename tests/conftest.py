@@ -27,7 +27,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile(
     "rxllm-ci", hypothesis.settings.get_profile("rxllm"), derandomize=True, database=None
 )
-# What runs for hours looks for what nobody has seen yet, and prints how to see it again.
+# What runs in full looks for what nobody has seen yet, and prints how to see it again.
 hypothesis.settings.register_profile("rxllm-full", hypothesis.settings.get_profile("rxllm"), max_examples=times(100))
 hypothesis.settings.load_profile("rxllm-full" if FULL else "rxllm-ci" if os.environ.get("CI") else "rxllm")
 

@@ -1,4 +1,4 @@
-"""How much of what could be tried is tried: a part, or ten times as much if ``RXLLM_FULL`` is in the environment."""
+"""How much of what could be tried is tried: a part, or five times as much if ``RXLLM_FULL`` is in the environment."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ FULL: Final = bool(os.environ.get("RXLLM_FULL"))
 
 def times(count: int) -> int:
     """How many to try where usually so many are."""
-    return 10 * count if FULL else count
+    return 5 * count if FULL else count
