@@ -36,7 +36,6 @@ from rxllm.dialects.anthropic._anthropic_message import GrowingMessage, Misplace
 from rxllm.exceptions import EmptyStreamError, LimitExceededError, TruncatedStreamError
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
-    EventText,
     StreamChoice,
     StreamChunk,
     is_list,
@@ -93,9 +92,7 @@ class AnthropicDecoder:
                     message.keep(len(piece))
                     choice = make(StreamChoice, delta=block.delta(piece))
                     head = message.head
-                    return (
-                        make(StreamChunk, id=head[0], model=head[1], choices=(choice,), event_text=EventText(data)),
-                    )
+                    return (make(StreamChunk, id=head[0], model=head[1], choices=(choice,), event_text=data),)
         return self._decode_in_full(event)
 
     def _decode_in_full(self, event: WireItem) -> Iterable[StreamChunk]:
@@ -108,7 +105,7 @@ class AnthropicDecoder:
         fields = _MISFIT.object_in(text, self._position, name, _with_halves if may_hold_half(said) else loads)
         chunks = self._decode_object(name, fields, text)
         if chunks:
-            put_event(chunks[0], EventText(text))
+            put_event(chunks[0], text)
         return chunks
 
     def _decode_object(self, name: str, fields: Mapping[str, Any], text: str) -> list[StreamChunk]:

@@ -34,7 +34,6 @@ from rxllm.exceptions import (
 )
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
-    EventText,
     StreamChoice,
     StreamChunk,
     is_object,
@@ -136,7 +135,7 @@ class CohereDecoder:
                 # Nearly all events: more of a part that has begun, and nothing else.
                 message.keep(len(piece))
                 choice = make(StreamChoice, delta=part.grow(piece))
-                return (make(StreamChunk, id=message.id, choices=(choice,), event_text=EventText(data)),)
+                return (make(StreamChunk, id=message.id, choices=(choice,), event_text=data),)
         return self._decode_in_full(event)
 
     @property
@@ -188,7 +187,7 @@ class CohereDecoder:
         if not said or said == _DONE:
             return _NOTHING
         chunks = self._decode_object(name, _MISFIT.object_in(text, self._position, name), text)
-        put_event(chunks[0], EventText(text))
+        put_event(chunks[0], text)
         return chunks
 
     def _decode_object(self, name: str, fields: Mapping[str, Any], text: str) -> list[StreamChunk]:

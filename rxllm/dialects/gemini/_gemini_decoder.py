@@ -45,7 +45,6 @@ from rxllm.exceptions import (
 )
 from rxllm.models import (
     Delta,
-    EventText,
     StreamChoice,
     StreamChunk,
     Usage,
@@ -147,7 +146,7 @@ class GeminiDecoder:
         if not said or said == _DONE:
             return _NOTHING
         chunks = self._gathered(self._chunks_of(name, said))
-        put_event(chunks[0], EventText(text))
+        put_event(chunks[0], text)
         return chunks
 
     def _chunks_of(self, name: str, text: str) -> Iterator[StreamChunk]:

@@ -31,7 +31,6 @@ from rxllm.exceptions import EmptyStreamError, LimitExceededError, TruncatedStre
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
     Delta,
-    EventText,
     StreamChoice,
     StreamChunk,
     is_list,
@@ -112,7 +111,7 @@ class OllamaDecoder:
                             created=answer.created,
                             model=answer.model,
                             choices=(choice,),
-                            event_text=EventText(event),
+                            event_text=event,
                         ),
                     )
         return self._decode_in_full(event)
@@ -125,7 +124,7 @@ class OllamaDecoder:
         if not said or said == _DONE:
             return _NOTHING
         chunks = self._decode_object(name, _MISFIT.object_in(text, self._position, name), text)
-        put_event(chunks[0], EventText(text))
+        put_event(chunks[0], text)
         return chunks
 
     def _decode_object(self, name: str, fields: Mapping[str, Any], text: str) -> list[StreamChunk]:

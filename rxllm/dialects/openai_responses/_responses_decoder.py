@@ -41,7 +41,7 @@ from rxllm.exceptions import (
     excerpt,
 )
 from rxllm.harmless import EXCERPT_LENGTH
-from rxllm.models import EventText, Repair, StreamChunk, is_object, loads, loads_unscrubbed, marked, put_event, scrub
+from rxllm.models import Repair, StreamChunk, is_object, loads, loads_unscrubbed, marked, put_event, scrub
 from rxllm.wire import LARGE_JSON, AWSFrame, ServerSentEvent
 
 _NAME = "openai-responses"
@@ -199,7 +199,7 @@ class OpenAIResponsesDecoder:
         if self._pending:
             given[0] = marked(given[0], repairs=self._pending)
             self._pending = ()
-        put_event(given[0], EventText(text))
+        put_event(given[0], text)
         if self._failed is None:
             return given
         return ItemsThenError(given, self._error_of_server())
