@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rxllm.exceptions import excerpt
-from rxllm.models import Repair, StreamChunk, marked, put_event
+from rxllm.models import Repair, StreamChunk, loads, marked, put_event
+
+
+def value_of_body(body: str) -> Any:
+    """What a body is as JSON; ``None`` if it is none."""
+    try:
+        return loads(body)
+    except ValueError:
+        return None
 
 
 def tell_of_body(chunks: list[StreamChunk], body: str) -> None:

@@ -29,7 +29,7 @@ from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_failure, is_name_of_error
 from rxllm.dialects._surrogates import may_hold_half
-from rxllm.dialects._whole_body import tell_of_body
+from rxllm.dialects._whole_body import tell_of_body, value_of_body
 from rxllm.dialects.bedrock_converse._converse_answer import events_of_answer
 from rxllm.dialects.bedrock_converse._converse_errors import NAME
 from rxllm.dialects.bedrock_converse._converse_message import (
@@ -92,7 +92,7 @@ class BedrockConverseDecoder:
                         piece = found.delta.piece_of(block.plain)
                         if piece is not None:
                             block.pieces.append(piece)
-                            message.keep(len(piece))
+                            message.kept.add(len(piece))
                             return (block.template.with_piece(piece, f'{{"{BLOCK_DELTA}":{payload.decode()}}}'),)
         name, data = named(event)
         if len(data) <= LARGE_JSON:
@@ -188,10 +188,7 @@ class BedrockConverseDecoder:
         """Read an answer that came as a whole: see ``BodyDecoder``."""
         self._position = 0
         with reading_large(body, "the body"):
-            try:
-                fields = loads(body)
-            except ValueError:
-                fields = None
+            fields = value_of_body(body)
             events = events_of_answer(fields)
             if not events:
                 if (protocol := protocol_of_body(body)) not in {None, CONVERSE}:

@@ -27,6 +27,7 @@ from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import has_words_of_error, is_failure, is_name_of_error
 from rxllm.dialects._surrogates import may_hold_half
+from rxllm.dialects._whole_body import value_of_body
 from rxllm.dialects.openai_responses._growing_response import GrowingResponse, Where
 from rxllm.dialects.openai_responses._response_ends import STATUSES, error_of
 from rxllm.dialects.openai_responses._response_events import TEXT_OF_PIECE, MalformedEventError, Piece, decode_piece
@@ -234,10 +235,7 @@ class OpenAIResponsesDecoder:
         """Read an answer that came as a whole: see ``BodyDecoder``."""
         self._position = 0
         with reading_large(body, "the body"):
-            try:
-                fields = loads(body)
-            except ValueError:
-                fields = None
+            fields = value_of_body(body)
             if is_object(fields) and (status := _status_of_whole(fields)) is not None:
                 self.done = True
                 self._pending = (Repair("answer-not-streamed", 0, excerpt(body), None),)
