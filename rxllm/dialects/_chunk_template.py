@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from rxllm.models import Delta, EventText, FunctionCallDelta, StreamChoice, StreamChunk, ToolCallDelta, make, put_event
+from msgspec.structs import force_setattr
+
+from rxllm.models import Delta, FunctionCallDelta, StreamChoice, StreamChunk, ToolCallDelta, make
 
 # The one of all structs.
 _copy: Callable[[Any], Any] = cast("Any", StreamChunk).__copy__
-_put: dict[str, Callable[[Delta, Any], None]] = {
-    name: vars(Delta)[name].__set__ for name in ("content", "reasoning_content", "refusal", "tool_calls")
-}
-_put_delta: Callable[[StreamChoice, Delta], None] = vars(StreamChoice)["delta"].__set__
-_put_choices: Callable[[StreamChunk, Any], None] = vars(StreamChunk)["choices"].__set__
 
 
 class ChunkTemplate:
@@ -27,14 +24,14 @@ class ChunkTemplate:
         field: Of which field they are pieces: of one of the delta, or ``"arguments"`` of its call.
     """
 
-    __slots__ = ("_call", "_choice", "_chunk", "_delta", "_put")
+    __slots__ = ("_call", "_choice", "_chunk", "_delta", "_field")
 
     def __init__(self, chunk: StreamChunk, field: str) -> None:
         self._chunk = chunk
         (self._choice,) = chunk.choices
         self._delta = self._choice.delta
         self._call = self._delta.tool_calls[0].index if field == "arguments" and self._delta.tool_calls else None
-        self._put = _put["tool_calls" if field == "arguments" else field]
+        self._field = "tool_calls" if field == "arguments" else field
 
     def with_piece(self, piece: str, event: str) -> StreamChunk:
         """The chunk with another piece.
@@ -44,12 +41,12 @@ class ChunkTemplate:
             event: The provider's event.
         """
         delta: Delta = _copy(self._delta)
-        self._put(delta, piece if self._call is None else (_arguments(self._call, piece),))
+        force_setattr(delta, self._field, piece if self._call is None else (_arguments(self._call, piece),))
         choice: StreamChoice = _copy(self._choice)
-        _put_delta(choice, delta)
+        force_setattr(choice, "delta", delta)
         chunk: StreamChunk = _copy(self._chunk)
-        _put_choices(chunk, (choice,))
-        put_event(chunk, EventText(event))
+        force_setattr(chunk, "choices", (choice,))
+        force_setattr(chunk, "event_text", event)
         return chunk
 
 

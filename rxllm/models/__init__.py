@@ -44,7 +44,7 @@ else:
         *("_timing", "_completion", "_request", "_tool_result", "_approval", "_chat_event", "_part_event", "_progress"),
         _attempt="described",
         _ending="AnswerEnding WHOLE ending_after ending_of is_reason worst_of",
-        _chunk="EventText Slots marked put_event put_slots rest_of text_of without_slots",
+        _chunk="Slots marked put_event put_slots rest_of text_of without_slots",
         _chat_event="is_chat_event",
         _completion="put_timing",
         _model="OpenFinishReason",

@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Callable, Mapping
 from copy import copy
 from types import MappingProxyType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -238,13 +238,12 @@ class Slots:
 _NO_SLOTS = Slots()
 
 
-class EventText:
-    """The provider's event that a chunk was made of. No server can fill it: see ``Slots``."""
+if TYPE_CHECKING:
+    _Event: TypeAlias = str
+else:
 
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text: str = text
+    class _Event:
+        """The type of a text that no server can fill, for JSON has nothing of it: see ``Slots``."""
 
 
 _EVENTS = "chat_with_tools() gives events: give it the operator as through=…, or take the text of each TextDelta"
@@ -315,7 +314,7 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     timings: dict[str, Value] | None = None
     time_info: dict[str, Value] | None = None
     slots: Slots | None = hidden("(slots)")
-    event_text: EventText | None = hidden("(event)")
+    event_text: _Event | None = hidden("(event)")
 
     @property
     def text(self) -> str:
@@ -358,7 +357,7 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     @property
     def event(self) -> str | None:
         """The provider's event as text, where chunks are made of other events; ``None`` for ``"openai-chat"``."""
-        return None if self.event_text is None else self.event_text.text
+        return self.event_text
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -407,7 +406,7 @@ same_fields: Callable[[StreamChunk, StreamChunk], bool] = msgspec.Struct.__eq__
 put_slots: Callable[[StreamChunk, Slots | None], None] = vars(StreamChunk)["slots"].__set__
 """Set the slots of a chunk that nobody else has yet: its decoder's, or a copy."""
 
-put_event: Callable[[StreamChunk, EventText | None], None] = vars(StreamChunk)["event_text"].__set__
+put_event: Callable[[StreamChunk, str | None], None] = vars(StreamChunk)["event_text"].__set__
 """Set the event of such a chunk."""
 
 
@@ -430,7 +429,7 @@ def marked(chunk: C, *, event: str | None = None, **slots: Any) -> C:
     """The chunk with other values in some of its slots, by the names of ``Slots``, and with another event if given."""
     made = _with_slots(chunk, (chunk.slots or _NO_SLOTS).with_(**slots))
     if event is not None:
-        put_event(made, EventText(event))
+        put_event(made, event)
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -13,6 +13,7 @@ from rxllm.serving import _told as told
 from rxllm.serving._agui_events import AGUIEvent
 from rxllm.serving._agui_usage import RunUsage
 from rxllm.serving._event_stream import data, encode
+from rxllm.serving._narrated_writer import NarratedWriter
 from rxllm.serving._narrator import Narrator
 from rxllm.serving._protocol import ServedEnd
 from rxllm.serving._tool_failures import told_failure
@@ -49,27 +50,21 @@ class _Calls:
     asked: dict[str, None] = field(default_factory=dict[str, None])
 
 
-class AGUIWriter:
+class AGUIWriter(NarratedWriter):
     """Writes one answer.
 
     Args:
         start: The first event.
         taken: Identifiers that no call gets.
         tells_usage: Whether tokens are told.
-
-    Attributes:
-        over: Whether the end is told.
     """
 
     def __init__(self, start: events.RunStarted, *, taken: Iterable[str], tells_usage: bool) -> None:
-        self.over: bool = False
+        super().__init__(Narrator(taken), self._tellers())
         self._start = start
         self._tells_usage = tells_usage
-        self._narrator = Narrator(taken)
         self._ids = 0
         self._usage = RunUsage()
-        # What was told before an item that could not be.
-        self._unsent = b""
         self._step: str | None = None
         self._model: str | None = None
         self._has_told = False
@@ -79,22 +74,10 @@ class AGUIWriter:
         self._reasoning = ""
         self._calls = _Calls()
         self._sources: str | None = None
-        self._by_class = self._tellers()
 
     def begin(self) -> bytes:
         """The event ``RUN_STARTED``."""
         return data(self._start)
-
-    def write(self, items: Sequence[Any], /) -> bytes:
-        """The events of items."""
-        frames: list[bytes] = []
-        try:
-            for item in items:
-                self._tell(self._narrator.add(item), frames)
-        except Exception:
-            self._unsent = b"".join(frames)
-            raise
-        return b"".join(frames)
 
     def end(self, end: ServedEnd, /) -> bytes:
         """The events at the end."""
@@ -112,10 +95,6 @@ class AGUIWriter:
             last = self._error(*_CUT) if self._calls.cut else self._finished(self._outcome())
         frames += map(data, self._text_closed())
         return b"".join([*frames, data(last)])
-
-    def _tell(self, all_told: Iterable[told.Told], frames: list[bytes]) -> None:
-        for each in all_told:
-            frames += map(data, self._by_class[type(each)](self, each))
 
     def _id(self) -> str:
         self._ids += 1

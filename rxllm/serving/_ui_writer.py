@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from rxllm.models import OpenFinishReason, Usage, ending_of, loads, total_of
 from rxllm.serving import _told as told
 from rxllm.serving import _ui_parts as parts
 from rxllm.serving._event_stream import data
+from rxllm.serving._narrated_writer import NarratedWriter
 from rxllm.serving._narrator import Narrator
 from rxllm.serving._protocol import ServedEnd
 from rxllm.serving._tool_failures import told_failure
@@ -32,7 +33,7 @@ _TEXTS: Mapping[str, tuple[type[Any], type[Any], type[Any]]] = {
 }
 
 
-class UIWriter:
+class UIWriter(NarratedWriter):
     """Writes one answer.
 
     Args:
@@ -40,9 +41,6 @@ class UIWriter:
         metadata: What it is given as its metadata.
         is_dynamic: Says whether the client does not know a tool.
         usage: Whether tokens are told.
-
-    Attributes:
-        over: Whether the end is told.
     """
 
     def __init__(
@@ -53,36 +51,21 @@ class UIWriter:
         *,
         usage: bool,
     ) -> None:
-        self.over: bool = False
+        super().__init__(Narrator(), self._tellers())
         self._start = parts.Start(message_id, metadata)
         self._is_dynamic = is_dynamic
         self._tells_usage = usage
         self._usages: list[Usage | None] = []
-        self._narrator = Narrator()
         self._is_stopped = False
-        # What was told before an item that could not be.
-        self._unsent = b""
         self._goes_again = False
         self._dynamic: set[str] = set()
         self._useless: set[str] = set()
         self._asked: set[str] = set()
         self._denied: set[str] = set()
-        self._by_class = self._tellers()
 
     def begin(self) -> bytes:
         """The part ``start``."""
         return data(self._start)
-
-    def write(self, items: Sequence[Any], /) -> bytes:
-        """The parts of items."""
-        frames: list[bytes] = []
-        try:
-            for item in items:
-                self._tell(self._narrator.add(item), frames)
-        except Exception:
-            self._unsent = b"".join(frames)
-            raise
-        return b"".join(frames)
 
     def end(self, end: ServedEnd, /) -> bytes:
         """The parts at the end, and ``[DONE]``."""
@@ -99,10 +82,6 @@ class UIWriter:
             self._tell(self._narrator.close(), frames)
             frames.append(data(parts.Finish(_reason_of(self._narrator.reason), self._metadata())))
         return b"".join([*frames, _DONE])
-
-    def _tell(self, all_told: Iterable[told.Told], frames: list[bytes]) -> None:
-        for each in all_told:
-            frames += [data(part) for part in self._by_class[type(each)](self, each)]
 
     def _metadata(self) -> dict[str, Any] | None:
         usage = total_of(self._usages) if self._tells_usage else None

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from rxllm.models import Attempt, EventText, Repair, Slots, StreamChunk, StreamInfo, put_event, put_slots
+from rxllm.models import Attempt, Repair, Slots, StreamChunk, StreamInfo, put_event, put_slots
 from rxllm.stores._plain import plain
 from rxllm.stores._records import checked
 
@@ -88,7 +88,7 @@ class SlotsDecoder:
             return
         own = dict(fields or {})
         if (event := own.pop("event", None)) is not None:
-            put_event(item, EventText(_text(event)))
+            put_event(item, _text(event))
         if "stream" in own:
             stream = own.pop("stream")
             self._plain = None if stream is None else Slots(StreamInfo.model_validate(stream))

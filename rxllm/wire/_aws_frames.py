@@ -13,14 +13,16 @@ Rules:
 4. What is kept of an unfinished frame is bounded, and so are its headers.
 5. A stream that ends within a frame was cut.
 
-The headers of nearly all frames of an answer are the same bytes: they are read once.
+The headers of nearly all frames of an answer are the same bytes, and so are the lengths of many. What such a head says
+is remembered by its bytes, and so is its checksum, which goes on from there over the payload. A frame whose head is new
+is read in full, and so is one that is not whole or is wrong.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from zlib import crc32
 
 from rxllm.exceptions import DecodeError, ItemsThenError, LimitExceededError, StreamInterruptedError
@@ -37,10 +39,11 @@ MAX_HEADER_BYTES = 128 * 1024
 """The most bytes that the headers of one frame may have."""
 
 _PRELUDE = struct.Struct(">III")
-_CHECKSUM = struct.Struct(">I")
-_LEAST = _PRELUDE.size + _CHECKSUM.size
-# How many headers are kept that were read, and how long they may be.
+_NUMBER = struct.Struct(">I")
+_LEAST = _PRELUDE.size + _NUMBER.size
+# How many headers are kept that were read, how many heads, and how long the headers may be.
 _MOST_KNOWN = 16
+_MOST_HEADS = 128
 _LONGEST_KNOWN = 512
 
 
@@ -64,6 +67,9 @@ class AWSFrame(NamedTuple):
 # As for server-sent events: the constructor of a NamedTuple takes twice as long.
 _new_frame = tuple[Any, ...].__new__
 
+# What a head says: how long its frame is, the headers, and the checksum up to there.
+_Head: TypeAlias = tuple[int, dict[str, HeaderValue], int]
+
 
 class AWSFrameDecoder:
     r"""Turns the bytes of an event stream of AWS into frames, whatever the fragmentation.
@@ -82,7 +88,7 @@ class AWSFrameDecoder:
         frames: How many frames have come.
     """
 
-    __slots__ = ("_buffer", "_error", "_known", "_limit", "_need", "_offset", "frames")
+    __slots__ = ("_buffer", "_error", "_heads", "_known", "_limit", "_need", "_offset", "frames")
 
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
         if max_event_bytes < 1:
@@ -95,6 +101,7 @@ class AWSFrameDecoder:
         self._need = _PRELUDE.size
         self._offset = 0
         self._known: dict[bytes, dict[str, HeaderValue]] = {}
+        self._heads: dict[bytes, _Head] = {}
 
     def feed(self, data: bytes) -> list[AWSFrame]:
         """Take the next bytes of the stream.
@@ -149,29 +156,51 @@ class AWSFrameDecoder:
 
     def _take(self, data: bytes, frames: list[AWSFrame]) -> int:
         """Take the frames that are whole; returns where the one begins that is not."""
-        start = 0
-        size = len(data)
-        while size - start >= _PRELUDE.size:
-            total, header_bytes, checksum = _PRELUDE.unpack_from(data, start)
-            if crc32(data[start : start + 8]) != checksum or total < _LEAST or header_bytes > total - _LEAST:
-                raise self._malformed(data, start, _fault_of(data, start))
-            if total > self._limit or header_bytes > MAX_HEADER_BYTES:
-                raise self._too_large(data, start, total)
-            end = start + total
-            if end > size:
-                self._need = total
-                return start
-            if crc32(data[start : end - 4]) != _CHECKSUM.unpack_from(data, end - 4)[0]:
-                raise self._malformed(data, start, "its checksum is wrong")
-            body = start + _PRELUDE.size + header_bytes
-            encoded = data[start + _PRELUDE.size : body]
-            headers = self._known.get(encoded) or self._read_headers(data, start, encoded)
-            frames.append(_new_frame(AWSFrame, (headers.copy(), data[body : end - 4])))
-            self.frames += 1
-            self._offset += total
-            start = end
         self._need = _PRELUDE.size
+        heads, before, offset = self._heads, self.frames, self._offset
+        start, size = 0, len(data)
+        while size - start >= _PRELUDE.size:
+            body = start + _PRELUDE.size + _NUMBER.unpack_from(data, start + 4)[0]
+            head = heads.get(data[start:body])
+            if head is not None:
+                total, headers, checksum = head
+                end = start + total
+                payload = data[body : end - 4]
+                # If some of the frame is missing, so is the checksum at its end.
+                if end <= size and crc32(payload, checksum) == _NUMBER.unpack_from(data, end - 4)[0]:
+                    frames.append(_new_frame(AWSFrame, (headers.copy(), payload)))
+                    start = end
+                    continue
+            self.frames, self._offset = before + len(frames), offset + start
+            end = self._take_in_full(data, start, frames)
+            if not end:
+                return start
+            start = end
+        self.frames, self._offset = before + len(frames), offset + start
         return start
+
+    def _take_in_full(self, data: bytes, start: int, frames: list[AWSFrame]) -> int:
+        """Take the frame that begins there; returns where it ends, and 0 if it is not whole."""
+        total: int
+        total, header_bytes, checksum = _PRELUDE.unpack_from(data, start)
+        if crc32(data[start : start + 8]) != checksum or total < _LEAST or header_bytes > total - _LEAST:
+            raise self._malformed(data, start, _fault_of(data, start))
+        if total > self._limit or header_bytes > MAX_HEADER_BYTES:
+            raise self._too_large(data, start, total)
+        end = start + total
+        if end > len(data):
+            self._need = total
+            return 0
+        if crc32(data[start : end - 4]) != _NUMBER.unpack_from(data, end - 4)[0]:
+            raise self._malformed(data, start, "its checksum is wrong")
+        body = start + _PRELUDE.size + header_bytes
+        encoded = data[start + _PRELUDE.size : body]
+        headers = self._known.get(encoded) or self._read_headers(data, start, encoded)
+        if len(self._heads) < _MOST_HEADS and header_bytes <= _LONGEST_KNOWN:
+            head = data[start:body]
+            self._heads[head] = (total, headers, crc32(head))
+        frames.append(_new_frame(AWSFrame, (headers.copy(), data[body : end - 4])))
+        return end
 
     def _read_headers(self, data: bytes, start: int, encoded: bytes) -> dict[str, HeaderValue]:
         try:

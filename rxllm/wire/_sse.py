@@ -176,9 +176,23 @@ class SSEDecoder(TextDecoder[ServerSentEvent]):
             payloads[0] = payloads[0][6:]
             self._ready += self._plain(payloads)
             return
-        for line in text.split("\n"):
-            self._take_field(line)
-        self._dispatch()
+        if text.startswith("event: "):
+            text = self._take_named(text)
+        if text:
+            for line in text.split("\n"):
+                self._take_field(line)
+            self._dispatch()
+
+    def _take_named(self, text: str) -> str:
+        """Take the events that are a line with their name and one with data; returns what begins with another one."""
+        blocks = text.split("\n\n")
+        event_id = self.last_event_id
+        for number, block in enumerate(blocks):
+            name, found, data = block.partition("\ndata: ")
+            if not (found and name.startswith("event: ") and "\n" not in data and "\n" not in name):
+                return "\n\n".join(blocks[number:])
+            self._ready.append(_new_event(ServerSentEvent, (data, name[7:] or "message", event_id, None)))
+        return ""
 
     def _take_lines(self, data: bytes) -> bytes:
         """Take lines until the open event ends; what follows it is returned."""

@@ -799,7 +799,7 @@ def test_there_are_not_too_many_blocks() -> None:
     ],
 )
 def test_what_is_kept_of_open_blocks_has_an_end(event: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxllm.dialects.anthropic._anthropic_message._MAX_KEPT", 1000)
+    monkeypatch.setattr("rxllm.dialects._kept._MAX_KEPT", 1000)
     opened = [each for index in range(30) for each in (begin(index, text=""), {**event, "index": index})]
     ended = [each for index in range(30) for each in (begin(index), say(index, "y" * 900), end(index))]
 

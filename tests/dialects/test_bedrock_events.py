@@ -717,7 +717,7 @@ def test_there_are_not_too_many_blocks() -> None:
 
 @pytest.mark.parametrize("event", [say(0, "x" * 40), more(0, citation={"title": "x" * 40}), tool(0, "t", "x" * 40)])
 def test_what_is_kept_of_open_blocks_has_an_end(event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxllm.dialects.bedrock_converse._converse_message._MAX_KEPT", 100)
+    monkeypatch.setattr("rxllm.dialects._kept._MAX_KEPT", 100)
     events = [(event[0], {**event[1], "contentBlockIndex": index}) for index in range(4)]
     error = failure(START, *events)
     assert isinstance(error, LimitExceededError)
@@ -727,7 +727,7 @@ def test_what_is_kept_of_open_blocks_has_an_end(event: Event, monkeypatch: pytes
 
 
 def test_a_long_text_is_bounded_by_the_fast_way_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxllm.dialects.bedrock_converse._converse_message._MAX_KEPT", 100)
+    monkeypatch.setattr("rxllm.dialects._kept._MAX_KEPT", 100)
     assert isinstance(failure(START, *[say(0, "x" * 9)] * 12), LimitExceededError)
 
 

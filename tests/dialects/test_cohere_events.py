@@ -521,7 +521,7 @@ def test_too_much_of_something_is_refused() -> None:
     ],
 )
 def test_what_is_kept_is_bounded(events: list[Fields], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxllm.dialects.cohere._cohere_message._MAX_KEPT", 10)
+    monkeypatch.setattr("rxllm.dialects._kept._MAX_KEPT", 10)
     assert isinstance(failure(START, *events), LimitExceededError)
     assert read(START, begun(), piece("x" * 6), end()).content == "x" * 6
 

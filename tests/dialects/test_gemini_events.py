@@ -694,7 +694,7 @@ def test_too_much_of_something_is_refused() -> None:
 
 
 def test_what_is_kept_of_an_answer_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxllm.dialects.gemini._gemini_decoder._MAX_KEPT", 400)
+    monkeypatch.setattr("rxllm.dialects._kept._MAX_KEPT", 400)
     assert isinstance(failure(event(text("x" * 100)), *[event(text("y" * 20))] * 40), LimitExceededError)
     assert isinstance(failure(event({"later": "x" * 500})), LimitExceededError)
     assert answer(event(text("x" * 10)), event(text("x" * 10)), END).content == "x" * 20

@@ -299,7 +299,7 @@ def test_too_much_of_something_is_refused() -> None:
 
 
 def test_what_is_kept_of_a_part_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxllm.dialects.ollama._ollama_answer._MAX_KEPT", 10)
+    monkeypatch.setattr("rxllm.dialects._kept._MAX_KEPT", 10)
     assert isinstance(failure(line("x" * 6), line("x" * 6)), LimitExceededError)
     assert isinstance(failure(line("x" * 16)), LimitExceededError)
     assert read(line("x" * 6), line(thinking="x" * 6), end()).content == "x" * 6

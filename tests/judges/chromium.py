@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator
@@ -29,6 +30,31 @@ OPTIONS = (
         "--disable-background-timer-throttling",
     ),
 )
+
+
+# A change is looked at where it is made; what moves without one, as what is scrolled does, when a frame is drawn.
+_UNTIL = """(isTrue) => new Promise((resolve, reject) => {
+    const observer = new MutationObserver(look);
+    let done = false;
+    function look() {
+        try {
+            done ||= !!isTrue();
+        } catch (error) {
+            done = true;
+            reject(error);
+        }
+        if (done) {
+            observer.disconnect();
+            resolve();
+        }
+    }
+    function draw() {
+        look();
+        if (!done) requestAnimationFrame(draw);
+    }
+    observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+    draw();
+})"""
 
 
 class Tab:
@@ -67,11 +93,9 @@ class Tab:
         return result["result"].get("value")
 
     async def until(self, code: str) -> None:
-        """Wait until an expression is true in the page."""
+        """Wait until an expression is true in the page, which looks at each change of it and at each frame."""
         try:
-            async with asyncio.timeout(PATIENCE):
-                while not await self.js(f"!!({code})"):
-                    await asyncio.sleep(0.03)
+            await self.js(f"({_UNTIL})(() => ({code}))")
         except TimeoutError:
             text = await self.js("document.body.innerText")
             raise AssertionError(f"never became true: {code}\n{text[-1500:]}\n{self.exceptions}") from None
@@ -176,11 +200,15 @@ async def chromium() -> AsyncGenerator[Chromium]:
         process = await asyncio.create_subprocess_exec(
             *(program, *OPTIONS, f"--user-data-dir={home}", "about:blank"),
             stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
         )
+        assert process.stderr is not None
+        reading: asyncio.Task[bytes] | None = None
         try:
             async with aiohttp.ClientSession() as http:
-                browser = Chromium(http, f"http://127.0.0.1:{await _port(Path(home, 'DevToolsActivePort'))}")
+                browser = Chromium(http, await _origin(process.stderr))
+                # What else it says has to go somewhere, or it would wait.
+                reading = asyncio.create_task(process.stderr.read())
                 try:
                     yield browser
                 finally:
@@ -189,14 +217,14 @@ async def chromium() -> AsyncGenerator[Chromium]:
         finally:
             process.terminate()
             await process.wait()
+            if reading is not None:
+                await reading
 
 
-async def _port(file: Path) -> str:
+async def _origin(said: asyncio.StreamReader) -> str:
+    """Where it is spoken to: it says so when it listens."""
     async with asyncio.timeout(PATIENCE):
-        while not (said := await asyncio.to_thread(_words_of, file)):
-            await asyncio.sleep(0.03)
-    return said[0]
-
-
-def _words_of(file: Path) -> list[str]:
-    return file.read_text().split() if file.exists() else []
+        while line := await said.readline():
+            if found := re.search(rb"DevTools listening on ws://([^/]+)/", line):
+                return f"http://{found[1].decode()}"
+    raise AssertionError("the browser ended before it could be spoken to")

@@ -7,18 +7,22 @@ import json
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.typedefs import Handler
 
 import rxllm
 from rxllm import Log, RedisLog, SQLiteLog
+from rxllm.serving import DurableStreams
 from rxllm.testing import finish_chunk, text_chunk
 from tests.judges.conftest import Judge
 from tests.logs.redis_server import RedisServer
-from tests.serving.durable_reading import serving
+from tests.serving.durable_reading import served
 from tests.serving.durable_writing import written_and_read
 
 CHUNKS = [*[text_chunk(f"{number} é\n ") for number in range(300)], finish_chunk()]
@@ -39,13 +43,53 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Log:
     return RedisLog(server.url, prefix=tmp_path.name)
 
 
-async def slowly(items: list[Any], *, fails: bool) -> AsyncIterator[Any]:
-    """Items for as long as a client takes to come and to leave several times."""
-    for item in items:
-        await asyncio.sleep(0.02)
-        yield item
-    if fails:
-        raise ValueError
+class Pace:
+    """Lets a producer go as its reader does: so a client comes and leaves while there is something to write."""
+
+    def __init__(self) -> None:
+        self._ways = {"long-poll", "sse"}
+        self._are_there = asyncio.Event()
+        self._asked = asyncio.Semaphore(0)
+        self._has_come_again = asyncio.Event()
+
+    def note(self, way: str | None) -> None:
+        """Take note of a request, and of the way in which it waits for more."""
+        self._ways.discard(way or "")
+        if not self._ways:
+            self._are_there.set()
+        if way == "long-poll":
+            self._asked.release()
+        elif way == "sse":
+            self._has_come_again.set()
+
+    async def items(self, items: list[Any], *, fails: bool = False, rests: bool = False) -> AsyncIterator[Any]:
+        """Items, as soon as somebody reads in both ways: one for each request that waits for it.
+
+        If it ``rests``, nothing comes in the middle until the reader of events was sent away and has come again.
+        """
+        await self._are_there.wait()
+        for number, item in enumerate(items):
+            if rests and number == len(items) // 2:
+                self._has_come_again.clear()
+                await self._has_come_again.wait()
+            await self._asked.acquire()
+            yield item
+        if fails:
+            raise ValueError
+
+    @asynccontextmanager
+    async def serving(self, log: Log, **options: Any) -> AsyncGenerator[str]:
+        """Serve a log, and take note of the requests."""
+
+        @web.middleware
+        async def noting(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self.note(request.query.get("live"))
+            return await handler(request)
+
+        app = web.Application(middlewares=[noting])
+        DurableStreams(log, **options).add_to(app, "/streams/")
+        async with served(app) as url:
+            yield f"{url}/streams"
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -54,25 +98,26 @@ async def test_the_client_follows_a_stream_that_is_written(fails: bool, log: Log
     if fails:
         error = {"code": "internal_error", "message": "Something went wrong here."}
         expected.append({"type": "end", "ending": "failed", "error": error})
-    production = log.produce("chat/é", rxllm.from_async_iterable(slowly(CHUNKS, fails=fails)))
+    pace = Pace()
+    production = log.produce("chat/é", rxllm.from_async_iterable(pace.items(CHUNKS, fails=fails)))
     await production.claimed()
-    async with serving(log, long_poll=1.0) as reading:
-        url = f"{reading.url}/chat%2F%C3%A9"
+    async with pace.serving(log, long_poll=1.0) as url:
         arguments = ("--cuts", "5", "--strict", "--expect", json.dumps(expected))
-        report = await judge("durable-streams.mjs", url, *arguments)
-    await production
+        report = await judge("durable-streams.mjs", f"{url}/chat%2F%C3%A9", *arguments)
     assert report["ok"], report["faults"]
+    await production
 
 
 async def test_the_client_follows_texts(log: Log, judge: Judge) -> None:
     texts = [f"{number} é\n " for number in range(200)]
-    production = log.produce("text", rxllm.from_async_iterable(slowly(texts, fails=False)))
+    pace = Pace()
+    production = log.produce("text", rxllm.from_async_iterable(pace.items(texts, rests=True)))
     await production.claimed()
-    async with serving(log, content_type="text/plain", sse_seconds=2.0) as reading:
+    async with pace.serving(log, content_type="text/plain", sse_seconds=2.0) as url:
         arguments = ("--cuts", "5", "--strict", "--expect", "".join(texts))
-        report = await judge("durable-streams.mjs", f"{reading.url}/text", *arguments)
-    await production
+        report = await judge("durable-streams.mjs", f"{url}/text", *arguments)
     assert report["ok"], report["faults"]
+    await production
 
 
 async def test_the_tests_of_reading_pass(log: Log, judges: Path, tmp_path: Path) -> None:

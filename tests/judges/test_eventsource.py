@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -40,20 +41,46 @@ async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[L
         yield rxllm.RedisLog(server.url, prefix=uuid4().hex)
 
 
+class Watched(serving.Events):
+    """The events; it is told when some are written."""
+
+    def __init__(self, are_written: asyncio.Event) -> None:
+        self._are_written = are_written
+
+    def writer(self, asked: serving.Asked, /) -> serving.FrameWriter:
+        return WatchedWriter(super().writer(asked), self._are_written)
+
+
+class WatchedWriter:
+    def __init__(self, writer: serving.FrameWriter, are_written: asyncio.Event) -> None:
+        self.begin = writer.begin
+        self.end = writer.end
+        self._writer = writer
+        self._are_written = are_written
+
+    @property
+    def over(self) -> bool:
+        return self._writer.over
+
+    def write(self, items: Sequence[Any], /) -> bytes:
+        self._are_written.set()
+        return self._writer.write(items)
+
+
 async def test_events_while_they_are_written(log: Log, judge: Judge) -> None:
     words = [f"{number} " for number in range(ITEMS)]
     is_read = asyncio.Event()
 
     async def write() -> AsyncIterator[str]:
+        """The first words at once; each of the others when one was read."""
         for number, word in enumerate(words):
             if number >= 20:
                 await is_read.wait()
-                await asyncio.sleep(0.005)
+                is_read.clear()
             yield word
 
-    async def handle(_: web.Request) -> web.StreamResponse:
-        is_read.set()
-        return await serving.aiohttp_response(_, rxllm.from_log(log, "words"))
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await serving.aiohttp_response(request, rxllm.from_log(log, "words"), protocol=Watched(is_read))
 
     app = web.Application()
     app.router.add_get("/", handle)
@@ -63,9 +90,8 @@ async def test_events_while_they_are_written(log: Log, judge: Judge) -> None:
             *("eventsource.mjs", url, "--strict", "--cuts", str(CUTS), "--seed", "7", "--first", "0"),
             *("--field", "text", "--expect", "".join(words), "--timeout", "110"),
         )
-    await production
-
     assert report["ok"], report["stderr"]
+    await production
     assert report["cuts"] == CUTS
     assert report["ended"] == "event end"
     print(f"{len(report['requests'])} requests for {report['items']} items")  # noqa: T201 - for whoever runs it

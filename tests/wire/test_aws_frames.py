@@ -7,6 +7,7 @@ import importlib
 import struct
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -114,6 +115,40 @@ def test_any_frames_come_out_of_any_reads(frames: list[AWSFrame], data: st.DataO
     assert_botocore_reads_the_same(frames)
 
 
+SOME_HEADERS = st.dictionaries(NAMES, VALUES, max_size=3)
+
+
+def fault_in(decoder: AWSFrameDecoder, reads: list[bytes], frames: list[AWSFrame]) -> str:
+    """Read until something is wrong; returns what, without where."""
+    try:
+        read_all(decoder, reads, frames)
+    except DecodeError as error:
+        return str(error).partition(" is no frame of an event stream of AWS: ")[2].partition(";")[0]
+    return ""
+
+
+@given(st.lists(st.tuples(SOME_HEADERS, st.integers(0, 20)), min_size=1, max_size=3), st.data())
+def test_a_frame_is_read_alike_whether_or_not_one_came_before_with_its_headers_and_length(
+    heads: list[tuple[dict[str, Any], int]], data: st.DataObject
+) -> None:
+    drawn = data.draw(st.lists(st.sampled_from(heads), min_size=1, max_size=12))
+    frames = [AWSFrame(headers, data.draw(st.binary(min_size=size, max_size=size))) for headers, size in drawn]
+    encoded = [bytearray(encode_aws_frame(*frame)) for frame in frames]
+    wrong = data.draw(st.integers(0, len(encoded)))
+    if wrong < len(encoded):
+        encoded[wrong][data.draw(st.integers(0, len(encoded[wrong]) - 1))] ^= data.draw(st.integers(1, 255))
+    stream = b"".join(encoded)
+    places = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    decoder, read = AWSFrameDecoder(), list[AWSFrame]()
+
+    fault = fault_in(decoder, [stream[start:end] for start, end in pairwise([0, *places, len(stream)])], read)
+
+    assert read == frames[:wrong]
+    assert decoder.frames == wrong
+    assert fault == fault_in(AWSFrameDecoder(), [bytes(each) for each in encoded[wrong:]], [])
+    assert bool(fault) == (wrong < len(encoded))
+
+
 @given(st.lists(st.binary(max_size=60), max_size=8))
 def test_whatever_comes_is_frames_or_a_typed_error(reads: list[bytes]) -> None:
     with contextlib.suppress(DecodeError, LimitExceededError, StreamInterruptedError):
@@ -121,15 +156,16 @@ def test_whatever_comes_is_frames_or_a_typed_error(reads: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("place", range(len(ENCODED[1])))
-def test_a_wrong_byte_anywhere_is_an_error_behind_the_frames_before_it(place: int) -> None:
+@pytest.mark.parametrize("before", [0, 1], ids=["another before it", "its like before it"])
+def test_a_wrong_byte_anywhere_is_an_error_behind_the_frames_before_it(place: int, before: int) -> None:
     wrong = bytearray(ENCODED[1])
     wrong[place] ^= 0x41
-    stream = ENCODED[0] + wrong + ENCODED[2]
+    stream = ENCODED[before] + wrong + ENCODED[2]
     for reads in ([stream], [stream[start : start + 1] for start in range(len(stream))]):
         frames: list[AWSFrame] = []
-        with pytest.raises(DecodeError, match=rf"frame 1 \(at byte {len(ENCODED[0])}\)") as caught:
+        with pytest.raises(DecodeError, match=rf"frame 1 \(at byte {len(ENCODED[before])}\)") as caught:
             read_all(AWSFrameDecoder(), reads, frames)
-        assert frames == FRAMES[:1]
+        assert frames == [FRAMES[before]]
         assert caught.value.position == 1
         assert caught.value.dialect == "aws-event-stream"
 
@@ -225,16 +261,20 @@ def test_headers_have_a_limit_of_their_own() -> None:
         decode([frame_of(most + b"\x01d\0")])
 
 
-def test_headers_of_one_frame_are_not_those_of_another() -> None:
-    first, second = decode([ENCODED[0], ENCODED[3]])
-    assert isinstance(first.headers, dict)
-    first.headers["more"] = "than came"
-    assert second.headers == {":event-type": "messageStart"}
+@pytest.mark.parametrize("like", [0, 3], ids=["of its length", "of another"])
+def test_headers_of_one_frame_are_not_those_of_another(like: int) -> None:
+    decoder = AWSFrameDecoder()
+    for encoded in (ENCODED[0], ENCODED[like], ENCODED[like]):
+        (frame,) = decoder.feed(encoded)
+        assert frame.headers == {":event-type": "messageStart"}
+        assert isinstance(frame.headers, dict)
+        frame.headers["more"] = "than came"
 
 
-def test_many_headers_are_read_one_by_one_and_few_of_them_are_kept() -> None:
+def test_many_heads_are_read_one_by_one_and_few_of_them_are_kept() -> None:
     frames = [AWSFrame({"number": number}, b"") for number in range(100)]
-    assert decode([b"".join(encode_aws_frame(*frame) for frame in frames)]) == frames
+    frames += [AWSFrame({}, bytes(size)) for size in range(400)]
+    assert decode([b"".join(encode_aws_frame(*frame) for frame in [*frames, *frames])]) == [*frames, *frames]
 
 
 @pytest.mark.parametrize(

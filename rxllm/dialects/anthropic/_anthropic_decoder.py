@@ -29,14 +29,13 @@ from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import read_in_full
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
 from rxllm.dialects._surrogates import may_hold_half
-from rxllm.dialects._whole_body import tell_of_body
+from rxllm.dialects._whole_body import tell_of_body, value_of_body
 from rxllm.dialects.anthropic._anthropic_blocks import TEXT_FIELDS, BlockPiece
 from rxllm.dialects.anthropic._anthropic_errors import NAME
 from rxllm.dialects.anthropic._anthropic_message import GrowingMessage, MisplacedError
 from rxllm.exceptions import EmptyStreamError, LimitExceededError, TruncatedStreamError
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
-    EventText,
     StreamChoice,
     StreamChunk,
     is_list,
@@ -90,12 +89,10 @@ class AnthropicDecoder:
                 if block is not None and type(delta) is block.plain:
                     piece = delta.piece
                     block.pieces.append(piece)
-                    message.keep(len(piece))
+                    message.kept.add(len(piece))
                     choice = make(StreamChoice, delta=block.delta(piece))
                     head = message.head
-                    return (
-                        make(StreamChunk, id=head[0], model=head[1], choices=(choice,), event_text=EventText(data)),
-                    )
+                    return (make(StreamChunk, id=head[0], model=head[1], choices=(choice,), event_text=data),)
         return self._decode_in_full(event)
 
     def _decode_in_full(self, event: WireItem) -> Iterable[StreamChunk]:
@@ -108,7 +105,7 @@ class AnthropicDecoder:
         fields = _MISFIT.object_in(text, self._position, name, _with_halves if may_hold_half(said) else loads)
         chunks = self._decode_object(name, fields, text)
         if chunks:
-            put_event(chunks[0], EventText(text))
+            put_event(chunks[0], text)
         return chunks
 
     def _decode_object(self, name: str, fields: Mapping[str, Any], text: str) -> list[StreamChunk]:
@@ -168,10 +165,7 @@ class AnthropicDecoder:
         """Read an answer that came as a whole: see ``BodyDecoder``."""
         self._position = 0
         with reading_large(body, "the body"):
-            try:
-                fields = loads(body)
-            except ValueError:
-                fields = None
+            fields = value_of_body(body)
             if not is_object(fields) or fields.get("type") != "message" or not is_list(fields.get("content")):
                 if (protocol := protocol_of_body(body)) not in {None, MESSAGES}:
                     raise _MISFIT.of_another(self._position, protocol, body)

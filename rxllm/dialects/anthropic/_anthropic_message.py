@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rxllm.dialects._kept import Kept
 from rxllm.dialects.anthropic._anthropic_blocks import INPUT_DELTA, TEXT_FIELDS, Block, begun_by
 from rxllm.dialects.anthropic._anthropic_usage import UsageFold
 from rxllm.exceptions import LimitExceededError, excerpt
@@ -24,7 +25,6 @@ from rxllm.models import (
 MAX_BLOCKS = 4096
 """How many blocks a message may have."""
 
-_MAX_KEPT = 256 * 1024 * 1024
 _REASONS: Mapping[str, str] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -55,12 +55,13 @@ class GrowingMessage:
         has_begun: Whether it has.
         head: Its identifier, and the model that writes it now.
         open: The blocks that have begun and not ended, by the index that the server gives them.
+        kept: How much is kept of blocks that are open.
         reason: Why it ended, in the word of the server; ``""`` if that has not been said.
     """
 
     __slots__ = (
-        *("_calls", "_early", "_garbled", "_kept", "_stopped", "_usage", "_used"),
-        *("has_begun", "head", "open", "reason"),
+        *("_calls", "_early", "_garbled", "_stopped", "_usage", "_used"),
+        *("has_begun", "head", "kept", "open", "reason"),
     )
 
     def __init__(self) -> None:
@@ -75,7 +76,7 @@ class GrowingMessage:
         # A reason that came with the beginning: more may follow.
         self._early: Mapping[str, Any] | None = None
         self._garbled: list[DeltaBlock] = []
-        self._kept = 0
+        self.kept = Kept("the blocks that are open have")
 
     @staticmethod
     def knows(kind: str) -> bool:
@@ -100,20 +101,6 @@ class GrowingMessage:
     def given_up(self) -> bool:
         """Whether its end says that the server gave up."""
         return bool(self.reason) and ending_of(self.reason) not in _ENDS
-
-    def keep(self, size: int) -> None:
-        """Count what is kept of blocks that are open.
-
-        Raises:
-            LimitExceededError: It is too much.
-        """
-        self._kept += size
-        if self._kept > _MAX_KEPT:
-            raise LimitExceededError(
-                f"the blocks that are open have more than {_MAX_KEPT} characters",
-                limit="max_characters",
-                maximum=_MAX_KEPT,
-            )
 
     def take(self, kind: str, fields: Mapping[str, Any]) -> list[StreamChunk]:
         """Take an event that it knows.
@@ -225,14 +212,14 @@ class GrowingMessage:
             piece = delta.get(TEXT_FIELDS[kind])
             if not isinstance(piece, str):
                 raise TypeError(f"{kind} has no text")
-            self.keep(len(piece))
+            self.kept.add(len(piece))
             return block.grow(kind, piece)
         if kind == "citations_delta":
             citation = _object_in(delta, "citation")
-            self.keep(len(str(citation)))
+            self.kept.add(len(str(citation)))
             return block.cite(citation)
         if kind in {"signature_delta", "compaction_delta"}:
-            self.keep(len(str(delta)))
+            self.kept.add(len(str(delta)))
             block.set(delta)
             return Delta(part=block.part)
         return None
@@ -243,7 +230,7 @@ class GrowingMessage:
             return []
         self.open = {place: each for place, each in self.open.items() if each is not block}
         if not self.open:
-            self._kept = sum(len(str(each.block)) for each in self._garbled)
+            self.kept.size = sum(len(str(each.block)) for each in self._garbled)
         if (garbled := block.garbled()) is not None:
             self._garbled.append(garbled)
         return [self._of(block.last_delta())]

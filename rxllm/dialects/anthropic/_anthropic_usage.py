@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rxllm.dialects._counts import count_in, sum_of
 from rxllm.exceptions import LimitExceededError
 from rxllm.models import Usage, is_object
 
@@ -55,26 +56,17 @@ class UsageFold:
 
 
 def _as_ours(fields: Mapping[str, Any]) -> Usage:
-    said, written, read, output = (_count(fields.get(name)) for name in (_INPUT, _WRITTEN, _READ, _OUTPUT))
-    prompt = _sum(said, written, read)
+    said, written, read, output = (count_in(fields.get(name)) for name in (_INPUT, _WRITTEN, _READ, _OUTPUT))
+    prompt = sum_of(said, written, read)
     ours: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": output,
-        "total_tokens": _sum(prompt, output),
+        "total_tokens": sum_of(prompt, output),
     }
     if read is not None:
         ours["prompt_tokens_details"] = {"cached_tokens": read}
     details = fields.get("output_tokens_details")
-    thinking = _count(details.get("thinking_tokens")) if is_object(details) else None
+    thinking = count_in(details.get("thinking_tokens")) if is_object(details) else None
     if thinking is not None:
         ours["completion_tokens_details"] = {"reasoning_tokens": thinking}
     return Usage.model_validate({**fields, **ours})
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _sum(*counts: int | None) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None

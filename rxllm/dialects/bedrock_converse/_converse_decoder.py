@@ -29,7 +29,7 @@ from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_failure, is_name_of_error
 from rxllm.dialects._surrogates import may_hold_half
-from rxllm.dialects._whole_body import tell_of_body
+from rxllm.dialects._whole_body import tell_of_body, value_of_body
 from rxllm.dialects.bedrock_converse._converse_answer import events_of_answer
 from rxllm.dialects.bedrock_converse._converse_errors import NAME
 from rxllm.dialects.bedrock_converse._converse_message import (
@@ -42,7 +42,7 @@ from rxllm.dialects.bedrock_converse._converse_message import (
 from rxllm.dialects.bedrock_converse._converse_pieces import PIECES, decode_piece
 from rxllm.exceptions import APIStreamError, DecodeError, EmptyStreamError, LimitExceededError, TruncatedStreamError
 from rxllm.harmless import EXCERPT_LENGTH
-from rxllm.models import EventText, StreamChunk, is_object, loads, loads_unscrubbed, put_event, scrub
+from rxllm.models import StreamChunk, is_object, loads, loads_unscrubbed, put_event, scrub
 from rxllm.wire import LARGE_JSON, AWSFrame
 
 _NOTHING: tuple[StreamChunk, ...] = ()
@@ -86,13 +86,14 @@ class BedrockConverseDecoder:
                     pass
                 else:
                     # Nearly all events: a piece of a block that has begun, of its usual kind.
-                    said = found.delta.said()
-                    block = self._message.open.get(found.index)
-                    if block is not None and said is not None and said[0] == block.plain and block.template is not None:
-                        piece = said[1]
-                        block.pieces.append(piece)
-                        self._message.keep(len(piece))
-                        return (block.template.with_piece(piece, f'{{"{BLOCK_DELTA}":{payload.decode()}}}'),)
+                    message = self._message
+                    block = message.open.get(found.index)
+                    if block is not None and block.template is not None:
+                        piece = found.delta.piece_of(block.plain)
+                        if piece is not None:
+                            block.pieces.append(piece)
+                            message.kept.add(len(piece))
+                            return (block.template.with_piece(piece, f'{{"{BLOCK_DELTA}":{payload.decode()}}}'),)
         name, data = named(event)
         if len(data) <= LARGE_JSON:
             return self._decode_in_full(event, name, data)
@@ -115,7 +116,7 @@ class BedrockConverseDecoder:
         if may_hold_half(text):
             fields = _whole_but_pieces(fields)
         chunks = self._decode_object(name, fields, text)
-        put_event(chunks[0], EventText(shown))
+        put_event(chunks[0], shown)
         return chunks
 
     def _object_in(self, name: str, text: str) -> Mapping[str, Any]:
@@ -187,10 +188,7 @@ class BedrockConverseDecoder:
         """Read an answer that came as a whole: see ``BodyDecoder``."""
         self._position = 0
         with reading_large(body, "the body"):
-            try:
-                fields = loads(body)
-            except ValueError:
-                fields = None
+            fields = value_of_body(body)
             events = events_of_answer(fields)
             if not events:
                 if (protocol := protocol_of_body(body)) not in {None, CONVERSE}:

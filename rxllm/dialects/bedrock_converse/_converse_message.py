@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rxllm.dialects._chunk_template import ChunkTemplate
+from rxllm.dialects._kept import Kept
 from rxllm.dialects.bedrock_converse._converse_blocks import CITATION, IMAGE, RESULT, Block, content_of_result
 from rxllm.dialects.bedrock_converse._converse_pieces import INPUT, REASONING, TEXT
 from rxllm.dialects.bedrock_converse._converse_usage import usage_of
@@ -28,7 +29,6 @@ BLOCK_START, BLOCK_DELTA, BLOCK_STOP = "contentBlockStart", "contentBlockDelta",
 EVENTS = frozenset({START, BLOCK_START, BLOCK_DELTA, BLOCK_STOP, STOP, METADATA})
 """The events of a message."""
 
-_MAX_KEPT = 256 * 1024 * 1024
 _REASONS: Mapping[str, str] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -55,12 +55,13 @@ class GrowingMessage:
     Attributes:
         model: The model that is asked, or that a router has chosen.
         has_begun: Whether it has begun.
+        kept: How much is kept of blocks that are open.
         stopped: Whether it has ended.
         reason: Why it ended, in the word of the server; ``""`` as long as it goes on.
         open: The blocks that have begun and not ended, by the index that the server gives them.
     """
 
-    __slots__ = ("_calls", "_garbled", "_kept", "_used", "has_begun", "model", "open", "reason", "stopped")
+    __slots__ = ("_calls", "_garbled", "_used", "has_begun", "kept", "model", "open", "reason", "stopped")
 
     def __init__(self, model: str | None) -> None:
         self.model = model
@@ -71,26 +72,12 @@ class GrowingMessage:
         self._used: set[int] = set()
         self._calls = 0
         self._garbled: list[DeltaBlock] = []
-        self._kept = 0
+        self.kept = Kept("the blocks that are open have")
 
     @property
     def given_up(self) -> bool:
         """Whether its end says that there is no answer."""
         return _REASONS.get(self.reason) == "error" or ending_of(self.reason) == "truncated"
-
-    def keep(self, size: int) -> None:
-        """Count what is kept of blocks that are open.
-
-        Raises:
-            LimitExceededError: It is too much.
-        """
-        self._kept += size
-        if self._kept > _MAX_KEPT:
-            raise LimitExceededError(
-                f"the blocks that are open have more than {_MAX_KEPT} characters",
-                limit="max_characters",
-                maximum=_MAX_KEPT,
-            )
 
     def take(self, kind: str, fields: Mapping[str, Any]) -> list[StreamChunk]:
         """Take an event of a message.
@@ -163,7 +150,7 @@ class GrowingMessage:
         block = self.open[index] = Block.begin(place, member, details, self._calls)
         if block.call is not None:
             self._calls += 1
-        self.keep(len(str(details)))
+        self.kept.add(len(str(details)))
         return [*ended, self._of(block.first_delta())]
 
     def _grow(self, index: int, delta: Mapping[str, Any]) -> list[StreamChunk]:
@@ -182,7 +169,7 @@ class GrowingMessage:
 
     def _said(self, block: Block, member: str, said: Any) -> Delta:
         """What one member of a delta says."""
-        self.keep(len(said) if isinstance(said, str) else len(str(said)))
+        self.kept.add(len(said) if isinstance(said, str) else len(str(said)))
         delta = block.reason(said) if member == REASONING and is_object(said) else Delta(part=block.part)
         piece = _piece_in(member, said)
         if piece is not None:
@@ -207,7 +194,7 @@ class GrowingMessage:
         if block is None:
             return []
         if not self.open:
-            self._kept = sum(len(str(each.block)) for each in self._garbled)
+            self.kept.size = sum(len(str(each.block)) for each in self._garbled)
         if (garbled := block.garbled()) is not None:
             self._garbled.append(garbled)
         return [self._of(block.last_delta())]

@@ -26,16 +26,16 @@ class _Delta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     input: _Input | None = msgspec.field(name=INPUT, default=None)
     reasoning: _Reasoning | None = msgspec.field(name=REASONING, default=None)
 
-    def said(self) -> tuple[str, str] | None:
-        """Which delta it is, and the piece in it; ``None`` if it is not one of them alone."""
+    def piece_of(self, kind: str) -> str | None:
+        """The piece in a delta of that kind; ``None`` if it is not one of that alone."""
         text, tool, reasoning = self.text, self.input, self.reasoning
         if tool is None and reasoning is None:
-            return None if text is None else (TEXT, text)
-        if text is not None:
-            return None
-        if reasoning is None:
-            return None if tool is None else (INPUT, tool.input)
-        return (REASONING, reasoning.text) if tool is None else None
+            return text if kind == TEXT else None
+        if text is None and reasoning is None and tool is not None:
+            return tool.input if kind == INPUT else None
+        if text is None and tool is None and reasoning is not None:
+            return reasoning.text if kind == REASONING else None
+        return None
 
 
 class Piece(msgspec.Struct, gc=False):

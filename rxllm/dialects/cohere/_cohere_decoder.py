@@ -23,7 +23,7 @@ from rxllm.dialects._large_event import reading_large
 from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import read_in_full
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure, is_name_of_error
-from rxllm.dialects._whole_body import tell_of_body
+from rxllm.dialects._whole_body import tell_of_body, value_of_body
 from rxllm.dialects.cohere._cohere_errors import NAME
 from rxllm.dialects.cohere._cohere_message import LAST, CohereMessage
 from rxllm.exceptions import (
@@ -34,11 +34,9 @@ from rxllm.exceptions import (
 )
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
-    EventText,
     StreamChoice,
     StreamChunk,
     is_object,
-    loads,
     make,
     put_event,
 )
@@ -134,9 +132,9 @@ class CohereDecoder:
                 piece = found.delta.message.tool_calls.function.arguments
             if part is not None and piece is not None and not part.ended:
                 # Nearly all events: more of a part that has begun, and nothing else.
-                message.keep(len(piece))
+                message.kept.add(len(piece))
                 choice = make(StreamChoice, delta=part.grow(piece))
-                return (make(StreamChunk, id=message.id, choices=(choice,), event_text=EventText(data)),)
+                return (make(StreamChunk, id=message.id, choices=(choice,), event_text=data),)
         return self._decode_in_full(event)
 
     @property
@@ -161,10 +159,7 @@ class CohereDecoder:
         """Read an answer that came as a whole: see ``BodyDecoder``."""
         self._position = 0
         with reading_large(body, "the body"):
-            try:
-                fields = loads(body)
-            except ValueError:
-                fields = None
+            fields = value_of_body(body)
             said = fields.get("message") if is_object(fields) else None
             if not is_object(fields) or not is_object(said) or not isinstance(fields.get("finish_reason"), str):
                 if (protocol := protocol_of_body(body)) not in {None, COHERE}:
@@ -188,7 +183,7 @@ class CohereDecoder:
         if not said or said == _DONE:
             return _NOTHING
         chunks = self._decode_object(name, _MISFIT.object_in(text, self._position, name), text)
-        put_event(chunks[0], EventText(text))
+        put_event(chunks[0], text)
         return chunks
 
     def _decode_object(self, name: str, fields: Mapping[str, Any], text: str) -> list[StreamChunk]:

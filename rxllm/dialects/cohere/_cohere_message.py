@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from rxllm.dialects._kept import Kept
 from rxllm.dialects.cohere._cohere_citations import annotations_of
 from rxllm.dialects.cohere._cohere_fields import (
     arguments_in,
@@ -45,7 +46,6 @@ LAST = "message-end"
 MAX_PARTS_OF_MESSAGE = 4096
 """How many parts a message may have."""
 
-_MAX_KEPT = 256 * 1024 * 1024
 _REASONS: Mapping[str, str] = {
     "COMPLETE": "stop",
     "STOP_SEQUENCE": "stop",
@@ -62,6 +62,7 @@ class CohereMessage:
 
     Attributes:
         id: Its identifier.
+        kept: How much is kept of it.
         has_begun: Whether anything of it has come.
         ended: Whether it is whole.
         failure: What the server says went wrong, if it gave up.
@@ -69,7 +70,7 @@ class CohereMessage:
         calls: Its calls, likewise.
     """
 
-    __slots__ = ("_called", "_kept", "_parts", "_plan", "calls", "contents", "ended", "failure", "has_begun", "id")
+    __slots__ = ("_called", "_parts", "_plan", "calls", "contents", "ended", "failure", "has_begun", "id", "kept")
 
     def __init__(self) -> None:
         self.id: str | None = None
@@ -78,7 +79,8 @@ class CohereMessage:
         self.contents: dict[int, GrowingPart] = {}
         self.calls: dict[int, GrowingPart] = {}
         self._plan: GrowingPart | None = None
-        self._parts = self._called = self._kept = 0
+        self._parts = self._called = 0
+        self.kept = Kept("the answer has")
 
     def knows(self, kind: str) -> bool:
         """Whether that is an event of a message."""
@@ -124,18 +126,6 @@ class CohereMessage:
             chunks.append(self.chunk(choices=(StreamChoice(logprobs=logprobs),)))
         return [*chunks, *self.take(LAST, {"delta": fields})]
 
-    def keep(self, size: int) -> None:
-        """Count what is kept of it.
-
-        Raises:
-            LimitExceededError: It is too much.
-        """
-        self._kept += size
-        if self._kept > _MAX_KEPT:
-            raise LimitExceededError(
-                f"the answer has more than {_MAX_KEPT} characters", limit="max_characters", maximum=_MAX_KEPT
-            )
-
     def _begin(self, fields: Mapping[str, Any]) -> list[Delta]:
         new_id = as_text(fields.get("id"))
         if self.has_begun and new_id and self.id and new_id != self.id:
@@ -154,7 +144,7 @@ class CohereMessage:
         return GrowingPart(DeltaPart(index=self._parts - 1, kind=str(kind), **fields), key, head)
 
     def _grow(self, part: GrowingPart, piece: str) -> list[Delta]:
-        self.keep(len(piece))
+        self.kept.add(len(piece))
         return [part.grow(piece)]
 
     def _begin_content(self, fields: Mapping[str, Any]) -> list[Delta]:
@@ -213,7 +203,7 @@ class CohereMessage:
         said = FunctionCallDelta(name=name or None, arguments=text)
         begun = ToolCallDelta(index=part.call, id=call_id or None, type="function", function=said)
         if text:
-            self.keep(len(text))
+            self.kept.add(len(text))
             part.pieces.append(text)
         return [*_end_of(self._plan), Delta(part=part.part, tool_calls=(begun,))]
 
@@ -240,7 +230,7 @@ class CohereMessage:
         if part is None:
             # Nobody can say what it is of.
             return [Delta(annotations=annotations_of(citation, None))]
-        self.keep(len(str(citation)))
+        self.kept.add(len(str(citation)))
         return [part.cite(citation)]
 
     def _nothing(self, _: Mapping[str, Any]) -> list[Delta]:

@@ -20,6 +20,7 @@ from typing import Any
 from rxllm.dialects._chunk_template import ChunkTemplate
 from rxllm.dialects._dialect import WireItem
 from rxllm.dialects._foreign import GEMINI, protocol_of, protocol_of_body
+from rxllm.dialects._kept import Kept
 from rxllm.dialects._large_event import reading_large
 from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import read_in_full
@@ -45,7 +46,6 @@ from rxllm.exceptions import (
 )
 from rxllm.models import (
     Delta,
-    EventText,
     StreamChoice,
     StreamChunk,
     Usage,
@@ -61,7 +61,6 @@ _NOTHING: tuple[StreamChunk, ...] = ()
 _MISFIT = Misfit(NAME, GEMINI, "ask for …:streamGenerateContent")
 _DONE = "[DONE]"
 _MAX_CANDIDATES = 128
-_MAX_KEPT = 256 * 1024 * 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +80,7 @@ class GeminiDecoder:
     _candidates: dict[int, Candidate] = field(default_factory=dict[int, Candidate])
     _blocked: str = ""
     _usage: UsageSoFar = field(default_factory=UsageSoFar)
-    _kept: int = 0
+    _kept: Kept = field(default_factory=lambda: Kept("the answer has"))
 
     def decode(self, event: WireItem) -> Iterable[StreamChunk]:
         """Turn an event into chunks: see ``StreamDecoder.decode``."""
@@ -147,7 +146,7 @@ class GeminiDecoder:
         if not said or said == _DONE:
             return _NOTHING
         chunks = self._gathered(self._chunks_of(name, said))
-        put_event(chunks[0], EventText(text))
+        put_event(chunks[0], text)
         return chunks
 
     def _chunks_of(self, name: str, text: str) -> Iterator[StreamChunk]:
@@ -164,7 +163,7 @@ class GeminiDecoder:
             if is_name_of_error(name):
                 raise error_from(text, self._position, name)
             raise _MISFIT.malformed(self._position, text, "it is no JSON object")
-        self._keep(len(text))
+        self._kept.add(len(text))
         for each in objects:
             yield from self._decode_object(name, each, text)
 
@@ -257,7 +256,7 @@ class GeminiDecoder:
 
     def _more(self, text: OpenText, piece: str, data: str, index: int, usage: Usage | None) -> StreamChunk:
         """What a piece of an open text gives."""
-        self._keep(len(piece))
+        self._kept.add(len(piece))
         template = text.template
         if template is None:
             template = text.template = self._template(index, text)
@@ -272,13 +271,6 @@ class GeminiDecoder:
     def _unread_usage(self) -> list[StreamChunk]:
         usage = self._usage.read()
         return [] if usage is None else [with_usage(self._chunk(), usage)]
-
-    def _keep(self, size: int) -> None:
-        self._kept += size
-        if self._kept > _MAX_KEPT:
-            raise LimitExceededError(
-                f"the answer has more than {_MAX_KEPT} characters", limit="max_characters", maximum=_MAX_KEPT
-            )
 
 
 def _time(value: object) -> int | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from rxllm.dialects._counts import sum_of
 from rxllm.models import Slots, StreamChunk, Usage, is_object, make
 
 NO_USAGE = msgspec.Raw(b"")
@@ -90,8 +91,8 @@ def usage_of_metadata(said: object) -> Usage | None:
     if not is_object(said):
         return None
     thoughts = _count(said, "thoughtsTokenCount")
-    prompt = _sum(_count(said, "promptTokenCount"), _count(said, "toolUsePromptTokenCount"))
-    completion = _sum(_count(said, "candidatesTokenCount"), thoughts)
+    prompt = sum_of(_count(said, "promptTokenCount"), _count(said, "toolUsePromptTokenCount"))
+    completion = sum_of(_count(said, "candidatesTokenCount"), thoughts)
     total = _count(said, "totalTokenCount")
     if total is None and prompt is not None and completion is not None:
         total = prompt + completion
@@ -108,9 +109,3 @@ def usage_of_metadata(said: object) -> Usage | None:
 def _count(said: Mapping[str, Any], name: str) -> int | None:
     value = said.get(name)
     return value if type(value) is int and 0 <= value < _MOST else None
-
-
-def _sum(first: int | None, second: int | None) -> int | None:
-    if first is None or second is None:
-        return first if second is None else second
-    return first + second

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from rxllm.dialects._kept import Kept
 from rxllm.exceptions import LimitExceededError
 from rxllm.models import (
     Delta,
@@ -41,7 +42,6 @@ from rxllm.models import (
 MAX_PARTS = 4096
 """How many parts an answer may have."""
 
-_MAX_KEPT = 256 * 1024 * 1024
 _TEXT, _REASONING = str(PartKind.TEXT), str(PartKind.REASONING)
 _FIELDS: Mapping[str, str] = {_TEXT: "content", _REASONING: "thinking"}
 # What servers beside Ollama's own call the thinking.
@@ -61,6 +61,7 @@ class OllamaAnswer:
     Attributes:
         has_begun: Whether it has.
         is_done: Whether the server said that it has ended.
+        kept: How much is kept of the part that is open.
         model: The model that writes it.
         created: When it was begun.
         part: What says of which part the text is that comes; ``None`` if none is open.
@@ -69,8 +70,8 @@ class OllamaAnswer:
     """
 
     __slots__ = (
-        *("_calls", "_kept", "_parts", "_role"),
-        *("created", "has_begun", "is_done", "model", "part", "pieces", "speaks"),
+        *("_calls", "_parts", "_role"),
+        *("created", "has_begun", "is_done", "kept", "model", "part", "pieces", "speaks"),
     )
 
     def __init__(self) -> None:
@@ -84,19 +85,7 @@ class OllamaAnswer:
         self._role: str | None = None
         self._parts = 0
         self._calls = 0
-        self._kept = 0
-
-    def keep(self, size: int) -> None:
-        """Count what is kept of the part that is open.
-
-        Raises:
-            LimitExceededError: It is too much.
-        """
-        self._kept += size
-        if self._kept > _MAX_KEPT:
-            raise LimitExceededError(
-                f"a part of the answer has more than {_MAX_KEPT} characters", limit="max_characters", maximum=_MAX_KEPT
-            )
+        self.kept = Kept("a part of the answer has")
 
     def take(self, fields: Mapping[str, Any]) -> list[StreamChunk]:
         """Take a line.
@@ -160,7 +149,7 @@ class OllamaAnswer:
             self.part = self._new_part(kind=kind)
             self.speaks = kind
         self.pieces.append(text)
-        self.keep(len(text))
+        self.kept.add(len(text))
         if kind == _TEXT:
             yield Delta(part=self.part, content=text)
         else:
@@ -176,7 +165,7 @@ class OllamaAnswer:
 
     def _end_part(self) -> Iterator[Delta]:
         part, name, text = self.part, _FIELDS.get(self.speaks, ""), "".join(self.pieces)
-        self.part, self.speaks, self.pieces, self._kept = None, "", [], 0
+        self.part, self.speaks, self.pieces, self.kept.size = None, "", [], 0
         if part is not None:
             yield Delta(part=part, blocks=(DeltaBlock(index=part.index, block={name: text}),))
 

@@ -24,19 +24,17 @@ from rxllm.dialects._large_event import reading_large
 from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import read_in_full
 from rxllm.dialects._stream_error import error_from, has_words_of_error, is_error, is_failure
-from rxllm.dialects._whole_body import tell_of_body
+from rxllm.dialects._whole_body import tell_of_body, value_of_body
 from rxllm.dialects.ollama._ollama_answer import OllamaAnswer
 from rxllm.dialects.ollama._ollama_errors import NAME
 from rxllm.exceptions import EmptyStreamError, LimitExceededError, TruncatedStreamError
 from rxllm.harmless import EXCERPT_LENGTH
 from rxllm.models import (
     Delta,
-    EventText,
     StreamChoice,
     StreamChunk,
     is_list,
     is_object,
-    loads,
     make,
     put_event,
 )
@@ -104,7 +102,7 @@ class OllamaDecoder:
                     delta = make(Delta, reasoning_content=thinking, part=answer.part)
                 if delta is not None:
                     answer.pieces.append(content)
-                    answer.keep(len(content))
+                    answer.kept.add(len(content))
                     choice = make(StreamChoice, delta=delta)
                     return (
                         make(
@@ -112,7 +110,7 @@ class OllamaDecoder:
                             created=answer.created,
                             model=answer.model,
                             choices=(choice,),
-                            event_text=EventText(event),
+                            event_text=event,
                         ),
                     )
         return self._decode_in_full(event)
@@ -125,7 +123,7 @@ class OllamaDecoder:
         if not said or said == _DONE:
             return _NOTHING
         chunks = self._decode_object(name, _MISFIT.object_in(text, self._position, name), text)
-        put_event(chunks[0], EventText(text))
+        put_event(chunks[0], text)
         return chunks
 
     def _decode_object(self, name: str, fields: Mapping[str, Any], text: str) -> list[StreamChunk]:
@@ -170,10 +168,7 @@ class OllamaDecoder:
         """Read an answer that came as a whole: see ``BodyDecoder``."""
         self._position = 0
         with reading_large(body, "the body"):
-            try:
-                value = loads(body)
-            except ValueError:
-                value = None
+            value = value_of_body(body)
             lines = value if is_list(value) else [value]
             last = lines[-1] if lines else None
             if not is_object(last) or last.get("done") is not True or protocol_of("message", last) != OLLAMA:

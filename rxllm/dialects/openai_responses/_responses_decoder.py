@@ -27,6 +27,7 @@ from rxllm.dialects._misfit import Misfit
 from rxllm.dialects._named import named
 from rxllm.dialects._stream_error import has_words_of_error, is_failure, is_name_of_error
 from rxllm.dialects._surrogates import may_hold_half
+from rxllm.dialects._whole_body import value_of_body
 from rxllm.dialects.openai_responses._growing_response import GrowingResponse, Where
 from rxllm.dialects.openai_responses._response_ends import STATUSES, error_of
 from rxllm.dialects.openai_responses._response_events import TEXT_OF_PIECE, MalformedEventError, Piece, decode_piece
@@ -41,7 +42,7 @@ from rxllm.exceptions import (
     excerpt,
 )
 from rxllm.harmless import EXCERPT_LENGTH
-from rxllm.models import EventText, Repair, StreamChunk, is_object, loads, loads_unscrubbed, marked, put_event, scrub
+from rxllm.models import Repair, StreamChunk, is_object, loads, loads_unscrubbed, marked, put_event, scrub
 from rxllm.wire import LARGE_JSON, AWSFrame, ServerSentEvent
 
 _NAME = "openai-responses"
@@ -199,7 +200,7 @@ class OpenAIResponsesDecoder:
         if self._pending:
             given[0] = marked(given[0], repairs=self._pending)
             self._pending = ()
-        put_event(given[0], EventText(text))
+        put_event(given[0], text)
         if self._failed is None:
             return given
         return ItemsThenError(given, self._error_of_server())
@@ -234,10 +235,7 @@ class OpenAIResponsesDecoder:
         """Read an answer that came as a whole: see ``BodyDecoder``."""
         self._position = 0
         with reading_large(body, "the body"):
-            try:
-                fields = loads(body)
-            except ValueError:
-                fields = None
+            fields = value_of_body(body)
             if is_object(fields) and (status := _status_of_whole(fields)) is not None:
                 self.done = True
                 self._pending = (Repair("answer-not-streamed", 0, excerpt(body), None),)
