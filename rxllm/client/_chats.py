@@ -163,8 +163,8 @@ class Chats(ABC):
         ``ToolCallEvent`` for each call, a ``ToolResultEvent`` for each result, and ``RoundCompleted``. The last
         event is ``ChatCompleted``. All of it is paused while a consumer below holds a pause.
 
-        Each request after the first has the whole conversation so far, results included. A ``tool_choice`` that forces a
-        call (``"required"``, the name of a tool) holds for the first round only: then the model is free. A call
+        Each request after the first has the whole conversation so far, results included. A ``tool_choice`` that forces
+        a call (``"required"``, the name of a tool) holds for the first round only: then the model is free. A call
         is run once, and only when its answer is whole and was not cut by its length. Dispose closes the connection and
         cancels the tools that run; a function in a thread runs to its end. Calls in the older protocol
         (``function_call``) are not run.
