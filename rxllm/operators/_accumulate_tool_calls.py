@@ -24,8 +24,8 @@ def accumulate_tool_calls(
         a=tool_chunk(index=0, id="1", name="get_weather", arguments='{"city":')
         b=tool_chunk(index=0, arguments='"Paris"}') c=finish_chunk("tool_calls") x='{"city":"Paris"}'
 
-    Calls may be executed when the answer is ``completed`` (see ``ChatCompletion.ending``), which is known at its end:
-    even if arguments parse, more of them may come, and an error may come after the finish reason. If the answer was cut
+    Calls may be executed when the answer is ``completed`` (see ``ChatCompletion.ending``), which is known at its end.
+    Even if arguments parse, more of them may come, and an error may come after the finish reason. If the answer was cut
     by its length, or has an unknown finish reason or none, its calls are an error. The calls come in the order of their
     index, all of a choice together. While a consumer below holds a pause, they wait here. If the stream is cut, its
     calls are in ``error.gathered``, a list of ``IncompleteToolCall``. On dispose they are dropped.
