@@ -35,9 +35,9 @@ def run_tools(
 
     A call occupies one of ``max_concurrency`` places from its arrival until the consumer has taken its result. While no
     place is free, the producer is paused. A call that cannot be carried out has a result, too, which tells the model
-    why: no such tool, invalid arguments, an exception, too long. If several calls have the same identifier, only the first
-    is run. The end and an error wait for the results. On dispose all coroutines that run are cancelled; a function in a
-    thread cannot be stopped, and runs to its end. Times are measured by the running loop.
+    why: no such tool, invalid arguments, an exception, too long. If several calls have the same identifier, only the
+    first is run. The end and an error wait for the results. On dispose all coroutines that run are cancelled; a
+    function in a thread cannot be stopped, and runs to its end. Times are measured by the running loop.
 
     With ``approve``, each call that can be run has to be approved first, one after the other, in the order in which
     they came. A call that is approved runs while others still wait.
