@@ -28,18 +28,17 @@ T = TypeVar("T")
 def run(observable: Observable[T] | Coroutine[Any, Any, T]) -> T:
     """Subscribe in a new event loop and return the last item: for scripts and synchronous code.
 
-    Args:
-        observable: What to run; sources that need a running loop find one. A coroutine will do, too, as that of
-            ``LLMClient.chat``.
-
     Ctrl-C leaves the pipeline: the connection is closed, and sinks write what has come.
+
+    Args:
+        observable: What to run: an observable, or a coroutine such as that of ``LLMClient.chat``.
 
     Returns:
         The last item.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed, and the pipeline has been left. What went on in the loop at that moment
-            is none of its traceback.
+        KeyboardInterrupt: Ctrl-C was pressed, and the pipeline has been left. Its traceback does not show what
+            ran in the loop at that moment.
         NoRunningLoopError: A loop runs in this thread already: ``await`` the observable there.
         EmptyStreamError: There was no item.
         TypeError: It is neither an observable nor a coroutine.
@@ -91,7 +90,7 @@ def iterate(observable: Observable[T], *, buffer_size: int = 64) -> Iteration[T]
         buffer_size: How many items wait at most, at least 1.
 
     Returns:
-        An async iterator that is an async context manager, too.
+        An async iterator, which is an async context manager, too.
 
     Raises:
         ValueError: ``buffer_size`` is less than 1.

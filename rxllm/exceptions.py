@@ -6,25 +6,25 @@
     ├── APIError                       the other side, or the way to it
     │   ├── APIConnectionError         no connection: name, route, TLS, refused (ConnectionError)
     │   ├── APIStatusError             an answer with a status of 400 or more
-    │   ├── APIResponseError           an answer that is no event stream
+    │   ├── APIResponseError           an answer that is not an event stream
     │   └── APIStreamError             an error object in the middle of the stream
     ├── StreamInterruptedError         the connection was lost in the middle (ConnectionError)
     ├── TruncatedStreamError           the stream ended before the answer did
     ├── EmptyStreamError               the stream ended, and nothing of an answer had come
     ├── DecodeError                    bytes or JSON that the protocol does not allow (ValueError)
-    ├── MixedAnswersError              the chunks of a second answer behind those of a first (ValueError)
+    ├── MixedAnswersError              chunks of a second answer came after those of the first (ValueError)
     ├── RestartError                   an answer began anew, and what was emitted cannot be taken back
-    ├── LimitExceededError             more than a size, depth or count limit admits (ValueError)
-    ├── ToolCallError                  fragments of a tool call that fit nowhere (ValueError)
+    ├── LimitExceededError             too large, too deep or too many (ValueError)
+    ├── ToolCallError                  fragments of a tool call that do not fit together (ValueError)
     ├── ToolExecutionError             a tool call that could not be carried out
-    ├── ApprovalError                  whoever was to approve a tool call failed
+    ├── ApprovalError                  the function that approves tool calls failed
     ├── RepairError                    something had to be put right, and strict=True (ValueError)
     ├── StructuredOutputError          an answer in JSON that breaks its schema (ValueError)
     ├── ChunkTimeoutError              silence for too long (TimeoutError)
     ├── DeadlineExceededError          it took too long, with all tries (TimeoutError)
     ├── AllAttemptsFailedError         each of several sources failed
     ├── BufferOverflowError            a full buffer with nobody to pause
-    ├── UnsupportedRequestError        a request that the dialect cannot say (ValueError)
+    ├── UnsupportedRequestError        the provider's API has no form for a request (ValueError)
     ├── StreamCancelledError           somebody stopped a stream of a log
     ├── RecordingError                 a recording that is missing or not readable
     │   ├── UnknownStreamError         a log has no such stream (LookupError)
@@ -35,8 +35,8 @@
     ├── NoRunningLoopError             subscribed outside an event loop (RuntimeError)
     └── MissingExtraError              an optional dependency is not installed (ImportError)
 
-Whatever ends a stream early carries in ``partial`` the answer as far as it had come, if an operator below put it
-together, and in ``gathered`` what an operator of another kind had gathered until then.
+An error that ends a stream early has the answer so far in ``partial``, if an operator below put it together. In
+``gathered`` it has what an operator of another kind had gathered until then.
 No message contains a header, a query string or a key.
 
 What a server, a model or a file says is text of foreign origin. ``str(error)``, ``repr(error)`` and notes show it as
@@ -510,7 +510,8 @@ class ToolExecutionError(RxllmError):
 
     Attributes:
         kind: ``"unknown_tool"``, ``"invalid_arguments"``, ``"duplicate"`` if a call with the same identifier was
-            carried out already, ``"timeout"``, or ``"failed"`` if the tool raised or returned what is no JSON.
+            carried out already, ``"timeout"``, or ``"failed"`` if the tool raised or returned something that is not
+            JSON.
         name: The name of the tool, as the model wrote it.
         call_id: The identifier of the call.
     """
@@ -610,11 +611,11 @@ class BufferOverflowError(RxllmError):
 
 
 class UnsupportedRequestError(RxllmError, ValueError):
-    """A request asks for what its dialect cannot say. Nothing was sent.
+    """The provider's API has no form for something in a request. Nothing was sent.
 
     Attributes:
         dialect: The name of the dialect.
-        field: What it cannot say, by the name of the field of ``ChatRequest``, or by what a message has.
+        field: What that is: the name of the field of ``ChatRequest``, or of what a message has.
     """
 
     def __init__(self, message: str, *, dialect: str, field: str) -> None:

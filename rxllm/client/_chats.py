@@ -91,20 +91,20 @@ class Chats(ABC):
                 and ``messages`` are given.
             model: The model to ask, in place of that of ``request``.
             messages: The conversation so far, in place of that of ``request``.
-            headers: Sent with this request, besides those of the client; of two with one name these count.
-            timeout: For this request instead of the client's: aiohttp's time-outs, or how many seconds all of it may
-                take.
+            headers: Headers to send with this request, besides those of the client. They replace headers of the same
+                name.
+            timeout: Replaces the client's: aiohttp's time-outs, or how many seconds the whole request may take.
             **fields: More fields of the request, in place of those of ``request``: ``temperature=0``. See
-                ``ChatRequest``; others go to the server unchanged.
+                ``ChatRequest``; other fields go to the server unchanged.
 
         Returns:
             The chunks of the answer; completes when the answer is whole.
 
         Raises:
             Exception: As ``on_error``: what ``rxllm.from_sse`` and ``operators.parse`` raise.
-            UnsupportedRequestError: At once, like all that follow: the request asks for what the dialect cannot say.
-            TypeError: ``request`` is none.
-            pydantic.ValidationError: A field is missing, or of a type that is none of its.
+            UnsupportedRequestError: At once, like all that follow: the API has no form for something in the request.
+            TypeError: ``request`` is not a request.
+            pydantic.ValidationError: A field is missing, or has a wrong type.
         """
         headers = _hidden(headers)
         asked = request_of(request, {"model": model, "messages": messages, **fields})
@@ -133,9 +133,9 @@ class Chats(ABC):
 
         Raises:
             Exception: As ``on_error``: what ``rxllm.from_websocket`` and ``operators.parse`` raise.
-            UnsupportedRequestError: At once, like all that follow: the request asks for what the dialect cannot say, or
-                it is not spoken over WebSockets.
-            TypeError: At once: ``request`` is none.
+            UnsupportedRequestError: At once, like all that follow: the API has no form for something in the request, or
+                cannot be used over WebSockets.
+            TypeError: ``request`` is not a request.
         """
         asked = request_of(request, {"model": model, "messages": messages, **fields})
         return self._websocket(asked)
@@ -156,17 +156,17 @@ class Chats(ABC):
         approve: tools.Approve | None = None,
         **fields: Any,
     ) -> Stream[models.ChatEvent]:
-        """Ask for an answer, run the tools that the model calls, send their results back, until it calls no more.
+        """Ask for an answer, run the tools that the model calls and send their results back, until it calls no more.
 
-        Cold: each subscription is a conversation of its own. A round is one request and what is done about its answer.
+        Cold: each subscription is a conversation of its own. A round is one request, its answer, and the calls in it.
         Its events are ``TextDelta`` and ``ReasoningDelta`` as they arrive; when the answer is whole, a
         ``ToolCallEvent`` for each call, a ``ToolResultEvent`` for each result, and ``RoundCompleted``. The last
         event is ``ChatCompleted``. All of it is paused while a consumer below holds a pause.
 
-        Each request after the first carries all that was said before, results included. A ``tool_choice`` that forces a
-        call (``"required"``, the name of a tool) holds for the first round only: then the model is free. A call
+        Each request after the first has the whole conversation so far, results included. A ``tool_choice`` that forces
+        a call (``"required"``, the name of a tool) holds for the first round only: then the model is free. A call
         is run once, and only when its answer is whole and was not cut by its length. Dispose closes the connection and
-        cancels the tools that run; a function in a thread ends unheeded. Calls in the older protocol
+        cancels the tools that run; a function in a thread runs to its end. Calls in the older protocol
         (``function_call``) are not run.
 
         ``approve`` is asked before calls run: about each call of an answer that can be run, one after the other in
@@ -179,14 +179,15 @@ class Chats(ABC):
         - ``Refused(reason="…")`` or ``False``: it does not run, and the model gets the reason as its result. That is no
           error, whatever ``on_error`` says.
 
-        A person may take any time: neither ``timeout`` nor ``operators.timeout_per_chunk`` directly behind this count
-        it. A limit of your own, as ``asyncio.timeout``, does. Whatever ends the conversation cancels ``approve``.
+        A person may take any time: neither ``timeout`` nor an ``operators.timeout_per_chunk`` directly behind this
+        counts it. A limit of your own, such as ``asyncio.timeout``, does. If the conversation ends, ``approve`` is
+        cancelled.
 
         Args:
-            request: The first request, as in ``chat_stream``. Its ``tools`` are sent besides those of the registry; of
-                two with one name the request's wording counts. A call of one that is not in the registry is answered
-                with an error.
-            registry: The tools. It cannot be left out.
+            request: The first request, as in ``chat_stream``. Its ``tools`` are sent besides those of the registry, and
+                replace those of the same name. If the model calls a tool that is not in the registry, it gets an error
+                as the result.
+            registry: The tools. Required.
             model: The model to ask.
             messages: The conversation so far.
             max_rounds: How many requests are sent at most, at least 1.
@@ -194,8 +195,8 @@ class Chats(ABC):
             timeout: How many seconds a tool may take; any number if ``None``.
             on_error: Whether the model is told of a tool that failed, or the conversation fails.
             ordered: Whether results come in the order of the calls, or as they are ready.
-            through: What the chunks of each answer go through first, as ``operators.timeout_per_chunk(10)`` or
-                ``operators.split_reasoning()``; several are put together by ``reactivex.compose``.
+            through: An operator for the chunks of each answer, such as ``operators.timeout_per_chunk(10)`` or
+                ``operators.split_reasoning()``. To use several, put them together with ``reactivex.compose``.
             approve: A coroutine function that is given a ``ToolCall`` and says whether it may run. Without one, all
                 calls run.
             **fields: More fields of the request.

@@ -104,14 +104,14 @@ class ClientPool(Chats):
     """Several clients as one: several keys, servers or regions that give the same answers.
 
     Args:
-        clients: The clients. Their own ``retries`` do not count: what fails goes to another one.
-        threshold: After how many failures in a row a client is left out.
-        rest: For how many seconds, unless its server says how long.
-        patience: How many seconds a request waits at most if all clients are left out.
+        clients: The clients. Their own ``retries`` are ignored: a request that failed goes to another client.
+        threshold: After how many failures in a row a client gets no requests for a while.
+        rest: How many seconds that lasts, unless its server says how long.
+        patience: How many seconds a request waits at most if no client may be asked.
 
     Raises:
-        ValueError: There is no client, or a number is none of those.
-        TypeError: One of the clients is something else.
+        ValueError: There is no client, or a number is too small.
+        TypeError: One of the clients is not an ``LLMClient``.
 
     Example:
         >>> keys = "key-1", "key-2"

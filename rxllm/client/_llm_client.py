@@ -41,28 +41,30 @@ class LLMClient(Chats):
     session of its own, opened and closed with it.
 
     Args:
-        base_url: Where the API is, as ``https://host/v1``; the whole address of the endpoint, with
-            ``/chat/completions``, will do. By default that of the environment, else that of the dialect: see
-            ``Home`` in ``rxllm.dialects``. For ``"openai-chat"`` that is ``OPENAI_BASE_URL``, else OpenAI's own.
-        api_key: Sent the way the dialect sends keys, as ``Authorization: Bearer`` for one. By default that of the
-            environment, for ``"openai-chat"`` ``OPENAI_API_KEY``, but only to the dialect's own base URL, to the one of
-            the environment, and to this machine (``localhost``, ``127.0.0.1``). Shown nowhere.
-        dialect: What the server speaks: a name, or a dialect with options (``rxllm.dialects``).
-        headers: Sent with each request.
-        session: An ``aiohttp.ClientSession`` of your own, or a function that returns one; not closed.
-        ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
+        base_url: The URL of the API, such as ``https://host/v1``, or the whole URL of the endpoint, with
+            ``/chat/completions``. By default that of the environment, else that of the dialect: see ``Home`` in
+            ``rxllm.dialects``. For ``"openai-chat"`` that is ``OPENAI_BASE_URL``, else OpenAI's own.
+        api_key: The key. The dialect decides how it is sent, for example as ``Authorization: Bearer``. By default it is
+            read from the environment, for ``"openai-chat"`` from ``OPENAI_API_KEY``. A key from the environment is sent
+            only to the dialect's own base URL, to the base URL from the environment, and to this machine
+            (``localhost``, ``127.0.0.1``). No error, log or ``repr`` shows it.
+        dialect: The API that the server speaks: a name, or a dialect with options (``rxllm.dialects``).
+        headers: Headers to send with each request.
+        session: An ``aiohttp.ClientSession`` of your own, or a function that returns one. It is not closed.
+        ssl: As in aiohttp: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
         proxy: The URL of a proxy.
         timeout: For requests over HTTP: aiohttp's time-outs (see ``rxllm.from_sse``), or how many seconds a whole
             answer may take.
         max_event_bytes: The most bytes that one event may have.
-        grace_period: How many seconds a whole answer is waited for that does not end: see ``rxllm.from_sse``.
-        record: Where to record what is read, each request in a file of its own: see ``rxllm.from_sse``.
-        retries: How often a request over HTTP is sent again at most that failed before anything of an answer came, if
-            that may help: see ``operators.retry_with_backoff``, whose waits these are. 0 for never.
-        limits: What each request has to wait for: ``rxllm.Limits``, which other clients may share.
+        grace_period: How many seconds to wait for the end of the body when the answer is whole: see
+            ``rxllm.from_sse``.
+        record: The path of a file that records what is read; each request gets its own: see ``rxllm.from_sse``.
+        retries: How often a request over HTTP is sent again at most, if it failed before anything of an answer came and
+            another try may help. 0 for never. It waits as ``operators.retry_with_backoff`` does.
+        limits: The limits that each request keeps to: ``rxllm.Limits``. Several clients may share them.
 
     Raises:
-        ValueError: ``base_url`` is empty or no URL over HTTP, or a number is not positive; there is no such dialect.
+        ValueError: ``base_url`` is empty or not an HTTP URL, a number is not positive, or there is no such dialect.
 
     Example:
         >>> LLMClient(base_url="http://127.0.0.1:8080/v1", api_key="secret")

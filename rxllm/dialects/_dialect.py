@@ -119,7 +119,7 @@ class WebSocketDialect(Protocol):
         """What is sent: the address, and the first frame as the body.
 
         Raises:
-            UnsupportedRequestError: The request asks for what the dialect cannot say.
+            UnsupportedRequestError: The API has no form for something in the request.
         """
         ...
 
@@ -142,13 +142,13 @@ class Dialect(Reader, Protocol):
 
     @property
     def home(self) -> Home:
-        """Where it goes unless told otherwise, and where its key is found."""
+        """The base URL, and the environment variables for it and for the key."""
         ...
 
     def http_request(self, request: ChatRequest, endpoint: Endpoint, /) -> WireRequest:
         """What is sent, so that the server streams the answer.
 
         Raises:
-            UnsupportedRequestError: The request asks for what the dialect cannot say.
+            UnsupportedRequestError: The API has no form for something in the request.
         """
         ...

@@ -29,15 +29,15 @@ _VERSION = re.compile(r"v\d+[a-z0-9]*")
 
 @dataclass(frozen=True, kw_only=True)
 class Home:
-    """Where a dialect is at home.
+    """The base URL of a provider, and the environment variables for it and for the key.
 
-    A key of the environment goes there, to the base URL of the same environment, and to this machine.
+    A key from the environment is sent only there, to the base URL from the environment, and to this machine.
 
     Args:
-        base_url: The base URL, if none is given; ``None`` where it has to be given.
-        base_url_variable: The variable of the environment that has another one.
-        key_variable: The variable of the environment that has the key; ``None`` where none is needed.
-        hint: How else the base URL is found, for the error that it is missing.
+        base_url: The base URL if the user gives none; ``None`` if the user has to give one.
+        base_url_variable: The environment variable that may have another base URL.
+        key_variable: The environment variable that has the key; ``None`` if no key is needed.
+        hint: Another way to set the base URL, for the error that it is missing.
     """
 
     base_url: str | None
@@ -51,7 +51,7 @@ class Endpoint:
     """Where a request goes.
 
     Args:
-        base_url: The base URL. The whole address of the endpoint will do.
+        base_url: The base URL, or the whole URL of the endpoint.
         key: The key, empty if there is none.
     """
 
@@ -66,13 +66,13 @@ class Endpoint:
         return host if port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f"{host}:{port}"
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> str:
-        """The address of something below the base URL.
+        """The URL of a path below the base URL.
 
-        What the base URL has of the path already, all of it or the version at its beginning, is not added once more. A
-        query of the base URL stays, and what it names counts.
+        If the base URL has the path already, or the version at its beginning, that is not added again. A query of the
+        base URL stays, and wins over ``query``.
 
         Args:
-            path: What is asked for, beginning with a slash.
+            path: The path, beginning with a slash.
             query: What stands behind the question mark, by name.
 
         >>> Endpoint(base_url="https://host/v1?api-version=1").url("/v1/messages")
@@ -96,21 +96,21 @@ def _joined(base: str, path: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class WireRequest:
-    """A request as it is sent. Its ``repr``, which tracebacks may show, says nothing of the key.
+    """A request as it is sent. Its ``repr``, which tracebacks may show, does not contain the key.
 
     Args:
         url: The address.
         body: The body, as a JSON object; over a WebSocket the first frame.
         headers: The headers, those with the key among them.
-        public_headers: The names of headers that hold no secret, as the version of a protocol. What stands in any
-            other is taken out of errors, and a redirect to another server does not take it along.
-        method: The method of HTTP.
+        public_headers: The names of headers that hold no secret, such as the version of an API. The values of all
+            others are blotted out of errors, and are not sent when a server redirects to another one.
+        method: The HTTP method.
         framing: How the body of the answer is framed: what the decoder gets, and what ``Accept`` asks for.
         end_marker: The data of the event behind which nothing follows; ``None`` if there is none.
-        repairs: What was left out that the other side need not know: see the kinds of ``rxllm.Repair``.
-        reader: What reads the answer, if not the dialect as it is: one that knows more of it.
-        sign: What signs it, when it is sent; the headers that it gives are added. A redirect to another server does not
-            take them along.
+        repairs: What was lost on the way, but does not matter to the answer: see the kinds of ``rxllm.Repair``.
+        reader: What reads the answer, if it is not the dialect itself.
+        sign: Signs the request when it is sent; the headers that it returns are added. They are not sent when a server
+            redirects to another one.
     """
 
     url: str

@@ -71,23 +71,23 @@ class Secrets(Protocol):
 
 
 class FlowControl:
-    """What a producer's consumers hold to stop it for a while.
+    """The handle by which consumers pause and resume a producer.
 
     Args:
-        clock: The clock that paused time is measured with, in seconds; by default that of the running loop, or
-            ``time.monotonic`` where none runs.
+        clock: The clock that measures paused time, in seconds; by default that of the running loop, or
+            ``time.monotonic`` if no loop runs.
 
     Attributes:
-        decoder: What decodes the items, if somebody does: its ``finished`` tells a source that the answer is whole.
-        failed: Whether what decodes the items has met an error, so that only usage is waited for.
-        heavy: Whether its items are so large that few of them should wait: whoever counts items, and was not told
-            how many, takes no more before it has dealt with those.
+        decoder: The decoder of the items, if there is one. Its ``finished`` tells a source that the answer is whole.
+        failed: Whether the decoder has met an error, so that the source waits only for usage.
+        heavy: Whether the items are so large that few of them should wait. A buffer that counts items, and has no size
+            given by its user, then takes no more before it has dealt with those that it has.
         lingers: Whether the producer waits no more than a moment for that.
-        paused: Whether anyone holds a pause; only to be looked at.
-        paused_before: How many seconds the pauses took that are over; only to be looked at.
-        secrets: What was sent and is to be blotted out of errors; ``None`` if there is nothing.
+        paused: Whether anyone holds a pause. Read only.
+        paused_before: How many seconds the pauses took that are over. Read only.
+        secrets: What was sent and has to be blotted out of errors; ``None`` if there is nothing.
         stream: What is known of the request whose answer the producer delivers; ``None`` if there is none.
-        strays: What came beside the items and is none, once the end has come; ``None`` if nothing did.
+        strays: Text that came beside the items and belongs to none of them, at the end; ``None`` if there was none.
     """
 
     __slots__ = (
@@ -259,10 +259,10 @@ _NOBODY: frozenset[FlowControl] = frozenset()
 
 
 class Pauses:
-    """The pauses of one holder, over however many producers feed it (``merge`` feeds from several).
+    """The pauses that one consumer holds, of any number of producers (behind ``merge`` there are several).
 
     Args:
-        name: Who holds them, as diagrams and leak checks tell it.
+        name: The name of the consumer, for diagrams and leak checks.
     """
 
     __slots__ = ("_flows", "_name")

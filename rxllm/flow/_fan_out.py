@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 
 class FanOut(Generic[T]):
-    """The way out of one subscription of an operator.
+    """The output of one subscription of an operator.
 
-    Items go on in order, none while somebody pauses the producer that they came from, and the end behind them. Usually
-    that is the producer above: what a consumer pauses is the source. An operator that pauses its producer itself, as
-    one with a queue does, is a producer of its own: see ``hold``.
+    Items are emitted in order, the end behind them, and none while a consumer pauses the producer that they came from.
+    Usually that producer is the source above. An operator with a queue pauses the source itself, and is a producer of
+    its own: see ``hold``.
 
-    Nothing can be held where no producer can be paused: then all items are emitted at once. While items wait for one
-    producer to be resumed, another that delivers is paused here, too (``merge`` has several above it).
+    If no producer can be paused, nothing is held back: all items are emitted at once. While items wait for one producer
+    to be resumed, each other producer that delivers is paused, too (``merge`` has several above it).
 
     Args:
         observer: Where the items go.

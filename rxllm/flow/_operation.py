@@ -36,17 +36,18 @@ _NOTHING: Mapping[str, str] = {}
 class Operation(Receiver[A], Generic[A, B]):
     """One subscription of an operator: a subclass says what an item becomes.
 
-    It may say more: what comes with the end or before an error, and what is to be released. It need not think of
-    batches, pauses, and the end behind the items.
+    It may also say what comes before the end or an error, and what to release. Batches, pauses and the order of items
+    and end are taken care of.
 
     Args:
-        out: The way out, for items of a queue, a task or a timer, which no item brings. It has the clock for timers.
+        out: What the operator emits to. ``on_item`` and the like need not use it; it is for items from a queue, a task
+            or a timer. It has the clock for timers.
 
     Attributes:
         out: The same.
-        called: What the operator is called, for the error about an item of another class.
-        takes: The classes of the items that it takes. This is looked at when it fails, and not before. A class may say
-            in ``made_by`` which operator makes its items, and in ``made_of`` what to do with those of other classes, by
+        called: The name of the operator, for the error about an item of a wrong class.
+        takes: The classes of the items that it takes, for the same error; nothing is checked before. A class may say
+            in ``made_by`` which operator makes its items, and in ``made_of`` what to do with items of other classes, by
             their names.
         hears_of_sources: Whether ``on_source`` is called.
     """

@@ -17,7 +17,7 @@ from rxllm.typing import OperatorFunction
 def accumulate(
     *, strict: bool = False, on_repair: Callable[[Repair], None] | None = None
 ) -> OperatorFunction[StreamChunk, ChatCompletion]:
-    """Put the chunks together to one completion, emitted at the end.
+    """Put the chunks together into one completion, and emit it at the end.
 
     ::
 
@@ -29,20 +29,20 @@ def accumulate(
 
     Time and memory are linear in the answer: fragments are joined once. A source that completes without a chunk
     gives no completion. On error, what had arrived is on ``error.partial``, a ``ChatCompletion`` whose unfinished tool
-    calls are ``IncompleteToolCall``; on dispose it is forgotten.
+    calls are ``IncompleteToolCall``. On dispose it is dropped.
 
     Args:
         strict: Whether to fail with a ``RepairError`` instead of putting something right.
-        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
+        on_repair: Called with each repair: see the table of kinds of ``rxllm.Repair``.
 
     Returns:
         An operator from ``StreamChunk`` to ``ChatCompletion``.
 
     Raises:
-        ToolCallError: As ``on_error``: a fragment of a tool call fits nowhere.
+        ToolCallError: As ``on_error``: the fragments of a tool call do not fit together.
         RepairError: As ``on_error``: ``strict``, and something had to be put right.
-        MixedAnswersError: As ``on_error``: the chunks of a second answer came, as behind ``concat``; ``partials`` has
-            what there is of both.
+        MixedAnswersError: As ``on_error``: the chunks of a second answer came, for example from ``concat``.
+            ``partials`` has both answers, as far as they came.
         LimitExceededError: As ``on_error``: more calls or choices than the limits of ``StreamAccumulator`` admit.
 
     Example:

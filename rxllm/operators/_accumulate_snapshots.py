@@ -23,20 +23,20 @@ def accumulate_snapshots(
 
         a=text_chunk("Hel") b=text_chunk("lo") c=finish_chunk("stop") x="Hel" y="Hello"
 
-    A snapshot costs what changed: its text is joined when it is read. It does not change any more, however the stream
-    goes on. Tool calls of a choice that goes on are ``IncompleteToolCall``. Emits at once. The last item is what
+    A snapshot costs only what changed: its text is joined when it is read. It does not change when the stream goes
+    on. Tool calls of a choice that goes on are ``IncompleteToolCall``. Emits at once. The last item is what
     ``accumulate`` gives: if no chunk said that the choices have finished, it comes with the end. On error, what had
     arrived is on ``error.partial``, too.
 
     Args:
         strict: Whether to fail with a ``RepairError`` instead of putting something right.
-        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
+        on_repair: Called with each repair: see the table of kinds of ``rxllm.Repair``.
 
     Returns:
         An operator from ``StreamChunk`` to ``ChatCompletion``.
 
     Raises:
-        ToolCallError: As ``on_error``: a fragment of a tool call fits nowhere.
+        ToolCallError: As ``on_error``: the fragments of a tool call do not fit together.
         RepairError: As ``on_error``: ``strict``, and something had to be put right.
         LimitExceededError: As ``on_error``: more calls or choices than the limits of ``StreamAccumulator`` admit.
 

@@ -25,28 +25,29 @@ def accumulate_tool_calls(
         b=tool_chunk(index=0, arguments='"Paris"}') c=finish_chunk("tool_calls") x='{"city":"Paris"}'
 
     Calls may be executed when the answer is ``completed`` (see ``ChatCompletion.ending``), which is known at its end.
-    Arguments that merely parse already may still go on, and an error may come behind the reason for the end. If the
-    answer was cut by its length, or ended with a word that nobody knows or with none, its calls are an error. They come
-    in the order of their index, all of a choice together; while a consumer below holds a pause they wait here. A stream
-    that is cut leaves its calls on ``error.gathered``, a list of ``IncompleteToolCall``; on dispose they are forgotten.
+    Even if arguments parse, more of them may come, and an error may come after the finish reason. If the answer was cut
+    by its length, or has an unknown finish reason or none, its calls are an error. The calls come in the order of their
+    index, all of a choice together. While a consumer below holds a pause, they wait here. If the stream is cut, its
+    calls are in ``error.gathered``, a list of ``IncompleteToolCall``. On dispose they are dropped.
 
-    A call whose arguments are no JSON object is emitted as it is: ``function.parsed`` raises, and ``run_tools`` answers
-    it. What is no call, for want of a name or with two objects for arguments, is an error behind all others. A call
-    without an identifier of its own gets one that is made up, the same from each operator over this answer.
+    A call whose arguments are not a JSON object is emitted as it is: ``function.parsed`` raises, and ``run_tools``
+    answers it with an error. A call without a name, or with two objects as arguments, is an error, which comes after
+    all other calls. A call without an identifier gets one, the same from each operator over this answer.
 
     Args:
         eager: Emit a call as soon as its arguments have closed structurally, and the next call of its choice has begun
             or the choice has completed. With ``{}`` for arguments, which may be a placeholder, it waits for the end of
-            the choice. A fragment that then still comes for it is an error, unless it says the same again.
+            the choice. If another fragment comes for a call that was emitted, that is an error, unless it repeats what
+            came.
         strict: Whether to fail with a ``RepairError`` instead of putting something right.
-        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
+        on_repair: Called with each repair: see the table of kinds of ``rxllm.Repair``.
 
     Returns:
         An operator from ``StreamChunk`` to ``ToolCall``.
 
     Raises:
-        ToolCallError: As ``on_error``: a fragment fits nowhere; or at the end, a call has no name, or two objects for
-            arguments.
+        ToolCallError: As ``on_error``: the fragments of a call do not fit together; or at the end, a call has no
+            name, or two objects as arguments.
         TruncatedStreamError: As ``on_error``: there are calls, and the answer is not ``completed``.
         RepairError: As ``on_error``: ``strict``, and something had to be put right.
         LimitExceededError: As ``on_error``: more calls than the limit of ``ToolCallAccumulator`` admits.

@@ -26,12 +26,12 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
 
         a="Hel" b="lo" c="!"
 
-    An item is handed on at once while the consumer takes them. While a consumer below holds a pause, items wait; at
-    ``size`` the producer is paused, at half of it resumed. The end waits behind the items, an error too. On dispose
-    what waits is forgotten and the producer resumed.
+    While the consumer takes items, each is passed on at once. While a consumer below holds a pause, items wait. When
+    ``size`` items wait the producer is paused, and when half of them are gone it is resumed. The end and an error wait
+    behind the items. On dispose, the items that wait are dropped and the producer is resumed.
 
-    A consumer that takes four frames for an item. ``d`` is the third to wait, so the producer is paused; it goes on
-    when one is left::
+    Here the consumer takes four frames for an item. ``d`` is the third item to wait, so the producer is paused. It goes
+    on when only one item waits::
 
         source   --abcde-|
                  buffer_with_backpressure(3)
@@ -40,7 +40,7 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
         waiting  ---1232-------1---0
         result   --a---b---c---d---(e|)
 
-    The same consumer, and deltas that are merged while they wait::
+    With the same consumer, text deltas are merged while they wait::
 
         source   --abcd--e-|
                  buffer_with_backpressure(3, overflow="conflate")
@@ -52,16 +52,16 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
 
     Args:
         size: How many items wait at most, at least 1.
-        overflow: What happens to more: ``"pause"`` loses nothing; ``"conflate"`` merges text deltas that wait to one,
-            so that nothing is lost and (almost) nothing waits, and pauses for what cannot be merged; ``"drop_oldest"``
-            and ``"drop_newest"`` lose items and never pause; ``"error"`` fails.
+        overflow: What to do when one more comes. ``"pause"`` pauses the producer and loses nothing. ``"conflate"``
+            merges text deltas that wait into one, and pauses for items that cannot be merged; it loses nothing, either.
+            ``"drop_oldest"`` and ``"drop_newest"`` drop an item and never pause. ``"error"`` fails.
 
     Returns:
         An operator that passes its items on.
 
     Raises:
-        BufferOverflowError: As ``on_error``: the buffer is full, and nothing can be paused (``"pause"``,
-            ``"conflate"``) or shall be (``"error"``). The items that wait come before it.
+        BufferOverflowError: As ``on_error``: the buffer is full, and no producer can be paused (``"pause"``,
+            ``"conflate"``), or none is to be (``"error"``). The items that wait come before the error.
         ValueError: At once: ``size`` or ``overflow`` is not one of those.
 
     Example:

@@ -23,8 +23,8 @@ def content() -> OperatorFunction[StreamChunk, str]:
         a=text_chunk("Hel") b=text_chunk("lo") c=text_chunk("other", choice=1) d=finish_chunk("stop")
         x="Hel" y="lo"
 
-    Chunks without text, and those of other choices, give nothing. Emits at once; errors pass through. Text that was
-    emitted cannot be taken back: if the answer begins anew behind it, that is an error.
+    Chunks without text, and those of other choices, are left out. Emits at once; errors pass through. Text that was
+    emitted cannot be taken back: if the answer then begins anew, that is an error.
 
     Returns:
         An operator from ``StreamChunk`` to ``str``; no item is empty.

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def deadline(seconds: float, *, scheduler: abc.SchedulerBase | None = None) -> Callable[[Observable[T]], Observable[T]]:
-    """Fail when the whole takes too long: all tries upstream, the waits between them, and what consumers take.
+    """Fail when the whole stream takes too long: all tries upstream, the waits between them, and the consumer's time.
 
     ::
 
@@ -24,21 +24,21 @@ def deadline(seconds: float, *, scheduler: abc.SchedulerBase | None = None) -> C
 
         a="Hel" b="lo" c="late" #=DeadlineExceededError(0.06)
 
-    It is one budget for everything upstream of it: put it below ``retry_with_backoff``, ``fallback`` and ``hedge`` for
-    all of them together, or above for each try. Time during which a consumer pauses counts, too, which is how it
-    differs from ``timeout_per_chunk``. When it passes, what runs upstream is left, and its connection closed.
+    The deadline is for everything upstream. Put it below ``retry_with_backoff``, ``fallback`` or ``hedge`` for all
+    tries together, or above them for each try. In contrast to ``timeout_per_chunk``, the time during which a consumer
+    pauses counts, too. When the deadline passes, the source is left and its connection closed.
 
     Args:
         seconds: How long the stream may take, from subscribing to its end.
-        scheduler: Whose time it is; by default that of the subscription, else of the running loop.
+        scheduler: The scheduler for timers; by default that of the subscription, else the running loop.
 
     Returns:
         An operator that passes its items on.
 
     Raises:
-        DeadlineExceededError: As ``on_error``: the time has passed. ``partial`` is what had come, as for any error.
+        DeadlineExceededError: As ``on_error``: the time has passed. ``partial`` has what had come, as in any error.
         ValueError: At once, like the last: the number is not positive.
-        TypeError: It is no number.
+        TypeError: It is not a number.
 
     Example:
         >>> import reactivex, rxllm

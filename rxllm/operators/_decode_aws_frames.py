@@ -37,7 +37,7 @@ def decode_aws_frames(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> Oper
         LimitExceededError: A frame is larger than ``max_event_bytes``, or its headers are too large.
         StreamInterruptedError: The source ended within a frame.
         ValueError: At once, like the last: ``max_event_bytes`` is less than 1.
-        TypeError: It is no whole number.
+        TypeError: It is not a whole number.
 
     Example:
         >>> import reactivex, rxllm

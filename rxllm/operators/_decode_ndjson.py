@@ -35,7 +35,7 @@ def decode_ndjson(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> Operator
         LimitExceededError: As ``on_error``: a line is larger than ``max_event_bytes``. The lines before it were
             emitted.
         ValueError: At once, like the last: ``max_event_bytes`` is less than 1.
-        TypeError: It is no whole number.
+        TypeError: It is not a whole number.
 
     Example:
         >>> import reactivex, rxllm

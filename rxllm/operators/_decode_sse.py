@@ -36,7 +36,7 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
         LimitExceededError: As ``on_error``: an event is larger than ``max_event_bytes``. The events before it were
             emitted.
         ValueError: At once, like the last: ``max_event_bytes`` is less than 1.
-        TypeError: It is no whole number.
+        TypeError: It is not a whole number.
 
     Example:
         >>> import reactivex, rxllm

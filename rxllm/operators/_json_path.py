@@ -13,7 +13,7 @@ from rxllm.typing import OperatorFunction
 def json_path(
     *paths: str, of: Literal["arguments", "content"] = "arguments", text_around: bool = False
 ) -> OperatorFunction[StreamChunk, JSONPathMatch]:
-    r"""Emit what grows under paths into the JSON of arguments or content.
+    r"""Emit the values under given paths of the JSON in arguments or content, while they grow.
 
     ::
 

@@ -30,7 +30,7 @@ B = TypeVar("B")
 def map_async(
     mapper: Callable[[A], Awaitable[B]], *, max_concurrency: int = 1, ordered: bool = True
 ) -> OperatorFunction[A, B]:
-    """Map each item with a coroutine function, so many at a time, and pause the producer meanwhile.
+    """Map each item with a coroutine function, several at a time, and pause the producer meanwhile.
 
     ::
 
@@ -41,13 +41,13 @@ def map_async(
 
         a="hel" b="lo" x="HEL" y="LO"
 
-    An item occupies one of ``max_concurrency`` places from its arrival until its result was taken by the consumer;
-    while none is free the producer is paused. This is the asynchronous boundary to use in a pipeline (``observe_on``
+    An item occupies one of ``max_concurrency`` places from its arrival until the consumer has taken its result. While
+    no place is free, the producer is paused. This is the asynchronous boundary to use in a pipeline (``observe_on``
     has an unbounded queue). The end waits for the results. The first error, of the source or of ``mapper``, comes
     behind the results of the items before it (with ``ordered=False`` an error of ``mapper`` comes at once) and cancels
     the rest. On dispose all that runs is cancelled.
 
-    Two at a time, each of which takes three frames::
+    Here two run at a time, and each takes three frames::
 
         source   --abcd---|
                  map_async(upper, max_concurrency=2)
@@ -58,7 +58,7 @@ def map_async(
 
     Args:
         mapper: Called with each item, in order.
-        max_concurrency: How many items are in work at most, at least 1.
+        max_concurrency: How many coroutines run at most, at least 1.
         ordered: Whether results come in the order of the items, or as they are ready.
 
     Returns:

@@ -25,8 +25,8 @@ def measure(*, on_end: Callable[[Timing], object]) -> Callable[[Observable[T]], 
 
         a=text_chunk("Hel") b=text_chunk("lo") c=finish_chunk("stop")
 
-    The items pass unchanged. Time in which a consumer holds the source is told apart (``paused``) and is in none of the
-    other times. Behind ``accumulate`` the same is ``completion.timing``, without this.
+    The items pass unchanged. The time in which a consumer pauses the source is counted apart (``paused``), and is in
+    none of the other times. If you use ``accumulate``, you do not need this: the same is in ``completion.timing``.
 
     Args:
         on_end: Called with the ``rxllm.Timing``. Chunks tell of their request, from which the times count then;

@@ -34,14 +34,14 @@ def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[WireItem, S
         x=text_chunk("Hel") y=text_chunk("lo") z=finish_chunk("stop")
 
     Completes as soon as the dialect says that nothing follows (``[DONE]``), or with the source if every choice
-    has its ``finish_reason`` and no arguments of a call are open. From then on the answer is whole: if the source loses
-    its connection, that is a repair of it. Events that are no chunks, such as mangled comments, are skipped. An answer
-    that came as one JSON object, though a stream was asked for, is one chunk. The first chunk ``begins`` the answer,
-    and all have what is known of the request as ``stream``.
+    has its ``finish_reason`` and no arguments of a call are open. From then on the answer is whole: if the connection
+    is then lost, that is only a repair. Events that are not chunks, such as mangled comments, are skipped. If the
+    server sent the answer as one JSON object instead of a stream, it becomes one chunk. The first chunk ``begins`` the
+    answer. ``stream`` of each chunk has what is known of the request.
 
     Args:
-        dialect: The name of a dialect, or a dialect with options: see ``rxllm.dialects``. ``"auto"`` tells it by the
-            first events of each stream.
+        dialect: The name of a dialect, or a dialect with options: see ``rxllm.dialects``. ``"auto"`` recognizes it by
+            the first events of each stream.
 
     Returns:
         An operator from ``ServerSentEvent``, lines, or frames, to ``StreamChunk``.
@@ -51,7 +51,7 @@ def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[WireItem, S
             server gave up on it.
         EmptyStreamError: The source ended, or ``[DONE]`` came, and no answer had begun.
         APIStreamError: An error object came in the stream.
-        DecodeError: An event is no chunk of this dialect, or the stream is of another protocol, which it names.
+        DecodeError: An event is not a chunk of this dialect, or the stream is of another API, which the error names.
         LimitExceededError: A chunk is nested too deeply, or there is too much in an event.
         ValueError: At once: there is no dialect of that name.
 

@@ -9,7 +9,7 @@ from rxllm.typing import OperatorFunction
 
 
 def parts() -> OperatorFunction[StreamChunk, PartEvent]:
-    """Tell where each part of an answer begins, what it gains and where it ends, for live views.
+    """Emit an event when a part of the answer begins, grows or ends, for live views.
 
     ::
 
@@ -21,7 +21,7 @@ def parts() -> OperatorFunction[StreamChunk, PartEvent]:
         d=finish_chunk("tool_calls") s=("part_start", 0) t=("part_delta", 0) u=("part_delta", 0)
         v=("part_end", 0) w=("part_start", 1) x=("part_delta", 1) y=("part_end", 1)
 
-    A part is a text, reasoning, a refusal, a call, a tool that the server runs or what that came to: see ``PartKind``.
+    A part is a text, reasoning, a refusal, a call, a tool that the server runs, or its result: see ``PartKind``.
     It begins with a ``PartStart``, gains text with each ``PartDelta``, and ends with a ``PartEnd`` that has all of it.
     They are made of the chunks alone, so a stream that was stored and replayed gives the same.
 
@@ -33,14 +33,14 @@ def parts() -> OperatorFunction[StreamChunk, PartEvent]:
     The end of the answer ends what is open. What the provider had not finished, and calls of an answer that was cut,
     are not ``final``. On error nothing is ended; the parts that were open are on ``error.gathered``, a list of
     ``MessagePart``. Several events of one chunk wait while a consumer below holds a pause; on dispose they are
-    forgotten. What was told cannot be taken back: if the answer begins anew behind it, that is an error.
+    dropped. Events that were emitted cannot be taken back: if the answer then begins anew, that is an error.
 
     Returns:
         An operator from ``StreamChunk`` to ``PartStart``, ``PartDelta`` and ``PartEnd``. None of them is a call that
         may be executed: see ``accumulate_tool_calls``.
 
     Raises:
-        ToolCallError: As ``on_error``: a fragment of a call fits nowhere.
+        ToolCallError: As ``on_error``: the fragments of a call do not fit together.
         RestartError: As ``on_error``: the answer begins anew, and something was told of it.
         LimitExceededError: As ``on_error``: too many parts, calls or choices, or too much text.
 

@@ -30,22 +30,23 @@ def rate_limit(
                 rate_limit(Limits(requests_per_minute=600))
         result  --a-b-|
 
-    A place in line is given back when the stream ends or is left. The limits learn from the chunks what the request did
-    cost and what the server says is left, and rest as long as an error asks for (``retry_after``).
-    ``LLMClient(limits=…)`` does this to each of its requests.
+    The subscription waits in line with all others that share the limits. Its place is free again when the stream ends
+    or is left. From the chunks the limits learn what the request cost, and how much the server says is left. If an
+    error has ``retry_after``, nothing is sent for that time, a minute at most. ``LLMClient(limits=…)`` does this for
+    each of its requests.
 
     Args:
         limits: The limits, which others may share.
-        tokens: What the request will cost, by estimate.
+        tokens: About how many tokens the request will cost.
         read: Reads ``StreamInfo.rate_limits``, the headers that tell of limits.
-        scheduler: Whose time it is; by default that of the subscription, else of the running loop.
+        scheduler: The scheduler for timers; by default that of the subscription, else the running loop.
 
     Returns:
         An operator that passes its items on.
 
     Raises:
         NoRunningLoopError: As ``on_error``: there is neither a scheduler nor a running loop.
-        TypeError: At once: ``limits`` is something else.
+        TypeError: At once: ``limits`` is not a ``Limits``.
 
     Example:
         >>> import reactivex, rxllm

@@ -41,8 +41,8 @@ def retry_with_backoff(
 
         a="Hel" b="lo" #=ConnectionError("busy")
 
-    What fails behind an item is not tried again, as here; what fails before it is. Three tries, two frames of waiting
-    and then four::
+    A failure after the first item is passed on, as here. A failure before it is tried again. Here are three tries, with
+    waits of two frames and of four::
 
         source  -#
                 retry_with_backoff(initial=0.02, jitter=lambda: 1.0)
@@ -56,16 +56,16 @@ def retry_with_backoff(
             its bound.
         maximum: The longest wait. If the server asks for a longer one (``Retry-After``), that is the end, and the error
             says so.
-        jitter: Gives which part of its bound a wait takes, from 0 to 1: ``random.Random(7).random`` draws the same
-            numbers each time, ``lambda: 1.0`` none.
+        jitter: Returns the part of its bound that a wait takes, from 0 to 1. ``random.Random(7).random`` gives the same
+            numbers each time, and ``lambda: 1.0`` always the whole bound.
         retry_on: Says whether another try may help. By default ``RxllmError.retryable``, and other errors of
             connections and time-outs.
         after_first: What to do about a failure after something of an answer has come. ``"fail"`` passes it on.
             ``"restart"`` tries again, and the first chunk of the new answer ``restarts``: folds, the display and
-            ``chat_with_tools`` drop what came before; what cannot take back what it emitted fails with a
-            ``RestartError``. It is for chunks: put it before ``accumulate`` and the like.
+            ``chat_with_tools`` drop what came before. An operator that cannot take back what it emitted
+            fails with a ``RestartError``. It is for chunks: put it before ``accumulate`` and the like.
         on_retry: Called before each wait. What it raises ends the stream.
-        scheduler: Whose time it is; by default that of the subscription, else of the running loop.
+        scheduler: The scheduler for timers; by default that of the subscription, else the running loop.
 
     Returns:
         An operator that passes its items on. The first chunk of a later try has the former ones as ``attempts``, from

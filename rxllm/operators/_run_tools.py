@@ -21,7 +21,7 @@ def run_tools(
     ordered: bool = True,
     approve: Approve | None = None,
 ) -> OperatorFunction[ToolCall, ToolResult]:
-    """Run the tools that the model calls, so many at a time, and emit what each call came to.
+    """Run the tools that the model calls, several at a time, and emit the result of each call.
 
     ::
 
@@ -33,14 +33,14 @@ def run_tools(
         b=ToolCall(id="2", function=FunctionCall(name="lower", arguments='{"text": "LO"}'))
         x="HEL" y="there is no tool 'lower'; there are: upper"
 
-    A call occupies one of ``max_concurrency`` places from its arrival until its result was taken by the consumer; while
-    none is free the producer is paused. What is not carried out has a result, too, which tells the model why: no such
-    tool, invalid arguments, an exception, too long. Of several calls with one identifier only the first is run. The end
-    waits for the results, an error as well. On dispose all coroutines that run are cancelled; a function in a thread
-    cannot be stopped and ends unheeded. Time is that of the running loop, where the tools live.
+    A call occupies one of ``max_concurrency`` places from its arrival until the consumer has taken its result. While no
+    place is free, the producer is paused. A call that cannot be carried out has a result, too, which tells the model
+    why: no such tool, invalid arguments, an exception, too long. If several calls have the same identifier, only the
+    first is run. The end and an error wait for the results. On dispose all coroutines that run are cancelled; a
+    function in a thread cannot be stopped, and runs to its end. Times are measured by the running loop.
 
-    With ``approve`` a call that can be run is asked about first, one after the other in the order in which they came.
-    What is approved runs while others wait for their turn.
+    With ``approve``, each call that can be run has to be approved first, one after the other, in the order in which
+    they came. A call that is approved runs while others still wait.
 
     Args:
         registry: The tools.

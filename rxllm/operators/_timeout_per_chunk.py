@@ -94,7 +94,7 @@ def timeout_per_chunk(
             ``first`` is given.
         first: The longest time from subscribing to the first chunk, in seconds: models think before they speak.
         other: What to go on with instead of failing; the source is disposed first.
-        scheduler: Whose time it is; by default that of the subscription, else of the running loop.
+        scheduler: The scheduler for timers; by default that of the subscription, else the running loop.
 
     Returns:
         An operator that passes its items on.

@@ -33,7 +33,7 @@ def tool_call_progress(
 
     Args:
         strict: Whether to fail with a ``RepairError`` instead of putting something right.
-        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
+        on_repair: Called with each repair: see the table of kinds of ``rxllm.Repair``.
 
     Returns:
         An operator from ``StreamChunk`` to ``ToolCallProgress``.

@@ -22,8 +22,8 @@ class Retry(NamedTuple):
 
     Attributes:
         attempt: Which try failed, counted from 1.
-        error: What it failed with.
-        seconds: How long is waited now.
+        error: The error of that try.
+        seconds: How long it waits before the next one.
     """
 
     attempt: int

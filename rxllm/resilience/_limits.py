@@ -46,15 +46,15 @@ class Limits:
 
     Args:
         requests_per_minute: How many requests are sent in any minute.
-        tokens_per_minute: How many tokens they and their answers have. What a request will cost is estimated; what it
-            did cost, if the server says so, replaces the estimate.
-        estimate: Estimates the tokens of a request. By default a quarter of its characters and the most that its
-            answer may have.
-        max_concurrency: How many answers are under way at a time.
+        tokens_per_minute: How many tokens the requests of a minute and their answers may have. The tokens of a request
+            are estimated first. When the server says how many it took, that number replaces the estimate.
+        estimate: Estimates the tokens of a request. By default a quarter of its characters, plus the most tokens that
+            its answer may have.
+        max_concurrency: How many answers may be under way at a time.
 
     Raises:
         ValueError: A limit is less than 1.
-        TypeError: A limit is no whole number, or ``estimate`` no function.
+        TypeError: A limit is not a whole number, or ``estimate`` is not a function.
 
     Example:
         >>> Limits(requests_per_minute=600, max_concurrency=8)

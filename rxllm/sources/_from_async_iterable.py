@@ -27,14 +27,14 @@ Factory: TypeAlias = Callable[[], AsyncIterable[T] | Awaitable[AsyncIterable[T]]
 def from_async_iterable(factory_or_iterable: AsyncIterable[T] | Factory[T]) -> Stream[T]:
     """Make a flow-controlled source of any async iterable, the stream of another SDK for example.
 
-    While a consumer holds a pause, the iterable is not advanced, so a client that reads its socket on demand
-    is slowed down as ours are. On dispose, and at the end, the iterator's ``aclose()`` (or ``close()``, as SDK
+    While a consumer holds a pause, the iterable is not asked for its next item. So a client that reads its socket on
+    demand is slowed down, too. On dispose, and at the end, the iterator's ``aclose()`` (or ``close()``, as SDK
     streams call it) is called.
 
     Args:
-        factory_or_iterable: A function that makes the iterable (or a coroutine function that does), called once a
-            subscription: so the source is cold and ``retry`` works. Or an iterable; an iterator, which can be
-            consumed only once, serves one subscription.
+        factory_or_iterable: A function or coroutine function that makes the iterable. It is called for each
+            subscription, so the source is cold and ``retry`` works. Or an iterable. An iterator can be consumed only
+            once, so it serves one subscription.
 
     Returns:
         The items, in order.

@@ -49,42 +49,43 @@ def from_sse(
         url: Where to send the request.
         json: The body, anything that ``json.dumps`` takes; none if ``None``.
         method: The HTTP method.
-        headers: Added to ``Accept`` and ``Content-Type``. A redirect to another origin drops them.
+        headers: Headers besides ``Accept`` and ``Content-Type``. A redirect to another origin drops them.
         session: An ``aiohttp.ClientSession`` of your own (proxies, TLS, cookies, limits), or a function that returns
             one when the request is sent; it is not closed. Without it each subscription has its own.
-        ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
+        ssl: As in aiohttp: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
         proxy: The URL of a proxy, as ``http://user:password@host:port``; without ``session`` the proxy settings of the
             environment are read.
         timeout: aiohttp's time-outs. By default 30 s to get a connection and none for the rest: silence in the stream
             is what ``operators.timeout_per_chunk`` watches.
         max_event_bytes: The most bytes that one event may have.
         end_marker: The data of the event that says that nothing follows. The source waits up to 0.1 s for the end of
-            the body before it passes that event on, so that a consumer who leaves on seeing it leaves the connection
-            reusable. ``None`` for none.
+            the body before it passes that event on. So the connection can be used again if the consumer leaves when
+            it sees the event. ``None`` for none.
         grace_period: How many seconds the source waits at most for usage and the end of the body once the answer is
-            whole: when ``operators.parse`` below has seen each choice end. The time that a consumer pauses does not
-            count. A cut or silence is then a ``StreamInterruptedError`` that ``parse`` makes a repair of. As long is
-            waited for the end of the body when the end marker comes and a choice has not ended: if the connection is
-            lost then, the answer was cut.
-        check_content_type: Whether an answer that is no event stream is an error. Where its media type is another
-            than ``text/event-stream``, its first bytes decide.
+            whole, that is, when ``operators.parse`` below has seen each choice end. The time that a consumer pauses
+            does not count. If the connection is lost or silent in that time, ``parse`` notes a repair, and no error. If
+            the end marker comes before each choice has ended, the source waits as long for the end of the body; if the
+            connection is lost then, the answer was cut.
+        check_content_type: Whether an answer that is not an event stream is an error. If its media type is not
+            ``text/event-stream``, its first bytes decide.
         record: Where to record each read with its time, for ``rxllm.testing.replay``: a path, or a
-            ``rxllm.sources.WireRecorder``. Each request has a file of its own; none is written over.
+            ``rxllm.sources.WireRecorder``. Each request gets a file of its own; no file is overwritten.
 
     Returns:
         The events, in order; completes with the body.
 
     Raises:
-        APIConnectionError: As ``on_error``, like all of these: no connection came about, or too many redirects.
+        APIConnectionError: As ``on_error``, like all of these: no connection could be made, or there were too many
+            redirects.
         APIStatusError: The status is 400 or more.
-        APIResponseError: The answer is no event stream.
+        APIResponseError: The answer is not an event stream.
         StreamInterruptedError: The connection was lost in the middle of the body.
         LimitExceededError: An event is larger than ``max_event_bytes``, or a line in the head of the answer is larger
             than 64 KiB, or than ``session`` admits.
         RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
-        ValueError: At once, like the last: ``max_event_bytes`` or ``grace_period`` is none of those.
-        TypeError: One of them is no number, or ``timeout`` is one.
+        ValueError: At once, like the last: ``max_event_bytes`` or ``grace_period`` is too small.
+        TypeError: One of them is not a number, or ``timeout`` is one.
     """
     return from_http(
         url,
@@ -137,27 +138,27 @@ def from_http(
             ``rxllm.wire.AWSFrame``.
         json: The body, anything that ``json.dumps`` takes; none if ``None``.
         method: The HTTP method.
-        headers: Added to ``Accept`` and ``Content-Type``. A redirect to another origin drops them.
+        headers: Headers besides ``Accept`` and ``Content-Type``. A redirect to another origin drops them.
         session: An ``aiohttp.ClientSession`` of your own (proxies, TLS, cookies, limits), or a function that returns
             one when the request is sent; it is not closed. Without it each subscription has its own.
-        ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
+        ssl: As in aiohttp: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
         proxy: The URL of a proxy, as ``http://user:password@host:port``; without ``session`` the proxy settings of the
             environment are read.
         timeout: aiohttp's time-outs. By default 30 s to get a connection and none for the rest: silence in the stream
             is what ``operators.timeout_per_chunk`` watches.
         max_event_bytes: The most bytes that one item may have.
         end_marker: The text of the item that says that nothing follows. The source waits up to 0.1 s for the end of
-            the body before it passes that item on, so that a consumer who leaves on seeing it leaves the connection
-            reusable. ``None`` for none.
+            the body before it passes that item on. So the connection can be used again if the consumer leaves when
+            it sees the item. ``None`` for none.
         grace_period: How many seconds the source waits at most for usage and the end of the body once the answer is
-            whole: when ``operators.parse`` below has seen each choice end. The time that a consumer pauses does not
-            count. A cut or silence is then a ``StreamInterruptedError`` that ``parse`` makes a repair of. As long is
-            waited for the end of the body when the end marker comes and a choice has not ended: if the connection is
-            lost then, the answer was cut.
-        check_content_type: Whether an answer that is no such stream is an error. Where its media type is another than
+            whole, that is, when ``operators.parse`` below has seen each choice end. The time that a consumer pauses
+            does not count. If the connection is lost or silent in that time, ``parse`` notes a repair, and no error. If
+            the end marker comes before each choice has ended, the source waits as long for the end of the body; if the
+            connection is lost then, the answer was cut.
+        check_content_type: Whether an answer that is not framed like this is an error. If its media type is not one of
             those of the framing, its first bytes decide.
         record: Where to record each read with its time, for ``rxllm.testing.replay``: a path, or a
-            ``rxllm.sources.WireRecorder``. Each request has a file of its own; none is written over.
+            ``rxllm.sources.WireRecorder``. Each request gets a file of its own; no file is overwritten.
         sign: Signs each request: gets an ``rxllm.wire.UnsignedRequest``, and returns the headers to add, or an
             awaitable of them. It is called for each subscription. A redirect to another origin drops these headers.
 
@@ -166,18 +167,18 @@ def from_http(
 
     Raises:
         Exception: As ``on_error``, like all of these: what ``sign`` raises.
-        APIConnectionError: No connection came about, or too many redirects.
+        APIConnectionError: No connection could be made, or there were too many redirects.
         APIStatusError: The status is 400 or more.
-        APIResponseError: The answer is no such stream.
+        APIResponseError: The answer is not framed like this.
         DecodeError: A frame of AWS is malformed, or a checksum of one is wrong.
         StreamInterruptedError: The connection was lost in the middle of the body.
         LimitExceededError: An item is larger than ``max_event_bytes``, or a line in the head of the answer is larger
             than 64 KiB, or than ``session`` admits.
         RecordingError: The file to record to cannot be made or written.
         NoRunningLoopError: No event loop runs in this thread.
-        ValueError: At once, like the last: there is no such framing; ``max_event_bytes`` or ``grace_period`` is none of
-            those.
-        TypeError: One of them is no number, or ``timeout`` is one.
+        ValueError: At once, like the last: there is no such framing; ``max_event_bytes`` or ``grace_period`` is too
+            small.
+        TypeError: One of them is not a number, or ``timeout`` is one.
     """
     rules = framing_of(framing)  # a wrong argument is reported where it stands
     check_count("max_event_bytes", max_event_bytes)

@@ -35,20 +35,20 @@ class ToolRegistry:
 
     The parameters of a function are validated by pydantic as they are annotated; the JSON schema for the request is
     made of the same annotations. ``Annotated[str, Field(description="…")]`` describes a parameter, the docstring
-    the function. Coroutine functions run in the event loop, all others in a thread: that cannot be killed, so what is
-    cancelled there or takes too long still runs to its end, unheeded.
+    the function. Coroutine functions run in the event loop, all others in a thread. A thread cannot be stopped, so a
+    function that is cancelled or takes too long still runs to its end, and its result is ignored.
 
     Args:
-        functions: What the model may call; ``tool`` adds more.
-        strict: Whether schemas are strict, as OpenAI's "Structured Outputs" has it: every parameter is required of the
-            model, with or without a default.
-        describe_error: What the model is told of an exception that a tool raised. By default its class and message,
-            bounded, with what looks like a credential blotted out.
+        functions: The functions that the model may call; ``tool`` adds more.
+        strict: Whether schemas are strict, as in OpenAI's "Structured Outputs": the model has to give every parameter,
+            with or without a default.
+        describe_error: Makes the text that the model gets about an exception of a tool. By default that is the class
+            and the message, shortened, and text that looks like a credential is blotted out.
 
     Raises:
         TypeError: A function cannot be a tool: it has ``*args``, ``**kwargs``, a positional-only parameter, one without
             an annotation or with one that pydantic cannot use, or it is a generator; or its schema cannot be strict.
-        ValueError: A name is used twice, or is no name for a tool.
+        ValueError: A name is used twice, or cannot be the name of a tool.
 
     Example:
         >>> tools = ToolRegistry()
@@ -103,8 +103,8 @@ class ToolRegistry:
 
         Args:
             function: The function or bound method.
-            name: What the model calls it; by default the function's own name.
-            description: What the model is told of it; by default the docstring.
+            name: The name that the model uses; by default the function's own.
+            description: The description that the model gets; by default the docstring.
             strict: Whether its schema is strict; by default as the registry says.
 
         Returns:
@@ -112,7 +112,7 @@ class ToolRegistry:
 
         Raises:
             TypeError: It cannot be a tool: see ``ToolRegistry``.
-            ValueError: The name is used already, or is no name for a tool.
+            ValueError: The name is used already, or cannot be the name of a tool.
         """
         is_strict = self._strict if strict is None else strict
 
@@ -148,10 +148,10 @@ class ToolRegistry:
         """Run a call.
 
         Args:
-            call: A finished call. An ``IncompleteToolCall`` is none.
+            call: A finished call, not an ``IncompleteToolCall``.
             timeout: How many seconds the tool may take; any number if ``None``.
             on_error: Whether a call that fails gives a result that tells the model so, or raises.
-            approve: Who is asked before the call runs, if it can be run: see ``LLMClient.chat_with_tools``. A refusal
+            approve: Asked before the call runs, if it can be run: see ``LLMClient.chat_with_tools``. A refusal
                 is a result, whatever ``on_error`` says.
 
         Returns:
@@ -159,7 +159,7 @@ class ToolRegistry:
 
         Raises:
             ToolExecutionError: ``on_error="raise"``, and there is no such tool, its arguments are not valid, it raised,
-                returned what is no JSON, or took too long.
+                returned something that is not JSON, or took too long.
             ApprovalError: ``approve`` raised.
             TypeError: ``approve`` returned something else than a decision.
         """

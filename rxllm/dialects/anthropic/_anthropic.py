@@ -45,16 +45,16 @@ class Anthropic:
 
     Args:
         version: The version of the API.
-        betas: Features of the API that are to be used before they are for all, by their names.
-        max_tokens: How many tokens an answer may have at most, where the request does not say: the API wants a number.
-        auth: How the key is sent: as ``x-api-key``, or as ``Authorization: Bearer``, as a token of OAuth is.
+        betas: The names of beta features to use.
+        max_tokens: How many tokens an answer may have at most if the request does not say; the API needs a number.
+        auth: How the key is sent: as ``x-api-key``, or as ``Authorization: Bearer``, for OAuth tokens.
         platform: Who runs the models. ``"vertex"`` is Google's Vertex AI: the base URL ends with
             ``/projects/…/locations/…``, and the key is an access token. ``"foundry"`` is Microsoft Foundry: the base
             URL is ``https://….services.ai.azure.com/anthropic``.
-        home: Where it goes unless told otherwise, and where its key is found; by default as the platform has it.
+        home: The base URL, and the environment variables for it and for the key; by default those of the platform.
 
     Raises:
-        ValueError: ``auth`` or ``platform`` is none of these words, or ``max_tokens`` is not positive.
+        ValueError: ``auth`` or ``platform`` is not one of these words, or ``max_tokens`` is not positive.
     """
 
     version: str = "2023-06-01"
@@ -93,7 +93,7 @@ class Anthropic:
         """The request, streamed.
 
         Raises:
-            UnsupportedRequestError: It asks for what the Messages API cannot say.
+            UnsupportedRequestError: The Messages API has no form for something in it.
         """
         body = body_of(request, self.version, self.max_tokens)
         sent = sent_messages(request, endpoint.host)

@@ -71,7 +71,7 @@ class BedrockConverse:
         """The request, streamed.
 
         Raises:
-            UnsupportedRequestError: It asks for what the Converse API cannot say.
+            UnsupportedRequestError: The Converse API has no form for something in it.
         """
         sent = sent_messages(request, endpoint.host)
         return WireRequest(

@@ -22,7 +22,7 @@ class Cohere:
     Args:
         client_name: Who asks, for Cohere's own records (``X-Client-Name``).
         send_tool_plan: Whether what the model planned before a call goes back to it. Some newer models refuse it.
-        home: Where it goes unless told otherwise, and where its key is found.
+        home: The base URL, and the environment variables for it and for the key.
     """
 
     client_name: str | None = None
@@ -42,7 +42,7 @@ class Cohere:
         """The request, streamed.
 
         Raises:
-            UnsupportedRequestError: It asks for what Cohere's API cannot say.
+            UnsupportedRequestError: Cohere's API has no form for something in it.
         """
         body = body_for_cohere(request)
         body["messages"], repairs = messages_for_cohere(request, endpoint.host, send_plan=self.send_tool_plan)

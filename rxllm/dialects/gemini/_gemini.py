@@ -33,10 +33,10 @@ class Gemini:
     """The dialect ``"gemini"``: the Gemini API of Google.
 
     Args:
-        version: The version of the API, as it stands in the address.
+        version: The version of the API, as it stands in the URL.
         platform: Who runs the models. ``"vertex"`` is Google's Vertex AI: the base URL ends with
             ``/projects/…/locations/…``, and the key is an access token.
-        home: Where it goes unless told otherwise, and where its key is found; by default as the platform has it.
+        home: The base URL, and the environment variables for it and for the key; by default those of the platform.
 
     Raises:
         ValueError: ``platform`` is none of these words.
@@ -65,7 +65,7 @@ class Gemini:
         """The request, streamed.
 
         Raises:
-            UnsupportedRequestError: It asks for what the Gemini API cannot say.
+            UnsupportedRequestError: The Gemini API has no form for something in it.
         """
         body = body_of_request(request)
         sent = sent_contents(request, endpoint.host)

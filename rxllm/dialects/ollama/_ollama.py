@@ -27,7 +27,7 @@ class Ollama:
         cloud: Whether the models run at ``https://ollama.com``, which wants a key: that of ``OLLAMA_API_KEY``, unless
             one is given. A server on this machine wants none, and passes requests for its ``…-cloud`` models on by
             itself.
-        home: Where it goes unless told otherwise, and where its key is found; by default as ``cloud`` has it.
+        home: The base URL, and the environment variables for it and for the key; by default those of ``cloud``.
     """
 
     cloud: bool = False
@@ -50,7 +50,7 @@ class Ollama:
         """The request, streamed.
 
         Raises:
-            UnsupportedRequestError: It asks for what Ollama's API cannot say.
+            UnsupportedRequestError: Ollama's API has no form for something in it.
         """
         body = body_of(request)
         sent = sent_messages(request, endpoint.host)

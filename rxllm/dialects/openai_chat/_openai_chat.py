@@ -26,21 +26,22 @@ class OpenAIChat:
     Args:
         cumulative_text: Whether each delta repeats the text from its beginning (``"He"``, ``"Hello"``), as some
             servers do; then only what is new is passed on. The arguments of a call may repeat themselves, too.
-        skip_malformed: Whether to go on after an event that is no chunk. It is reported to ``on_malformed`` and
+        skip_malformed: Whether to go on after an event that is not a chunk. It is reported to ``on_malformed`` and
             logged, without its text.
         on_malformed: Called with the error of each event that was skipped.
         on_repair: Called with each thing that was put right.
         send_reasoning: When the reasoning of an earlier answer goes back, in the fields that it came in.
-            ``"tool_rounds"``: while the model calls tools, that is if no message of the user comes behind it.
-            ``"never"``: for servers that refuse these fields, as OpenAI's own.
-        send_extras: Which fields of an earlier answer go back that only its provider knows, of the message and of its
-            calls: all, none (for servers that refuse fields which they do not know), or those of these names.
-        asks_usage: Whether to ask for the usage (``stream_options``), unless the request has options of its own. Some
-            servers send it unasked and refuse to be asked.
-        home: Where it goes unless told otherwise, and where its key is found.
+            ``"tool_rounds"``: only while the model calls tools, that is, until the next message of the user.
+            ``"never"``: for servers that refuse these fields, such as OpenAI's own.
+        send_extras: Whether fields that only the provider of an earlier answer knows go back, in the message and in its
+            calls. ``True``: all. ``False``: none, for servers that refuse fields which they do not know. Or the names
+            of those that go back.
+        asks_usage: Whether to ask for the usage (``stream_options``), unless the request has its own
+            ``stream_options``. Some servers send the usage anyway, and refuse a request that asks for it.
+        home: The base URL, and the environment variables for it and for the key.
 
     Raises:
-        ValueError: ``send_reasoning`` is none of these words.
+        ValueError: ``send_reasoning`` is not one of these words.
     """
 
     cumulative_text: bool = False

@@ -24,15 +24,15 @@ class OpenAIResponses:
     """The dialect ``"openai-responses"``.
 
     Args:
-        azure: Whether it is Azure's: the key goes in the header ``api-key``. The base URL has to be given, as
-            ``https://RESOURCE.openai.azure.com/openai/v1``, or stands in ``AZURE_OPENAI_BASE_URL``, and the key in
-            ``AZURE_OPENAI_API_KEY``.
+        azure: Whether the server is Azure's. The key is sent in the header ``api-key``, and is read from
+            ``AZURE_OPENAI_API_KEY``. The base URL, such as ``https://RESOURCE.openai.azure.com/openai/v1``, has to be
+            given, or is read from ``AZURE_OPENAI_BASE_URL``.
         organization: The organization that pays, for the header ``OpenAI-Organization``.
         project: The project, for the header ``OpenAI-Project``.
-        stateless: Whether the server is to store nothing: then the model's reasoning comes encrypted, and goes back so.
-            Models that do not reason refuse that, so it has to be asked for; by default the server does what it does
-            without a word of it, and OpenAI's stores the answer. Fields of the request count before this.
-        home: Where it goes unless told otherwise, and where its key is found.
+        stateless: Whether to ask the server to store nothing. Then the reasoning comes encrypted, and goes back
+            encrypted. Models that do not reason refuse this. By default the request does not say whether to store, and
+            OpenAI's server stores the answer. Fields of the request win over this option.
+        home: The base URL, and the environment variables for it and for the key.
     """
 
     azure: bool = False
@@ -61,7 +61,7 @@ class OpenAIResponses:
         them.
 
         Raises:
-            UnsupportedRequestError: The request asks for what the dialect cannot say.
+            UnsupportedRequestError: The API has no form for something in the request.
         """
         body = body_of(request)
         if self.stateless and "store" not in body and "previous_response_id" not in body:
