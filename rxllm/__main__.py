@@ -1,0 +1,10 @@
+"""``python -m rxllm``: the same as the program ``rxllm``."""
+
+from __future__ import annotations
+
+import sys
+
+from rxllm.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
