@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from rxllm.cli._chat_command import HELP as CHAT_HELP
+from rxllm.cli._chat_command import chat
+from rxllm.cli._conformance_command import HELP as CONFORMANCE_HELP
+from rxllm.cli._conformance_command import SETTINGS, conformance
+from rxllm.cli._outcome import Status
+from rxllm.cli._record_command import HELP as RECORD_HELP
+from rxllm.cli._record_command import record
+from rxllm.cli._replay_command import HELP as REPLAY_HELP
+from rxllm.cli._replay_command import replay
+
+_HELP = """Streaming answers of language models, on the command line.
+
+\b
+  rxllm chat --host ollama --model llama3.2
+  rxllm chat "Why is the sea salty?"
+  rxllm replay chats.db
+
+"rxllm COMMAND --help" says more of a command. The exit status is 0 if all
+is well, 1 if a server or a file failed or an answer was cut, 2 if the
+command line is wrong, 130 after Ctrl-C, 141 if nobody reads the output.
+"""
+
 app = typer.Typer(
     name="rxllm",
+    help=_HELP,
     no_args_is_help=True,
-    add_completion=True,
+    # They would show variables, and so keys.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(help=CHAT_HELP)(chat)
+app.command(help=REPLAY_HELP)(replay)
+app.command(help=RECORD_HELP)(record)
+app.command(help=CONFORMANCE_HELP, context_settings=SETTINGS)(conformance)
 
 
 def run_app(arguments: Sequence[str] | None) -> int:
@@ -22,8 +50,11 @@ def run_app(arguments: Sequence[str] | None) -> int:
     try:
         typer.main.get_command(app).main(arguments, prog_name="rxllm")
     except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else 0
-    raise AssertionError
+        if isinstance(leaving.code, str):
+            sys.stderr.write(f"{leaving.code}\n")
+            return Status.USAGE
+        return leaving.code or Status.WHOLE
+    return Status.WHOLE
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's
@@ -36,7 +67,10 @@ def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's
 def rxllm(
     *,
     shows_version: Annotated[
-        bool, typer.Option("--version", help="Show the version, and exit.", callback=_show_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", metavar="", help="Show the version, and exit.", callback=_show_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
-    """Streaming answers of language models, on the command line."""
+    """Have options of its own."""

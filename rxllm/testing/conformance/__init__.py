@@ -8,6 +8,7 @@ not be in it. From the command line, ``python -m rxllm.testing.conformance MODUL
 from rxllm.testing.conformance._case import Case, Expectation, ExpectedChoice, Failure, Leaves, Redirected, Way, Whole
 from rxllm.testing.conformance._cases import CASES
 from rxllm.testing.conformance._client import CHUNK_TIMEOUT, rxllm_client, rxllm_fallback, rxllm_retrying
+from rxllm.testing.conformance._command import main as main
 from rxllm.testing.conformance._quirks import QUIRKS, Quirk
 from rxllm.testing.conformance._results import (
     ALL_FIELDS,
