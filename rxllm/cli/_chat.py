@@ -22,7 +22,7 @@ from rxllm.cli._chat_store import ChatStore
 from rxllm.cli._conversation import Conversation
 from rxllm.cli._outcome import Status, complain, say
 from rxllm.cli._prompt import typed_question
-from rxllm.cli._showing import Show, shown
+from rxllm.cli._showing import show
 from rxllm.cli._target import Target
 from rxllm.client import LLMClient
 from rxllm.exceptions import TruncatedStreamError
@@ -31,8 +31,10 @@ from rxllm.sinks import DisplayStyle
 from rxllm.tools import ToolRegistry
 
 _HELP = """\
-/exit   leaves, as Ctrl-D does        /new    begins another conversation
-Ctrl-C  stops the answer under way    a line that ends with \\ goes on in the next one"""
+/exit    leaves, as Ctrl-D does
+/new     begins another conversation
+Ctrl-C   stops the answer under way
+\\        at the end of a line: the question goes on in the next one"""
 
 
 @dataclass
@@ -125,8 +127,7 @@ class Chat:
             **self.fields,
         )
         kept = events if self.store is None else self.store.keep(asked, events)
-        return await kept.pipe(rx_ops.do_action(self.conversation.add), self._show(approver))
-
-    def _show(self, approver: AtTheTerminal | None) -> Show:
+        heard = kept.pipe(rx_ops.do_action(self.conversation.add))
         when_asked = None if approver is None else approver.is_shown.set
-        return shown(self.style, reasoning=self.reasoning, when_asked=when_asked)
+        last: ChatCompleted = await show(heard, self.style, reasoning=self.reasoning, when_asked=when_asked)
+        return last

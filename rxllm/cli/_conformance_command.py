@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
 
@@ -16,7 +17,7 @@ HELP = """Run a client through what servers and networks really do.
   rxllm conformance --list
 """
 # Its options are those of the other program, which says what they are.
-SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+SETTINGS: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 def conformance(context: typer.Context) -> None:

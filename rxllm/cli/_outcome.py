@@ -37,6 +37,7 @@ class UsageError(Exception):
     """What the command line asks for cannot be done. Says what to write instead."""
 
 
+_DRAWN = "rxllm_cli_drawn"
 # How the library says what to do, and how that is done here.
 _ON_THE_COMMAND_LINE = {
     "give it as api_key=": "name its variable with --key-variable",
@@ -76,11 +77,17 @@ def complain(error: Exception, *, debug: bool) -> None:
     """Say on stderr what went wrong, with ``debug`` behind the traceback."""
     if debug:
         say(printable("".join(traceback.format_exception(error)).rstrip()))
-    say(told(error))
+    if text := told(error):
+        say(text)
+
+
+def mark_drawn(error: Exception) -> None:
+    """Take note that the display has told an error on stdout, so that a terminal need not show it twice."""
+    vars(error)[_DRAWN] = True
 
 
 def told(error: Exception) -> str:
-    """An error, as the command line tells it."""
+    """An error, as the command line tells it; ``""`` if there is nothing to be told any more."""
     from rxllm.exceptions import RxllmError  # noqa: PLC0415 - other commands need none of the library
 
     text = str(error)
@@ -88,8 +95,8 @@ def told(error: Exception) -> str:
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     for ours, here in _ON_THE_COMMAND_LINE.items():
         text = text.replace(ours, here)
-    advice = "".join(f"\n  {harmless(note)}" for note in getattr(error, "__notes__", ()))
-    return f"rxllm: {harmless(text)}{advice}"
+    what = [] if _DRAWN in vars(error) and sys.stderr.isatty() else [f"rxllm: {harmless(text)}"]
+    return "\n".join([*what, *(f"  {harmless(note)}" for note in getattr(error, "__notes__", ()))])
 
 
 def say(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from importlib import import_module
 
 from rxllm.cli._outcome import UsageError
 
@@ -41,7 +42,7 @@ def _line(prompt: str) -> str:
             raise EOFError
         return line.rstrip("\n")
     with suppress(ImportError):  # Windows has none, and edits lines by itself
-        import readline  # noqa: F401, PLC0415 - editing and history come with it
+        import_module("readline")  # editing and history come with it
     return input(prompt)
 
 

@@ -17,7 +17,7 @@ from rxllm import operators as ops
 from rxllm import testing
 from rxllm.bridges import run
 from rxllm.cli._outcome import Status, UsageError
-from rxllm.cli._showing import shown
+from rxllm.cli._showing import show
 from rxllm.dialects import get_reader
 from rxllm.flow import Stream
 from rxllm.harmless import harmless
@@ -115,7 +115,7 @@ def play(stream: Stream[Any], style: DisplayStyle) -> Status:
     Raises:
         Exception: What the recorded stream failed with.
     """
-    run(stream.pipe(rx_ops.map(_displayed), rx_ops.filter(bool), shown(style)))
+    run(show(stream.pipe(rx_ops.map(_displayed), rx_ops.filter(bool)), style))
     return Status.WHOLE
 
 

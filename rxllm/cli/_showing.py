@@ -16,6 +16,8 @@ from typing import Any, TypeAlias
 import reactivex
 
 from rxllm import operators as ops
+from rxllm.cli._outcome import mark_drawn
+from rxllm.flow import Stream
 from rxllm.models import (
     ApprovalRequested,
     ChatCompleted,
@@ -32,14 +34,33 @@ Show: TypeAlias = OperatorFunction[Any, Any]
 Choose: TypeAlias = Callable[[Any], object | None]
 
 
-def shown(style: DisplayStyle, *, reasoning: bool = False, when_asked: Callable[[], object] | None = None) -> Show:
-    """What shows an answer, and passes it on.
+async def show(
+    stream: Stream[Any],
+    style: DisplayStyle,
+    *,
+    reasoning: bool = False,
+    when_asked: Callable[[], object] | None = None,
+) -> Any:
+    """Show an answer; gives its last item.
 
     Args:
+        stream: The answer.
         style: As in ``operators.tee_to_display``.
         reasoning: Whether to show the reasoning where stdout gets the text only.
         when_asked: Called when it can be seen which call somebody is asked about.
+
+    Raises:
+        Exception: What the answer failed with.
     """
+    try:
+        return await stream.pipe(_shown(style, reasoning, when_asked))
+    except Exception as error:
+        if ConsoleSink(style=style).draws:
+            mark_drawn(error)
+        raise
+
+
+def _shown(style: DisplayStyle, reasoning: bool, when_asked: Callable[[], object] | None) -> Show:  # noqa: FBT001 - passed on
     if sys.stdout.isatty() or style == "rich":
         if when_asked is None:
             return ops.tee_to_display(style=style)
@@ -85,8 +106,7 @@ class _PartStream:
         chosen = [what for item in items if (what := self._choose(item)) is not None]
         if chosen:
             await self._stream.write(chosen)
-            last = chosen[-1]
-            self._in_line = isinstance(last, str) and not last.endswith("\n")
+            self._in_line = _is_in_line(chosen[-1])
         if self._when_asked is not None and any(isinstance(item, ApprovalRequested) for item in items):
             self._when_asked()
 
@@ -97,15 +117,22 @@ class _PartStream:
         await self._stream.close(ending)
 
 
+def _is_in_line(item: Any) -> bool:
+    """Whether a text does not end its line."""
+    text = item.text if isinstance(item, TextDelta) else item
+    return isinstance(text, str) and not text.endswith("\n")
+
+
 def _all(item: Any) -> object:
     return item
 
 
 def _answer(item: Any) -> object | None:
     """The text of the answer."""
-    if isinstance(item, StreamChunk | TextDelta):
+    if isinstance(item, StreamChunk):
         return item.text or None
-    return item if isinstance(item, RoundCompleted) or not is_chat_event(item) else None
+    is_answer = isinstance(item, TextDelta | RoundCompleted)
+    return item if is_answer or not is_chat_event(item) else None
 
 
 def _beside(item: Any) -> object | None:
