@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
@@ -13,7 +12,7 @@ from rxllm.cli._chat_command import HELP as CHAT_HELP
 from rxllm.cli._chat_command import chat
 from rxllm.cli._conformance_command import HELP as CONFORMANCE_HELP
 from rxllm.cli._conformance_command import SETTINGS, conformance
-from rxllm.cli._outcome import Status
+from rxllm.cli._outcome import Status, say
 from rxllm.cli._record_command import HELP as RECORD_HELP
 from rxllm.cli._record_command import record
 from rxllm.cli._replay_command import HELP as REPLAY_HELP
@@ -51,7 +50,7 @@ def run_app(arguments: Sequence[str] | None) -> int:
         typer.main.get_command(app).main(arguments, prog_name="rxllm")
     except SystemExit as leaving:
         if isinstance(leaving.code, str):
-            sys.stderr.write(f"{leaving.code}\n")
+            say(f"rxllm: {leaving.code}")
             return Status.USAGE
         return leaving.code or Status.WHOLE
     return Status.WHOLE

@@ -14,7 +14,9 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 
 from rxllm.harmless import harmless, printable
 from rxllm.models import Approved, Refused, ToolCall
@@ -45,6 +47,7 @@ class AtTheTerminal:
             return Refused(reason="Nobody can be asked: this program has no terminal. It needs --yes to run tools.")
         await self.is_shown.wait()
         self.is_shown.clear()
+        _forget_what_was_typed()
         sys.stderr.write(question_about(call, shutil.get_terminal_size().columns))
         sys.stderr.flush()
         answer = (await typed_line()).strip().lower()
@@ -91,17 +94,20 @@ async def typed_line() -> str:
             typed.set_result(os.read(terminal, 4096).decode(errors="replace"))
 
     try:
-        loop.add_reader(terminal, read)
+        _watch(loop, terminal, read)
     except NotImplementedError:  # Windows
         return await asyncio.to_thread(sys.stdin.readline)
-    _forget_what_was_typed(terminal)
     try:
         return await typed
     finally:
         loop.remove_reader(terminal)
 
 
-def _forget_what_was_typed(terminal: int) -> None:
-    import termios  # noqa: PLC0415 - of POSIX
+def _watch(loop: asyncio.AbstractEventLoop, terminal: int, read: Callable[[], None]) -> None:
+    loop.add_reader(terminal, read)
 
-    termios.tcflush(terminal, termios.TCIFLUSH)
+
+def _forget_what_was_typed() -> None:
+    with suppress(ImportError):  # Windows
+        termios = import_module("termios")
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)

@@ -13,8 +13,9 @@ from rxllm.cli._outcome import Status, finish
 
 HELP = """Record what a server sends, for a bug report or a test.
 
-The file holds each read of the answer with its time, and how it ended. What was
-asked is not in it, and no key: if the server echoes one it is blotted out.
+The file holds each read of the answer with its time, and how it ended.
+What was asked is not in it, and no key: one that the server echoes is
+blotted out.
 "rxllm replay" plays it, and says in which error it ends.
 
 \b

@@ -119,7 +119,7 @@ class _PartStream:
 
 def _is_in_line(item: Any) -> bool:
     """Whether a text does not end its line."""
-    text = item.text if isinstance(item, TextDelta) else item
+    text = item.text if isinstance(item, TextDelta | ReasoningDelta) else item
     return isinstance(text, str) and not text.endswith("\n")
 
 
