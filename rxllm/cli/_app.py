@@ -46,14 +46,15 @@ app.command(help=CONFORMANCE_HELP, context_settings=SETTINGS)(conformance)
 
 def run_app(arguments: Sequence[str] | None) -> int:
     """Run the program with these arguments; returns its exit status."""
+    code: str | int | None = None
     try:
         typer.main.get_command(app).main(arguments, prog_name="rxllm")
     except SystemExit as leaving:
-        if isinstance(leaving.code, str):
-            say(f"rxllm: {leaving.code}")
-            return Status.USAGE
-        return leaving.code or Status.WHOLE
-    return Status.WHOLE
+        code = leaving.code
+    if isinstance(code, str):
+        say(f"rxllm: {code}")
+        return Status.USAGE
+    return code or Status.WHOLE
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's

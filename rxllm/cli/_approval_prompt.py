@@ -90,7 +90,7 @@ async def typed_line() -> str:
     terminal = sys.stdin.fileno()
 
     def read() -> None:
-        if not typed.done():
+        with suppress(asyncio.InvalidStateError):  # nobody waits any more
             typed.set_result(os.read(terminal, 4096).decode(errors="replace"))
 
     try:

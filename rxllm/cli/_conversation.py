@@ -5,7 +5,7 @@ It is a fold of what is stored, so that a chat that goes on in another process g
 
 from __future__ import annotations
 
-from rxllm.models import Message, Restarted, Role, RoundCompleted, TextDelta
+from rxllm.models import Message, Role, RoundCompleted, TextDelta
 
 
 class Conversation:
@@ -39,8 +39,6 @@ class Conversation:
                 self._asked.append(item)
             case TextDelta():
                 self._text += item.text
-            case Restarted():
-                self._text = ""
             case RoundCompleted():
                 self._answer(*item.messages)
             case _:

@@ -6,15 +6,17 @@ import asyncio
 import io
 import json
 import os
+import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 import pytest
 
+from rxllm.cli import main
 from rxllm.testing import ScriptedServer, script
 from tests.cli.commands import Commands, NobodyReads, Outcome
 
@@ -26,6 +28,8 @@ def get_weather(city: str) -> str:
     return f"rain in {city}"
 """
 PROMPT = "\n> "
+Typed: TypeAlias = str | Callable[[], None]
+Serve: TypeAlias = Callable[..., str]
 
 
 def call(name: str = "get_weather", city: str = "Paris", *, id: str = "call_1") -> Any:
@@ -40,12 +44,12 @@ class Terminal:
         self.stdin: TextIO = os.fdopen(os.dup(theirs), "r", encoding="utf-8")
         self.stdout: TextIO = os.fdopen(theirs, "w", encoding="utf-8")
         self.shown = ""
-        self._plan: list[tuple[str, str]] = []
+        self._plan: list[tuple[str, Typed]] = []
         self._looked_at = 0
         self._reader = threading.Thread(target=self._read)
 
-    def types(self, *plan: tuple[str, str]) -> None:
-        """Have lines typed: behind each text, once it has come, what stands beside it."""
+    def types(self, *plan: tuple[str, Typed]) -> None:
+        """Have lines typed, or something done: behind each text, once it has come, what stands beside it."""
         self._plan = [*plan]
         self._reader.start()
 
@@ -67,7 +71,10 @@ class Terminal:
         while self._plan and (place := self.shown.find(self._plan[0][0], self._looked_at)) >= 0:
             text, typed = self._plan.pop(0)
             self._looked_at = place + len(text)
-            os.write(self._ours, typed.encode())
+            if isinstance(typed, str):
+                os.write(self._ours, typed.encode())
+            else:
+                typed()
 
 
 @pytest.fixture
@@ -254,3 +261,64 @@ async def test_where_the_loop_cannot_watch_a_terminal_a_thread_reads(
         await chat(rxllm, terminal, "Rain?", "--tools", "mine.py", "--base-url", server.base_url)
 
     assert contents(server, 1)[-1] == "rain in Paris"
+
+
+# Ctrl-C, in this process
+
+
+@pytest.fixture
+def served() -> Iterator[Serve]:
+    """Serves scripts in a loop of another thread, so that this one is free to run a command as a program does."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    servers: list[ScriptedServer] = []
+
+    def serve(*scripts: Any) -> str:
+        server = ScriptedServer(*scripts)
+        servers.append(asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result())
+        return server.url
+
+    yield serve
+    for server in servers:
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def interrupt() -> None:
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    signal.pthread_kill(main_thread, signal.SIGINT)
+
+
+def test_ctrl_c_stops_the_answer_and_at_the_prompt_the_chat(
+    terminal: Terminal, served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, file in (("stdin", terminal.stdin), ("stdout", terminal.stdout), ("stderr", terminal.stdout)):
+        monkeypatch.setattr(sys, name, file)
+    url = served([*script.words("Rivers carry"), script.stall()])
+    terminal.types(("> ", "Why?\n"), ("carry", interrupt), ("> ", interrupt))
+
+    assert main(["chat", "--base-url", url]) == 130
+    assert "Traceback" not in terminal.close()
+
+
+def test_ctrl_c_while_a_server_is_recorded(
+    terminal: Terminal, served: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal.stdout)
+    url = served([*script.words("Rivers carry"), script.stall()])
+
+    threading.Thread(target=_interrupt_when_recorded, args=(tmp_path / "bug.jsonl",)).start()
+    terminal.types()
+
+    assert main(["record", url, "--out", "bug.jsonl"]) == 130
+    assert "stopped: bug.jsonl has what came until then" in terminal.close()
+
+
+def _interrupt_when_recorded(path: Path) -> None:
+    while not path.exists() or b"carry" not in path.read_bytes():
+        pass
+    interrupt()
