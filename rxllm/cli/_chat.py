@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
 from reactivex import operators as rx_ops
 
 from rxllm import bridges
@@ -20,13 +21,14 @@ from rxllm import operators as ops
 from rxllm.cli._approval_prompt import AtTheTerminal
 from rxllm.cli._chat_store import ChatStore
 from rxllm.cli._conversation import Conversation
-from rxllm.cli._outcome import Status, complain, say
+from rxllm.cli._outcome import Status, UsageError, complain, say
 from rxllm.cli._prompt import typed_question
 from rxllm.cli._showing import show
 from rxllm.cli._target import Target
 from rxllm.client import LLMClient
 from rxllm.exceptions import TruncatedStreamError
-from rxllm.models import ChatCompleted, Message
+from rxllm.flow import Stream
+from rxllm.models import ChatCompleted, ChatEvent, ChatRequest, Message
 from rxllm.sinks import DisplayStyle
 from rxllm.tools import ToolRegistry
 
@@ -119,15 +121,20 @@ class Chat:
         for message in asked:
             self.conversation.add(message)
         approver = None if self.yes or not self.tools else AtTheTerminal()
-        events = self.client.chat_with_tools(
-            messages=self.conversation.request,
-            registry=self.tools,
-            through=None if self.silence is None else ops.timeout_per_chunk(self.silence),
-            approve=approver,
-            **self.fields,
-        )
+        events = self._events(approver)
         kept = events if self.store is None else self.store.keep(asked, events)
         heard = kept.pipe(rx_ops.do_action(self.conversation.add))
         when_asked = None if approver is None else approver.is_shown.set
         last: ChatCompleted = await show(heard, self.style, reasoning=self.reasoning, when_asked=when_asked)
         return last
+
+    def _events(self, approver: AtTheTerminal | None) -> Stream[ChatEvent]:
+        try:
+            request = ChatRequest(messages=[*self.conversation.request], **self.fields)
+            patience = None if self.silence is None else ops.timeout_per_chunk(self.silence)
+            return self.client.chat_with_tools(request, self.tools, through=patience, approve=approver)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        except ValueError as error:
+            raise UsageError(str(error)) from error

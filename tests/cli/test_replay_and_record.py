@@ -331,8 +331,11 @@ async def test_the_conformance_suite(rxllm: Commands, tmp_path: Path) -> None:
     ran = await rxllm("conformance", "client_of_the_command:ask", "--case", "Q30-nothing")
     helped = await rxllm("conformance", "--help")
     wrong = await rxllm("conformance", "nothing")
+    (tmp_path / "broken_client_of_the_command.py").write_text("1 / 0")
+    broken = await rxllm("conformance", "broken_client_of_the_command:ask")
 
     assert (listed.status, ran.status, helped.status, wrong.status) == (0, 1, 0, 2)
     assert listed.stdout.startswith("Q2 ")
     assert "usage: rxllm conformance" in helped.stdout
+    assert (broken.status, broken.stderr) == (1, "rxllm: ZeroDivisionError: division by zero\n")
     assert "MODULE:FUNCTION is needed, not 'nothing'" in wrong.stderr
