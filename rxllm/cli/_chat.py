@@ -23,7 +23,7 @@ from rxllm.cli._chat_store import ChatStore
 from rxllm.cli._conversation import Conversation
 from rxllm.cli._outcome import Status, UsageError, complain, say
 from rxllm.cli._prompt import typed_question
-from rxllm.cli._showing import show
+from rxllm.cli._showing import draws, show
 from rxllm.cli._target import Target
 from rxllm.client import LLMClient
 from rxllm.exceptions import TruncatedStreamError
@@ -109,6 +109,8 @@ class Chat:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told in a line
             complain(error, debug=debug)
+        if draws(self.style):
+            say("")  # plain text ends with an empty line
 
     def _begin_anew(self) -> None:
         self.conversation = Conversation(self.conversation.system)

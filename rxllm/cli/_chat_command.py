@@ -34,11 +34,9 @@ _file = partial(typer.Option, rich_help_panel="Files")
 
 Question: TypeAlias = Annotated[str | None, typer.Argument(metavar="QUESTION", help="One question. Else you chat.")]
 Model: TypeAlias = Annotated[str | None, _whom("--model", "-m", metavar="NAME", help="The model, or set RXLLM_MODEL.")]
-Host: TypeAlias = Annotated[
-    str | None, _whom("--host", metavar="NAME", help="A server that rxllm knows, as groq or ollama.")
-]
+Host: TypeAlias = Annotated[str | None, _whom("--host", metavar="NAME", help="A known server, as groq or ollama.")]
 DialectName: TypeAlias = Annotated[
-    str | None, _whom("--dialect", metavar="NAME", help="What the server speaks, or set RXLLM_DIALECT.")
+    str | None, _whom("--dialect", metavar="NAME", help="What it speaks, or set RXLLM_DIALECT.")
 ]
 BaseUrl: TypeAlias = Annotated[str | None, _whom("--base-url", metavar="URL", help="Where the API is.")]
 KeyVariable: TypeAlias = Annotated[
@@ -54,7 +52,7 @@ Temperature: TypeAlias = Annotated[
 ]
 MaxTokens: TypeAlias = Annotated[int | None, _what("--max-tokens", metavar="N", help="How long an answer may become.")]
 Fields: TypeAlias = Annotated[
-    list[str] | None, _what("--field", metavar="NAME=VALUE", help="Another field of the request, as top_p=0.9.")
+    list[str] | None, _what("--field", metavar="NAME=VALUE", help="One more field, as top_p=0.9.")
 ]
 Tools: TypeAlias = Annotated[
     str | None, _tool("--tools", metavar="MODULE", help="A module, or a file.py, with functions to call.")
@@ -71,7 +69,9 @@ Record: TypeAlias = Annotated[
 ]
 ShowReasoning: TypeAlias = Annotated[
     bool,
-    typer.Option("--show-reasoning", metavar="", help="Also in a pipe: on stderr.", rich_help_panel="Display"),
+    typer.Option(
+        "--show-reasoning", metavar="", help="In a pipe: write reasoning to stderr.", rich_help_panel="Display"
+    ),
 ]
 
 

@@ -22,7 +22,6 @@ from rxllm.bridges import run
 from rxllm.cli._outcome import Status, UsageError, say
 from rxllm.cli._prompt import piped_text
 from rxllm.cli._target import key_of
-from rxllm.exceptions import excerpt
 from rxllm.harmless import harmless
 from rxllm.sources import fault_of
 from rxllm.testing import WireRecording
@@ -31,6 +30,8 @@ from rxllm.wire import Framing
 
 _SECRET = re.compile(r"auth|key|token|cookie|secret|password|signature", re.IGNORECASE)
 _REFERENCE = re.compile(r"(.*?)env:(\w+)", re.DOTALL)
+# RFC 9110, section 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HTTP_ERROR = 400
 _GOOD_ENDS = frozenset({"eof", "closed"})
 _WEBSOCKETS = frozenset({"ws", "wss"})
@@ -87,8 +88,9 @@ def headers_of(texts: Sequence[str], key_variable: str | None) -> dict[str, str]
     headers = {} if key_variable is None else {"Authorization": f"Bearer {key_of(key_variable)}"}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise UsageError(f"a header is NAME=VALUE, and not {excerpt(text)}")
+        if not (equals and _TOKEN.fullmatch(name)):
+            # What was written may hold a key.
+            raise UsageError("a header is NAME=VALUE, as x-team=blue, and a name has no blank and no colon")
         found = _REFERENCE.fullmatch(value)
         if found is None and _SECRET.search(name):
             raise UsageError(

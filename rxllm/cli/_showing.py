@@ -55,9 +55,14 @@ async def show(
     try:
         return await stream.pipe(_shown(style, reasoning, when_asked))
     except Exception as error:
-        if ConsoleSink(style=style).draws:
+        if draws(style):
             mark_drawn(error)
         raise
+
+
+def draws(style: DisplayStyle) -> bool:
+    """Whether stdout gets more than text."""
+    return ConsoleSink(style=style).draws
 
 
 def _shown(style: DisplayStyle, reasoning: bool, when_asked: Callable[[], object] | None) -> Show:  # noqa: FBT001 - passed on

@@ -89,9 +89,11 @@ def key_of(variable: str) -> str:
     """The key in a variable of the environment.
 
     Raises:
-        UsageError: It is not set.
+        UsageError: It is not set; or it is no name of a variable, but perhaps the key, which is not shown.
     """
+    if not variable.isidentifier():
+        raise UsageError("a key is taken from a variable: give its name, as OPENAI_API_KEY, and not the key")
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise UsageError(f"{variable!r} is to have the key, and is not set in the environment")
+        raise UsageError(f"{variable} is to have the key, and is not set in the environment")
     return key

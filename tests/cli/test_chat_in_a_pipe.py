@@ -100,7 +100,7 @@ async def test_what_is_asked_for(rxllm: Commands) -> None:
         (["Why?", "--host", "moon"], b"", "for any other give --base-url"),
         (["Why?", "--host", "groq", "--dialect", "cohere"], b"", "give --host or --dialect, not both"),
         (["Why?", "--base-url", "localhost"], b"", "--base-url cannot be requested"),
-        (["Why?", "--key-variable", "MY_KEY"], b"", "'MY_KEY' is to have the key, and is not set"),
+        (["Why?", "--key-variable", "MY_KEY"], b"", "MY_KEY is to have the key, and is not set"),
         (["Why?", "--continue"], b"", "--continue needs the file of the chat: --store FILE"),
         (["Why?", "--tools", "nothing.py"], b"", "FileNotFoundError: there is no such file"),
         (["Why?", "--tools", "no_such_module"], b"", "No module named 'no_such_module'"),
