@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,6 +49,7 @@ app.command(help=CONFORMANCE_HELP, context_settings=SETTINGS)(conformance)
 
 def run_app(arguments: Sequence[str] | None) -> int:
     """Run the program with these arguments; returns its exit status."""
+    _open_what_is_closed()
     code: str | int | None = None
     try:
         typer.main.get_command(app).main(arguments, prog_name="rxllm")
@@ -55,6 +59,14 @@ def run_app(arguments: Sequence[str] | None) -> int:
         say(f"rxllm: {code}")
         return Status.USAGE
     return code or Status.WHOLE
+
+
+def _open_what_is_closed() -> None:
+    """Have a stdout and a stderr: a program that was started without them, as by ``>&-``, has none."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Open for as long as the program runs: no other file must get its number.
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's

@@ -91,7 +91,9 @@ def told(error: Exception) -> str:
     from rxllm.exceptions import RxllmError  # noqa: PLC0415 - other commands need none of the library
 
     text = str(error)
-    if not isinstance(error, UsageError | RxllmError | OSError):
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    elif not isinstance(error, UsageError | RxllmError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     for ours, here in _ON_THE_COMMAND_LINE.items():
         text = text.replace(ours, here)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import runpy
 import subprocess
@@ -91,6 +92,30 @@ class Interrupted(io.StringIO):
 
 async def test_ctrl_c_before_a_command_has_begun(rxllm: Commands) -> None:
     assert (await rxllm("--version", streams={"stdout": Interrupted()})).status == 130
+
+
+class Full(io.StringIO):
+    def write(self, _: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+async def test_a_disk_that_is_full(rxllm: Commands, tmp_path: Path) -> None:
+    (tmp_path / "text.jsonl").write_text(
+        '{"stream":"a","record":"begin","version":1,"began":"2026-01-01T00:00:00+00:00"}\n'
+    )
+    ended = await rxllm("replay", "text.jsonl", "--list", streams={"stdout": Full()})
+
+    assert (ended.status, ended.stderr) == (1, "rxllm: No space left on device\n")
+
+
+def test_it_may_be_started_without_stdout_and_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+
+    assert main(["replay", "nothing"]) == 1
+
+    for file in (sys.stdout, sys.stderr):
+        file.close()
 
 
 async def test_nobody_reads_what_it_complains_about(rxllm: Commands) -> None:
