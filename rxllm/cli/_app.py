@@ -20,6 +20,8 @@ from rxllm.cli._record_command import HELP as RECORD_HELP
 from rxllm.cli._record_command import record
 from rxllm.cli._replay_command import HELP as REPLAY_HELP
 from rxllm.cli._replay_command import replay
+from rxllm.cli._top import HELP as TOP_HELP
+from rxllm.cli._top import top
 
 _HELP = """Streaming answers of language models, on the command line.
 
@@ -44,6 +46,7 @@ app = typer.Typer(
 app.command(help=CHAT_HELP)(chat)
 app.command(help=REPLAY_HELP)(replay)
 app.command(help=RECORD_HELP)(record)
+app.command(help=TOP_HELP)(top)
 app.command(help=CONFORMANCE_HELP, context_settings=SETTINGS)(conformance)
 
 
