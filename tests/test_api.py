@@ -123,6 +123,7 @@ PARAMETERS = {
     "serving.ServedEnd": ("kind", "error", "reason"),
     "serving.AGUI": ("thread_id", "run_id", "usage"),
     "serving.OpenAIChat": ("model", "include_usage"),
+    "telemetry.inspect": ("text",),
     "serving.UIMessageStream": ("message_id", "metadata", "usage", "dynamic"),
 }
 """The names that users write, and the parameters that they may count on. More may follow those."""

@@ -1,5 +1,28 @@
-"""``rxllm`` on the command line."""
+"""``rxllm`` on the command line. It needs the extra ``cli``, which is imported when the program begins."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program ``rxllm``.
+
+    Args:
+        arguments: Those of the command line, by default.
+
+    Returns:
+        The exit status: see the guide to the command line.
+    """
+    if importlib.util.find_spec("typer") is None:
+        sys.stderr.write("rxllm: the command line needs an extra: pip install 'rxllm[cli]'\n")
+        return _USAGE
+    from rxllm.cli._app import run_app  # noqa: PLC0415 - an extra
+
+    return run_app(arguments)

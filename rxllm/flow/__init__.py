@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from rxllm.flow._arguments import check_seconds as check_seconds
     from rxllm.flow._backlog import Backlog, Merger, Queue
     from rxllm.flow._backlog import check_bounds as check_bounds
+    from rxllm.flow._batches import Link as Link
     from rxllm.flow._batches import Receiver as Receiver
+    from rxllm.flow._batches import batching as batching
     from rxllm.flow._batches import nothing as nothing
     from rxllm.flow._clock import Clock
     from rxllm.flow._clock import Readings as Readings
@@ -53,6 +55,10 @@ if TYPE_CHECKING:
     from rxllm.flow._tasks import running_loop as running_loop
     from rxllm.flow._tasks import start_task as start_task
     from rxllm.flow._tasks import wake as wake
+    from rxllm.flow._watching import WatchedConsumer as WatchedConsumer
+    from rxllm.flow._watching import WatchedQueue as WatchedQueue
+    from rxllm.flow._watching import pipeline as pipeline
+    from rxllm.flow._watching import watch as watch
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -62,7 +68,7 @@ else:
         _clock="Clock Readings clock_of",
         _backlog="Backlog Merger Queue check_bounds",
         _arguments="check_callable check_count check_kind check_positive check_seconds",
-        _batches="Receiver nothing",
+        _batches="Link Receiver batching nothing",
         _drain="Drain",
         _fan_out="FanOut",
         _mailbox="Awaited Iteration last_of",
@@ -71,6 +77,7 @@ else:
         _stopping="mark_stopped stopping stopping_now",
         _stream="Stream subscribe_to",
         _sink_writer="SinkWriter",
+        _watching="WatchedConsumer WatchedQueue pipeline watch",
     )
 
 __all__ = [

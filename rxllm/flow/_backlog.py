@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar, cast, get_args
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast, get_args
 
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow._arguments import check_count
@@ -93,7 +93,10 @@ class Backlog(Generic[T]):
         dropped: How many items were lost.
         items: What waits, oldest first, only to be looked at; with ``merge`` some may be a ``Merger``.
         pauses: Whether it pauses a producer: then taking an item may resume it.
+        unit: What is counted.
     """
+
+    unit: ClassVar[str] = "items"
 
     __slots__ = (
         *("_lossless", "_merge", "_overflow", "_pauses", "_resume_at", "_until_empty"),
@@ -130,6 +133,16 @@ class Backlog(Generic[T]):
     def ready(self) -> bool:
         """Whether there is an item to take."""
         return bool(self.items)
+
+    @property
+    def waiting(self) -> int:
+        """How many items count as waiting, those that are out being processed included."""
+        return len(self.items) + self.out
+
+    @property
+    def holder(self) -> Pauses:
+        """Who pauses the producers."""
+        return self._pauses
 
     @property
     def room(self) -> int:

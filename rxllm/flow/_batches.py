@@ -92,7 +92,7 @@ class Link(BatchObserver[T], abc.DisposableBase):
 
     __slots__ = ("_receiver", "is_stopped", "upstream")
 
-    def __init__(self, receiver: Receiver[T]) -> None:
+    def __init__(self, receiver: BatchObserver[T]) -> None:
         self._receiver: BatchObserver[T] = receiver
         self.is_stopped = False
         self.upstream: abc.DisposableBase | None = None

@@ -72,7 +72,7 @@ class Subscriber:
         observer: The observer whose it is; one that has stopped hears nothing.
     """
 
-    __slots__ = ("_observer", "_on_error")
+    __slots__ = ("__weakref__", "_observer", "_on_error")
 
     def __init__(self, on_error: Callable[[Exception], Any] | None, observer: object) -> None:
         self._on_error = on_error

@@ -97,8 +97,9 @@ class FlowControl:
 
     def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
         # Each pause has a serial number: a resume that was handed over from another thread must not end
-        # a pause that the same holder took in the meantime.
-        self._holders: dict[object, int] = {}
+        # a pause that the same holder took in the meantime. Beside it stands when the holder began, by
+        # time.monotonic(): the time of a loop may stand still together with the loop.
+        self._holders: dict[object, tuple[int, float]] = {}
         self._serial = 0
         # Looked at twice for each item: a property of the holders takes 30 ns longer.
         self.paused: bool = False
@@ -130,6 +131,11 @@ class FlowControl:
     def holders(self) -> tuple[object, ...]:
         """Who holds a pause, in the order in which they took it."""
         return tuple(self._holders)
+
+    @property
+    def held_since(self) -> tuple[tuple[object, float], ...]:
+        """Who holds a pause, and since which ``time.monotonic()``; from any thread."""
+        return tuple((holder, since) for holder, (_, since) in tuple(self._holders.items()))
 
     @property
     def paused_time(self) -> float:
@@ -169,21 +175,22 @@ class FlowControl:
             if not self._untimed:
                 self._paused_at = self._now()
             self.paused = True
+        held = self._holders.get(holder)
         self._serial += 1
-        self._holders[holder] = self._serial
+        self._holders[holder] = (self._serial, time.monotonic() if held is None else held[1])
 
     def resume(self, holder: object) -> None:
         """End the pause that ``holder`` holds, if it holds one; from any thread."""
-        serial = self._holders.get(holder)
-        if serial is None:
+        held = self._holders.get(holder)
+        if held is None:
             return
         if self._loop is None or threading.get_ident() == self._thread:
-            self._release(holder, serial)
+            self._release(holder, held)
         else:
-            self._loop.call_soon_threadsafe(self._release, holder, serial)
+            self._loop.call_soon_threadsafe(self._release, holder, held)
 
-    def _release(self, holder: object, serial: int) -> None:
-        if self._holders.get(holder) != serial:
+    def _release(self, holder: object, held: tuple[int, float]) -> None:
+        if self._holders.get(holder) != held:
             return
         del self._holders[holder]
         if not self._holders:
@@ -274,6 +281,11 @@ class Pauses:
 
     def __repr__(self) -> str:
         return self._name or super().__repr__()
+
+    @property
+    def name(self) -> str:
+        """Who holds them."""
+        return self._name
 
     def __bool__(self) -> bool:
         return bool(self._flows)

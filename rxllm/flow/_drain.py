@@ -23,6 +23,7 @@ from rxllm.flow._mailbox import LoopScheduler
 from rxllm.flow._sink_writer import SinkWriter
 from rxllm.flow._stopping import stopping
 from rxllm.flow._stream import subscribe_to
+from rxllm.flow._watching import WatchedQueue, watcher
 from rxllm.typing import Ending, SinkStream
 
 T = TypeVar("T")
@@ -35,7 +36,12 @@ class Drain(Receiver[T]):
         stream: The stream, which is open.
         size: How many items wait or are being written at most.
         end: Called with the ending when everything is written.
+
+    Attributes:
+        called: What whoever looks at it calls it.
     """
+
+    called: str = "produce"
 
     def __init__(self, stream: SinkStream[T], size: int, end: Callable[[Ending], None]) -> None:
         self._backlog: Backlog[T] = Backlog(size, holder="produce")
@@ -43,9 +49,21 @@ class Drain(Receiver[T]):
             _Opened(stream), self._backlog, detach=False, leave=self.leave, end=end
         )
 
+    @property
+    def queue(self) -> WatchedQueue:
+        """What has not been written."""
+        return self._backlog
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything is written."""
+        return self._writer.detached
+
     def start(self, observable: Observable[T]) -> None:
         """Subscribe."""
         with consuming(self):
+            if (who := watcher()) is not None:
+                who.on_consumer(self)
             self._writer.start()
             try:
                 subscribe_to(observable, self, LoopScheduler(self._writer.loop, self))

@@ -77,6 +77,26 @@ class FanOut(Generic[T]):
         return Readings(self._scheduler)
 
     @property
+    def flow(self) -> FlowControl | None:
+        """What consumers pause, if this is a producer of its own: see ``hold``."""
+        return self._flow
+
+    @property
+    def holder(self) -> Pauses:
+        """Who pauses another producer while items of one wait."""
+        return self._pauses
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended and nothing waits in front of the end, or it was left."""
+        return self.ended and not self._rest and not self._queue
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait although they are no queue's."""
+        return len(self._rest)
+
+    @property
     def takes_texts(self) -> bool:
         """Whether the observer takes the text of an event for the event."""
         return self._observer.takes_texts

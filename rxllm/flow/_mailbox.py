@@ -20,6 +20,7 @@ from rxllm.flow._sink_writer import PATIENCE_SECONDS
 from rxllm.flow._stopping import stopping
 from rxllm.flow._stream import subscribe_to
 from rxllm.flow._tasks import wake
+from rxllm.flow._watching import WatchedQueue, watcher
 
 T = TypeVar("T")
 
@@ -28,11 +29,14 @@ class Awaited(Receiver[T]):
     """The observer that a task waits for, in whatever thread it is told of items and the end.
 
     Attributes:
+        called: What whoever looks at it calls it.
         waiter: What the task waits for.
         error: What it ended with.
         ended: Whether it has.
         stopped: Whether it was stopped.
     """
+
+    called: str = "await"
 
     def __init__(self) -> None:
         self.waiter: asyncio.Future[None] | None = None
@@ -42,11 +46,18 @@ class Awaited(Receiver[T]):
         self._thread = 0
         self._finishing: set[asyncio.Task[None]] = set()
 
+    @property
+    def queue(self) -> WatchedQueue | None:
+        """What waits for the task."""
+        return None
+
     def start(self, observable: Observable[T], scheduler: abc.SchedulerBase | None = None) -> None:
         """Subscribe, in the thread of the task, unless that has been done."""
         if not self._thread:
             self._thread = threading.get_ident()
             with consuming(self):
+                if (who := watcher()) is not None:
+                    who.on_consumer(self)
                 subscribe_to(observable, self, scheduler)
 
     def on_error(self, error: Exception) -> None:
@@ -161,9 +172,15 @@ async def last_of(observable: Observable[T]) -> T:
 class _Mailbox(Awaited[T]):
     """Where items wait. The chain refers to this and not to the iteration, whose end can thus be seen."""
 
+    called = "async for"
+
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.backlog: Backlog[T] = Backlog(size, holder="iterate")
+        self.backlog: Backlog[T] = Backlog(size, holder="async for")
+
+    @property
+    def queue(self) -> WatchedQueue:
+        return self.backlog
 
     @property
     def is_due(self) -> bool:

@@ -22,6 +22,7 @@ from rxllm.flow._fan_out import FanOut
 from rxllm.flow._sources_above import listening
 from rxllm.flow._stopping import stopping
 from rxllm.flow._stream import Stream, subscribe_to
+from rxllm.flow._watching import watched, watcher
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -50,9 +51,11 @@ class Operation(Receiver[A], Generic[A, B]):
             in ``made_by`` which operator makes its items, and in ``made_of`` what to do with items of other classes, by
             their names.
         hears_of_sources: Whether ``on_source`` is called.
+        works_with: What tells it from others of its kind, a sink or a function, for whoever looks at it.
     """
 
     called: str = "an operator"
+    works_with: object = None
     takes: tuple[type, ...] = (object,)
     hears_of_sources: bool = False
 
@@ -322,7 +325,17 @@ def _begin(  # noqa: PLR0917 - a stream passes them on
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> abc.DisposableBase:
-    operation = make(FanOut(observer, scheduler), *args, **kwargs)
+    who = watcher()
+    if who is None:
+        return _connect(source, make(FanOut(observer, scheduler), *args, **kwargs), scheduler)
+    operation = make(FanOut(who.overheard(observer), scheduler), *args, **kwargs)
+    with watched(who, operation):
+        return _connect(source, operation, scheduler)
+
+
+def _connect(
+    source: Observable[A], operation: Operation[A, B], scheduler: abc.SchedulerBase | None
+) -> abc.DisposableBase:
     if not operation.hears_of_sources:
         return subscribe_to(source, operation, scheduler)
     with listening(operation):

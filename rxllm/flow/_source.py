@@ -28,6 +28,7 @@ from rxllm.flow._control import FlowControl
 from rxllm.flow._sources_above import announce
 from rxllm.flow._stream import Stream
 from rxllm.flow._tasks import running_loop, start_task
+from rxllm.flow._watching import watcher
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class Emitter(abc.DisposableBase, Generic[T]):
     """
 
     __slots__ = (
-        *("_bytes", "_consumer", "_disposed", "_observer", "_thread", "_turn"),
+        *("__weakref__", "_bytes", "_consumer", "_disposed", "_observer", "_thread", "_turn"),
         *("count", "delivering", "flow", "scheduler", "takes_texts", "task"),
     )
 
@@ -226,6 +227,8 @@ def begin_source(
     emitter.task = task = start_task(loop, _drive(produce, emitter), context)
     _running.add(task)
     task.add_done_callback(emitter.ended, context=context)
+    if (who := watcher()) is not None:
+        who.on_source(emitter, produce)
     return emitter
 
 

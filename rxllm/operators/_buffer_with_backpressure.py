@@ -82,6 +82,7 @@ class _Buffer(Operation[T, T]):
     def __init__(self, out: FanOut[T], size: int, overflow: Overflow) -> None:
         super().__init__(out)
         self._backlog: Backlog[T] = Backlog(size, overflow, holder="buffer_with_backpressure", merge=Conflation)
+        self.works_with = size
         out.hold(self._backlog)
 
     def on_item(self, item: T, /) -> Iterable[T]:

@@ -105,7 +105,7 @@ class MapAsync(Operation[A, B]):
         ordered: bool,  # noqa: FBT001 - passed on
     ) -> None:
         super().__init__(out)
-        self._mapper = mapper
+        self._mapper = self.works_with = mapper
         self._places = places
         self._ordered = ordered
         self._loop = running_loop("map_async")

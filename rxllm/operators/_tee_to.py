@@ -156,6 +156,7 @@ class Tee(Operation[T, T]):
         detach: bool,  # noqa: FBT001 - passed on
     ) -> None:
         super().__init__(out)
+        self.works_with = sink
         self._backlog: Backlog[T] = Backlog(size, overflow, holder="tee_to", merge=Conflation)
         self.writer = SinkWriter(sink, self._backlog, detach=detach, leave=self.leave, end=self.end)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from rxllm.exceptions import BufferOverflowError
 from rxllm.flow import Awaited, Pauses
@@ -37,7 +37,13 @@ class Outbox(Awaited[Any]):
 
     Attributes:
         gone: Whether the client has left.
+        size: How many bytes wait, and are being written, until the provider is paused.
+        unit: What is counted.
     """
+
+    called = "serving"
+    size: int = MOST_BYTES
+    unit: ClassVar[str] = "bytes"
 
     def __init__(self, telling: Telling) -> None:
         super().__init__()
@@ -49,6 +55,20 @@ class Outbox(Awaited[Any]):
         self._is_answered = False
         self._is_quiet = True
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def queue(self) -> Outbox:
+        return self
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait, or are being written."""
+        return self._bytes
+
+    @property
+    def holder(self) -> Pauses:
+        """Who pauses the provider."""
+        return self._pauses
 
     @property
     def is_due(self) -> bool:

@@ -21,6 +21,8 @@ class WholeBox(Awaited[Any]):
         gone: Whether the client has left.
     """
 
+    called = "serving"
+
     def __init__(self, writer: WholeWriter) -> None:
         super().__init__()
         self.gone: bool = False

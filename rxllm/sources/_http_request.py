@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 from aiohttp.typedefs import StrOrURL
@@ -38,6 +38,8 @@ class HTTPRequest:
     Its ``repr`` shows nothing of it. Tracebacks may print variables, also of the frames that are under way while a
     consumer is called. So a line that leads there has no variable with a URL in it.
     """
+
+    called: ClassVar[str] = "from_http"
 
     url: StrOrURL
     method: str

@@ -33,6 +33,8 @@ class _Shape(NamedTuple):
 
     nested: frozenset[str]
     left_out: frozenset[str]
+    # Those that hold one of several models, by what tells which.
+    tags: Mapping[str, str]
 
 
 def plain(value: object) -> Any:
@@ -70,6 +72,8 @@ def dump(model: BaseModel) -> dict[str, Any]:
             dumped[name] = _nested(value) if name in shape.nested else plain(value)
         elif isinstance(value, (BaseModel, list, dict)) and (filled := _nested(cast("object", value))):
             dumped[name] = filled
+    for name, tag in shape.tags.items():
+        dumped[name][tag] = getattr(getattr(model, name), tag)
     for name, value in (model.model_extra or _NO_FIELDS).items():
         dumped[name] = plain(value)
     return dumped
@@ -136,7 +140,8 @@ def _shape(model: type[BaseModel]) -> _Shape:
     nested = frozenset(name for name, field in fields if _holds_models(field.annotation))
     # Repairs are not part of the answer as servers know it, but of what happened.
     left_out = frozenset(name for name, field in fields if field.exclude and name != "repairs")
-    return _Shape(nested, left_out)
+    tags = {name: field.discriminator for name, field in fields if isinstance(field.discriminator, str)}
+    return _Shape(nested, left_out, MappingProxyType(tags))
 
 
 def _holds_models(annotation: object) -> bool:

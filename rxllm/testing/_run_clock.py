@@ -80,7 +80,7 @@ class WatchedFlow(FlowControl):
             # The first to be called back: another callback may make the producer emit, and pause it again.
             self.when_resumed(lambda: self._stage.close(window))
 
-    def _release(self, holder: object, serial: int) -> None:
-        if self._holders.get(holder) == serial:
+    def _release(self, holder: object, held: tuple[int, float]) -> None:
+        if self._holders.get(holder) == held:
             self._stage.close(next(hold for hold in reversed(self._holds) if hold.holder is holder))
-        super()._release(holder, serial)
+        super()._release(holder, held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -162,6 +163,27 @@ def test_paused_time_is_counted_over_all_holders_and_up_to_now() -> None:
     clock.time += 1
     assert flow.paused_time == 10
     flow.resume("a")
+
+
+def test_since_when_somebody_holds_a_pause_is_known_and_stays_when_it_is_taken_again() -> None:
+    flow = FlowControl(clock=ManualClock())
+    before = time.monotonic()
+    flow.pause("a")
+    flow.pause("b")
+    ((first, since), (second, later)) = flow.held_since
+    assert (first, second) == ("a", "b")
+    assert before <= since <= later <= time.monotonic()
+
+    flow.pause("a")
+    assert flow.held_since == (("a", since), ("b", later))
+    flow.resume("a")
+    flow.pause("a")
+    ((_, kept), (_, anew)) = flow.held_since
+    assert kept == later
+    assert anew >= later
+    flow.resume("a")
+    flow.resume("b")
+    assert not flow.held_since
 
 
 def test_untimed_counts_as_paused_time_once_and_pauses_nobody() -> None:

@@ -114,6 +114,18 @@ def test_without_the_extra(tty: PseudoTerminal, monkeypatch: pytest.MonkeyPatch,
         ops.tee_to_display(style="rich")
 
 
+async def test_which_call_is_asked_about_is_drawn_before_the_sink_says_so() -> None:
+    screen = io.StringIO()
+    stream = await ConsoleSink(screen, style="rich").open()
+    call = models.ToolCall(id="a", function=models.FunctionCall(name="get_weather"))
+    await stream.write([models.TextDelta(round=1, text="I look.")])
+    await stream.write([models.ToolCallEvent(round=1, call=call), models.ApprovalRequested(round=1, call=call)])
+    drawn = screen.getvalue()
+    await stream.close(rxllm.Ending("completed"))
+
+    assert "may it run?" in drawn
+
+
 def test_a_terminal_without_unicode_gets_plain_text(tty: PseudoTerminal) -> None:
     with os.fdopen(os.dup(tty.file.fileno()), "w", encoding="latin-1") as file:
         run(file, MARKDOWN)

@@ -29,11 +29,15 @@ from rxllm.exceptions import (
     TruncatedStreamError,
 )
 from rxllm.models import (
+    ApprovalGiven,
+    Approved,
     ChatCompleted,
     ChatCompletion,
     CompletionChoice,
     Delta,
+    FunctionCall,
     Message,
+    Refused,
     Repair,
     StreamChoice,
     StreamChunk,
@@ -208,6 +212,12 @@ def test_repairs_are_recorded() -> None:
 
 def test_events_of_a_conversation_come_back() -> None:
     event = ChatCompleted(round=2, completion=ChatCompletion(), messages=(Message(content="a"), Message(content="b")))
+    assert through(event) == event
+
+
+@pytest.mark.parametrize("decision", [Approved(), Approved(arguments={"a": 1}), Refused(), Refused(reason="No.")])
+def test_what_was_decided_about_a_call_comes_back(decision: Approved | Refused) -> None:
+    event = ApprovalGiven(round=1, call=ToolCall(id="a", function=FunctionCall(name="f")), decision=decision)
     assert through(event) == event
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from rxllm.models import StreamChunk, Timing
+from rxllm.models import ApprovalRequested, StreamChunk, Timing
 from rxllm.sinks._plain_text import require_shown
 from rxllm.sinks.screen._answer import Answer, Shown
 from rxllm.sinks.screen._owner import Owner
@@ -37,7 +37,7 @@ class Pen:
         owner.submit(lambda: owner.screen.answers.append(answer))
 
     async def write(self, items: Sequence[Shown], /) -> None:
-        """Hand items over; wait only if the file blocks.
+        """Hand items over; wait only if the file blocks, or until somebody who is asked something can see what.
 
         Raises:
             TypeError: There is nothing to show of the class of one.
@@ -51,8 +51,9 @@ class Pen:
             for item in items:
                 self._answer.add(item, now)
 
-        if self._owner.submit(add, len(items)):
-            await self._owner.wait()
+        is_asked = any(isinstance(item, ApprovalRequested) for item in items)
+        if self._owner.submit(add, len(items)) or is_asked:
+            await self._owner.wait(drawn=is_asked)
 
     async def close(self, ending: Ending, /) -> None:
         """Have the end drawn."""

@@ -21,16 +21,17 @@ from rxllm.testing.script import DIALECTS
 __all__ = ["main"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, program: str = "python -m rxllm.testing.conformance") -> int:
     """Run the command.
 
     Args:
         arguments: Those of the command line, by default.
+        program: What it is called in its help.
 
     Returns:
         The exit status: 0 if nothing failed, else 1.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
     cases = [case for case in CASES if not options.case or {case.id, case.quirk.id} & {*options.case}]
     if not cases:
         raise SystemExit("there is no such case; --list shows those that there are")
@@ -62,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(report.failures))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rxllm.testing.conformance",
+        prog=program,
         description="Runs a client of OpenAI-compatible streams through what servers and networks really do.",
     )
     parser.add_argument(

@@ -1,0 +1,213 @@
+"""What is said of the streams that a ``Watch`` has noted, at one moment."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias, cast
+
+from rxllm.flow import Backlog, Emitter, FlowControl, Operation, Pauses, WatchedQueue
+from rxllm.harmless import harmless
+from rxllm.models import StreamInfo
+from rxllm.telemetry._loops import WatchedLoop, look_at
+from rxllm.telemetry._noted import Part, Pipeline, Watch
+from rxllm.telemetry._report import Hold, Report, SourceReport, StageReport, StreamReport
+
+__all__ = ["MOST_STREAMS", "look"]
+
+MOST_STREAMS = 500
+"""How many streams a report has at most."""
+
+MOST_PARTS = 50
+"""How many sources, places and pauses are told of one stream at most."""
+
+NAME_LENGTH = 100
+"""How many characters of a name are told."""
+
+_VERSION = version("rxllm")
+
+Names: TypeAlias = Mapping[Pauses, str]
+"""What holders are called."""
+
+
+class _Seen(NamedTuple):
+    """A part that is there.
+
+    Attributes:
+        part: What was noted of it.
+        thing: What it is.
+        queues: Where items wait in it.
+    """
+
+    part: Part
+    thing: Any
+    queues: Sequence[WatchedQueue]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has not ended, or something waits in it."""
+        thing = self.thing
+        if self.part.kind == "source":
+            return thing.task is not None and not thing.task.done()
+        if self.part.kind == "operation":
+            return not thing.out.is_over
+        return self.part.kind == "consumer" and (not thing.ended or bool(getattr(thing.queue, "items", ())))
+
+    @property
+    def called(self) -> str:
+        """What users call it, with what tells it from others of its kind."""
+        name = str(self.thing.called)
+        if self.part.kind != "operation":
+            return name
+        if name == Operation.called:
+            name = next((queue.holder.name for queue in self.queues), type(self.thing).__name__)
+        about = self.thing.works_with
+        if about is None:
+            return name
+        return f"{name}({about if isinstance(about, int) else getattr(about, '__name__', type(about).__name__)})"
+
+
+def look(watch: Watch) -> Report:
+    """Say what the streams of the process do; from any thread, whatever the others do."""
+    parts = watch.parts()
+    loops = list(dict.fromkeys(part.pipeline.loop for part in parts if part.pipeline.loop is not None))
+    look_at(loops)
+    # Only from here on is anything kept for a moment.
+    pipelines: dict[Pipeline, list[_Seen]] = {}
+    there = [(part, thing) for part in parts if (thing := part()) is not None]
+    for part, thing in there:
+        pipelines.setdefault(part.pipeline, []).append(_Seen(part, thing, _queues(part, thing)))
+    now = time.monotonic()
+    names = dict(_names(pipelines.values()))
+    streams = [
+        _stream(pipeline, seen, names, loops, now)
+        for pipeline, seen in pipelines.items()
+        if any(each.goes_on for each in seen)
+    ]
+    streams.sort(key=_first_the_held, reverse=True)
+    return Report(
+        pid=os.getpid(),
+        program=_program(),
+        version=_VERSION,
+        seconds=now - watch.began,
+        streams=streams[:MOST_STREAMS],
+        more=max(0, len(streams) - MOST_STREAMS),
+        loops=[loop.report(now) for loop in loops],
+    )
+
+
+def _first_the_held(stream: StreamReport) -> tuple[float, float]:
+    holds = [*(each.holds for each in stream.sources), *(each.holds for each in stream.stages)]
+    return max((hold.seconds for each in holds for hold in each), default=0.0), stream.seconds
+
+
+def _program() -> str:
+    path = Path(sys.argv[0])
+    return harmless(path.parent.name if path.name == "__main__.py" else path.name, NAME_LENGTH) or "python"
+
+
+def _queues(part: Part, thing: Any) -> Sequence[WatchedQueue]:
+    """Where items wait in a part. An operator has its queues among its attributes, whatever they are called there."""
+    if part.kind == "operation":
+        values = list(cast("dict[str, object]", vars(thing)).values())
+        return [cast("WatchedQueue", value) for value in values if isinstance(value, Backlog)]
+    return [thing.queue] if part.kind == "consumer" and thing.queue is not None else []
+
+
+def _names(pipelines: Iterable[Iterable[_Seen]]) -> Iterator[tuple[Pauses, str]]:
+    """What those are called that hold pauses."""
+    for pipeline in pipelines:
+        for each in pipeline:
+            if each.part.kind == "operation":
+                yield each.thing.out.holder, f"{each.called}, where items of another source wait"
+            for queue in each.queues:
+                yield queue.holder, each.called
+
+
+def _stream(
+    pipeline: Pipeline, parts: Sequence[_Seen], names: Names, loops: Sequence[WatchedLoop], now: float
+) -> StreamReport:
+    # One has subscribed from the consumer up.
+    down = parts[::-1]
+    sources = [
+        _source(each.part, each.thing, names, now) for each in down if each.part.kind == "source" and each.goes_on
+    ]
+    stages = [
+        stage for each in down if each.part.kind in {"operation", "consumer"} for stage in _stages(each, names, now)
+    ]
+    texts = [each.thing.text for each in down if each.part.kind == "text" and each.thing.text is not None]
+    return StreamReport(
+        number=pipeline.number,
+        seconds=now - pipeline.began,
+        loop=None if pipeline.loop is None else loops.index(pipeline.loop),
+        sources=sources[:MOST_PARTS],
+        stages=stages[:MOST_PARTS],
+        text=next(iter(texts), None),
+    )
+
+
+def _source(part: Part, emitter: Emitter[Any], names: Names, now: float) -> SourceReport:
+    flow = emitter.flow
+    info = flow.stream if isinstance(flow.stream, StreamInfo) else StreamInfo()
+    last = info.last_byte_at
+    return SourceReport(
+        number=part.number,
+        name=harmless(part.name, NAME_LENGTH),
+        seconds=now - part.began,
+        items=emitter.count,
+        bytes=None if flow.stream is None else info.bytes,
+        silent=None if last is None else max(0.0, time.time() - last),
+        paused=flow.paused_time,
+        holds=_holds(flow, names, now),
+        dialect=_told(info.dialect),
+        model=_told(info.model),
+        host=_told(info.host),
+        request_id=_told(info.request_id),
+        attempt=info.attempt,
+    )
+
+
+def _told(name: str | None) -> str | None:
+    return None if name is None else harmless(name, NAME_LENGTH)
+
+
+def _stages(seen: _Seen, names: Names, now: float) -> list[StageReport]:
+    """Where items wait in a part; an operator that lets none wait is left out while none does."""
+    name = harmless(seen.called, NAME_LENGTH)
+    if seen.part.kind == "consumer":
+        holds, more = [], 0
+    else:
+        flow: FlowControl | None = seen.thing.out.flow
+        holds, more = [] if flow is None else _holds(flow, names, now), seen.thing.out.waiting
+        if not (seen.queues or more or holds):
+            return []
+    if not seen.queues:
+        return [StageReport(name=name, waiting=more, holds=holds)]
+    return [
+        StageReport(
+            name=name,
+            waiting=queue.waiting + more,
+            size=queue.size,
+            unit=queue.unit,
+            dropped=getattr(queue, "dropped", 0),
+            holds=holds,
+        )
+        for queue in seen.queues
+    ]
+
+
+def _holds(flow: FlowControl, names: Names, now: float) -> list[Hold]:
+    return [
+        Hold(by=harmless(_name_of(holder, names), NAME_LENGTH), seconds=max(0.0, now - since))
+        for holder, since in flow.held_since[:MOST_PARTS]
+    ]
+
+
+def _name_of(holder: object, names: Names) -> str:
+    if isinstance(holder, Pauses):
+        return names.get(holder) or holder.name or "a Pauses without a name"
+    return holder if isinstance(holder, str) else type(holder).__qualname__

@@ -1,0 +1,324 @@
+"""``rxllm chat`` on a terminal: a chat with several turns, and the approval of tools."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO, TypeAlias
+
+import pytest
+
+from rxllm.cli import main
+from rxllm.testing import ScriptedServer, script
+from tests.cli.commands import Commands, NobodyReads, Outcome
+
+if sys.platform == "win32":
+    pytest.skip("terminals of POSIX", allow_module_level=True)
+
+TOOLS = """
+def get_weather(city: str) -> str:
+    return f"rain in {city}"
+"""
+PROMPT = "\n> "
+Typed: TypeAlias = str | Callable[[], None]
+Serve: TypeAlias = Callable[..., str]
+
+
+def call(name: str = "get_weather", city: str = "Paris", *, id: str = "call_1") -> Any:
+    return script.answer(*script.words("I look."), script.tool_call(name, {"city": city}, id=id))
+
+
+class Terminal:
+    """A terminal at which somebody types: each line when a text has come behind the one before."""
+
+    def __init__(self) -> None:
+        self._ours, theirs = os.openpty()
+        self.stdin: TextIO = os.fdopen(os.dup(theirs), "r", encoding="utf-8")
+        self.stdout: TextIO = os.fdopen(theirs, "w", encoding="utf-8")
+        self.shown = ""
+        self._plan: list[tuple[str, Typed]] = []
+        self._looked_at = 0
+        self._reader = threading.Thread(target=self._read)
+
+    def types(self, *plan: tuple[str, Typed]) -> None:
+        """Have lines typed, or something done: behind each text, once it has come, what stands beside it."""
+        self._plan = [*plan]
+        self._reader.start()
+
+    def close(self) -> str:
+        """What was shown."""
+        self.stdin.close()
+        self.stdout.close()
+        self._reader.join()
+        os.close(self._ours)
+        return self.shown
+
+    def _read(self) -> None:
+        with suppress(OSError):
+            while data := os.read(self._ours, 65_536):
+                self.shown += data.decode().replace("\r\n", "\n")
+                self._answer()
+
+    def _answer(self) -> None:
+        while self._plan and (place := self.shown.find(self._plan[0][0], self._looked_at)) >= 0:
+            text, typed = self._plan.pop(0)
+            self._looked_at = place + len(text)
+            if isinstance(typed, str):
+                os.write(self._ours, typed.encode())
+            else:
+                typed()
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal()
+    yield terminal
+    if not terminal.stdin.closed:
+        terminal.close()
+
+
+async def chat(rxllm: Commands, terminal: Terminal, *arguments: object, **streams: Any) -> tuple[Outcome, str]:
+    """What a chat comes to, and what the terminal has shown of it."""
+    files = {"stdin": terminal.stdin, "stdout": terminal.stdout, "stderr": terminal.stdout, **streams}
+    outcome = await rxllm("chat", *arguments, streams=files)
+    return outcome, await asyncio.to_thread(terminal.close)
+
+
+def contents(server: ScriptedServer, number: int) -> list[Any]:
+    return [message.get("content") for message in json.loads(server.requests[number].body)["messages"]]
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    (tmp_path / "mine.py").write_text(TOOLS)
+
+
+async def test_a_chat_has_turns(rxllm: Commands, terminal: Terminal) -> None:
+    terminal.types(
+        ("> ", "Why?\n"),
+        (PROMPT, "\n"),
+        (PROMPT, "/help\n"),
+        (PROMPT, "Really\\\n"),
+        ("… ", "so?\n"),
+        (PROMPT, "/exit\n"),
+    )
+    async with ScriptedServer("Salt.", "Yes.") as server:
+        outcome, shown = await chat(rxllm, terminal, "--base-url", server.base_url, "--system", "Be brief.")
+
+    assert outcome.status == 0
+    assert "Salt." in shown
+    assert "begins another conversation" in shown
+    assert contents(server, 1) == ["Be brief.", "Why?", "Salt.", "Really\nso?"]
+
+
+async def test_another_conversation_begins(rxllm: Commands, terminal: Terminal) -> None:
+    terminal.types(("> ", "Why?\n"), (PROMPT, "/new\n"), (PROMPT, "What?\n"), (PROMPT, "/new\n"), (PROMPT, "\x04"))
+    async with ScriptedServer("Salt.", "So.", "Ah.") as server:
+        usual = ("--base-url", server.base_url, "--system", "Be brief.", "--store", "chats.db")
+        outcome, _ = await chat(rxllm, terminal, *usual)
+        await rxllm("chat", "And?", *usual, "--continue")
+
+    assert outcome.status == 0
+    assert contents(server, 1) == ["Be brief.", "What?"]
+    assert contents(server, 2) == ["Be brief.", "What?", "So.", "And?"]
+
+
+async def test_without_a_store_too(rxllm: Commands, terminal: Terminal) -> None:
+    terminal.types(("> ", "/new\n"), (PROMPT[1:], "Why?\n"), (PROMPT, "/quit\n"))
+    async with ScriptedServer("Salt.") as server:
+        outcome, _ = await chat(rxllm, terminal, "--base-url", server.base_url)
+
+    assert outcome.status == 0
+    assert contents(server, 0) == ["Why?"]
+
+
+async def test_what_fails_is_told_and_the_chat_goes_on(rxllm: Commands, terminal: Terminal) -> None:
+    terminal.types(("> ", "Why?\n"), ("rxllm: 404", ""), ("> ", "What?\n"), (PROMPT, "\x04"))
+    async with ScriptedServer(script.status(404, {"error": {"message": "no"}}), "So.") as server:
+        outcome, shown = await chat(rxllm, terminal, "--base-url", server.base_url)
+
+    assert outcome.status == 0
+    assert "So." in shown
+    assert contents(server, 1) == ["What?"]
+
+
+async def test_the_prompt_is_no_part_of_the_answers(rxllm: Commands, terminal: Terminal) -> None:
+    answers = io.StringIO()
+    terminal.types(("> ", "Why?\n"), ("> ", "What?\n"), ("> ", "\x04"))
+    async with ScriptedServer("Salt.", "So.") as server:
+        outcome, _ = await chat(rxllm, terminal, "--base-url", server.base_url, stdout=answers)
+
+    assert outcome.status == 0
+    assert answers.getvalue() == "Salt.\nSo.\n"
+
+
+async def test_whoever_reads_the_answers_may_leave(rxllm: Commands, terminal: Terminal) -> None:
+    terminal.types(("> ", "Why?\n"))
+    async with ScriptedServer("Salt.") as server:
+        outcome, _ = await chat(rxllm, terminal, "--base-url", server.base_url, stdout=NobodyReads())
+
+    assert outcome.status == 141
+
+
+async def test_an_error_that_was_drawn_is_not_told_twice(
+    rxllm: Commands, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
+    terminal.types()
+    refusal = script.status(401, {"error": {"message": "bad key"}})
+    async with ScriptedServer(refusal, script.status(404, {"error": {"message": "nothing"}})) as server:
+        files = {"stdin": terminal.stdin, "stdout": terminal.stdout, "stderr": terminal.stdout}
+        await rxllm("chat", "Why?", "--base-url", server.base_url, streams=files)
+        await rxllm("chat", "Why?", "--base-url", server.base_url, streams=files)
+    shown = await asyncio.to_thread(terminal.close)
+
+    assert shown.count("bad key") == shown.count("404") == 1
+    assert "The key came from OPENAI_API_KEY" in shown
+    assert "rxllm: " not in shown
+
+
+# Tools
+
+
+@pytest.mark.parametrize("style", ["plain", "rich"])
+@pytest.mark.parametrize(
+    ("answer", "result"), [("y", "rain in Paris"), ("YES", "rain in Paris"), ("n", "The user said no.")]
+)
+async def test_somebody_is_asked_before_a_tool_runs(
+    rxllm: Commands, terminal: Terminal, style: str, answer: str, result: str
+) -> None:
+    terminal.types(("[N]o: ", f"{answer}\n"))
+    async with ScriptedServer(call(), "So.") as server:
+        usual = ("Rain?", "--tools", "mine.py", "--base-url", server.base_url, "--style", style)
+        outcome, shown = await chat(rxllm, terminal, *usual)
+
+    assert outcome.status == 0
+    assert contents(server, 1)[-1] == result
+    # What is asked about can be seen before the question.
+    assert shown.index("may it run?") < shown.index("Run get_weather?")
+
+
+@pytest.mark.parametrize("typed", ["\n", "what?\n", "\x04", "yes please\n"])
+async def test_nothing_but_a_yes_is_one(rxllm: Commands, terminal: Terminal, typed: str) -> None:
+    terminal.types(("[N]o: ", typed))
+    async with ScriptedServer(call(), "So.") as server:
+        await chat(rxllm, terminal, "Rain?", "--tools", "mine.py", "--base-url", server.base_url)
+
+    assert contents(server, 1)[-1] == "The user said no."
+
+
+async def test_a_yes_that_was_typed_before_the_question_is_none(rxllm: Commands, terminal: Terminal) -> None:
+    terminal.types(("I look.", "y\n"), ("[N]o: ", "n\n"))
+    async with ScriptedServer(call(), "So.") as server:
+        await chat(rxllm, terminal, "Rain?", "--tools", "mine.py", "--base-url", server.base_url)
+
+    assert contents(server, 1)[-1] == "The user said no."
+
+
+async def test_a_tool_may_be_approved_for_good(rxllm: Commands, terminal: Terminal) -> None:
+    terminal.types(("[N]o: ", "a\n"))
+    async with ScriptedServer(call(), call(city="Rome", id="call_2"), "So.") as server:
+        outcome, shown = await chat(rxllm, terminal, "Rain?", "--tools", "mine.py", "--base-url", server.base_url)
+
+    assert outcome.status == 0
+    assert contents(server, 2)[-1] == "rain in Rome"
+    assert shown.count("[N]o: ") == 1
+
+
+async def test_whoever_is_asked_sees_all_of_a_long_call_and_nothing_that_controls_the_terminal(
+    rxllm: Commands, terminal: Terminal
+) -> None:
+    terminal.types(("[N]o: ", "n\n"), ("[N]o: ", "n\n"))
+    hidden = "a" * 400 + "\x1b[2Jrm -rf"
+    async with ScriptedServer(call(city=hidden), call(city="b" * 9_000, id="call_2"), "So.") as server:
+        _, shown = await chat(rxllm, terminal, "Rain?", "--tools", "mine.py", "--base-url", server.base_url)
+
+    assert f'"city": "{"a" * 400}' in shown
+    assert "rm -rf" in shown
+    assert "\x1b[2J" not in shown
+    assert "characters more that are not shown here" in shown
+
+
+async def test_where_the_loop_cannot_watch_a_terminal_a_thread_reads(
+    rxllm: Commands, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise NotImplementedError
+
+    terminal.types(("[N]o: ", "y\n"))
+    async with ScriptedServer(call(), "So.") as server:
+        monkeypatch.setattr("rxllm.cli._approval_prompt._watch", none)
+        await chat(rxllm, terminal, "Rain?", "--tools", "mine.py", "--base-url", server.base_url)
+
+    assert contents(server, 1)[-1] == "rain in Paris"
+
+
+# Ctrl-C, in this process
+
+
+@pytest.fixture
+def served() -> Iterator[Serve]:
+    """Serves scripts in a loop of another thread, so that this one is free to run a command as a program does."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    servers: list[ScriptedServer] = []
+
+    def serve(*scripts: Any) -> str:
+        server = ScriptedServer(*scripts)
+        servers.append(asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result())
+        return server.url
+
+    yield serve
+    for server in servers:
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def interrupt() -> None:
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    signal.pthread_kill(main_thread, signal.SIGINT)
+
+
+def test_ctrl_c_stops_the_answer_and_at_the_prompt_the_chat(
+    terminal: Terminal, served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, file in (("stdin", terminal.stdin), ("stdout", terminal.stdout), ("stderr", terminal.stdout)):
+        monkeypatch.setattr(sys, name, file)
+    url = served([*script.words("Rivers carry"), script.stall()])
+    terminal.types(("> ", "Why?\n"), ("carry", interrupt), ("> ", interrupt))
+
+    assert main(["chat", "--base-url", url]) == 130
+    assert "Traceback" not in terminal.close()
+
+
+def test_ctrl_c_while_a_server_is_recorded(
+    terminal: Terminal, served: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal.stdout)
+    url = served([*script.words("Rivers carry"), script.stall()])
+
+    threading.Thread(target=_interrupt_when_recorded, args=(tmp_path / "bug.jsonl",)).start()
+    terminal.types()
+
+    assert main(["record", url, "--out", "bug.jsonl"]) == 130
+    assert "stopped: bug.jsonl has what came until then" in terminal.close()
+
+
+def _interrupt_when_recorded(path: Path) -> None:
+    while not path.exists() or b"carry" not in path.read_bytes():
+        pass
+    interrupt()
