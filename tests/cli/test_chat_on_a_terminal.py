@@ -117,6 +117,17 @@ async def test_a_chat_has_turns(rxllm: Commands, terminal: Terminal) -> None:
     assert contents(server, 1) == ["Be brief.", "Why?", "Salt.", "Really\nso?"]
 
 
+async def test_a_chat_is_drawn(rxllm: Commands, terminal: Terminal) -> None:
+    terminal.types(("> ", "Why?\n"), (PROMPT, "/exit\n"))
+    async with ScriptedServer("**Salt**.") as server:
+        outcome, shown = await chat(rxllm, terminal, "--base-url", server.base_url, "--style", "rich")
+
+    assert outcome.status == 0
+    assert "\x1b[1mSalt" in shown
+    # An empty line stands between what was drawn and the prompt.
+    assert shown.endswith("\x1b[?2026l\n> /exit\n")
+
+
 async def test_another_conversation_begins(rxllm: Commands, terminal: Terminal) -> None:
     terminal.types(("> ", "Why?\n"), (PROMPT, "/new\n"), (PROMPT, "What?\n"), (PROMPT, "/new\n"), (PROMPT, "\x04"))
     async with ScriptedServer("Salt.", "So.", "Ah.") as server:
