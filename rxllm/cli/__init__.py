@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 __all__ = ["main"]
 
-_USAGE = 2
+_USAGE, _INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if importlib.util.find_spec("typer") is None:
         sys.stderr.write("rxllm: the command line needs an extra: pip install 'rxllm[cli]'\n")
         return _USAGE
-    from rxllm.cli._app import run_app  # noqa: PLC0415 - an extra
+    try:
+        from rxllm.cli import _app  # noqa: PLC0415 - an extra
 
-    return run_app(arguments)
+        return _app.run_app(arguments)
+    except KeyboardInterrupt:  # before a command has begun
+        return _INTERRUPTED

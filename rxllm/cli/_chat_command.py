@@ -27,12 +27,15 @@ the like, each for its own provider.
 
 """
 
-_whom = partial(typer.Option, rich_help_panel="Whom to ask")
-_what = partial(typer.Option, rich_help_panel="What to ask")
-_tool = partial(typer.Option, rich_help_panel="Tools")
-_file = partial(typer.Option, rich_help_panel="Files")
+# Nothing is no default that is worth a line.
+_whom = partial(typer.Option, show_default=False, rich_help_panel="Whom to ask")
+_what = partial(typer.Option, show_default=False, rich_help_panel="What to ask")
+_tool = partial(typer.Option, show_default=False, rich_help_panel="Tools")
+_file = partial(typer.Option, show_default=False, rich_help_panel="Files")
 
-Question: TypeAlias = Annotated[str | None, typer.Argument(metavar="QUESTION", help="One question. Else you chat.")]
+Question: TypeAlias = Annotated[
+    str | None, typer.Argument(metavar="QUESTION", help="One question. Else you chat.", show_default=False)
+]
 Model: TypeAlias = Annotated[str | None, _whom("--model", "-m", metavar="NAME", help="The model, or set RXLLM_MODEL.")]
 Host: TypeAlias = Annotated[str | None, _whom("--host", metavar="NAME", help="A known server, as groq or ollama.")]
 DialectName: TypeAlias = Annotated[
@@ -42,7 +45,9 @@ BaseUrl: TypeAlias = Annotated[str | None, _whom("--base-url", metavar="URL", he
 KeyVariable: TypeAlias = Annotated[
     str | None, _whom("--key-variable", metavar="VARIABLE", help="The environment variable that has the key.")
 ]
-Retries: TypeAlias = Annotated[int, _whom("--retries", metavar="N", min=0, help="How often to try again.")]
+Retries: TypeAlias = Annotated[
+    int, _whom("--retries", metavar="N", min=0, help="How often to try again.", show_default=True)
+]
 Timeout: TypeAlias = Annotated[
     float | None, _whom("--timeout", metavar="SECONDS", help="How long the server may say nothing.")
 ]

@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -63,6 +64,8 @@ def finish(work: Callable[[], Status], *, debug: bool = False) -> None:
         status = work()
         sys.stdout.flush()
     except KeyboardInterrupt:
+        with suppress(ValueError):  # another thread than the main one gets none
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # who is impatient presses it again
         status = Status.INTERRUPTED
     except BrokenPipeError:
         status = Status.NOBODY_READS

@@ -41,17 +41,26 @@ Url: TypeAlias = Annotated[str, typer.Argument(metavar="URL", help="The whole ad
 Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.")]
 Force: TypeAlias = Annotated[bool, typer.Option("--force", metavar="", help="Replace the file if it exists.")]
 Data: TypeAlias = Annotated[
-    str | None, typer.Option("--data", "-d", metavar="JSON", help="The body: JSON, @FILE, or @- for stdin.")
+    str | None,
+    typer.Option("--data", "-d", metavar="JSON", help="The body: JSON, @FILE, or @- for stdin.", show_default=False),
 ]
 Method: TypeAlias = Annotated[
-    str | None, typer.Option("--method", "-X", metavar="METHOD", help="Else POST with a body, GET without.")
+    str | None,
+    typer.Option("--method", "-X", metavar="METHOD", help="Else POST with a body, GET without.", show_default=False),
 ]
 HeaderTexts: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--header", "-H", metavar="NAME=VALUE", help="A header. env:VARIABLE stands for what is in there."),
+    typer.Option(
+        "--header",
+        "-H",
+        metavar="NAME=VALUE",
+        help="A header. env:VARIABLE stands for what is in there.",
+        show_default=False,
+    ),
 ]
 KeyVariable: TypeAlias = Annotated[
-    str | None, typer.Option("--key-variable", metavar="VARIABLE", help="Its value is sent as a bearer token.")
+    str | None,
+    typer.Option("--key-variable", metavar="VARIABLE", help="Its value is sent as a bearer token.", show_default=False),
 ]
 FramingOption: TypeAlias = Annotated[
     Framing, typer.Option("--framing", metavar="NAME", help="sse, ndjson or aws-event-stream.")

@@ -24,7 +24,8 @@ cut is shown as far as it came, and fails again.
 
 File: TypeAlias = Annotated[Path, typer.Argument(metavar="FILE", help="The recording.", show_default=False)]
 Name: TypeAlias = Annotated[
-    str | None, typer.Option("--name", metavar="NAME", help="Which stream of the file; else the last one.")
+    str | None,
+    typer.Option("--name", metavar="NAME", help="Which stream of the file; else the last one.", show_default=False),
 ]
 Lists: TypeAlias = Annotated[bool, typer.Option("--list", metavar="", help="Show which streams are in it.")]
 Speed: TypeAlias = Annotated[

@@ -6,17 +6,15 @@ import asyncio
 import io
 import json
 import os
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO, TypeAlias
+from typing import Any, TextIO
 
 import pytest
 
-from rxllm.cli import main
 from rxllm.testing import ScriptedServer, script
 from tests.cli.commands import Commands, NobodyReads, Outcome
 
@@ -28,8 +26,6 @@ def get_weather(city: str) -> str:
     return f"rain in {city}"
 """
 PROMPT = "\n> "
-Typed: TypeAlias = str | Callable[[], None]
-Serve: TypeAlias = Callable[..., str]
 
 
 def call(name: str = "get_weather", city: str = "Paris", *, id: str = "call_1") -> Any:
@@ -44,14 +40,18 @@ class Terminal:
         self.stdin: TextIO = os.fdopen(os.dup(theirs), "r", encoding="utf-8")
         self.stdout: TextIO = os.fdopen(theirs, "w", encoding="utf-8")
         self.shown = ""
-        self._plan: list[tuple[str, Typed]] = []
+        self._plan: list[tuple[str, str]] = []
         self._looked_at = 0
         self._reader = threading.Thread(target=self._read)
 
-    def types(self, *plan: tuple[str, Typed]) -> None:
-        """Have lines typed, or something done: behind each text, once it has come, what stands beside it."""
+    def types(self, *plan: tuple[str, str]) -> None:
+        """Have lines typed: behind each text, once it has come, what stands beside it."""
         self._plan = [*plan]
         self._reader.start()
+
+    def type(self, text: str) -> None:
+        """Type something now."""
+        os.write(self._ours, text.encode())
 
     def close(self) -> str:
         """What was shown."""
@@ -71,10 +71,7 @@ class Terminal:
         while self._plan and (place := self.shown.find(self._plan[0][0], self._looked_at)) >= 0:
             text, typed = self._plan.pop(0)
             self._looked_at = place + len(text)
-            if isinstance(typed, str):
-                os.write(self._ours, typed.encode())
-            else:
-                typed()
+            self.type(typed)
 
 
 @pytest.fixture
@@ -118,6 +115,17 @@ async def test_a_chat_has_turns(rxllm: Commands, terminal: Terminal) -> None:
     assert "Salt." in shown
     assert "begins another conversation" in shown
     assert contents(server, 1) == ["Be brief.", "Why?", "Salt.", "Really\nso?"]
+
+
+async def test_a_chat_is_drawn(rxllm: Commands, terminal: Terminal) -> None:
+    terminal.types(("> ", "Why?\n"), (PROMPT, "/exit\n"))
+    async with ScriptedServer("**Salt**.") as server:
+        outcome, shown = await chat(rxllm, terminal, "--base-url", server.base_url, "--style", "rich")
+
+    assert outcome.status == 0
+    assert "\x1b[1mSalt" in shown
+    # An empty line stands between what was drawn and the prompt.
+    assert shown.endswith("\x1b[?2026l\n> /exit\n")
 
 
 async def test_another_conversation_begins(rxllm: Commands, terminal: Terminal) -> None:
@@ -218,7 +226,8 @@ async def test_nothing_but_a_yes_is_one(rxllm: Commands, terminal: Terminal, typ
 
 
 async def test_a_yes_that_was_typed_before_the_question_is_none(rxllm: Commands, terminal: Terminal) -> None:
-    terminal.types(("I look.", "y\n"), ("[N]o: ", "n\n"))
+    terminal.type("y\n")
+    terminal.types(("[N]o: ", "n\n"))
     async with ScriptedServer(call(), "So.") as server:
         await chat(rxllm, terminal, "Rain?", "--tools", "mine.py", "--base-url", server.base_url)
 
@@ -263,62 +272,27 @@ async def test_where_the_loop_cannot_watch_a_terminal_a_thread_reads(
     assert contents(server, 1)[-1] == "rain in Paris"
 
 
-# Ctrl-C, in this process
+# Ctrl-C, as the loop tells of it. With real signals: test_signals.py
 
 
-@pytest.fixture
-def served() -> Iterator[Serve]:
-    """Serves scripts in a loop of another thread, so that this one is free to run a command as a program does."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    servers: list[ScriptedServer] = []
-
-    def serve(*scripts: Any) -> str:
-        server = ScriptedServer(*scripts)
-        servers.append(asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result())
-        return server.url
-
-    yield serve
-    for server in servers:
-        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+def interrupted(work: Coroutine[Any, Any, Any]) -> None:
+    work.close()
+    raise KeyboardInterrupt
 
 
-def interrupt() -> None:
-    main_thread = threading.main_thread().ident
-    assert main_thread is not None
-    signal.pthread_kill(main_thread, signal.SIGINT)
-
-
-def test_ctrl_c_stops_the_answer_and_at_the_prompt_the_chat(
-    terminal: Terminal, served: Serve, monkeypatch: pytest.MonkeyPatch
+async def test_ctrl_c_stops_the_answer_only(
+    rxllm: Commands, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, file in (("stdin", terminal.stdin), ("stdout", terminal.stdout), ("stderr", terminal.stdout)):
-        monkeypatch.setattr(sys, name, file)
-    url = served([*script.words("Rivers carry"), script.stall()])
-    terminal.types(("> ", "Why?\n"), ("carry", interrupt), ("> ", interrupt))
+    monkeypatch.setattr("rxllm.bridges.run", interrupted)
+    terminal.types(("> ", "Why?\n"), (PROMPT, "/exit\n"))
+    outcome, shown = await chat(rxllm, terminal, "--base-url", "http://127.0.0.1:9")
 
-    assert main(["chat", "--base-url", url]) == 130
-    assert "Traceback" not in terminal.close()
-
-
-def test_ctrl_c_while_a_server_is_recorded(
-    terminal: Terminal, served: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(sys, "stderr", terminal.stdout)
-    url = served([*script.words("Rivers carry"), script.stall()])
-
-    threading.Thread(target=_interrupt_when_recorded, args=(tmp_path / "bug.jsonl",)).start()
-    terminal.types()
-
-    assert main(["record", url, "--out", "bug.jsonl"]) == 130
-    assert "stopped: bug.jsonl has what came until then" in terminal.close()
+    assert outcome.status == 0
+    assert "rxllm: " not in shown
 
 
-def _interrupt_when_recorded(path: Path) -> None:
-    while not path.exists() or b"carry" not in path.read_bytes():
-        pass
-    interrupt()
+async def test_ctrl_c_while_a_server_is_recorded(rxllm: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rxllm.cli._recording_request.run", interrupted)
+    outcome = await rxllm("record", "http://127.0.0.1:9/", "--out", "bug.jsonl")
+
+    assert (outcome.status, outcome.stderr) == (130, "stopped: bug.jsonl has what came until then\n")

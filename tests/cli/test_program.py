@@ -94,6 +94,15 @@ async def test_ctrl_c_before_a_command_has_begun(rxllm: Commands) -> None:
     assert (await rxllm("--version", streams={"stdout": Interrupted()})).status == 130
 
 
+async def test_ctrl_c_while_it_is_loaded(rxllm: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rxllm.cli._app.run_app", interrupted)
+
+    assert (await rxllm("--version")).status == 130
+
+
 class Full(io.StringIO):
     def write(self, _: str) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
