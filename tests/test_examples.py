@@ -36,8 +36,9 @@ def cells(label: str, *texts: str) -> str:
 PROMISED = {
     "agent": [
         "you    Read my notes and write what is left to do into todo.md.\n",
-        "  read_file(tuesday.txt) → Hotel found: Casa Azul. Passport runs out in May!\n",
-        "  may it write todo.md? yes (by the rule: only .md)\n",
+        "\n[read_file gave: Hotel found: Casa Azul. Passport runs out in May!]\n",
+        '\n[may it run? write_file {"path": "todo.md", ',
+        "\n  yes: by the rule only .md may be written\n[write_file is approved]\n",
         "4 turns, 8 messages\n",
         "\ntodo.md\n- [ ] renew the passport, it runs out in May\n",
     ],

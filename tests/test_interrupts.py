@@ -163,7 +163,7 @@ def test_an_interrupt_that_somebody_raised_keeps_its_traceback() -> None:
 
 # Where in its output an example is interrupted, in the middle of an answer. That with FastAPI leaves it to its server.
 IN_THE_MIDDLE = {
-    "agent": "model  Two notes",
+    "agent": "Two notes",
     "browser_chat": "runs get_weather",
     "custom_operator": "read out: The moon",
     "display_and_persist": "Rain takes",

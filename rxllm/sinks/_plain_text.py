@@ -113,7 +113,7 @@ def _said(event: ChatEvent) -> str:
             said = f"calls {_called(event.call.function.name, event.call.function.arguments)}"
         case ToolResultEvent():
             name, result = harmless(event.result.call.function.name, _LENGTH), event.result
-            said = f"{name} {'gave' if result.error is None else 'failed'}: {harmless(result.content, _LENGTH)}"
+            said = f"{name} {'gave' if result.error is None else 'failed'}: {harmless(result.content.strip(), _LENGTH)}"
         case ApprovalRequested():
             said = f"may it run? {_called(event.call.function.name, event.call.function.arguments)}"
         case ApprovalGiven():

@@ -156,6 +156,76 @@ def test_while_somebody_is_asked_the_screen_is_theirs(terminal: Terminal, shower
     ]
 
 
+def test_what_somebody_decides_about_is_shown_as_a_whole(terminal: Terminal, shower: Shower) -> None:
+    answer = shower.begin()
+    call = a_call("write", '{"text": "' + "word " * 20 + '"}')
+    shower.add(answer, ToolCallEvent(round=1, call=call), ApprovalRequested(round=1, call=call))
+
+    assert terminal.rows == [
+        "? write may it run?",
+        '  {"text": "word word word word word word word word word',
+        '  word word word word word word word word word word word "}',
+    ]
+
+
+def test_nothing_is_drawn_while_somebody_is_asked(terminal: Terminal, shower: Shower) -> None:
+    first, second, third = shower.begin(), shower.begin(), shower.begin()
+    call = a_call("write", "{}")
+    shower.add(first, "The first.")
+    shower.add(second, ToolCallEvent(round=1, call=call))
+    shower.add(second, ApprovalRequested(round=1, call=call))
+    asked = [*terminal.rows]
+    terminal.write("[y/N] y\n")
+    shower.add(first, "\n\nMore.\n\nEven more.")
+    shower.add(third, "Third.")
+    shower.close(third)
+    quiet = [*terminal.rows]
+    shower.add(second, ApprovalGiven(round=1, call=call, decision=rxllm.Approved()))
+    for answer in (first, second):
+        shower.close(answer)
+
+    question = ["╭─ another answer", "│ ? write {} may it run?", "╰─"]
+    assert asked == question
+    assert quiet == [*question, "[y/N] y"]
+    assert terminal.rows == [
+        *(*quiet, "The first.", "╭─ another answer", "│ Third.", "╰─"),
+        *("", "More.", "", "Even more.", "", "  approved", "→ write {}"),
+    ]
+
+
+def test_one_question_follows_another_and_each_is_seen(terminal: Terminal, shower: Shower) -> None:
+    answer, other = shower.begin(), shower.begin()
+    first, second = a_call("a", "{}"), a_call("a", "{}")
+    shower.add(answer, ToolCallEvent(round=1, call=first), ToolCallEvent(round=1, call=second))
+    shower.add(answer, ApprovalRequested(round=1, call=first))
+    shower.screen.answers[0].add(ApprovalGiven(round=1, call=first, decision=rxllm.Approved()), 0.0)
+    shower.add(answer, ApprovalRequested(round=1, call=second))
+    shower.add(other, "The other one.")
+
+    assert terminal.rows == ["? a {} may it run?", "  approved", "? a {} may it run?"]
+
+
+def test_while_somebody_is_asked_not_any_amount_waits(
+    terminal: Terminal, shower: Shower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_screen, "_MOST_WAITING", 12)
+    asking, other, call = shower.begin(), shower.begin(), a_call("a", "{}")
+    shower.add(asking, ToolCallEvent(round=1, call=call), ApprovalRequested(round=1, call=call))
+    shower.add(other, "12345\n\n67890\n\n")
+
+    assert terminal.rows == ["? a {} may it run?", "╭─ another answer", "│ 12345", "╰─"]
+
+
+def test_where_nothing_is_drawn_twice_nobody_answers(terminal: Terminal) -> None:
+    shower = Shower(terminal, live=False)
+    answer, other, call = shower.begin(), shower.begin(), a_call("a", "{}")
+    shower.add(answer, ToolCallEvent(round=1, call=call), ApprovalRequested(round=1, call=call))
+    shower.add(other, "Other.")
+    shower.close(other)
+
+    assert terminal.rows == ["? a {} may it run?", "╭─ another answer", "│ Other.", "╰─"]
+
+
 def test_calls_of_chunks_that_nobody_runs(terminal: Terminal, shower: Shower) -> None:
     answer = shower.begin()
     shower.add(answer, call_delta(id="1", function={"name": "get_weather", "arguments": ""}))

@@ -80,7 +80,12 @@ class Answer:
     @property
     def moves(self) -> bool:
         """Whether it looks different a moment later, also if nothing comes."""
-        return not (self.ended or self._part == "text" or self._calls.asking)
+        return not (self.ended or self._part == "text")
+
+    @property
+    def question(self) -> object | None:
+        """What somebody is being asked about one of its calls, another object for each question."""
+        return self._calls.question
 
     def add(self, item: Shown, now: float) -> None:
         """Take what came."""
@@ -173,7 +178,7 @@ class Answer:
                 self._end_part(now)
             case _:
                 self._begin("calls", now)
-                self._add_rows(each.row for each in self._calls.add(event, now))
+                self._add_all(each.rows for each in self._calls.add(event, now))
 
     def _add_text(self, text: str, now: float) -> None:
         if self._part != "text":
@@ -209,9 +214,9 @@ class Answer:
                 self._take_blocks(closed=True)
             case "reasoning":
                 folded = self._reasoning.folded(now)
-                self._add_rows([lambda width: row(Span(cut(folded, width), DIM))])
+                self._add_final(lambda width: [row(Span(cut(folded, width), DIM))])
             case "calls":
-                self._add_rows(each.row for each in self._calls.close())
+                self._add_all(each.rows for each in self._calls.close())
             case _:
                 pass
         self._part, self._lead, self._since = None, "", now
@@ -231,9 +236,9 @@ class Answer:
         for block in self._blocks.final(closed=closed):
             self._add_final(partial(rows_of, block))
 
-    def _add_rows(self, rows: Iterable[Callable[[int], Row]]) -> None:
-        for each in rows:
-            self._add_final(partial(_one, each))
+    def _add_all(self, makers: Iterable[Callable[[int], list[Row]]]) -> None:
+        for rows in makers:
+            self._add_final(rows)
 
     def _add_final(self, rows: Callable[[int], list[Row]]) -> None:
         if self._gap:
@@ -241,10 +246,6 @@ class Answer:
             self._gap = False
         self._begun = True
         self._final.append(rows)
-
-
-def _one(make: Callable[[int], Row], width: int) -> list[Row]:
-    return [make(width)]
 
 
 def _gap(_: int) -> list[Row]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from rxllm.models import StreamChunk, Timing
+from rxllm.models import ApprovalRequested, StreamChunk, Timing
 from rxllm.sinks._plain_text import require_shown
 from rxllm.sinks.screen._answer import Answer, Shown
 from rxllm.sinks.screen._owner import Owner
@@ -37,22 +37,24 @@ class Pen:
         owner.submit(lambda: owner.screen.answers.append(answer))
 
     async def write(self, items: Sequence[Shown], /) -> None:
-        """Hand items over; wait only if the file blocks.
+        """Hand items over; wait only if the file blocks, and until a question can be read.
 
         Raises:
             TypeError: There is nothing to show of the class of one.
         """
+        asks = False
         for item in items:
             if not isinstance(item, StreamChunk | str):
                 require_shown(item)
+                asks = asks or isinstance(item, ApprovalRequested)
         now = time.monotonic()
 
         def add() -> None:
             for item in items:
                 self._answer.add(item, now)
 
-        if self._owner.submit(add, len(items)):
-            await self._owner.wait()
+        if self._owner.submit(add, len(items)) or asks:
+            await self._owner.wait(drawn=asks)
 
     async def close(self, ending: Ending, /) -> None:
         """Have the end drawn."""
