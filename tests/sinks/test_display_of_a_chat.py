@@ -346,26 +346,52 @@ def test_what_is_no_terminal_gets_what_is_final(terminal: Terminal) -> None:
 
 
 def test_figures() -> None:
-    timing = rxllm.Timing(first_text=0.25, tokens_per_second=85.4, total=70.0, paused=1.5, attempts=2)
+    timing = rxllm.Timing(first_text=0.2, tokens_per_second=85.4, total=70.0, paused=1.5, attempts=2)
     usage = rxllm.Usage(completion_tokens=1512)
 
-    assert summary(timing, usage, 3) == (
+    assert summary(timing, usage, 0.25, 3) == (
         "first token 0.25 s · 85 tokens/s · 1,512 tokens · paused 1.5 s · 2 attempts · 3 rounds · 1 min 10 s"
     )
-    assert summary(None, None) == summary(rxllm.Timing(total=1.0), None) == ""
+    assert summary(None, None, 0.25) == summary(rxllm.Timing(total=1.0), None, 0.25) == ""
+    assert summary(timing, usage, None).startswith("85 tokens/s")
     assert seconds(0.5) == "0.50 s"
 
 
 def test_figures_of_a_conversation() -> None:
     rounds: list[rxllm.ChatCompletion] = []
-    for text, rate in ((None, 50.0), (0.5, 25.0)):
-        timing = rxllm.Timing(first_text=text, tokens_per_second=rate, paused=1.0, attempts=2)
+    for text, call, rate in ((None, 0.3, 50.0), (0.5, None, 25.0)):
+        timing = rxllm.Timing(first_text=text, first_call=call, tokens_per_second=rate, paused=1.0, attempts=2)
         completion = rxllm.ChatCompletion(usage=rxllm.Usage(completion_tokens=100))
         rounds.append(put_timing(completion, lambda _, timing=timing: timing))  # type: ignore[misc]
     assert together(rxllm.Timing(total=9.0), rounds) == rxllm.Timing(
-        first_text=0.5, tokens_per_second=200 / 6, total=9.0, paused=2.0, attempts=3
+        first_text=0.5, first_call=0.3, tokens_per_second=200 / 6, total=9.0, paused=2.0, attempts=3
     )
     assert together(None, [rxllm.ChatCompletion()]) is None
+
+
+ROLE, TEXT = delta(role="assistant"), text_chunk("Yes.")
+
+
+@pytest.mark.parametrize(
+    ("items", "seconds"),
+    [
+        ([ROLE, delta(reasoning_content="hm"), TEXT], "0.50 s"),
+        ([ROLE, ROLE, call_delta(id="1", function={"name": "f", "arguments": ""})], "0.75 s"),
+        ([ROLE, ROLE, TEXT], "0.75 s"),
+        ([ROLE, TEXT, marked(TEXT, restarts=True)], "0.75 s"),
+    ],
+)
+def test_the_first_token_is_what_can_be_read_first(
+    terminal: Terminal, shower: Shower, items: list[rxllm.StreamChunk], seconds: str
+) -> None:
+    answer = shower.begin()
+    for item in items:
+        shower.now += 0.25
+        shower.add(answer, item)
+    answer.close(Ending("completed"), shower.now, rxllm.Timing(first_text=0.1))
+    shower.draw()
+
+    assert terminal.rows[-1] == f"first token {seconds}"
 
 
 ESCAPES = "\x1b[31m\x1b]0;title\x07\x9b2J\x1b[2J\x1b(0\x1bc\x0e\b\b\r\x00\x7f\u202e\u2066"

@@ -59,7 +59,9 @@ class Answer:
     def __init__(self, now: float) -> None:
         self.ended = False
         self.size = 0
-        self._since = now
+        self._since = self._begun_at = now
+        # After how many seconds there was something to read that counts.
+        self._first: float | None = None
         self._part: _Part | None = None
         self._printable = PrintableText()
         self._blocks = Blocks()
@@ -138,7 +140,7 @@ class Answer:
             self._note("■ stopped", NOTE, now)
         elif self._reason is not None and ending_of(self._reason) != "completed":
             self._note(f"■ ended with: {one_line(self._reason)}", NOTE, now)
-        if figures := summary(together(timing, self._rounds), self._usage, len(self._rounds)):
+        if figures := summary(together(timing, self._rounds), self._usage, self._first, len(self._rounds)):
             self._note(figures, DIM, now)
         self.ended = True
 
@@ -205,6 +207,8 @@ class Answer:
         if part != self._part:
             self._end_part(now)
             self._part, self._gap = part, self._begun
+            if self._first is None and part != "note":
+                self._first = now - self._begun_at
 
     def _end_part(self, now: float) -> None:
         """What came until now is final."""
@@ -223,7 +227,7 @@ class Answer:
 
     def _restart(self, attempt: int | None, now: float) -> None:
         """What is not final goes."""
-        self._part = None
+        self._part = self._first = None
         self._calls, self._deltas = Calls(), ChatDeltas(0)
         which = "" if attempt is None else f" (attempt {attempt})"
         self._note(f"↻ {_ANEW}{which}", NOTE, now)
