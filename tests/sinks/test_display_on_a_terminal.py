@@ -26,6 +26,7 @@ from rxllm.sinks import ConsoleSink, _style
 from rxllm.sinks.screen import _owner, _pen
 from rxllm.sinks.screen._screen import FRAME_SECONDS, Pace
 from rxllm.testing import ScriptedServer, finish_chunk, script, text_chunk
+from rxllm.typing import Ending
 from tests.sinks.terminal import Terminal
 
 MARKDOWN = "Some **bold** text.\n\n- one\n- two"
@@ -168,6 +169,15 @@ async def test_the_figures_stand_below(tty: PseudoTerminal) -> None:
 
     assert figures.startswith("first token 0.")
     assert "1,234 tokens" in figures
+
+
+async def test_the_first_token_counts_from_when_the_stream_began() -> None:
+    screen = io.StringIO()
+    pen = _pen.Pen(screen, lambda: rxllm.Timing(first_text=5.0, elapsed=60.5))
+    await pen.write(["Hello"])
+    await pen.close(Ending("completed"))
+
+    assert "first token 1 min " in screen.getvalue()
 
 
 async def test_two_streams_at_once_have_one_thread(tty: PseudoTerminal) -> None:

@@ -32,7 +32,9 @@ class Pen:
         loop = asyncio.get_running_loop()
         self.broken: asyncio.Future[None] = loop.create_future()
         self._timing = timing
-        self._answer = answer = Answer(time.monotonic())
+        # The stream may have begun before this could.
+        since = 0.0 if timing is None else timing().elapsed or 0.0
+        self._answer = answer = Answer(time.monotonic() - since)
         self._owner = owner = Owner.of(file, self.broken, loop)
         owner.submit(lambda: owner.screen.answers.append(answer))
 
