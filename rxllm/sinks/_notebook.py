@@ -24,7 +24,7 @@ class NotebookStream:
     """The stream of a sink in a notebook."""
 
     def __init__(self) -> None:
-        self._plain = PlainText()
+        self._plain = PlainText(line_end="\n\n")
         self._text = ""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None

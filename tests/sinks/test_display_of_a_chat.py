@@ -328,7 +328,7 @@ def test_an_answer_that_waits_with_very_much_is_shown_before_its_end(
     shower.add(first, "First.")
     shower.add(second, "12345\n\n67890\n")
 
-    assert terminal.rows == ["╭─ another answer", "│ 12345", "╰─", "First.", "⠋ another answer: 12345␊␊67890␊"]
+    assert terminal.rows == ["╭─ another answer", "│ 12345", "╰─", "First.", "⠋ another answer: 12345 67890"]
 
 
 def test_what_is_no_terminal_gets_what_is_final(terminal: Terminal) -> None:

@@ -578,7 +578,24 @@ def test_a_notebook_shows_a_question_at_once(notebook: Output) -> None:
 
     rxllm.run(rxllm.from_async_iterable(ask).pipe(ops.tee_to_display()))
 
-    assert asked == ["[may it run? f {}]\n"]
+    assert asked == ["[may it run? f {}]\n\n"]
+
+
+def test_what_is_no_text_is_a_paragraph_of_its_own_in_a_notebook(notebook: Output) -> None:
+    call = rxllm.ToolCall.model_validate({"id": "1", "function": {"name": "f", "arguments": "{}"}})
+    run(
+        None,
+        models.TextDelta(round=1, text="I look."),
+        models.ToolCallEvent(round=1, call=call),
+        models.ToolResultEvent(round=1, result=rxllm.ToolResult.model_validate({"call": call, "content": "21"})),
+        models.TextDelta(round=2, text="Half"),
+        models.Restarted(round=2),
+        models.TextDelta(round=2, text="It is warm."),
+    )
+
+    assert notebook.bundles[-1]["text/markdown"].split("\n\n") == [
+        *("I look.", "[calls f {}]", "[f gave: 21]", "Half", "[the answer begins anew]", "It is warm."),
+    ]
 
 
 async def test_a_notebook_is_not_drawn_more_often_than_can_be_seen(notebook: Output) -> None:

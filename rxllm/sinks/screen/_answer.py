@@ -30,7 +30,7 @@ from rxllm.models import (
 )
 from rxllm.sinks.screen._blocks import Blocks
 from rxllm.sinks.screen._calls import Calls, spinner
-from rxllm.sinks.screen._cells import cut, cut_front
+from rxllm.sinks.screen._cells import cells, cut, cut_front
 from rxllm.sinks.screen._markdown import rows_of
 from rxllm.sinks.screen._rows import BAD, DIM, EMPTY, NOTE, Row, Span, row, wrapped
 from rxllm.sinks.screen._thoughts import Reasoning
@@ -126,9 +126,10 @@ class Answer:
 
     def status(self, width: int, now: float) -> Row:
         """A row that stands for all of it."""
-        words = one_line(self._last_words)
-        said = cut_front(f"another answer: {words}" if words else "another answer", width - 2)
-        return row(Span(f"{spinner(now)} ", NOTE), Span(said, DIM))
+        words = one_line(" ".join(self._last_words.split()))
+        name = cut("another answer: " if words else "another answer", width - 2)
+        room = width - 2 - cells(name)
+        return row(Span(f"{spinner(now)} ", NOTE), Span(f"{name}{cut_front(words, room) if room > 1 else ''}", DIM))
 
     def close(self, ending: Ending, now: float, timing: Timing | None = None) -> None:
         """Take note of the end."""
