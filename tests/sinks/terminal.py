@@ -87,3 +87,19 @@ class Shower:
     def close(self, answer: Answer, ending: Ending | None = None) -> None:
         answer.close(ending or Ending("completed"), self.now)
         self.draw()
+
+
+_OWN = r"\x1b\[(?:\?2026[hl]|[JK]|\d+[AG]|[\d;]*m)|[\r\n]"
+_foreign = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\u200e\\u200f\\u061c\\u2028\\u2029\\ufeff\\ud800-\\udfff]"
+).findall
+
+
+def foreign_controls(written: str, own: str = _OWN) -> set[str]:
+    """What of the control characters is not ours.
+
+    Args:
+        written: What was written.
+        own: A pattern of what is ours.
+    """
+    return set(_foreign(re.sub(own, "", written)))

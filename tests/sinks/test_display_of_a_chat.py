@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -30,7 +28,7 @@ from rxllm.sinks.screen._words import seconds, summary, together
 from rxllm.testing import finish_chunk, text_chunk
 from rxllm.typing import Ending
 from rxllm.wire import AWSFrame
-from tests.sinks.terminal import Paper, Shower, Terminal
+from tests.sinks.terminal import Paper, Shower, Terminal, foreign_controls
 
 
 def a_call(name: str = "get_weather", arguments: str = '{"city": "Paris"}', identifier: str = "1") -> rxllm.ToolCall:
@@ -412,34 +410,6 @@ def ways(text: str) -> Iterator[Callable[[], list[Shown]]]:
         ApprovalRequested(round=1, call=a_call(text, text)),
         ApprovalGiven(round=1, call=a_call(text, text), decision=rxllm.Refused(reason=text)),
     ]
-
-
-def foreign_controls(written: str) -> set[str]:
-    """What of the control characters is not ours."""
-    rest = re.sub(r"\x1b\[(?:\?2026[hl]|[JK]|\d+[AG]|[\d;]*m)|[\r\n]", "", written)
-    return {character for character in rest if character < " " or "\x7f" <= character <= "\x9f"} | (
-        set(rest) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u2028\u2029\ufeff")
-    )
-
-
-@pytest.mark.parametrize("way", range(8))
-def test_no_code_point_controls_the_terminal(way: int) -> None:
-    everything = [*range(0xD800), *range(0xE000, sys.maxunicode + 1)]
-    controls = "".join(
-        map(chr, [*range(0x20), *range(0x7F, 0xA0), 0xAD, *range(0x200B, 0x2070), 0xFEFF, 0xFFF9, 0xE0001])
-    )
-    texts = [ESCAPES, controls, *ESCAPES]
-    if way < 2:
-        texts += ["".join(map(chr, everything[start : start + 4_096])) for start in range(0, len(everything), 4_096)]
-    paper = Paper()
-    for text in texts:
-        shower = Shower(paper)
-        answer = shower.begin()
-        for item in [*ways(text)][way]():
-            answer.add(item, 0.0)
-        shower.close(answer, Ending("failed", rxllm.StreamInterruptedError(text)))
-
-    assert foreign_controls("".join(paper.written)) == set()
 
 
 def test_nothing_reaches_the_terminal_that_it_obeys(terminal: Terminal) -> None:
