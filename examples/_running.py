@@ -1,20 +1,34 @@
-"""How the examples begin, with a line that says what they show, and end: without a traceback, whoever ends them."""
+"""How the examples begin, print, and end: a line says what they show, and no traceback is seen, whoever ends them."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from types import TracebackType
 
 STOPPED = 128 + 2
 NOBODY_READS = 128 + 13
+_MARK = "\n… stopped"
+
+
+def _quiet(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print(_MARK, flush=True)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+# For Ctrl-C while the program is still being loaded.
+sys.excepthook = _quiet
 
 
 @contextmanager
-def stoppable(mark: str = "\n… stopped") -> Generator[None]:
+def stoppable(mark: str = _MARK) -> Generator[None]:
     """Let Ctrl-C end what is within, and whoever reads the output leave early, as ``| head -1`` does.
 
     The pipeline has been left by then: its connection is closed, and sinks have what came. The exit codes are those
@@ -32,6 +46,46 @@ def stoppable(mark: str = "\n… stopped") -> Generator[None]:
         _leave(STOPPED)
     except BrokenPipeError:
         _leave(NOBODY_READS)
+
+
+class Lines:
+    """Prints texts that come in pieces. On a terminal their lines end between words.
+
+    Args:
+        indent: What stands in front of a line, but for the first.
+    """
+
+    def __init__(self, indent: str = "") -> None:
+        self._indent = indent
+        self._width = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else sys.maxsize
+        self._column = 0
+
+    def add(self, text: str) -> None:
+        """Go on with the line."""
+        for piece in re.findall(r"\n| *[^ \n]+| +", text):
+            if piece == "\n":
+                self.end()
+            elif piece[0] == " " and self._column + len(piece) > self._width:
+                self._write(f"\n{self._indent}{piece.lstrip()}")
+            else:
+                self._write(piece)
+        sys.stdout.flush()
+
+    def line(self, text: str) -> None:
+        """Print a line of its own."""
+        if self._column:
+            self.end()
+        self.add(text)
+        self.end()
+
+    def end(self) -> None:
+        """End the line."""
+        self._write("\n")
+
+    def _write(self, text: str) -> None:
+        _, newline, last = text.rpartition("\n")
+        self._column = len(last) if newline else self._column + len(last)
+        sys.stdout.write(text)
 
 
 def introduce() -> None:

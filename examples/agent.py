@@ -1,7 +1,7 @@
 """A small agent: it lists, reads and writes files of a temporary folder, and asks before it writes.
 
-You see what the model says, each call with its result, and at the end what is in the folder. Only ``write_file`` needs
-a yes: yours on a terminal, else that of a rule. No path leads out of the folder.
+The display shows what the model says and each call with its result; at the end stands what was written. Only
+``write_file`` needs a yes: yours on a terminal, else that of a rule. No path leads out of the folder.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from pathlib import Path
 
 from _endpoint import Endpoint, endpoint
 from _running import stoppable
+from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import (
+    ApprovalGiven,
+    ApprovalRequested,
     Approved,
     ChatCompleted,
     ChatEvent,
     ChatRequest,
     Message,
     Refused,
-    RoundCompleted,
-    TextDelta,
     ToolCall,
     ToolRegistry,
-    ToolResultEvent,
 )
+from rxllm import operators as ops
 from rxllm.harmless import harmless, printable
 from rxllm.testing import Script, script
 
@@ -94,18 +95,21 @@ class Folder:
         return place
 
 
+def needs_a_yes(call: ToolCall) -> bool:
+    """Whether somebody is asked before a call runs."""
+    return call.function.name == "write_file"
+
+
 async def approve(call: ToolCall) -> Approved | Refused:
-    """Ask before anything is written."""
-    if call.function.name != "write_file":
+    """Ask before anything is written. The display has shown the call by now, and leaves the row below it to us."""
+    if not needs_a_yes(call):
         return Approved()
-    path = str(call.function.parsed.get("path"))
-    print(harmless(f"  may it write {path}?"), end=" ", flush=True)
     if sys.stdin.isatty():
-        print("[y/N] ", end="", flush=True)
+        print("  [y/N] ", end="", flush=True)
         answer = (await line_of_terminal()).strip().lower()
     else:
-        answer = "yes" if path.endswith(".md") else "no"
-        print(f"{answer} (by the rule: only .md)")
+        answer = "yes" if str(call.function.parsed.get("path")).endswith(".md") else "no"
+        print(f"  {answer}: by the rule only .md may be written", flush=True)
     return Approved() if answer in {"y", "yes"} else Refused(reason="The user said no.")
 
 
@@ -127,66 +131,28 @@ async def line_of_terminal() -> str:
     return await typed
 
 
-class Screen:
-    """Shows what happens: what the model says, and a line for each call."""
-
-    def __init__(self) -> None:
-        self._is_speaking = False
-
-    def show(self, event: ChatEvent) -> None:
-        """Show an event."""
-        match event:
-            case TextDelta():
-                # What a model writes may hold anything that a terminal obeys.
-                print("" if self._is_speaking else "\nmodel  ", printable(event.text), sep="", end="", flush=True)
-                self._is_speaking = True
-            case ToolResultEvent(result=result):
-                self._end_line()
-                print(harmless(f"  {described(result.call)} {'✗' if result.error else '→'} {short(result.content)}"))
-            case RoundCompleted(completion=completion):
-                self._end_line()
-                timing = completion.timing
-                if timing is not None and timing.total is not None:
-                    print(f"       ({timing.total:.1f} s, {timing.chunks} chunks)")
-            case ChatCompleted():
-                print(f"\n{event.round} turns, {len(event.messages)} messages")
-            case _:
-                # A question is about to be asked, or a call to be run.
-                self._end_line()
-
-    def _end_line(self) -> None:
-        if self._is_speaking:
-            print()
-        self._is_speaking = False
-
-
-def described(call: ToolCall) -> str:
-    """A call as one would write it."""
-    arguments = ", ".join(short(str(value), 24) for value in call.function.parsed.values())
-    return f"{call.function.name}({arguments})"
-
-
-def short(text: str, most: int = 50) -> str:
-    """The beginning of a text, on one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+def is_shown(event: ChatEvent) -> bool:
+    """All but the questions that nobody is asked."""
+    return not isinstance(event, ApprovalRequested | ApprovalGiven) or needs_a_yes(event.call)
 
 
 async def main(server: Endpoint) -> None:
     """Let the agent work until it wants no more tools."""
     with tempfile.TemporaryDirectory(prefix="rxllm-") as name:
-        folder, screen = Folder(Path(name)), Screen()
+        folder = Folder(Path(name))
         for path, text in NOTES.items():
             folder.write_file(path, text)
-        print(f"you    {TASK}")
+        print(f"you    {TASK}\n")
         request = ChatRequest(
             model=server.model,
             messages=[Message.system("You work on the files of one folder, with the tools."), Message.user(TASK)],
             max_tokens=500,
         )
         async with server.connect(*TURNS) as client:
-            async for event in client.chat_with_tools(request, folder.tools, approve=approve):
-                screen.show(event)
+            chat = client.chat_with_tools(request, folder.tools, approve=approve)
+            last = await chat.pipe(rx_ops.filter(is_shown), ops.tee_to_display(end=""))
+        if isinstance(last, ChatCompleted):
+            print(f"\n{last.round} turns, {len(last.messages)} messages")
         for path in folder.list_files():
             if path not in NOTES:
                 print(f"\n{harmless(path)}\n{printable(folder.read_file(path))}", end="")

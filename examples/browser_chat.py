@@ -27,7 +27,7 @@ import aiohttp
 from _browser_chat_answers import answer_like_a_model
 from _browser_chats import Chats, Question
 from _endpoint import MODELS, Endpoint
-from _running import introduce, stoppable
+from _running import Lines, introduce, stoppable
 from aiohttp import web
 from pydantic import ValidationError
 
@@ -170,32 +170,38 @@ async def visit(session: aiohttp.ClientSession, chat: str, number: int, question
     url = f"/api/{chat}/{number}"
     async with session.post(url, json={"question": question}) as asked:
         asked.raise_for_status()
-    position, seen = "", 0
-    print("model  ", end="")
+    position, seen, page = "", 0, Page()
     while position != "end":
         async with session.get(f"{url}/answer", params={"after": position} if position else {}) as response:
             async for where, event in events_of(response.content):
                 position, seen = where, seen + 1
-                show(event)
+                page.show(event)
                 if seen == RELOADED_AT:
-                    print("⟳", end="")
+                    page.lines.add("⟳")
                     break
-    print()
+    page.lines.end()
 
 
-def show(event: dict[str, Any]) -> None:
-    """Print what a page shows of an event."""
-    match event:
-        case {"type": "text", "text": text}:
-            print(printable(text), end="", flush=True)
-        case {"type": "tool_call", "call": {"function": call}}:
-            print(f"\n       runs {harmless(call['name'])} with {harmless(call['arguments'])}", end="")
-        case {"type": "tool_result", "result": {"content": content}}:
-            print(f"\n       it says: {harmless(content)}")
-        case {"type": "end", "ending": "failed", "error": {"message": message}}:
-            print(f"\n       {harmless(message)}", end="")
-        case _:
-            pass
+class Page:
+    """Prints what a page shows."""
+
+    def __init__(self) -> None:
+        self.lines = Lines()
+        self.lines.add("model  ")
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Print what it shows of an event."""
+        match event:
+            case {"type": "text", "text": text}:
+                self.lines.add(printable(text))
+            case {"type": "tool_call", "call": {"function": call}}:
+                self.lines.line(f"       runs {harmless(call['name'])} with {harmless(call['arguments'])}")
+            case {"type": "tool_result", "result": {"content": content}}:
+                self.lines.line(f"       it says: {harmless(content)}")
+            case {"type": "end", "ending": "failed", "error": {"message": message}}:
+                self.lines.line(f"       {harmless(message)}")
+            case _:
+                pass
 
 
 async def main(server: Endpoint, where: str | None = None) -> None:
@@ -212,7 +218,7 @@ async def main(server: Endpoint, where: str | None = None) -> None:
             await visit(session, chat, 1, "Show me a loop that reads a stream.")
     finally:
         await runner.cleanup()
-    print("\n⟳ is where the page was reloaded. To see it: python examples/browser_chat.py --serve")
+    print("\n⟳ marks the reload. To see the page: python examples/browser_chat.py --serve")
 
 
 def serve(server: Endpoint, where: str | None, port: int) -> None:

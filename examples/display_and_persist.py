@@ -25,9 +25,9 @@ def how_fast(answer: ChatCompletion) -> str:
     timing = answer.timing or Timing()
     told = [f"{timing.chunks} chunks"]
     if timing.first_text is not None and timing.total is not None:
-        told.append(f"the first text after {timing.first_text:.2f} s, the last after {timing.total:.2f} s")
+        told.append(f"the first text after {timing.first_text:.2f} s, all after {timing.total:.2f} s")
     if timing.tokens_per_second is not None:
-        told.append(f"{timing.tokens_per_second:.0f} tokens a second")
+        told.append(f"{timing.tokens_per_second:.0f} tokens/s")
     return ", ".join(told)
 
 

@@ -28,7 +28,7 @@ from uuid import uuid4
 import aiohttp
 from _browser_chat_answers import answer_like_a_model
 from _endpoint import MODELS, Endpoint
-from _running import stoppable
+from _running import Lines, stoppable
 from pydantic import BaseModel, Field
 
 import rxllm
@@ -115,25 +115,26 @@ def back_end(server: Endpoint, log: rxllm.Log) -> FastAPI:
 
 async def read(response: aiohttp.ClientResponse, parts: int | None = None) -> None:
     """Print the text of an answer, or of so many parts of it; ``useChat`` makes a message of them."""
-    print(f"{response.method:4} {response.url.path.replace(CHAT, 'ID'):21} {response.status}  ", end="")
+    lines = Lines(" " * 32)
+    lines.add(f"{response.method:4} {response.url.path.replace(CHAT, 'ID'):21} {response.status}  ")
     async for line in response.content:
         data = line.decode().removeprefix("data: ").rstrip()
         if not data.startswith("{"):
             continue
         match part := json.loads(data):
             case {"type": "text-delta", "delta": text}:
-                print(printable(text).replace("\n", " "), end="")
+                lines.add(printable(text).replace("\n", " "))
             case {"type": "tool-input-available"}:
-                print(f" ({harmless(part['toolName'])} of {harmless(str(part['input']))})", end=" ")
+                lines.add(f" ({harmless(part['toolName'])} of {harmless(str(part['input']))}) ")
             case {"type": "abort" | "error"}:
-                print(f" [{part['type']}]", end="")
+                lines.add(f" [{part['type']}]")
             case _:
                 pass
         if parts is not None:
             parts -= 1
             if parts == 0:
                 break
-    print()
+    lines.end()
 
 
 CHAT = "chat-" + uuid4().hex[:8]

@@ -5,12 +5,12 @@ Each try is shown as it happens. What had been shown of the answer that broke of
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from _endpoint import Endpoint, endpoint
-from _running import stoppable
+from _running import Lines, stoppable
 from reactivex import operators as rx_ops
 
 import rxllm
@@ -46,26 +46,28 @@ class Screen:
     """Shows the answer as it grows, and anew when it begins anew."""
 
     def __init__(self) -> None:
-        self.shown = ""
+        self._lines = Lines("   ")
+        self._shown = ""
 
     def show(self, chunk: StreamChunk) -> None:
         """Show what a chunk says."""
-        if chunk.restarts and self.shown:
-            print(f"   (dropped: {self.shown})")
-            self.shown = ""
+        if chunk.restarts and self._shown:
+            self._lines.line(f"   (dropped: {self._shown})")
+            self._shown = ""
         if chunk.text:
             text = printable(chunk.text)
-            print(text if self.shown else f"   {text}", end="", flush=True)
-            self.shown += text
+            self._lines.add(text if self._shown else f"   {text}")
+            self._shown += text
+
+    def tell(self, name: str, retry: rxllm.Retry) -> None:
+        """Say that a server is tried once more."""
+        error = type(retry.error).__name__
+        self._lines.line(f"   {name}, try {retry.attempt}: {error}; again in {retry.seconds:.1f} s")
 
 
-def told(name: str) -> rxllm.OperatorFunction[StreamChunk, StreamChunk]:
+def tried_twice(told: Callable[[rxllm.Retry], object]) -> rxllm.OperatorFunction[StreamChunk, StreamChunk]:
     """Try a server twice, and say so."""
-
-    def tell(retry: rxllm.Retry) -> None:
-        print(f"\n   {name}, try {retry.attempt}: {type(retry.error).__name__}; again in {retry.seconds:.1f} s")
-
-    return ops.retry_with_backoff(2, initial=0.2, jitter=lambda: 1.0, after_first="restart", on_retry=tell)
+    return ops.retry_with_backoff(2, initial=0.2, jitter=lambda: 1.0, after_first="restart", on_retry=told)
 
 
 async def main(server: Endpoint) -> None:
@@ -73,7 +75,7 @@ async def main(server: Endpoint) -> None:
     screen = Screen()
     async with three_servers(server) as clients:
         streams = [
-            client.chat_stream(REQUEST).pipe(told(name))
+            client.chat_stream(REQUEST).pipe(tried_twice(partial(screen.tell, name)))
             for name, client in zip(("dead", "breaking", "slow"), clients, strict=True)
         ]
         answer = await rxllm.fallback(*streams, after_first="restart").pipe(

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import reactivex
 from _endpoint import Endpoint, endpoint
-from _running import stoppable
+from _running import Lines, stoppable
 from pydantic import BaseModel, ConfigDict
 from reactivex import Observable
 from reactivex import operators as rx_ops
@@ -120,7 +120,7 @@ async def ask(client: LLMClient, request: ChatRequest) -> Recipe | None:
             view.show(item)
             recipe = item if isinstance(item, Recipe) else recipe
     except rxllm.StructuredOutputError as error:
-        print(f"  chunk {len(arrived)} breaks the schema: {error}")
+        Lines("  ").line(f"  chunk {len(arrived)} breaks the schema: {error}")
         return None
     return recipe
 

@@ -140,7 +140,7 @@ class Reader:
             self._process.kill()
 
     def _show(self, text: str) -> None:
-        print(f"{self._name}  {printable(text)}")
+        print(f"{self._name}  {printable(text.lstrip())}")
 
 
 async def main(server: Endpoint, where: str | None = None) -> None:

@@ -26,13 +26,14 @@ async def main(server: Endpoint) -> None:
     async with server.connect(*TURNS.values()) as client:
         for question in TURNS:
             conversation.append(Message.user(question))
-            print(f"you    {question}\nmodel  ", end="")
+            print(f"you    {question}\n", flush=True)
             request = ChatRequest(model=server.model, messages=conversation, max_tokens=200)
             answer = await client.websocket_stream(request).pipe(
                 ops.timeout_per_chunk(10, first=60),
-                ops.tee_to_display(end="\n\n"),
+                ops.tee_to_display(),
                 ops.accumulate(),
             )
+            print()
             conversation.append(answer.message)
     print(f"{len(conversation)} messages; the last request carried all but the last.")
 

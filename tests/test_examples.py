@@ -37,8 +37,9 @@ def cells(label: str, *texts: str) -> str:
 PROMISED = {
     "agent": [
         "you    Read my notes and write what is left to do into todo.md.\n",
-        "  read_file(tuesday.txt) → Hotel found: Casa Azul. Passport runs out in May!\n",
-        "  may it write todo.md? yes (by the rule: only .md)\n",
+        "\n[read_file gave: Hotel found: Casa Azul. Passport runs out in May!]\n",
+        '\n[may it run? write_file {"path": "todo.md", ',
+        "\n  yes: by the rule only .md may be written\n[write_file is approved]\n",
         "4 turns, 8 messages\n",
         "\ntodo.md\n- [ ] renew the passport, it runs out in May\n",
     ],
@@ -92,9 +93,10 @@ PROMISED = {
         "chunk 7 breaks the schema: servings",
     ],
     "tool_calls": [
-        "call_paris: get_weather(city: Paris, unit: cel)\n",
-        "call_tokyo: get_weather(city: Tokyo, unit: celsius)\n",
-        "call_paris: 18 degrees, rain",
+        'I look it up.\n[calls get_weather {"city": "Paris", "unit": "celsius"}]\n',
+        '[calls get_weather {"city": "Tokyo", "unit": "celsius"}]\n',
+        "[get_weather gave: 18 degrees, rain]\n",
+        "[get_weather gave: 27 degrees, sun]\n",
         "In Paris it rains at 18 degrees. In Tokyo the sun shines at 27.",
     ],
     "providers": [
@@ -122,8 +124,8 @@ PROMISED = {
         "items, none lost, none twice: True",
     ],
     "websocket_chat": [
-        "model  The sea rising and falling",
-        "model  It pulls too",
+        "you    What is a tide?\n\nThe sea rising and falling",
+        "you    And the sun?\n\nIt pulls too",
         "7 messages",
     ],
     "wrap_another_sdk": [
@@ -146,8 +148,6 @@ OF_CHAT = {
     # An answer that takes no time is there before anybody comes back, or stops it.
     *[promise for promise in PROMISED["fastapi_chat"] if not promise.startswith(("POST /api/chat  ", "I look"))],
 }
-# What is shown of a call that comes in pieces.
-OF_PIECES = {dialect: {"call_paris: get_weather(city: Paris, unit: cel)\n"} for dialect in ("gemini", "ollama")}
 # And what is shown instead.
 ELSEWHERE = {
     ("display_and_persist", "anthropic"): " chunks are in",
@@ -235,7 +235,7 @@ async def test_example_in_another_dialect(
     await logs_are_closed()
 
     output = capsys.readouterr().out
-    expected = {*PROMISED[name], ELSEWHERE.get((name, dialect), "")} - OF_CHAT - OF_PIECES.get(dialect, set())
+    expected = {*PROMISED[name], ELSEWHERE.get((name, dialect), "")} - OF_CHAT
     assert not [promise for promise in expected if promise not in output], output
 
 
@@ -298,6 +298,24 @@ async def test_what_a_model_writes_controls_no_terminal(name: str, tmp_path: Pat
 
     assert "It" in output or "get_weather" in output
     assert not {*output} & {*HARMFUL}
+
+
+def test_lines_of_examples_end_between_words_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
+    monkeypatch.setenv("COLUMNS", "12")
+    running: Any = importlib.import_module("_running")
+    for on_terminal in (True, False):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda on_terminal=on_terminal: on_terminal)
+        lines = running.Lines("  ")
+        for piece in ("one", " two three", " four\n five", " six"):
+            lines.add(piece)
+        lines.line("seven")
+        lines.line("eight nine ten")
+
+    wrapped = "one two\n  three\n  four\n five six\nseven\neight nine\n  ten\n"
+    assert capsys.readouterr().out == f"{wrapped}one two three four\n five six\nseven\neight nine ten\n"
 
 
 def test_however_much_text_comes_at_once_the_custom_operator_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,12 +165,13 @@ def test_an_interrupt_that_somebody_raised_keeps_its_traceback() -> None:
         rxllm.run(raises())
 
 
-# Where in its output an example is interrupted, in the middle of an answer. That with FastAPI leaves it to its server.
+# Where in its output an example is interrupted, in the middle of an answer.
 IN_THE_MIDDLE = {
-    "agent": "model  Two notes",
+    "agent": "Two notes",
     "browser_chat": "runs get_weather",
     "custom_operator": "read out: The moon",
     "display_and_persist": "Rain takes",
+    "fastapi_chat": "Read it with",
     "resilient_chat": "   Blue light",
     "slow_database": "stored ",
     "structured_output": "step 1: Whisk",
@@ -206,6 +207,21 @@ def stop_in_the_middle(start: Start, name: str, text: str) -> None:
     assert "Traceback" not in printed
     assert "Exception" not in printed
     assert "… stopped" in printed
+
+
+def test_an_example_that_is_still_being_loaded_is_stopped_quietly() -> None:
+    loading = "import sys; sys.path.insert(0, sys.argv[1]); import _running; raise KeyboardInterrupt"
+    program = subprocess.run(
+        [sys.executable, "-c", loading, EXAMPLES],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        env=ENVIRONMENT,
+        check=False,
+    )
+
+    assert program.stdout.strip() == "… stopped"
+    assert program.returncode == -signal.SIGINT
 
 
 @pytest.mark.parametrize("name", [*IN_THE_MIDDLE, "providers"])

@@ -11,7 +11,7 @@ Rules:
 4. What makes a model call a tool holds for the first round only; with it in every one there would be no end.
 5. Before any call of an answer runs, all of them are decided about. Only a call that was approved runs.
 6. A consumer that pauses pauses everything above: the loop, the tools, the socket. Nobody is asked about a call before
-   the consumer took its ``ApprovalRequested``.
+   the consumer took its ``ApprovalRequested``, nor while it pauses: a display has to show the question first.
 """
 
 from __future__ import annotations
@@ -232,6 +232,7 @@ class _Conversation:
 
     async def _ask_about(self, approver: Approver, call: ToolCall) -> Approved | Refused:
         await self._emit((models.ApprovalRequested(round=self.round, call=call),))
+        await self.emitter.ready()
         with self.emitter.flow.untimed():
             decision = await approver(call)
         await self._emit((models.ApprovalGiven(round=self.round, call=call, decision=decision),))

@@ -208,6 +208,11 @@ class Tee(Operation[T, T]):
             # The consumer has left: a pause would be one for whoever else is fed from above.
             self._backlog.release()
 
+    def hold_until_written(self) -> None:
+        """Pause the producer until the sink has written what waits."""
+        if self._backlog.items and self.writer.ending is None:
+            self._backlog.hold_until_empty()
+
     def on_error(self, error: Exception) -> None:
         self.writer.end(Ending("failed", error))
 

@@ -9,7 +9,7 @@ from reactivex import Observable
 
 from rxllm.accumulators import Stopwatch, usage_after
 from rxllm.flow import FanOut, current, operate
-from rxllm.models import ChatEvent, StreamChunk, Timing, Usage
+from rxllm.models import ApprovalRequested, ChatEvent, StreamChunk, Timing, Usage
 from rxllm.operators._tee_to import OnSinkError, Tee, check_tee
 from rxllm.sinks import ConsoleSink, DisplayStyle
 from rxllm.typing import Overflow, SinkStream
@@ -89,10 +89,26 @@ def tee_to_display(
 
 
 def _begin(out: FanOut[Any], sink: ConsoleSink, size: int, overflow: Overflow, detach: bool) -> Tee[Any]:  # noqa: FBT001 - passed on
-    return (_TimedTee if sink.draws else Tee)(out, sink, size, overflow, detach)
+    return (_TimedTee if sink.draws else _AskingTee)(out, sink, size, overflow, detach)
 
 
-class _TimedTee(Tee[Any]):
+class _AskingTee(Tee[Any]):
+    """Lets nobody be asked before the question can be read."""
+
+    def on_next(self, value: Any) -> None:
+        super().on_next(value)
+        if isinstance(value, ApprovalRequested):
+            self.hold_until_written()
+
+    def on_batch(self, items: Sequence[Any]) -> int:
+        taken = super().on_batch(items)
+        # Behind a question nothing comes before the answer.
+        if taken and isinstance(items[taken - 1], ApprovalRequested):
+            self.hold_until_written()
+        return taken
+
+
+class _TimedTee(_AskingTee):
     """Measures the stream, for the figures below it."""
 
     def __init__(self, out: FanOut[Any], sink: ConsoleSink, *args: Any) -> None:

@@ -48,6 +48,8 @@ class ConsoleSink:
         self._file = file
         self._end = end
         self._style: DisplayStyle = style
+        if drawing_for(style, file) == "rich":
+            _pen()  # takes its time the first time: not while a request waits
 
     async def open(self) -> SinkStream[Any]:
         """Begin a stream: start its thread."""
@@ -70,9 +72,13 @@ class ConsoleSink:
             return NotebookStream()
         if drawing == "plain":
             return _ConsoleStream(file, self._end)
-        from rxllm.sinks.screen._pen import Pen  # noqa: PLC0415 - an extra
+        return _pen()(file, timing)
 
-        return Pen(file, timing)
+
+def _pen() -> Callable[[TextIO, Callable[[], Timing] | None], SinkStream[Any]]:
+    from rxllm.sinks.screen._pen import Pen  # noqa: PLC0415 - an extra
+
+    return Pen
 
 
 def _require_text_file(file: object) -> None:

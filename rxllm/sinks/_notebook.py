@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from rxllm.harmless import harmless
-from rxllm.models import as_markdown
+from rxllm.models import ApprovalRequested, as_markdown
 from rxllm.sinks._plain_text import PlainText
 from rxllm.typing import Ending
 
@@ -24,7 +24,7 @@ class NotebookStream:
     """The stream of a sink in a notebook."""
 
     def __init__(self) -> None:
-        self._plain = PlainText()
+        self._plain = PlainText(line_end="\n\n")
         self._text = ""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -33,7 +33,9 @@ class NotebookStream:
     async def write(self, items: Sequence[object], /) -> None:
         """Take items, and draw them soon."""
         self._text += self._plain.add(items)
-        if self._timer is None:
+        if any(isinstance(item, ApprovalRequested) for item in items):
+            self._draw()  # somebody is about to be asked
+        elif self._timer is None:
             self._timer = self._loop.call_later(_FRAME_SECONDS, self._draw)
 
     async def close(self, ending: Ending, /) -> None:
@@ -43,12 +45,12 @@ class NotebookStream:
             self._text += f"\n\n✗ {harmless(f'{type(ending.error).__name__}: {ending.error}')}"
         elif ending.kind != "completed":
             self._text += "\n\n■ stopped"
-        if self._timer is not None:
-            self._timer.cancel()
         self._draw()
 
     def _draw(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._output.update(_bundle(self._text), raw=True)
 
 

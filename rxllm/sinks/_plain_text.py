@@ -24,7 +24,7 @@ from rxllm.models import (
 from rxllm.wire import AWSFrame, ServerSentEvent
 
 # What a terminal shows cannot be taken back: what counts is what follows this.
-_ANEW = "\n[the answer begins anew]\n"
+_ANEW = "[the answer begins anew]"
 _LENGTH = 300
 
 
@@ -45,10 +45,16 @@ def require_shown(item: object) -> None:
 
 
 class PlainText:
-    """The text of items, made harmless."""
+    """The text of items, made harmless.
 
-    def __init__(self) -> None:
+    Args:
+        line_end: What stands between lines. In Markdown one line feed alone is a blank.
+    """
+
+    def __init__(self, line_end: str = "\n") -> None:
         self._text = PrintableText()
+        self._line_feed = line_end
+        self._anew = f"{line_end}{_ANEW}{line_end}"
         # Where the text of events is: in a line that has begun; within reasoning.
         self._in_line = False
         self._reasons = False
@@ -67,7 +73,7 @@ class PlainText:
 
     def _told(self, item: object) -> str:
         if isinstance(item, StreamChunk):
-            return f"{_ANEW}{item.text}" if item.restarts else item.text
+            return f"{self._anew}{item.text}" if item.restarts else item.text
         if isinstance(item, str):
             return item
         if isinstance(item, ServerSentEvent):
@@ -90,7 +96,7 @@ class PlainText:
                 return f"{before}{event.text}"
             case Restarted():
                 self._reasons = False
-                return _ANEW
+                return self._anew
             case RoundCompleted():
                 self._reasons = False
                 return self._line_end()
@@ -100,10 +106,10 @@ class PlainText:
 
     def _line(self, said: str) -> str:
         self._reasons = False
-        return f"{self._line_end()}[{said}]\n"
+        return f"{self._line_end()}[{said}]{self._line_feed}"
 
     def _line_end(self) -> str:
-        return "\n" if self._in_line else ""
+        return self._line_feed if self._in_line else ""
 
 
 def _said(event: ChatEvent) -> str:
@@ -113,7 +119,7 @@ def _said(event: ChatEvent) -> str:
             said = f"calls {_called(event.call.function.name, event.call.function.arguments)}"
         case ToolResultEvent():
             name, result = harmless(event.result.call.function.name, _LENGTH), event.result
-            said = f"{name} {'gave' if result.error is None else 'failed'}: {harmless(result.content, _LENGTH)}"
+            said = f"{name} {'gave' if result.error is None else 'failed'}: {harmless(result.content.strip(), _LENGTH)}"
         case ApprovalRequested():
             said = f"may it run? {_called(event.call.function.name, event.call.function.arguments)}"
         case ApprovalGiven():

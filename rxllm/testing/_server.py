@@ -193,8 +193,19 @@ class ScriptedServer:
 
     async def __aenter__(self) -> Self:
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._desk), self._host, self._port, ssl=self._ssl, backlog=BACKLOG
+            lambda: Connection(self._desk),
+            self._host,
+            self._port,
+            ssl=self._ssl,
+            backlog=BACKLOG,
+            start_serving=False,
         )
+        try:
+            await self._listener.start_serving()
+        except BaseException:
+            # Nobody has the server yet who could leave it.
+            self._listener.close()
+            raise
         self._port = self._listener.sockets[0].getsockname()[1]
         return self
 

@@ -223,6 +223,33 @@ async def test_several_calls_are_asked_about_one_by_one_and_none_runs_before(
     ]
 
 
+async def test_nobody_is_asked_while_somebody_pauses(registry: ToolRegistry, deleted: list[str]) -> None:
+    pauses, reached = rxllm.Pauses(), asyncio.Event()
+    asked: list[str] = []
+
+    def pause(event: ChatEvent) -> None:
+        if isinstance(event, ApprovalRequested):
+            pauses.hold()
+            reached.set()
+
+    async def approve(call: ToolCall) -> bool:
+        asked.append(call.id)
+        return True
+
+    conversation = asyncio.create_task(converse(registry, approve, ONE, ANSWER, watch=rx_ops.do_action(pause)))
+    await reached.wait()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    before = [*asked]
+    pauses.release()
+    _, failure, _ = await conversation
+
+    assert before == []
+    assert asked == ["call_1"]
+    assert deleted == ["a"]
+    assert failure is None
+
+
 async def test_a_call_that_cannot_be_run_is_not_asked_about(registry: ToolRegistry, deleted: list[str]) -> None:
     calls = script.answer(
         script.tool_call("launch", "{}", id="unknown", index=0),

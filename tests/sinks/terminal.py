@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pyte
@@ -10,6 +11,9 @@ from pyte import modes
 from rxllm.sinks.screen._answer import Answer, Shown
 from rxllm.sinks.screen._screen import Screen
 from rxllm.typing import Ending
+
+# Joiners and the like have no width. The emulator forgets the rest of a text that has one.
+_forgotten = re.compile("[\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\U000e0000-\U000e007f]").sub
 
 
 class Terminal:
@@ -25,7 +29,7 @@ class Terminal:
 
     def write(self, text: str) -> None:
         self.written.append(text)
-        self._stream.feed(text)
+        self._stream.feed(_forgotten("", text))
 
     def resize(self, columns: int, lines: int | None = None) -> None:
         self.columns, self.lines = columns, lines or self.lines
@@ -83,3 +87,19 @@ class Shower:
     def close(self, answer: Answer, ending: Ending | None = None) -> None:
         answer.close(ending or Ending("completed"), self.now)
         self.draw()
+
+
+_OWN = r"\x1b\[(?:\?2026[hl]|[JK]|\d+[AG]|[\d;]*m)|[\r\n]"
+_foreign = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\u200e\\u200f\\u061c\\u2028\\u2029\\ufeff\\ud800-\\udfff]"
+).findall
+
+
+def foreign_controls(written: str, own: str = _OWN) -> set[str]:
+    """What of the control characters is not ours.
+
+    Args:
+        written: What was written.
+        own: A pattern of what is ours.
+    """
+    return set(_foreign(re.sub(own, "", written)))

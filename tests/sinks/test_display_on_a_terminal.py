@@ -11,7 +11,7 @@ import struct
 import sys
 import termios
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, TextIO
 
@@ -20,12 +20,13 @@ import reactivex
 from reactivex import operators as rx_ops
 
 import rxllm
-from rxllm import models
+from rxllm import flow, models
 from rxllm import operators as ops
 from rxllm.sinks import ConsoleSink, _style
 from rxllm.sinks.screen import _owner, _pen
 from rxllm.sinks.screen._screen import FRAME_SECONDS, Pace
 from rxllm.testing import ScriptedServer, finish_chunk, script, text_chunk
+from rxllm.typing import Ending
 from tests.sinks.terminal import Terminal
 
 MARKDOWN = "Some **bold** text.\n\n- one\n- two"
@@ -180,6 +181,15 @@ async def test_the_figures_stand_below(tty: PseudoTerminal) -> None:
 
     assert figures.startswith("first token 0.")
     assert "1,234 tokens" in figures
+
+
+async def test_the_first_token_counts_from_when_the_stream_began() -> None:
+    screen = io.StringIO()
+    pen = _pen.Pen(screen, lambda: rxllm.Timing(first_text=5.0, elapsed=60.5))
+    await pen.write(["Hello"])
+    await pen.close(Ending("completed"))
+
+    assert "first token 1 min " in screen.getvalue()
 
 
 async def test_two_streams_at_once_have_one_thread(tty: PseudoTerminal) -> None:
@@ -457,8 +467,147 @@ def test_a_notebook_has_terminals_too(notebook: Output) -> None:
     assert notebook.bundles == []
 
 
+class Gate(io.StringIO):
+    """A file that blocks when it is to write a question."""
+
+    def __init__(self, write_anyway: threading.Event) -> None:
+        super().__init__()
+        self.loop = asyncio.get_running_loop()
+        self.reached = asyncio.Event()
+        self.opened = write_anyway
+
+    def write(self, text: str) -> int:
+        if "may it run?" in text:
+            self.loop.call_soon_threadsafe(self.reached.set)
+            self.opened.wait(60)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("style", ["plain", "rich"])
+async def test_nobody_is_asked_before_the_question_can_be_read(style: Any) -> None:
+    opened = threading.Event()
+    screen = Gate(opened)
+    seen: list[str] = []
+
+    async def approve(_: rxllm.ToolCall) -> bool:
+        seen.append(screen.getvalue())
+        return True
+
+    call = script.answer("I look.", script.tool_call("look", {"where": "here"}))
+    registry = rxllm.ToolRegistry([look])
+    async with ScriptedServer(call, "Done.") as server, rxllm.LLMClient(base_url=server.base_url) as client:
+        chat = client.chat_with_tools(REQUEST, registry, approve=approve)
+        end = asyncio.ensure_future(collected(chat.pipe(ops.tee_to_display(screen, style=style))))
+        await asyncio.wait({end, asyncio.ensure_future(screen.reached.wait())}, return_when="FIRST_COMPLETED")
+        for _ in range(100):
+            await asyncio.sleep(0)
+        before = [*seen]
+        opened.set()
+        events = await end
+
+    assert before == []
+    (shown,) = seen
+    assert "may it run?" in shown
+    assert isinstance(events[-1], models.ChatCompleted)
+
+
+@pytest.mark.parametrize("style", ["plain", "rich"])
+async def test_behind_a_question_everything_waits_until_it_can_be_read(style: Any) -> None:
+    screen = Gate(threading.Event())
+    call = rxllm.ToolCall.model_validate({"id": "1", "function": {"name": "f", "arguments": "{}"}})
+    events = models.ToolCallEvent(round=1, call=call), models.ApprovalRequested(round=1, call=call)
+    passed: list[models.ChatEvent] = []
+
+    async def batches() -> AsyncIterator[Sequence[models.ChatEvent]]:
+        yield events
+        yield (models.Stopped(round=1),)
+
+    told = rxllm.from_async_iterable(batches).pipe(
+        flow.operate(Together), ops.tee_to_display(screen, style=style), rx_ops.do_action(passed.append)
+    )
+    end = asyncio.ensure_future(collected(told))
+    await screen.reached.wait()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    before = [*passed]
+    screen.opened.set()
+    await end
+
+    assert before == [*events]
+    assert len(passed) == 3
+
+
+class Together(flow.Operation[Sequence[models.ChatEvent], models.ChatEvent]):
+    """Emits several in one call."""
+
+    def on_item(self, item: Sequence[models.ChatEvent], /) -> Sequence[models.ChatEvent]:
+        return item
+
+
+async def collected(events: reactivex.Observable[models.ChatEvent]) -> list[models.ChatEvent]:
+    return [event async for event in rxllm.iterate(events)]
+
+
+REQUEST = rxllm.ChatRequest(model="m", messages=[rxllm.Message.user("Look.")])
+
+
+async def look(where: str) -> str:
+    return f"nothing {where}"
+
+
+async def test_a_display_that_broke_asks_nobody_to_wait() -> None:
+    async def approve(_: rxllm.ToolCall) -> bool:
+        return True
+
+    reading, writing = os.pipe()
+    os.close(reading)
+    file = os.fdopen(writing, "w", encoding="utf-8")
+    calls = [
+        script.answer("I look.", script.tool_call("look", {"where": "here"}, id=f"call_{number}"))
+        for number in range(2)
+    ]
+    registry = rxllm.ToolRegistry([look])
+    async with ScriptedServer(*calls, "Done.") as server, rxllm.LLMClient(base_url=server.base_url) as client:
+        chat = client.chat_with_tools(REQUEST, registry, approve=approve)
+        last = await chat.pipe(ops.tee_to_display(file, on_error="detach"))
+
+    assert isinstance(last, models.ChatCompleted)
+    with contextlib.suppress(BrokenPipeError):
+        file.close()
+
+
 def test_the_size_of_a_file() -> None:
     assert _owner.size_of(io.StringIO()) == tuple(os.terminal_size((80, 24)))
+
+
+def test_a_notebook_shows_a_question_at_once(notebook: Output) -> None:
+    call = rxllm.ToolCall.model_validate({"id": "1", "function": {"name": "f", "arguments": "{}"}})
+    asked: list[str] = []
+
+    async def ask() -> AsyncIterator[models.ChatEvent]:
+        yield models.ApprovalRequested(round=1, call=call)
+        asked.append(notebook.bundles[-1]["text/plain"])
+
+    rxllm.run(rxllm.from_async_iterable(ask).pipe(ops.tee_to_display()))
+
+    assert asked == ["[may it run? f {}]\n\n"]
+
+
+def test_what_is_no_text_is_a_paragraph_of_its_own_in_a_notebook(notebook: Output) -> None:
+    call = rxllm.ToolCall.model_validate({"id": "1", "function": {"name": "f", "arguments": "{}"}})
+    run(
+        None,
+        models.TextDelta(round=1, text="I look."),
+        models.ToolCallEvent(round=1, call=call),
+        models.ToolResultEvent(round=1, result=rxllm.ToolResult.model_validate({"call": call, "content": "21"})),
+        models.TextDelta(round=2, text="Half"),
+        models.Restarted(round=2),
+        models.TextDelta(round=2, text="It is warm."),
+    )
+
+    assert notebook.bundles[-1]["text/markdown"].split("\n\n") == [
+        *("I look.", "[calls f {}]", "[f gave: 21]", "Half", "[the answer begins anew]", "It is warm."),
+    ]
 
 
 async def test_a_notebook_is_not_drawn_more_often_than_can_be_seen(notebook: Output) -> None:

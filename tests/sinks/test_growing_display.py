@@ -264,6 +264,10 @@ def test_items_of_a_list_are_final_and_keep_their_numbers() -> None:
     assert terminal.rows == ["3. a", "4. b", "", "5. c d", "6. e"]
 
 
+def test_no_row_of_a_paragraph_begins_with_a_blank() -> None:
+    assert at_once("` a` b", 20) == ["a b"]
+
+
 def test_where_there_is_hardly_any_room_nothing_stands_in_front() -> None:
     assert at_once("> > > quote\n\n- - - a\n\n> > > ```\n> > > 12345\n> > > ```\n", 9) == [
         *("│ │ quot", "│ │ e"),

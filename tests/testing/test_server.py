@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 import socket
@@ -65,6 +66,20 @@ async def test_a_text_is_answered_as_a_model_would(session: aiohttp.ClientSessio
         assert response.headers["X-Request-Id"] == "req-0"
     assert contents(body) == "It is late."
     assert events(body)[-1] == "[DONE]"
+
+
+async def test_a_server_whose_start_is_cancelled_leaves_nothing_open() -> None:
+    for turns in range(10):
+        server = ScriptedServer("Hello.")
+        starting = asyncio.create_task(server.__aenter__())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.wait({starting})
+        if not starting.cancelled():
+            await server.__aexit__(None, None, None)
+        del server, starting
+        gc.collect()  # a socket that is open warns
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)

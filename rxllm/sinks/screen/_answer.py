@@ -30,7 +30,7 @@ from rxllm.models import (
 )
 from rxllm.sinks.screen._blocks import Blocks
 from rxllm.sinks.screen._calls import Calls, spinner
-from rxllm.sinks.screen._cells import cut, cut_front
+from rxllm.sinks.screen._cells import cells, cut, cut_front
 from rxllm.sinks.screen._markdown import rows_of
 from rxllm.sinks.screen._rows import BAD, DIM, EMPTY, NOTE, Row, Span, row, wrapped
 from rxllm.sinks.screen._thoughts import Reasoning
@@ -59,7 +59,9 @@ class Answer:
     def __init__(self, now: float) -> None:
         self.ended = False
         self.size = 0
-        self._since = now
+        self._since = self._begun_at = now
+        # After how many seconds there was something to read that counts.
+        self._first: float | None = None
         self._part: _Part | None = None
         self._printable = PrintableText()
         self._blocks = Blocks()
@@ -80,7 +82,12 @@ class Answer:
     @property
     def moves(self) -> bool:
         """Whether it looks different a moment later, also if nothing comes."""
-        return not (self.ended or self._part == "text" or self._calls.asking)
+        return not (self.ended or self._part == "text")
+
+    @property
+    def question(self) -> object | None:
+        """What somebody is being asked about one of its calls, another object for each question."""
+        return self._calls.question
 
     def add(self, item: Shown, now: float) -> None:
         """Take what came."""
@@ -119,9 +126,10 @@ class Answer:
 
     def status(self, width: int, now: float) -> Row:
         """A row that stands for all of it."""
-        words = one_line(self._last_words)
-        said = cut_front(f"another answer: {words}" if words else "another answer", width - 2)
-        return row(Span(f"{spinner(now)} ", NOTE), Span(said, DIM))
+        words = one_line(" ".join(self._last_words.split()))
+        name = cut("another answer: " if words else "another answer", width - 2)
+        room = width - 2 - cells(name)
+        return row(Span(f"{spinner(now)} ", NOTE), Span(f"{name}{cut_front(words, room) if room > 1 else ''}", DIM))
 
     def close(self, ending: Ending, now: float, timing: Timing | None = None) -> None:
         """Take note of the end."""
@@ -133,7 +141,7 @@ class Answer:
             self._note("■ stopped", NOTE, now)
         elif self._reason is not None and ending_of(self._reason) != "completed":
             self._note(f"■ ended with: {one_line(self._reason)}", NOTE, now)
-        if figures := summary(together(timing, self._rounds), self._usage, len(self._rounds)):
+        if figures := summary(together(timing, self._rounds), self._usage, self._first, len(self._rounds)):
             self._note(figures, DIM, now)
         self.ended = True
 
@@ -173,7 +181,7 @@ class Answer:
                 self._end_part(now)
             case _:
                 self._begin("calls", now)
-                self._add_rows(each.row for each in self._calls.add(event, now))
+                self._add_all(each.rows for each in self._calls.add(event, now))
 
     def _add_text(self, text: str, now: float) -> None:
         if self._part != "text":
@@ -200,6 +208,8 @@ class Answer:
         if part != self._part:
             self._end_part(now)
             self._part, self._gap = part, self._begun
+            if self._first is None and part != "note":
+                self._first = now - self._begun_at
 
     def _end_part(self, now: float) -> None:
         """What came until now is final."""
@@ -209,16 +219,16 @@ class Answer:
                 self._take_blocks(closed=True)
             case "reasoning":
                 folded = self._reasoning.folded(now)
-                self._add_rows([lambda width: row(Span(cut(folded, width), DIM))])
+                self._add_final(lambda width: [row(Span(cut(folded, width), DIM))])
             case "calls":
-                self._add_rows(each.row for each in self._calls.close())
+                self._add_all(each.rows for each in self._calls.close())
             case _:
                 pass
         self._part, self._lead, self._since = None, "", now
 
     def _restart(self, attempt: int | None, now: float) -> None:
         """What is not final goes."""
-        self._part = None
+        self._part = self._first = None
         self._calls, self._deltas = Calls(), ChatDeltas(0)
         which = "" if attempt is None else f" (attempt {attempt})"
         self._note(f"↻ {_ANEW}{which}", NOTE, now)
@@ -231,9 +241,9 @@ class Answer:
         for block in self._blocks.final(closed=closed):
             self._add_final(partial(rows_of, block))
 
-    def _add_rows(self, rows: Iterable[Callable[[int], Row]]) -> None:
-        for each in rows:
-            self._add_final(partial(_one, each))
+    def _add_all(self, makers: Iterable[Callable[[int], list[Row]]]) -> None:
+        for rows in makers:
+            self._add_final(rows)
 
     def _add_final(self, rows: Callable[[int], list[Row]]) -> None:
         if self._gap:
@@ -241,10 +251,6 @@ class Answer:
             self._gap = False
         self._begun = True
         self._final.append(rows)
-
-
-def _one(make: Callable[[int], Row], width: int) -> list[Row]:
-    return [make(width)]
 
 
 def _gap(_: int) -> list[Row]:

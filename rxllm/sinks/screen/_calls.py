@@ -17,7 +17,7 @@ from rxllm.models import (
     ToolResultEvent,
 )
 from rxllm.sinks.screen._cells import cells, cut, cut_front
-from rxllm.sinks.screen._rows import BAD, BOLD, DIM, GOOD, NOTE, Row, Span, row
+from rxllm.sinks.screen._rows import BAD, BOLD, DIM, GOOD, NOTE, Row, Span, indented, row, wrapped
 from rxllm.sinks.screen._words import arguments_line, one_line, seconds
 
 CallEvent: TypeAlias = ToolInputDelta | ToolCallEvent | ApprovalRequested | ApprovalGiven | ToolResultEvent
@@ -47,7 +47,7 @@ class _Draft:
         self.text = (self.text + event.text)[-_GROWING:]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Running:
     """A call that is being run, or waits for that."""
 
@@ -68,9 +68,9 @@ class Calls:
         self._running: list[_Running] = []
 
     @property
-    def asking(self) -> bool:
-        """Whether somebody is being asked: then the screen is theirs."""
-        return any(running.asking for running in self._running)
+    def question(self) -> object | None:
+        """What somebody is being asked, another object for each question."""
+        return next((running for running in self._running if running.asking), None)
 
     def add(self, event: CallEvent, now: float) -> Iterator[CallRow]:
         """Take note of an event."""
@@ -108,7 +108,7 @@ class Calls:
         failed = result.error is not None
         yield _of_call("✗" if failed else "✓", BAD if failed else GOOD, result.call, took)
         if result.content.strip():
-            yield CallRow("", BAD if failed else DIM, f"→ {one_line(result.content)}")
+            yield CallRow("", BAD if failed else DIM, f"→ {one_line(result.content.strip())}")
 
     def _of(self, call: ToolCall, now: float) -> _Running:
         """The entry of a call. Several may have one identifier, and one that was stored is another object."""
@@ -131,8 +131,6 @@ class Calls:
 
     def live(self, width: int, now: float) -> Iterator[Row]:
         """The rows of what goes on."""
-        if self.asking:
-            return
         for draft in self._drafts.values():
             yield _of_draft(spinner(now), NOTE, draft).row(width)
         for running in self._running:
@@ -159,6 +157,13 @@ class CallRow:
     arguments: str = ""
     growing: bool = False
 
+    def rows(self, width: int) -> list[Row]:
+        """Where somebody is asked, all that they decide about; else one row."""
+        if self.mark != ASKS or cells(f"? {self.name} {self.arguments} {self.text}") <= width:
+            return [self.row(width)]
+        head = CallRow(self.mark, self.style, self.text, self.name).row(width)
+        return [head, *indented(wrapped([Span(self.arguments, DIM)], width - 2), Span("  "))]
+
     def row(self, width: int) -> Row:
         """The row on a screen of so many columns."""
         if not self.name:
@@ -167,7 +172,7 @@ class CallRow:
         behind = f" {self.text}" if self.text else ""
         room = width - 3 - cells(name) - cells(behind)
         spans = [Span(self.mark, self.style), Span(" "), Span(name, BOLD)]
-        if room > 1:
+        if room > 1 and self.arguments:
             spans += [Span(" "), Span((cut_front if self.growing else cut)(self.arguments, room), DIM)]
         if room >= 0:
             spans.append(Span(behind, self.style if self.mark == ASKS else DIM))

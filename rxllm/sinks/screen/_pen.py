@@ -32,28 +32,31 @@ class Pen:
         loop = asyncio.get_running_loop()
         self.broken: asyncio.Future[None] = loop.create_future()
         self._timing = timing
-        self._answer = answer = Answer(time.monotonic())
+        # The stream may have begun before this could.
+        since = 0.0 if timing is None else timing().elapsed or 0.0
+        self._answer = answer = Answer(time.monotonic() - since)
         self._owner = owner = Owner.of(file, self.broken, loop)
         owner.submit(lambda: owner.screen.answers.append(answer))
 
     async def write(self, items: Sequence[Shown], /) -> None:
-        """Hand items over; wait only if the file blocks, or until somebody who is asked something can see what.
+        """Hand items over; wait only if the file blocks, and until a question can be read.
 
         Raises:
             TypeError: There is nothing to show of the class of one.
         """
+        asks = False
         for item in items:
             if not isinstance(item, StreamChunk | str):
                 require_shown(item)
+                asks = asks or isinstance(item, ApprovalRequested)
         now = time.monotonic()
 
         def add() -> None:
             for item in items:
                 self._answer.add(item, now)
 
-        is_asked = any(isinstance(item, ApprovalRequested) for item in items)
-        if self._owner.submit(add, len(items)) or is_asked:
-            await self._owner.wait(drawn=is_asked)
+        if self._owner.submit(add, len(items)) or asks:
+            await self._owner.wait(drawn=asks)
 
     async def close(self, ending: Ending, /) -> None:
         """Have the end drawn."""

@@ -6,7 +6,9 @@ Rules:
    of it than the screen has rows. The cursor rests in the first column of the row below.
 2. The first answer has the screen. Of each of the others there is one row; it is written as a whole, in a frame,
    when it has ended, or when the first one has. So no answer waits for another, and none are mixed.
-3. Each drawing is one write, marked as one (mode 2026), so that nobody sees half of it. No row is written again that
+3. While somebody is asked whether a call may run, the screen is theirs: the question stands there, in the row below it
+   they are asked and answer, and nothing is drawn.
+4. Each drawing is one write, marked as one (mode 2026), so that nobody sees half of it. No row is written again that
    stands there as it is.
 """
 
@@ -86,21 +88,24 @@ class Screen:
         self._reflows = reflows
         self._drawn: list[Row] = []
         self._width = 0
+        self._questions: list[object] = []
 
     @property
     def moves(self) -> bool:
         """Whether it looks different a moment later, also if nothing comes."""
-        return self._live and any(answer.moves for answer in self.answers)
+        return self._live and not self._questions and any(answer.moves for answer in self.answers)
 
     def draw(self, now: float) -> str:
         """What is to be written now; ``""`` if nothing is."""
+        if self._is_theirs():
+            return ""
         columns, lines = self._size()
         width = max(1, columns - 1)  # some terminals have their own mind about the last column
         final = list(self._final(width))
         if not self._live or columns < _NARROWEST:
             self._drawn = []
             return "".join([f"{text}\n" for text, _ in final])
-        live = list(self._rows(width, now))[-max(1, lines - 1) :]
+        live = [] if self._questions else list(self._rows(width, now))[-max(1, lines - 1) :]
         same = 0
         if not final and columns == self._width:
             same = _same(self._drawn, live)
@@ -111,6 +116,13 @@ class Screen:
         above = f"\x1b[{up}A\r" if up else "\r"
         rows = "".join([f"\x1b[K{text}\n" for text, _ in (*final, *live[same:])])
         return f"\x1b[?2026h{above}{rows}\x1b[J\x1b[?2026l"
+
+    def _is_theirs(self) -> bool:
+        """Whether the questions that are open stand there already."""
+        before = self._questions
+        self._questions = [each for answer in self.answers if (each := answer.question) is not None]
+        too_much = any(answer.size > _MOST_WAITING for answer in self.answers)
+        return self._live and bool(before) and self._questions == before and not too_much
 
     def _height(self, rows: Sequence[Row], columns: int) -> int:
         """How many rows of the screen these take by now."""
@@ -128,7 +140,7 @@ class Screen:
             if self.answers:
                 yield EMPTY
         for answer in self.answers[1:]:
-            if answer.ended or answer.size > _MOST_WAITING:
+            if answer.ended or answer.question is not None or answer.size > _MOST_WAITING:
                 yield from _framed(answer.take(width - _FRAME), width)
         self.answers[1:] = [answer for answer in self.answers[1:] if not answer.ended]
 

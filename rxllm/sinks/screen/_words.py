@@ -30,17 +30,24 @@ def arguments_line(arguments: object) -> str:
     return one_line(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=str))
 
 
-def summary(timing: Timing | None, usage: Usage | None, rounds: int = 0) -> str:
-    """The figures of an answer; ``""`` if it is not known to be one of a model."""
-    figures = list(_figures(timing or Timing(), usage, rounds))
+def summary(timing: Timing | None, usage: Usage | None, first: float | None, rounds: int = 0) -> str:
+    """The figures of an answer; ``""`` if it is not known to be one of a model.
+
+    Args:
+        timing: How fast it came.
+        usage: What it cost.
+        first: After how many seconds there was something to read: reasoning, text or a call.
+        rounds: How many requests a conversation had.
+    """
+    figures = list(_figures(timing or Timing(), usage, first, rounds))
     if figures and timing is not None and timing.total is not None:
         figures.append(seconds(timing.total))
     return " · ".join(figures)
 
 
-def _figures(timing: Timing, usage: Usage | None, rounds: int) -> Iterator[str]:
-    if timing.first_text is not None:
-        yield f"first token {seconds(timing.first_text)}"
+def _figures(timing: Timing, usage: Usage | None, first: float | None, rounds: int) -> Iterator[str]:
+    if first is not None and (timing.first_text is not None or timing.first_call is not None):
+        yield f"first token {seconds(first)}"
     if timing.tokens_per_second is not None:
         yield f"{timing.tokens_per_second:.0f} tokens/s"
     if usage is not None and usage.completion_tokens:
@@ -54,7 +61,7 @@ def _figures(timing: Timing, usage: Usage | None, rounds: int) -> Iterator[str]:
 
 
 def together(timing: Timing | None, completions: Sequence[ChatCompletion]) -> Timing | None:
-    """The figures of a conversation: its first token, the rate over all of its rounds, the rest as it was measured."""
+    """The figures of a conversation: those of all its rounds, the rest as it was measured."""
     told = [(each.timing, each.usage) for each in completions if each.timing is not None]
     if not told:
         return timing
@@ -66,6 +73,7 @@ def together(timing: Timing | None, completions: Sequence[ChatCompletion]) -> Ti
     writing = sum(tokens / rate for tokens, rate in rates)
     update = {
         "first_text": next((each.first_text for each, _ in told if each.first_text is not None), None),
+        "first_call": next((each.first_call for each, _ in told if each.first_call is not None), None),
         "tokens_per_second": sum(tokens for tokens, _ in rates) / writing if writing else None,
         "paused": sum(each.paused or 0.0 for each, _ in told),
         "attempts": sum(each.attempts - 1 for each, _ in told) + 1,
