@@ -151,11 +151,31 @@ class Stopwatch:
             "elapsed": end + self._held - self._began,
             "attempts": self._attempts,
         }
-        if sent is None or sent >= unix:
+        if self._is_from_here:
             since = self._began if sent is None else self._began + sent - unix
             fields |= self._moments(since - self._held_before, end) | self._rates(usage)
             fields["bytes"] = None if stream is None or byte is None else stream.bytes
         return Timing(**fields)
+
+    @property
+    def _is_from_here(self) -> bool:
+        """Whether what the clock says tells of the provider: the request was not sent before this was started."""
+        sent = None if self._stream is None else self._stream.requested_at
+        return sent is None or sent >= self._unix
+
+    def gaps(self, most: int) -> list[float]:
+        """Times between two chunks, in seconds and in their order; none if the clock tells nothing of the provider.
+
+        Args:
+            most: How many at most. Of more than that, some that are spread evenly over the answer.
+        """
+        times = self._times
+        count = len(times) - 1
+        if count < 1 or not self._is_from_here:
+            return []
+        number = min(count, most)
+        places = [1 + each * count // number for each in range(number)]
+        return [max(times[place] - times[place - 1], 0.0) for place in places]
 
     def _moments(self, since: float, end: float) -> dict[str, Any]:
         moments = {

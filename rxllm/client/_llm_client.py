@@ -33,6 +33,10 @@ from rxllm.resilience import Limits
 from rxllm.sources import Headers, RecordTo, SessionLike, Ssl
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
 
+if TYPE_CHECKING:
+    from rxllm.client._traces import Traces
+    from rxllm.telemetry import OpenTelemetry
+
 
 class LLMClient(Chats):
     """Sends chat requests to a server and gives the answer as an observable of chunks.
@@ -60,9 +64,12 @@ class LLMClient(Chats):
         retries: How often a request over HTTP is sent again at most that failed before anything of an answer came, if
             that may help: see ``operators.retry_with_backoff``, whose waits these are. 0 for never.
         limits: What each request has to wait for: ``rxllm.Limits``, which other clients may share.
+        telemetry: Whom to tell of answers, tries and tools: ``rxllm.telemetry.OpenTelemetry``, or ``True`` for one with
+            the defaults. By default nobody.
 
     Raises:
         ValueError: ``base_url`` is empty or no URL over HTTP, or a number is not positive; there is no such dialect.
+        MissingExtraError: ``telemetry=True``, and the package ``opentelemetry-api`` is not installed.
 
     Example:
         >>> LLMClient(base_url="http://127.0.0.1:8080/v1", api_key="secret")
@@ -89,6 +96,7 @@ class LLMClient(Chats):
         record: RecordTo | None = None,
         retries: int = 2,
         limits: Limits | None = None,
+        telemetry: OpenTelemetry | bool | None = None,
     ) -> None:
         try:
             self._dialect = get_dialect(dialect)
@@ -110,6 +118,7 @@ class LLMClient(Chats):
         self._max_event_bytes = max_event_bytes
         self._retry = ops.retry_with_backoff(retries + 1) if retries else None
         self._limits = limits
+        self._traces = None if telemetry is None else self.traces_of(telemetry)
 
     @classmethod
     def for_host(cls, host: str, /, **options: Any) -> Self:
@@ -163,10 +172,16 @@ class LLMClient(Chats):
         self, request: ChatRequest, headers: Mapping[str, str] | None, timeout: Timeout | None
     ) -> Stream[StreamChunk]:
         once = self.once(request, headers, timeout)
-        return once if self._retry is None else once.pipe(self._retry)
+        return self._traced(request, once if self._retry is None else once.pipe(self._retry))
 
     def _websocket(self, request: ChatRequest) -> Stream[StreamChunk]:
-        return self.websocket_once(request)
+        return self._traced(request, self.websocket_once(request))
+
+    def traces_of(self, telemetry: OpenTelemetry | bool) -> Traces | None:  # noqa: FBT001 - as it was given
+        """What is told of its answers if that is given as ``telemetry``."""
+        from rxllm.client._traces import Traces  # noqa: PLC0415 - only where it is asked for
+
+        return Traces.of(telemetry, self._dialect.name, self._base_url)
 
     def once(
         self, request: ChatRequest, headers: Mapping[str, str] | None, timeout: Timeout | None
@@ -184,7 +199,7 @@ class LLMClient(Chats):
             timeout=self._timeout if timeout is None else _timeout_of(timeout),
             max_event_bytes=self._max_event_bytes,
             end_marker=wire.end_marker,
-            sign=wire.sign,
+            sign=wire.sign if self._traces is None else self._traces.telemetry.signer(wire.sign),
             **self._connection,
         ).pipe(ops.parse_answer(wire.reader or self._dialect, wire.repairs))
         return self._limited(request, chunks if wire.sign is not None else self._explained(chunks, sent))
