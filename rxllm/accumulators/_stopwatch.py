@@ -91,9 +91,7 @@ class Stopwatch:
     def tick(self, count: int, now: float, paused: float) -> None:
         """Note when a batch came, of so many chunks that ``look`` may be shown: what ``add`` does of it all."""
         if paused != self._told:
-            before, self._told = self._told, paused
-            # Another source counts from the beginning. What was before the first item is none of this stream.
-            self._held += 0.0 if before is None else paused - before if paused > before else paused
+            self._note_paused(paused)
         times = self._times
         if count == 1:
             times.append(now - self._held)
@@ -102,8 +100,25 @@ class Stopwatch:
         else:
             self._end = now - self._held
         if len(times) >= _MOST_TIMES:
-            self._gaps.take(times, _DIGITS)
-            del times[:-1]
+            self._count_gaps()
+
+    def tick_all(self, times: Sequence[float], paused: float) -> None:
+        """Note when each of several chunks came, while the paused time was the same: see ``tick``."""
+        if paused != self._told:
+            self._note_paused(paused)
+        held = self._held
+        self._times.extend([time - held for time in times] if held else times)
+        if len(self._times) >= _MOST_TIMES:
+            self._count_gaps()
+
+    def _note_paused(self, paused: float) -> None:
+        before, self._told = self._told, paused
+        # Another source counts from the beginning. What was before the first item is none of this stream.
+        self._held += 0.0 if before is None else paused - before if paused > before else paused
+
+    def _count_gaps(self) -> None:
+        self._gaps.take(self._times, _DIGITS)
+        del self._times[:-1]
 
     def look(self, chunk: StreamChunk, left: int | None = None) -> None:
         """See what a chunk of the batch says, or the first one of those that say the same.
@@ -136,11 +151,12 @@ class Stopwatch:
         if self._stream is None:
             self._stream = chunk.stream
 
-    def timing(self, usage: Usage | None = None) -> Timing:
+    def timing(self, usage: Usage | None = None, *, gaps: bool = True) -> Timing:
         """What was measured so far.
 
         Args:
             usage: What the answer cost, for the tokens a second.
+            gaps: Whether to tell of the times between chunks. That takes time for each chunk.
         """
         stream, unix = self._stream, self._unix
         sent, byte = (None, None) if stream is None else (stream.requested_at, stream.first_byte_at)
@@ -153,7 +169,8 @@ class Stopwatch:
         }
         if self._is_from_here:
             since = self._began if sent is None else self._began + sent - unix
-            fields |= self._moments(since - self._held_before, end) | self._rates(usage)
+            fields |= self._moments(since - self._held_before, end) | {"paused": self._held}
+            fields |= self._rates(usage) if gaps else {}
             fields["bytes"] = None if stream is None or byte is None else stream.bytes
         return Timing(**fields)
 
@@ -191,7 +208,7 @@ class Stopwatch:
         return self._gaps.first if self._gaps.first is not None else next(iter(self._times), None)
 
     def _rates(self, usage: Usage | None) -> dict[str, Any]:
-        fields: dict[str, Any] = {"paused": self._held}
+        fields: dict[str, Any] = {}
         first = self._first
         if first is not None:
             gaps = copy(self._gaps)

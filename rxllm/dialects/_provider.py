@@ -17,9 +17,7 @@ _BY_DIALECT: Mapping[str, str] = MappingProxyType(
         "bedrock-converse": "aws.bedrock",
     }
 )
-_BY_HOST_NAME: Mapping[str, str] = MappingProxyType(
-    {"mistral": "mistral_ai", "xai": "x_ai", "ollama-cloud": "ollama"}
-)
+_BY_HOST_NAME: Mapping[str, str] = MappingProxyType({"mistral": "mistral_ai", "xai": "x_ai", "ollama-cloud": "ollama"})
 _BY_DOMAIN: Mapping[str, str] = MappingProxyType(
     {
         "openai.azure.com": "azure.ai.openai",

@@ -11,6 +11,7 @@ from reactivex import Observable, abc
 from rxllm.flow import (
     NOBODY_WATCHES,
     FanOut,
+    FlowControl,
     Operation,
     Readings,
     Stream,
@@ -26,6 +27,9 @@ from rxllm.telemetry import AskedFor, OpenTelemetry, telemetry_of
 T = TypeVar("T")
 
 Ended: TypeAlias = Literal["whole", "failed", "stopped", "left"]
+
+# How many items are looked at together.
+_AT_ONCE = 64
 
 
 class Observation(Protocol):
@@ -43,8 +47,8 @@ class Observation(Protocol):
         """Let what runs within be in that context."""
         ...
 
-    def note(self, items: Sequence[object], now: float, paused: float, stream: StreamInfo | None) -> None:
-        """Take note of items that came together."""
+    def note(self, items: Sequence[object], times: Sequence[float], paused: float, stream: StreamInfo | None) -> None:
+        """Take note of items, and of when each of them came."""
         ...
 
     def end(self, ending: Ended, error: Exception | None, now: float, paused: float) -> None:
@@ -116,9 +120,7 @@ def trace(
     return traced(lambda readings: told.answer(asked, readings))
 
 
-def traced(
-    observe: Callable[[Readings], Observation], *, stays: bool = False
-) -> Callable[[Observable[T]], Stream[T]]:
+def traced(observe: Callable[[Readings], Observation], *, stays: bool = False) -> Callable[[Observable[T]], Stream[T]]:
     """Have each subscription watched.
 
     Args:
@@ -147,6 +149,10 @@ class _Trace(Operation[T, T]):
         self._now = readings.now
         self._stays = stays
         self._is_offering = False
+        # What came while the same producer had been paused for the same time; to look at all of it at once costs less.
+        self._items: list[T] = []
+        self._times: list[float] = []
+        self._paused = 0.0
 
     @contextmanager
     def subscribing(self) -> Generator[None]:
@@ -159,34 +165,53 @@ class _Trace(Operation[T, T]):
             raise
 
     def on_next(self, value: T) -> None:
-        self.on_batch((value,))
+        flow = current()
+        if flow is not self.out.producer or (flow is not None and flow.paused_before != self._paused):
+            self._note(flow)
+        self._times.append(self._now())
+        self._items.append(value)
+        if try_watch() is NOBODY_WATCHES:
+            self.out.offer((value,))
+        else:
+            self._offer((value,))
+        if len(self._items) >= _AT_ONCE:
+            self._note(flow)
 
     def on_batch(self, items: Sequence[T]) -> int:
-        self.out.producer = flow = current()
-        now, paused = self._now(), 0.0 if flow is None else flow.paused_before
-        taken = 0
+        flow = current()
+        if flow is not self.out.producer or (flow is not None and flow.paused_before != self._paused):
+            self._note(flow)
+        now, taken = self._now(), 0
         self._is_offering = True
         try:
-            if try_watch() is NOBODY_WATCHES:
-                taken = self.out.offer(items)
-            else:
-                taken = self._offer_outside(items)
+            taken = self._offer(items)
         finally:
             self._is_offering = False
-            if taken:
-                stream = None if flow is None else flow.stream
-                self._observation.note(items if taken == len(items) else items[:taken], now, paused, stream)
+            self._times += [now] * taken
+            self._items += items[:taken]
+            if len(self._items) >= _AT_ONCE:
+                self._note(flow)
             if self._disposed:
                 self.on_dispose()
         return taken
 
-    def _offer_outside(self, items: Sequence[T]) -> int:
+    def _offer(self, items: Sequence[T]) -> int:
         """Offer items to a consumer that is not within the span, though the running task may be."""
         if self._stays:
             with self._observation.left():
                 return self.out.offer(items)
-        self._observation.leave()
+        if try_watch() is not NOBODY_WATCHES:
+            self._observation.leave()
         return self.out.offer(items)
+
+    def _note(self, flow: FlowControl | None) -> None:
+        """Have the items looked at that came so far; what comes next is of this producer, in its present state."""
+        items, times, before = self._items, self._times, self.out.producer
+        self.out.producer = flow
+        paused, self._paused = self._paused, 0.0 if flow is None else flow.paused_before
+        if items:
+            self._items, self._times = [], []
+            self._observation.note(items, times, paused, None if before is None else before.stream)
 
     def on_failure(self, error: Exception, /) -> Iterable[T]:
         self._end("failed", error)
@@ -202,5 +227,6 @@ class _Trace(Operation[T, T]):
 
     def _end(self, ending: Ended, error: Exception | None = None) -> None:
         flow = self.out.producer
+        self._note(flow)
         self._observation.leave()
         self._observation.end(ending, error, self._now(), 0.0 if flow is None else flow.paused_time)

@@ -33,7 +33,7 @@ class Answer:
         head: Identifier, model, tier and fingerprint, by their names.
     """
 
-    __slots__ = ("_content", "_open", "_reasons", "_slots", "chunks", "head", "stream", "usage", "watch")
+    __slots__ = ("_content", "_known", "_open", "_reasons", "_slots", "chunks", "head", "stream", "usage", "watch")
 
     def __init__(self, watch: Stopwatch, *, captures: bool) -> None:
         self.watch = watch
@@ -49,6 +49,7 @@ class Answer:
         # The choices that go on, and why the others ended.
         self._open: set[int] = set()
         self._reasons: dict[int, str] = {}
+        self._known: int | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -66,41 +67,48 @@ class Answer:
         The watch has been told of them.
         """
         self.chunks += len(items)
-        slots, opened = self._slots, self._open
+        slots, known = self._slots, self._known
         for item in items:
-            if not isinstance(item, StreamChunk):
-                continue
-            if item.slots is not slots:
-                self._meet(item, items)
-                slots, opened = self._slots, self._open
-            if item.usage is not None:
-                self.usage, _ = usage_after(self.usage, item)
-            for choice in item.choices:
-                if choice.finish_reason is not None or choice.index not in opened:
-                    self._note(item, choice.index, choice.finish_reason)
+            try:
+                (choice,) = item.choices  # type: ignore[attr-defined]
+                if item.slots is slots and choice.index == known and choice.finish_reason is item.usage is None:
+                    continue
+            except (AttributeError, ValueError):
+                pass
+            if isinstance(item, StreamChunk):
+                self._look(item, items)
+                slots, known = self._slots, self._known
         if self._content is not None:
             self._keep(self._content, items)
 
-    def _meet(self, chunk: StreamChunk, items: Sequence[object]) -> None:
-        """Take note of what is said of a chunk besides its fields: mostly of the first one and the second."""
-        self._slots = chunk.slots
-        self.watch.look(chunk, len(items) - next(place for place, item in enumerate(items) if item is chunk))
-        if chunk.restarts:
-            self._begin_anew()
-        self.stream = chunk.stream or self.stream
+    def _look(self, chunk: StreamChunk, items: Sequence[object]) -> None:
+        """See what a chunk says that is new."""
+        if chunk.slots is not self._slots:
+            self._slots = chunk.slots
+            left = 1
+            if chunk.restarts:
+                self._begin_anew()
+                left = len(items) - next(place for place, item in enumerate(items) if item is chunk)
+            self.watch.look(chunk, left)
+            self.stream = chunk.stream or self.stream
+        if chunk.usage is not None:
+            self.usage, _ = usage_after(self.usage, chunk)
         self._note_head(chunk)
-
-    def _note(self, chunk: StreamChunk, index: int, reason: str | None) -> None:
-        if reason is not None and is_reason(reason):
-            self._open.discard(index)
-            self._reasons[index] = str(reason)
-        elif index not in self._reasons:
-            self._open.add(index)
-        self._note_head(chunk)
+        for choice in chunk.choices:
+            index, reason = choice.index, choice.finish_reason
+            if reason is not None and is_reason(reason):
+                self._open.discard(index)
+                self._reasons[index] = str(reason)
+            elif index not in self._reasons:
+                self._open.add(index)
+        # The only choice that goes on: of its chunks nothing else is asked.
+        self._known = next(iter(self._open)) if len(self._open) == 1 else None
 
     def _note_head(self, chunk: StreamChunk) -> None:
+        # The first identifier counts, and the last model: another may have taken over on the way.
         for name in ("id", "model", "service_tier", "system_fingerprint"):
-            if (value := getattr(chunk, name)) and isinstance(value, str):
+            value = getattr(chunk, name)
+            if value and isinstance(value, str) and (name == "model" or name not in self.head):
                 self.head[name] = value
 
     def _keep(self, content: StreamAccumulator, items: Sequence[object]) -> None:

@@ -51,7 +51,7 @@ class OpenTelemetry:
         meter_provider: MeterProvider | None = None,
         capture_content: bool = False,
         propagate: bool = False,
-        chunk_times: int = 32,
+        chunk_times: int = 16,
     ) -> None:
         check_kind("capture_content", capture_content, bool)
         check_kind("propagate", propagate, bool)

@@ -42,18 +42,18 @@ class AnswerSpan(Scope):
         self._answer = Answer(self._watch, captures=kit.captures)
         self._is_over = False
 
-    def note(self, items: Sequence[object], now: float, paused: float, stream: StreamInfo | None) -> None:
-        """Take note of items that came together.
+    def note(self, items: Sequence[object], times: Sequence[float], paused: float, stream: StreamInfo | None) -> None:
+        """Take note of items.
 
         Args:
             items: The items.
-            now: When they came.
-            paused: How long their source had been paused by then.
+            times: When each of them came.
+            paused: How long their source had been paused by then, which is the same for all of them.
             stream: What their source knows of its request.
         """
-        self._watch.tick(len(items), now, paused)
+        self._watch.tick_all(times, paused)
         answer = self._answer
-        answer.add(items)
+        safely(answer.add, None, items)
         if answer.stream is None:
             answer.stream = stream
 
@@ -66,7 +66,7 @@ class AnswerSpan(Scope):
 
     def _end(self, ending: Ending, error: Exception | None) -> None:
         answer, kit = self._answer, self.kit
-        timing = self._watch.timing()
+        timing = self._watch.timing(gaps=False)
         stream = answer.stream or getattr(error, "stream", None)
         operation = self._known(stream)
         values: Values = {
@@ -134,9 +134,9 @@ class ConversationSpan(Scope):
         self._rounds = 0
         self._is_over = False
 
-    def note(self, items: Sequence[object], now: float, paused: float, stream: StreamInfo | None) -> None:
+    def note(self, items: Sequence[object], times: Sequence[float], paused: float, stream: StreamInfo | None) -> None:
         """Take note of events."""
-        del now, paused, stream
+        del times, paused, stream
         self._rounds += sum(isinstance(item, RoundCompleted) for item in items)
 
     def end(self, ending: Ending, error: Exception | None, now: float, paused: float) -> None:

@@ -140,12 +140,16 @@ class Scope:
 
     def __init__(self, kit: Kit, name: str, kind: SpanKind, attributes: Attributes) -> None:
         self.kit = kit
-        self.scope: Scope = self
         self._outside = context.get_current()
         self._outer = try_watch()
         self.span = kit.start(name, kind, attributes, self._outside)
         self._inside = trace.set_span_in_context(self.span, self._outside)
         self._tries = 0
+
+    @property
+    def scope(self) -> Scope:
+        """The operation: for who asks a try, it is another."""
+        return self
 
     def begin_try(self) -> Trial:
         """Begin the span of a try."""
