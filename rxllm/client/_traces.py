@@ -28,7 +28,7 @@ class Traces:
         self._provider = provider_of(dialect, self._host)
 
     @classmethod
-    def of(cls, given: OpenTelemetry | bool, dialect: str, url: URL) -> Traces | None:
+    def of(cls, given: OpenTelemetry | bool, dialect: str, url: URL) -> Traces | None:  # noqa: FBT001 - as it was given
         """What was asked for by ``telemetry``.
 
         Raises:

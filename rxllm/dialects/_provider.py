@@ -40,7 +40,7 @@ def _domains() -> Mapping[str, str]:
         domain = urlsplit(dialect.home.base_url or "").hostname
         if domain is not None and domain != "localhost":
             found[domain] = _BY_HOST_NAME.get(name, name)
-    return found | _BY_DOMAIN
+    return {**found, **_BY_DOMAIN}
 
 
 _DOMAINS = _domains()

@@ -54,8 +54,8 @@ def run_tools(
         ordered: Whether results come in the order of the calls, or as they are ready.
         approve: A coroutine function that says whether a call may run: see ``LLMClient.chat_with_tools``. ``timeout``
             begins when it has. A refusal is a result, whatever ``on_error`` says.
-        telemetry: Whom to tell of each call, as in ``LLMClient``: one span a call, which is the current one for the code
-            of the tool. By default nobody.
+        telemetry: Whom to tell of each call, as in ``LLMClient``: one span a call, which is the current one while the
+            tool runs. By default nobody.
 
     Returns:
         An operator from ``ToolCall`` to ``ToolResult``, whose ``message()`` goes into the next request.

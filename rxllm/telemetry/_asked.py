@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rxllm.models import ChatRequest
+from rxllm.models import ChatRequest, is_object
 from rxllm.telemetry._names import AttributeValue
 
 _OF_OPENAI = frozenset({"openai", "azure.ai.openai"})
@@ -81,7 +81,7 @@ def _number(value: object) -> float | None:
 
 def _conversation(value: Any) -> str | None:
     """The conversation that a server keeps: its identifier, or an object that has it."""
-    found = value.get("id") if isinstance(value, dict) else value
+    found = value.get("id") if is_object(value) else value
     return found if isinstance(found, str) else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from inspect import isawaitable
 
-from opentelemetry import metrics, propagate, trace
+from opentelemetry import context, metrics, propagate, trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import SpanKind, TracerProvider
 
@@ -47,16 +47,17 @@ async def run_tool(kit: Kit, call: ToolCall, running: Awaitable[ToolResult]) -> 
         tool_call=call.id,
         tool_arguments=bounded(call.function.arguments) if kit.captures else None,
     )
-    outside = trace.context_api.get_current()
+    outside = context.get_current()
     span = kit.start(f"execute_tool {name}", SpanKind.INTERNAL, named, outside)
-    word, kind, content = "left", None, None
+    word, content = "left", None
+    kind: str | None = None
     failure: Exception | None = None
     try:
         with entered(trace.set_span_in_context(span, outside), try_watch()):
             result = await running
-        word, kind = ("whole", None) if result.error in {None, "refused"} else ("failed", result.error)
-        kind = kind and _kind(kind, result.exception)
-        content = result.content
+        word, content = "whole", result.content
+        if result.error is not None and result.error != "refused":
+            word, kind = "failed", _kind(result.error, result.exception)
     except Exception as error:
         word, failure = "failed", error
         kind = _kind(error.kind, error.__cause__) if isinstance(error, ToolExecutionError) else None
@@ -77,10 +78,11 @@ def propagating(sign: RequestSigner | None) -> RequestSigner:
     """What adds the header of the trace to the headers of a request, when it is sent."""
 
     async def signed(request: UnsignedRequest) -> Mapping[str, str]:
-        given = {} if sign is None else sign(request)
-        headers = await given if isawaitable(given) else given
-        carrier: dict[str, str] = {}
-        safely(propagate.inject, None, carrier)
-        return {**carrier, **headers}
+        headers: dict[str, str] = {}
+        safely(propagate.inject, None, headers)
+        if sign is not None:
+            given = sign(request)
+            headers |= await given if isawaitable(given) else given
+        return headers
 
     return signed

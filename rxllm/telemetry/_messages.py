@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from pydantic_core import to_json
 
@@ -106,7 +106,7 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _calls(calls: object) -> Iterable[dict[str, Any]]:
-    for call in cast("list[Any]", calls) if is_list(calls) else ():
+    for call in calls if is_list(calls) else ():
         function = call.get("function") if is_object(call) else None
         if is_object(call) and is_object(function):
             yield _call(call.get("id"), str(function.get("name", "")), function.get("arguments"))

@@ -106,7 +106,7 @@ class OpenTelemetry:
         return self._making.propagating(sign) if self._propagates else sign
 
 
-def telemetry_of(given: OpenTelemetry | bool | None) -> OpenTelemetry | None:
+def telemetry_of(given: OpenTelemetry | bool | None) -> OpenTelemetry | None:  # noqa: FBT001 - as it was given
     """What was given as ``telemetry``: ``True`` is one with the defaults.
 
     Raises:

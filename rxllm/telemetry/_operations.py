@@ -10,9 +10,9 @@ from opentelemetry.trace import SpanKind
 from rxllm.accumulators import Stopwatch
 from rxllm.dialects import provider_of
 from rxllm.flow import Readings
-from rxllm.models import RoundCompleted, StreamInfo, Timing, Usage
-from rxllm.telemetry._answer import Answer
+from rxllm.models import RoundCompleted, StreamInfo, Timing, Usage, is_object
 from rxllm.telemetry._asked import AskedFor
+from rxllm.telemetry._facts import Facts
 from rxllm.telemetry._messages import input_messages, output_messages, tool_definitions
 from rxllm.telemetry._names import AttributeValue
 from rxllm.telemetry._spans import Kit, Scope, error_type, safely, server_of
@@ -39,7 +39,7 @@ class AnswerSpan(Scope):
         super().__init__(kit, name, SpanKind.CLIENT, kit.naming.attributes(**operation, **told))
         self._asked = asked
         self._watch = Stopwatch(readings.began, unix=readings.unix)
-        self._answer = Answer(self._watch, captures=kit.captures)
+        self._answer = Facts(self._watch, captures=kit.captures)
         self._is_over = False
 
     def note(self, items: Sequence[object], times: Sequence[float], paused: float, stream: StreamInfo | None) -> None:
@@ -162,7 +162,7 @@ def costs(usage: Usage | None) -> Values:
 
 def _within(extra: Mapping[str, Any], name: str, field: str) -> int | None:
     inner = extra.get(name)
-    return _count(inner.get(field)) if isinstance(inner, Mapping) else None
+    return _count(inner.get(field)) if is_object(inner) else None
 
 
 def _count(value: object) -> int | None:

@@ -162,24 +162,16 @@ class Scope:
         with entered(self._inside, self):
             yield
 
-    @property
-    def is_current(self) -> bool:
-        """Whether the running code is within."""
-        return getattr(try_watch(), "scope", None) is self
-
     def leave(self) -> None:
         """Let the running task go on in the context of whoever subscribed, from here on."""
-        if self.is_current:
+        if getattr(try_watch(), "scope", None) is self:
             set_try_watch(self._outer)
             context.attach(self._outside)
 
     @contextmanager
     def left(self) -> Generator[None]:
         """Let what runs within be in the context of whoever subscribed."""
-        if self.is_current:
-            with entered(self._outside, self._outer):
-                yield
-        else:
+        with entered(self._outside, self._outer):
             yield
 
 

@@ -19,6 +19,7 @@ from rxllm.exceptions import (
     APIStatusError,
     APIStreamError,
     ChunkTimeoutError,
+    NoRunningLoopError,
     StreamInterruptedError,
     TruncatedStreamError,
 )
@@ -192,7 +193,7 @@ def test_stopped_above(told: Told) -> None:
 )
 def test_in_virtual_time(source: str, subscribed: str | None, expected: Any, told: Told) -> None:
     marbles = Marbles()
-    how = {} if subscribed is None else {"subscribed": subscribed}
+    how: dict[str, Any] = {} if subscribed is None else {"subscribed": subscribed}
     marbles.run(marbles.cold(source, LETTERS, error=ConnectionError("lost")).pipe(ops.trace(told.telemetry)), **how)
     assert ending(told.chat) == expected
 
@@ -223,6 +224,12 @@ def test_a_null_reason_is_none(told: Told) -> None:
     rxllm.run(reactivex.of(finish_chunk("null"), text_chunk("a")).pipe(ops.trace(told.telemetry), rx_ops.take(1)))
     assert ending(told.chat) == LEFT
     assert "gen_ai.response.finish_reasons" not in facts(told.chat)
+
+
+def test_what_comes_behind_a_reason_opens_no_choice_again(told: Told) -> None:
+    chunks = [text_chunk("a"), finish_chunk(), text_chunk("")]
+    rxllm.run(reactivex.of(*chunks, text_chunk("")).pipe(ops.trace(told.telemetry), rx_ops.take(3)))
+    assert ending(told.chat) == LEFT_FINISHED
 
 
 class Careless(Exception):  # noqa: N818 - of a consumer
@@ -267,7 +274,7 @@ def test_where_no_loop_runs(told: Told) -> None:
     client = LLMClient(base_url="http://127.0.0.1:1/v1", telemetry=told.telemetry, retries=0)
     client.chat_stream(REQUEST).subscribe(on_error=seen.append)
     assert ending(told.chat) == ("failed", True, "NoRunningLoopError")
-    assert [type(error) for error in seen] == [rxllm.exceptions.NoRunningLoopError]
+    assert [type(error) for error in seen] == [NoRunningLoopError]
 
 
 def test_a_loop_that_ends_before_its_streams(told: Told) -> None:

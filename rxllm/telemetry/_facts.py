@@ -19,7 +19,7 @@ from rxllm.models import ChatCompletion, StreamChunk, StreamInfo, Usage, is_reas
 _NOTHING_SEEN: Any = object()
 
 
-class Answer:
+class Facts:
     """What is known of an answer.
 
     Args:
@@ -61,7 +61,7 @@ class Answer:
         """Why the choices ended, in their order; ``None`` if none has."""
         return [self._reasons[index] for index in sorted(self._reasons)] or None
 
-    def add(self, items: Sequence[object]) -> None:
+    def add(self, items: Sequence[Any]) -> None:
         """Take items that came together; those of other classes than chunks are counted.
 
         The watch has been told of them.
@@ -70,11 +70,11 @@ class Answer:
         slots, known = self._slots, self._known
         for item in items:
             try:
-                (choice,) = item.choices  # type: ignore[attr-defined]
+                (choice,) = item.choices
                 if item.slots is slots and choice.index == known and choice.finish_reason is item.usage is None:
                     continue
             except (AttributeError, ValueError):
-                pass
+                pass  # of another class, or with several choices
             if isinstance(item, StreamChunk):
                 self._look(item, items)
                 slots, known = self._slots, self._known
