@@ -91,7 +91,9 @@ class Stopwatch:
     def tick(self, count: int, now: float, paused: float) -> None:
         """Note when a batch came, of so many chunks that ``look`` may be shown: what ``add`` does of it all."""
         if paused != self._told:
-            self._note_paused(paused)
+            before, self._told = self._told, paused
+            # Another source counts from the beginning. What was before the first item is none of this stream.
+            self._held += 0.0 if before is None else paused - before if paused > before else paused
         times = self._times
         if count == 1:
             times.append(now - self._held)
@@ -100,25 +102,8 @@ class Stopwatch:
         else:
             self._end = now - self._held
         if len(times) >= _MOST_TIMES:
-            self._count_gaps()
-
-    def tick_all(self, times: Sequence[float], paused: float) -> None:
-        """Note when each of several chunks came, while the paused time was the same: see ``tick``."""
-        if paused != self._told:
-            self._note_paused(paused)
-        held = self._held
-        self._times.extend([time - held for time in times] if held else times)
-        if len(self._times) >= _MOST_TIMES:
-            self._count_gaps()
-
-    def _note_paused(self, paused: float) -> None:
-        before, self._told = self._told, paused
-        # Another source counts from the beginning. What was before the first item is none of this stream.
-        self._held += 0.0 if before is None else paused - before if paused > before else paused
-
-    def _count_gaps(self) -> None:
-        self._gaps.take(self._times, _DIGITS)
-        del self._times[:-1]
+            self._gaps.take(times, _DIGITS)
+            del times[:-1]
 
     def look(self, chunk: StreamChunk, left: int | None = None) -> None:
         """See what a chunk of the batch says, or the first one of those that say the same.

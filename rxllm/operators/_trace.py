@@ -11,7 +11,6 @@ from reactivex import Observable, abc
 from rxllm.flow import (
     NOBODY_WATCHES,
     FanOut,
-    FlowControl,
     Operation,
     Readings,
     Stream,
@@ -27,9 +26,6 @@ from rxllm.telemetry import AskedFor, OpenTelemetry, telemetry_of
 T = TypeVar("T")
 
 Ended: TypeAlias = Literal["whole", "failed", "stopped", "left"]
-
-# How many items are looked at together.
-_AT_ONCE = 64
 
 
 class Observation(Protocol):
@@ -47,8 +43,8 @@ class Observation(Protocol):
         """Let what runs within be in that context."""
         ...
 
-    def note(self, items: Sequence[object], times: Sequence[float], paused: float, stream: StreamInfo | None) -> None:
-        """Take note of items, and of when each of them came."""
+    def note(self, items: Sequence[object], now: float, paused: float, stream: StreamInfo | None) -> None:
+        """Take note of items that came together."""
         ...
 
     def end(self, ending: Ended, error: Exception | None, now: float, paused: float) -> None:
@@ -149,10 +145,6 @@ class _Trace(Operation[T, T]):
         self._now = readings.now
         self._stays = stays
         self._is_offering = False
-        # What came while the same producer had been paused for the same time; to look at all of it at once costs less.
-        self._items: list[T] = []
-        self._times: list[float] = []
-        self._paused = 0.0
 
     @contextmanager
     def subscribing(self) -> Generator[None]:
@@ -165,32 +157,19 @@ class _Trace(Operation[T, T]):
             raise
 
     def on_next(self, value: T) -> None:
-        flow = current()
-        if flow is not self.out.producer or (flow is not None and flow.paused_before != self._paused):
-            self._note(flow)
-        self._times.append(self._now())
-        self._items.append(value)
-        if try_watch() is NOBODY_WATCHES:
-            self.out.offer((value,))
-        else:
-            self._offer((value,))
-        if len(self._items) >= _AT_ONCE:
-            self._note(flow)
+        self.on_batch((value,))
 
     def on_batch(self, items: Sequence[T]) -> int:
-        flow = current()
-        if flow is not self.out.producer or (flow is not None and flow.paused_before != self._paused):
-            self._note(flow)
+        self.out.producer = flow = current()
         now, taken = self._now(), 0
+        paused, stream = (0.0, None) if flow is None else (flow.paused_before, flow.stream)
         self._is_offering = True
         try:
             taken = self._offer(items)
         finally:
             self._is_offering = False
-            self._times += [now] * taken
-            self._items += items[:taken]
-            if len(self._items) >= _AT_ONCE:
-                self._note(flow)
+            if taken:
+                self._observation.note(items if taken == len(items) else items[:taken], now, paused, stream)
             if self._disposed:
                 self.on_dispose()
         return taken
@@ -203,15 +182,6 @@ class _Trace(Operation[T, T]):
         if try_watch() is not NOBODY_WATCHES:
             self._observation.leave()
         return self.out.offer(items)
-
-    def _note(self, flow: FlowControl | None) -> None:
-        """Have the items looked at that came so far; what comes next is of this producer, in its present state."""
-        items, times, before = self._items, self._times, self.out.producer
-        self.out.producer = flow
-        paused, self._paused = self._paused, 0.0 if flow is None else flow.paused_before
-        if items:
-            self._items, self._times = [], []
-            self._observation.note(items, times, paused, None if before is None else before.stream)
 
     def on_failure(self, error: Exception, /) -> Iterable[T]:
         self._end("failed", error)
@@ -227,6 +197,5 @@ class _Trace(Operation[T, T]):
 
     def _end(self, ending: Ended, error: Exception | None = None) -> None:
         flow = self.out.producer
-        self._note(flow)
         self._observation.leave()
         self._observation.end(ending, error, self._now(), 0.0 if flow is None else flow.paused_time)

@@ -61,10 +61,14 @@ class Facts:
         """Why the choices ended, in their order; ``None`` if none has."""
         return [self._reasons[index] for index in sorted(self._reasons)] or None
 
-    def add(self, items: Sequence[Any]) -> None:
+    def add(self, items: Sequence[Any], stream: StreamInfo | None = None) -> None:
         """Take items that came together; those of other classes than chunks are counted.
 
         The watch has been told of them.
+
+        Args:
+            items: The items.
+            stream: What their source knows of its request, for chunks that do not tell.
         """
         self.chunks += len(items)
         slots, known = self._slots, self._known
@@ -78,6 +82,8 @@ class Facts:
             if isinstance(item, StreamChunk):
                 self._look(item, items)
                 slots, known = self._slots, self._known
+        if self.stream is None:
+            self.stream = stream
         if self._content is not None:
             self._keep(self._content, items)
 

@@ -39,23 +39,20 @@ class AnswerSpan(Scope):
         super().__init__(kit, name, SpanKind.CLIENT, kit.naming.attributes(**operation, **told))
         self._asked = asked
         self._watch = Stopwatch(readings.began, unix=readings.unix)
-        self._answer = Facts(self._watch, captures=kit.captures)
+        self._facts = Facts(self._watch, captures=kit.captures)
         self._is_over = False
 
-    def note(self, items: Sequence[object], times: Sequence[float], paused: float, stream: StreamInfo | None) -> None:
-        """Take note of items.
+    def note(self, items: Sequence[object], now: float, paused: float, stream: StreamInfo | None) -> None:
+        """Take note of items that came together.
 
         Args:
             items: The items.
-            times: When each of them came.
-            paused: How long their source had been paused by then, which is the same for all of them.
+            now: When they came.
+            paused: How long their source had been paused by then.
             stream: What their source knows of its request.
         """
-        self._watch.tick_all(times, paused)
-        answer = self._answer
-        safely(answer.add, None, items)
-        if answer.stream is None:
-            answer.stream = stream
+        self._watch.tick(len(items), now, paused)
+        safely(self._facts.add, None, items, stream)
 
     def end(self, ending: Ending, error: Exception | None, now: float, paused: float) -> None:
         """End the span, once, and record what was measured."""
@@ -65,20 +62,20 @@ class AnswerSpan(Scope):
             safely(self._end, None, ending, error)
 
     def _end(self, ending: Ending, error: Exception | None) -> None:
-        answer, kit = self._answer, self.kit
+        facts, kit = self._facts, self.kit
         timing = self._watch.timing(gaps=False)
-        stream = answer.stream or getattr(error, "stream", None)
+        stream = facts.stream or getattr(error, "stream", None)
         operation = self._known(stream)
         values: Values = {
             **operation,
             **self._told_of_answer(),
-            **costs(answer.usage),
+            **costs(facts.usage),
             "time_to_first_chunk": timing.first_chunk,
-            "chunks": answer.chunks,
+            "chunks": facts.chunks,
             "paused": timing.paused,
             "ending": self._word(ending),
         }
-        if (said := answer.said()) is not None:
+        if (said := facts.said()) is not None:
             values["output_messages"] = safely(output_messages, None, said)
         kit.end(self.span, kit.naming.attributes(**values), error)
         failure = None if error is None else error_type(error)
@@ -88,7 +85,7 @@ class AnswerSpan(Scope):
         """How it ended; one that was left may have been whole by then."""
         if ending != "left":
             return ending
-        return "left_finished" if self._answer.is_finished else "left_unfinished"
+        return "left_finished" if self._facts.is_finished else "left_unfinished"
 
     def _known(self, stream: StreamInfo | None) -> Values:
         """What spans and histograms have in common, with what the answer has shown."""
@@ -100,11 +97,11 @@ class AnswerSpan(Scope):
         return operation
 
     def _told_of_answer(self) -> Values:
-        head, is_of_openai = self._answer.head, self._asked.is_of_openai
+        head, is_of_openai = self._facts.head, self._asked.is_of_openai
         return {
             "response_id": head.get("id"),
             "response_model": head.get("model"),
-            "finish_reasons": self._answer.reasons,
+            "finish_reasons": self._facts.reasons,
             "response_service_tier": head.get("service_tier") if is_of_openai else None,
             "system_fingerprint": head.get("system_fingerprint") if is_of_openai else None,
         }
@@ -112,7 +109,7 @@ class AnswerSpan(Scope):
     def _measure(self, common: Values, failure: str | None, timing: Timing) -> None:
         naming, record = self.kit.naming, self.kit.instruments.record
         named = naming.attributes(**common)
-        cost = costs(self._answer.usage)
+        cost = costs(self._facts.usage)
         for kind in ("input", "output"):
             record("tokens", (_count(cost[f"{kind}_tokens"]),), named | naming.attributes(token_type=kind))
         record("duration", (timing.elapsed,), named | naming.attributes(error_type=failure))
@@ -134,9 +131,9 @@ class ConversationSpan(Scope):
         self._rounds = 0
         self._is_over = False
 
-    def note(self, items: Sequence[object], times: Sequence[float], paused: float, stream: StreamInfo | None) -> None:
+    def note(self, items: Sequence[object], now: float, paused: float, stream: StreamInfo | None) -> None:
         """Take note of events."""
-        del times, paused, stream
+        del now, paused, stream
         self._rounds += sum(isinstance(item, RoundCompleted) for item in items)
 
     def end(self, ending: Ending, error: Exception | None, now: float, paused: float) -> None:
