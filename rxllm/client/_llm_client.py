@@ -109,6 +109,7 @@ class LLMClient(Chats):
             check_seconds("grace_period", grace_period, zero=True)
             check_count("retries", retries, least=0)
             self._timeout = None if timeout is None else _timeout_of(timeout)
+            self._traces = None if telemetry is None else self.traces_of(telemetry)
         except Exception as error:  # noqa: BLE001 - it is raised again
             del base_url, api_key, headers, proxy  # a traceback may show variables, also of what was called
             raise error.with_traceback(None) from None
@@ -118,7 +119,6 @@ class LLMClient(Chats):
         self._max_event_bytes = max_event_bytes
         self._retry = ops.retry_with_backoff(retries + 1) if retries else None
         self._limits = limits
-        self._traces = None if telemetry is None else self.traces_of(telemetry)
 
     @classmethod
     def for_host(cls, host: str, /, **options: Any) -> Self:

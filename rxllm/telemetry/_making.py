@@ -10,7 +10,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import SpanKind, TracerProvider
 
 from rxllm.exceptions import ToolExecutionError
-from rxllm.flow import try_watch
+from rxllm.flow import NOBODY_WATCHES
 from rxllm.models import ToolCall, ToolResult
 from rxllm.telemetry._instruments import Instruments
 from rxllm.telemetry._messages import bounded
@@ -38,7 +38,10 @@ def kit_of(
 
 
 async def run_tool(kit: Kit, call: ToolCall, running: Awaitable[ToolResult]) -> ToolResult:
-    """Run a tool within a span of its own, which is the current one for the code of the tool."""
+    """Run a tool within a span of its own, which is the current one for the code of the tool.
+
+    What that subscribes to is none of the conversation: nobody hears of its tries.
+    """
     name = call.function.name
     named = kit.naming.attributes(
         operation="execute_tool",
@@ -53,7 +56,7 @@ async def run_tool(kit: Kit, call: ToolCall, running: Awaitable[ToolResult]) -> 
     kind: str | None = None
     failure: Exception | None = None
     try:
-        with entered(trace.set_span_in_context(span, outside), try_watch()):
+        with entered(trace.set_span_in_context(span, outside), NOBODY_WATCHES):
             result = await running
         word, content = "whole", result.content
         if result.error is not None and result.error != "refused":

@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -124,8 +124,10 @@ def entered(inside: Context, watch: TryWatch) -> Generator[None]:
     try:
         yield
     finally:
-        reset_try_watch(mark)
-        context.detach(token)
+        # A coroutine that is thrown away when its loop is gone ends in another context: there is nothing to reset.
+        with suppress(ValueError):
+            reset_try_watch(mark)
+            context.detach(token)
 
 
 class Scope:

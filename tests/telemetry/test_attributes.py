@@ -73,8 +73,9 @@ def test_each_histogram_is_one_of_the_registry() -> None:
         def create_histogram(self, **fields: Any) -> None:
             made.append(fields)
 
+    found: dict[str, Any] = vars(gen_ai_metrics)
     makers: list[Callable[[Any], object]] = [
-        value for name, value in vars(gen_ai_metrics).items() if name.startswith("create_gen_ai_client")
+        value for name, value in found.items() if name.startswith("create_gen_ai_client")
     ]
     for make in makers:
         make(Meter())

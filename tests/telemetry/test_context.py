@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+from collections.abc import Generator
 from types import SimpleNamespace
 from typing import Any
 
@@ -234,6 +236,42 @@ async def test_rounds_and_tools_are_within_the_conversation(told: Told) -> None:
     assert set(seen) == {id_of(told.span("execute_tool where")), id_of(told.span("execute_tool also_where"))}
     assert consumer == {id_of(mine)}
     assert facts(conversation)["rxllm.rounds"] == 2
+
+
+async def test_what_a_tool_asks_is_none_of_the_conversation(told: Told) -> None:
+    async def where() -> str:
+        """Asks somebody else, with tries."""
+        return await rxllm.from_async_iterable(one).pipe(ops.retry_with_backoff(2))
+
+    async def one() -> Any:
+        yield "here"
+
+    async with ScriptedServer(CALL, "Hello") as server:
+        client = LLMClient(base_url=server.base_url, telemetry=told.telemetry, retries=0)
+        await client.chat_with_tools(REQUEST, rxllm.ToolRegistry([where]))
+    assert [span.name for span in told.spans] == [
+        "chat gpt-4o-mini",
+        "execute_tool where",
+        "chat gpt-4o-mini",
+        "invoke_agent",
+    ]
+
+
+class Forever:
+    """What is awaited without an end."""
+
+    def __await__(self) -> Generator[None, None, rxllm.ToolResult]:
+        while True:
+            yield
+
+
+def test_a_tool_whose_loop_is_gone(told: Told) -> None:
+    """The coroutine is thrown away by whoever comes along."""
+    call = rxllm.ToolCall(id="1", function=rxllm.FunctionCall(name="where"))
+    running = told.telemetry.tool(call, Forever())
+    contextvars.copy_context().run(running.send, None)
+    running.close()
+    assert facts(told.span("execute_tool where"))["rxllm.ending"] == "left"
 
 
 async def test_a_conversation_that_is_left(told: Told) -> None:

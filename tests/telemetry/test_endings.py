@@ -250,6 +250,21 @@ async def test_what_a_consumer_raises_ends_the_span(batches: bool, told: Told) -
     assert len(told.spans) == 2
 
 
+@pytest.mark.parametrize("answer", ["Hello", "several words at once"])
+async def test_what_a_callback_raises_ends_the_span(answer: str, told: Told) -> None:
+    failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+
+    def fail(_: StreamChunk) -> None:
+        raise Careless
+
+    async with ScriptedServer(answer) as server:
+        client = LLMClient(base_url=server.base_url, telemetry=told.telemetry)
+        client.chat_stream(REQUEST).subscribe(fail, failed.set_result)
+        assert isinstance(await failed, Careless)
+        assert told.open_spans == []
+    assert {ending(span)[:2] for span in told.spans} == {("failed", True)}
+
+
 async def test_a_time_out_below_leaves_the_answer(told: Told) -> None:
     async with ScriptedServer([script.text("Hel"), script.stall()]) as server:
         client = LLMClient(base_url=server.base_url, telemetry=told.telemetry)

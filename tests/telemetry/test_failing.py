@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -184,3 +185,11 @@ print([name for name in sys.modules if name.startswith(("opentelemetry", "rxllm.
 def test_off_nothing_of_it_is_imported() -> None:
     output = subprocess.run([sys.executable, "-c", OFF], check=True, capture_output=True, text=True)
     assert output.stdout == "[]\n"
+
+
+def test_a_wrong_argument_shows_no_key() -> None:
+    client: Any = LLMClient
+    with pytest.raises(TypeError) as caught:
+        client(api_key="sk-0123456789abcdef", telemetry="otel")
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "sk-0123456789abcdef" not in shown.partition("rxllm/client")[2]
