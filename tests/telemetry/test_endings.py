@@ -128,6 +128,38 @@ async def test_left_before_anything_came(told: Told) -> None:
     assert [(each["rxllm.ending"], each["server.address"]) for each in attempts] == [("left", "127.0.0.1")] * 2
 
 
+@pytest.mark.parametrize("how", ["chat", "tools", "hedge"])
+async def test_cancelled_in_any_turn_of_the_loop(how: str, told: Told) -> None:
+    def where() -> str:
+        """Where are you?"""
+        return "here"
+
+    call = [*script.tool_call("where", {}), script.finish("tool_calls"), script.done()]
+    busy = script.status(503, "busy", headers={"retry-after": "0"})
+    asked: dict[str, Callable[[LLMClient], Any]] = {
+        "chat": lambda client: client.chat_stream(REQUEST),
+        "tools": lambda client: client.chat_with_tools(REQUEST, rxllm.ToolRegistry([where])),
+        "hedge": lambda client: rxllm.hedge(*[client.chat_stream(REQUEST)] * 2, delay=0).pipe(
+            ops.trace(told.telemetry)
+        ),
+    }
+
+    async def ask(client: LLMClient) -> None:
+        await asked[how](client)
+
+    for turns in range(60):
+        async with ScriptedServer(busy, call, "Hello", repeat=True) as server:
+            client = LLMClient(base_url=server.base_url, telemetry=told.telemetry)
+            task = asyncio.ensure_future(ask(client))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            # A tool that runs in a thread is cancelled in the next turn.
+            await asyncio.sleep(0)
+            assert told.open_spans == []
+
+
 async def seen(server: ScriptedServer, count: int) -> None:
     async with asyncio.timeout(10):
         while len(server.requests) < count:
