@@ -69,6 +69,7 @@ def run_tools(
         NoRunningLoopError: No event loop runs in this thread.
         ValueError: At once, like the last: ``max_concurrency``, ``timeout`` or ``on_error`` is not one of those.
         TypeError: ``registry`` is none, or a number is of another type.
+        MissingExtraError: ``telemetry=True``, and the package ``opentelemetry-api`` is not installed.
 
     Example:
         >>> import reactivex, rxllm

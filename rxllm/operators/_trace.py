@@ -103,7 +103,11 @@ def trace(
     See also:
         ``measure``, ``rxllm.LLMClient``, ``rxllm.telemetry.OpenTelemetry``
     """
-    told = telemetry_of(telemetry) or OpenTelemetry()
+    told = telemetry_of(telemetry)
+    if told is None:
+        raise TypeError(
+            f"telemetry must be True or an OpenTelemetry, not {telemetry!r}: to tell nobody, leave trace() out"
+        )
     for name, value in (("model", model), ("provider", provider), ("conversation", conversation)):
         if value is not None:
             check_kind(name, value, str)

@@ -141,10 +141,10 @@ class Scope:
     """
 
     def __init__(self, kit: Kit, name: str, kind: SpanKind, attributes: Attributes) -> None:
-        self.kit = kit
+        self.kit: Kit = kit
         self._outside = context.get_current()
         self._outer = try_watch()
-        self.span = kit.start(name, kind, attributes, self._outside)
+        self.span: Span = kit.start(name, kind, attributes, self._outside)
         self._inside = trace.set_span_in_context(self.span, self._outside)
         self._tries = 0
 

@@ -133,6 +133,9 @@ def test_what_is_given_is_checked() -> None:
     for name in ("model", "provider", "conversation"):
         with pytest.raises(TypeError, match=name):
             trace(**{name: 5})
+    for none in (None, False):
+        with pytest.raises(TypeError, match="leave trace"):
+            trace(none)
     with pytest.raises(TypeError, match="a request is"):
         trace(request=5)
     assert repr(OpenTelemetry()) == "OpenTelemetry(capture_content=False)"
