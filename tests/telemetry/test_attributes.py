@@ -73,10 +73,8 @@ def test_each_histogram_is_one_of_the_registry() -> None:
         def create_histogram(self, **fields: Any) -> None:
             made.append(fields)
 
-    found: dict[str, Any] = vars(gen_ai_metrics)
-    makers: list[Callable[[Any], object]] = [
-        value for name, value in found.items() if name.startswith("create_gen_ai_client")
-    ]
+    names = [name for name in dir(gen_ai_metrics) if name.startswith("create_gen_ai_client")]
+    makers: list[Callable[[Any], object]] = [getattr(gen_ai_metrics, name) for name in names]
     for make in makers:
         make(Meter())
     ours = [{"name": each.name, "unit": each.unit, "description": each.description} for each in METRICS.values()]
