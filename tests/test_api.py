@@ -49,8 +49,8 @@ PARAMETERS = {
     "from_recording": ("path", "stream", "timing", "speed", "attempts"),
     "iterate": ("observable", "buffer_size"),
     "run": ("observable",),
-    "LLMClient": ("base_url", "api_key", "record", "retries", "limits"),
-    "ClientPool": ("clients", "threshold", "rest", "patience"),
+    "LLMClient": ("base_url", "api_key", "record", "retries", "limits", "telemetry"),
+    "ClientPool": ("clients", "threshold", "rest", "patience", "telemetry"),
     "Limits": ("requests_per_minute", "tokens_per_minute", "estimate", "max_concurrency"),
     "fallback": ("sources", "when", "after_first"),
     "hedge": ("sources", "delay"),
@@ -107,9 +107,10 @@ PARAMETERS = {
     "operators.json_path": ("paths",),
     "operators.parse_structured": ("model",),
     "operators.parts": (),
-    "operators.run_tools": ("registry", "max_concurrency", "timeout", "on_error", "approve"),
+    "operators.run_tools": ("registry", "max_concurrency", "timeout", "on_error", "approve", "telemetry"),
     "operators.split_reasoning": ("tag",),
     "operators.stop_when": ("signal",),
+    "operators.trace": ("telemetry", "request", "model", "provider", "conversation"),
     "sinks.SQLiteSink": ("path",),
     "sinks.JSONLinesSink": ("path",),
     "serving.DurableStreams": ("log", "content_type", "long_poll", "sse_seconds", "batch_bytes", "cache_control"),
@@ -125,6 +126,7 @@ PARAMETERS = {
     "serving.OpenAIChat": ("model", "include_usage"),
     "telemetry.inspect": ("text",),
     "serving.UIMessageStream": ("message_id", "metadata", "usage", "dynamic"),
+    "telemetry.OpenTelemetry": (*("tracer_provider", "meter_provider", "capture_content", "propagate", "chunk_times"),),
 }
 """The names that users write, and the parameters that they may count on. More may follow those."""
 
@@ -291,6 +293,7 @@ def test_importing_does_nothing_and_imports_nothing_optional() -> None:
     assert "rxllm.operators._accumulate" in modules
     # What tests, types and further stores need is for those who use them.
     assert not {"rxllm.testing", "pytest", "hypothesis", "coverage", "rich", "redis", "xllamacpp"} & modules
+    assert "opentelemetry" not in modules
 
 
 @pytest.mark.parametrize(

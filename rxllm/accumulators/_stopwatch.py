@@ -136,11 +136,12 @@ class Stopwatch:
         if self._stream is None:
             self._stream = chunk.stream
 
-    def timing(self, usage: Usage | None = None) -> Timing:
+    def timing(self, usage: Usage | None = None, *, gaps: bool = True) -> Timing:
         """What was measured so far.
 
         Args:
             usage: What the answer cost, for the tokens a second.
+            gaps: Whether to tell of the times between chunks. That takes time for each chunk.
         """
         stream, unix = self._stream, self._unix
         sent, byte = (None, None) if stream is None else (stream.requested_at, stream.first_byte_at)
@@ -151,11 +152,32 @@ class Stopwatch:
             "elapsed": end + self._held - self._began,
             "attempts": self._attempts,
         }
-        if sent is None or sent >= unix:
+        if self._is_from_here:
             since = self._began if sent is None else self._began + sent - unix
-            fields |= self._moments(since - self._held_before, end) | self._rates(usage)
+            fields |= self._moments(since - self._held_before, end) | {"paused": self._held}
+            fields |= self._rates(usage) if gaps else {}
             fields["bytes"] = None if stream is None or byte is None else stream.bytes
         return Timing(**fields)
+
+    @property
+    def _is_from_here(self) -> bool:
+        """Whether what the clock says tells of the provider: the request was not sent before this was started."""
+        sent = None if self._stream is None else self._stream.requested_at
+        return sent is None or sent >= self._unix
+
+    def gaps(self, most: int) -> list[float]:
+        """Times between two chunks, in seconds and in their order; none if the clock tells nothing of the provider.
+
+        Args:
+            most: How many at most. Of more than that, some that are spread evenly over the answer.
+        """
+        times = self._times
+        count = len(times) - 1
+        if count < 1 or not self._is_from_here:
+            return []
+        number = min(count, most)
+        places = [1 + each * count // number for each in range(number)]
+        return [max(times[place] - times[place - 1], 0.0) for place in places]
 
     def _moments(self, since: float, end: float) -> dict[str, Any]:
         moments = {
@@ -171,7 +193,7 @@ class Stopwatch:
         return self._gaps.first if self._gaps.first is not None else next(iter(self._times), None)
 
     def _rates(self, usage: Usage | None) -> dict[str, Any]:
-        fields: dict[str, Any] = {"paused": self._held}
+        fields: dict[str, Any] = {}
         first = self._first
         if first is not None:
             gaps = copy(self._gaps)

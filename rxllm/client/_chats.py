@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import aiohttp
 from reactivex import Observable
@@ -17,6 +17,9 @@ from rxllm.models import ChatCompletion, ChatRequest, MessageLike, StreamChunk, 
 from rxllm.sources import Headers
 from rxllm.typing import OperatorFunction
 
+if TYPE_CHECKING:
+    from rxllm.client._traces import Traces
+
 Timeout: TypeAlias = aiohttp.ClientTimeout | float
 """aiohttp's time-outs, or how many seconds a whole answer may take."""
 
@@ -26,6 +29,17 @@ Asked: TypeAlias = ChatRequest | Mapping[str, Any]
 
 class Chats(ABC):
     """What can be asked of a client, or of a pool of them."""
+
+    # What it tells OpenTelemetry, if that is asked for.
+    _traces: Traces | None = None
+
+    @property
+    def traces(self) -> Traces | None:
+        """What it tells OpenTelemetry, if that is asked for."""
+        return self._traces
+
+    def _traced(self, request: ChatRequest, chunks: Stream[StreamChunk]) -> Stream[StreamChunk]:
+        return chunks if self._traces is None else self._traces.answer(chunks, request)
 
     @abstractmethod
     def _stream(
@@ -234,9 +248,11 @@ class Chats(ABC):
             timeout=timeout,
             on_error=on_error,
             ordered=ordered,
+            telemetry=None if self._traces is None else self._traces.telemetry,
         )
         run_tools(approve=approve)  # a wrong argument is reported where it stands
-        return chat_with_tools(ask, first, registry, run_tools, max_rounds=max_rounds, approve=approve)
+        events = chat_with_tools(ask, first, registry, run_tools, max_rounds=max_rounds, approve=approve)
+        return events if self._traces is None else self._traces.conversation(events, first)
 
 
 def _hidden(headers: Mapping[str, str] | None) -> Headers | None:

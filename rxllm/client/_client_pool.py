@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from reactivex import Observable, abc
 
@@ -26,6 +26,9 @@ from rxllm.flow import FanOut, Receiver, Stream, check_count, check_kind, check_
 from rxllm.models import ChatRequest, StreamChunk
 from rxllm.operators import Next, Tries, kept
 from rxllm.resilience import Breaker, is_retryable
+
+if TYPE_CHECKING:
+    from rxllm.telemetry import OpenTelemetry
 
 Ask = Callable[[LLMClient], Observable[StreamChunk]]
 
@@ -108,10 +111,12 @@ class ClientPool(Chats):
         threshold: After how many failures in a row a client gets no requests for a while.
         rest: How many seconds that lasts, unless its server says how long.
         patience: How many seconds a request waits at most if no client may be asked.
+        telemetry: As in ``LLMClient``. By default that of the first client that has one, ``False`` for none.
 
     Raises:
         ValueError: There is no client, or a number is too small.
         TypeError: One of the clients is not an ``LLMClient``.
+        MissingExtraError: ``telemetry=True``, and the package ``opentelemetry-api`` is not installed.
 
     Example:
         >>> keys = "key-1", "key-2"
@@ -120,7 +125,13 @@ class ClientPool(Chats):
     """
 
     def __init__(
-        self, clients: Sequence[LLMClient], *, threshold: int = 3, rest: float = 30.0, patience: float = 30.0
+        self,
+        clients: Sequence[LLMClient],
+        *,
+        threshold: int = 3,
+        rest: float = 30.0,
+        patience: float = 30.0,
+        telemetry: OpenTelemetry | bool | None = None,
     ) -> None:
         if not clients:
             raise ValueError("a pool has one client or more")
@@ -133,6 +144,10 @@ class ClientPool(Chats):
         self._patience = patience
         self._serial = count(1)
         self._stack: AsyncExitStack | None = None
+        told = next((client.traces for client in clients if client.traces is not None), None)
+        if telemetry is not None:
+            told = clients[0].traces_of(telemetry)
+        self._traces = None if told is None else told.of_pool()
 
     def __repr__(self) -> str:
         return f"ClientPool({len(self._members)} clients)"
@@ -157,10 +172,10 @@ class ClientPool(Chats):
     def _stream(
         self, request: ChatRequest, headers: Mapping[str, str] | None, timeout: Timeout | None
     ) -> Stream[StreamChunk]:
-        return self._ask(lambda client: client.once(request, headers, timeout))
+        return self._traced(request, self._ask(lambda client: client.once(request, headers, timeout)))
 
     def _websocket(self, request: ChatRequest) -> Stream[StreamChunk]:
-        return self._ask(lambda client: client.websocket_once(request))
+        return self._traced(request, self._ask(lambda client: client.websocket_once(request)))
 
     def _ask(self, ask: Ask) -> Stream[StreamChunk]:
         def begin(observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:

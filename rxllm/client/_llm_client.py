@@ -33,6 +33,10 @@ from rxllm.resilience import Limits
 from rxllm.sources import Headers, RecordTo, SessionLike, Ssl
 from rxllm.wire import DEFAULT_MAX_EVENT_BYTES
 
+if TYPE_CHECKING:
+    from rxllm.client._traces import Traces
+    from rxllm.telemetry import OpenTelemetry
+
 
 class LLMClient(Chats):
     """Sends chat requests to a server and gives the answer as an observable of chunks.
@@ -62,9 +66,12 @@ class LLMClient(Chats):
         retries: How often a request over HTTP is sent again at most, if it failed before anything of an answer came and
             another try may help. 0 for never. It waits as ``operators.retry_with_backoff`` does.
         limits: The limits that each request keeps to: ``rxllm.Limits``. Several clients may share them.
+        telemetry: Whom to tell of answers, tries and tools: ``rxllm.telemetry.OpenTelemetry``, or ``True`` for one with
+            the defaults. By default nobody.
 
     Raises:
         ValueError: ``base_url`` is empty or not an HTTP URL, a number is not positive, or there is no such dialect.
+        MissingExtraError: ``telemetry=True``, and the package ``opentelemetry-api`` is not installed.
 
     Example:
         >>> LLMClient(base_url="http://127.0.0.1:8080/v1", api_key="secret")
@@ -91,6 +98,7 @@ class LLMClient(Chats):
         record: RecordTo | None = None,
         retries: int = 2,
         limits: Limits | None = None,
+        telemetry: OpenTelemetry | bool | None = None,
     ) -> None:
         try:
             self._dialect = get_dialect(dialect)
@@ -103,6 +111,7 @@ class LLMClient(Chats):
             check_seconds("grace_period", grace_period, zero=True)
             check_count("retries", retries, least=0)
             self._timeout = None if timeout is None else _timeout_of(timeout)
+            self._traces = None if telemetry is None else self.traces_of(telemetry)
         except Exception as error:  # noqa: BLE001 - it is raised again
             del base_url, api_key, headers, proxy  # a traceback may show variables, also of what was called
             raise error.with_traceback(None) from None
@@ -165,10 +174,16 @@ class LLMClient(Chats):
         self, request: ChatRequest, headers: Mapping[str, str] | None, timeout: Timeout | None
     ) -> Stream[StreamChunk]:
         once = self.once(request, headers, timeout)
-        return once if self._retry is None else once.pipe(self._retry)
+        return self._traced(request, once if self._retry is None else once.pipe(self._retry))
 
     def _websocket(self, request: ChatRequest) -> Stream[StreamChunk]:
-        return self.websocket_once(request)
+        return self._traced(request, self.websocket_once(request))
+
+    def traces_of(self, telemetry: OpenTelemetry | bool) -> Traces | None:  # noqa: FBT001 - as it was given
+        """What is told of its answers if that is given as ``telemetry``."""
+        from rxllm.client._traces import Traces  # noqa: PLC0415 - only where it is asked for
+
+        return Traces.of(telemetry, self._dialect.name, self._base_url)
 
     def once(
         self, request: ChatRequest, headers: Mapping[str, str] | None, timeout: Timeout | None
@@ -186,7 +201,7 @@ class LLMClient(Chats):
             timeout=self._timeout if timeout is None else _timeout_of(timeout),
             max_event_bytes=self._max_event_bytes,
             end_marker=wire.end_marker,
-            sign=wire.sign,
+            sign=wire.sign if self._traces is None else self._traces.telemetry.signer(wire.sign),
             **self._connection,
         ).pipe(ops.parse_answer(wire.reader or self._dialect, wire.repairs))
         return self._limited(request, chunks if wire.sign is not None else self._explained(chunks, sent))

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from rxllm.flow._source import Emitter as Emitter
     from rxllm.flow._source import begin_source as begin_source
     from rxllm.flow._source import task_source as task_source
+    from rxllm.flow._sources_above import listening as listening
     from rxllm.flow._stopping import mark_stopped as mark_stopped
     from rxllm.flow._stopping import stopping as stopping
     from rxllm.flow._stopping import stopping_now as stopping_now
@@ -55,6 +56,13 @@ if TYPE_CHECKING:
     from rxllm.flow._tasks import running_loop as running_loop
     from rxllm.flow._tasks import start_task as start_task
     from rxllm.flow._tasks import wake as wake
+    from rxllm.flow._try_watch import NOBODY_WATCHES as NOBODY_WATCHES
+    from rxllm.flow._try_watch import Trial as Trial
+    from rxllm.flow._try_watch import TrialEnding as TrialEnding
+    from rxllm.flow._try_watch import TryWatch as TryWatch
+    from rxllm.flow._try_watch import reset_try_watch as reset_try_watch
+    from rxllm.flow._try_watch import set_try_watch as set_try_watch
+    from rxllm.flow._try_watch import try_watch as try_watch
     from rxllm.flow._watching import WatchedConsumer as WatchedConsumer
     from rxllm.flow._watching import WatchedQueue as WatchedQueue
     from rxllm.flow._watching import pipeline as pipeline
@@ -77,6 +85,8 @@ else:
         _stopping="mark_stopped stopping stopping_now",
         _stream="Stream subscribe_to",
         _sink_writer="SinkWriter",
+        _sources_above="listening",
+        _try_watch="NOBODY_WATCHES Trial TrialEnding TryWatch reset_try_watch set_try_watch try_watch",
         _watching="WatchedConsumer WatchedQueue pipeline watch",
     )
 

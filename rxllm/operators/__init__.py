@@ -34,6 +34,7 @@ __all__ = [
     "tee_to_display",
     "timeout_per_chunk",
     "tool_call_progress",
+    "trace",
 ]
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
     from rxllm.operators._tee_to_display import tee_to_display
     from rxllm.operators._timeout_per_chunk import timeout_per_chunk
     from rxllm.operators._tool_call_progress import tool_call_progress
+    from rxllm.operators._trace import trace
+    from rxllm.operators._trace import traced as traced
     from rxllm.operators._tries import Course as Course
     from rxllm.operators._tries import Next as Next
     from rxllm.operators._tries import Tries as Tries
@@ -77,6 +80,7 @@ else:
         _map_error="map_error",
         _parse="parse parse_answer",
         _retry_with_backoff="AfterFirst check_after_first retry_with_backoff",
+        _trace="trace traced",
         _tries="Course Next Tries fail kept with_attempts",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from rxllm.exceptions import ToolExecutionError, excerpt
 from rxllm.flow import FanOut, check_kind, check_seconds, operate
@@ -10,6 +10,9 @@ from rxllm.models import ToolCall, ToolResult
 from rxllm.operators._map_async import MapAsync, map_async
 from rxllm.tools import Approve, Approver, OnToolError, ToolRegistry
 from rxllm.typing import OperatorFunction
+
+if TYPE_CHECKING:
+    from rxllm.telemetry import OpenTelemetry
 
 
 def run_tools(
@@ -20,6 +23,7 @@ def run_tools(
     on_error: OnToolError = "send",
     ordered: bool = True,
     approve: Approve | None = None,
+    telemetry: OpenTelemetry | bool | None = None,
 ) -> OperatorFunction[ToolCall, ToolResult]:
     """Run the tools that the model calls, several at a time, and emit the result of each call.
 
@@ -50,6 +54,8 @@ def run_tools(
         ordered: Whether results come in the order of the calls, or as they are ready.
         approve: A coroutine function that says whether a call may run: see ``LLMClient.chat_with_tools``. ``timeout``
             begins when it has. A refusal is a result, whatever ``on_error`` says.
+        telemetry: Whom to tell of each call, as in ``LLMClient``: one span a call, which is the current one while the
+            tool runs. By default nobody.
 
     Returns:
         An operator from ``ToolCall`` to ``ToolResult``, whose ``message()`` goes into the next request.
@@ -63,6 +69,7 @@ def run_tools(
         NoRunningLoopError: No event loop runs in this thread.
         ValueError: At once, like the last: ``max_concurrency``, ``timeout`` or ``on_error`` is not one of those.
         TypeError: ``registry`` is none, or a number is of another type.
+        MissingExtraError: ``telemetry=True``, and the package ``opentelemetry-api`` is not installed.
 
     Example:
         >>> import reactivex, rxllm
@@ -83,8 +90,13 @@ def run_tools(
         raise ValueError(f"on_error must be one of {', '.join(get_args(OnToolError))}, not {on_error!r}")
     map_async(registry.run, max_concurrency=max_concurrency)  # a wrong argument is reported where it stands
 
+    told: OpenTelemetry | None = None
     if approve is not None:
         Approver(approve)
+    if telemetry is not None:
+        from rxllm.telemetry import telemetry_of  # noqa: PLC0415 - only where it is asked for
+
+        told = telemetry_of(telemetry)
 
     def begin(out: FanOut[ToolResult]) -> MapAsync[ToolCall, ToolResult]:
         started: set[str] = set()
@@ -95,7 +107,8 @@ def run_tools(
             if call.id in started:
                 return _duplicate(call, on_error)
             started.add(call.id)
-            return await registry.run(call, timeout=timeout, on_error=on_error, approve=approver)
+            running = registry.run(call, timeout=timeout, on_error=on_error, approve=approver)
+            return await (running if told is None else told.tool(call, running))
 
         operation = MapAsync(out, run, max_concurrency, ordered)
         operation.called, operation.takes = "run_tools", (ToolCall,)

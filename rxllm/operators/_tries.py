@@ -24,7 +24,7 @@ from reactivex.disposable import Disposable
 
 from rxllm.accumulators import usage_after
 from rxllm.exceptions import RxllmError, attach_attempts
-from rxllm.flow import FanOut, Receiver, subscribe_to
+from rxllm.flow import FanOut, Receiver, Trial, subscribe_to, try_watch
 from rxllm.models import Attempt, StreamChunk, StreamInfo, Usage, described, ending_after, marked
 
 T = TypeVar("T")
@@ -186,6 +186,7 @@ class Tries(abc.DisposableBase, Generic[T]):
         self.out: FanOut[T] = out
         self._scheduler = scheduler
         self._policy = policy
+        self._watch = try_watch()
         self.former: tuple[Attempt, ...] = ()
         # Whether a former try gave an item.
         self.has_come: bool = False
@@ -200,8 +201,10 @@ class Tries(abc.DisposableBase, Generic[T]):
     def _try(self, source: Observable[T]) -> None:
         if not self._disposed:
             # Before it is subscribed to: that may end at once, and then the next one is the current one.
-            self._current = trial = _Try(self)
-            subscribe_to(source, trial, self._scheduler)
+            trial = self._watch.begin_try()
+            self._current = attempt = _Try(self, trial)
+            with trial.subscribing():
+                subscribe_to(source, attempt, self._scheduler)
 
     def failed(self, course: Course[T], error: Exception) -> None:
         """Go on after a failure, or fail."""
@@ -238,8 +241,9 @@ class Tries(abc.DisposableBase, Generic[T]):
 class _Try(Receiver[T]):
     """Passes everything on, and notes what came."""
 
-    def __init__(self, tries: Tries[T]) -> None:
+    def __init__(self, tries: Tries[T], trial: Trial) -> None:
         self._tries = tries
+        self._trial = trial
         self._out = tries.out
         self._course = Course[T]()
         self._is_consumers = False
@@ -259,10 +263,16 @@ class _Try(Receiver[T]):
         return taken
 
     def on_error(self, error: Exception) -> None:
+        self._trial.end("failed", error, self._course.stream)
         if self._is_consumers:
             self._out.end(error)
         else:
             self._tries.failed(self._course, error)
 
     def on_completed(self) -> None:
+        self._trial.end("whole", None, self._course.stream)
         self._out.end()
+
+    def leave(self) -> None:
+        super().leave()
+        self._trial.end("left", None, self._course.stream)

@@ -19,7 +19,7 @@ from typing import Generic, Literal, TypeVar
 from reactivex import Observable, abc
 
 from rxllm.exceptions import AllAttemptsFailedError
-from rxllm.flow import Clock, FanOut, Receiver, Stream, check_seconds, clock_of, subscribe_to
+from rxllm.flow import Clock, FanOut, Receiver, Stream, Trial, check_seconds, clock_of, subscribe_to, try_watch
 from rxllm.models import Attempt
 from rxllm.operators import Course, fail, with_attempts
 from rxllm.sources._fallback import check_sources
@@ -110,6 +110,7 @@ class _Race(abc.DisposableBase, Generic[T]):
         self._left = list(reversed(sources))
         self._wait = wait
         self._seen = seen
+        self._watch = try_watch()
         self._running: list[_Runner[T]] = []
         self._errors: tuple[Exception, ...] = ()
         self.lost: tuple[Attempt, ...] = ()
@@ -125,12 +126,13 @@ class _Race(abc.DisposableBase, Generic[T]):
     def _ask(self) -> None:
         """Ask the next source, and the one behind it if that takes long."""
         self._stop_timer()
-        runner = _Runner(self)
+        runner = _Runner(self, self._watch.begin_try())
         self._running.append(runner)
         source = self._left.pop()
         if self._left and self._wait:
             self._timer = self.clock.call_later(self._wait, self._ask)
-        subscribe_to(source, runner, self._scheduler)
+        with runner.trial.subscribing():
+            subscribe_to(source, runner, self._scheduler)
 
     def _stop_timer(self) -> None:
         timer, self._timer = self._timer, None
@@ -176,8 +178,9 @@ class _Race(abc.DisposableBase, Generic[T]):
 class _Runner(Receiver[T]):
     """One of the sources."""
 
-    def __init__(self, race: _Race[T]) -> None:
+    def __init__(self, race: _Race[T], trial: Trial) -> None:
         self._race = race
+        self.trial = trial
         self._out = race.out
         self.began = race.clock.now()
         self.course = Course[T]()
@@ -222,6 +225,7 @@ class _Runner(Receiver[T]):
         return taken
 
     def on_error(self, error: Exception) -> None:
+        self.trial.end("failed", error, self.course.stream)
         if self._is_consumers:
             self._out.end(error)
         elif self._has_won:
@@ -230,6 +234,11 @@ class _Runner(Receiver[T]):
             self._race.failed(self, error)
 
     def on_completed(self) -> None:
+        self.trial.end("whole", None, self.course.stream)
         if not self._has_won:
             self._win()
         self._out.end()
+
+    def leave(self) -> None:
+        super().leave()
+        self.trial.end("left", None, self.course.stream)

@@ -142,6 +142,37 @@ def dialects(origin: str, size: Size) -> dict[str, Table]:
     }
 
 
+_PACED_RATE = 2000
+
+
+def telemetry(origin: str, size: Size) -> dict[str, Table]:
+    """CPU per chunk of the client with and without OpenTelemetry, and how late a first chunk is by what is told."""
+    tables: dict[str, Table] = {}
+    ways = {"off": {"tells": False}, "on": {"tells": True}, "on, with content": {"tells": True, "captures": True}}
+    long, short = size.chunks, max(size.chunks // 20, 10)
+    answers = {
+        f"answers of {long} chunks, in blocks": (f"openai/blocks/{long}", long, 1),
+        f"answers of {long} chunks, one event a write": (f"openai/events/{long}", long, 1),
+        f"answers of {short} chunks, one event a write": (f"openai/events/{short}", short, 5),
+        f"answers of {short} chunks, one a read": (f"paced/{short}/{_PACED_RATE}", short, 2),
+    }
+    with ExitStack() as stack:
+        workers = {name: stack.enter_context(Worker()) for name in ways}
+        for title, (path, chunks, count) in answers.items():
+            cpu: defaultdict[str, list[float]] = defaultdict(list)
+            for round_ in range(size.runs + 1):
+                for name, options in ways.items():
+                    outcome = workers[name].run("telemetry.run", url=f"{origin}/{path}", answers=count, **options)
+                    if round_:
+                        cpu[name].append(outcome["cpu"] / chunks / count * 1e6)
+            tables[f"telemetry, {title}: CPU per chunk (µs)"] = _figures(cpu)
+            tables[f"telemetry, {title}: times without"] = {
+                name: ratio(cpu[name], cpu["off"]) for name in ways if name != "off"
+            }
+        late = workers["on"].run("telemetry.first_chunks", url=f"{origin}/paced/2/{_PACED_RATE}", count=size.requests)
+    return {**tables, "telemetry: the first chunk, behind the server's write (ms)": _figures({"on": late})}
+
+
 def operators(origin: str, size: Size) -> dict[str, Table]:
     """CPU per item of each operator, above an empty ``map`` of reactivex."""
     del origin
@@ -346,6 +377,7 @@ def _figures(values: dict[str, list[float]]) -> Table:
 SECTIONS: dict[str, Callable[[str, Size], dict[str, Any]]] = {
     "throughput": throughput,
     "dialects": dialects,
+    "telemetry": telemetry,
     "operators": operators,
     "parts": parts,
     "latency": latency,

@@ -201,4 +201,5 @@ CASES = {
         {"a": tool_chunk('{"x":"', id="1", name="f"), "b": tool_chunk("y"), "c": tool_chunk('z"}')},
         results={"a": {"x": ""}, "b": {"x": "y"}, "c": {"x": "yz"}},
     ),
+    "trace": Case(ops.trace, WORDS),
 }

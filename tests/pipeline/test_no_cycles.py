@@ -17,11 +17,14 @@ from typing import Any
 import aiohttp
 import pytest
 import reactivex
+from opentelemetry.sdk.trace import TracerProvider
 from reactivex import Observable
 from reactivex import operators as rx_ops
 
 import rxllm
+from rxllm import fallback
 from rxllm import operators as ops
+from rxllm.telemetry import OpenTelemetry
 from rxllm.testing import ScriptedServer, script
 from rxllm.typing import Ending
 
@@ -78,6 +81,7 @@ def pipeline_to(url: str, session: aiohttp.ClientSession, *, seconds: float, unt
     """With every operator that is one of ours, as far as the one of the name."""
     operators: dict[str, Any] = {
         "parse": ops.parse(),
+        "trace": ops.trace(),
         "timeout_per_chunk": ops.timeout_per_chunk(seconds, first=90),
         "split_reasoning": ops.split_reasoning(),
         "tee_to": ops.tee_to(Sink(turns=0)),
@@ -170,5 +174,29 @@ async def test_nothing_of_ours_is_left_to_the_garbage_collector_by_streams_that(
         await streams(1)
         with garbage() as left:
             await streams(STREAMS)
+
+    assert Counter(type(thing).__name__ for thing in left) == {}
+
+
+@pytest.mark.parametrize(("answer", "seconds", "consume"), STREAMS_THAT.values(), ids=STREAMS_THAT)
+async def test_nor_by_a_client_that_tells_of_streams_that(answer: Any, seconds: float, consume: Consume) -> None:
+    provider = TracerProvider()
+    telemetry = OpenTelemetry(tracer_provider=provider)
+    async with ScriptedServer(answer, repeat=True) as server, aiohttp.ClientSession() as session:
+        options: Any = {"telemetry": telemetry, "session": session, "retries": 0}
+        client = rxllm.LLMClient(base_url=server.base_url, api_key="key", **options)
+
+        async def streams(count: int) -> None:
+            for _ in range(count):
+                chunks = client.chat_stream(model="m", messages=[])
+                wait = ops.timeout_per_chunk(seconds, first=90)
+                await consume(fallback(chunks, chunks, when=lambda _: False).pipe(ops.trace(telemetry), wait))
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+        await streams(1)
+        with garbage() as left:
+            await streams(STREAMS)
+    provider.shutdown()
 
     assert Counter(type(thing).__name__ for thing in left) == {}
