@@ -61,6 +61,61 @@ async def test_nobody_is_told_of_a_call_that_failed_when_nobody_waited() -> None
     assert heard == []
 
 
+def test_nobody_is_told_of_a_call_that_fails_in_the_turn_in_which_the_loop_ends() -> None:
+    heard: list[object] = []
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: heard.append(context))
+    worker = Worker()
+    gate = threading.Event()
+
+    def fail() -> None:
+        gate.wait()
+        raise KeyError("x")
+
+    async def leave() -> None:
+        waiting = asyncio.create_task(worker.run(fail))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+    def stop_when_it_has_failed() -> None:
+        gate.set()
+        worker._thread.submit(gate.wait).result()
+        loop.stop()
+
+    loop.run_until_complete(leave())
+    loop.call_soon(stop_when_it_has_failed)
+    loop.run_forever()
+    # What the thread has told is heard of in the turn that is the last.
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    worker._thread.shutdown()
+    gc.collect()
+    assert heard == []
+
+
+def test_a_call_that_ends_when_the_loop_is_closed_tells_nobody() -> None:
+    worker = Worker()
+    gate = threading.Event()
+    ran = threading.Event()
+
+    def run() -> None:
+        gate.wait()
+        ran.set()
+
+    async def leave() -> None:
+        waiting = asyncio.create_task(worker.run(run))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+    asyncio.run(leave())
+    gate.set()
+    worker._thread.shutdown()
+    assert ran.is_set()
+
+
 async def test_exceptions_come_back_and_the_thread_ends_all_the_same() -> None:
     worker = Worker()
     with pytest.raises(ZeroDivisionError):
