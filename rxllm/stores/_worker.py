@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
-from rxllm.flow import wake
+from rxllm.flow import outcome_of
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -28,14 +27,14 @@ class Worker:
     async def run(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         """Call a function in the thread and wait for its result."""
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        call = self._thread.submit(function, *args, **kwargs)
-        call.add_done_callback(partial(_tell, loop, waiter))
-        await waiter
+        call = partial(function, *args, **kwargs)
+        found = await outcome_of(loop.run_in_executor(self._thread, _outcome, call))
+        if not isinstance(found, _Failure):
+            return found
         try:
-            return call.result()
+            raise found.error
         finally:
-            del call  # its error has this frame, which has it
+            del found  # the error has this frame, which has it
 
     async def stop(self, function: Callable[[], None]) -> None:
         """Call a last function in the thread, and end it."""
@@ -48,8 +47,18 @@ class Worker:
         self._thread.shutdown()
 
 
-def _tell(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None], _: Future[Any]) -> None:
-    # Only that it is done. A future of the loop that held an error would complain if nobody asked for it, as when the
-    # loop ends in that very turn.
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(wake, waiter)
+class _Failure(NamedTuple):
+    """That a call failed.
+
+    To the loop that is a result: a future that holds an error complains if nobody asks for it, as when the loop ends in
+    the very turn in which it hears of it.
+    """
+
+    error: BaseException
+
+
+def _outcome(call: Callable[[], Result]) -> Result | _Failure:
+    try:
+        return call()
+    except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+        return _Failure(error)

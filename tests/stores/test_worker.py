@@ -95,27 +95,6 @@ def test_nobody_is_told_of_a_call_that_fails_in_the_turn_in_which_the_loop_ends(
     assert heard == []
 
 
-def test_a_call_that_ends_when_the_loop_is_closed_tells_nobody() -> None:
-    worker = Worker()
-    gate = threading.Event()
-    ran = threading.Event()
-
-    def run() -> None:
-        gate.wait()
-        ran.set()
-
-    async def leave() -> None:
-        waiting = asyncio.create_task(worker.run(run))
-        await asyncio.sleep(0)
-        waiting.cancel()
-        await asyncio.wait([waiting])
-
-    asyncio.run(leave())
-    gate.set()
-    worker._thread.shutdown()
-    assert ran.is_set()
-
-
 async def test_exceptions_come_back_and_the_thread_ends_all_the_same() -> None:
     worker = Worker()
     with pytest.raises(ZeroDivisionError):
