@@ -95,7 +95,7 @@ async def _end_of(log: rxllm.Log) -> float:
 
 async def closed_after_a_cancel(where: str) -> float:
     """How many milliseconds a server waits for its connection to be closed by the process that writes the stream."""
-    closed = asyncio.get_running_loop().create_future()
+    closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
