@@ -67,20 +67,22 @@ def test_nobody_is_told_of_a_call_that_fails_in_the_turn_in_which_the_loop_ends(
     loop.set_exception_handler(lambda _, context: heard.append(context))
     worker = Worker()
     gate = threading.Event()
+    behind = threading.Event()
 
     def fail() -> None:
         gate.wait()
         raise KeyError("x")
 
     async def leave() -> None:
-        waiting = asyncio.create_task(worker.run(fail))
+        waiting = [asyncio.create_task(worker.run(call)) for call in (fail, behind.set)]
         await asyncio.sleep(0)
-        waiting.cancel()
-        await asyncio.wait([waiting])
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
 
     def stop_when_it_has_failed() -> None:
         gate.set()
-        worker._thread.submit(gate.wait).result()
+        behind.wait()
         loop.stop()
 
     loop.run_until_complete(leave())
@@ -90,7 +92,7 @@ def test_nobody_is_told_of_a_call_that_fails_in_the_turn_in_which_the_loop_ends(
     loop.call_soon(loop.stop)
     loop.run_forever()
     loop.close()
-    worker._thread.shutdown()
+    asyncio.run(worker.stop(lambda: None))
     gc.collect()
     assert heard == []
 
