@@ -209,6 +209,7 @@ until #found < count or most == 0 or size <= 0
 return {'page', left(HEAD, stream), stream.lease, stream.items, stream.largest, entries}
 """
 
+# Several items are looked at together, but no more than a megabyte of them.
 _PLACE = """
 local stream = known(HEAD, ITEMS)
 if not stream then return {'unknown'} end
@@ -216,10 +217,11 @@ local id, back = ARGV[1], tonumber(ARGV[2])
 if id == '' then return {'place', '0-0'} end
 local entry = redis.call('XRANGE', ITEMS, id, id)[1]
 if not entry or entry[2][1] ~= 'item' then return {'position', stream.last or ''} end
-for _ = 1, back do
-  entry = redis.call('XREVRANGE', ITEMS, '(' .. id, '-', 'COUNT', 1)[1]
-  if not entry then return {'place', '0-0'} end
-  id = entry[1]
+local most = math.max(math.floor(2^20 / math.max(stream.largest, 1)), 1)
+while back > 0 do
+  local found = redis.call('XREVRANGE', ITEMS, '(' .. id, '-', 'COUNT', math.min(back, most))
+  if #found == 0 then return {'place', '0-0'} end
+  id, back = found[#found][1], back - #found
 end
 return {'place', id}
 """

@@ -494,6 +494,18 @@ async def test_whoever_is_behind_asks_for_most_pages_with_one_command(
         assert calls["xread"] == 1000 // 64 + 1
 
 
+@pytest.mark.parametrize("size", [1, 400_000, 2_000_000])
+@pytest.mark.parametrize("back", [0, 1, 2, 3, 7, 8, 64])
+async def test_a_reader_begins_so_many_items_before(size: int, back: int, log: RedisLog) -> None:
+    async with claimed(log) as writer:
+        for number in range(8):
+            await writer.append(texts(number, str(number) * size))
+        reader = await log.engine.follow("monday", LogPosition(writer.epoch, 6), back=back)
+        first = (await reader.read(0, size=1)).items[0]
+        assert (first.position, len(first.value)) == (max(7 - back, 0), size)
+        await reader.close()
+
+
 async def test_those_who_wait_for_the_same_ask_once(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server:
         log = RedisLog(server.url)
