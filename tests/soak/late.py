@@ -53,15 +53,20 @@ def main() -> int:
     for engine in [options.only] if options.only else ENGINES:
         with places(engine, 2 * options.times) as all_places:
             deaths = asyncio.run(all_at_once(all_places[: options.times]))
-            print(f"{engine}: {len(deaths)} producers killed; reported after a lease of {LEASES} s and", spread(deaths))
+            print(
+                f"{engine}: {len(deaths)} producers killed; reported after a lease of {LEASES} s and",
+                spread(deaths, "s"),
+            )
             cancels = [asyncio.run(closed_after_a_cancel(place)) for place in all_places[options.times :]]
-            print(f"{engine}: {len(cancels)} streams cancelled; upstream closed after", spread(cancels), flush=True)
+            print(
+                f"{engine}: {len(cancels)} streams cancelled; upstream closed after", spread(cancels, "ms"), flush=True
+            )
             too_late |= max(deaths) > MOST_SECONDS or max(cancels) > MOST_MILLISECONDS
     return int(too_late)
 
 
-def spread(values: Sequence[float]) -> str:
-    return f"{max(values):.3f} at most, {median(values):.3f} in the middle"
+def spread(values: Sequence[float], unit: str) -> str:
+    return f"{max(values):.3f} {unit} at most, {median(values):.3f} {unit} in the middle"
 
 
 async def all_at_once(places: Sequence[str]) -> list[float]:
