@@ -180,6 +180,8 @@ class _Follower:
                 await self._emitter.emit(items)
                 if error is not None:
                     raise error
+                # Whoever takes the items does so before the next ones are asked for, which takes a while.
+                await self._emitter.breathe()
             elif page.end is not None:
                 return self._finish(page.end)
             elif page.lease <= 0:

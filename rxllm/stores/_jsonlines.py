@@ -26,41 +26,28 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, TypeAlias, cast
+from typing import TypeAlias
 
-from msgspec import Raw
-
-from rxllm.exceptions import RecordingError, excerpt
-from rxllm.harmless import EXCERPT_LENGTH, harmless
-from rxllm.stores._lossless_json import dumps, loads
-from rxllm.stores._recording_errors import as_recording_errors, closed_on_error, require_same_file
-from rxllm.stores._records import (
-    BATCH_ITEMS,
-    READABLE,
-    VERSION,
-    EndRecord,
-    ItemRecord,
-    RecordingInfo,
-    checked,
-    written_seconds,
+from rxllm.exceptions import RecordingError
+from rxllm.stores._jsonlines_records import (
+    Damage,
+    Fields,
+    Record,
+    fields_of,
+    is_torn,
+    line_of,
+    record_or_damage,
+    require_recordings,
 )
-
-Fields: TypeAlias = Mapping[str, Any]
+from rxllm.stores._recording_errors import as_recording_errors, closed_on_error, require_same_file
+from rxllm.stores._records import BATCH_ITEMS, VERSION, EndRecord, ItemRecord, RecordingInfo, written_seconds
 
 # What of a file changes when it is written to, or replaced.
 _State: TypeAlias = tuple[int, int, int]
-
-# A line that was read: the information of a beginning, an item, an ending, or what is wrong with it.
-Record: TypeAlias = "RecordingInfo | ItemRecord | EndRecord | _Damage"
-
-_START = b'{"stream":'
-
-# Within how much of something else, damage perhaps, the first record of ours has to come.
-_HEAD_BYTES = 64 * 1024
 
 # What a reader holds at a time, if that is reached before ``BATCH_ITEMS``.
 _BATCH_BYTES = 1024 * 1024
@@ -84,7 +71,7 @@ class JSONLinesWriter:
             # Unbuffered, so that a batch is one write; "+" to look at the first and the last byte.
             self._file = self._path.open("a+b", buffering=0)
         with closed_on_error(self._file), as_recording_errors(self._path):
-            _require_recordings(self._file)
+            require_recordings(self._file)
         # The streams that are being written, and whether they take items.
         self._open: dict[str, bool] = {}
 
@@ -150,10 +137,10 @@ class JSONLinesWriter:
         self._file.close()
 
     def _write(self, *records: Fields) -> None:
-        lines = b"".join(_line(record) for record in records)
+        lines = b"".join(line_of(record) for record in records)
         with as_recording_errors(self._path):
             require_same_file(self._place, os.fstat(self._file.fileno()))
-            rest = memoryview(b"\n" + lines if _is_torn(self._file) else lines)
+            rest = memoryview(b"\n" + lines if is_torn(self._file) else lines)
             while rest:
                 rest = rest[self._file.write(rest) :]
 
@@ -168,7 +155,7 @@ class JSONLinesReader:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         with as_recording_errors(self._path), self._path.open("rb") as file:
-            _require_recordings(file)
+            require_recordings(file)
         # Where the streams are, and in which state of the file: who lists them mostly reads one of them next.
         self._seen: tuple[_State, dict[str, _Extent]] | None = None
 
@@ -195,7 +182,7 @@ class JSONLinesReader:
                 yield batch
                 yield record
                 return
-            if isinstance(record, _Damage):
+            if isinstance(record, Damage):
                 yield batch
                 raise RecordingError(f"{self._path}: damaged at byte {place.start}: {record.problem}")
             if isinstance(record, RecordingInfo) or record.position < start or not extent.counts(record):
@@ -226,7 +213,7 @@ class JSONLinesReader:
                 # One that began earlier under the same identifier does not count any more.
                 extents.pop(stream, None)
                 extents[stream] = _Extent(record, place.start, place.stop)
-            elif isinstance(record, _Damage) and record.of_beginning:
+            elif isinstance(record, Damage) and record.of_beginning:
                 extents.pop(stream, None)
             elif (extent := extents.get(stream)) is not None and extent.info.ending is None:
                 extent.extend(record, place.stop)
@@ -242,17 +229,9 @@ class JSONLinesReader:
                     return
                 place = range(start, start + len(line))
                 start = place.stop
-                fields = _fields(line)
+                fields = fields_of(line)
                 if fields is not None and isinstance(name := fields["stream"], str):
-                    yield name, _record_or_damage(fields), place
-
-
-@dataclass(frozen=True, slots=True)
-class _Damage:
-    """A line that was a record of a stream."""
-
-    problem: str
-    of_beginning: bool
+                    yield name, record_or_damage(fields), place
 
 
 @dataclass(slots=True)
@@ -268,10 +247,10 @@ class _Extent:
         """Whether an item was not left by a batch that failed."""
         return self.info.ending in {None, "completed"} or item.position < self.info.items
 
-    def extend(self, record: ItemRecord | EndRecord | _Damage, stop: int) -> None:
+    def extend(self, record: ItemRecord | EndRecord | Damage, stop: int) -> None:
         """Take in one more record, which stops there."""
         self.stop = stop
-        if isinstance(record, _Damage):
+        if isinstance(record, Damage):
             return
         if isinstance(record, EndRecord):
             self.info = replace(self.info, items=record.items, ending=record.kind)
@@ -279,92 +258,3 @@ class _Extent:
         self.info = replace(self.info, items=record.position + 1)
         if record.slots is not None and record.slots.get("restarts"):
             self.anew = record.position
-
-
-def _fields(line: bytes) -> Fields | None:
-    """What is in a line; ``None`` for what a killed process left."""
-    if not line.startswith(_START):
-        return None
-    try:
-        # What begins as such a line does, is an object or no JSON.
-        return cast("Fields", loads(line))
-    except ValueError:
-        return None
-
-
-def _line(record: Fields) -> bytes:
-    if not isinstance(record.get("value"), Raw):
-        return dumps(record) + b"\n"
-    head = dumps({name: each for name, each in record.items() if name != "value"})
-    return b'%b,"value":%b}\n' % (head[:-1], dumps(record["value"]))
-
-
-class _NewerVersionError(ValueError):
-    """A newer version of this library wrote it."""
-
-
-def _record_or_damage(fields: Fields) -> Record:
-    """A line as a record, or as one that was.
-
-    Raises:
-        ValueError: A newer version wrote it.
-    """
-    try:
-        return _record(fields)
-    except _NewerVersionError:
-        raise
-    except ValueError as error:
-        return _Damage(str(error), fields.get("record") == "begin")
-
-
-def _record(fields: Fields) -> RecordingInfo | ItemRecord | EndRecord:
-    """A line as a record.
-
-    Raises:
-        ValueError: It is none of ours.
-    """
-    match fields:
-        case {"stream": str(), "record": "item"}:
-            return checked(ItemRecord, fields)
-        case {"stream": str(), "record": "end", "ending": ending}:
-            return checked(EndRecord, {**fields, "kind": ending})
-        case {"stream": str(stream), "record": "begin", "version": version}:
-            if version not in READABLE:
-                shown = harmless(repr(version), EXCERPT_LENGTH)
-                raise _NewerVersionError(f"version {shown} of the format; this version of rxllm reads up to {VERSION}")
-            return checked(RecordingInfo, {"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
-        case _:
-            raise ValueError("a line of something else")
-
-
-def _require_recordings(file: IO[bytes]) -> None:
-    """Refuse a file that does not begin with a record of ours, or with what a killed process may have left of one.
-
-    Damage may stand before it.
-
-    Raises:
-        ValueError: It begins with something else.
-    """
-    file.seek(0)
-    problem: str | None = None
-    left = _HEAD_BYTES
-    while left > 0 and (start := file.readline(len(_START))):
-        if start == _START:
-            fields = _fields(start + file.readline())
-            found = None if fields is None else _record_or_damage(fields)
-            if found is not None and not isinstance(found, _Damage):
-                return
-            problem = problem or (None if found is None else found.problem)
-        elif not _START.startswith(start.removesuffix(b"\n")):
-            problem = problem or f"it begins with {excerpt(start)}"
-            # No more than a line, and of that no more than may be.
-            left -= len(start if start.endswith(b"\n") else file.readline(left))
-    if problem is not None:
-        raise ValueError(problem)
-
-
-def _is_torn(file: IO[bytes]) -> bool:
-    if file.seek(0, os.SEEK_END) == 0:
-        return False
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) != b"\n"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 from pydantic import SecretStr
 
@@ -35,6 +36,7 @@ from rxllm.stores._redis_scripts import (
     Script,
 )
 from rxllm.stores._redis_server import Argument, Link, Server
+from rxllm.stores._redis_tail import BEGINNING, Tail
 
 __all__ = ["RedisEngine"]
 
@@ -62,6 +64,8 @@ class RedisEngine:
     def __init__(self, url: SecretStr, *, prefix: str, patience: float, max_item_bytes: int) -> None:
         self.server = Server(url, patience=patience)
         self.max_item_bytes = max_item_bytes
+        # There as long as a follower has it.
+        self._tails: WeakValueDictionary[tuple[Link, str], Tail] = WeakValueDictionary()
         self._prefix = f"{{{prefix}}}:".encode()
         self._index = self._prefix + b"streams"
 
@@ -130,6 +134,13 @@ class RedisEngine:
         name = stream.encode()
         return [*(self._prefix + kind + name for kind in (b"head:", b"items:", b"bell:")), self._index]
 
+    def tail(self, link: Link, stream: str) -> Tail:
+        """What the followers of a stream have in common whose connections these are."""
+        tail = self._tails.get((link, stream))
+        if tail is None:
+            tail = self._tails[link, stream] = Tail(link, self.keys(stream)[1])
+        return tail
+
     def where(self, stream: str) -> str:
         """Which stream an error is about."""
         return f"{self.server.name}: the stream {excerpt(stream)}"
@@ -163,8 +174,9 @@ class _Reader:
         self._link = link
         self._stream = stream
         self._keys = engine.keys(stream)
+        self._tail = engine.tail(link, stream)
         self._id = entry_id
-        self._next = 0 if entry_id == b"0-0" else position_of(entry_id).number + 1
+        self._next = 0 if entry_id == BEGINNING else position_of(entry_id).number + 1
         self._clock = asyncio.get_running_loop().time
         # Until when the writer counts as alive, and when no item was larger than the largest, by the clock of the loop.
         self._alive_until = self._measured = -math.inf
@@ -185,17 +197,15 @@ class _Reader:
     async def _next_page(self, wait: float, size: int) -> LogPage | None:
         """The next items as soon as they are there."""
         seconds = max(min(wait, self._alive_until - self._clock(), _LONGEST_BLOCK), 0.0)
-        count = max(min(size // self._largest, LOG_PAGE_ITEMS), 1)
-        block = ("BLOCK", math.ceil(seconds * 1000)) if seconds else ()
-        command = ("XREAD", "COUNT", count, *block, "STREAMS", self._keys[1], self._id)
-        found = await self._link.wait_for(*command, seconds=seconds)
-        entries = found[0][1] if found else ()
-        if not entries or not self._follows(entries):
+        most = max(min(size // self._largest, LOG_PAGE_ITEMS), 1)
+        found = await self._tail.behind(self._id, most, seconds)
+        if found is None or not self._follows(found.entries):
             return None  # what does not follow is of another stream of that name; the next page tells
+        entries = found.entries
         sizes = [len(text) for _, (_, text) in entries]
         self._largest = max(self._largest, *sizes)
-        if len(entries) < count:
-            self._measured = self._clock()  # these are all
+        if found.is_all:
+            self._measured = found.at
         fitting = sum(before < size for before in accumulate(sizes[:-1], initial=0))
         if entries[fitting - 1][1][0] == b"end" and fitting > 1:
             fitting -= 1  # the ending comes alone

@@ -36,12 +36,14 @@ __all__ = [
     "Script",
 ]
 
+_TEXT = """
+local function text(number) return string.format('%.0f', number) end
+"""
+
 _COMMON = """
 local FIELDS = {'epoch', 'from', 'items', 'bytes', 'largest', 'began', 'born', 'lease', 'beat', 'last', 'ending',
                 'cancel', 'token', 'ended'}
 local NUMBERS = {'epoch', 'from', 'items', 'bytes', 'largest', 'began', 'born', 'lease', 'beat'}
-
-local function text(number) return string.format('%.0f', number) end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -121,27 +123,34 @@ sign(name)
 return {'claimed', epoch, stream.items, stream.began, ring()}
 """
 
-_APPEND = """
+# What is nearly always so, with as little asked and computed as will do: whoever reads waits for this.
+_APPEND_NEXT = """
 local name, epoch, first, size, largest = unpack(ARGV, 1, 5)
-local why = refused(epoch)
-if why then return why end
 local OWN = 5
 local number, count = tonumber(first), #ARGV - OWN
-if number ~= stream.items then
-  if number < stream.from or number + count > stream.items then
-    return {'lost', 'it has ' .. text(stream.items) .. ' items, and not ' .. first}
+local owner, items, ending, bytes, most, born =
+  unpack(redis.call('HMGET', HEAD, 'epoch', 'items', 'ending', 'bytes', 'largest', 'born'))
+if owner == epoch and items == first and not ending and redis.call('XLEN', ITEMS) == number then
+  local time, id = redis.call('TIME')
+  for i = OWN + 1, #ARGV do
+    id = epoch .. '-' .. text(number)
+    redis.call('XADD', ITEMS, id, 'item', ARGV[i])
+    number = number + 1
   end
-  sign(name)
+  redis.call('HSET', HEAD, 'items', text(number), 'bytes', text(bytes + size), 'last', id,
+             'largest', text(math.max(most, largest)), 'beat', text(time[1] * 1000 + math.floor(time[2] / 1000)))
+  redis.call('ZADD', STREAMS, 'NX', born, name)
   return {'written'}
 end
-local id
-for i = OWN + 1, #ARGV do
-  id = epoch .. '-' .. text(number)
-  redis.call('XADD', ITEMS, id, 'item', ARGV[i])
-  number = number + 1
+"""
+
+# Why not; or it was sent again, and is there.
+_APPEND_ELSE = """
+local why = refused(epoch)
+if why then return why end
+if number < stream.from or number + count > stream.items then
+  return {'lost', 'it has ' .. text(stream.items) .. ' items, and not ' .. first}
 end
-redis.call('HSET', HEAD, 'items', text(number), 'bytes', text(stream.bytes + size), 'last', id,
-           'largest', text(math.max(stream.largest, largest)))
 sign(name)
 return {'written'}
 """
@@ -200,6 +209,7 @@ until #found < count or most == 0 or size <= 0
 return {'page', left(HEAD, stream), stream.lease, stream.items, stream.largest, entries}
 """
 
+# Several items are looked at together, but no more than a megabyte of them.
 _PLACE = """
 local stream = known(HEAD, ITEMS)
 if not stream then return {'unknown'} end
@@ -207,10 +217,11 @@ local id, back = ARGV[1], tonumber(ARGV[2])
 if id == '' then return {'place', '0-0'} end
 local entry = redis.call('XRANGE', ITEMS, id, id)[1]
 if not entry or entry[2][1] ~= 'item' then return {'position', stream.last or ''} end
-for _ = 1, back do
-  entry = redis.call('XREVRANGE', ITEMS, '(' .. id, '-', 'COUNT', 1)[1]
-  if not entry then return {'place', '0-0'} end
-  id = entry[1]
+local most = math.max(math.floor(2^20 / math.max(stream.largest, 1)), 1)
+while back > 0 do
+  local found = redis.call('XREVRANGE', ITEMS, '(' .. id, '-', 'COUNT', math.min(back, most))
+  if #found == 0 then return {'place', '0-0'} end
+  id, back = found[#found][1], back - #found
 end
 return {'place', id}
 """
@@ -281,16 +292,16 @@ class Script:
         self.digest = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-_WRITER = (_COMMON, _ONE_STREAM, _WRITING)
+_WRITER = (_TEXT, _COMMON, _ONE_STREAM, _WRITING)
 
 CLAIM = Script(*_WRITER, _CLAIM)
-APPEND = Script(*_WRITER, _APPEND)
+APPEND = Script(_TEXT, _ONE_STREAM, _APPEND_NEXT, _COMMON, _WRITING, _APPEND_ELSE)
 BEAT = Script(*_WRITER, _BEAT)
 GIVE_BACK = Script(*_WRITER, _GIVE_BACK)
 CALLED = Script(*_WRITER, _CALLED)
 END = Script(*_WRITER, _END)
 CANCEL = Script(*_WRITER, _CANCEL)
-PAGE = Script(_COMMON, _ONE_STREAM, _PAGE)
-PLACE = Script(_COMMON, _ONE_STREAM, _PLACE)
-LIST = Script(_COMMON, _ALL_STREAMS, _LIST)
-EXPIRE = Script(_COMMON, _ALL_STREAMS, _EXPIRE)
+PAGE = Script(_TEXT, _COMMON, _ONE_STREAM, _PAGE)
+PLACE = Script(_TEXT, _COMMON, _ONE_STREAM, _PLACE)
+LIST = Script(_TEXT, _COMMON, _ALL_STREAMS, _LIST)
+EXPIRE = Script(_TEXT, _COMMON, _ALL_STREAMS, _EXPIRE)

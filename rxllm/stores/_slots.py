@@ -86,7 +86,10 @@ class SlotsDecoder:
         """
         if not isinstance(item, StreamChunk):
             return
-        own = dict(fields or {})
+        if not fields:  # nearly always
+            put_slots(item, self._plain)
+            return
+        own = dict(fields)
         if (event := own.pop("event", None)) is not None:
             put_event(item, _text(event))
         if "stream" in own:

@@ -2,8 +2,9 @@
 
 Rules:
 
-1. Write-ahead logging, so that readers and one writer never wait for each other; writers wait for their turn, in
-   whatever process, up to ``BUSY_SECONDS``.
+1. Write-ahead logging, so that readers and one writer do not wait for each other; writers wait for their turn, in
+   whatever process, up to ``BUSY_SECONDS``. A writer that finds the log large waits a moment for readers, and empties
+   it: see ``_sqlite_wal``.
 2. A batch is a transaction. The process may be killed at any time: the file then holds all batches before.
 3. The ending is committed with ``synchronous = FULL``, which waits for the disk, and the log before it with it.
    Batches are committed with ``NORMAL``, which does not: a loss of power may take the last batches of a stream that
@@ -43,6 +44,7 @@ from rxllm.stores._records import EndRecord, ItemRecord, written_seconds
 from rxllm.stores._sqlite_claim import Batch, Claim, new_epoch, seconds_left
 from rxllm.stores._sqlite_rows import dumped, row_of, size_of
 from rxllm.stores._sqlite_schema import open_to_write, transaction, value_of
+from rxllm.stores._sqlite_wal import WriteAheadLog
 
 __all__ = ["SQLiteWriter"]
 
@@ -56,13 +58,13 @@ class SQLiteWriter:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        # Where it stays, whatever becomes of the current folder.
-        self._place = self._path.absolute()
+        self._place = self._path.absolute()  # where it stays, whatever becomes of the current folder
         self._claims: dict[str, Claim] = {}
         with as_recording_errors(self._path):
             self._connection = open_to_write(self._path)
             with closed_on_error(self._connection):
                 self._file = self._place.stat()
+            self._log = WriteAheadLog(self._connection, self._place)
 
     def begin(self, stream: str, began: datetime) -> None:
         """Begin a stream.
@@ -96,15 +98,15 @@ class SQLiteWriter:
             StreamTakenError: It has a writer that is alive, or it has ended.
         """
         query = """
-            SELECT number, began, epoch, lease, beat, ending, COALESCE(
+            SELECT number, began, lease, beat, ending, COALESCE(
                 items, (SELECT MAX(position) + 1 FROM chunks WHERE chunks.number = streams.number), 0
             ) FROM streams WHERE stream = ?
         """
         with self._transaction():
             row = self._connection.execute(query, (stream,)).fetchone()
             if row is None:
-                return self._insert(stream, datetime.now(UTC), new_epoch(None), lease=lease)
-            number, began, epoch, lease_before, beat, ending, items = row
+                return self._insert(stream, datetime.now(UTC), self._new_epoch(), lease=lease)
+            number, began, lease_before, beat, ending, items = row
             if ending is not None:
                 raise StreamTakenError(f"the stream {excerpt(stream)} has ended: {ending}", name=stream, ended=True)
             if not take_over and (left := seconds_left(lease_before, beat, ending)) > 0:
@@ -113,7 +115,7 @@ class SQLiteWriter:
                     name=stream,
                     ended=False,
                 )
-            epoch = new_epoch(epoch)
+            epoch = self._new_epoch()
             update = """
                 UPDATE streams SET epoch = ?, lease = ?, beat = ?, touched = ?, items = ?, bytes = COALESCE(bytes, 0)
                 WHERE number = ?
@@ -253,6 +255,12 @@ class SQLiteWriter:
                 self._connection.executemany(delete, [(number,) for number, _ in removed])
         return [stream for _, stream in removed]
 
+    def _new_epoch(self) -> int:
+        """An epoch that this file has given to nobody."""
+        epoch = new_epoch(value_of(self._connection, "SELECT last FROM epochs"))
+        self._connection.execute("UPDATE epochs SET last = ?", (epoch,))
+        return epoch
+
     def _insert(self, stream: str, began: datetime, epoch: int, *, lease: float | None) -> Claim:
         insert = """
             INSERT INTO streams (number, stream, began, items, bytes, epoch, lease, beat, touched)
@@ -301,6 +309,7 @@ class SQLiteWriter:
             # SQLite itself goes on with a file that nobody finds any more.
             require_same_file(self._place, self._file)
             yield
+        self._log.bound()
 
     @contextmanager
     def _waiting_for_the_disk(self) -> Generator[None]:

@@ -49,12 +49,15 @@ _lock = threading.Lock()
 Batch: TypeAlias = tuple[Claim, Sequence[ItemRecord]]
 
 
-def new_epoch(last: int | None) -> int:
-    """An epoch that no stream of that name has had: the time in milliseconds, or more.
+def new_epoch(last: int) -> int:
+    """An epoch that is larger than all that a file has given: the time in milliseconds, or more.
 
-    So a position of a stream that was expired, or of a file that was deleted, is not taken for one of its successor:
-    not within a millisecond either, and not after the clock was set back.
+    The file alone sees to that, for all processes and whatever their clocks say. By the time, a position in a file that
+    was deleted is not taken for one in a file that has its place: in this process not within a millisecond either.
+
+    Args:
+        last: The last one that the file has given; 0 if it has given none.
     """
     with _lock:
-        _given[0] = max(_given[0] + 1, (last or 0) + 1, time.time_ns() // 1_000_000)
+        _given[0] = max(_given[0] + 1, last + 1, time.time_ns() // 1_000_000)
         return _given[0]

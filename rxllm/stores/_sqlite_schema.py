@@ -1,11 +1,13 @@
 """The tables of a database of recordings and logs, and how it is opened.
 
-Versions: 1 had neither slots nor what a log needs; 2 had slots. Readers know all of them; the first writer that opens
-a database of an older version makes the present one of it, and what it adds is empty for the streams that are there.
+Versions: 1 had neither slots nor what a log needs; 2 had slots; 3 did not count epochs. Readers know all of them; the
+first writer that opens a database of an older version makes the present one of it, and what it adds is empty for the
+streams that are there.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Generator
@@ -20,7 +22,7 @@ SQLITE_MAGIC = b"SQLite format 3\0"
 """What every SQLite file begins with (SQLite, "Database File Format", section 1.3.1)."""
 
 APPLICATION_ID = int.from_bytes(b"rxLM")
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 WITH_SLOTS = 2
 WITH_LOGS = 3
 BUSY_SECONDS = 30.0
@@ -63,18 +65,27 @@ SCHEMA = (
         completion TEXT NOT NULL      -- JSON
     )
     """,
+    "CREATE TABLE epochs (last INTEGER NOT NULL)",  # one row: the last epoch of all, also of streams that were removed
+    "INSERT INTO epochs VALUES (0)",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
-_ADDED = {
-    2: ("chunks slots TEXT",),
+_STEPS = {
+    2: ("ALTER TABLE chunks ADD COLUMN slots TEXT",),
     3: (
-        *("streams epoch INTEGER", "streams lease REAL", "streams beat REAL", "streams touched REAL"),
-        *("streams bytes INTEGER", "streams cancel TEXT", "chunks epoch INTEGER"),
+        *(
+            f"ALTER TABLE streams ADD COLUMN {column}"
+            for column in ("epoch INTEGER", "lease REAL", "beat REAL", "touched REAL", "bytes INTEGER", "cancel TEXT")
+        ),
+        "ALTER TABLE chunks ADD COLUMN epoch INTEGER",
+    ),
+    4: (
+        "CREATE TABLE epochs (last INTEGER NOT NULL)",
+        "INSERT INTO epochs SELECT COALESCE(MAX(epoch), 0) FROM streams",
     ),
 }
-"""The columns that each version added."""
+"""What makes each version of the one before."""
 
 
 class EmptyDatabaseError(RecordingError):
@@ -101,11 +112,17 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         # Not read-only: the log that a killed process left has to be recovered.
         return _open_to_read(path, "rw")
     except sqlite3.OperationalError as error:
-        if not _is_out_of_reach(error) or _log_of(path).exists():
+        if not _is_out_of_reach(error) or log_of(path).exists():
             raise
         # A log cannot be made here, and there is none: nobody writes, so none is needed either
         # (SQLite, "Write-Ahead Logging", section 5 "Read-Only Databases").
         return _open_to_read(path, "ro&immutable=1")
+
+
+def log_of(path: str | os.PathLike[str]) -> Path:
+    """Where the write-ahead log of a database is: beside the file, not beside a link to it."""
+    file = Path(path).resolve()
+    return file.with_name(f"{file.name}-wal")
 
 
 @contextmanager
@@ -143,12 +160,6 @@ def _is_out_of_reach(error: sqlite3.OperationalError) -> bool:
     return error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
-def _log_of(path: Path) -> Path:
-    # It lies beside the file, not beside a link to it.
-    file = path.resolve()
-    return file.with_name(f"{file.name}-wal")
-
-
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     with transaction(connection, "DEFERRED"):
         _is_ours(path, connection)
@@ -166,9 +177,8 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
 
 def _migrate(connection: sqlite3.Connection) -> None:
     for version in range(version_of(connection), SCHEMA_VERSION):
-        for added in _ADDED[version + 1]:
-            table, column = added.split(maxsplit=1)
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+        for statement in _STEPS[version + 1]:
+            connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from rxllm.flow import outcome_of
 
@@ -26,7 +27,14 @@ class Worker:
     async def run(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         """Call a function in the thread and wait for its result."""
         loop = asyncio.get_running_loop()
-        return await outcome_of(loop.run_in_executor(self._thread, lambda: function(*args, **kwargs)))
+        call = partial(function, *args, **kwargs)
+        found = await outcome_of(loop.run_in_executor(self._thread, _outcome, call))
+        if not isinstance(found, _Failure):
+            return found
+        try:
+            raise found.error
+        finally:
+            del found  # the error has this frame, which has it
 
     async def stop(self, function: Callable[[], None]) -> None:
         """Call a last function in the thread, and end it."""
@@ -37,3 +45,20 @@ class Worker:
             raise
         # This waits for the thread to leave, not for work: the last function was the last.
         self._thread.shutdown()
+
+
+class _Failure(NamedTuple):
+    """That a call failed.
+
+    To the loop that is a result: a future that holds an error complains if nobody asks for it, as when the loop ends in
+    the very turn in which it hears of it.
+    """
+
+    error: BaseException
+
+
+def _outcome(call: Callable[[], Result]) -> Result | _Failure:
+    try:
+        return call()
+    except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+        return _Failure(error)

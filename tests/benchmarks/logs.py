@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -70,14 +70,24 @@ async def follow(engine: str, where: str, stream: str, readers: int, skip: int) 
             else:
                 began = min(began, item["made"])
 
-    async def read_once_it_is_there() -> None:
-        while True:
-            try:
-                await read()
-            except rxllm.UnknownStreamError:
-                await asyncio.sleep(0.001)
-            else:
-                return
-
-    await asyncio.gather(*[read_once_it_is_there() for _ in range(readers)])
+    # What has not begun cannot be followed; by hand it can, where that is Redis. One looks, and not all of them: those
+    # who look are busy when the stream begins.
+    if log:
+        await _once_it_is_there(lambda: _look(log, stream))
+    await asyncio.gather(*[_once_it_is_there(read) for _ in range(readers)])
     return {"took": took, "began": began, "ended": time.monotonic()}
+
+
+async def _once_it_is_there(act: Callable[[], Awaitable[None]]) -> None:
+    """Do something with a stream as soon as somebody has begun it."""
+    while True:
+        try:
+            await act()
+        except rxllm.UnknownStreamError:
+            await asyncio.sleep(0.001)
+        else:
+            return
+
+
+async def _look(log: rxllm.Log, stream: str) -> None:
+    await (await log.engine.follow(stream, None)).close()

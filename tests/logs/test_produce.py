@@ -389,6 +389,26 @@ async def test_no_epoch_is_given_twice_however_the_clock_goes(log: SQLiteLog, mo
     assert epochs == sorted({*epochs})
 
 
+@pytest.mark.parametrize("version", [3, 4])
+async def test_no_epoch_is_given_twice_by_another_process_whatever_its_clock_says(
+    version: int, log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs: list[int] = []
+    for name, removed in (("monday", True), ("tuesday", False), ("monday", False)):
+        production = log.produce(name, reactivex.of("a"))
+        epochs.append(await production.claimed())
+        await production
+        if removed:
+            assert await log.expire(0) == [name]
+        # Of what this process has given, another one knows but what is in the file.
+        monkeypatch.setattr("rxllm.stores._sqlite_claim._given", [0])
+        monkeypatch.setattr("rxllm.stores._sqlite_claim.time.time_ns", lambda: 0)
+        if version == 3 and not removed:
+            with closing(sqlite3.connect(log.path)) as connection:
+                connection.executescript("DROP TABLE epochs; PRAGMA user_version = 3")
+    assert epochs == sorted({*epochs})
+
+
 @pytest.mark.parametrize("ended", [False, True])
 async def test_a_cancel_while_another_writer_claims_the_stream(
     ended: bool, log: SQLiteLog, monkeypatch: pytest.MonkeyPatch

@@ -29,7 +29,7 @@ from rxllm.exceptions import (
     StreamInterruptedError,
     UnknownStreamError,
 )
-from rxllm.stores import Cancellation, EndRecord, ItemRecord, LogWriter
+from rxllm.stores import Cancellation, EndRecord, ItemRecord, LogReader, LogWriter
 from rxllm.testing import TLSContexts
 from tests.logs.redis_server import RedisServer, program
 
@@ -494,6 +494,128 @@ async def test_whoever_is_behind_asks_for_most_pages_with_one_command(
         assert calls["xread"] == 1000 // 64 + 1
 
 
+@pytest.mark.parametrize("size", [1, 400_000, 2_000_000])
+@pytest.mark.parametrize("back", [0, 1, 2, 3, 7, 8, 64])
+async def test_a_reader_begins_so_many_items_before(size: int, back: int, log: RedisLog) -> None:
+    async with claimed(log) as writer:
+        for number in range(8):
+            await writer.append(texts(number, str(number) * size))
+        reader = await log.engine.follow("monday", LogPosition(writer.epoch, 6), back=back)
+        first = (await reader.read(0, size=1)).items[0]
+        assert (first.position, len(first.value)) == (max(7 - back, 0), size)
+        await reader.close()
+
+
+async def test_those_who_wait_for_the_same_ask_once(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        log = RedisLog(server.url)
+        subject: Subject[int] = Subject()
+        production = log.produce("monday", subject)
+        await production.claimed()
+        seen: list[int] = []
+        followers = [asyncio.create_task(each_noted(log, seen)) for _ in range(10)]
+        async with asyncio.timeout(PATIENCE):
+            await server.until_blocked(2)
+            await server.do("CONFIG", "RESETSTAT")
+            for number in range(5):
+                subject.on_next(number)
+                while seen.count(number) < len(followers):
+                    await asyncio.sleep(0)
+            subject.on_completed()
+            await asyncio.gather(*followers)
+            await production
+        counted = await server.do("INFO", "commandstats")
+        # One for each item, and for the ending; the writer's own, which waits for a cancellation; some looked beside
+        # the others, if the machine had no time for them.
+        assert counted["cmdstat_xread"]["calls"] < len(followers) * 5
+
+
+async def each_noted(log: RedisLog, seen: list[int]) -> None:
+    await rxllm.from_log(log, "monday").pipe(rx_ops.do_action(seen.append))
+
+
+@asynccontextmanager
+async def up_to_date(log: RedisLog, number: int) -> AsyncGenerator[list[LogReader]]:
+    """Readers who have read all that is there, and wait for what comes."""
+    readers = [await log.engine.follow("monday", None) for _ in range(number)]
+    for reader in readers:
+        assert not (await reader.read(0, size=PAGE)).items
+    try:
+        yield readers
+    finally:
+        for reader in readers:
+            await reader.close()
+
+
+async def waiting_turns() -> None:
+    """Give tasks that were just made the turns that they take to wait."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_if_whoever_asks_for_several_leaves_another_one_asks(
+    redis_server: RedisServer, log: RedisLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.stores._redis_engine._FRESH", 1e9)
+    async with asyncio.timeout(PATIENCE), claimed(log) as writer, up_to_date(log, 4) as readers:
+        asks, *hear = [asyncio.create_task(reader.read(30, size=PAGE)) for reader in readers]
+        await redis_server.until_blocked(1)
+        await waiting_turns()
+        hear[0].cancel()
+        asks.cancel()
+        await asyncio.wait([asks, hear[0]])
+        await redis_server.until_blocked(1)
+        await writer.append(texts(0, "a", "b"))
+        for task in hear[1:]:
+            assert [item.value for item in (await task).items] == ["a", "b"]
+
+
+async def test_whoever_hears_what_another_asked_waits_no_longer_than_it_wants(
+    redis_server: RedisServer, log: RedisLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.stores._redis_engine._FRESH", 1e9)
+    async with asyncio.timeout(PATIENCE), claimed(log) as writer, up_to_date(log, 2) as readers:
+        asks = asyncio.create_task(readers[0].read(30, size=PAGE))
+        await redis_server.until_blocked(1)
+        page = await readers[1].read(0.01, size=PAGE)
+        assert not page.items
+        assert page.lease > 0
+        assert not asks.done()
+        await writer.append(texts(0, "a"))
+        assert [item.value for item in (await asks).items] == ["a"]
+        assert [item.value for item in (await readers[1].read(0, size=PAGE)).items] == ["a"]
+
+
+async def test_the_last_answer_is_kept_for_those_who_come_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.stores._redis_engine._FRESH", 1e9)
+    with RedisServer(tmp_path) as server:
+        log = RedisLog(server.url)
+        async with asyncio.timeout(PATIENCE), claimed(log) as writer, up_to_date(log, 3) as readers:
+            await writer.append(texts(0, "a"))
+            for reader in readers:
+                assert len((await reader.read(30, size=PAGE)).items) == 1
+            await writer.append(texts(1, "b", "c"))
+            await server.do("CONFIG", "RESETSTAT")
+            for reader in readers:
+                assert [item.value for item in (await reader.read(30, size=PAGE)).items] == ["b", "c"]
+            assert (await server.do("INFO", "commandstats"))["cmdstat_xread"]["calls"] == 1
+
+
+async def test_what_stood_at_the_beginning_is_not_kept_for_a_stream_that_has_the_name_later(
+    redis_server: RedisServer, log: RedisLog, key: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.stores._redis_engine._FRESH", 1e9)
+    async with asyncio.timeout(PATIENCE), claimed(log) as former, up_to_date(log, 1) as readers:
+        await former.append(texts(0, "old"))
+        assert [item.value for item in (await readers[0].read(30, size=PAGE)).items] == ["old"]
+        await redis_server.do("DEL", key("head"), key("items"))
+        async with claimed(log) as writer, up_to_date(log, 1) as later:
+            await writer.append(texts(0, "new"))
+            assert [item.value for item in (await later[0].read(30, size=PAGE)).items] == ["new"]
+
+
 async def test_what_is_larger_than_all_before_is_not_taken_by_the_dozen(
     log: RedisLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -525,18 +647,18 @@ async def test_an_item_that_another_program_has_put_there(
                 await read_what_is_there(log)
 
 
-async def test_more_readers_than_a_pool_has_connections(redis_server: RedisServer, log: RedisLog) -> None:
-    subject: Subject[str] = Subject()
-    production = log.produce("monday", subject)
-    await production.claimed()
-    readers = [asyncio.create_task(positions(log)) for _ in range(150)]
+async def test_more_streams_than_a_pool_has_connections(redis_server: RedisServer, log: RedisLog) -> None:
+    subjects: dict[str, Subject[str]] = {f"stream {number}": Subject() for number in range(75)}
+    productions = [log.produce(name, subject) for name, subject in subjects.items()]
+    readers = [asyncio.create_task(positions(log, name)) for name in subjects]
     async with asyncio.timeout(PATIENCE):
-        await redis_server.until_blocked(len(readers) + 1)
-        for text in "abc":
-            subject.on_next(text)
-        subject.on_completed()
+        await redis_server.until_blocked(len(readers) + len(productions))
+        for subject in subjects.values():
+            for text in "abc":
+                subject.on_next(text)
+            subject.on_completed()
         assert all([item.item for item in items] == ["a", "b", "c"] for items in await asyncio.gather(*readers))
-        await production
+        await asyncio.gather(*productions)
 
 
 async def test_pages_of_large_items_are_small(log: RedisLog) -> None:

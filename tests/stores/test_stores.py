@@ -262,7 +262,7 @@ def test_a_schema_of_another_version_is_refused(end: Callable[[Path], Writer | R
     write(SQLite(path), "a", [], END)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 7")
-    with pytest.raises(RecordingError, match="version 7 of the schema; this rxllm knows up to 3"):
+    with pytest.raises(RecordingError, match="version 7 of the schema; this rxllm knows up to 4"):
         end(path)
 
 

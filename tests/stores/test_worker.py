@@ -61,6 +61,42 @@ async def test_nobody_is_told_of_a_call_that_failed_when_nobody_waited() -> None
     assert heard == []
 
 
+def test_nobody_is_told_of_a_call_that_fails_in_the_turn_in_which_the_loop_ends() -> None:
+    heard: list[object] = []
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: heard.append(context))
+    worker = Worker()
+    gate = threading.Event()
+    behind = threading.Event()
+
+    def fail() -> None:
+        gate.wait()
+        raise KeyError("x")
+
+    async def leave() -> None:
+        waiting = [asyncio.create_task(worker.run(call)) for call in (fail, behind.set)]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+
+    def stop_when_it_has_failed() -> None:
+        gate.set()
+        behind.wait()
+        loop.stop()
+
+    loop.run_until_complete(leave())
+    loop.call_soon(stop_when_it_has_failed)
+    loop.run_forever()
+    # What the thread has told is heard of in the turn that is the last.
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    asyncio.run(worker.stop(lambda: None))
+    gc.collect()
+    assert heard == []
+
+
 async def test_exceptions_come_back_and_the_thread_ends_all_the_same() -> None:
     worker = Worker()
     with pytest.raises(ZeroDivisionError):

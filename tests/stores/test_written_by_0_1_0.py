@@ -258,12 +258,12 @@ def test_the_first_writer_makes_version_3_of_an_old_database_and_the_next_finds_
     SQLiteWriter(path).close()
 
     migrated = path.read_bytes()
-    assert version_of(path) == version_in(migrated) == 3
+    assert version_of(path) == version_in(migrated) == 4
     with closing(sqlite3.connect(path)) as connection:
         assert [row[1] for row in connection.execute("PRAGMA table_info(chunks)")][-2:] == ["slots", "epoch"]
         assert connection.execute("SELECT COUNT(*), COUNT(slots) FROM chunks").fetchone() == (11, 0)
     SQLiteWriter(path).close()
-    assert version_of(path) == 3
+    assert version_of(path) == 4
 
 
 def test_an_old_name_is_taken_in_a_database(place: Place) -> None:
