@@ -279,7 +279,7 @@ class APIStatusError(APIError):
 
 @dataclass(slots=True, repr=False)
 class UnreadBody:
-    """The body of a successful answer that is no stream, for a decoder, which may know it.
+    """The body of a successful answer that is not a stream, for a decoder, which may know it.
 
     It may hold an echo of a key, so its ``repr`` shows nothing.
 
@@ -442,7 +442,7 @@ class LimitExceededError(RxllmError, ValueError):
 
 
 class ToolCallError(RxllmError, ValueError):
-    """A fragment of a tool call fits nowhere, or the arguments of a call are no JSON object.
+    """A fragment of a tool call fits nowhere, or the arguments of a call are not a JSON object.
 
     Attributes:
         choice: The index of the choice, if it is known.

@@ -60,7 +60,7 @@ def body_of(data: str | None) -> Any:
     """The body that ``--data`` says.
 
     Raises:
-        UsageError: It is no JSON, or the file cannot be read.
+        UsageError: It is not JSON, or the file cannot be read.
     """
     if data is None:
         return None

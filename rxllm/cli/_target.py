@@ -89,7 +89,7 @@ def key_of(variable: str) -> str:
     """The key in a variable of the environment.
 
     Raises:
-        UsageError: It is not set; or it is no name of a variable, but perhaps the key, which is not shown.
+        UsageError: It is not set; or it is not a name of a variable, but perhaps the key, which is not shown.
     """
     if not variable.isidentifier():
         raise UsageError("a key is taken from a variable: give its name, as OPENAI_API_KEY, and not the key")

@@ -76,13 +76,13 @@ class StreamDecoder(Protocol):
 
 @runtime_checkable
 class BodyDecoder(Protocol):
-    """A ``StreamDecoder`` that can also read an answer that is no stream: servers send one that was asked for one."""
+    """A ``StreamDecoder`` that can also read an answer that is not a stream: some servers ignore ``stream``."""
 
     def decode_body(self, body: str, /) -> Iterable[StreamChunk]:
-        """Read the body of a successful answer that is no stream.
+        """Read the body of a successful answer that is not a stream.
 
         Args:
-            body: The body, or the start of one that is no JSON object or array.
+            body: The body, or the start of one that is not a JSON object or array.
 
         Returns:
             The chunks of an answer that is whole; none if the body is something else, a page or an error.

@@ -70,7 +70,7 @@ async def aiohttp_response(
         The answer, which has been sent. A handler returns it.
 
     Raises:
-        TypeError: The pipeline is no observable, or a time no number.
+        TypeError: The pipeline is not an observable, or a time no number.
         ValueError: There is no such protocol, a time is not positive, or a header has a character that none may have.
 
     Example:

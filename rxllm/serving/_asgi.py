@@ -50,7 +50,7 @@ class StreamingResponse(_Response):
         background: Awaited when the answer has ended, as Starlette does.
 
     Raises:
-        TypeError: The pipeline is no observable, or a time no number.
+        TypeError: The pipeline is not an observable, or a time no number.
         ValueError: There is no such protocol, a time is not positive, or a header has a character that none may have.
 
     Example:

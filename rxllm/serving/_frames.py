@@ -68,7 +68,7 @@ def frames(pipeline: Observable[Any], *, protocol: str | ServingProtocol = "even
         The frames, in UTF-8. What an item becomes is one ``bytes``; an item that tells nothing gives none.
 
     Raises:
-        TypeError: At once: the pipeline is no observable.
+        TypeError: At once: the pipeline is not an observable.
         ValueError: At once: there is no such protocol.
 
     Example:

@@ -8,7 +8,7 @@ Rules:
    So it is if the server stops: a person can try again.
 3. The client knows a tool by its name, unless the application says that it is ``dynamic``. All parts of a call say the
    same about that: else the client would keep two of them.
-4. The input of a call that was cut, or is no JSON, is a ``tool-input-error`` with the text as it came, and what comes
+4. The input of a call that was cut, or is not JSON, is a ``tool-input-error`` with the text as it came, and what comes
    of the call is not told. In an answer that was stopped nothing is said of it: a client that sends results by itself
    would take a failed call for one that is done, and ask again.
 """

@@ -2,7 +2,7 @@
 
 Rules (those of RxJS, with a few more):
 
-- One character is one frame, so that what stands in one column happens at one time. Spaces are no characters: they
+- One character is one frame, so that what stands in one column happens at one time. Spaces are not characters: they
   align, and mean nothing.
 - ``-`` a frame in which nothing happens; any letter or digit an item; ``|`` completion; ``#`` an error.
 - ``(ab|)`` several at one time, that of the bracket. The characters after it are at *their* frames: the group and its
@@ -26,7 +26,7 @@ from typing import NamedTuple
 __all__ = ["DiagramError", "Mark", "columns", "draw", "microseconds", "parse", "span"]
 
 RESERVED = frozenset("-()|#^![]@")
-"""The characters that are no items."""
+"""The characters that are not items."""
 
 _SPAN = re.compile(r"(?<!\S)(?P<at>@?)(?P<number>\d+(?:\.\d+)?)(?P<unit>us|ms|s|m)(?!\S)")
 _TOKEN = re.compile(rf"{_SPAN.pattern}|\((?P<group>[^()]*)\)|(?P<symbol>[^()])", re.DOTALL)

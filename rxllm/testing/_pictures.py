@@ -37,7 +37,7 @@ def draw_marbles(operator: Callable[..., Any], **names: Any) -> list[str]:
 
     Raises:
         AssertionError: There is no diagram.
-        DiagramError: A row of it is no diagram.
+        DiagramError: A row of it is not a diagram.
         Exception: What evaluating the call or the legend raises.
     """
     return [draw_svg(_picture(name_of(operator), run)) for run in runs_of(operator, **names)]

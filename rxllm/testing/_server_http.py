@@ -69,7 +69,7 @@ async def read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) ->
 def response_head(status: int, headers: Mapping[str, str]) -> bytes:
     """Status line and headers."""
     lines = [f"HTTP/1.1 {status} {_reason(status)}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-    # As aiohttp decodes them: a byte that is no UTF-8 is half a surrogate pair.
+    # As aiohttp decodes them: a byte that is not UTF-8 is half a surrogate pair.
     return "\r\n".join(lines).encode(errors="surrogateescape")
 
 

@@ -223,7 +223,7 @@ class _Draft:
         """Take the next line.
 
         Raises:
-            ValueError: It is no record, or none that can follow the ones before.
+            ValueError: It is not a record, or none that can follow the ones before.
         """
         record = decode_record(line, "sse" if self.request is None else self.request.transport)
         if isinstance(record, WireRequest) is not (self.request is None) or self.end is not None:

@@ -150,13 +150,13 @@ def replay(
         chunks have the ``stream`` that they had, as far as the recording tells of it.
 
     Raises:
-        RecordingError: At once: there is no such file, or it is no wire recording. As ``on_error``: there was more than
-            the recording holds, as a frame that breaks the protocol, or the rest of what the client refused.
+        RecordingError: At once: there is no such file, or it is not a wire recording. As ``on_error``: there was more
+            than the recording holds, as a frame that breaks the protocol, or the rest of what the client refused.
         StreamInterruptedError: As ``on_error``, like what follows: the connection was lost; or the recording stops
             without an end, because its process was killed.
         APIConnectionError: There was no answer.
         APIStatusError: The answer had a status of 400 or more.
-        APIResponseError: The answer was no stream of the framing that was asked for.
+        APIResponseError: The answer was not a stream of the framing that was asked for.
         DecodeError: There was a binary frame.
         LimitExceededError: An event is larger than ``max_event_bytes``.
         ValueError: At once: ``timing`` is none of those, or ``speed`` is not positive.
@@ -345,7 +345,7 @@ class _Decoder(ABC, Generic[T]):
         return ()
 
     def unread(self) -> str | None:
-        """What came and is no item."""
+        """What came and is not an item."""
         return None
 
     def check(self, count: int) -> None:
@@ -423,7 +423,7 @@ def _require_stream(recording: WireRecording, framing: BodyFraming) -> None:
     """Check the media type, and where that does not tell, the first bytes.
 
     Raises:
-        APIResponseError: It is no stream of that framing.
+        APIResponseError: It is not a stream of that framing.
     """
     response = recording.response
     if response is None:

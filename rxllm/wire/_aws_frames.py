@@ -114,7 +114,7 @@ class AWSFrameDecoder:
             the last, so that none is lost.
 
         Raises:
-            DecodeError: It is no frame: a checksum, a length or a header is wrong; and no frame came before that in
+            DecodeError: It is not a frame: a checksum, a length or a header is wrong; and no frame came before that in
                 ``data``. Or it was so before, and nothing more can be read from this stream.
             LimitExceededError: Likewise: a frame is too large, or its headers are.
         """
@@ -214,7 +214,7 @@ class AWSFrameDecoder:
     def _malformed(self, data: bytes, start: int, fault: str) -> DecodeError:
         text = data[start : start + EXCERPT_LENGTH]
         return DecodeError(
-            f"{self._place} is no frame of an event stream of AWS: {fault}; it starts with {excerpt(text)}",
+            f"{self._place} is not a frame of an event stream of AWS: {fault}; it starts with {excerpt(text)}",
             dialect=_NAME,
             position=self.frames,
             text=text.decode(errors="replace"),

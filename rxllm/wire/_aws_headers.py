@@ -61,7 +61,7 @@ def _value(data: bytes, start: int, kind: int) -> tuple[HeaderValue, int]:
     elif kind in _SIZES:
         length = _SIZES[kind]
     else:
-        raise ValueError(f"{kind} is no type of a value")
+        raise ValueError(f"{kind} is not a type of a value")
     value = _cut(data, start, start + length)
     return _READ[kind](value), start + length
 

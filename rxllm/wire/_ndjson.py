@@ -141,4 +141,4 @@ def is_json_object(text: str | bytearray) -> bool:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

@@ -12,7 +12,7 @@ Rules:
 
 2. They come in this order: one request, at most one response, any number of reads, at most one end.
 3. ``at`` counts seconds from when the request was sent.
-4. ``text`` stands for the bytes that it is in UTF-8; what is no UTF-8, because a read ended within a character, for
+4. ``text`` stands for the bytes that it is in UTF-8; what is not UTF-8, because a read ended within a character, for
    example, is ``base64`` (RFC 4648, section 4). Of a WebSocket, ``text`` is a text frame and ``base64`` a binary one.
 5. A file without an end is of a process that was killed, or is still writing.
 """
@@ -33,8 +33,8 @@ VERSION = 1
 # More than a thousand years; a float has room for the microseconds.
 _MAX_SECONDS = 2**35
 
-# The escape of Python for half a surrogate pair is that of JSON, too. aiohttp gives a byte of a header that is no UTF-8
-# as such a half.
+# The escape of Python for half a surrogate pair is that of JSON, too. aiohttp gives a byte of a header that is not
+# UTF-8 as such a half.
 _ESCAPED = "backslashreplace"
 
 WireTransport: TypeAlias = Literal["sse", "ndjson", "aws-event-stream", "websocket"]
@@ -130,7 +130,7 @@ def encode_record(record: WireRecord, transport: WireTransport = "sse") -> bytes
         transport: What the recording is of: of a WebSocket, ``bytes`` are a binary frame.
 
     Raises:
-        ValueError: Its time is no number of seconds that ``decode_record`` takes.
+        ValueError: Its time is not a number of seconds that ``decode_record`` takes.
     """
     match record:
         case WireRequest(transport, method, url, began):
@@ -193,7 +193,7 @@ def _shown(value: object) -> str:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _decode_fields(fields: dict[str, Any], transport: WireTransport) -> WireRecord:
@@ -245,6 +245,6 @@ def _seconds(value: Any) -> float:
 
 def _headers(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in cast("dict[str, Any]", value).values()):
-        raise ValueError("headers that are no texts")
+        raise ValueError("headers that are not texts")
     # Whoever writes one by hand may spell names as HTTP allows.
     return {name.lower(): text for name, text in cast("dict[str, str]", value).items()}

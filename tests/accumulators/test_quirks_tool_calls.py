@@ -289,7 +289,7 @@ def test_arguments_that_are_the_models_own_mistake_are_shown_and_not_executed(te
     assert seen(fold(deltas).message.tool_calls) == expected
     assert seen(emitted(deltas)) == expected
     assert sorted(seen(emitted(deltas, eager=True))) == expected
-    with pytest.raises(ToolCallError, match="no JSON object"):
+    with pytest.raises(ToolCallError, match="not a JSON object"):
         _ = emitted(deltas)[1].function.parsed
 
 

@@ -89,7 +89,7 @@ async def test_what_is_asked_for(rxllm: Commands) -> None:
     ("arguments", "stdin", "told"),
     [
         ([], b" \n", "nothing was asked: give a question, or write it to stdin"),
-        ([], b"\xff\xfe", "what came on stdin is no text in UTF-8"),
+        ([], b"\xff\xfe", "what came on stdin is not a text in UTF-8"),
         (["Why?"], b"a" * (16 * 1024 * 1024 + 1), "more than 16 MiB came on stdin"),
         (["Why?", "--field", "top_p"], b"", "a field is NAME=VALUE, as top_p=0.9, and not 'top_p'"),
         (["Why?", "--field", "temperature=hot"], b"", "temperature: Input should be a valid number"),

@@ -311,7 +311,7 @@ def test_row_44_what_is_no_chunk(text: str, *, binary: bool) -> None:
         decode(event(content("a")), text.encode() if binary else event(text))
     error = caught.value
     assert (error.dialect, error.position, error.text) == ("openai-chat", 1, text)
-    assert "event 1 is no chunk of openai-chat" in str(error)
+    assert "event 1 is not a chunk of openai-chat" in str(error)
     assert text[:5] in str(error)
 
 

@@ -133,7 +133,7 @@ async def test_a_server_that_does_not_come_back_is_an_error_with_a_type(tmp_path
             assert await seen.get() == "a"
             server.kill()
             subject.on_next("b")
-            message = rf"^redis://127\.0\.0\.1:{server.port}/0: not reached for 0\.2 s: ConnectionError: "
+            message = rf"^redis://127\.0\.0\.1:{server.port}/0: could not be reached for 0\.2 s: ConnectionError: "
             for doing in (reading, production, log.list(), log.cancel("monday"), log.produce("monday", subject)):
                 with pytest.raises(LogUnavailableError, match=message) as caught:
                     await doing

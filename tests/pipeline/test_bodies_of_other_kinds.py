@@ -412,7 +412,7 @@ async def test_half_an_error_is_none_and_is_shown_with_what_it_left(
     for result in await each_way(typed("text/event-stream", TEXT + start + ERROR[:-3], *rest), tmp_path):
         assert isinstance(result, kind)
         (note,) = result.__notes__
-        assert note.startswith(f"beside its events came: '{start.decode()}")
+        assert note.startswith(f"besides events, the stream had: '{start.decode()}")
         assert "context size exceeded" in note
 
 

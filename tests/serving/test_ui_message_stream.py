@@ -213,7 +213,7 @@ def test_input_that_is_no_json(text: str) -> None:
     call = ToolCall(id="a", function=FunctionCall(name="look", arguments=text))
     failed = ToolResult(call=call, content="x", error="invalid_arguments")
     parts = told(ToolCallEvent(round=1, call=call), ToolResultEvent(round=1, result=failed))
-    error = {"input": text, "errorText": "The input of the call is no JSON."}
+    error = {"input": text, "errorText": "The input of the call is not JSON."}
     assert only(parts, "tool-input-error") == {**A_CALL, **error}
     assert "tool-output-error" not in kinds(parts)
 

@@ -123,7 +123,7 @@ def fault_in(decoder: AWSFrameDecoder, reads: list[bytes], frames: list[AWSFrame
     try:
         read_all(decoder, reads, frames)
     except DecodeError as error:
-        return str(error).partition(" is no frame of an event stream of AWS: ")[2].partition(";")[0]
+        return str(error).partition(" is not a frame of an event stream of AWS: ")[2].partition(";")[0]
     return ""
 
 

@@ -63,7 +63,7 @@ class JSONPathAccumulator:
             What is found, in order, a list. If something is found before an error, an iterable that raises it.
 
         Raises:
-            DecodeError: The content is no JSON.
+            DecodeError: The content is not JSON.
             MixedAnswersError: The chunk begins another answer.
             RestartError: The answer begins anew, and something of it was read.
             ToolCallError: A fragment fits nowhere, or arguments cannot become a JSON object any more.

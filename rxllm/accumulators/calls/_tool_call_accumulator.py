@@ -9,7 +9,7 @@ Rules:
 3. Eagerly, a call of which nothing but what may be a placeholder (``{}``) has come waits for the end of its choice.
 4. A fragment that arrives for a call that was given away is an error, unless it says once more what was said.
 5. Calls of an answer that was cut short, or whose end nobody understands, are an error.
-6. One call that is garbled does not keep back the others. If its arguments are no JSON object it is given away as it
+6. One call that is garbled does not keep back the others. If its arguments are not a JSON object it is given away as it
    is, for it can be answered. A call that is none, without a name or with two values for arguments, is an error behind
    all others.
 """

@@ -98,7 +98,7 @@ class ToolCallFold:
             and not fragment.type
             and fragment.extra_content is fragment.custom is fragment.extra is function.extra is None
         ):
-            call = self._by_index.get(fragment.index)  # type: ignore[arg-type]  # None is no index
+            call = self._by_index.get(fragment.index)  # type: ignore[arg-type]  # None is not an index
             arguments = function.arguments
             if call is not None and type(arguments) is str and not call.named_again and not call.emitted:
                 if call is not self.last:

@@ -131,7 +131,7 @@ class JSONFold:
             What the value gained.
 
         Raises:
-            DecodeError: The text is no JSON.
+            DecodeError: The text is not JSON.
             LimitExceededError: It is too deep or too long, or a number in it is.
         """
         if self.add_piece(fragment):

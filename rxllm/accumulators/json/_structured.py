@@ -60,7 +60,7 @@ class StructuredAccumulator(Generic[M]):
 
         Raises:
             StructuredOutputError: A value breaks the schema.
-            DecodeError: The text is no JSON.
+            DecodeError: The text is not JSON.
             LimitExceededError: It is too deep or too long.
         """
         if self._text.fold.add_piece(text):

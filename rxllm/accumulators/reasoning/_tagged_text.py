@@ -61,7 +61,7 @@ class TaggedText:
         unclosed: Where a text belongs that begins inside and is never closed. ``"outside"`` holds it back until then.
 
     Raises:
-        ValueError: ``tag`` is empty or has white space, ``<``, ``>`` or ``/`` in it; ``tags`` are no pairs, or one of
+        ValueError: ``tag`` is empty or has white space, ``<``, ``>`` or ``/`` in it; ``tags`` are not pairs, or one of
             them is part of another.
 
     Attributes:

@@ -34,7 +34,7 @@ class BedrockConverse:
         model: What the chunks say is the model, for the stream does not: a client says what was asked for.
 
     Raises:
-        ValueError: ``region`` is no name of one.
+        ValueError: ``region`` is not a name of one.
     """
 
     region: str | None = None

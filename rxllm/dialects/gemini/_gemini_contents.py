@@ -118,7 +118,7 @@ def sent_contents(request: ChatRequest, host: str) -> SentContents:
 
 
 def _say(message: Message, place: int, sent: SentContents) -> None:
-    """Say what is no answer."""
+    """Say what is not an answer."""
     if message.name and message.role != Role.TOOL:
         sent.lose(place, "name")
     if message.role in (Role.SYSTEM, Role.DEVELOPER):
@@ -133,7 +133,7 @@ def _say(message: Message, place: int, sent: SentContents) -> None:
 
 
 def _set_apart(message: MessageLike) -> MessageLike:
-    """A message; one in Gemini's own words, whose parts are no parts of an answer of ours, within another object."""
+    """A message; one in Gemini's own words, whose parts are not parts of an answer of ours, within another object."""
     if isinstance(message, Message) or not _OF_A_MESSAGE.isdisjoint(message):
         return message
     parts = message.get("parts")

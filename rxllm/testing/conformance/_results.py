@@ -124,7 +124,7 @@ def read_result(result: object) -> ChatResult:
         case _:
             choices = _list_of(result, "choices")
             if choices is None:
-                raise ValueError(f"a {type(result).__name__} is no chat completion")
+                raise ValueError(f"a {type(result).__name__} is not a chat completion")
             read = sorted((_choice(each, number) for number, each in enumerate(choices)), key=lambda each: each.index)
             return ChatResult(tuple(read), _plain(_get(result, "usage")))
 

@@ -141,7 +141,7 @@ def status(
     headers: Mapping[str, str] | None = None,
     content_type: str | None = None,
 ) -> Answer:
-    """A whole answer that is no event stream.
+    """A whole answer that is not an event stream.
 
     Args:
         code: The HTTP status.

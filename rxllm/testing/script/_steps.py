@@ -84,7 +84,7 @@ class Frame(ScriptStep):
 
 @dataclass(frozen=True, slots=True)
 class Comment(ScriptStep):
-    """Sends a comment line, which is no event; over a WebSocket, a ping frame."""
+    """Sends a comment line, which is not an event; over a WebSocket, a ping frame."""
 
     text: str = ""
 
