@@ -300,7 +300,7 @@ async def test_what_a_tool_said_that_is_no_object() -> None:
     ("calls", "text"),
     [
         (looking("nowhere"), "The tool failed."),
-        (script.tool_call("look", {}, id="a"), "The tool was called with what it does not take."),
+        (script.tool_call("look", {}, id="a"), "The tool was called with wrong arguments."),
         (script.tool_call("jump", {}, id="a"), "There is no such tool."),
     ],
 )
