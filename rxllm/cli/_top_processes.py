@@ -147,7 +147,7 @@ def _report_of(answer: bytes) -> Report:
         raise ValueError("it has closed the connection without an answer")
     try:
         if msgspec.json.decode(answer, type=_Versioned).format > FORMAT:
-            raise ValueError("its rxllm is newer than this one: update this one")
+            raise ValueError("it runs a newer rxllm: update this one")
         return msgspec.json.decode(answer, type=Report)
     except msgspec.DecodeError as error:
         raise ValueError(f"its answer is not a report: {error}") from error

@@ -283,7 +283,7 @@ NONSENSE: dict[str, tuple[bytes, str]] = {
     "a list": (b"[]\n", "its answer is not a report: "),
     "half of one": (b'{"format": 1, "pid', "its answer is not a report: "),
     "another kind": (msgspec.json.encode(report(pid=[])) + b"\n", "its answer is not a report: "),
-    "a later version": (b'{"format": 99}\n', "its rxllm is newer than this one: update this one"),
+    "a later version": (b'{"format": 99}\n', "it runs a newer rxllm: update this one"),
     "too much": (b"x" * 9_000_000, "the answer is too long"),
 }
 
