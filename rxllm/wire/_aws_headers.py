@@ -88,7 +88,7 @@ def _timestamp(data: bytes) -> datetime:
     try:
         return EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
-        raise ValueError("a timestamp is of no year that there is") from None
+        raise ValueError("a timestamp is out of range") from None
 
 
 _FLAGS: Mapping[int, bool] = MappingProxyType({TRUE: True, FALSE: False})

@@ -261,7 +261,7 @@ class ToolCallFold:
         if not under_way and (call := self._place_behind_the_last(call_id, arguments)) is not None:
             return call
         raise ToolCallError(
-            f"a fragment of a tool call has no index and no identifier that is known, and {len(under_way)} calls are "
+            f"a fragment of a tool call has no index and no known identifier, and {len(under_way)} calls are "
             f"open: {excerpt(arguments or name or call_id)}",
             choice=self.choice,
             call_id=call_id or None,
