@@ -21,7 +21,7 @@ from rxllm.wire import encode_aws_frame
 
 __all__ = ["NO_BLOCKS", "RequestHead", "encode_event", "frame_chunk", "read_body", "read_head", "response_head"]
 
-NO_BLOCKS = "openai-chat cannot say a block; give the server the dialect whose block it is"
+NO_BLOCKS = "openai-chat cannot send a block; give the server the dialect whose block it is"
 
 
 @dataclass(frozen=True, slots=True)

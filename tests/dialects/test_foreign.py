@@ -82,7 +82,7 @@ def test_a_stream_of_another_protocol_fails_at_the_first_event_that_tells(
         fold(*before, event, "[DONE]")
     error = caught.value
     assert (error.dialect, error.position) == ("openai-chat", len(before))
-    assert "it is no chat completions stream: ask" in str(error)
+    assert "it is not a chat completions stream: ask" in str(error)
     item = as_item(event)
     assert error.text == (item if isinstance(item, str) else item[0])
 

@@ -427,7 +427,7 @@ def test_row_25_cumulative_text() -> None:
     )
     assert [chunk.choices[0].delta.content for chunk in chunks] == ["He", "x", "llo", None, "", "y"]
     assert [chunk.choices[0].delta.reasoning for chunk in chunks[3:5]] == ["hm", "m"]
-    with pytest.raises(DecodeError, match="does not go on") as caught:
+    with pytest.raises(DecodeError, match="does not continue") as caught:
         decode(event(content("Hello")), event(content("Jello")), dialect=dialect)
     assert (caught.value.position, caught.value.text) == (1, "Jello")
     assert [chunk.choices[0].delta.content for chunk in decode(event(content("He")), event(content("Hello")))] == [

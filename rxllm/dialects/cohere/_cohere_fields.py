@@ -57,5 +57,5 @@ def index_in(fields: Mapping[str, Any]) -> int:
     """
     index = fields.get("index", 0)
     if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-        raise ValueError("its index is none")
+        raise ValueError("it has no valid index")
     return index

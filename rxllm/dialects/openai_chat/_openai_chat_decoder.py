@@ -420,7 +420,7 @@ class OpenAIChatDecoder:
         return self._error(f"event {self._position} is not a chunk of {self._dialect.name}, {reason}", _text_of(data))
 
     def _of_another(self, protocol: str, text: str) -> DecodeError:
-        where = f"event {self._position} looks like {protocol}; it is no chat completions stream"
+        where = f"event {self._position} looks like {protocol}; it is not a chat completions stream"
         advice = "ask the server's address for chat completions (…/chat/completions), or use a dialect that reads it"
         return self._error(f"{where}: {advice}", text)
 
@@ -434,7 +434,7 @@ class OpenAIChatDecoder:
         try:
             return chunk.model_copy(update={"choices": [self._texts.new_in(each) for each in chunk.choices]})
         except UnrelatedTextError as problem:
-            message = f"the {problem.name} of event {self._position} does not go on from the one before"
+            message = f"event {self._position} does not continue the {problem.name} before it"
             raise self._error(message, problem.text) from None
 
     def _has_reported(self, kind: str, *before: object) -> bool:
