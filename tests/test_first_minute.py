@@ -348,7 +348,7 @@ OTHERS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a class of a dialect": (
         lambda: any_ops.parse(dialects.OpenAIChat),
-        "a dialect is its name, as 'openai-chat', or a dialect, as OpenAIChat(), not OpenAIChat",
+        "a dialect must be a name, such as 'openai-chat', or a dialect, such as OpenAIChat(), not OpenAIChat",
     ),
     "no dialect": (lambda: any_.LLMClient(dialect=5), "OpenAIChat(), not int"),
     "a client without async": (lambda: any_.LLMClient().__enter__(), "a client is used as 'async with'"),

@@ -35,12 +35,12 @@ _LONGEST_DASHES = 40
 
 
 class DiagramError(ValueError):
-    """A diagram that means nothing.
+    """A diagram that has no meaning.
 
     Args:
         message: What is wrong.
         diagram: The diagram.
-        position: Where, counted from 0.
+        position: The place of the mistake, counted from 0.
     """
 
     def __init__(self, message: str, diagram: str, position: int) -> None:
@@ -90,7 +90,7 @@ def parse(diagram: str, frame: int) -> list[Mark]:
     while position < len(diagram):
         token = _TOKEN.match(diagram, position)
         if token is None:
-            raise DiagramError("a bracket without its other half", diagram, position)
+            raise DiagramError("a bracket without its partner", diagram, position)
         if token["unit"]:
             now = (0 if token["at"] else now) + _time(token)
         elif token["group"] is not None:

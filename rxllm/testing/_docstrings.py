@@ -120,17 +120,17 @@ class Run:
 
 
 def check_marbles(operator: Callable[..., Any], **names: Any) -> None:
-    """Fail if a marble diagram in an operator's docstring lies, or if there is none.
+    """Fail if a marble diagram in an operator's docstring is wrong, or if there is none.
 
     >>> from rxllm import operators as ops
     >>> check_marbles(ops.content)
 
     Args:
         operator: The function that makes the operator.
-        names: What names in the diagram stand for that it cannot say itself, as ``sink=``.
+        names: Values for names in the diagram that the diagram cannot define, such as ``sink=``.
 
     Raises:
-        AssertionError: The diagram is not what happens; the message shows both. Or there is no diagram.
+        AssertionError: The operator does something else; the message shows both. Or there is no diagram.
         DiagramError: A row of it is not a diagram.
         Exception: What evaluating the call or the legend raises.
     """
@@ -145,11 +145,11 @@ def check_marbles(operator: Callable[..., Any], **names: Any) -> None:
 
 
 def runs_of(operator: Callable[..., Any], **names: Any) -> Iterator[Run]:
-    """Execute the diagrams in an operator's docstring, one after the other.
+    """Run the diagrams in an operator's docstring, one after the other.
 
     Args:
         operator: The function that makes the operator.
-        names: What names in the diagrams stand for that they cannot say themselves.
+        names: Values for names in the diagrams that the diagrams cannot define.
 
     Raises:
         AssertionError: There is no diagram.

@@ -24,13 +24,13 @@ def draw_marbles(operator: Callable[..., Any], **names: Any) -> list[str]:
     >>> picture.partition(" ")[0]
     '<svg'
 
-    Drawn is what happened: what each source emitted and what had been due before a pause held it up, what came out and
-    when, who was paused or busy; the contents of a ``sink``, if there is a row ``stored``; how many items waited, if
-    there is a row ``waiting``. The pictures follow the theme of the page that they stand in.
+    A picture shows what happened: what each source emitted, and what was due but held up by a pause; what came out, and
+    when; who was paused or busy; the contents of a ``sink``, if there is a row ``stored``; how many items waited, if
+    there is a row ``waiting``. The pictures follow the theme of the page that shows them.
 
     Args:
         operator: The function that makes the operator.
-        names: What names in the diagrams stand for that they cannot say themselves.
+        names: Values for names in the diagrams that the diagrams cannot define.
 
     Returns:
         An ``svg`` element for each diagram.

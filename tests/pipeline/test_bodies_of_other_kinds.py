@@ -317,7 +317,7 @@ async def test_row_49_an_answer_of_another_protocol_is_named(
 ) -> None:
     for result in await each_way(answer, tmp_path):
         assert isinstance(result, DecodeError)
-        assert "it is no chat completions stream" in str(result)
+        assert "it is not a chat completions stream" in str(result)
         assert protocol in str(result)
         assert result.position == 0
 
@@ -342,7 +342,7 @@ async def test_the_same_over_a_websocket(frames: list[str], content: str | None)
         result = await ended(client.websocket_stream(REQUEST))
     if content is None:
         assert isinstance(result, DecodeError)
-        assert "it is no chat completions stream" in str(result)
+        assert "it is not a chat completions stream" in str(result)
     else:
         assert isinstance(result, ChatCompletion)
         assert result.content == content
