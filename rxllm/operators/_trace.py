@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from reactivex import Observable, abc
@@ -133,9 +133,14 @@ def traced(observe: Callable[[Readings], Observation], *, stays: bool = False) -
         def begin(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
             out = FanOut(observer, scheduler)
             readings = out.readings
-            operation = _Trace(out, observe(readings), readings, stays=stays)
-            with operation.subscribing():
-                return subscribe_to(source, operation, scheduler)
+            observation = observe(readings)
+            operation = _Trace(out, observation, readings, stays=stays)
+            try:
+                with observation.subscribing():
+                    return subscribe_to(source, operation, scheduler)
+            except BaseException as error:
+                operation.not_subscribed(error)
+                raise
 
         return Stream(begin)
 
@@ -150,15 +155,9 @@ class _Trace(Operation[T, T]):
         self._stays = stays
         self._is_offering = False
 
-    @contextmanager
-    def subscribing(self) -> Generator[None]:
-        """Subscribe within the span, which ends if that fails."""
-        try:
-            with self._observation.subscribing():
-                yield
-        except BaseException as error:
-            self._end("failed", error if isinstance(error, Exception) else None)
-            raise
+    def not_subscribed(self, error: BaseException) -> None:
+        """End the span: there is no subscription."""
+        self._end("failed", error if isinstance(error, Exception) else None)
 
     def on_next(self, value: T) -> None:
         self.on_batch((value,))

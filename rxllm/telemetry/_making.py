@@ -16,7 +16,7 @@ from rxllm.telemetry._instruments import Instruments
 from rxllm.telemetry._messages import bounded
 from rxllm.telemetry._names import Naming
 from rxllm.telemetry._operations import AnswerSpan, ConversationSpan
-from rxllm.telemetry._spans import Kit, class_name, entered, safely
+from rxllm.telemetry._spans import Entered, Kit, class_name, safely
 from rxllm.wire import RequestSigner, UnsignedRequest
 
 __all__ = ["AnswerSpan", "ConversationSpan", "kit_of", "propagating", "run_tool"]
@@ -56,7 +56,7 @@ async def run_tool(kit: Kit, call: ToolCall, running: Awaitable[ToolResult]) -> 
     kind: str | None = None
     failure: Exception | None = None
     try:
-        with entered(trace.set_span_in_context(span, outside), NOBODY_WATCHES):
+        with Entered(trace.set_span_in_context(span, outside), NOBODY_WATCHES):
             result = await running
         word, content = "whole", result.content
         if result.error is not None and result.error != "refused":

@@ -145,7 +145,11 @@ class Naming:
     """
 
     def __init__(self, *, latest: bool) -> None:
-        self._names = {key: names[:1] if latest else names for key, names in ATTRIBUTES.items()}
+        # With the values that are called otherwise under a name, which nearly none has.
+        self._names = {
+            key: [(name, FORMER_VALUES.get(name)) for name in (names[:1] if latest else names)]
+            for key, names in ATTRIBUTES.items()
+        }
 
     @classmethod
     def of_environment(cls) -> Naming:
@@ -158,7 +162,6 @@ class Naming:
         named: dict[str, AttributeValue] = {}
         for key, value in values.items():
             if value is not None:
-                for name in self._names[key]:
-                    formerly = FORMER_VALUES.get(name)
+                for name, formerly in self._names[key]:
                     named[name] = value if formerly is None else formerly.get(str(value), value)
         return named

@@ -10,12 +10,12 @@ from opentelemetry.trace import SpanKind
 from rxllm.accumulators import Stopwatch
 from rxllm.dialects import provider_of
 from rxllm.flow import Readings
-from rxllm.models import RoundCompleted, StreamInfo, Timing, Usage, is_object
+from rxllm.models import RoundCompleted, StreamInfo, Usage, is_object
 from rxllm.telemetry._asked import AskedFor
 from rxllm.telemetry._facts import Facts
 from rxllm.telemetry._messages import input_messages, output_messages, tool_definitions
 from rxllm.telemetry._names import AttributeValue
-from rxllm.telemetry._spans import Kit, Scope, error_type, safely, server_of
+from rxllm.telemetry._spans import Attributes, Kit, Scope, error_type, safely, server_of
 
 Ending: TypeAlias = Literal["whole", "failed", "stopped", "left"]
 """How a stream ended, as an operator sees it."""
@@ -33,10 +33,12 @@ class AnswerSpan(Scope):
     """
 
     def __init__(self, kit: Kit, asked: AskedFor, readings: Readings) -> None:
-        operation = asked.operation("chat")
+        named = kit.naming.attributes(**asked.operation("chat"))
         name = " ".join(filter(None, ("chat", asked.asked_model)))
         told = safely(_told_of_request, {}, asked, captures=kit.captures)
-        super().__init__(kit, name, SpanKind.CLIENT, kit.naming.attributes(**operation, **told))
+        super().__init__(kit, name, SpanKind.CLIENT, named | kit.naming.attributes(**told))
+        # What the span and the histograms have in common.
+        self._named = named
         self._asked = asked
         self._watch = Stopwatch(readings.began, unix=readings.unix)
         self._facts = Facts(self._watch, captures=kit.captures)
@@ -63,23 +65,21 @@ class AnswerSpan(Scope):
 
     def _end(self, ending: Ending, error: Exception | None) -> None:
         facts, kit = self._facts, self.kit
-        timing = self._watch.timing(gaps=False)
-        stream = facts.stream or getattr(error, "stream", None)
-        operation = self._known(stream)
+        found = kit.naming.attributes(**self._found(facts.stream or getattr(error, "stream", None)))
+        cost = costs(facts.usage)
         values: Values = {
-            **operation,
             **self._told_of_answer(),
-            **costs(facts.usage),
-            "time_to_first_chunk": timing.first_chunk,
+            **cost,
+            "time_to_first_chunk": self._watch.first_chunk,
             "chunks": facts.chunks,
-            "paused": timing.paused,
+            "paused": self._watch.paused,
             "ending": self._word(ending),
         }
         if (said := facts.said()) is not None:
             values["output_messages"] = safely(output_messages, None, said)
-        kit.end(self.span, kit.naming.attributes(**values), error)
-        failure = None if error is None else error_type(error)
-        self._measure(operation | {"response_model": values["response_model"]}, failure, timing)
+        kit.end(self.span, found | kit.naming.attributes(**values), error)
+        named = self._named | found | kit.naming.attributes(response_model=facts.head.get("model"))
+        self._measure(named, cost, None if error is None else error_type(error))
 
     def _word(self, ending: Ending) -> str:
         """How it ended; one that was left may have been whole by then."""
@@ -87,14 +87,14 @@ class AnswerSpan(Scope):
             return ending
         return "left_finished" if self._facts.is_finished else "left_unfinished"
 
-    def _known(self, stream: StreamInfo | None) -> Values:
-        """What spans and histograms have in common, with what the answer has shown."""
-        operation = self._asked.operation("chat")
-        if operation["server_address"] is None:
-            operation["server_address"], operation["server_port"] = server_of(stream)
-        if operation["provider"] is None and stream is not None:
-            operation["provider"] = provider_of(stream.dialect, server_of(stream)[0])
-        return operation
+    def _found(self, stream: StreamInfo | None) -> Values:
+        """Who answered, as far as only the answer has shown it."""
+        found: Values = {}
+        if self._asked.host is None:
+            found["server_address"], found["server_port"] = server_of(stream)
+        if self._asked.provider is None and stream is not None:
+            found["provider"] = provider_of(stream.dialect, server_of(stream)[0])
+        return found
 
     def _told_of_answer(self) -> Values:
         head, is_of_openai = self._facts.head, self._asked.is_of_openai
@@ -106,15 +106,13 @@ class AnswerSpan(Scope):
             "system_fingerprint": head.get("system_fingerprint") if is_of_openai else None,
         }
 
-    def _measure(self, common: Values, failure: str | None, timing: Timing) -> None:
-        naming, record = self.kit.naming, self.kit.instruments.record
-        named = naming.attributes(**common)
-        cost = costs(self._facts.usage)
+    def _measure(self, named: Attributes, cost: Values, failure: str | None) -> None:
+        naming, record, watch = self.kit.naming, self.kit.instruments.record, self._watch
         for kind in ("input", "output"):
-            record("tokens", (_count(cost[f"{kind}_tokens"]),), named | naming.attributes(token_type=kind))
-        record("duration", (timing.elapsed,), named | naming.attributes(error_type=failure))
-        record("first_chunk", (timing.first_chunk,), named)
-        record("chunk", self._watch.gaps(self.kit.most_gaps), named)
+            record("tokens", (_count(cost[f"{kind}_tokens"]),), {**named, **naming.attributes(token_type=kind)})
+        record("duration", (watch.elapsed,), {**named, **naming.attributes(error_type=failure)})
+        record("first_chunk", (watch.first_chunk,), named)
+        record("chunk", watch.gaps(self.kit.most_gaps), named)
 
 
 class ConversationSpan(Scope):

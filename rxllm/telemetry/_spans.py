@@ -11,7 +11,8 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import Token
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -72,11 +73,7 @@ class Kit:
 
     def start(self, name: str, kind: SpanKind, attributes: Attributes, parent: Context) -> Span:
         """Start a span."""
-
-        def start_span() -> Span:
-            return self.tracer.start_span(name, parent, kind, dict(attributes))
-
-        return safely(start_span, INVALID_SPAN)
+        return safely(self.tracer.start_span, INVALID_SPAN, name, parent, kind, attributes)
 
     def end(self, span: Span, attributes: Attributes, error: Exception | None = None, kind: str | None = None) -> None:
         """End a span.
@@ -93,7 +90,7 @@ class Kit:
     def _tell(self, span: Span, attributes: Attributes, error: Exception | None, kind: str | None) -> None:
         if not span.is_recording():
             return
-        span.set_attributes(dict(attributes))
+        span.set_attributes(attributes)
         if kind is None:
             return
         span.set_attributes(self.naming.attributes(error_type=kind))
@@ -117,17 +114,31 @@ def error_type(error: Exception) -> str:
     return str(error.status) if isinstance(error, APIStatusError) else class_name(error)
 
 
-@contextmanager
-def entered(inside: Context, watch: TryWatch) -> Generator[None]:
-    """Make a span the current one within, and have somebody hear of the tries that are made there."""
-    token, mark = context.attach(inside), set_try_watch(watch)
-    try:
-        yield
-    finally:
+class Entered(AbstractContextManager[None]):
+    """Makes a span the current one within, and has somebody hear of the tries that are made there; to be entered once.
+
+    Args:
+        inside: The context that has the span.
+        watch: Who hears of the tries.
+    """
+
+    __slots__ = ("_inside", "_mark", "_token", "_watch")
+
+    _token: Token[Context]
+    _mark: Token[TryWatch]
+
+    def __init__(self, inside: Context, watch: TryWatch) -> None:
+        self._inside = inside
+        self._watch = watch
+
+    def __enter__(self) -> None:
+        self._token, self._mark = context.attach(self._inside), set_try_watch(self._watch)
+
+    def __exit__(self, *_: object) -> None:
         # A coroutine that is thrown away when its loop is gone ends in another context: there is nothing to reset.
         with suppress(ValueError):
-            reset_try_watch(mark)
-            context.detach(token)
+            reset_try_watch(self._mark)
+            context.detach(self._token)
 
 
 class Scope:
@@ -158,11 +169,9 @@ class Scope:
         self._tries += 1
         return TrialSpan(self.kit, self, self._inside, self._tries)
 
-    @contextmanager
-    def subscribing(self) -> Generator[None]:
+    def subscribing(self) -> AbstractContextManager[None]:
         """The context within which the pipeline is subscribed to."""
-        with entered(self._inside, self):
-            yield
+        return Entered(self._inside, self)
 
     def leave(self) -> None:
         """Let the running task go on in the context of whoever subscribed, from here on."""
@@ -170,11 +179,9 @@ class Scope:
             set_try_watch(self._outer)
             context.attach(self._outside)
 
-    @contextmanager
-    def left(self) -> Generator[None]:
+    def left(self) -> AbstractContextManager[None]:
         """Let what runs within be in the context of whoever subscribed."""
-        with entered(self._outside, self._outer):
-            yield
+        return Entered(self._outside, self._outer)
 
 
 class TrialSpan:
@@ -195,7 +202,7 @@ class TrialSpan:
 
     @contextmanager
     def subscribing(self) -> Generator[None]:
-        with entered(self._inside, self), listening(self):
+        with Entered(self._inside, self), listening(self):
             yield
 
     def on_source(self, flow: FlowControl, /) -> None:
