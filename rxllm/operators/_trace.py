@@ -48,7 +48,7 @@ class Observation(Protocol):
         ...
 
     def end(self, ending: Ended, error: Exception | None, now: float, paused: float) -> None:
-        """Take note of the end; the first one counts."""
+        """Take note of the end; called once."""
         ...
 
 
@@ -154,6 +154,7 @@ class _Trace(Operation[T, T]):
         self._now = readings.now
         self._stays = stays
         self._is_offering = False
+        self._is_over = False
 
     def not_subscribed(self, error: BaseException) -> None:
         """End the span: there is no subscription."""
@@ -168,7 +169,13 @@ class _Trace(Operation[T, T]):
         paused, stream = (0.0, None) if flow is None else (flow.paused_before, flow.stream)
         self._is_offering = True
         try:
-            taken = self._offer(items)
+            if self._stays:
+                taken = self._offer_outside(items)
+            else:
+                # The consumer is not within the span, though the running task may be.
+                if try_watch() is not NOBODY_WATCHES:
+                    self._observation.leave()
+                taken = self.out.offer(items)
         finally:
             self._is_offering = False
             if taken:
@@ -177,14 +184,9 @@ class _Trace(Operation[T, T]):
                 self.on_dispose()
         return taken
 
-    def _offer(self, items: Sequence[T]) -> int:
-        """Offer items to a consumer that is not within the span, though the running task may be."""
-        if self._stays:
-            with self._observation.left():
-                return self.out.offer(items)
-        if try_watch() is not NOBODY_WATCHES:
-            self._observation.leave()
-        return self.out.offer(items)
+    def _offer_outside(self, items: Sequence[T]) -> int:
+        with self._observation.left():
+            return self.out.offer(items)
 
     def on_failure(self, error: Exception, /) -> Iterable[T]:
         self._end("failed", error)
@@ -199,6 +201,9 @@ class _Trace(Operation[T, T]):
             self._end("stopped" if stopping() else "left")
 
     def _end(self, ending: Ended, error: Exception | None = None) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
         flow = self.out.producer
         self._observation.leave()
         self._observation.end(ending, error, self._now(), 0.0 if flow is None else flow.paused_time)

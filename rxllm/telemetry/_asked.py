@@ -11,7 +11,7 @@ from rxllm.telemetry._names import AttributeValue
 _OF_OPENAI = frozenset({"openai", "azure.ai.openai"})
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(kw_only=True, repr=False, slots=True)  # not frozen: that costs each request three times as much
 class AskedFor:
     """What is known of an operation before it begins.
 

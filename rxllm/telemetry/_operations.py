@@ -15,7 +15,7 @@ from rxllm.telemetry._asked import AskedFor
 from rxllm.telemetry._facts import Facts
 from rxllm.telemetry._messages import input_messages, output_messages, tool_definitions
 from rxllm.telemetry._names import AttributeValue
-from rxllm.telemetry._spans import Attributes, Kit, Scope, error_type, safely, server_of
+from rxllm.telemetry._spans import Attributes, Kit, Scope, error_type, safely, server_of, told_incompletely
 
 Ending: TypeAlias = Literal["whole", "failed", "stopped", "left"]
 """How a stream ended, as an operator sees it."""
@@ -34,7 +34,7 @@ class AnswerSpan(Scope):
 
     def __init__(self, kit: Kit, asked: AskedFor, readings: Readings) -> None:
         named = kit.naming.attributes(**asked.operation("chat"))
-        name = " ".join(filter(None, ("chat", asked.asked_model)))
+        name = "chat" if asked.asked_model is None else f"chat {asked.asked_model}"
         told = safely(_told_of_request, {}, asked, captures=kit.captures)
         super().__init__(kit, name, SpanKind.CLIENT, named | kit.naming.attributes(**told))
         # What the span and the histograms have in common.
@@ -42,7 +42,6 @@ class AnswerSpan(Scope):
         self._asked = asked
         self._watch = Stopwatch(readings.began, unix=readings.unix)
         self._facts = Facts(self._watch, captures=kit.captures)
-        self._is_over = False
 
     def note(self, items: Sequence[object], now: float, paused: float, stream: StreamInfo | None) -> None:
         """Take note of items that came together.
@@ -54,14 +53,15 @@ class AnswerSpan(Scope):
             stream: What their source knows of its request.
         """
         self._watch.tick(len(items), now, paused)
-        safely(self._facts.add, None, items, stream)
+        try:
+            self._facts.add(items, stream)
+        except Exception as error:  # noqa: BLE001 - as safely() has it, which costs a call more for each batch
+            told_incompletely(self._facts.add, error)
 
     def end(self, ending: Ending, error: Exception | None, now: float, paused: float) -> None:
-        """End the span, once, and record what was measured."""
-        if not self._is_over:
-            self._is_over = True
-            self._watch.tick(0, now, paused)
-            safely(self._end, None, ending, error)
+        """End the span, and record what was measured."""
+        self._watch.tick(0, now, paused)
+        safely(self._end, None, ending, error)
 
     def _end(self, ending: Ending, error: Exception | None) -> None:
         facts, kit = self._facts, self.kit
@@ -127,7 +127,6 @@ class ConversationSpan(Scope):
         told = {**asked.operation("invoke_agent"), "conversation": asked.parameters()["conversation"]}
         super().__init__(kit, "invoke_agent", SpanKind.INTERNAL, kit.naming.attributes(**told))
         self._rounds = 0
-        self._is_over = False
 
     def note(self, items: Sequence[object], now: float, paused: float, stream: StreamInfo | None) -> None:
         """Take note of events."""
@@ -135,12 +134,10 @@ class ConversationSpan(Scope):
         self._rounds += sum(isinstance(item, RoundCompleted) for item in items)
 
     def end(self, ending: Ending, error: Exception | None, now: float, paused: float) -> None:
-        """End the span, once."""
+        """End the span."""
         del now, paused
-        if not self._is_over:
-            self._is_over = True
-            word = "left_unfinished" if ending == "left" else ending
-            self.kit.end(self.span, self.kit.naming.attributes(ending=word, rounds=self._rounds), error)
+        word = "left_unfinished" if ending == "left" else ending
+        self.kit.end(self.span, self.kit.naming.attributes(ending=word, rounds=self._rounds), error)
 
 
 def costs(usage: Usage | None) -> Values:

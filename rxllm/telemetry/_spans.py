@@ -49,8 +49,13 @@ def safely(do: Callable[P, R], default: R, /, *args: P.args, **kwargs: P.kwargs)
     try:
         return do(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 - the stream has to go on
-        logger.warning("telemetry is incomplete: {} raised {}", getattr(do, "__name__", "it"), type(error).__name__)
+        told_incompletely(do, error)
         return default
+
+
+def told_incompletely(do: Callable[..., object], error: Exception) -> None:
+    """Log that something of OpenTelemetry, or what is done for it, has raised."""
+    logger.warning("telemetry is incomplete: {} raised {}", getattr(do, "__name__", "it"), type(error).__name__)
 
 
 @dataclass(frozen=True)

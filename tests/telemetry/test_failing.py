@@ -92,6 +92,20 @@ async def test_spans_that_raise_break_nothing(provider: TracerProvider, logged: 
     assert any("telemetry is incomplete" in line and "RuntimeError" in line for line in logged)
 
 
+class Odd:
+    """An item that raises when it is looked at."""
+
+    @property
+    def choices(self) -> tuple[()]:
+        raise RuntimeError("no")
+
+
+def test_items_that_raise_break_nothing(logged: list[str]) -> None:
+    odd = Odd()
+    assert rxllm.run(reactivex.of(odd).pipe(ops.trace())) is odd
+    assert any("telemetry is incomplete" in line and "RuntimeError" in line for line in logged)
+
+
 def test_histograms_that_raise_break_nothing(logged: list[str]) -> None:
     meter = BrokenMeter()
     telemetry = OpenTelemetry(meter_provider=meter)
