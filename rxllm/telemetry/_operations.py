@@ -15,7 +15,7 @@ from rxllm.telemetry._asked import AskedFor
 from rxllm.telemetry._facts import Facts
 from rxllm.telemetry._messages import input_messages, output_messages, tool_definitions
 from rxllm.telemetry._names import AttributeValue
-from rxllm.telemetry._spans import Attributes, Kit, Scope, error_type, safely, server_of, told_incompletely
+from rxllm.telemetry._spans import Kit, Scope, error_type, safely, server_of, told_incompletely
 
 Ending: TypeAlias = Literal["whole", "failed", "stopped", "left"]
 """How a stream ended, as an operator sees it."""
@@ -66,11 +66,11 @@ class AnswerSpan(Scope):
     def _end(self, ending: Ending, error: Exception | None) -> None:
         facts, kit = self._facts, self.kit
         found = kit.naming.attributes(**self._found(facts.stream or getattr(error, "stream", None)))
-        cost = costs(facts.usage)
+        cost, first = costs(facts.usage), self._watch.first_chunk
         values: Values = {
             **self._told_of_answer(),
             **cost,
-            "time_to_first_chunk": self._watch.first_chunk,
+            "time_to_first_chunk": first,
             "chunks": facts.chunks,
             "paused": self._watch.paused,
             "ending": self._word(ending),
@@ -79,7 +79,19 @@ class AnswerSpan(Scope):
             values["output_messages"] = safely(output_messages, None, said)
         kit.end(self.span, found | kit.naming.attributes(**values), error)
         named = self._named | found | kit.naming.attributes(response_model=facts.head.get("model"))
-        self._measure(named, cost, None if error is None else error_type(error))
+        self._measure(named, cost, first, error)
+
+    def _measure(
+        self, named: dict[str, AttributeValue], cost: Values, first: float | None, error: Exception | None
+    ) -> None:
+        kit, record, watch = self.kit, self.kit.instruments.record, self._watch
+        failed = named if error is None else named | kit.naming.attributes(error_type=error_type(error))
+        for kind in ("input", "output"):
+            if (count := _count(cost[f"{kind}_tokens"])) is not None:
+                record("tokens", (count,), named | kit.naming.attributes(token_type=kind))
+        record("duration", (watch.elapsed,), failed)
+        record("first_chunk", (first,), named)
+        record("chunk", watch.gaps(kit.most_gaps), named)
 
     def _word(self, ending: Ending) -> str:
         """How it ended; one that was left may have been whole by then."""
@@ -105,14 +117,6 @@ class AnswerSpan(Scope):
             "response_service_tier": head.get("service_tier") if is_of_openai else None,
             "system_fingerprint": head.get("system_fingerprint") if is_of_openai else None,
         }
-
-    def _measure(self, named: Attributes, cost: Values, failure: str | None) -> None:
-        naming, record, watch = self.kit.naming, self.kit.instruments.record, self._watch
-        for kind in ("input", "output"):
-            record("tokens", (_count(cost[f"{kind}_tokens"]),), {**named, **naming.attributes(token_type=kind)})
-        record("duration", (watch.elapsed,), {**named, **naming.attributes(error_type=failure)})
-        record("first_chunk", (watch.first_chunk,), named)
-        record("chunk", watch.gaps(self.kit.most_gaps), named)
 
 
 class ConversationSpan(Scope):
