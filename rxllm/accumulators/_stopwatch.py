@@ -16,8 +16,9 @@ from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from copy import copy
-from itertools import accumulate, pairwise
+from itertools import accumulate, repeat
 from math import ceil
+from operator import sub
 from typing import Any
 
 from rxllm.models import Slots, StreamChunk, StreamInfo, Timing, Usage
@@ -258,12 +259,19 @@ class _Gaps:
         """
         if self.first is None:
             self.first = times[0]
-        for before, now in pairwise(times):
-            self.count += 1
-            gap = max(now - before, 0.0)
-            self._counted[gap if digits is None else round(gap, digits)] += 1
-            if gap > self._longest:
-                self._longest, self._longest_at = gap, self.count
+        gaps = list(map(max, map(sub, times[1:], times), repeat(0.0)))
+        if not gaps:
+            return
+        longest = max(gaps)
+        if longest > self._longest:
+            self._longest, self._longest_at = longest, self.count + 1 + gaps.index(longest)
+        self.count += len(gaps)
+        # Those of chunks that came together are nothing: mostly that is nearly all of them.
+        passed = list(filter(None, gaps))
+        counted = self._counted
+        counted[0.0] += len(gaps) - len(passed)
+        for gap in passed:
+            counted[gap if digits is None else round(gap, digits)] += 1
 
     def told(self) -> dict[str, Any]:
         """The fields of a ``Timing`` that tell of gaps."""

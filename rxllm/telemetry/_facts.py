@@ -113,11 +113,11 @@ class Facts:
     def _note_head(self, chunk: StreamChunk) -> None:
         # The first identifier counts, and the last model: another may have taken over on the way.
         head = self.head
-        if chunk.model and isinstance(chunk.model, str):
-            head["model"] = chunk.model
-        for name in ("id", "service_tier", "system_fingerprint"):
-            if name not in head and (value := getattr(chunk, name)) and isinstance(value, str):
-                head[name] = value
+        for name in ("model", "id", "service_tier", "system_fingerprint"):
+            if name == "model" or name not in head:
+                value = getattr(chunk, name)
+                if value and isinstance(value, str):
+                    head[name] = value
 
     def _keep(self, content: StreamAccumulator, items: Sequence[object]) -> None:
         try:
