@@ -24,7 +24,11 @@ from tests.pages import PAGES, ROOT, Program, programs_of
 EXTRAS = ("cli", "otel", "redis", "rich", "testing")
 """What users may add to the library; the other extras are for those who develop it."""
 
-NEEDS: Mapping[str, str] = {"log-engines": "rxllm[testing]", "other-sdks": "openai"}
+NEEDS: Mapping[str, str] = {
+    "log-engines": "rxllm[testing]",
+    "other-sdks": "openai",
+    "telemetry": "opentelemetry-sdk",
+}
 """What the first program of a page needs besides the library: a part of the page has to say so."""
 
 ANSWER = "Rivers carry salt to the sea."
