@@ -28,6 +28,7 @@ NEEDS: Mapping[str, str] = {
     "log-engines": "rxllm[testing]",
     "other-sdks": "openai",
     "telemetry": "opentelemetry-sdk",
+    "top": "rxllm[cli]",
 }
 """What the first program of a page needs besides the library: a part of the page has to say so."""
 
@@ -100,7 +101,7 @@ def wrong_in_the_bare(environment: Environment, version: str) -> Iterator[str]:
     if (status, printed) != (0, f"rxllm {version}\n"):
         yield f"rxllm --version: exit status {status}, printed\n{printed}"
     status, printed = environment.run("rxllm", "chat", "Hello")
-    if status != 1 or "pip install 'rxllm[cli]'" not in printed or "Traceback" in printed:
+    if status != 2 or "pip install 'rxllm[cli]'" not in printed or "Traceback" in printed:
         yield f"rxllm chat: exit status {status}, printed\n{printed}"
 
 

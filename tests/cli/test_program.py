@@ -71,8 +71,18 @@ def test_without_the_extra_a_sentence_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "typer", None)
 
-    assert main(["--version"]) == 2
+    assert main(["chat", "Hello"]) == 2
     assert capsys.readouterr().err == "rxllm: the command line needs an extra: pip install 'rxllm[cli]'\n"
+
+
+def test_without_the_extra_it_has_a_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.setattr(sys, "argv", ["rxllm", "--version"])
+
+    assert main() == 0
+    assert capsys.readouterr().out == f"rxllm {version('rxllm')}\n"
 
 
 def test_help_imports_none_of_the_library() -> None:
