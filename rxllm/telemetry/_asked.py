@@ -8,7 +8,8 @@ from typing import Any
 from rxllm.models import ChatRequest, is_object
 from rxllm.telemetry._names import AttributeValue
 
-_OF_OPENAI = frozenset({"openai", "azure.ai.openai"})
+OF_OPENAI = frozenset({"openai", "azure.ai.openai"})
+"""Those of which there are the attributes of OpenAI."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -39,7 +40,7 @@ class AskedFor:
     @property
     def is_of_openai(self) -> bool:
         """Whether the attributes of OpenAI are those of the provider."""
-        return self.provider in _OF_OPENAI
+        return self.provider in OF_OPENAI
 
     def operation(self, name: str) -> dict[str, AttributeValue | None]:
         """What spans and histograms have in common."""

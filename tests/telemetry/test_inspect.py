@@ -615,3 +615,80 @@ def test_nobody_else_gets_there(directory: Path) -> None:
         assert inspection.path is not None
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         assert stat.S_IMODE(Path(inspection.path).stat().st_mode) == 0o600
+
+
+# Objects of the application
+
+
+class Proxy:
+    """One that asks the application for whatever it is asked, as those do that stand for what there is only later."""
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        raise AssertionError
+
+    @property
+    def __name__(self) -> str:
+        raise AssertionError
+
+    async def __call__(self, _: object) -> int:
+        return await never(_)
+
+
+class Nameless(Operation[int, int]):
+    """An operator that cannot say what it is called."""
+
+    @property
+    def called(self) -> str:  # type: ignore[override]
+        raise AssertionError
+
+
+class Uncountable(Backlog[Any]):
+    @property
+    def waiting(self) -> int:
+        raise AssertionError
+
+
+class WithUncountable(Waiting):
+    def __init__(self, out: FanOut[Any]) -> None:
+        super().__init__(out)
+        self.backlog = Uncountable(2, holder="odd")
+
+
+async def test_objects_of_the_application_are_not_asked_who_they_are() -> None:
+    with inspect():
+        pipeline = rxllm.from_async_iterable(numbers).pipe(operate(Nameless), ops.map_async(Proxy()))
+        subscription = pipeline.subscribe()
+        stream = await only_stream(held_by)
+        subscription.dispose()
+
+    assert held_by(stream) == ["map_async(Proxy)"]
+
+
+async def test_one_that_cannot_be_told_hides_no_other() -> None:
+    with inspect():
+        subscriptions = [Subject[Any]().pipe(operate(operation)).subscribe() for operation in (Equal, WithUncountable)]
+        found = await report()
+        for subscription in subscriptions:
+            subscription.dispose()
+
+    assert (len(found.streams), found.more) == (1, 1)
+
+
+async def test_a_text_and_a_thread_that_cannot_be_written_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.current_thread(), "name", "main \ud800")
+    texts = Subject[str]()
+    with inspect(text=True):
+        subscription = texts.pipe(ops.buffer_with_backpressure(2)).subscribe()
+        texts.on_next("Hi \ud800")
+        found = await report()
+        subscription.dispose()
+
+    assert [stream.text for stream in found.streams] == ["Hi \ufffd"]
+    assert [loop.thread for loop in found.loops] == ["main \ufffd"]
+
+
+async def test_a_program_that_python_is_embedded_in_may_have_no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [])
+    with inspect():
+        assert (await report()).program == "python"
