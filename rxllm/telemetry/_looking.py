@@ -55,7 +55,7 @@ class _Seen(NamedTuple):
             return thing.task is not None and not thing.task.done()
         if self.part.kind == "operation":
             return not thing.out.is_over
-        return self.part.kind == "consumer" and (not thing.ended or bool(getattr(thing.queue, "items", ())))
+        return self.part.kind == "consumer" and (not thing.is_over or bool(getattr(thing.queue, "items", ())))
 
     @property
     def called(self) -> str:

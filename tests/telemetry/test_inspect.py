@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import os
 import stat
@@ -386,6 +387,26 @@ async def test_what_began_before_and_what_has_ended_is_not_shown() -> None:
         during.dispose()
         await until(lambda report: not report.streams)
     before.dispose()
+
+
+async def test_what_was_left_is_not_shown_though_something_keeps_it() -> None:
+    kept: list[contextvars.Context] = []
+
+    async def waits() -> AsyncIterator[int]:
+        # As a connection does that is made for a request, and used again for others.
+        kept.append(contextvars.copy_context())
+        await asyncio.Event().wait()
+        yield 1
+
+    with inspect():
+        waiting = asyncio.ensure_future(last_of(rxllm.from_async_iterable(waits)))
+        await until(lambda found: found.streams)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        found = await report()
+
+    assert kept
+    assert found.streams == []
 
 
 async def test_items_that_wait_are_shown_though_their_source_has_ended() -> None:
