@@ -51,6 +51,7 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "request_frequency_penalty": ("gen_ai.request.frequency_penalty",),
         "request_stop": ("gen_ai.request.stop_sequences",),
         "output_type": ("gen_ai.output.type",),
+        "api_type": ("openai.api.type",),
         "request_service_tier": ("openai.request.service_tier", "gen_ai.openai.request.service_tier"),
         # The answer.
         "response_id": ("gen_ai.response.id",),

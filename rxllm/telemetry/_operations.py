@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 from opentelemetry.trace import SpanKind
 
 from rxllm.accumulators import Stopwatch
-from rxllm.dialects import provider_of
+from rxllm.dialects import openai_api_of, provider_of
 from rxllm.exceptions import stream_of
 from rxllm.flow import Readings
 from rxllm.models import ChatRequest, RoundCompleted, StreamInfo, Usage, is_object
@@ -80,10 +80,12 @@ class AnswerSpan(Scope):
 
     def _told(self, ending: Ending, error: Exception | None) -> Attributes:
         facts, timing = self._facts, self._watch.timing(gaps=False)
-        known = self._known(facts.stream or stream_of(error))
+        stream = facts.stream or stream_of(error)
+        known = self._known(stream)
         values: Values = {
             **known,
-            **self._told_of_answer(known["provider"]),
+            **self._told_of_answer(),
+            **(self._told_by_openai(stream) if known["provider"] in OF_OPENAI else {}),
             **costs(facts.usage),
             "time_to_first_chunk": timing.first_chunk,
             "chunks": facts.chunks,
@@ -112,14 +114,20 @@ class AnswerSpan(Scope):
             operation["provider"] = provider_of(stream.dialect, server_of(stream)[0])
         return operation
 
-    def _told_of_answer(self, provider: AttributeValue | None) -> Values:
-        head, is_of_openai = self._facts.head, provider in OF_OPENAI
+    def _told_of_answer(self) -> Values:
+        head = self._facts.head
         return {
             "response_id": head.get("id"),
             "response_model": head.get("model"),
             "finish_reasons": self._facts.reasons,
-            "response_service_tier": head.get("service_tier") if is_of_openai else None,
-            "system_fingerprint": head.get("system_fingerprint") if is_of_openai else None,
+        }
+
+    def _told_by_openai(self, stream: StreamInfo | None) -> Values:
+        head = self._facts.head
+        return {
+            "api_type": None if stream is None else openai_api_of(stream.dialect),
+            "response_service_tier": head.get("service_tier"),
+            "system_fingerprint": head.get("system_fingerprint"),
         }
 
     def _measure(self, error: Exception | None) -> None:

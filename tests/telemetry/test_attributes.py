@@ -22,7 +22,7 @@ import rxllm
 from rxllm import ChatRequest, LLMClient, Message, StreamInfo
 from rxllm import operators as ops
 from rxllm.dialects import provider_of
-from rxllm.exceptions import APIStreamError, DecodeError, MixedAnswersError
+from rxllm.exceptions import APIStatusError, APIStreamError, DecodeError, MixedAnswersError
 from rxllm.models import marked
 from rxllm.sinks import SQLiteSink
 from rxllm.telemetry import OpenTelemetry
@@ -150,6 +150,7 @@ async def test_of_a_request_and_its_answer(told: Told) -> None:
         "gen_ai.request.stop_sequences": ("END",),
         "gen_ai.output.type": "json",
         "gen_ai.conversation.id": "conv_1",
+        "openai.api.type": "chat_completions",
         "openai.request.service_tier": "flex",
         "gen_ai.openai.request.service_tier": "flex",
         "openai.response.service_tier": "flex",
@@ -506,6 +507,18 @@ def test_what_is_openais_is_told_where_the_chunks_say_that_it_is(told: Told) -> 
     chunk = marked(rxllm.StreamChunk.from_wire(wire), stream=StreamInfo(dialect="openai-chat"))
     rxllm.run(reactivex.of(chunk).pipe(ops.trace(told.telemetry)))
     assert facts(told.chat)["openai.response.service_tier"] == "flex"
+    assert facts(told.chat)["openai.api.type"] == "chat_completions"
+
+
+async def test_which_interface_of_openai_it_is_is_known_before_an_answer_and_auto_is_no_tier(told: Told) -> None:
+    request = REQUEST.model_copy(update={"service_tier": "auto"})
+    async with ScriptedServer(script.status(400, {"error": {}}), dialect="openai-responses") as server:
+        client = LLMClient(base_url=server.base_url, dialect="openai-responses", telemetry=told.telemetry, retries=0)
+        with pytest.raises(APIStatusError):
+            await client.chat(request)
+    found = facts(told.chat)
+    assert found["openai.api.type"] == "responses"
+    assert "openai.request.service_tier" not in found
 
 
 # Spans that nobody sees
