@@ -6,6 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from heapq import nlargest
 from importlib.metadata import version
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -40,12 +42,26 @@ class _Seen(NamedTuple):
     Attributes:
         part: What was noted of it.
         thing: What it is.
-        queues: Where items wait in it.
     """
 
     part: Part
     thing: Any
-    queues: Sequence[WatchedQueue]
+
+    @property
+    def flow(self) -> FlowControl | None:
+        """What is paused, if somebody pauses it."""
+        if self.part.kind == "operation":
+            return cast("FlowControl | None", self.thing.out.flow)
+        return self.thing.flow if self.part.kind == "source" and self.goes_on else None
+
+    @property
+    def queues(self) -> Sequence[WatchedQueue]:
+        """Where items wait. An operator has its queues among its attributes, whatever they are called there."""
+        if self.part.kind == "operation":
+            values = list(cast("dict[str, object]", vars(self.thing)).values())
+            # Not ``isinstance``: of a proxy, that asks the application.
+            return [cast("WatchedQueue", value) for value in values if issubclass(type(value), Backlog)]
+        return [self.thing.queue] if self.part.kind == "consumer" and self.thing.queue is not None else []
 
     @property
     def goes_on(self) -> bool:
@@ -92,46 +108,36 @@ def look(watch: Watch) -> Report:
     pipelines: dict[Pipeline, list[_Seen]] = {}
     there = [(part, thing) for part in parts if (thing := part()) is not None]
     for part, thing in there:
-        pipelines.setdefault(part.pipeline, []).append(_Seen(part, thing, _queues(part, thing)))
+        pipelines.setdefault(part.pipeline, []).append(_Seen(part, thing))
     now = time.monotonic()
-    names = dict(_names(pipelines.values()))
+    live = [(pipeline, seen) for pipeline, seen in pipelines.items() if any(each.goes_on for each in seen)]
+    # Of the others nothing is put together: to look at thousands must not take the time of the application.
+    told = nlargest(MOST_STREAMS, live, key=lambda each: (_held(each[1], now), now - each[0].began))
+    names = dict(_names(seen for _, seen in told))
     streams: list[StreamReport] = []
-    untold = 0
-    for pipeline, seen in pipelines.items():
-        try:
-            if any(each.goes_on for each in seen):
-                streams.append(_stream(pipeline, seen, names, loops, now))
-        except Exception:  # noqa: BLE001 - one that cannot be told hides no other
-            untold += 1
-    streams.sort(key=_first_the_held, reverse=True)
+    for pipeline, seen in told:
+        with suppress(Exception):  # one that cannot be told hides no other
+            streams.append(_stream(pipeline, seen, names, loops, now))
     return Report(
         pid=os.getpid(),
         program=_program(),
         version=_VERSION,
         seconds=now - watch.began,
-        streams=streams[:MOST_STREAMS],
-        more=max(0, len(streams) - MOST_STREAMS) + untold,
+        streams=streams,
+        more=len(live) - len(streams),
         loops=[loop.report(now) for loop in loops],
     )
 
 
-def _first_the_held(stream: StreamReport) -> tuple[float, float]:
-    holds = [*(each.holds for each in stream.sources), *(each.holds for each in stream.stages)]
-    return max((hold.seconds for each in holds for hold in each), default=0.0), stream.seconds
+def _held(parts: Sequence[_Seen], now: float) -> float:
+    """For how long somebody has held a pause in a stream."""
+    flows = [flow for each in parts if (flow := each.flow) is not None]
+    return max((now - since for flow in flows for _, since in flow.held_since), default=0.0)
 
 
 def _program() -> str:
     path = Path(next(iter(sys.argv), ""))  # a program that Python is embedded in may have none
     return harmless(path.parent.name if path.name == "__main__.py" else path.name, NAME_LENGTH) or "python"
-
-
-def _queues(part: Part, thing: Any) -> Sequence[WatchedQueue]:
-    """Where items wait in a part. An operator has its queues among its attributes, whatever they are called there."""
-    if part.kind == "operation":
-        values = list(cast("dict[str, object]", vars(thing)).values())
-        # Not ``isinstance``: of a proxy, that asks the application.
-        return [cast("WatchedQueue", value) for value in values if issubclass(type(value), Backlog)]
-    return [thing.queue] if part.kind == "consumer" and thing.queue is not None else []
 
 
 def _names(pipelines: Iterable[Iterable[_Seen]]) -> Iterator[tuple[Pauses, str]]:
