@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 from rxllm.models import without_lone_surrogates
 
@@ -158,7 +158,10 @@ def plain(text: str) -> str:
 def _told(value: AttributeValue) -> AttributeValue:
     if isinstance(value, str):
         return plain(value)
-    return [plain(each) for each in value[:MOST_VALUES]] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        told = [plain(each) if isinstance(each, str) else each for each in value[:MOST_VALUES]]
+        return cast("Sequence[str]", told)
+    return value
 
 
 class Naming:

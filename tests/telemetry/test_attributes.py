@@ -486,7 +486,7 @@ def test_names_are_bounded_and_such_that_an_exporter_can_write_them(told: Told) 
 
 
 def test_of_very_many_choices_some_reasons_are_told(told: Told) -> None:
-    choices = [{"index": index, "delta": {}, "finish_reason": "stop"} for index in range(1_000)]
+    choices: list[dict[str, Any]] = [{"index": index, "delta": {}, "finish_reason": "stop"} for index in range(1_000)]
     rxllm.run(reactivex.of(rxllm.StreamChunk.from_wire({"choices": choices})).pipe(ops.trace(told.telemetry)))
     assert facts(told.chat)["gen_ai.response.finish_reasons"] == ("stop",) * 100
 
