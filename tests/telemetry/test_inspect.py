@@ -644,13 +644,8 @@ def test_nobody_else_gets_there(directory: Path) -> None:
 class Proxy:
     """One that asks the application for whatever it is asked, as those do that stand for what there is only later."""
 
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        raise AssertionError
-
-    @property
-    def __name__(self) -> str:
-        raise AssertionError
+    def __getattribute__(self, name: str, /) -> Any:
+        raise AssertionError(name)
 
     async def __call__(self, _: object) -> int:
         return await never(_)
