@@ -8,17 +8,21 @@ from typing import Any, Literal, TypeAlias
 from opentelemetry.trace import SpanKind
 
 from rxllm.accumulators import Stopwatch
-from rxllm.dialects import provider_of
+from rxllm.dialects import openai_api_of, provider_of
+from rxllm.exceptions import stream_of
 from rxllm.flow import Readings
-from rxllm.models import RoundCompleted, StreamInfo, Timing, Usage, is_object
-from rxllm.telemetry._asked import AskedFor
+from rxllm.models import ChatRequest, RoundCompleted, StreamInfo, Usage, is_object
+from rxllm.telemetry._asked import OF_OPENAI, AskedFor
 from rxllm.telemetry._facts import Facts
 from rxllm.telemetry._messages import input_messages, output_messages, tool_definitions
 from rxllm.telemetry._names import AttributeValue
-from rxllm.telemetry._spans import Kit, Scope, error_type, safely, server_of
+from rxllm.telemetry._spans import Attributes, Kit, Scope, error_type, safely, server_of
 
 Ending: TypeAlias = Literal["whole", "failed", "stopped", "left"]
 """How a stream ended, as an operator sees it."""
+
+# What an attribute can hold.
+_MOST_TOKENS = 2**63
 
 Values = dict[str, AttributeValue | None]
 
@@ -35,11 +39,14 @@ class AnswerSpan(Scope):
     def __init__(self, kit: Kit, asked: AskedFor, readings: Readings) -> None:
         operation = asked.operation("chat")
         name = " ".join(filter(None, ("chat", asked.asked_model)))
-        told = safely(_told_of_request, {}, asked, captures=kit.captures)
-        super().__init__(kit, name, SpanKind.CLIENT, kit.naming.attributes(**operation, **told))
+        super().__init__(kit, name, SpanKind.CLIENT, kit.naming.attributes(**operation, **safely(asked.parameters, {})))
+        # Of an answer that is not sampled nobody would read it.
+        captures = kit.captures and safely(self.span.is_recording, None) is True
+        if captures:
+            safely(self._tell_request, None, asked.request)
         self._asked = asked
         self._watch = Stopwatch(readings.began, unix=readings.unix)
-        self._facts = Facts(self._watch, captures=kit.captures)
+        self._facts = Facts(self._watch, captures=captures)
         self._is_over = False
 
     def note(self, items: Sequence[object], now: float, paused: float, stream: StreamInfo | None) -> None:
@@ -59,27 +66,38 @@ class AnswerSpan(Scope):
         if not self._is_over:
             self._is_over = True
             self._watch.tick(0, now, paused)
-            safely(self._end, None, ending, error)
+            # Whatever cannot be told: the span ends.
+            attributes = safely(self._told, {}, ending, error)
+            self.kit.end(self.span, attributes, error)
+            safely(self._measure, None, error)
 
-    def _end(self, ending: Ending, error: Exception | None) -> None:
-        facts, kit = self._facts, self.kit
-        timing = self._watch.timing(gaps=False)
-        stream = facts.stream or getattr(error, "stream", None)
-        operation = self._known(stream)
+    def _tell_request(self, request: ChatRequest | None) -> None:
+        if request is not None:
+            definitions = tool_definitions(request.tools) if request.tools else None
+            messages = input_messages(request.messages)
+            named = self.kit.naming.attributes(input_messages=messages, tool_definitions=definitions)
+            self.span.set_attributes(named)
+
+    def _told(self, ending: Ending, error: Exception | None) -> Attributes:
+        facts, timing = self._facts, self._watch.timing(gaps=False)
+        stream = facts.stream or stream_of(error)
+        known = self._known(stream)
         values: Values = {
-            **operation,
+            **known,
             **self._told_of_answer(),
+            **(self._told_by_openai(stream) if known["provider"] in OF_OPENAI else {}),
             **costs(facts.usage),
             "time_to_first_chunk": timing.first_chunk,
             "chunks": facts.chunks,
             "paused": timing.paused,
             "ending": self._word(ending),
+            "output_messages": safely(self._said, None),
         }
-        if (said := facts.said()) is not None:
-            values["output_messages"] = safely(output_messages, None, said)
-        kit.end(self.span, kit.naming.attributes(**values), error)
-        failure = None if error is None else error_type(error)
-        self._measure(operation | {"response_model": values["response_model"]}, failure, timing)
+        return self.kit.naming.attributes(**values)
+
+    def _said(self) -> str | None:
+        said = self._facts.said()
+        return None if said is None else output_messages(said)
 
     def _word(self, ending: Ending) -> str:
         """How it ended; one that was left may have been whole by then."""
@@ -97,21 +115,30 @@ class AnswerSpan(Scope):
         return operation
 
     def _told_of_answer(self) -> Values:
-        head, is_of_openai = self._facts.head, self._asked.is_of_openai
+        head = self._facts.head
         return {
             "response_id": head.get("id"),
             "response_model": head.get("model"),
             "finish_reasons": self._facts.reasons,
-            "response_service_tier": head.get("service_tier") if is_of_openai else None,
-            "system_fingerprint": head.get("system_fingerprint") if is_of_openai else None,
         }
 
-    def _measure(self, common: Values, failure: str | None, timing: Timing) -> None:
+    def _told_by_openai(self, stream: StreamInfo | None) -> Values:
+        head = self._facts.head
+        return {
+            "api_type": None if stream is None else openai_api_of(stream.dialect),
+            "response_service_tier": head.get("service_tier"),
+            "system_fingerprint": head.get("system_fingerprint"),
+        }
+
+    def _measure(self, error: Exception | None) -> None:
         naming, record = self.kit.naming, self.kit.instruments.record
-        named = naming.attributes(**common)
-        cost = costs(self._facts.usage)
+        facts, timing = self._facts, self._watch.timing(gaps=False)
+        failure = None if error is None else error_type(error)
+        known = self._known(facts.stream or stream_of(error))
+        named = naming.attributes(**known, response_model=facts.head.get("model"))
+        cost = costs(facts.usage)
         for kind in ("input", "output"):
-            record("tokens", (_count(cost[f"{kind}_tokens"]),), named | naming.attributes(token_type=kind))
+            record("tokens", (cost[f"{kind}_tokens"],), named | naming.attributes(token_type=kind))
         record("duration", (timing.elapsed,), named | naming.attributes(error_type=failure))
         record("first_chunk", (timing.first_chunk,), named)
         record("chunk", self._watch.gaps(self.kit.most_gaps), named)
@@ -145,12 +172,12 @@ class ConversationSpan(Scope):
             self.kit.end(self.span, self.kit.naming.attributes(ending=word, rounds=self._rounds), error)
 
 
-def costs(usage: Usage | None) -> Values:
+def costs(usage: Usage | None) -> dict[str, int | None]:
     """What an answer cost, by the keys of the table of names."""
     extra: Mapping[str, Any] = {} if usage is None else usage.model_extra or {}
     return {
-        "input_tokens": None if usage is None else usage.prompt_tokens,
-        "output_tokens": None if usage is None else usage.completion_tokens,
+        "input_tokens": None if usage is None else _count(usage.prompt_tokens),
+        "output_tokens": None if usage is None else _count(usage.completion_tokens),
         "cache_read": _within(extra, "prompt_tokens_details", "cached_tokens"),
         "cache_written": _count(extra.get("cache_creation_input_tokens")),
         "reasoning_tokens": _within(extra, "completion_tokens_details", "reasoning_tokens"),
@@ -163,13 +190,7 @@ def _within(extra: Mapping[str, Any], name: str, field: str) -> int | None:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _told_of_request(asked: AskedFor, *, captures: bool) -> Values:
-    values = asked.parameters()
-    request = asked.request
-    if captures and request is not None:
-        values["input_messages"] = input_messages(request.messages)
-        values["tool_definitions"] = tool_definitions(request.tools) if request.tools else None
-    return values
+    """A number of tokens, of those that an exporter can write."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS:
+        return value
+    return None
