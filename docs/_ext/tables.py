@@ -40,12 +40,12 @@ class ReadableTables(SphinxPostTransform):
         """Go through one page."""
         del kwargs
         for table in self.document.findall(nodes.table):
-            for part in [*table.findall(nodes.literal), *_headings(table)]:
-                part[:] = list(_breakable(part.astext()))
             rows = [list(row.findall(nodes.entry)) for row in table.findall(nodes.row)]
             if _is_long(rows):
                 table["classes"].append("rows")
                 _name_columns(rows)
+            for part in [*table.findall(nodes.literal), *_headings(table)]:
+                part[:] = list(_breakable(part.astext()))
 
 
 def _headings(table: nodes.table) -> Iterator[nodes.TextElement]:
