@@ -72,5 +72,6 @@ def _name_columns(rows: list[list[nodes.entry]]) -> None:
     head, *body = rows
     for row in body:
         for name, cell in zip(head[1:], row[1:], strict=True):
-            if cell.children and isinstance(cell[0], nodes.TextElement):
-                cell[0].insert(0, nodes.inline("", f"{name.astext()}: ", classes=["column"]))
+            first = next(iter(cell.children), None)
+            if isinstance(first, nodes.TextElement):
+                first.insert(0, nodes.inline("", f"{name.astext()}: ", classes=["column"]))
