@@ -242,7 +242,10 @@ async def test_what_is_typed_while_an_answer_is_drawn_does_not_move_it(
     in_front: bool,
     seen: str,
 ) -> None:
-    monkeypatch.setattr("os.tcgetpgrp", lambda _: os.getpgrp() if in_front else os.getpgrp() + 1)
+    def in_the_foreground(_: int) -> int:
+        return os.getpgrp() if in_front else os.getpgrp() + 1
+
+    monkeypatch.setattr("os.tcgetpgrp", in_the_foreground)
     (tmp_path / "echo.py").write_text(ECHO)
     terminal.types(("[N]o: ", "y\n"))
     async with ScriptedServer(call(), "So.") as server:
