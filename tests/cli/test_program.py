@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import runpy
 import subprocess
 import sys
@@ -98,6 +99,18 @@ def test_help_imports_none_of_the_library() -> None:
 class Interrupted(io.StringIO):
     def write(self, _: str) -> int:
         raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize("arguments", [["--help"], ["chat", "--help"], []])
+def test_nobody_reads_the_help(arguments: list[str]) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "rxllm", *arguments]
+    ended = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(theirs)
+
+    assert (ended.returncode, ended.stderr) == (141, "")
 
 
 async def test_ctrl_c_before_a_command_has_begun(rxllm: Commands) -> None:

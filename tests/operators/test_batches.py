@@ -291,7 +291,7 @@ def test_batches_are_as_items_one_by_one(reads: list[list[str]], plan: Plan, con
     assert (items, end) == (single_items, single_end)
     for (together, ending), (singly, single_ending) in zip(stored, single_stored, strict=True):
         if consumer[1] or plan.leaves:
-            # What came together with the last item has come, too, the end as well; and how many wait in the lower of two
+            # What came together with the last item has come, too, the end as well. How many wait in the lower of two
             # queues when somebody leaves depends on whose task is first.
             assert ending == single_ending or ("cancelled", "None") in (ending, single_ending)
             assert min(together, singly, key=len) == max(together, singly, key=len)[: min(len(together), len(singly))]
