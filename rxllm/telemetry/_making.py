@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from importlib.metadata import version
 from inspect import isawaitable
 
-from opentelemetry import context, metrics, propagate, trace
+from opentelemetry import context, metrics, trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import SpanKind, TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from rxllm.exceptions import ToolExecutionError
 from rxllm.flow import NOBODY_WATCHES
@@ -21,7 +23,9 @@ from rxllm.wire import RequestSigner, UnsignedRequest
 
 __all__ = ["AnswerSpan", "ConversationSpan", "kit_of", "propagating", "run_tool"]
 
-_SCOPE = "rxllm"
+_SCOPE, _VERSION = "rxllm", version("rxllm")
+# Not those that the application has set: they may send baggage, which is whatever it has put there.
+_traceparent = TraceContextTextMapPropagator()
 
 
 def kit_of(
@@ -29,8 +33,8 @@ def kit_of(
 ) -> Kit:
     """What spans are made with."""
     return Kit(
-        tracer=trace.get_tracer(_SCOPE, tracer_provider=tracer_provider),
-        instruments=Instruments(metrics.get_meter(_SCOPE, meter_provider=meter_provider)),
+        tracer=trace.get_tracer(_SCOPE, _VERSION, tracer_provider=tracer_provider),
+        instruments=Instruments(metrics.get_meter(_SCOPE, _VERSION, meter_provider=meter_provider)),
         naming=Naming.of_environment(),
         captures=captures,
         most_gaps=most_gaps,
@@ -82,7 +86,7 @@ def propagating(sign: RequestSigner | None) -> RequestSigner:
 
     async def signed(request: UnsignedRequest) -> Mapping[str, str]:
         headers: dict[str, str] = {}
-        safely(propagate.inject, None, headers)
+        safely(_traceparent.inject, None, headers)
         if sign is not None:
             given = sign(request)
             headers |= await given if isawaitable(given) else given

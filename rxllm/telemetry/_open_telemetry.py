@@ -28,8 +28,9 @@ class OpenTelemetry:
         meter_provider: Makes the histograms; by default the one that the application has set.
         capture_content: Whether spans have what was said: messages, answers, arguments and results of tools, and the
             messages of errors, which may quote them.
-        propagate: Whether requests have the header ``traceparent``, so that the other side can go on with the trace. It
-            tells a provider nothing but identifiers. For requests over HTTP.
+        propagate: Whether requests have the header ``traceparent`` (and ``tracestate``, if the trace has one), so that
+            the other side can go on with the trace. It tells a provider nothing but identifiers: no baggage. For
+            requests over HTTP.
         chunk_times: How many times between two chunks are recorded of one answer at most. Of an answer with more
             chunks these are spread evenly over it. To record one costs as much as several chunks do.
 

@@ -8,19 +8,24 @@ from typing import Any, Literal, TypeAlias
 from opentelemetry.trace import SpanKind
 
 from rxllm.accumulators import Stopwatch
-from rxllm.dialects import provider_of
+from rxllm.dialects import openai_api_of, provider_of
+from rxllm.exceptions import stream_of
 from rxllm.flow import Readings
-from rxllm.models import RoundCompleted, StreamInfo, Usage, is_object
-from rxllm.telemetry._asked import AskedFor
+from rxllm.models import ChatRequest, RoundCompleted, StreamInfo, Usage, is_object
+from rxllm.telemetry._asked import OF_OPENAI, AskedFor
 from rxllm.telemetry._facts import Facts
 from rxllm.telemetry._messages import input_messages, output_messages, tool_definitions
 from rxllm.telemetry._names import AttributeValue
-from rxllm.telemetry._spans import Kit, Scope, error_type, safely, server_of, told_incompletely
+from rxllm.telemetry._spans import Attributes, Kit, Scope, error_type, safely, server_of, told_incompletely
 
 Ending: TypeAlias = Literal["whole", "failed", "stopped", "left"]
 """How a stream ended, as an operator sees it."""
 
+# What an attribute can hold.
+_MOST_TOKENS = 2**63
+
 Values = dict[str, AttributeValue | None]
+Costs = dict[str, int | None]
 
 
 class AnswerSpan(Scope):
@@ -35,13 +40,17 @@ class AnswerSpan(Scope):
     def __init__(self, kit: Kit, asked: AskedFor, readings: Readings) -> None:
         named = kit.naming.attributes(**asked.operation("chat"))
         name = "chat" if asked.asked_model is None else f"chat {asked.asked_model}"
-        told = safely(_told_of_request, {}, asked, captures=kit.captures)
-        super().__init__(kit, name, SpanKind.CLIENT, named | kit.naming.attributes(**told))
+        parameters = kit.naming.attributes(**safely(asked.parameters, {}))
+        super().__init__(kit, name, SpanKind.CLIENT, named | parameters)
+        # Of an answer that is not sampled nobody would read it.
+        captures = kit.captures and safely(self.span.is_recording, None) is True
+        if captures:
+            safely(self._tell_request, None, asked.request)
         # What the span and the histograms have in common.
         self._named = named
         self._asked = asked
         self._watch = Stopwatch(readings.began, unix=readings.unix)
-        self._facts = Facts(self._watch, captures=kit.captures)
+        self._facts = Facts(self._watch, captures=captures)
 
     def note(self, items: Sequence[object], now: float, paused: float, stream: StreamInfo | None) -> None:
         """Take note of items that came together.
@@ -61,37 +70,49 @@ class AnswerSpan(Scope):
     def end(self, ending: Ending, error: Exception | None, now: float, paused: float) -> None:
         """End the span, and record what was measured."""
         self._watch.tick(0, now, paused)
-        safely(self._end, None, ending, error)
+        # Whatever cannot be told: the span ends.
+        stream = self._facts.stream or stream_of(error)
+        found = safely(self._found, {}, stream)
+        cost = safely(costs, {}, self._facts.usage)
+        self.kit.end(self.span, safely(self._told, {}, found, cost, stream, ending), error)
+        safely(self._measure, None, found, cost, error)
 
-    def _end(self, ending: Ending, error: Exception | None) -> None:
-        facts, kit = self._facts, self.kit
-        found = kit.naming.attributes(**self._found(facts.stream or getattr(error, "stream", None)))
-        cost, first = costs(facts.usage), self._watch.first_chunk
+    def _tell_request(self, request: ChatRequest | None) -> None:
+        if request is not None:
+            definitions = tool_definitions(request.tools) if request.tools else None
+            messages = input_messages(request.messages)
+            named = self.kit.naming.attributes(input_messages=messages, tool_definitions=definitions)
+            self.span.set_attributes(named)
+
+    def _told(self, found: Values, cost: Costs, stream: StreamInfo | None, ending: Ending) -> Attributes:
+        provider = found.get("provider", self._asked.provider)
         values: Values = {
+            **found,
             **self._told_of_answer(),
+            **(self._told_by_openai(stream) if provider in OF_OPENAI else {}),
             **cost,
-            "time_to_first_chunk": first,
-            "chunks": facts.chunks,
+            "time_to_first_chunk": self._watch.first_chunk,
+            "chunks": self._facts.chunks,
             "paused": self._watch.paused,
             "ending": self._word(ending),
+            "output_messages": safely(self._said, None),
         }
-        if (said := facts.said()) is not None:
-            values["output_messages"] = safely(output_messages, None, said)
-        kit.end(self.span, found | kit.naming.attributes(**values), error)
-        named = self._named | found | kit.naming.attributes(response_model=facts.head.get("model"))
-        self._measure(named, cost, first, error)
+        return self.kit.naming.attributes(**values)
 
-    def _measure(
-        self, named: dict[str, AttributeValue], cost: Values, first: float | None, error: Exception | None
-    ) -> None:
-        kit, record, watch = self.kit, self.kit.instruments.record, self._watch
-        failed = named if error is None else named | kit.naming.attributes(error_type=error_type(error))
+    def _said(self) -> str | None:
+        said = self._facts.said()
+        return None if said is None else output_messages(said)
+
+    def _measure(self, found: Values, cost: Costs, error: Exception | None) -> None:
+        naming, record, watch = self.kit.naming, self.kit.instruments.record, self._watch
+        named = self._named | naming.attributes(**found, response_model=self._facts.head.get("model"))
+        failed = named if error is None else named | naming.attributes(error_type=error_type(error))
         for kind in ("input", "output"):
-            if (count := _count(cost[f"{kind}_tokens"])) is not None:
-                record("tokens", (count,), named | kit.naming.attributes(token_type=kind))
+            if (count := cost.get(f"{kind}_tokens")) is not None:
+                record("tokens", (count,), named | naming.attributes(token_type=kind))
         record("duration", (watch.elapsed,), failed)
-        record("first_chunk", (first,), named)
-        record("chunk", watch.gaps(kit.most_gaps), named)
+        record("first_chunk", (watch.first_chunk,), named)
+        record("chunk", watch.gaps(self.kit.most_gaps), named)
 
     def _word(self, ending: Ending) -> str:
         """How it ended; one that was left may have been whole by then."""
@@ -109,13 +130,19 @@ class AnswerSpan(Scope):
         return found
 
     def _told_of_answer(self) -> Values:
-        head, is_of_openai = self._facts.head, self._asked.is_of_openai
+        head = self._facts.head
         return {
             "response_id": head.get("id"),
             "response_model": head.get("model"),
             "finish_reasons": self._facts.reasons,
-            "response_service_tier": head.get("service_tier") if is_of_openai else None,
-            "system_fingerprint": head.get("system_fingerprint") if is_of_openai else None,
+        }
+
+    def _told_by_openai(self, stream: StreamInfo | None) -> Values:
+        head = self._facts.head
+        return {
+            "api_type": None if stream is None else openai_api_of(stream.dialect),
+            "response_service_tier": head.get("service_tier"),
+            "system_fingerprint": head.get("system_fingerprint"),
         }
 
 
@@ -144,12 +171,12 @@ class ConversationSpan(Scope):
         self.kit.end(self.span, self.kit.naming.attributes(ending=word, rounds=self._rounds), error)
 
 
-def costs(usage: Usage | None) -> Values:
+def costs(usage: Usage | None) -> Costs:
     """What an answer cost, by the keys of the table of names."""
     extra: Mapping[str, Any] = {} if usage is None else usage.model_extra or {}
     return {
-        "input_tokens": None if usage is None else usage.prompt_tokens,
-        "output_tokens": None if usage is None else usage.completion_tokens,
+        "input_tokens": None if usage is None else _count(usage.prompt_tokens),
+        "output_tokens": None if usage is None else _count(usage.completion_tokens),
         "cache_read": _within(extra, "prompt_tokens_details", "cached_tokens"),
         "cache_written": _count(extra.get("cache_creation_input_tokens")),
         "reasoning_tokens": _within(extra, "completion_tokens_details", "reasoning_tokens"),
@@ -162,13 +189,7 @@ def _within(extra: Mapping[str, Any], name: str, field: str) -> int | None:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _told_of_request(asked: AskedFor, *, captures: bool) -> Values:
-    values = asked.parameters()
-    request = asked.request
-    if captures and request is not None:
-        values["input_messages"] = input_messages(request.messages)
-        values["tool_definitions"] = tool_definitions(request.tools) if request.tools else None
-    return values
+    """A number of tokens, of those that an exporter can write."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS:
+        return value
+    return None

@@ -20,7 +20,7 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, Tracer
 
-from rxllm.exceptions import APIStatusError, RxllmError
+from rxllm.exceptions import APIStatusError, RxllmError, stream_of
 from rxllm.flow import (
     FlowControl,
     Trial,
@@ -36,7 +36,7 @@ from rxllm.harmless import harmless
 from rxllm.logs import logger
 from rxllm.models import StreamInfo
 from rxllm.telemetry._instruments import Instruments
-from rxllm.telemetry._names import AttributeValue, Naming
+from rxllm.telemetry._names import AttributeValue, Naming, plain
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,7 +78,7 @@ class Kit:
 
     def start(self, name: str, kind: SpanKind, attributes: Attributes, parent: Context) -> Span:
         """Start a span."""
-        return safely(self.tracer.start_span, INVALID_SPAN, name, parent, kind, attributes)
+        return safely(self.tracer.start_span, INVALID_SPAN, plain(name), parent, kind, attributes)
 
     def end(self, span: Span, attributes: Attributes, error: Exception | None = None, kind: str | None = None) -> None:
         """End a span.
@@ -89,13 +89,14 @@ class Kit:
             error: What it failed with.
             kind: What kind of failure it is; by default what the error says.
         """
-        safely(self._tell, None, span, attributes, error, kind or (None if error is None else error_type(error)))
+        safely(self._tell, None, span, attributes, error, kind)
         safely(span.end, None)
 
     def _tell(self, span: Span, attributes: Attributes, error: Exception | None, kind: str | None) -> None:
         if not span.is_recording():
             return
         span.set_attributes(attributes)
+        kind = kind or (None if error is None else error_type(error))
         if kind is None:
             return
         span.set_attributes(self.naming.attributes(error_type=kind))
@@ -219,7 +220,7 @@ class TrialSpan:
         if span is None:
             return
         flow, self._flow = self._flow, None
-        known = stream or getattr(error, "stream", None) or (None if flow is None else flow.stream)
+        known = stream or stream_of(error) or (None if flow is None else flow.stream)
         address, port = server_of(known)
         word = "stopped" if ending == "left" and stopping() else ending
         named = self._kit.naming.attributes(server_address=address, server_port=port, ending=word)
@@ -231,6 +232,6 @@ def server_of(stream: StreamInfo | None) -> tuple[str | None, int | None]:
     if stream is None or not stream.host:
         return None, None
     host, colon, port = stream.host.rpartition(":")
-    if colon and port.isdigit():
+    if colon and port.isdecimal():
         return host.strip("[]"), int(port)
     return stream.host.strip("[]"), None

@@ -213,6 +213,14 @@ def test_a_service_without_a_directory_for_its_user_is_found_from_a_terminal_tha
         assert path_of(inspection).parent == tmp_path / "run" / "rxllm"
 
 
+def test_a_directory_at_which_one_may_not_look_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("RXLLM_INSPECT_DIRECTORY")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", f"/{'long' * 100}")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with inspect() as inspection:
+        assert path_of(inspection) in {endpoint.path for endpoint in endpoints()}
+
+
 def test_where_there_are_no_users_the_directory_is_named_without_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
