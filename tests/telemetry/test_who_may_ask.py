@@ -26,9 +26,9 @@ PATIENCE = 60.0
 
 
 @pytest.fixture(autouse=True)
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def directory(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where processes of this test meet."""
-    found = tmp_path / "meet"
+    found = short_path / "meet"
     monkeypatch.setenv("RXLLM_INSPECT_DIRECTORY", str(found))
     return found
 
