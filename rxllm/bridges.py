@@ -94,7 +94,7 @@ def iterate(observable: Observable[T], *, buffer_size: int = 64) -> Iteration[T]
 
     Raises:
         ValueError: ``buffer_size`` is less than 1.
-        TypeError: It is no whole number, or ``observable`` is none.
+        TypeError: It is not a whole number, or ``observable`` is none.
         BufferOverflowError: From the iteration: the buffer is full and the producer cannot be paused.
         RuntimeError: From the iteration: a second task asks for an item while one waits.
 
@@ -136,7 +136,7 @@ def iterate_sync(observable: Observable[T], *, buffer_size: int = 64) -> SyncIte
     Raises:
         NoRunningLoopError: A loop runs in this thread: write ``async for`` there.
         ValueError: ``buffer_size`` is less than 1.
-        TypeError: It is no whole number, or ``observable`` is none.
+        TypeError: It is not a whole number, or ``observable`` is none.
         Exception: From the iteration: what the observable fails with, behind the items that came before.
 
     Example:
@@ -269,7 +269,7 @@ def _require_observable(value: object, name: str) -> None:
     """Check what is to be consumed.
 
     Raises:
-        TypeError: It is no observable.
+        TypeError: It is not an observable.
     """
     if not isinstance(value, Observable):
         raise _no_observable(value, name)

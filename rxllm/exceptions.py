@@ -136,14 +136,14 @@ class RxllmError(Exception):
     """The base of all errors of this library.
 
     Attributes:
-        partial: The answer as far as it had come, with ``complete=False``, if an operator put it together:
-            ``accumulate``, ``accumulate_snapshots``, ``LLMClient.chat_with_tools``; else ``None``.
-        gathered: What an operator that makes something else of an answer had gathered: see its docstring. ``None`` if
-            there was none.
-        attempts: What became of each try, the last one included, where several were made: ``retry_with_backoff``,
-            ``LLMClient(retries=…)``, ``fallback``, ``hedge``, ``ClientPool``.
+        partial: The answer as far as it had come, with ``complete=False``, if ``accumulate``, ``accumulate_snapshots``
+            or ``LLMClient.chat_with_tools`` put it together; else ``None``.
+        gathered: What another operator had gathered of the answer: see the docstring of the operator. ``None`` if there
+            is no such operator.
+        attempts: The outcome of each try, the last one included, if several were made: by ``retry_with_backoff``,
+            ``LLMClient(retries=…)``, ``fallback``, ``hedge`` or ``ClientPool``.
         retryable: Whether the same request may succeed another time.
-        stream: What is known of the request that failed, if there was one.
+        stream: The request that failed, as far as it is known, if there was one.
     """
 
     partial: ChatCompletion | None = None
@@ -154,7 +154,7 @@ class RxllmError(Exception):
 
     @property
     def message(self) -> str:
-        """The message before it was made harmless: it may hold anything that a server said, of any length."""
+        """The message before it was made harmless: it may contain any text of a server, of any length."""
         return super().__str__()
 
     def __str__(self) -> str:
@@ -242,7 +242,7 @@ class APIError(RxllmError):
 
 
 class APIConnectionError(APIError, ConnectionError):
-    """No connection came about, so the request was not answered."""
+    """No connection could be made, so the request was not answered."""
 
     retryable: bool = True
 
@@ -259,10 +259,11 @@ class APIStatusError(APIError):
         body: The start of the response body, bounded.
         request_id: The server's identifier of the request, from its headers.
         retry_after: Seconds to wait before another try, if a header or the body said so: as a number of seconds or
-            milliseconds, or a date (RFC 9110, section 10.2.3). One that has passed is 0, more than a century ``None``.
-        retryable: Whether it is a status of a moment (408, 409, 425, 429) or a fault of the server (500 and more). A
-            source makes it ``False`` if the body names what no waiting mends (``insufficient_quota``), and what the
-            server asks for in ``x-should-retry`` if it does.
+            milliseconds, or as a date (RFC 9110, section 10.2.3). A date in the past gives 0, more than a century gives
+            ``None``.
+        retryable: Whether the status is temporary (408, 409, 425, 429) or a fault of the server (500 and more). A
+            source sets it to ``False`` if the body names a problem that waiting does not solve
+            (``insufficient_quota``). If the server sends ``x-should-retry``, that decides.
     """
 
     def __init__(
@@ -284,7 +285,7 @@ class APIStatusError(APIError):
 
 @dataclass(slots=True, repr=False)
 class UnreadBody:
-    """The body of a successful answer that is no stream, for a decoder, which may know it.
+    """The body of a successful answer that is not a stream, for a decoder, which may know it.
 
     It may hold an echo of a key, so its ``repr`` shows nothing.
 
@@ -304,7 +305,7 @@ class APIResponseError(APIError):
 
     Attributes:
         status: The HTTP status code.
-        content_type: The media type that came instead of ``text/event-stream``, or of that of another framing.
+        content_type: The media type that came instead of the expected one, such as ``text/event-stream``.
         body: The start of the response body, bounded.
         request_id: The server's identifier of the request, from its headers.
     """
@@ -328,10 +329,10 @@ class APIStreamError(APIError):
     """The server reported an error in the middle of the stream.
 
     Attributes:
-        type: The provider's kind of error, as ``overloaded_error``.
+        type: The provider's kind of error, ``overloaded_error`` for example.
         code: The provider's code, as it came.
         retryable: Whether the same request may succeed later: overload, rate limits, server faults.
-        retry_after: Seconds to wait before another try, if the error said so in a field or in words.
+        retry_after: Seconds to wait before another try, if a field or the text of the error said so.
         position: Which event of the stream this was, counted from 0.
     """
 
@@ -354,12 +355,12 @@ class APIStreamError(APIError):
 
 
 class StreamInterruptedError(RxllmError, ConnectionError):
-    """The connection was lost after the stream had begun, or the writer of a stream that is followed is dead.
+    """The connection was lost after the stream had begun; or, in a log, the writer of the stream is dead.
 
     Attributes:
         events: How many items of the source had arrived.
-        position: Of a stream of a log, the position of the last item that was there: to go on from. ``None`` if there
-            was none, and for other streams.
+        position: For a stream of a log, the position of the last item: go on from there. ``None`` if there was no item,
+            and for other streams.
     """
 
     retryable: bool = True
@@ -374,7 +375,7 @@ class TruncatedStreamError(RxllmError):
     """The stream ended in good order, but the answer in it did not.
 
     Attributes:
-        unfinished: The indexes of the choices that had not ended, or of which the server gave up.
+        unfinished: The indexes of the choices that had not ended, or that the server gave up.
         events: How many events had arrived.
     """
 
@@ -387,17 +388,18 @@ class TruncatedStreamError(RxllmError):
 
 
 class EmptyStreamError(RxllmError):
-    """The stream ended without an answer: one that is awaited without an item, one that is parsed without a choice."""
+    """The stream ended without an answer: an awaited stream gave no item, or a parsed stream had no choice."""
 
     retryable: bool = True
 
 
 class DecodeError(RxllmError, ValueError):
-    """What arrived is not what the protocol or dialect allows.
+    """Data arrived that the protocol or the dialect does not allow.
 
     Attributes:
         dialect: The name of the dialect or wire format; ``"json"`` for the JSON that a model wrote.
-        position: Which event of the stream this was, counted from 0; of ``"json"``, which character of the text.
+        position: The number of the event in the stream, counted from 0; for ``"json"``, the number of the character in
+            the text.
         text: The start of the offending text.
     """
 
@@ -409,10 +411,10 @@ class DecodeError(RxllmError, ValueError):
 
 
 class MixedAnswersError(RxllmError, ValueError):
-    """The chunks of a second answer came behind those of a first, which are not to be taken for one.
+    """The chunks of a second answer came after those of the first. They cannot be joined to one answer.
 
     Attributes:
-        partials: What there is of the first answer, and of the second.
+        partials: The first and the second answer, as far as they had come.
     """
 
     def __init__(self, message: str, *, partials: tuple[object, ...]) -> None:
@@ -421,23 +423,23 @@ class MixedAnswersError(RxllmError, ValueError):
 
 
 class RestartError(RxllmError):
-    """An answer began anew, and what an operator had emitted of it cannot be taken back.
+    """An answer began anew after an operator had emitted items that it cannot take back.
 
     Attributes:
         operator: The operator.
     """
 
     def __init__(self, operator: str) -> None:
-        super().__init__(f"the answer began anew, and what {operator} has emitted of it cannot be taken back")
+        super().__init__(f"the answer began anew, and {operator} cannot take back what it has emitted")
         self.operator = operator
 
 
 class LimitExceededError(RxllmError, ValueError):
-    """What arrived is larger, deeper or more than a limit admits.
+    """More data arrived than a limit allows, or it was nested too deeply.
 
     Attributes:
-        limit: The name of the limit: of the parameter that sets it, if it is not fixed.
-        maximum: Its value.
+        limit: The name of the limit. If it can be set, that is the name of the parameter.
+        maximum: The value of the limit.
     """
 
     def __init__(self, message: str, *, limit: str, maximum: int) -> None:
@@ -447,7 +449,7 @@ class LimitExceededError(RxllmError, ValueError):
 
 
 class ToolCallError(RxllmError, ValueError):
-    """A fragment of a tool call fits nowhere, or the arguments of a call are no JSON object.
+    """A fragment belongs to no tool call, or the arguments of a call are not a JSON object.
 
     Attributes:
         choice: The index of the choice, if it is known.
@@ -463,13 +465,13 @@ class ToolCallError(RxllmError, ValueError):
 
 
 class RepairError(RxllmError, ValueError):
-    """Something in the stream had to be put right, and ``strict=True`` forbids that.
+    """Something in the stream had to be repaired, and ``strict=True`` forbids that.
 
     Attributes:
         kind: What was wrong: a word from the table of kinds of ``rxllm.Repair``.
-        position: In which item of the stream, counted from 0.
+        position: The number of the item in the stream, counted from 0.
         before: What was sent.
-        after: What it would have been taken for.
+        after: How it would have been read.
     """
 
     def __init__(self, message: str, *, kind: str, position: int, before: object, after: object) -> None:
@@ -481,11 +483,12 @@ class RepairError(RxllmError, ValueError):
 
 
 class StructuredOutputError(RxllmError, ValueError):
-    """An answer in JSON is not what its schema says, is not whole, or there is none. What was found is the cause.
+    """The answer has no JSON, its JSON was cut, or the JSON breaks the schema. ``__cause__`` is the error that was
+    found.
 
     Attributes:
-        path: Where in the JSON: names of members and numbers of elements, from the outside.
-        refusal: What the model said instead of answering, if the server sends that apart; the start of it.
+        path: The place in the JSON: names of members and numbers of elements, from the outside in.
+        refusal: The start of the text in which the model refused, if the server sends refusals separately.
         finish_reason: Why the answer ended, in the server's word, if it has ended.
         text: The start of the answer.
     """
@@ -507,11 +510,11 @@ class StructuredOutputError(RxllmError, ValueError):
 
 
 ToolFailure: TypeAlias = Literal["unknown_tool", "invalid_arguments", "duplicate", "refused", "timeout", "failed"]
-"""Why a tool call was not carried out: see ``ToolExecutionError``. A call that was ``"refused"`` is no error."""
+"""Why a tool call was not carried out: see ``ToolExecutionError``. A call that was ``"refused"`` raises no error."""
 
 
 class ToolExecutionError(RxllmError):
-    """A tool call could not be carried out. What the tool raised is the ``__cause__``.
+    """A tool call could not be carried out. ``__cause__`` is the exception of the tool, if there is one.
 
     Attributes:
         kind: ``"unknown_tool"``, ``"invalid_arguments"``, ``"duplicate"`` if a call with the same identifier was
@@ -529,7 +532,7 @@ class ToolExecutionError(RxllmError):
 
 
 class ApprovalError(RxllmError):
-    """Whoever was asked to approve a tool call raised. What that was is the ``__cause__``. The call was not run.
+    """The function that approves tool calls raised an exception, which is the ``__cause__``. The call was not run.
 
     Attributes:
         name: The name of the tool.
@@ -546,11 +549,11 @@ class ChunkTimeoutError(RxllmError, TimeoutError):
     """The producer was silent for too long.
 
     Attributes:
-        phase: ``"first"`` if nothing of an answer had come yet, ``"gap"`` between two chunks.
+        phase: ``"first"`` if nothing of an answer had come, ``"gap"`` between two chunks.
         seconds: The limit that was passed, in seconds.
-        chunks: How many chunks had arrived, those among them that say nothing of an answer.
+        chunks: How many chunks had arrived, including chunks that say nothing of an answer.
         bytes: How many bytes of the body came in that time, comments for example; ``None`` if that is not known.
-        empty: How many chunks came in that time, all of which said nothing of an answer.
+        empty: How many chunks came in that time; none of them said anything of an answer.
     """
 
     retryable: bool = True
@@ -578,7 +581,7 @@ def _meanwhile(count: int | None, empty: int) -> str:
 
 
 class DeadlineExceededError(RxllmError, TimeoutError):
-    """A stream took longer than its deadline allows, with all the tries in it.
+    """A stream, with all its tries, took longer than its deadline allows.
 
     Attributes:
         seconds: The deadline, in seconds since the stream was subscribed to.
@@ -593,7 +596,7 @@ class AllAttemptsFailedError(RxllmError):
     """Each of several sources failed.
 
     Attributes:
-        errors: Why, in the order of the failures. ``attempts`` has more, of the tries within a source, too.
+        errors: The errors, in the order of the failures. ``attempts`` also has the tries within each source.
     """
 
     def __init__(self, errors: tuple[Exception, ...]) -> None:
@@ -604,10 +607,10 @@ class AllAttemptsFailedError(RxllmError):
 
 
 class BufferOverflowError(RxllmError):
-    """A buffer is full and there is no producer that could be paused, or ``overflow="error"`` was asked for.
+    """A buffer is full, and the producer cannot be paused, or ``overflow`` is ``"error"``.
 
     Attributes:
-        size: How many items the buffer holds at most.
+        size: The most items that the buffer holds.
     """
 
     def __init__(self, message: str, *, size: int) -> None:
@@ -616,11 +619,11 @@ class BufferOverflowError(RxllmError):
 
 
 class UnsupportedRequestError(RxllmError, ValueError):
-    """The provider's API has no form for something in a request. Nothing was sent.
+    """A request has something that the provider's API does not support. Nothing was sent.
 
     Attributes:
         dialect: The name of the dialect.
-        field: What that is: the name of the field of ``ChatRequest``, or of what a message has.
+        field: The name of the field of ``ChatRequest`` that is not supported, or of the field or part of a message.
     """
 
     def __init__(self, message: str, *, dialect: str, field: str) -> None:
@@ -630,12 +633,12 @@ class UnsupportedRequestError(RxllmError, ValueError):
 
 
 class StreamCancelledError(RxllmError):
-    """Somebody stopped a stream of a log on purpose: its producer was told to leave, and did.
+    """A stream of a log was stopped on purpose, by ``cancel``.
 
     Attributes:
-        reason: Why, in the words of whoever did it.
-        by: Who did it: a process, as ``host:pid``, or a name that was given. It is for those who run the system, and
-            not for its clients; the message names it, too.
+        reason: The reason that was given.
+        by: Who stopped it: a process, as ``host:pid``, or the name that was given. The message has it, too. It is meant
+            for operators of the system: do not show it to clients.
     """
 
     def __init__(self, message: str, *, reason: str = "", by: str = "") -> None:
@@ -649,7 +652,7 @@ class RecordingError(RxllmError):
 
 
 class UnknownStreamError(RecordingError, LookupError):
-    """A log has no stream of that name, or has none any more.
+    """A log has no stream of that name, or the stream was removed.
 
     Attributes:
         name: The name.
@@ -661,7 +664,7 @@ class UnknownStreamError(RecordingError, LookupError):
 
 
 class PositionError(RecordingError, ValueError):
-    """A position is not in the stream: it is beyond the end, or another writer wrote the item of that number.
+    """A position is not in the stream: it is beyond the end, or another writer wrote the item with that number.
 
     Attributes:
         position: The position.
@@ -679,7 +682,7 @@ class StreamTakenError(RecordingError):
 
     Attributes:
         name: The name of the stream.
-        ended: Whether it has ended; then it cannot be claimed at all.
+        ended: Whether the stream has ended. Then it cannot be claimed at all.
     """
 
     def __init__(self, message: str, *, name: str = "", ended: bool = False) -> None:
@@ -689,7 +692,7 @@ class StreamTakenError(RecordingError):
 
 
 class ClaimLostError(RecordingError):
-    """Another writer has claimed the stream meanwhile, or it is gone. Nothing was written since.
+    """Another writer has claimed the stream meanwhile, or the stream was removed. Nothing was written since.
 
     Attributes:
         name: The name of the stream.
@@ -701,20 +704,20 @@ class ClaimLostError(RecordingError):
 
 
 class LogUnavailableError(RecordingError, ConnectionError):
-    """A log could not be reached for longer than is waited for it: its server is gone, or its file is locked."""
+    """A log could not be reached for too long: its server is gone, or its file is locked."""
 
     retryable: bool = True
 
 
 class NoRunningLoopError(RxllmError, RuntimeError):
-    """A source was subscribed to where no event loop runs."""
+    """A stream was subscribed to in a thread without a running event loop."""
 
 
 class MissingExtraError(RxllmError, ImportError):
     """A feature needs an optional dependency.
 
     Attributes:
-        extra: What to install, as ``rxllm[rich]``.
+        extra: The package to install, ``rxllm[rich]`` for example.
     """
 
     def __init__(self, message: str, *, extra: str) -> None:

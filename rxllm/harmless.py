@@ -27,7 +27,7 @@ _SYMBOLS_OF_CONTROLS = 0x2400
 _REPLACEMENT = "\ufffd"
 
 # C0 without tab and line feed, delete, C1; marks, embeddings, overrides and isolates of direction; separators of lines
-# and paragraphs; invisible operators; the byte order mark; annotations; surrogates; what is no character (Unicode,
+# and paragraphs; invisible operators; the byte order mark; annotations; surrogates; what is not a character (Unicode,
 # section 23.7); tags, and what is reserved for more that cannot be seen.
 _NEVER_SHOWN = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2061-\u206f\ufeff\ufff0-\ufffb\ud800-\udfff"

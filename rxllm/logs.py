@@ -13,19 +13,19 @@ __all__ = ["log_to_logging"]
 
 
 class Log:
-    """What writes the lines. A message has ``{}`` for each argument."""
+    """Writes log lines. A message has ``{}`` for each argument."""
 
     target: logging.Logger | None = None
 
     def debug(self, message: str, *values: object) -> None:
-        """Note what a developer may want to know."""
+        """Write a line that a developer may want to see."""
         if self.target is None:
             loguru.logger.opt(depth=1).debug(message, *values)
         elif self.target.isEnabledFor(logging.DEBUG):
             self.target.debug(message.format(*values), stacklevel=2)
 
     def warning(self, message: str, *values: object) -> None:
-        """Note what a user may want to mend."""
+        """Write a line about something that the user may want to fix."""
         if self.target is None:
             loguru.logger.opt(depth=1).warning(message, *values)
         else:
@@ -36,9 +36,9 @@ logger: Log = Log()
 
 
 def log_to_logging(target: logging.Logger | str | None = "rxllm") -> None:
-    """Hand the log lines of this library to the standard ``logging``, and no longer to loguru.
+    """Send the log lines of this library to the standard ``logging`` instead of loguru.
 
-    Levels and handlers are those of ``logging``: with none, warnings go to stderr.
+    Levels and handlers are those of ``logging``. Without handlers, warnings go to stderr.
 
     Args:
         target: The logger, or its name. ``None`` goes back to loguru, where ``logger.enable("rxllm")`` shows the lines.

@@ -83,7 +83,7 @@ WRONG_ORDER: dict[str, tuple[Callable[[Any], Awaitable[Any]], str]] = {
     ),
     "accumulate behind content": (
         lambda s: s.pipe(ops.content(), ops.accumulate()),
-        "accumulate() takes StreamChunk and got str: put parse() in front of it; behind content() there are no chunks "
+        "accumulate() takes StreamChunk and got str: put parse() in front of it; after content() there are no chunks "
         "any more",
     ),
     "json_path behind accumulate": (
@@ -154,9 +154,9 @@ IN_PIPE: dict[str, tuple[Any, str]] = {
     "the class of a sink": (sinks.SQLiteSink, "SQLiteSink is a class: tee_to() takes a sink made of it"),
     "a class": (City, "City is a class: make one"),
     "of reactivex": (rx_ops.map, "map makes one and has to be called: write map()"),
-    "a list": ([ops.accumulate()], "write them one behind the other, pipe(a, b), and not in a list"),
-    "nothing": (None, "None is none: has a function no 'return'?"),
-    "a number": (5, "int is none"),
+    "a list": ([ops.accumulate()], "write them one after the other, pipe(a, b), and not in a list"),
+    "nothing": (None, "None is not one: does a function lack its 'return'?"),
+    "a number": (5, "int is not one"),
     "an observable": (
         stream(),
         "Stream is an observable: reactivex.operators has merge() and concat() for two streams",
@@ -213,12 +213,15 @@ SINKS: dict[str, tuple[Any, str]] = {
     "a class": (sinks.SQLiteSink, "SQLiteSink is a class: write SQLiteSink(…)"),
     "a file": (io.StringIO(), "StringIO is a file: tee_to_display() writes text to it"),
     "a stream": (stream(), "Stream is a stream: in pipe() write tee_to(sink)"),
-    "a function": (no_return, "function is none: do_action() of reactivex.operators calls a function or an observer"),
+    "a function": (
+        no_return,
+        "function is not a sink: to call a function or an observer, use do_action() of reactivex.operators",
+    ),
     "an observer": (
         reactivex.Observer[int](),
-        "Observer is none: do_action() of reactivex.operators calls a function or an observer",
+        "Observer is not a sink: to call a function or an observer, use do_action() of reactivex.operators",
     ),
-    "something else": (5, "int has no 'async def open()', see rxllm.Sink"),
+    "something else": (5, "int is not a sink: it has no 'async def open()', see rxllm.Sink"),
 }
 
 
@@ -244,8 +247,9 @@ def test_a_structure_that_is_no_model(model: Any, name: str) -> None:
         ops.parse_structured(model)
 
     assert str(caught.value) == (
-        f"parse_structured() takes a pydantic model, and {name} is none: write 'class Answer(pydantic.BaseModel): …' "
-        "and parse_structured(Answer); without a schema, json_path('$', of='content') gives the JSON"
+        f"parse_structured() takes a pydantic model class, and {name} is not one: write "
+        "'class Answer(pydantic.BaseModel): …' and parse_structured(Answer); without a schema, "
+        "json_path('$', of='content') gives the JSON"
     )
 
 
@@ -344,7 +348,7 @@ OTHERS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a class of a dialect": (
         lambda: any_ops.parse(dialects.OpenAIChat),
-        "a dialect is its name, as 'openai-chat', or a dialect, as OpenAIChat(), not OpenAIChat",
+        "a dialect must be a name, such as 'openai-chat', or a dialect, such as OpenAIChat(), not OpenAIChat",
     ),
     "no dialect": (lambda: any_.LLMClient(dialect=5), "OpenAIChat(), not int"),
     "a client without async": (lambda: any_.LLMClient().__enter__(), "a client is used as 'async with'"),

@@ -51,7 +51,7 @@ class Beginning:
             return False
         if slots.begins and self._has_begun and not slots.restarts:
             raise MixedAnswersError(
-                "a second answer came behind a first, and the two are not to be taken for one: fold each by itself",
+                "a second answer came after the first, and cannot be joined with it: accumulate each one separately",
                 partials=partials(),
             )
         self._has_begun = True

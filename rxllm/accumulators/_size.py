@@ -15,7 +15,7 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 def size_of(value: object) -> int:
-    """How much a value keeps: the characters of a text, of anything else the bytes of its JSON.
+    """The size of a value: the characters of a text; of anything else the bytes of its JSON.
 
     >>> size_of("größer"), size_of({"text": ["ab", None]})
     (6, 20)

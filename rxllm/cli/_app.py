@@ -30,7 +30,7 @@ _HELP = """Streaming answers of language models, on the command line.
   rxllm chat "Why is the sea salty?"
   rxllm replay chats.db
 
-"rxllm COMMAND --help" says more of a command. The exit status is 0 if all
+"rxllm COMMAND --help" says more about a command. The exit status is 0 if all
 is well, 1 if a server or a file failed or an answer was cut, 2 if the
 command line is wrong, 130 after Ctrl-C, 141 if nobody reads the output.
 """

@@ -58,7 +58,7 @@ def _field(text: str) -> tuple[str, Any]:
     """A field, as JSON or else as text."""
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise UsageError(f"a field is NAME=VALUE, as top_p=0.9, and not {text!r}")
+        raise UsageError(f"a field is NAME=VALUE, as in top_p=0.9, and not {text!r}")
     if name == "messages":
         raise UsageError("the messages are what you ask and --system: no --field has them")
     try:

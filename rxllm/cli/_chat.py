@@ -33,10 +33,10 @@ from rxllm.sinks import DisplayStyle
 from rxllm.tools import ToolRegistry
 
 _HELP = """\
-/exit    leaves, as Ctrl-D does
+/exit    leaves, like Ctrl-D
 /new     begins another conversation
-Ctrl-C   stops the answer under way
-\\        at the end of a line: the question goes on in the next one"""
+Ctrl-C   stops the answer
+\\        at the end of a line: the question goes on in the next line"""
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Chat:
 
     def hold(self, *, debug: bool) -> Status:
         """Ask whatever somebody types, until they have enough."""
-        say(f"{self.fields['model']} · /help says what can be typed, Ctrl-D leaves")
+        say(f"{self.fields['model']} · /help shows the commands, Ctrl-D leaves")
         while (question := typed_question()) not in {None, "/exit", "/quit"}:
             match question:
                 case "":

@@ -37,11 +37,11 @@ Question: TypeAlias = Annotated[
     str | None, typer.Argument(metavar="QUESTION", help="One question. Else you chat.", show_default=False)
 ]
 Model: TypeAlias = Annotated[str | None, _whom("--model", "-m", metavar="NAME", help="The model, or set RXLLM_MODEL.")]
-Host: TypeAlias = Annotated[str | None, _whom("--host", metavar="NAME", help="A known server, as groq or ollama.")]
+Host: TypeAlias = Annotated[str | None, _whom("--host", metavar="NAME", help="A known server, such as groq or ollama.")]
 DialectName: TypeAlias = Annotated[
-    str | None, _whom("--dialect", metavar="NAME", help="What it speaks, or set RXLLM_DIALECT.")
+    str | None, _whom("--dialect", metavar="NAME", help="The API it speaks, or set RXLLM_DIALECT.")
 ]
-BaseUrl: TypeAlias = Annotated[str | None, _whom("--base-url", metavar="URL", help="Where the API is.")]
+BaseUrl: TypeAlias = Annotated[str | None, _whom("--base-url", metavar="URL", help="The address of the API.")]
 KeyVariable: TypeAlias = Annotated[
     str | None, _whom("--key-variable", metavar="VARIABLE", help="The environment variable that has the key.")
 ]
@@ -51,13 +51,15 @@ Retries: TypeAlias = Annotated[
 Timeout: TypeAlias = Annotated[
     float | None, _whom("--timeout", metavar="SECONDS", help="How long the server may say nothing.")
 ]
-System: TypeAlias = Annotated[str | None, _what("--system", "-s", metavar="TEXT", help="How the model is to behave.")]
+System: TypeAlias = Annotated[str | None, _what("--system", "-s", metavar="TEXT", help="How the model should behave.")]
 Temperature: TypeAlias = Annotated[
-    float | None, _what("--temperature", metavar="NUMBER", help="How much chance, from 0 to 2.")
+    float | None, _what("--temperature", metavar="NUMBER", help="How random the answer is, from 0 to 2.")
 ]
-MaxTokens: TypeAlias = Annotated[int | None, _what("--max-tokens", metavar="N", help="How long an answer may become.")]
+MaxTokens: TypeAlias = Annotated[
+    int | None, _what("--max-tokens", metavar="N", help="How many tokens an answer may have.")
+]
 Fields: TypeAlias = Annotated[
-    list[str] | None, _what("--field", metavar="NAME=VALUE", help="One more field, as top_p=0.9.")
+    list[str] | None, _what("--field", metavar="NAME=VALUE", help="One more field, such as top_p=0.9.")
 ]
 Tools: TypeAlias = Annotated[
     str | None, _tool("--tools", metavar="MODULE", help="A module, or a file.py, with functions to call.")

@@ -50,7 +50,7 @@ def piped_text() -> str:
     """What another program or a file gives to stdin; ``""`` if that is a terminal, or closed.
 
     Raises:
-        UsageError: It is no text in UTF-8, or too much.
+        UsageError: It is not a text in UTF-8, or too much.
     """
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         return ""
@@ -60,4 +60,4 @@ def piped_text() -> str:
     try:
         return data.decode().strip()
     except UnicodeDecodeError as error:
-        raise UsageError(f"what came on stdin is no text in UTF-8: {error.reason} at byte {error.start}") from None
+        raise UsageError(f"what came on stdin is not a text in UTF-8: {error.reason} at byte {error.start}") from None

@@ -14,7 +14,7 @@ from rxllm.cli._outcome import Status, finish
 HELP = """Record what a server sends, for a bug report or a test.
 
 The file holds each read of the answer with its time, and how it ended.
-What was asked is not in it, and no key: one that the server echoes is
+What was asked is not in it, and no key: a key that the server echoes is
 blotted out.
 "rxllm replay" plays it, and says in which error it ends.
 
@@ -37,7 +37,7 @@ class Framing(StrEnum):
     AWS = "aws-event-stream"
 
 
-Url: TypeAlias = Annotated[str, typer.Argument(metavar="URL", help="The whole address: http(s):// or ws(s)://.")]
+Url: TypeAlias = Annotated[str, typer.Argument(metavar="URL", help="The full URL: http(s):// or ws(s)://.")]
 Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.")]
 Force: TypeAlias = Annotated[bool, typer.Option("--force", metavar="", help="Replace the file if it exists.")]
 Data: TypeAlias = Annotated[
@@ -46,7 +46,9 @@ Data: TypeAlias = Annotated[
 ]
 Method: TypeAlias = Annotated[
     str | None,
-    typer.Option("--method", "-X", metavar="METHOD", help="Else POST with a body, GET without.", show_default=False),
+    typer.Option(
+        "--method", "-X", metavar="METHOD", help="By default POST with a body, GET without.", show_default=False
+    ),
 ]
 HeaderTexts: TypeAlias = Annotated[
     list[str] | None,
@@ -54,13 +56,15 @@ HeaderTexts: TypeAlias = Annotated[
         "--header",
         "-H",
         metavar="NAME=VALUE",
-        help="A header. env:VARIABLE stands for what is in there.",
+        help="A header. env:VARIABLE stands for its value.",
         show_default=False,
     ),
 ]
 KeyVariable: TypeAlias = Annotated[
     str | None,
-    typer.Option("--key-variable", metavar="VARIABLE", help="Its value is sent as a bearer token.", show_default=False),
+    typer.Option(
+        "--key-variable", metavar="VARIABLE", help="A variable; its value is the bearer token.", show_default=False
+    ),
 ]
 FramingOption: TypeAlias = Annotated[
     Framing, typer.Option("--framing", metavar="NAME", help="sse, ndjson or aws-event-stream.")

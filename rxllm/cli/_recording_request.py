@@ -60,7 +60,7 @@ def body_of(data: str | None) -> Any:
     """The body that ``--data`` says.
 
     Raises:
-        UsageError: It is no JSON, or the file cannot be read.
+        UsageError: It is not JSON, or the file cannot be read.
     """
     if data is None:
         return None
@@ -72,7 +72,7 @@ def body_of(data: str | None) -> Any:
         raise UsageError(f"--data: {name}: {error.strerror or error}") from error
     except ValueError as error:
         where = "" if name == data else f" in {'stdin' if name == '-' else name}"
-        raise UsageError(f"--data is to be JSON, and{where} is none: {error}") from error
+        raise UsageError(f"--data must be JSON, and the text{where} is not: {error}") from error
 
 
 def headers_of(texts: Sequence[str], key_variable: str | None) -> dict[str, str]:
@@ -90,11 +90,11 @@ def headers_of(texts: Sequence[str], key_variable: str | None) -> dict[str, str]
         name, equals, value = text.partition("=")
         if not (equals and _TOKEN.fullmatch(name)):
             # What was written may hold a key.
-            raise UsageError("a header is NAME=VALUE, as x-team=blue, and a name has no blank and no colon")
+            raise UsageError("a header is NAME=VALUE, as in x-team=blue, and a name has no blank and no colon")
         found = _REFERENCE.fullmatch(value)
         if found is None and _SECRET.search(name):
             raise UsageError(
-                f"others see a key that is on the command line: put it into a variable, and write {name}=env:VARIABLE"
+                f"other users can see a key on the command line: put it into a variable, and write {name}=env:VARIABLE"
             )
         headers[name] = value if found is None else f"{found[1]}{key_of(found[2])}"
     return headers
@@ -125,7 +125,7 @@ def record_to(path: Path, request: Request, *, force: bool) -> Status:
             )
         )
     except KeyboardInterrupt:
-        say(f"stopped: {path} has what came until then")
+        say(f"stopped: {path} has what had arrived")
         raise
     return _tell(recording, path)
 

@@ -25,13 +25,13 @@ cut is shown as far as it came, and fails again.
 File: TypeAlias = Annotated[Path, typer.Argument(metavar="FILE", help="The recording.", show_default=False)]
 Name: TypeAlias = Annotated[
     str | None,
-    typer.Option("--name", metavar="NAME", help="Which stream of the file; else the last one.", show_default=False),
+    typer.Option("--name", metavar="NAME", help="The stream to play; by default the last one.", show_default=False),
 ]
-Lists: TypeAlias = Annotated[bool, typer.Option("--list", metavar="", help="Show which streams are in it.")]
+Lists: TypeAlias = Annotated[bool, typer.Option("--list", metavar="", help="List the streams in the file.")]
 Speed: TypeAlias = Annotated[
-    float, typer.Option("--speed", metavar="X", min=0, help="How many times as fast as recorded; 0 is at once.")
+    float, typer.Option("--speed", metavar="X", min=0, help="The speed, 1 as recorded; 0 is at once.")
 ]
-Fast: TypeAlias = Annotated[bool, typer.Option("--fast", metavar="", help="At once, as --speed 0.")]
+Fast: TypeAlias = Annotated[bool, typer.Option("--fast", metavar="", help="At once, like --speed 0.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", metavar="", help="Print chunks as lines of JSON.")]
 DialectName: TypeAlias = Annotated[
     str, typer.Option("--dialect", metavar="NAME", help="What the server of a wire recording spoke.")

@@ -71,7 +71,7 @@ class Target:
                 error.add_note(f"The key came from {self._variable()}: is it the right one?")
             raise
         except APIConnectionError as error:
-            error.add_note("Does the server run, and is this its address? --base-url gives another one.")
+            error.add_note("Is the server running, and is this its address? --base-url sets another one.")
             raise
 
     def _dialect(self) -> Dialect:
@@ -89,11 +89,13 @@ def key_of(variable: str) -> str:
     """The key in a variable of the environment.
 
     Raises:
-        UsageError: It is not set; or it is no name of a variable, but perhaps the key, which is not shown.
+        UsageError: It is not set; or it is not a name of a variable, but perhaps the key, which is not shown.
     """
     if not variable.isidentifier():
-        raise UsageError("a key is taken from a variable: give its name, as OPENAI_API_KEY, and not the key")
+        raise UsageError(
+            "a key is taken from a variable: give the name of the variable, such as OPENAI_API_KEY, and not the key"
+        )
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise UsageError(f"{variable} is to have the key, and is not set in the environment")
+        raise UsageError(f"{variable} must have the key, and is not set in the environment")
     return key

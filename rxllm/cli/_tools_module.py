@@ -79,7 +79,7 @@ def _named(module: ModuleType, where: str, name: str) -> ToolRegistry:
     if isinstance(value, ToolRegistry):
         return value
     if not inspect.isroutine(value):
-        raise UsageError(f"{where} has no function and no ToolRegistry of the name {name!r}")
+        raise UsageError(f"{where} has no function and no ToolRegistry named {name!r}")
     return ToolRegistry([value])
 
 

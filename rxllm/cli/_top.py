@@ -27,9 +27,7 @@ Pid: TypeAlias = Annotated[
 Interval: TypeAlias = Annotated[
     float, typer.Option("--interval", metavar="SECONDS", min=0.1, max=3600, help="How long between two looks.")
 ]
-Once: TypeAlias = Annotated[
-    bool, typer.Option("--once", metavar="", help="Print it and exit, as where the output is no terminal.")
-]
+Once: TypeAlias = Annotated[bool, typer.Option("--once", metavar="", help="Print it once and exit.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document and exit.")]
 
 

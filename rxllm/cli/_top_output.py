@@ -20,7 +20,7 @@ __all__ = ["show"]
 
 
 def show(pid: int | None, interval: float, *, once: bool, as_json: bool) -> Status:
-    """Look at processes, twice or until somebody leaves, and show them.
+    """Look at processes, twice or until the user leaves, and show them.
 
     Args:
         pid: The only one to look at; ``None`` for all.

@@ -33,7 +33,7 @@ MOST_GONE = 10
 _AT_A_TIME = 32
 
 State: TypeAlias = Literal["alive", "silent", "closed", "gone", "odd"]
-"""What a process does: it answers, it does not, it no longer wants to, it has ended, it answers what is no report."""
+"""A process answers with a report, gives no answer, has stopped answering on purpose, has ended, or sends nonsense."""
 
 Rates: TypeAlias = tuple[float | None, float | None]
 """Items and bytes a second; ``None`` where that is not known."""
@@ -141,16 +141,16 @@ def _report_of(answer: bytes) -> Report:
     """What a process says.
 
     Raises:
-        ValueError: It is no report, or one of a later version.
+        ValueError: It is not a report, or one of a later version.
     """
     if not answer:
         raise ValueError("it has closed the connection without an answer")
     try:
         if msgspec.json.decode(answer, type=_Versioned).format > FORMAT:
-            raise ValueError("its rxllm is newer than this one: update this one")
+            raise ValueError("it runs a newer rxllm: update this one")
         return msgspec.json.decode(answer, type=Report)
     except msgspec.DecodeError as error:
-        raise ValueError(f"its answer is no report: {error}") from error
+        raise ValueError(f"its answer is not a report: {error}") from error
 
 
 def _exists(pid: int) -> bool:

@@ -82,7 +82,7 @@ def _process(process: Process) -> Iterable[RenderableType]:
         return
     if process.state == "silent":
         head.append(f"  does not answer for {_seconds(seconds)}", style="bold red")
-        head.append(": the process is stopped, or holds the lock of the interpreter", style="red")
+        head.append(": the process is stopped, or native code holds the lock of the interpreter", style="red")
     if report is None:
         yield head
         return

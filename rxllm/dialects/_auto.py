@@ -134,7 +134,7 @@ def _object_in(data: str | bytes, position: int) -> Mapping[str, Any] | None:
 
 
 def _is_idle(name: str, data: str | bytes) -> bool:
-    """Whether what is no object says nothing: a ping, a comment in the place of data, a word."""
+    """Whether what is not an object says nothing: a ping, a comment in the place of data, a word."""
     text = (data if isinstance(data, str) else data.decode(errors="replace")).strip()
     if text == _DONE or is_name_of_error(name):
         return False

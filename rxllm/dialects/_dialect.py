@@ -37,55 +37,55 @@ class StreamDecoder(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether the answer is whole, though the stream has not said that it is over.
+        """Whether the answer is whole, although the stream has not said that it is over.
 
-        Each choice that was seen has ended, and no arguments of a call are open. Usage may still follow, so the source
-        waits a moment.
+        Each choice has ended, and the arguments of every call are closed. Usage may still follow, so the source waits a
+        moment.
         """
         ...
 
     def decode(self, event: WireItem, /) -> Iterable[StreamChunk]:
         """Turn an item into chunks: none, one or several.
 
-        Iterate over the result at once. It may give chunks that are good and then raise.
+        Iterate over the result at once. It may give good chunks and then raise.
 
         Args:
-            event: What arrived.
+            event: The item that arrived.
 
         Returns:
             The chunks.
 
         Raises:
             APIStreamError: The item reports an error of the server.
-            DecodeError: The item is nothing that the dialect knows.
+            DecodeError: The dialect does not know such an item.
         """
         ...
 
     def close(self) -> Iterable[StreamChunk]:
-        """Take note that the transport ended in good order. Iterate over the result at once.
+        """Note that the transport ended in good order. Iterate over the result at once.
 
         Returns:
-            The chunks that only the end shows to be some, usually none. If ``done``, none.
+            Chunks that could not be made before the end: usually none; none if ``done``.
 
         Raises:
             TruncatedStreamError: The answer is not whole.
-            EmptyStreamError: There was none.
+            EmptyStreamError: There was no answer.
         """
         ...
 
 
 @runtime_checkable
 class BodyDecoder(Protocol):
-    """A ``StreamDecoder`` that can also read an answer that is no stream: servers send one that was asked for one."""
+    """A ``StreamDecoder`` that can also read an answer that is not a stream: some servers ignore ``stream``."""
 
     def decode_body(self, body: str, /) -> Iterable[StreamChunk]:
-        """Read the body of a successful answer that is no stream.
+        """Read the body of a successful answer that is not a stream.
 
         Args:
-            body: The body, or the start of one that is no JSON object or array.
+            body: The body, or the start of one that is not a JSON object or array.
 
         Returns:
-            The chunks of an answer that is whole; none if the body is something else, a page or an error.
+            The chunks of a whole answer; none if the body is something else, such as a web page or an error.
 
         Raises:
             DecodeError: It is the answer of another protocol.
@@ -95,7 +95,7 @@ class BodyDecoder(Protocol):
 
 @runtime_checkable
 class RateLimitReader(Protocol):
-    """A ``Dialect`` that knows which headers of an answer tell of rate limits. For others those of OpenAI count."""
+    """A ``Dialect`` that knows the headers about rate limits. For other dialects, the headers of OpenAI are read."""
 
     def rate_limits(self, headers: Mapping[str, str], /) -> RateLimits:
         """Read ``StreamInfo.rate_limits``."""
@@ -104,7 +104,7 @@ class RateLimitReader(Protocol):
 
 @runtime_checkable
 class RetryJudge(Protocol):
-    """A ``Dialect`` that knows better than the status which refusals are worth another try."""
+    """A ``Dialect`` that decides by itself which refusals are worth another try, not by the status alone."""
 
     def is_retryable(self, error: APIStatusError, /) -> bool:
         """Whether the same request may succeed later."""
@@ -113,10 +113,10 @@ class RetryJudge(Protocol):
 
 @runtime_checkable
 class WebSocketDialect(Protocol):
-    """A ``Dialect`` that is spoken over WebSockets, too."""
+    """A ``Dialect`` that also works over WebSockets."""
 
     def websocket_request(self, request: ChatRequest, endpoint: Endpoint, /) -> WireRequest:
-        """What is sent: the address, and the first frame as the body.
+        """Return the request to send: the URL, and the first frame as the body.
 
         Raises:
             UnsupportedRequestError: The API has no form for something in the request.
@@ -125,7 +125,7 @@ class WebSocketDialect(Protocol):
 
 
 class Reader(Protocol):
-    """The half of a dialect that reads: what ``operators.parse`` needs of it."""
+    """The reading half of a dialect, which ``operators.parse`` needs."""
 
     @property
     def name(self) -> str:

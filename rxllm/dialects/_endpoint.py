@@ -37,7 +37,7 @@ class Home:
         base_url: The base URL if the user gives none; ``None`` if the user has to give one.
         base_url_variable: The environment variable that may have another base URL.
         key_variable: The environment variable that has the key; ``None`` if no key is needed.
-        hint: Another way to set the base URL, for the error that it is missing.
+        hint: Another way to set the base URL, for the error message when it is missing.
     """
 
     base_url: str | None
@@ -48,7 +48,7 @@ class Home:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where a request goes.
+    """The server that a request goes to.
 
     Args:
         base_url: The base URL, or the whole URL of the endpoint.
@@ -60,20 +60,20 @@ class Endpoint:
 
     @property
     def host(self) -> str:
-        """The host, as ``Origin.host`` has it: with its port, if that is not the usual one."""
+        """The host in the form of ``Origin.host``: with its port, if that is not the default one."""
         parts = urlsplit(self.base_url)
         host, port = parts.hostname or "", parts.port
         return host if port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f"{host}:{port}"
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> str:
-        """The URL of a path below the base URL.
+        """Return the URL of a path below the base URL.
 
         If the base URL has the path already, or the version at its beginning, that is not added again. A query of the
         base URL stays, and wins over ``query``.
 
         Args:
             path: The path, beginning with a slash.
-            query: What stands behind the question mark, by name.
+            query: The values of the query, by name.
 
         >>> Endpoint(base_url="https://host/v1?api-version=1").url("/v1/messages")
         'https://host/v1/messages?api-version=1'
@@ -99,16 +99,16 @@ class WireRequest:
     """A request as it is sent. Its ``repr``, which tracebacks may show, does not contain the key.
 
     Args:
-        url: The address.
+        url: The URL.
         body: The body, as a JSON object; over a WebSocket the first frame.
-        headers: The headers, those with the key among them.
+        headers: The headers, including those with the key.
         public_headers: The names of headers that hold no secret, such as the version of an API. The values of all
             others are blotted out of errors, and are not sent when a server redirects to another one.
         method: The HTTP method.
         framing: How the body of the answer is framed: what the decoder gets, and what ``Accept`` asks for.
-        end_marker: The data of the event behind which nothing follows; ``None`` if there is none.
-        repairs: What was lost on the way, but does not matter to the answer: see the kinds of ``rxllm.Repair``.
-        reader: What reads the answer, if it is not the dialect itself.
+        end_marker: The data of the last event of a stream; ``None`` if there is no such event.
+        repairs: The losses in the conversion that do not matter to the answer: see the kinds of ``rxllm.Repair``.
+        reader: The reader of the answer, if it is not the dialect itself.
         sign: Signs the request when it is sent; the headers that it returns are added. They are not sent when a server
             redirects to another one.
     """

@@ -55,7 +55,7 @@ def check_pieces(chunk: StreamChunk) -> None:
     count = sum(1 + len(choice.delta.tool_calls or ()) for choice in chunk.choices)
     if count > MAX_PIECES:
         raise LimitExceededError(
-            f"{count} choices and pieces of calls, of which {MAX_PIECES} are allowed",
+            f"{count} choices and pieces of calls; {MAX_PIECES} are allowed",
             limit="max_pieces",
             maximum=MAX_PIECES,
         )

@@ -55,7 +55,7 @@ class Misfit:
             return value
         if is_name_of_error(name):
             raise error_from(said, position, name)
-        raise self.malformed(position, text, "it is no JSON object")
+        raise self.malformed(position, text, "it is not a JSON object")
 
     def malformed(self, position: int, text: str, reason: str) -> DecodeError:
         """The error about what is nothing of the dialect.
@@ -65,11 +65,12 @@ class Misfit:
             text: What came.
             reason: What is wrong with it.
         """
-        return self.error(position, f"{self.unit} {position} is no {self.unit} of {self.dialect}, {reason}", text)
+        one = f"an {self.unit}" if self.unit == "event" else f"a {self.unit}"
+        return self.error(position, f"{self.unit} {position} is not {one} of {self.dialect}, {reason}", text)
 
     def of_another(self, position: int, protocol: str | None, text: str) -> DecodeError:
         """The error about what is of another protocol."""
-        where = f"{self.unit} {position} looks like {protocol}; it is no stream of {self.protocol}"
+        where = f"{self.unit} {position} looks like {protocol}; it is not a stream of {self.protocol}"
         return self.error(position, f"{where}: {self.advice}, or use a dialect that reads it", text)
 
     def error(self, position: int, message: str, text: str) -> DecodeError:

@@ -52,7 +52,7 @@ class Ported:
     """A conversation as a dialect is to say it.
 
     Attributes:
-        messages: The messages; a dictionary that is no message is left as it is.
+        messages: The messages; a dictionary that is not a message is left as it is.
         verbatim: For each of them whether it goes back by its parts.
         repairs: What is lost on the way.
     """

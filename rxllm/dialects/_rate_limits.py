@@ -20,8 +20,8 @@ class Remaining(NamedTuple):
     """How much of a limit is left.
 
     Attributes:
-        amount: How much.
-        seconds: In how many seconds there is as much as ever.
+        amount: The amount that is left.
+        seconds: In how many seconds the full amount is available again.
     """
 
     amount: float
@@ -29,7 +29,7 @@ class Remaining(NamedTuple):
 
 
 class RateLimits(NamedTuple):
-    """What a server told of its limits; ``None`` for what it did not tell.
+    """The limits that a server reported; ``None`` for those it did not report.
 
     Attributes:
         requests: Requests that are left.

@@ -52,12 +52,12 @@ def get_dialect(dialect: str | Dialect) -> Dialect:
         _check(dialect, "http_request")
         return dialect
     if dialect == _AUTO:
-        raise ValueError("'auto' tells a dialect by its answer: to send a request, name the dialect")
+        raise ValueError("'auto' recognizes a dialect by its answer: to send a request, name the dialect")
     return _named(dialect)
 
 
 def get_reader(dialect: str | Reader) -> Reader:
-    """Look up what reads a dialect by its name; ``"auto"`` tells it by the first events.
+    """Look up the reader of a dialect by its name. ``"auto"`` recognizes the dialect by the first events.
 
     Raises:
         ValueError: No dialect has that name.
@@ -72,7 +72,9 @@ def get_reader(dialect: str | Reader) -> Reader:
 def _check(dialect: object, method: str) -> None:
     if isinstance(dialect, type) or not callable(getattr(dialect, method, None)):
         kind = dialect.__name__ if isinstance(dialect, type) else type(dialect).__name__
-        raise TypeError(f"a dialect is its name, as 'openai-chat', or a dialect, as OpenAIChat(), not {kind}")
+        raise TypeError(
+            f"a dialect must be a name, such as 'openai-chat', or a dialect, such as OpenAIChat(), not {kind}"
+        )
 
 
 def _named(name: str) -> Dialect:

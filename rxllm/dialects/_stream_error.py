@@ -74,7 +74,7 @@ def error_from(value: Any, position: int, name: str = "") -> APIStreamError:
     """Read an error object.
 
     Args:
-        value: The JSON value of the event, or its text where that is no JSON.
+        value: The JSON value of the event, or its text where that is not JSON.
         position: Which event of the stream it was.
         name: The name of its event, which may say what kind of error it is.
 

@@ -43,7 +43,7 @@ class SurrogateHalves:
 
         Raises:
             LimitExceededError: It is nested too deep.
-            ValueError: It is no JSON.
+            ValueError: It is not JSON.
         """
         value = loads_unscrubbed(text)
         for choice in _objects(value.get("choices")):

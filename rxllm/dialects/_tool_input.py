@@ -10,7 +10,7 @@ from rxllm.models import is_object, loads
 
 
 def input_in(text: str) -> Mapping[str, Any] | None:
-    """The input that a model wrote; ``None`` if it is no JSON object, or has a number that JSON has no word for."""
+    """The input that a model wrote; ``None`` if it is not a JSON object, or has a number that JSON has no word for."""
     try:
         value = loads(text)
         json.dumps(value, allow_nan=False)

@@ -28,7 +28,7 @@ class Unsupported:
             reason: Why it cannot be said, and what can.
         """
         return UnsupportedRequestError(
-            f"{self.dialect} cannot say {field}: {reason}", dialect=self.dialect, field=field
+            f"{self.dialect} cannot send {field}: {reason}", dialect=self.dialect, field=field
         )
 
     def check_unsaid(self, request: ChatRequest, unsaid: Mapping[str, tuple[Any, ...]], reason: str) -> None:

@@ -1,4 +1,4 @@
-"""An answer that came as a whole, and was no stream."""
+"""An answer that came as a whole, and was not a stream."""
 
 from __future__ import annotations
 

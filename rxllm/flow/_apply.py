@@ -15,7 +15,7 @@ def apply(operator: Any, source: object) -> object:
     """What an operator makes of a stream.
 
     Raises:
-        TypeError: It is no operator, or what stands before it has made no observable.
+        TypeError: It is not an operator, or what stands before it has made no observable.
     """
     if not _is_observable(source):
         raise TypeError(f"{_name(operator)} stands behind something that made {_kind(source)} and no observable")
@@ -50,10 +50,10 @@ def _fault_of_object(value: object) -> str:
     if _is_sink(value):
         return f"{_kind(value)} is a sink: write tee_to(…) around it"
     if isinstance(value, list | tuple):
-        return "write them one behind the other, pipe(a, b), and not in a list"
+        return "write them one after the other, pipe(a, b), and not in a list"
     if _is_observable(value):
         return f"{_kind(value)} is an observable: reactivex.operators has merge() and concat() for two streams"
-    return f"{_kind(value)} is none" if value is not None else "None is none: has a function no 'return'?"
+    return f"{_kind(value)} is not one" if value is not None else "None is not one: does a function lack its 'return'?"
 
 
 def _needed(function: FunctionType) -> str:

@@ -14,7 +14,7 @@ def check_seconds(name: str, value: object, *, zero: bool = False) -> None:
         zero: Whether it may be none.
 
     Raises:
-        TypeError: It is no number.
+        TypeError: It is not a number.
         ValueError: It is negative, not a number (NaN), or 0 and must not be.
     """
     seconds = _number(name, value, "a number of seconds")
@@ -38,7 +38,7 @@ def check_count(name: str, value: object, *, least: int = 1) -> None:
         least: How many there have to be.
 
     Raises:
-        TypeError: It is no whole number.
+        TypeError: It is not a whole number.
         ValueError: It is less.
     """
     if not isinstance(value, Integral):

@@ -31,8 +31,8 @@ def check_bounds(size: int, overflow: Overflow) -> None:
     """Check the arguments of a backlog, where they are given.
 
     Raises:
-        TypeError: ``size`` is no whole number.
-        ValueError: ``size`` is less than 1 or ``overflow`` is no known word.
+        TypeError: ``size`` is not a whole number.
+        ValueError: ``size`` is less than 1 or ``overflow`` is not a known word.
     """
     check_count("the size of a buffer", size)
     if overflow not in _OVERFLOWS:
@@ -85,7 +85,7 @@ class Backlog(Generic[T]):
         merge: With ``"conflate"``, makes the ``Merger`` of an item that waits.
 
     Raises:
-        ValueError: ``size`` is less than 1 or ``overflow`` is no known word.
+        ValueError: ``size`` is less than 1 or ``overflow`` is not a known word.
 
     Attributes:
         size: How many items wait at most.

@@ -143,7 +143,7 @@ class Stream(Observable[T]):
                 connectable one of ``publish()`` does; type checkers know that of ``publish()(stream)``.
 
             Raises:
-                TypeError: Something among them is no operator: brackets are missing, or it is a sink.
+                TypeError: Something among them is not an operator: brackets are missing, or it is a sink.
             """
             result: Any = self
             for operator in operators:

@@ -16,8 +16,8 @@ class Approved(BaseModel):
     """The call may run.
 
     Attributes:
-        arguments: What the tool is called with instead of what the model wrote: all of its arguments, as JSON values.
-            The model's own if ``None``.
+        arguments: All arguments for the tool, as JSON values, instead of those that the model wrote. ``None``: the
+            model's own.
     """
 
     # A misspelled field must not approve what the model wrote.
@@ -36,7 +36,7 @@ class Refused(BaseModel):
     """The call must not run.
 
     Attributes:
-        reason: What the model gets as the result of the call. A blank one is that of a bare refusal.
+        reason: The text that the model gets as the result of the call. If it is blank, the model gets the default text.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")

@@ -20,7 +20,7 @@ from typing import Any, Literal, Self, TypeAlias
 from rxllm.exceptions import LimitExceededError, excerpt
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
-"""How large an attachment may be unless told otherwise: servers refuse larger ones."""
+"""How many bytes an attachment may have by default. Servers refuse larger ones."""
 
 Detail: TypeAlias = Literal["auto", "low", "high"]
 
@@ -44,8 +44,8 @@ class Image:
     """An image for ``Message.user``. Make it with ``from_path``, ``from_bytes`` or ``from_url``.
 
     Args:
-        url: Where it is, or the image itself as a ``data:`` URL.
-        detail: How closely the model looks: ``"low"`` costs least. By default the server decides.
+        url: The address of the image, or the image itself as a ``data:`` URL.
+        detail: How closely the model looks at it: ``"low"`` costs least. By default the server decides.
 
     Example:
         >>> import rxllm
@@ -66,12 +66,12 @@ class Image:
         Args:
             path: The file.
             detail: As in the class.
-            max_bytes: How many bytes it may have at most.
+            max_bytes: The most bytes that the file may have.
 
         Raises:
-            LimitExceededError: It is larger.
-            ValueError: It is empty, or no image.
-            OSError: It cannot be read.
+            LimitExceededError: The file has more than ``max_bytes`` bytes.
+            ValueError: The file is empty, or is not a known kind of image.
+            OSError: The file cannot be read.
         """
         data = _read(path, max_bytes)
         return cls.from_bytes(data, media_type=_media_type(data, os.fspath(path)), detail=detail, max_bytes=max_bytes)
@@ -85,39 +85,39 @@ class Image:
         detail: Detail | None = None,
         max_bytes: int = MAX_FILE_BYTES,
     ) -> Self:
-        """Take the bytes of an image, as they are in a file.
+        """Make an image from the bytes of an image file.
 
         Args:
             data: The bytes.
-            media_type: What they are, as ``image/png``; by default their beginning tells.
+            media_type: The media type, ``image/png`` for example; by default it is found from the first bytes.
             detail: As in the class.
-            max_bytes: How many there may be at most.
+            max_bytes: The most bytes that are allowed.
 
         Raises:
-            LimitExceededError: There are more.
-            ValueError: They are no image.
+            LimitExceededError: There are more than ``max_bytes`` bytes.
+            ValueError: There are no bytes, or they are not a known kind of image.
         """
         _check(data, max_bytes)
         kind = media_type or _media_type(data)
         if not kind.startswith("image/"):
             raise ValueError(
-                f"these {len(data)} bytes are no image that is known ({kind}): give media_type='image/…', "
+                f"these {len(data)} bytes are not a known kind of image ({kind}): give media_type='image/…', "
                 "or send them with File.from_bytes()"
             )
         return cls(_data_url(kind, data), detail)
 
     @classmethod
     def from_url(cls, url: str, *, detail: Detail | None = None, max_bytes: int = MAX_FILE_BYTES) -> Self:
-        """Refer to an image that the server fetches itself.
+        """Refer to an image that the server fetches itself, or that is in a ``data:`` URL.
 
         Args:
             url: ``https://``, ``http://``, or the image itself as a ``data:`` URL.
             detail: As in the class.
-            max_bytes: How many bytes the image in a ``data:`` URL may have at most.
+            max_bytes: The most bytes that the image in a ``data:`` URL may have.
 
         Raises:
-            LimitExceededError: It has more.
-            ValueError: It is another kind of URL, or none.
+            LimitExceededError: The image has more than ``max_bytes`` bytes.
+            ValueError: ``url`` is not a URL of these kinds.
         """
         text = str(url)
         if not text.lower().startswith(("https://", "http://", "data:")):
@@ -152,13 +152,13 @@ class Audio:
 
         Args:
             path: The file.
-            format: As in the class; by default the file tells.
-            max_bytes: How many bytes it may have at most.
+            format: As in the class; by default it is found from the file.
+            max_bytes: The most bytes that the file may have.
 
         Raises:
-            LimitExceededError: It is larger.
-            ValueError: It is empty, or in another format.
-            OSError: It cannot be read.
+            LimitExceededError: The file has more than ``max_bytes`` bytes.
+            ValueError: The file is empty, or in another format.
+            OSError: The file cannot be read.
         """
         data = _read(path, max_bytes)
         known = _FORMATS.get(_media_type(data, os.fspath(path)))
@@ -166,16 +166,16 @@ class Audio:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, format: str | None = None, max_bytes: int = MAX_FILE_BYTES) -> Self:
-        """Take the bytes of a file.
+        """Make an attachment from the bytes of a file.
 
         Args:
             data: The bytes.
-            format: As in the class; by default their beginning tells.
-            max_bytes: How many there may be at most.
+            format: As in the class; by default it is found from the first bytes.
+            max_bytes: The most bytes that are allowed.
 
         Raises:
-            LimitExceededError: There are more.
-            ValueError: There are none, or they are in another format.
+            LimitExceededError: There are more than ``max_bytes`` bytes.
+            ValueError: There are no bytes, or they are in another format.
         """
         _check(data, max_bytes)
         known = format or _FORMATS.get(_media_type(data))
@@ -193,9 +193,9 @@ class File:
     """A file for ``Message.user``, a PDF for example. Make it with ``from_path``, ``from_bytes`` or ``from_id``.
 
     Args:
-        name: What it is called.
+        name: The name of the file.
         data: The file as a ``data:`` URL.
-        id: The identifier of a file that the server has already, in place of the other two.
+        id: The identifier of a file that the server already has, instead of ``name`` and ``data``.
     """
 
     name: str | None = None
@@ -208,12 +208,12 @@ class File:
 
         Args:
             path: The file.
-            max_bytes: How many bytes it may have at most.
+            max_bytes: The most bytes that the file may have.
 
         Raises:
-            LimitExceededError: It is larger.
-            ValueError: It is empty.
-            OSError: It cannot be read.
+            LimitExceededError: The file has more than ``max_bytes`` bytes.
+            ValueError: The file is empty.
+            OSError: The file cannot be read.
         """
         return cls.from_bytes(_read(path, max_bytes), Path(path).name, max_bytes=max_bytes)
 
@@ -221,17 +221,18 @@ class File:
     def from_bytes(
         cls, data: bytes, name: str, *, media_type: str | None = None, max_bytes: int = MAX_FILE_BYTES
     ) -> Self:
-        """Take the bytes of a file.
+        """Make an attachment from the bytes of a file.
 
         Args:
             data: The bytes.
-            name: What the file is called.
-            media_type: What it is, as ``application/pdf``; by default its beginning or its name tells.
-            max_bytes: How many bytes there may be at most.
+            name: The name of the file.
+            media_type: The media type, ``application/pdf`` for example; by default it is found from the first bytes or
+                the name.
+            max_bytes: The most bytes that are allowed.
 
         Raises:
-            LimitExceededError: There are more.
-            ValueError: There are none.
+            LimitExceededError: There are more than ``max_bytes`` bytes.
+            ValueError: There are no bytes.
         """
         _check(data, max_bytes)
         return cls(name, _data_url(media_type or _media_type(data, name), data))
@@ -249,7 +250,7 @@ class File:
 
 
 Content: TypeAlias = str | Image | Audio | File | Mapping[str, Any]
-"""What a message of the user is made of: text, attachments, and content parts as the server words them."""
+"""A piece of a message of the user: text, an attachment, or a content part in the server's format."""
 
 
 def content_of(pieces: tuple[Content, ...]) -> str | list[dict[str, Any]]:
@@ -272,7 +273,7 @@ def _part_of(piece: object) -> dict[str, Any]:
         return {**piece}
     raise TypeError(
         f"a message is made of str, Image, Audio, File or a content part, not {type(piece).__name__}: "
-        "Image.from_path(), Image.from_bytes() and the like read paths and bytes"
+        "use Image.from_path(), Image.from_bytes() and the like for paths and bytes"
     )
 
 

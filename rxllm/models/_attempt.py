@@ -29,14 +29,14 @@ def described(error: Exception) -> str:
 
 
 class Attempt(Model):
-    """One try to get an answer: a request, and what became of it.
+    """One try to get an answer: a request and its outcome.
 
     Attributes:
-        stream: What is known of its request, if an answer had begun.
+        stream: The request, as far as it is known, if an answer had begun.
         usage: What it cost, if the server had said so.
-        ending: How it ended: ``"stopped"`` if another one was faster, ``None`` if that is not known.
-        error: What it failed with, without traceback; ``None`` if it did not fail, or that is not known. Of a
-            recorded try there is the text, as a ``RxllmError``.
+        ending: How it ended: ``"stopped"`` if another try was faster, ``None`` if that is not known.
+        error: The error, without traceback; ``None`` if the try did not fail, or if that is not known. In a recording,
+            errors are ``RxllmError`` with the same text.
     """
 
     stream: StreamInfo | None = None

@@ -54,7 +54,7 @@ class Restarted(_Event):
     """The answer of the round begins anew: the text and the reasoning that came in it do not count.
 
     Attributes:
-        attempt: Which try it is now, counted from 1, if that is known.
+        attempt: The number of the new try, counted from 1, if that is known.
     """
 
     type: Literal["restarted"] = "restarted"
@@ -65,7 +65,7 @@ class Stopped(_Event):
     """The conversation was stopped (``operators.stop_when``): the last event.
 
     Attributes:
-        completion: What had arrived of the answer of the round, if the stop concerned that.
+        completion: The part of the answer that had arrived, if the stop came while the model answered.
     """
 
     type: Literal["stopped"] = "stopped"
@@ -73,13 +73,13 @@ class Stopped(_Event):
 
 
 class ToolInputDelta(_Event):
-    """A call that the model is writing gained input. Nothing of it can be run: that is a ``ToolCallEvent``.
+    """A call that the model is writing gained input. It cannot be run yet: a ``ToolCallEvent`` comes when it can.
 
     Attributes:
-        index: Which call of the round, from 0.
+        index: The number of the call in the round, from 0.
         id: The identifier of the call, if that has come.
         name: The name of the tool, if that has come.
-        text: What the input gained, JSON as a rule; ``""`` if only more of the call is known.
+        text: What the input gained, usually JSON; ``""`` if only the identifier or the name came.
     """
 
     type: Literal["tool_input"] = "tool_input"
@@ -90,7 +90,7 @@ class ToolInputDelta(_Event):
 
 
 class ToolCallEvent(_Event):
-    """A call is finished and is about to be run, or to be asked about.
+    """A call is finished. It is run next, or an approval is asked for.
 
     Attributes:
         call: The call.
@@ -101,7 +101,7 @@ class ToolCallEvent(_Event):
 
 
 class ApprovalRequested(_Event):
-    """A call waits for an approval: ``approve`` is asked now.
+    """A call waits for its approval: ``approve`` is called now.
 
     Attributes:
         call: The call.
@@ -112,7 +112,7 @@ class ApprovalRequested(_Event):
 
 
 class ApprovalGiven(_Event):
-    """It was decided whether a call may run.
+    """``approve`` has decided whether a call may run.
 
     Attributes:
         call: The call, as the model wrote it.
@@ -128,7 +128,7 @@ class ToolResultEvent(_Event):
     """A call was run, refused, or failed.
 
     Attributes:
-        result: What it came to.
+        result: The result.
     """
 
     type: Literal["tool_result"] = "tool_result"
@@ -136,11 +136,12 @@ class ToolResultEvent(_Event):
 
 
 class RoundCompleted(_Event):
-    """An answer is whole, and the calls in it were run.
+    """An answer is whole, and its calls were run.
 
     Attributes:
         completion: The answer.
-        messages: What this round added to the conversation: the answer, and the results of its calls in their order.
+        messages: The messages that this round added to the conversation: the answer, and the results of its calls in
+            their order.
     """
 
     type: Literal["round"] = "round"
@@ -153,7 +154,7 @@ class ChatCompleted(_Event):
 
     Attributes:
         completion: That answer.
-        messages: What all rounds added to the conversation, to be appended to the messages of the request.
+        messages: The messages that all rounds added to the conversation. Append them to the messages of the request.
     """
 
     type: Literal["completed"] = "completed"

@@ -42,12 +42,12 @@ class ToolCallDelta(WireStruct, frozen=True, kw_only=True):
     """A fragment of a tool call.
 
     Attributes:
-        index: The position of the call among the calls of its choice; not to be trusted.
+        index: The position of the call among the calls of its choice. Servers get it wrong: do not rely on it.
         id: The identifier of the call, usually on the first fragment only.
         type: The kind of tool.
         function: The fragment itself.
         custom: The name and a fragment of the input of a custom tool, instead of a function's.
-        extra_content: What a provider wants back with the call: Google's ``thought_signature``.
+        extra_content: Data that the provider wants back with the call, such as Google's ``thought_signature``.
     """
 
     nested: ClassVar[Structs] = MappingProxyType({"function": FunctionCallDelta})
@@ -66,11 +66,11 @@ class DeltaPart(WireStruct, frozen=True, kw_only=True):
 
     Attributes:
         index: The place of the part among the parts of its choice. They may have gaps.
-        kind: What it is: a ``PartKind``, or a word that is none.
+        kind: The kind of part: a ``PartKind``, or another word of the provider.
         id: The identifier of the part, or of the call in it.
-        name: The name of the tool in it.
-        sub: Which text within the part this is (the summaries of OpenAI's reasoning).
-        text: A fragment of what is neither content nor reasoning, refusal or call: the input of a tool of the server.
+        name: The name of the tool in the part.
+        sub: The number of this text within the part (OpenAI's reasoning has several summaries).
+        text: A fragment of a text that has no other field, such as the input of a tool that the server runs.
     """
 
     index: int = 0
@@ -85,9 +85,9 @@ class DeltaBlock(WireStruct, frozen=True, kw_only=True):
     """A part of the provider's answer in its own words.
 
     Attributes:
-        index: The place of the part. A later block of the same place replaces it.
+        index: The place of the part. A later block with the same place replaces this one.
         block: The JSON object, as it came.
-        final: Whether the part is finished; else it shows what there is of one that was cut.
+        final: Whether the part is finished; else it was cut, and this is what had arrived.
     """
 
     loose: ClassVar[frozenset[str]] = frozenset({"block"})
@@ -100,25 +100,25 @@ class DeltaBlock(WireStruct, frozen=True, kw_only=True):
 class Delta(WireStruct, frozen=True, kw_only=True):
     """What a choice gained.
 
-    Content that came as a list of parts is here as its text; the parts themselves are kept in ``extra`` as
+    If the content came as a list of parts, ``content`` has their text, and ``extra`` keeps the parts as
     ``content_parts``.
 
     Attributes:
-        role: Who speaks: a ``Role``, or a word that is none.
+        role: The role of the speaker: a ``Role``, or another word of the server.
         content: A fragment of the text.
         refusal: A fragment of the text in which the model declines.
         tool_calls: Fragments of tool calls.
         function_call: A fragment of the one call of the older protocol.
-        reasoning_content: A fragment of the reasoning, in one spelling (DeepSeek, vLLM, llama.cpp, Z.ai).
-        reasoning: A fragment of the reasoning, in the other (OpenRouter, Groq, Cerebras).
+        reasoning_content: A fragment of the reasoning, in the field that DeepSeek, vLLM, llama.cpp and Z.ai use.
+        reasoning: A fragment of the reasoning, in the field that OpenRouter, Groq and Cerebras use.
         reasoning_details: Pieces of the reasoning with their kinds and signatures (OpenRouter).
         audio: A piece of the spoken answer.
         annotations: Citations and the like.
         images: Images that the model made (OpenRouter).
-        channel: Which of its channels the model writes in (gpt-oss behind several servers).
-        provider_metadata: What a gateway says of the provider (Vercel).
+        channel: The channel that the model writes in (gpt-oss on several servers).
+        provider_metadata: What a gateway says about the provider (Vercel).
         part: Which part of the answer this belongs to, in dialects whose answers have parts.
-        blocks: Parts that are finished, in the provider's own words.
+        blocks: Parts of the answer in the provider's own words.
     """
 
     nested: ClassVar[Structs] = MappingProxyType(
@@ -153,14 +153,15 @@ class Delta(WireStruct, frozen=True, kw_only=True):
     def reasoning_text(self) -> str | None:
         """The fragment of reasoning, wherever the server put it.
 
-        The first of these that has a text: ``reasoning_content``, ``reasoning``, ``reasoning_text``, ``thinking``,
-        content parts of type ``thinking``, ``reasoning_details``. ``None`` if there is none in this delta.
+        The first of these fields that has a text: ``reasoning_content``, ``reasoning``, ``reasoning_text``,
+        ``thinking``, content parts of type ``thinking``, ``reasoning_details``. ``None`` if this delta has no
+        reasoning.
         """
         return find_reasoning(self.reasoning_content, self.reasoning, self.extra, self.reasoning_details)[1] or None
 
     @property
     def is_empty(self) -> bool:
-        """Whether it says nothing of an answer: see ``StreamChunk.is_empty``."""
+        """Whether the delta says nothing of an answer: see ``StreamChunk.is_empty``."""
         return not (self.content or says_more(self))
 
 
@@ -168,14 +169,14 @@ class StreamChoice(WireStruct, frozen=True, kw_only=True):
     """What one of the parallel answers gained.
 
     Attributes:
-        index: Which of the answers.
+        index: The number of the answer.
         delta: What it gained; empty if the server sent none.
-        finish_reason: Why it ended: a ``FinishReason``, or a word that is none; ``None`` while it goes on.
+        finish_reason: Why it ended: a ``FinishReason``, or another word of the server; ``None`` while it goes on.
         logprobs: The log probabilities of the tokens in this delta.
-        native_finish_reason: Why it ended, in the word of the provider behind a gateway (OpenRouter).
-        content_filter_results: What the filters found, by category (Azure).
-        content_filter_offsets: Of which part of the text they found it (Azure).
-        stop_reason: Which of the stop texts or tokens ended it (vLLM).
+        native_finish_reason: Why it ended, in the word of the provider that the gateway asked (OpenRouter).
+        content_filter_results: What the content filters found, by category (Azure).
+        content_filter_offsets: The part of the text that the filters looked at (Azure).
+        stop_reason: The stop text or token that ended it (vLLM).
         matched_stop: The same (SGLang).
         token_ids: The tokens of the delta (vLLM).
     """
@@ -251,7 +252,7 @@ _MADE_OF = MappingProxyType(
     {
         "ServerSentEvent": "put parse() in front of it",
         "AWSFrame": "put parse() in front of it",
-        "str": "put parse() in front of it; behind content() there are no chunks any more",
+        "str": "put parse() in front of it; after content() there are no chunks any more",
         "bytes": "put decode_sse() and parse() in front of it",
         "dict": "make it one with StreamChunk.from_wire()",
         **dict.fromkeys(("TextDelta", "ReasoningDelta", "ToolCallEvent", "ToolResultEvent", "RoundCompleted"), _EVENTS),
@@ -265,23 +266,23 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     Attributes:
         id: The identifier of the answer.
         object: The kind of object, ``"chat.completion.chunk"``.
-        created: When the answer was begun, in seconds of Unix time.
+        created: When the answer began, in seconds of Unix time.
         model: The model that answers.
-        choices: What the answers gained; often one, none where only usage is reported.
-        usage: What the answer cost, if this chunk says so.
+        choices: What the parallel answers gained: usually one choice; none if the chunk only reports usage.
+        usage: The token counts, if this chunk has them.
         service_tier: The tier that served the request.
         system_fingerprint: The server's configuration.
-        obfuscation: Padding that hides how long the text is (OpenAI).
-        provider: Who answers behind a gateway (OpenRouter).
+        obfuscation: Padding that hides the length of the text from observers of the network (OpenAI).
+        provider: The provider that the gateway asked (OpenRouter).
         p: The same padding (Mistral).
         citations: The addresses of sources (Perplexity, xAI).
         search_results: The sources (Perplexity).
-        prompt_filter_results: What the filters found in the request (Azure).
-        timings: How long what took (llama.cpp).
+        prompt_filter_results: What the content filters found in the request (Azure).
+        timings: How long each step took (llama.cpp).
         time_info: The same (Cerebras).
-        slots: What is not part of the JSON; read by way of ``stream``, ``begins``, ``restarts``, ``repairs`` and
+        slots: Values that are not part of the JSON. Read them as ``stream``, ``begins``, ``restarts``, ``repairs`` and
             ``attempts``.
-        event_text: The provider's event, which is not part of the JSON, either; read as ``event``.
+        event_text: The provider's event, which is not part of the JSON, either. Read it as ``event``.
     """
 
     # For errors about a wrong order of operators: what makes chunks, and what to do with items of other classes.
@@ -323,10 +324,10 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
 
     @property
     def is_empty(self) -> bool:
-        """Whether it says nothing of an answer, as chunks do that only keep a connection alive.
+        """Whether the chunk says nothing of an answer, as chunks that only keep a connection alive.
 
-        Something of an answer is text, reasoning, a refusal, a piece of a call, an image or the like, a finish reason,
-        and usage with a number that is not 0. A role, an identifier, padding or what no struct declares is nothing.
+        A chunk is not empty if it has text, reasoning, a refusal, a piece of a call, an image or the like, a finish
+        reason, or usage with a number that is not 0. A role, an identifier, padding and unknown fields do not count.
         """
         for choice in self.choices:
             delta = choice.delta
@@ -336,32 +337,32 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
 
     @property
     def stream(self) -> StreamInfo | None:
-        """The request behind it; ``None`` for a chunk made by hand."""
+        """The request that this chunk belongs to; ``None`` for a chunk made by hand."""
         return None if self.slots is None else self.slots.stream
 
     @property
     def begins(self) -> bool:
-        """Whether it is the first chunk of an answer."""
+        """Whether this is the first chunk of an answer."""
         return self.slots is not None and self.slots.begins
 
     @property
     def restarts(self) -> bool:
-        """Whether the answer begins anew with it, so that what came before does not count."""
+        """Whether the answer begins anew with this chunk: what came before does not count."""
         return self.slots is not None and self.slots.restarts
 
     @property
     def repairs(self) -> tuple[Repair, ...]:
-        """What the dialect put right in it, and in what came between it and the chunk before."""
+        """What the dialect repaired in this chunk, and in events between it and the chunk before."""
         return () if self.slots is None else self.slots.repairs
 
     @property
     def event(self) -> str | None:
-        """The provider's event as text, where chunks are made of other events; ``None`` for ``"openai-chat"``."""
+        """The provider's event as text, if the dialect has other events than chunks; ``None`` for ``"openai-chat"``."""
         return self.event_text
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """The tries that were given up before the answer that this chunk begins, oldest first."""
+        """The tries that failed before the answer that begins with this chunk, oldest first."""
         return self.slots.attempts if self.slots is not None else ()
 
     def __eq__(self, other: builtins.object) -> bool:
@@ -377,21 +378,21 @@ class StreamChunk(WireStruct, frozen=True, kw_only=True):  # noqa: PLW1641 - som
     def from_wire(cls, data: str | bytes | Mapping[str, Any]) -> Self:
         r"""Read a chunk as servers really send it.
 
-        The compiled decoder gets the text first. Only what it refuses is read again and put right: ``choices`` or
-        ``delta`` that are ``null`` or, for an empty object, ``[]`` or ``""``; content or reasoning in parts, arguments
-        that are no string, a lone surrogate in a string (replaced by U+FFFD). Metadata of a type that cannot be right
-        is set aside as ``<name>_original``. ``NaN`` and ``Infinity`` are read as floats; of duplicate keys the last
-        counts. What was put right is in ``repairs``.
+        The compiled decoder reads the text first. If it refuses the text, a second reader repairs what it can:
+        ``choices`` or ``delta`` that are ``null`` or, instead of an empty object, ``[]`` or ``""``; content or
+        reasoning in parts; arguments that are not a string; a lone surrogate in a string (replaced by U+FFFD). Metadata
+        of an impossible type is kept as ``<name>_original``. ``NaN`` and ``Infinity`` are read as floats; of duplicate
+        keys the last counts. ``repairs`` has what was repaired.
 
         Args:
-            data: The JSON text of one event, or the object it stands for.
+            data: The JSON text of one event, or the object that was read from it.
 
         Returns:
             The chunk.
 
         Raises:
-            ValueError: The text is no JSON, is nested deeper than 200 levels, or is no chunk; or it has more than
-                10,000 choices or calls in one list.
+            ValueError: The text is not JSON, is nested deeper than 200 levels, or is not a chunk; or one list has more
+                than 10,000 choices or calls.
 
         >>> chunk = StreamChunk.from_wire('{"choices": [{"delta": {"content": [{"type": "text", "text": "Hi"}]}}]}')
         >>> chunk.text

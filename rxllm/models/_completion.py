@@ -24,11 +24,11 @@ class CompletionChoice(Model):
     """One of the parallel answers.
 
     Attributes:
-        index: Which of them.
+        index: The number of the answer.
         message: The answer.
         finish_reason: Why it ended; ``None`` if the server never said.
         logprobs: The log probabilities of its tokens.
-        incomplete_tool_calls: What had arrived of calls that are not finished.
+        incomplete_tool_calls: The calls that are not finished, as far as they had arrived.
     """
 
     index: int = 0
@@ -53,14 +53,14 @@ class ChatCompletion(Model):
     Attributes:
         id: The identifier of the answer.
         object: The kind of object.
-        created: When the answer was begun, in seconds of Unix time.
+        created: When the answer began, in seconds of Unix time.
         model: The model that answered.
         choices: The parallel answers, in order of their index.
-        usage: What the answer cost, if the server said so.
+        usage: The token counts, if the server sent them.
         service_tier: The tier that served the request.
         system_fingerprint: The server's configuration.
-        complete: Whether the answer is whole; false for what is left of a stream that was cut.
-        ending: How it ended; of several choices, the worst counts. ``None`` while it goes on, in a snapshot.
+        complete: Whether the answer is whole. False if the stream was cut, for example.
+        ending: How it ended; of several choices, the worst counts. ``None`` in a snapshot, while the answer goes on.
 
             ==================  =================================================================  ==========
             ``ending``          what the server said, or what happened                             complete
@@ -75,9 +75,8 @@ class ChatCompletion(Model):
             ``timed_out``       it took too long                                                   no
             ``failed``          an error came in the stream, or was made of it                     no
             ==================  =================================================================  ==========
-        repairs: What was put right in the stream. Not part of ``model_dump``.
-        attempts: What the tries cost that were given up before this answer, oldest first; none if the first one
-            succeeded. Not part of ``model_dump``.
+        repairs: What was repaired in the stream. Not part of ``model_dump``. attempts: The tries that failed before
+        this answer, oldest first; empty if the first try succeeded. Not part of ``model_dump``.
     """
 
     # The operator that makes it, for errors about a wrong order.
@@ -98,10 +97,10 @@ class ChatCompletion(Model):
 
     @cached_property
     def timing(self) -> Timing | None:
-        """How fast it came, if it was put together here: by ``accumulate``, ``chat`` or ``chat_with_tools``.
+        """How fast the answer came, if ``accumulate``, ``chat`` or ``chat_with_tools`` made this completion.
 
-        ``None`` for one that was made by hand, read from a file, or is a snapshot. Not part of ``model_dump``, and it
-        does not count for ``==``: the same answer may come twice.
+        ``None`` for a completion that was made by hand or read from a file, and for a snapshot. Not part of
+        ``model_dump``, and ``==`` ignores it: the same answer may come at another speed.
         """
         # Beside the fields, where pydantic looks at neither this nor what is cached of it.
         measured: Callable[[Usage | None], Timing] | None = vars(self).pop(_MEASURED, None)
@@ -109,17 +108,17 @@ class ChatCompletion(Model):
 
     @property
     def total_usage(self) -> Usage | None:
-        """What all tries together cost: each count that a server told of is added up; ``None`` if none did."""
+        """The token counts of all tries, added up; ``None`` if no server sent any."""
         return total_of([*(attempt.usage for attempt in self.attempts), self.usage])
 
     @property
     def message(self) -> Message:
-        """The message of choice 0; an empty one if nothing was answered."""
+        """The message of choice 0; an empty message if there is no choice 0."""
         return next((choice.message for choice in self.choices if choice.index == 0), Message(content=""))
 
     @property
     def text(self) -> str:
-        """The text of choice 0, ``""`` if there is none."""
+        """The text of choice 0; ``""`` if there is none."""
         return self.message.text
 
     @property

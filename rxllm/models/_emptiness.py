@@ -43,7 +43,7 @@ def _says_function(function: FunctionCallDelta | None) -> bool:
 
 
 def _has_block(extra: Mapping[str, Any]) -> bool:
-    """Whether there is a content part that is no text: the texts are elsewhere."""
+    """Whether there is a content part that is not a text: the texts are elsewhere."""
     parts = extra.get("content_parts")
     return any(
         is_object(part) and part.get("type", "text") not in _KINDS_OF_TEXT for part in (parts if is_list(parts) else ())

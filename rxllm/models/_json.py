@@ -49,7 +49,7 @@ def loads(text: str | bytes) -> Any:
 
     Raises:
         LimitExceededError: It is nested too deep.
-        ValueError: It is no JSON.
+        ValueError: It is not JSON.
     """
     if not is_deep(text):
         try:
@@ -67,7 +67,7 @@ def loads_unscrubbed(text: str | bytes) -> Any:
 
     Raises:
         LimitExceededError: It is nested much too deep.
-        ValueError: It is no JSON.
+        ValueError: It is not JSON.
     """
     try:
         return json.loads(text)

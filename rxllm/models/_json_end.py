@@ -111,7 +111,7 @@ def is_open(text: str) -> bool:
 
 
 def _has_open_end(text: str) -> bool:
-    """The same of a text that is no JSON, or several values, one behind the other."""
+    """The same of a text that is not JSON, or several values, one behind the other."""
     at = 0
     while at < len(text):
         scan = JSONEndFold()

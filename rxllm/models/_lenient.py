@@ -8,9 +8,9 @@ Rules:
    refused. It is never dropped.
 3. Metadata of an impossible type is set aside as ``<name>_original`` and otherwise absent. A field that only some
    servers know keeps its name, in ``extra``.
-4. The original of what was changed is kept beside it. What is empty where an object belongs is no object. What was put
-   right is in ``repairs`` of the chunk.
-5. What a hostile event costs is bounded: a list is refused at its first element that is no object, and if it is too
+4. The original of what was changed is kept beside it. What is empty where an object belongs is not an object. What was
+   put right is in ``repairs`` of the chunk.
+5. What a hostile event costs is bounded: a list is refused at its first element that is not an object, and if it is too
    long; only so many repairs are noted; the nesting is bounded, and so are the fields of an object that nobody declared
    and the objects that are read the slow way.
 """
@@ -89,7 +89,7 @@ def read(struct: type[Struct], text: str | bytes) -> Struct:
 
     Raises:
         LimitExceededError: It is nested too deep.
-        ValueError: It is no JSON, or no such object.
+        ValueError: It is not JSON, or no such object.
     """
     try:
         return decoder_of(struct)(text)
@@ -102,7 +102,7 @@ def read_refused(struct: type[Struct], text: str | bytes) -> Struct:
 
     Raises:
         LimitExceededError: It is nested too deep.
-        ValueError: It is no JSON, or no such object.
+        ValueError: It is not JSON, or no such object.
     """
     try:
         members = _members_of(text)
@@ -125,7 +125,7 @@ def read_object(struct: type[Struct], raw: object) -> Struct:
     """Read an object, which is left as it is.
 
     Raises:
-        ValueError: It is no such object.
+        ValueError: It is not such an object.
     """
     return read_json(struct, _copied(raw))
 
@@ -134,7 +134,7 @@ def read_json(struct: type[Struct], raw: Any) -> Struct:
     """Read what was made of a JSON text, and is used up by this.
 
     Raises:
-        ValueError: It is no such object.
+        ValueError: It is not such an object.
     """
     if not isinstance(raw, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - the text is wrong, no caller
@@ -169,7 +169,7 @@ def check_fields(fields: Sized) -> None:
     """
     if len(fields) > MAX_UNDECLARED:
         raise LimitExceededError(
-            f"an object with {len(fields)} fields that nobody declared; {MAX_UNDECLARED} are allowed",
+            f"an object has {len(fields)} unknown fields; {MAX_UNDECLARED} are allowed",
             limit="max_undeclared",
             maximum=MAX_UNDECLARED,
         )
@@ -287,7 +287,7 @@ class _Log(list[Repair]):
         self.structs += 1
         if self.structs > MAX_PUT_RIGHT:
             raise LimitExceededError(
-                f"more than {MAX_PUT_RIGHT} objects that are out of the ordinary",
+                f"more than {MAX_PUT_RIGHT} objects had to be repaired",
                 limit="max_put_right",
                 maximum=MAX_PUT_RIGHT,
             )
@@ -343,7 +343,7 @@ def _typed(struct: type[Struct], fields: Mapping[str, Any], log: _Log) -> Struct
             elif name in _METADATA:
                 _set_aside(extra, name, value, log)
             else:
-                raise ValueError(f"{name} is none") from error
+                raise ValueError(f"{name} is of another type") from error
         else:
             if type(own[name]) is not type(value):
                 log.add("type-converted", value, own[name])
@@ -448,7 +448,7 @@ def _object_in(
     if is_object(value):
         return _element(value, struct, log)
     if value:
-        raise ValueError(f"a {name} is no object")
+        raise ValueError(f"{name} is not an object")
     # Some servers write an empty object as [], since their language has but one type for both.
     log.add("type-converted", value, empty)
     return None
@@ -484,7 +484,7 @@ def _element(value: Any, struct: type[Struct], log: _Log) -> Struct:
     if isinstance(value, struct):
         return value
     if not is_object(value):
-        raise ValueError("an element of a list of objects is none")
+        raise ValueError("a list of objects has an element that is not an object")
     element: Struct = _READERS[struct](struct, value, log)
     return element
 

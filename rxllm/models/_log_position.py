@@ -11,11 +11,11 @@ _MOST_DIGITS = 18
 
 
 class LogPosition(NamedTuple):
-    """Where an item is in a stream of a log. ``str`` gives ``epoch.number``, ``parse`` takes that back.
+    """The position of an item in a stream of a log. ``str`` gives ``epoch.number``; ``parse`` reads that text.
 
     Attributes:
-        epoch: Which writer wrote it.
-        number: Its number in the stream, from 0.
+        epoch: The number of the writer that wrote the item.
+        number: The number of the item in the stream, from 0.
 
     Example:
         >>> str(LogPosition(epoch=3, number=17)), LogPosition.parse("3.17")
@@ -33,9 +33,9 @@ class LogPosition(NamedTuple):
         """Read a position.
 
         Raises:
-            ValueError: The text is none.
+            ValueError: The text is not a position.
         """
         epoch, _, number = text.partition(".")
         if not all(part.isascii() and part.isdecimal() and len(part) <= _MOST_DIGITS for part in (epoch, number)):
-            raise ValueError(f"{excerpt(text)} is no position in a log: a position looks like '3.17'")
+            raise ValueError(f"{excerpt(text)} is not a position in a log: a position looks like '3.17'")
         return cls(int(epoch), int(number))

@@ -22,7 +22,7 @@ from rxllm.models._reasoning import JOINED, find_reasoning
 
 
 class FunctionCall(Model):
-    """Which function to call, and with what.
+    """The function to call, and its arguments.
 
     Attributes:
         name: The name of the function.
@@ -39,7 +39,7 @@ class FunctionCall(Model):
         ``NaN`` and ``Infinity`` are floats, a lone surrogate is U+FFFD, of duplicate keys the last counts.
 
         Raises:
-            ToolCallError: They are no JSON, or JSON that is no object.
+            ToolCallError: They are not a JSON object.
         """
         try:
             value = loads(self.arguments)
@@ -47,20 +47,20 @@ class FunctionCall(Model):
             value = None
         if not isinstance(value, dict):
             raise ToolCallError(
-                f"the arguments of {excerpt(self.name)} are no JSON object: {excerpt(self.arguments)}",
+                f"the arguments of {excerpt(self.name)} are not a JSON object: {excerpt(self.arguments)}",
                 text=self.arguments,
             )
         return cast("dict[str, Any]", value)
 
 
 class ToolCall(Model):
-    """A call that the model asked for, finished.
+    """A finished call that the model asks for.
 
-    The call of a custom tool has its input, which is any text, both as the arguments of ``function`` and as the
-    server words it, in the extra field ``custom``.
+    A custom tool takes any text as input. Its call has that text as the arguments of ``function``; the extra field
+    ``custom`` has it as the server sent it.
 
     Attributes:
-        id: The identifier that the result is sent back under.
+        id: The identifier of the call; its result refers to it.
         type: The kind of tool.
         function: The function and its arguments.
     """
@@ -80,13 +80,13 @@ class ToolCall(Model):
 
 
 class IncompleteToolCall(Model):
-    """What had arrived of a call when its stream ended too early; never to be executed.
+    """A call whose stream ended too early, as far as it had arrived. Never execute it.
 
     Attributes:
         index: The position of the call among the calls of its choice.
         id: Its identifier, if that had arrived.
         name: The name of the function, if that had arrived.
-        arguments: The start of the arguments' JSON text. That it may parse already means nothing.
+        arguments: The start of the arguments' JSON text. It may be incomplete even if it parses.
     """
 
     index: int | None = None
@@ -107,23 +107,23 @@ def _none_to_list(value: Any) -> Any:
 
 
 class Message(Model):
-    """A message of a conversation. ``Message.user("…")`` and the like make one.
+    """A message of a conversation. Make it with ``Message.user("…")`` and the like.
 
     Attributes:
-        role: Who speaks.
+        role: The role of the speaker.
         content: The text, or a list of content parts.
         name: The name of the participant.
         tool_calls: The calls that the model asks for.
-        tool_call_id: Which call this message is the result of.
-        is_error: Whether that result tells of a failure, for dialects that say so.
+        tool_call_id: The identifier of the call whose result this message is.
+        is_error: Whether that result is a failure, for providers that have such a field.
         refusal: The text in which the model declines.
         function_call: The one call of the older protocol.
-        reasoning_content: The reasoning, in one spelling.
-        reasoning: The reasoning, in the other.
+        reasoning_content: The reasoning, in the field that some servers use.
+        reasoning: The reasoning, in the field that other servers use.
         audio: The spoken answer: ``id``, ``data`` (base64), ``transcript``, ``expires_at``.
         annotations: Citations and the like.
-        parts: The parts of the answer in their order, with what the provider said of each in its own words, in dialects
-            whose answers have parts. They go back to where they came from, unless content or calls were changed since.
+        parts: The parts of the answer in their order, each also in the provider's own words, in dialects whose answers
+            have parts. They are sent back to the same provider, unless you have changed the content or the calls.
         origin: Where the answer came from; ``None`` for a message made by hand.
     """
 
@@ -147,8 +147,8 @@ class Message(Model):
         """Make a message of the user.
 
         Args:
-            *content: The text; or several pieces in order: text, ``Image``, ``Audio``, ``File``, and content parts in
-                the server's words.
+            *content: The text, or several pieces in order: text, ``Image``, ``Audio``, ``File``, and content parts in
+                the server's format.
             name: The name of the participant.
 
         Raises:
@@ -158,14 +158,14 @@ class Message(Model):
 
     @classmethod
     def system(cls, text: str, *, name: str | None = None) -> Self:
-        """Make a message that says how the model is to behave."""
+        """Make a message that tells the model how to behave."""
         return cls(role=Role.SYSTEM, content=text, name=name)
 
     @classmethod
     def assistant(
         cls, text: str | None = None, *, tool_calls: Sequence[ToolCall] = (), name: str | None = None
     ) -> Self:
-        """Make a message of the model: an example of an answer, or one of another conversation.
+        """Make a message of the model: an example of an answer, or an answer from another conversation.
 
         Args:
             text: The text, if there is any.
@@ -186,7 +186,7 @@ class Message(Model):
 
     @property
     def text(self) -> str:
-        """The text of the message; of a list of parts, that of the text parts, joined."""
+        """The text of the message. If the content is a list of parts, the joined text of the text parts."""
         if isinstance(self.content, list):
             return "".join(part["text"] for part in self.content if isinstance(part.get("text"), str))
         return self.content or ""
@@ -195,16 +195,17 @@ class Message(Model):
     def reasoning_text(self) -> str | None:
         """The reasoning, wherever the server put it: see ``Delta.reasoning_text``.
 
-        If the deltas of a stream put it in different places, all of it in order is the extra field
-        ``reasoning_joined``, which comes first.
+        If the deltas of a stream used different fields, the extra field ``reasoning_joined`` has all of it in order,
+        and is used first.
         """
         return find_reasoning(self.reasoning_content, self.reasoning, self.model_extra)[1] or None
 
     @property
     def is_as_it_came(self) -> bool:
-        """Whether content, refusal and calls are still what the finished parts say.
+        """Whether content, refusal and calls still say the same as the finished parts.
 
-        A text that was cut is in no finished part, so a message with one is not: by its parts it would be lost.
+        False for a message with a text that was cut: no finished part has that text, so sending the parts would lose
+        it.
         """
         final = [part for part in self.parts if part.final]
         said = "".join([part.text for part in final if part.kind in _SAID])
@@ -214,13 +215,12 @@ class Message(Model):
         return is_same and calls == called
 
     def to_wire(self) -> dict[str, Any]:
-        """The message as servers take it: no nulls and no empty lists, which strict ones refuse.
+        """The message as servers accept it: without nulls and empty lists, which strict servers refuse.
 
         Returns:
-            Role, content (null if there are only calls), calls, and the fields that a provider added.
-            Spoken answers are referred to by their identifier, as the protocol has it; content parts that
-            arrived in a stream are sent as the text they were joined to. Originals of what was put right
-            (``…_original``) stay here.
+            Role, content (null if there are only calls), calls, and the fields that a provider added. A spoken answer
+            is sent as its identifier, as the protocol demands. Content parts that arrived in a stream are sent as their
+            joined text. Originals of repaired values (``…_original``) are not sent.
         """
         dump = self.model_dump(mode="json", exclude=_NOT_SENT, exclude_none=True)
         fields = _without_originals(dump)

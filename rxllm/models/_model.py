@@ -23,7 +23,7 @@ class Model(BaseModel):
 
 
 class Role(StrEnum):
-    """Who speaks in a message."""
+    """The role of the speaker of a message."""
 
     SYSTEM = "system"
     DEVELOPER = "developer"
@@ -45,7 +45,7 @@ class FinishReason(StrEnum):
 
 
 OpenRole: TypeAlias = Annotated[Role | str, Field(union_mode="left_to_right")]
-"""A ``Role`` where the word is one, else the string as it came."""
+"""A ``Role`` if the server's word is a known one, else the string as it came."""
 
 OpenFinishReason: TypeAlias = Annotated[FinishReason | str, Field(union_mode="left_to_right")]
-"""A ``FinishReason`` where the word is one, else the string as it came."""
+"""A ``FinishReason`` if the server's word is a known one, else the string as it came."""

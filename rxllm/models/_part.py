@@ -18,7 +18,7 @@ from rxllm.models._model import Model
 
 
 class PartKind(StrEnum):
-    """What a part of an answer is."""
+    """The kind of a part of an answer."""
 
     TEXT = "text"
     REFUSAL = "refusal"
@@ -31,22 +31,22 @@ class PartKind(StrEnum):
 
 
 OpenPartKind: TypeAlias = Annotated[PartKind | str, Field(union_mode="left_to_right")]
-"""A ``PartKind`` where the word is one, else the string as it came."""
+"""A ``PartKind`` if the provider's word is a known one, else the string as it came."""
 
 
 class MessagePart(Model):
-    """A part of an answer: a text, a piece of reasoning, a call, a tool that the server ran, what that came to.
+    """A part of an answer: a text, a piece of reasoning, a call, a tool that the server ran, or its result.
 
     Attributes:
         index: Its place among the parts of the answer. They may have gaps.
-        kind: What it is.
+        kind: The kind of part.
         id: Its identifier, or that of the call in it.
         name: The name of the tool in it.
-        text: What it says: the text, the reasoning, the arguments of a call or the input of a tool of the server.
-            What an operator took out of a text, as ``split_reasoning`` does, is not in it.
+        text: The text, the reasoning, the arguments of a call, or the input of a tool that the server runs. If an
+            operator such as ``split_reasoning`` took a piece out of a text, that piece is missing here.
         block: The part in the provider's own words.
-        final: Whether it is finished. One that is not was cut, and does not go back to the provider. Neither does a
-            call that is none of the ``tool_calls`` of its message.
+        final: Whether it is finished. A part that is not finished was cut, and is not sent back to the provider. A call
+            that is not in the ``tool_calls`` of its message is not sent back, either.
     """
 
     index: int = 0

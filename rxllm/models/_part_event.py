@@ -29,7 +29,7 @@ class PartStart(_OfPart):
     Attributes:
         choice: The index of the choice.
         index: The place of the part among the parts of its choice. They may have gaps.
-        kind: What it is, as far as that is known: a ``PartKind``, or a word that is none.
+        kind: The kind of part, as far as it is known: a ``PartKind``, or another word of the provider.
         id: Its identifier, or that of the call in it, if that has come.
         name: The name of the tool in it, if that has come.
     """
@@ -46,8 +46,8 @@ class PartDelta(_OfPart):
     Attributes:
         choice: The index of the choice.
         index: The place of the part.
-        kind: What the text is. That is the kind of its part, but for a refusal, or reasoning that an operator took out,
-            within a text.
+        kind: The kind of the text. It is the kind of its part, with two exceptions within a text part: a refusal, and
+            reasoning that an operator took out.
         text: What it gained; never empty.
     """
 

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from rxllm.accumulators import CallState, JSONSnapshot
 
 JSONKeys: TypeAlias = tuple[str | int, ...]
-"""Where a value is in a JSON text: names of members and numbers of elements, from the outside."""
+"""The path of a value in a JSON text: names of members and numbers of elements, from the outside in."""
 
 
 class JSONChange(NamedTuple):
-    """One thing that a growing JSON text gained: a piece of a string, or a value that is complete now.
+    """One change of a growing JSON text: a string gained a piece, or a value is complete.
 
-    The pieces of a string, put end to end, are its value; that comes after them, and so does a value after those
-    that it is made of.
+    The pieces of a string, joined, are its value. The complete value of a string comes after its pieces; that of an
+    object or an array comes after its elements.
 
     Attributes:
-        path: Which value; ``()`` is the whole text.
+        path: The path of the value; ``()`` is the whole text.
         delta: What a string gained, escapes decoded; ``""`` if ``complete``.
-        value: The value, if ``complete``. It belongs to the fold: not to be changed.
+        value: The value, if ``complete``. It is shared: do not change it.
         complete: Whether this is a complete value.
     """
 
@@ -37,17 +37,17 @@ class JSONChange(NamedTuple):
 
 
 class JSONPathMatch(NamedTuple):
-    """What a value under a path gained: see ``JSONChange``.
+    """A change of a value at one of the paths: see ``JSONChange``.
 
     Attributes:
-        pattern: Which of the paths asked for.
-        path: Where the value is, ``("edits", 0, "text")`` for ``edits[*].text``.
+        pattern: The path that was asked for, ``edits[*].text`` for example.
+        path: The path of this value, ``("edits", 0, "text")`` for example.
         delta: What a string gained, escapes decoded; ``""`` if ``complete``.
-        value: The value, if ``complete``; not to be changed.
+        value: The value, if ``complete``. It is shared: do not change it.
         complete: Whether this is a complete value.
         choice: The index of the choice.
         call: The index of the tool call; ``None`` in the content.
-        name: The name of the function; ``None`` in the content, and as long as it has not arrived.
+        name: The name of the function; ``None`` in the content, and until it has arrived.
     """
 
     pattern: str
@@ -61,7 +61,7 @@ class JSONPathMatch(NamedTuple):
 
 
 class ToolCallProgress:
-    """A tool call as far as it had come with one fragment. It does not change any more."""
+    """A tool call as it was after one fragment of it. It does not change later."""
 
     # The state and the value may be those of an earlier fragment, if only texts have grown since: then what is noted
     # anew is how many fragments these had. A fragment takes 0.4 µs so, its scan included. With a state, a value and a
@@ -88,7 +88,7 @@ class ToolCallProgress:
 
     @property
     def changes(self) -> tuple[JSONChange, ...]:
-        """What its arguments gained with this fragment, in order."""
+        """What this fragment changed in the arguments, in order."""
         if self._changes is None:
             self._changes = (self._value.change(self._text),)
         return self._changes
@@ -100,7 +100,7 @@ class ToolCallProgress:
 
     @property
     def index(self) -> int:
-        """The index of the call among those of its choice, as the server gave it or as it was made up."""
+        """The index of the call among the calls of its choice; made up if the server sent none."""
         return self._state.number
 
     @property
@@ -117,20 +117,20 @@ class ToolCallProgress:
     def arguments(self) -> Any:
         """The arguments so far, an object; of a custom tool, its input so far, a string.
 
-        A string under way is there as far as it has come; a number or word is not until it is complete. Put together
-        when it is read, which costs the size of the containers that are open and of the string under way. Values
-        that are complete are shared between all progress of a call: not to be changed.
+        A string that is not complete is there as far as it has come. A number, ``true``, ``false`` or ``null`` is there
+        when it is complete. The value is put together when you read this property; that costs time in the size of the
+        open containers and the open string. Complete values are shared by all items of a call: do not change them.
         """
         return self._value.read({}, self._text)
 
     @property
     def closed(self) -> bool:
-        """Whether the arguments have structurally ended; that does not make the call executable."""
+        """Whether the JSON of the arguments is closed. The call may still not be executed."""
         return self._value.closed
 
     @property
     def call(self) -> IncompleteToolCall:
-        """The call so far, with the text of its arguments and what else a provider sent."""
+        """The call so far, with the text of its arguments and the other fields that a provider sent."""
         return self._state.incomplete(self._arguments)
 
     def __repr__(self) -> str:

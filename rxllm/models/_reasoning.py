@@ -52,7 +52,7 @@ def find_reasoning(
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """The texts in reasoning that is no string: a list of parts, or a part, of whatever type."""
+    """The texts in reasoning that is not a string: a list of parts, or a part, of whatever type."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list | tuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 MAX_REPAIRS = 1000
-"""How many are kept of one stream."""
+"""How many repairs are kept of one stream."""
 
 _MEANING = frozenset(
     {
@@ -17,12 +17,12 @@ _MEANING = frozenset(
 
 
 class Repair(NamedTuple):
-    """One thing that a server sent wrong and that was read as it was meant.
+    """One thing that a server sent in a wrong form, and that was read as it was meant.
 
-    All repairs are on ``ChatCompletion.repairs``. Those of the folds go to the ``on_repair`` of the folds and operators
-    that take one, those of the dialect to ``on_repair`` of ``rxllm.dialects.OpenAIChat``. The weight says how much of a
-    guess it was: nobody could have read it otherwise (``form``), or somebody could (``meaning``). With ``strict=True``
-    the first of ``meaning`` is a ``RepairError`` instead. Kinds:
+    ``ChatCompletion.repairs`` has all repairs of an answer. Operators and accumulators with a parameter ``on_repair``
+    call it with their own repairs; ``rxllm.dialects.OpenAIChat`` calls its ``on_repair`` with those of the dialect. The
+    weight says how certain a repair is: ``form`` if only one reading was possible, ``meaning`` if another one was
+    possible. With ``strict=True``, the first repair of weight ``meaning`` is a ``RepairError`` instead. Kinds:
 
     ==========================  =======  ==============================================================================
     ``index-made-up``           form     a tool call had no index; it has the next one
@@ -55,18 +55,18 @@ class Repair(NamedTuple):
     ``message-as-delta``        form     a whole message came in the place of a delta (dialect)
     ``text-as-delta``           form     the text of a legacy completion came instead of deltas; noted once (dialect)
     ``answer-not-streamed``     form     the answer came as one JSON object, though a stream was asked for (dialect)
-    ``event-passed-over``       form     an event was no chunk, and no error; equal ones are noted once (dialect)
+    ``event-passed-over``       form     an event was not a chunk, and no error; equal ones are noted once (dialect)
     ``lost-in-conversion``      form     what an earlier answer had that does not go to another provider (request)
     ==========================  =======  ==============================================================================
 
-    Those of the dialect and of ``parse`` are on the chunk, too (``StreamChunk.repairs``). Their ``position`` counts
-    events, not chunks.
+    Repairs of the dialect and of ``parse`` are also in ``StreamChunk.repairs``. Their ``position`` counts events, not
+    chunks.
 
     Attributes:
         kind: What was wrong, one of a fixed set of words.
-        position: In which item of the stream, counted from 0.
+        position: The number of the item in the stream, counted from 0.
         before: What was sent.
-        after: What it was taken for.
+        after: How it was read.
     """
 
     kind: str
@@ -76,5 +76,5 @@ class Repair(NamedTuple):
 
     @property
     def weight(self) -> Literal["form", "meaning"]:
-        """How much of a guess it was, by its kind: see the table."""
+        """How certain this kind of repair is: see the table."""
         return "meaning" if self.kind in _MEANING else "form"

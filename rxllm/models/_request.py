@@ -54,16 +54,15 @@ _AsGiven: TypeAlias = Annotated[Mapping[str, Any] | Message, Field(union_mode="l
 class ChatRequest(Model):
     """A request for an answer, in the words of OpenAI's chat completions.
 
-    What is not given is not sent. Fields that are not named here go to the server unchanged; one whose name is nearly
-    that of a field is sent, too, with a warning. That the answer is to be streamed is the client's affair and needs no
-    field.
+    Fields that you do not give are not sent. Fields that are not listed here go to the server unchanged; a name that is
+    nearly that of a listed field gives a warning. There is no field for streaming: the client always asks for it.
 
     Attributes:
         model: The model to ask.
         messages: The conversation so far, oldest first; a dictionary is sent as it is.
-        temperature: How much chance there is in the answer: 0 for little, 2 for very much.
-        top_p: Considers only the likeliest tokens that together have this probability, from 0 to 1.
-        max_tokens: How many tokens the answer may have, where the server goes by the older name.
+        temperature: How random the answer is: from 0 for little to 2 for very much.
+        top_p: Only the likeliest tokens that together have this probability are considered, from 0 to 1.
+        max_tokens: How many tokens the answer may have, for servers that use the older name.
         max_completion_tokens: How many tokens the answer may have, reasoning included.
         reasoning_effort: How long the model may think: ``"low"``, ``"medium"``, ``"high"`` …
         verbosity: How long the answer should be: ``"low"``, ``"medium"``, ``"high"``.
@@ -78,15 +77,15 @@ class ChatRequest(Model):
         frequency_penalty: Makes repetitions less likely, from -2 to 2.
         logit_bias: Makes tokens likelier or less likely, by their number, from -100 to 100.
         logprobs: Whether to give the log probability of each token.
-        top_logprobs: For how many of the likeliest tokens at each place, too.
-        user: Who asks, for the server's own records.
+        top_logprobs: How many of the likeliest tokens at each place get their log probability, too.
+        user: An identifier of your user, for the server's own records.
         metadata: What the server stores with the answer.
         store: Whether the server stores the answer.
-        service_tier: How fast, and at which price.
-        prediction: What the answer will mostly be, to make it faster.
-        modalities: In what the model answers: ``["text", "audio"]``.
+        service_tier: The service tier, which decides speed and price.
+        prediction: A text that most of the answer will equal, to make it faster.
+        modalities: The kinds of output, ``["text", "audio"]`` for example.
         audio: Voice and format of a spoken answer.
-        stream_options: What else to stream; usage is asked for unless this is given.
+        stream_options: Options for streaming. Usage is asked for unless this is given.
     """
 
     model: str
@@ -127,7 +126,7 @@ class ChatRequest(Model):
         return self
 
     def to_wire(self) -> dict[str, Any]:
-        """The request as a JSON object: what was set, and of the declared fields not those that are ``None``."""
+        """The request as a JSON object: the fields that were set, without listed fields that are ``None``."""
         fields = self.model_dump(mode="json", exclude={"messages"}, exclude_unset=True)
         declared = type(self).model_fields
         wire = {name: value for name, value in fields.items() if value is not None or name not in declared}
@@ -166,7 +165,7 @@ def request_of(request: ChatRequest | Mapping[str, Any] | None, fields: Mapping[
         fields: Fields by name; those that are ``None`` were not given.
 
     Raises:
-        TypeError: It is no request.
+        TypeError: It is not a request.
         pydantic.ValidationError: A field is missing or of a type that is none of its.
     """
     given = {name: value for name, value in fields.items() if value is not None}

@@ -10,24 +10,24 @@ from pydantic_core import CoreSchema, core_schema
 
 
 class StreamInfo(msgspec.Struct, kw_only=True):
-    """One request and its answer: the same object on all chunks of a stream, and it goes on counting.
+    """One request and its answer. All chunks of a stream share this object, and it goes on counting.
 
-    What is not known is ``None``: a stream that came from no network has no times, for example. A recorded one has what
-    was known when the chunk was stored.
+    Values that are not known are ``None``: a stream that did not come from the network has no times, for example. A
+    recorded stream has the values that were known when the chunk was stored.
 
     Attributes:
-        dialect: The name of the dialect that the answer was read in.
+        dialect: The name of the dialect of the answer.
         host: Where the request went, ``host`` or ``host:port``.
         model: The model that answers, as the server names it.
         request_id: The server's identifier of the request, from the headers of the answer.
-        rate_limits: The headers of the answer that tell of rate limits, their names in lower case.
-        attempt: Which try this is, counted from 1.
-        requested_at: When the request was sent, in seconds of Unix time, as all times here. If a lost connection was
-            replaced, when it was sent first.
+        rate_limits: The headers of the answer about rate limits, with names in lower case.
+        attempt: The number of this try, counted from 1.
+        requested_at: When the request was sent, in seconds of Unix time, like all times here. If it was sent again
+            because the connection was lost, this is the first time.
         first_byte_at: When the first byte of the answer's body came.
-        last_byte_at: When the last byte so far came.
+        last_byte_at: When the last byte came.
         bytes: How many bytes of the body have come.
-        nonce: A random text that tells the answer from others, where no request does that.
+        nonce: A random text that tells this answer from others, if there is no request to tell them apart.
     """
 
     dialect: str | None = None
@@ -56,10 +56,10 @@ class StreamInfo(msgspec.Struct, kw_only=True):
 
     @classmethod
     def model_validate(cls, value: Any, /) -> Self:
-        """Make it of what ``msgspec.to_builtins`` made of one.
+        """Read what ``msgspec.to_builtins`` made of a ``StreamInfo``.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: The value is something else.
         """
         try:
             return value if isinstance(value, cls) else msgspec.convert(value, cls)

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Timing(BaseModel):
-    """How fast an answer came, and what it waited for.
+    """How fast an answer came, and how long it waited.
 
-    All times are in seconds since the request was sent, or since the subscription where no request is known. They are
-    on a clock that stands still while a consumer holds the source: ``paused`` is in none of them but ``elapsed``. What
-    is not known is ``None``: a recording, for example, has kept when the first byte came and nothing behind it.
+    All times are in seconds since the request was sent, or since the subscription if no request is known. Their clock
+    stops while a consumer pauses the source: only ``elapsed`` includes ``paused``. Values that are not known are
+    ``None``: a recording, for example, only knows when the first byte came.
 
     Attributes:
         first_byte: Until the first byte of the answer's body.
@@ -20,18 +20,18 @@ class Timing(BaseModel):
         first_text: Until the first chunk with text, or with a refusal, in any choice.
         first_call: Until the first piece of a tool call.
         total: Until the end; if there is none yet, until the last chunk.
-        gap_p50: The median of the times between two chunks, which is 0 for those that came in one read.
-        gap_p90: Nine of ten of them are not longer than this.
-        gap_longest: The longest of them.
-        gap_longest_at: The number of the chunk behind the longest, counted from 0.
-        tokens_per_second: The tokens of the answer, as the server counts them, over the time between the first chunk
-            and the last.
+        gap_p50: The median of the times between two chunks. That time is 0 for chunks that came in one read.
+        gap_p90: Nine of ten times between two chunks are not longer than this.
+        gap_longest: The longest time between two chunks.
+        gap_longest_at: The number of the chunk after the longest gap, counted from 0.
+        tokens_per_second: The tokens of the answer, as the server counts them, divided by the time between the first
+            chunk and the last.
         chunks: How many chunks came.
-        bytes: How many bytes of the body.
-        paused: How many seconds consumers held the source.
-        elapsed: The seconds from the subscription to the end with everything in it: tries that were given up and the
-            waits between them, and ``paused``.
-        attempts: How many tries it took; all but ``elapsed`` tells of the last one.
+        bytes: How many bytes of the body came.
+        paused: How many seconds consumers paused the source.
+        elapsed: The seconds from the subscription to the end, including ``paused``, failed tries and the waits between
+            tries.
+        attempts: How many tries it took. All values but ``elapsed`` are about the last try.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)

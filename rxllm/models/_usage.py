@@ -11,9 +11,9 @@ from rxllm.models._model import Model
 class Usage(Model):
     """Token counts of one request, as the server states them.
 
-    A server may state them more than once in a stream. Then each field, also within the objects of details, has the
-    last value that is not zero, null or empty, and nothing is added up. If the fields come from several statements,
-    ``total_tokens`` is at least the sum of its parts.
+    A server may send them more than once in a stream. Then each field, also in the detail objects, has the last value
+    that is not zero, null or empty; counts are not added up. If the fields come from several reports, ``total_tokens``
+    is at least the sum of the other two.
 
     Attributes:
         prompt_tokens: Tokens in the request.

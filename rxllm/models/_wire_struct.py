@@ -172,7 +172,7 @@ class WireStruct(
         """Read an object, as leniently as ``StreamChunk.from_wire``; one that is read already is returned as it is.
 
         Raises:
-            ValueError: It is no such object.
+            ValueError: It is not such an object.
         """
         from rxllm.models._lenient import read_object  # noqa: PLC0415 - which needs the structs
 
@@ -183,7 +183,7 @@ class WireStruct(
         """Read a JSON text: see ``model_validate``.
 
         Raises:
-            ValueError: It is no JSON, or no such object.
+            ValueError: It is not JSON, or no such object.
         """
         from rxllm.models._lenient import read  # noqa: PLC0415 - which needs the structs
 

@@ -17,7 +17,7 @@ from rxllm.typing import OperatorFunction
 def accumulate(
     *, strict: bool = False, on_repair: Callable[[Repair], None] | None = None
 ) -> OperatorFunction[StreamChunk, ChatCompletion]:
-    """Put the chunks together into one completion, and emit it at the end.
+    """Join the chunks of an answer to one completion, and emit it at the end.
 
     ::
 
@@ -27,23 +27,23 @@ def accumulate(
 
         a=text_chunk("Hel") b=text_chunk("lo") c=finish_chunk("stop") x="Hello"
 
-    Time and memory are linear in the answer: fragments are joined once. A source that completes without a chunk
-    gives no completion. On error, what had arrived is on ``error.partial``, a ``ChatCompletion`` whose unfinished tool
-    calls are ``IncompleteToolCall``. On dispose it is dropped.
+    Time and memory are linear in the size of the answer: fragments are joined once. A source that completes without a
+    chunk gives no completion. On error, ``error.partial`` has what had arrived: a ``ChatCompletion`` whose unfinished
+    tool calls are ``IncompleteToolCall``. On dispose it is dropped.
 
     Args:
-        strict: Whether to fail with a ``RepairError`` instead of putting something right.
-        on_repair: Called with each repair: see the table of kinds of ``rxllm.Repair``.
+        strict: Whether to fail with a ``RepairError`` instead of repairing what may be a guess (see ``rxllm.Repair``).
+        on_repair: Called with each repair. ``rxllm.Repair`` has a table of their kinds.
 
     Returns:
         An operator from ``StreamChunk`` to ``ChatCompletion``.
 
     Raises:
         ToolCallError: As ``on_error``: the fragments of a tool call do not fit together.
-        RepairError: As ``on_error``: ``strict``, and something had to be put right.
+        RepairError: As ``on_error``: with ``strict``, something had to be repaired.
         MixedAnswersError: As ``on_error``: the chunks of a second answer came, for example from ``concat``.
-            ``partials`` has both answers, as far as they came.
-        LimitExceededError: As ``on_error``: more calls or choices than the limits of ``StreamAccumulator`` admit.
+            ``partials`` has both answers, as far as they had come.
+        LimitExceededError: As ``on_error``: there are more calls or choices than ``StreamAccumulator`` allows.
 
     Example:
         >>> import reactivex, rxllm

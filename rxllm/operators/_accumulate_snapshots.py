@@ -23,22 +23,22 @@ def accumulate_snapshots(
 
         a=text_chunk("Hel") b=text_chunk("lo") c=finish_chunk("stop") x="Hel" y="Hello"
 
-    A snapshot costs only what changed: its text is joined when it is read. It does not change when the stream goes
-    on. Tool calls of a choice that goes on are ``IncompleteToolCall``. Emits at once. The last item is what
-    ``accumulate`` gives: if no chunk said that the choices have finished, it comes with the end. On error, what had
-    arrived is on ``error.partial``, too.
+    A snapshot costs only what changed: its text is joined when it is read. A snapshot does not change when the stream
+    goes on. While a choice goes on, its tool calls are ``IncompleteToolCall``. Emits at once. The last item equals what
+    ``accumulate`` gives: if no chunk said that the choices have finished, it comes with the end. On error,
+    ``error.partial`` also has what had arrived.
 
     Args:
-        strict: Whether to fail with a ``RepairError`` instead of putting something right.
-        on_repair: Called with each repair: see the table of kinds of ``rxllm.Repair``.
+        strict: Whether to fail with a ``RepairError`` instead of repairing what may be a guess (see ``rxllm.Repair``).
+        on_repair: Called with each repair. ``rxllm.Repair`` has a table of their kinds.
 
     Returns:
         An operator from ``StreamChunk`` to ``ChatCompletion``.
 
     Raises:
         ToolCallError: As ``on_error``: the fragments of a tool call do not fit together.
-        RepairError: As ``on_error``: ``strict``, and something had to be put right.
-        LimitExceededError: As ``on_error``: more calls or choices than the limits of ``StreamAccumulator`` admit.
+        RepairError: As ``on_error``: with ``strict``, something had to be repaired.
+        LimitExceededError: As ``on_error``: there are more calls or choices than ``StreamAccumulator`` allows.
 
     Example:
         >>> import reactivex, rxllm

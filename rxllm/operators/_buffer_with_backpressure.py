@@ -27,11 +27,11 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
         a="Hel" b="lo" c="!"
 
     While the consumer takes items, each is passed on at once. While a consumer below holds a pause, items wait. When
-    ``size`` items wait the producer is paused, and when half of them are gone it is resumed. The end and an error wait
+    ``size`` items wait, the producer is paused; when half of them are gone, it is resumed. The end and an error wait
     behind the items. On dispose, the items that wait are dropped and the producer is resumed.
 
-    Here the consumer takes four frames for an item. ``d`` is the third item to wait, so the producer is paused. It goes
-    on when only one item waits::
+    In this diagram the consumer takes four frames for an item. ``d`` is the third item to wait, so the producer is
+    paused. It goes on when only one item waits::
 
         source   --abcde-|
                  buffer_with_backpressure(3)
@@ -51,18 +51,19 @@ def buffer_with_backpressure(size: int, *, overflow: Overflow = "pause") -> Call
         x=text_chunk("bcd")
 
     Args:
-        size: How many items wait at most, at least 1.
+        size: How many items may wait, at least 1.
         overflow: What to do when one more comes. ``"pause"`` pauses the producer and loses nothing. ``"conflate"``
             merges text deltas that wait into one, and pauses for items that cannot be merged; it loses nothing, either.
-            ``"drop_oldest"`` and ``"drop_newest"`` drop an item and never pause. ``"error"`` fails.
+            ``"drop_oldest"`` and ``"drop_newest"`` drop an item and never pause. ``"error"`` fails with a
+            ``BufferOverflowError``.
 
     Returns:
         An operator that passes its items on.
 
     Raises:
-        BufferOverflowError: As ``on_error``: the buffer is full, and no producer can be paused (``"pause"``,
-            ``"conflate"``), or none is to be (``"error"``). The items that wait come before the error.
-        ValueError: At once: ``size`` or ``overflow`` is not one of those.
+        BufferOverflowError: As ``on_error``: the buffer is full, and the producer cannot be paused (``"pause"``,
+            ``"conflate"``) or must not be (``"error"``). The items that wait come before the error.
+        ValueError: At once: ``size`` is less than 1, or ``overflow`` is not one of these words.
 
     Example:
         >>> import reactivex, rxllm

@@ -24,13 +24,13 @@ def content() -> OperatorFunction[StreamChunk, str]:
         x="Hel" y="lo"
 
     Chunks without text, and those of other choices, are left out. Emits at once; errors pass through. Text that was
-    emitted cannot be taken back: if the answer then begins anew, that is an error.
+    emitted cannot be taken back: if the answer then begins anew, the stream fails.
 
     Returns:
         An operator from ``StreamChunk`` to ``str``; no item is empty.
 
     Raises:
-        RestartError: As ``on_error``: the answer begins anew, and some of its text was emitted.
+        RestartError: As ``on_error``: the answer begins anew after some of its text was emitted.
 
     Example:
         >>> import reactivex, rxllm

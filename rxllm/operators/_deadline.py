@@ -37,8 +37,8 @@ def deadline(seconds: float, *, scheduler: abc.SchedulerBase | None = None) -> C
 
     Raises:
         DeadlineExceededError: As ``on_error``: the time has passed. ``partial`` has what had come, as in any error.
-        ValueError: At once, like the last: the number is not positive.
-        TypeError: It is not a number.
+        ValueError: At once, as is ``TypeError``: ``seconds`` is not positive.
+        TypeError: ``seconds`` is not a number.
 
     Example:
         >>> import reactivex, rxllm

@@ -22,22 +22,21 @@ def decode_aws_frames(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> Oper
         c=encode_aws_frame({}, b"2") + encode_aws_frame({}, b"3")
         x=AWSFrame({}, b"1") y=AWSFrame({}, b"2") z=AWSFrame({}, b"3")
 
-    Emits each frame as soon as it is whole, however the bytes are cut, and its checksums are right. While a consumer
-    below holds a pause, the frames of a block wait here.
+    Emits each frame as soon as all its bytes are there and its checksums are right; the bytes may be split anywhere.
+    While a consumer below holds a pause, the frames of one item of bytes wait here.
 
     Args:
-        max_event_bytes: The most bytes that one frame may have; its headers have 128 KiB at most.
+        max_event_bytes: The most bytes that one frame may have. Its headers may have 128 KiB.
 
     Returns:
         An operator from ``bytes`` to ``AWSFrame``.
 
     Raises:
-        DecodeError: As ``on_error``, like the next two: a checksum, a length or a header is wrong. The frames before it
-            were emitted.
-        LimitExceededError: A frame is larger than ``max_event_bytes``, or its headers are too large.
-        StreamInterruptedError: The source ended within a frame.
-        ValueError: At once, like the last: ``max_event_bytes`` is less than 1.
-        TypeError: It is not a whole number.
+        DecodeError: As ``on_error``: a checksum, a length or a header is wrong. The frames before it were emitted.
+        LimitExceededError: As ``on_error``: a frame is larger than ``max_event_bytes``, or its headers are too large.
+        StreamInterruptedError: As ``on_error``: the source ended within a frame.
+        ValueError: At once: ``max_event_bytes`` is less than 1.
+        TypeError: At once: ``max_event_bytes`` is not a whole number.
 
     Example:
         >>> import reactivex, rxllm

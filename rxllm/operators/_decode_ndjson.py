@@ -21,9 +21,9 @@ def decode_ndjson(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> Operator
         a=b'{"n":' b=b'1}\r\n\n{"n"' c=b':2}\n{"n":3}'
         x='{"n":1}' y='{"n":2}' z='{"n":3}'
 
-    Emits the text of each line as soon as its line end is there, however the bytes are cut. While a consumer below
-    holds a pause, the lines of a block wait here. Blank lines are passed over. A last line without a line end is
-    emitted with the end, if it is a whole JSON text; otherwise it was cut, and is discarded.
+    Emits the text of each line as soon as its line end is there; the bytes may be split anywhere. While a consumer
+    below holds a pause, the lines of one item of bytes wait here. Blank lines are skipped. A last line without a line
+    end is emitted with the end, if it is a whole JSON text; otherwise it was cut, and is discarded.
 
     Args:
         max_event_bytes: The most bytes that one line may have.
@@ -34,8 +34,8 @@ def decode_ndjson(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> Operator
     Raises:
         LimitExceededError: As ``on_error``: a line is larger than ``max_event_bytes``. The lines before it were
             emitted.
-        ValueError: At once, like the last: ``max_event_bytes`` is less than 1.
-        TypeError: It is not a whole number.
+        ValueError: At once: ``max_event_bytes`` is less than 1.
+        TypeError: At once: ``max_event_bytes`` is not a whole number.
 
     Example:
         >>> import reactivex, rxllm

@@ -21,10 +21,10 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
         a=b"data: He" b=b"llo\n\nda" c=b"ta: 1\n\ndata: 2\n\ndata: cut off"
         x=ServerSentEvent("Hello") y=ServerSentEvent("1") z=ServerSentEvent("2")
 
-    Emits each event as soon as its blank line is there, however the bytes are cut. While a consumer below holds a
-    pause, the events of a block wait here. An event that the end finds unfinished is discarded, as the
-    specification says. A line ``error: …``, and a JSON object that stands in the place of events, are events here, for
-    servers report errors so.
+    Emits each event as soon as its blank line is there; the bytes may be split anywhere. While a consumer below holds a
+    pause, the events of one item of bytes wait here. If the source ends within an event, that event is discarded, as
+    the specification says. A line ``error: …``, and a JSON object in the place of events, are emitted as events,
+    because servers report errors in this way.
 
     Args:
         max_event_bytes: The most bytes that one event may have.
@@ -35,8 +35,8 @@ def decode_sse(*, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> OperatorFun
     Raises:
         LimitExceededError: As ``on_error``: an event is larger than ``max_event_bytes``. The events before it were
             emitted.
-        ValueError: At once, like the last: ``max_event_bytes`` is less than 1.
-        TypeError: It is not a whole number.
+        ValueError: At once: ``max_event_bytes`` is less than 1.
+        TypeError: At once: ``max_event_bytes`` is not a whole number.
 
     Example:
         >>> import reactivex, rxllm

@@ -13,7 +13,7 @@ from rxllm.typing import OperatorFunction
 def json_path(
     *paths: str, of: Literal["arguments", "content"] = "arguments", text_around: bool = False
 ) -> OperatorFunction[StreamChunk, JSONPathMatch]:
-    r"""Emit the values under given paths of the JSON in arguments or content, while they grow.
+    r"""Emit the values at given paths of the JSON in tool arguments or content, while they grow.
 
     ::
 
@@ -24,27 +24,29 @@ def json_path(
         a=tool_chunk('{"edits":[{"text":"Hel', id="1", name="edit") b=tool_chunk('lo"}]}') c=finish_chunk("tool_calls")
         x="Hel" y="lo" z="Hello"
 
-    A string gives its pieces as they come, escapes decoded, and then its value; any other value comes when it is
-    complete. One scan serves all paths. Emits at once; while a consumer below holds a pause, what one chunk gave waits
-    here. Whether the answer is whole is not judged: a value that never ends is never complete. Errors pass through.
+    A string gives its pieces as they come, with escapes decoded, and then its value. Any other value comes when it is
+    complete. The text is scanned once for all paths. Emits at once; while a consumer below holds a pause, the items of
+    one chunk wait here. The end of the answer is not checked: a value that was cut gives no complete item, and no
+    error. Errors pass through.
 
     Args:
-        paths: What to look for, a subset of JSONPath (RFC 9535): names, numbers of elements and ``*``, as in
-            ``edits[*].text``, ``$['edits'][0].line`` or ``$`` for all of it.
-        of: Whether to look into the arguments of tool calls, whatever their function (the item names it), or into the
-            content. Choices and calls are kept apart.
-        text_around: Whether there may be text around the JSON in the content: it begins at the first ``{``, or ``[``
-            if the first path begins with an element, and what comes after its end is ignored.
+        paths: The paths to look for, in a subset of JSONPath (RFC 9535): names, numbers of elements and ``*``.
+            Examples: ``edits[*].text``, ``$['edits'][0].line``; ``$`` is the whole JSON.
+        of: Where to look: ``"arguments"`` for the arguments of all tool calls (each item names its function),
+            ``"content"`` for the content. Choices and calls are kept apart.
+        text_around: Whether there may be text around the JSON in the content. The JSON then begins at the first ``{``,
+            or at the first ``[`` if the first path begins with an element. Text after its end is ignored.
 
     Returns:
         An operator from ``StreamChunk`` to ``JSONPathMatch``.
 
     Raises:
-        ValueError: At once, like the next: a path is none, or there is none.
-        TypeError: A path is no ``str``.
-        DecodeError: As ``on_error``: the content is no JSON.
-        ToolCallError: As ``on_error``: a fragment fits nowhere, or arguments cannot become a JSON object any more.
-        LimitExceededError: As ``on_error``: the JSON is nested too deep or too long, or there are too many calls.
+        ValueError: At once: a path has a mistake, or no path is given.
+        TypeError: At once: a path is not a ``str``.
+        DecodeError: As ``on_error``: the content is not JSON.
+        ToolCallError: As ``on_error``: a fragment belongs to no call, or arguments cannot become a JSON object any
+            more.
+        LimitExceededError: As ``on_error``: the JSON is too long or nested too deeply, or there are too many calls.
 
     Example:
         >>> import reactivex, rxllm

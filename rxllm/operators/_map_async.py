@@ -30,7 +30,7 @@ B = TypeVar("B")
 def map_async(
     mapper: Callable[[A], Awaitable[B]], *, max_concurrency: int = 1, ordered: bool = True
 ) -> OperatorFunction[A, B]:
-    """Map each item with a coroutine function, several at a time, and pause the producer meanwhile.
+    """Map items with a coroutine function, several at a time, and pause the producer when no more can run.
 
     ::
 
@@ -42,12 +42,12 @@ def map_async(
         a="hel" b="lo" x="HEL" y="LO"
 
     An item occupies one of ``max_concurrency`` places from its arrival until the consumer has taken its result. While
-    no place is free, the producer is paused. This is the asynchronous boundary to use in a pipeline (``observe_on``
-    has an unbounded queue). The end waits for the results. The first error, of the source or of ``mapper``, comes
-    behind the results of the items before it (with ``ordered=False`` an error of ``mapper`` comes at once) and cancels
-    the rest. On dispose all that runs is cancelled.
+    no place is free, the producer is paused. This is the asynchronous boundary to use in a pipeline (``observe_on`` has
+    an unbounded queue). The end waits for the results. The first error, of the source or of ``mapper``, comes after the
+    results of the items before it, and cancels the rest. With ``ordered=False``, an error of ``mapper`` comes at once.
+    On dispose all running coroutines are cancelled.
 
-    Here two run at a time, and each takes three frames::
+    In this diagram two run at a time, and each takes three frames::
 
         source   --abcd---|
                  map_async(upper, max_concurrency=2)
@@ -58,20 +58,20 @@ def map_async(
 
     Args:
         mapper: Called with each item, in order.
-        max_concurrency: How many coroutines run at most, at least 1.
-        ordered: Whether results come in the order of the items, or as they are ready.
+        max_concurrency: How many coroutines may run at a time, at least 1.
+        ordered: Whether results come in the order of the items; else each comes as soon as it is ready.
 
     Returns:
         An operator from ``A`` to ``B``.
 
     Raises:
-        BufferOverflowError: As ``on_error``, like all but the last: no place is free, and nobody can be paused. Put
-            ``buffer_with_backpressure`` in front to let some items wait.
-        NoRunningLoopError: No event loop runs in this thread.
-        Exception: What ``mapper`` raises.
-        ValueError: At once, like the last: ``max_concurrency`` is less than 1.
-        TypeError: ``mapper`` is no function, or ``max_concurrency`` no whole number. As ``on_error``: ``mapper`` gave
-            what cannot be awaited.
+        BufferOverflowError: As ``on_error``: no place is free, and the producer cannot be paused. Put
+            ``buffer_with_backpressure`` before it, to let some items wait.
+        NoRunningLoopError: As ``on_error``: no event loop runs in this thread.
+        Exception: As ``on_error``: what ``mapper`` raises.
+        ValueError: At once: ``max_concurrency`` is less than 1.
+        TypeError: At once: ``mapper`` is not a function, or ``max_concurrency`` not a whole number. As ``on_error``:
+            ``mapper`` returned a value that cannot be awaited.
 
     Example:
         >>> import asyncio, reactivex, rxllm

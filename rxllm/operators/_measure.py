@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def measure(*, on_end: Callable[[Timing], object]) -> Callable[[Observable[T]], Observable[T]]:
-    """Tell how fast the items came, once, when the stream is over: at its end, an error, a stop, or when it is left.
+    """Report how fast the items came, once, when the stream ends, fails, is stopped, or is left.
 
     ::
 
@@ -25,13 +25,15 @@ def measure(*, on_end: Callable[[Timing], object]) -> Callable[[Observable[T]], 
 
         a=text_chunk("Hel") b=text_chunk("lo") c=finish_chunk("stop")
 
-    The items pass unchanged. The time in which a consumer pauses the source is counted apart (``paused``), and is in
-    none of the other times. If you use ``accumulate``, you do not need this: the same is in ``completion.timing``.
+    The items pass unchanged. The time in which a consumer pauses the source is counted in ``paused``, and in
+    ``elapsed``, but in no other time. If you use ``accumulate``, you do not need this operator: ``completion.timing``
+    says the same.
 
     Args:
-        on_end: Called with the ``rxllm.Timing``. Chunks tell of their request, from which the times count then;
-            items of other classes are counted, and have no text, calls or tokens. An exception of it fails the stream,
-            in the place of the end or of the error; where the stream is left it goes to whoever subscribed.
+        on_end: Called with the ``rxllm.Timing``. If the items are chunks of a request, times count from that request,
+            else from the subscription. Items of other classes are counted, and have no text, calls or tokens. If
+            ``on_end`` raises, the stream fails with that exception instead of its own end or error; when the stream is
+            left, the exception goes to the subscriber.
 
     Returns:
         An operator that passes its items on.

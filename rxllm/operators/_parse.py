@@ -33,11 +33,11 @@ def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[WireItem, S
         c='{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}' d="[DONE]"
         x=text_chunk("Hel") y=text_chunk("lo") z=finish_chunk("stop")
 
-    Completes as soon as the dialect says that nothing follows (``[DONE]``), or with the source if every choice
-    has its ``finish_reason`` and no arguments of a call are open. From then on the answer is whole: if the connection
-    is then lost, that is only a repair. Events that are not chunks, such as mangled comments, are skipped. If the
-    server sent the answer as one JSON object instead of a stream, it becomes one chunk. The first chunk ``begins`` the
-    answer. ``stream`` of each chunk has what is known of the request.
+    Completes as soon as the dialect says that nothing follows (``[DONE]``), or with the source, if every choice has its
+    ``finish_reason`` and the arguments of every call are closed. From then on the answer is whole: if the connection is
+    lost after that, it is a repair and no error. Events that are not chunks, such as mangled comments, are skipped. If
+    the server sent the answer as one JSON object instead of a stream, the answer becomes one chunk. The first chunk has
+    ``begins``. Each chunk says in ``stream`` what is known of its request.
 
     Args:
         dialect: The name of a dialect, or a dialect with options: see ``rxllm.dialects``. ``"auto"`` recognizes it by
@@ -47,13 +47,14 @@ def parse(dialect: str | Reader = "openai-chat") -> OperatorFunction[WireItem, S
         An operator from ``ServerSentEvent``, lines, or frames, to ``StreamChunk``.
 
     Raises:
-        TruncatedStreamError: As ``on_error``, like all of these: the source ended, but the answer did not; or the
-            server gave up on it.
-        EmptyStreamError: The source ended, or ``[DONE]`` came, and no answer had begun.
-        APIStreamError: An error object came in the stream.
-        DecodeError: An event is not a chunk of this dialect, or the stream is of another API, which the error names.
-        LimitExceededError: A chunk is nested too deeply, or there is too much in an event.
-        ValueError: At once: there is no dialect of that name.
+        TruncatedStreamError: As ``on_error``: the source ended before the answer did, or the server gave up on the
+            answer.
+        EmptyStreamError: As ``on_error``: the source ended, or ``[DONE]`` came, before an answer began.
+        APIStreamError: As ``on_error``: an error object came in the stream.
+        DecodeError: As ``on_error``: an event is not a chunk of this dialect, or the stream comes from another API; the
+            error names that API.
+        LimitExceededError: As ``on_error``: a chunk is nested too deeply, or an event has too much in it.
+        ValueError: At once: there is no dialect with that name.
 
     Example:
         >>> import reactivex, rxllm
@@ -205,10 +206,10 @@ class _Parser(Operation[WireItem, StreamChunk]):
     def _tell_strays(self, error: Exception) -> None:
         """Note what came beside the events of an answer that is not whole: it may say why, in half a sentence."""
         if self._flow is not None and self._flow.strays:
-            error.add_note(f"beside its events came: {excerpt(self._flow.strays)}")
+            error.add_note(f"besides events, the stream had: {excerpt(self._flow.strays)}")
 
     def _read_body(self, error: APIResponseError, decoder: BodyDecoder, unread: UnreadBody) -> None:
-        """End with the answer that a body is which is no event stream; with the error about it if it is none."""
+        """End with the answer that a body is which is not an event stream; with the error about it if it is none."""
         self._stream = unread.stream
         self._secrets = unread.secrets
         chunks: list[StreamChunk] = []

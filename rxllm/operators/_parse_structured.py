@@ -19,7 +19,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = False) -> OperatorFunction[StreamChunk, M]:
-    r"""Read an answer in JSON as a pydantic model, field by field as they complete.
+    r"""Read an answer in JSON as a pydantic model, and emit it each time a field is complete.
 
     ::
 
@@ -30,32 +30,33 @@ def parse_structured(model: type[M], *, choice: int = 0, text_around: bool = Fal
         a=text_chunk('{"prompt_tokens": 1') b=text_chunk('2, "completion_tokens":') c=text_chunk(" 3}")
         d=finish_chunk("stop") x={"prompt_tokens"} y={"prompt_tokens", "completion_tokens"}
 
-    An item for each chunk that completes a field, also one of a nested model, or an element of a list. It is an
-    instance of the model with what is complete, each value validated; a field that is not there yet has its default,
-    or raises ``AttributeError``: ``model_fields_set`` says which are there. The last item has been validated in full. A
-    value that breaks the schema fails as soon as it is complete. Fields and models with validators that see the input
-    first (``mode="before"``, ``"wrap"``, ``"plain"``) are validated when they are complete as a whole. Time is linear
-    in the answer; lists that are open are copied for each item. Emits at once. If the answer begins anew, so do the
-    items: each is all there is so far. On error, the last item is on ``error.gathered`` as well, if there was one; on
-    dispose it is forgotten.
+    Emits one item for each chunk that completes a field, a field of a nested model, or an element of a list. The item
+    is an instance of the model with the values that are complete; each of them has been validated. A field that is not
+    there yet has its default, or raises ``AttributeError``; ``model_fields_set`` says which fields are there. The last
+    item has been validated as a whole. If a value breaks the schema, the stream fails as soon as that value is
+    complete. Fields and models with validators that see the input first (``mode="before"``, ``"wrap"``, ``"plain"``)
+    are validated when the whole field or model is complete. Time is linear in the size of the answer; lists that are
+    open are copied for each item. Emits at once. If the answer begins anew, the items begin anew, too. On error,
+    ``error.gathered`` has the last item, if there was one; on dispose it is forgotten.
 
     Args:
         model: The model, a subclass of ``pydantic.BaseModel``.
         choice: The index of the choice.
-        text_around: Whether there may be text around the JSON, as prose or a fence: it begins at the first ``{``, and
-            what comes after its end is ignored.
+        text_around: Whether there may be text around the JSON, such as prose or a code fence. The JSON then begins at
+            the first ``{``, and text after its end is ignored.
 
     Returns:
         An operator from ``StreamChunk`` to the model.
 
     Raises:
-        StructuredOutputError: As ``on_error``: a value breaks the schema, or there is no JSON; or the answer ended
-            before the JSON did, because the model refused (``refusal``), or its length or a content filter cut it
-            (``finish_reason``). ``text`` is the start of the answer.
-        DecodeError: As ``on_error``: the answer is no JSON, or ended before the JSON did and nobody said why.
+        StructuredOutputError: As ``on_error``: a value breaks the schema, or there is no JSON. Or the answer ended
+            before the JSON did: the model refused (``refusal``), or the answer was cut by its length or a content
+            filter (``finish_reason``). ``text`` is the start of the answer.
+        DecodeError: As ``on_error``: the answer is not JSON, or ended before the JSON did and the server gave no
+            reason.
         MixedAnswersError: As ``on_error``: the chunks of a second answer came.
-        LimitExceededError: As ``on_error``: the JSON is nested too deep or too long.
-        TypeError: At once: ``model`` is no class of a pydantic model.
+        LimitExceededError: As ``on_error``: the JSON is too long or nested too deeply.
+        TypeError: At once: ``model`` is not a pydantic model class.
 
     Example:
         >>> import pydantic, reactivex, rxllm
@@ -83,7 +84,7 @@ def _fault_of(model: object) -> str:
         return f"the class of a pydantic model, not an instance: write parse_structured({type(model).__name__})"
     name = str(getattr(model, "__name__", "this"))
     return (
-        f"a pydantic model, and {name} is none: write 'class Answer(pydantic.BaseModel): …' and "
+        f"a pydantic model class, and {name} is not one: write 'class Answer(pydantic.BaseModel): …' and "
         "parse_structured(Answer); without a schema, json_path('$', of='content') gives the JSON"
     )
 

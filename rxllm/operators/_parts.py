@@ -21,28 +21,28 @@ def parts() -> OperatorFunction[StreamChunk, PartEvent]:
         d=finish_chunk("tool_calls") s=("part_start", 0) t=("part_delta", 0) u=("part_delta", 0)
         v=("part_end", 0) w=("part_start", 1) x=("part_delta", 1) y=("part_end", 1)
 
-    A part is a text, reasoning, a refusal, a call, a tool that the server runs, or its result: see ``PartKind``.
-    It begins with a ``PartStart``, gains text with each ``PartDelta``, and ends with a ``PartEnd`` that has all of it.
-    They are made of the chunks alone, so a stream that was stored and replayed gives the same.
+    A part is a text, reasoning, a refusal, a call, a tool that the server runs, or its result: see ``PartKind``. It
+    begins with a ``PartStart``, gains text with each ``PartDelta``, and ends with a ``PartEnd`` that has all of it. The
+    events depend on the chunks alone, so a stream that was stored and replayed gives the same events.
 
-    Where the dialect says which part a piece belongs to, these are the parts of the answer's ``Message.parts``, and
-    each ends when the provider has finished it. Elsewhere, as with chat completions, they are found, in the order in
-    which they begin: a text ends where another part begins, so one that goes on behind a call or behind reasoning is
-    another part. A call ends with the answer.
+    Some dialects say which part each piece belongs to. There the parts are those of ``Message.parts``, and each ends
+    when the provider has finished it. In other dialects, such as chat completions, the parts are inferred from the
+    chunks, in the order in which they begin: a text ends where another part begins, so text that goes on after a call
+    or after reasoning is a new part. A call ends with the answer.
 
-    The end of the answer ends what is open. What the provider had not finished, and calls of an answer that was cut,
-    are not ``final``. On error nothing is ended; the parts that were open are on ``error.gathered``, a list of
-    ``MessagePart``. Several events of one chunk wait while a consumer below holds a pause; on dispose they are
-    dropped. Events that were emitted cannot be taken back: if the answer then begins anew, that is an error.
+    The end of the answer ends the parts that are open. A part that the provider had not finished, and a call of an
+    answer that was cut, is not ``final``. On error no part is ended; ``error.gathered`` has the parts that were open, a
+    list of ``MessagePart``. Several events of one chunk wait while a consumer below holds a pause; on dispose they are
+    dropped. Events that were emitted cannot be taken back: if the answer then begins anew, the stream fails.
 
     Returns:
-        An operator from ``StreamChunk`` to ``PartStart``, ``PartDelta`` and ``PartEnd``. None of them is a call that
-        may be executed: see ``accumulate_tool_calls``.
+        An operator from ``StreamChunk`` to ``PartStart``, ``PartDelta`` and ``PartEnd``. Do not execute calls from
+        these events: ``accumulate_tool_calls`` emits the calls that may be executed.
 
     Raises:
         ToolCallError: As ``on_error``: the fragments of a call do not fit together.
-        RestartError: As ``on_error``: the answer begins anew, and something was told of it.
-        LimitExceededError: As ``on_error``: too many parts, calls or choices, or too much text.
+        RestartError: As ``on_error``: the answer begins anew after events of it were emitted.
+        LimitExceededError: As ``on_error``: there are too many parts, calls or choices, or there is too much text.
 
     Example:
         >>> import reactivex, rxllm

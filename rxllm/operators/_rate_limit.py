@@ -22,7 +22,7 @@ def rate_limit(
     read: Callable[[Mapping[str, str]], RateLimits] = rate_limits_of,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[T]], Observable[T]]:
-    """Subscribe to the source when the limits admit it.
+    """Subscribe to the source as soon as the limits allow it.
 
     ::
 
@@ -31,14 +31,14 @@ def rate_limit(
         result  --a-b-|
 
     The subscription waits in line with all others that share the limits. Its place is free again when the stream ends
-    or is left. From the chunks the limits learn what the request cost, and how much the server says is left. If an
-    error has ``retry_after``, nothing is sent for that time, a minute at most. ``LLMClient(limits=…)`` does this for
-    each of its requests.
+    or is left. The limits read from the chunks what the request cost, and how much the server says is left. If an error
+    has ``retry_after``, no request that shares the limits is sent for that time, a minute at most.
+    ``LLMClient(limits=…)`` does this for each of its requests.
 
     Args:
         limits: The limits, which others may share.
         tokens: About how many tokens the request will cost.
-        read: Reads ``StreamInfo.rate_limits``, the headers that tell of limits.
+        read: A function that reads ``StreamInfo.rate_limits``, the headers of an answer about limits.
         scheduler: The scheduler for timers; by default that of the subscription, else the running loop.
 
     Returns:

@@ -15,7 +15,7 @@ from rxllm.resilience import Backoff, Retry, is_retryable
 T = TypeVar("T")
 
 AfterFirst: TypeAlias = Literal["fail", "restart"]
-"""What becomes of a failure after something of an answer has come."""
+"""What to do about a failure after the answer has begun."""
 
 AFTER_FIRST = ("fail", "restart")
 
@@ -31,7 +31,7 @@ def retry_with_backoff(
     on_retry: Callable[[Retry], object] | None = None,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[T]], Observable[T]]:
-    """Try again after a failure that may pass, and wait before that as long as the server asks, or longer each time.
+    """Try again after a failure that may pass. Wait before as long as the server asks, or longer each time.
 
     ::
 
@@ -41,8 +41,8 @@ def retry_with_backoff(
 
         a="Hel" b="lo" #=ConnectionError("busy")
 
-    A failure after the first item is passed on, as here. A failure before it is tried again. Here are three tries, with
-    waits of two frames and of four::
+    A failure after the answer has begun is passed on, as in this diagram. After a failure before that, the source is
+    tried again. The next diagram shows three tries, with waits of two and of four frames::
 
         source  -#
                 retry_with_backoff(initial=0.02, jitter=lambda: 1.0)
@@ -52,29 +52,29 @@ def retry_with_backoff(
 
     Args:
         max_attempts: How many tries there are at most, the first one included.
-        initial: The bound of the first wait, in seconds; it doubles with each failure. A wait is drawn between zero and
-            its bound.
-        maximum: The longest wait. If the server asks for a longer one (``Retry-After``), that is the end, and the error
-            says so.
-        jitter: Returns the part of its bound that a wait takes, from 0 to 1. ``random.Random(7).random`` gives the same
-            numbers each time, and ``lambda: 1.0`` always the whole bound.
-        retry_on: Says whether another try may help. By default ``RxllmError.retryable``, and other errors of
-            connections and time-outs.
-        after_first: What to do about a failure after something of an answer has come. ``"fail"`` passes it on.
-            ``"restart"`` tries again, and the first chunk of the new answer ``restarts``: folds, the display and
-            ``chat_with_tools`` drop what came before. An operator that cannot take back what it emitted
-            fails with a ``RestartError``. It is for chunks: put it before ``accumulate`` and the like.
-        on_retry: Called before each wait. What it raises ends the stream.
+        initial: The bound of the first wait, in seconds. The bound doubles with each failure. Each wait is a random
+            time between zero and its bound.
+        maximum: The longest wait, in seconds. If the server asks for a longer one (``Retry-After``), the stream fails,
+            and the error says so.
+        jitter: Returns a number from 0 to 1; a wait is its bound times that number. ``random.Random(7).random`` gives
+            the same numbers each time, and ``lambda: 1.0`` always the whole bound.
+        retry_on: A function that says whether another try may help after an error. By default: yes for errors with
+            ``RxllmError.retryable``, and for other connection errors and time-outs.
+        after_first: What to do about a failure after the answer has begun. ``"fail"`` passes it on. ``"restart"`` tries
+            again; the first chunk of the new answer has ``restarts``, and ``accumulate``, the display and
+            ``chat_with_tools`` drop what came before. An operator that cannot take back what it emitted fails with a
+            ``RestartError``. ``"restart"`` needs chunks: put this operator before ``accumulate`` and the like.
+        on_retry: Called before each wait. If it raises, the stream fails with that exception.
         scheduler: The scheduler for timers; by default that of the subscription, else the running loop.
 
     Returns:
-        An operator that passes its items on. The first chunk of a later try has the former ones as ``attempts``, from
-        where they come to ``ChatCompletion.attempts``.
+        An operator that passes its items on. The first chunk of a later try has the earlier tries in ``attempts``;
+        ``accumulate`` puts them into ``ChatCompletion.attempts``.
 
     Raises:
         Exception: As ``on_error``: the last failure, with all tries in ``error.attempts``.
-        ValueError: At once, like the last: an argument is none of those.
-        TypeError: A number is none, or a function is none.
+        ValueError: At once: a number is out of range, or ``after_first`` is not one of these words.
+        TypeError: At once: an argument that must be a number or a function is something else.
 
     Example:
         >>> import reactivex, rxllm
@@ -110,7 +110,7 @@ def check_after_first(after_first: str) -> None:
     """Check what was given as ``after_first``.
 
     Raises:
-        ValueError: It is no such word.
+        ValueError: It is not such a word.
     """
     if after_first not in AFTER_FIRST:
         raise ValueError(f"after_first must be 'fail' or 'restart', not {after_first!r}")
@@ -145,7 +145,10 @@ class _Again(Generic[T]):
         seconds = self._backoff.seconds(self._failures, error)
         if seconds is None:
             asked, most = getattr(error, "retry_after", 0.0), self._backoff.maximum
-            error.args = (f"{error}; the server asks to wait {asked:g} s, and maximum={most:g}", *error.args[1:])
+            error.args = (
+                f"{error}; the server asks to wait {asked:g} s, longer than maximum={most:g}",
+                *error.args[1:],
+            )
             return error
         if self._on_retry is not None:
             self._on_retry(Retry(self._failures, error, seconds))

@@ -38,38 +38,41 @@ def run_tools(
         x="HEL" y="there is no tool 'lower'; there are: upper"
 
     A call occupies one of ``max_concurrency`` places from its arrival until the consumer has taken its result. While no
-    place is free, the producer is paused. A call that cannot be carried out has a result, too, which tells the model
-    why: no such tool, invalid arguments, an exception, too long. If several calls have the same identifier, only the
-    first is run. The end and an error wait for the results. On dispose all coroutines that run are cancelled; a
-    function in a thread cannot be stopped, and runs to its end. Times are measured by the running loop.
+    place is free, the producer is paused. If a call cannot be carried out, its result tells the model why: there is no
+    such tool, the arguments are invalid, the tool raised an exception, or it took too long. If several calls have the
+    same identifier, only the first is run. The end and an error wait for the results. On dispose all running coroutines
+    are cancelled; a function in a thread cannot be stopped, and runs to its end. Times are measured by the running
+    loop.
 
-    With ``approve``, each call that can be run has to be approved first, one after the other, in the order in which
-    they came. A call that is approved runs while others still wait.
+    With ``approve``, each call that can be run has to be approved first. Calls are approved one after the other, in the
+    order in which they came. A call that is approved runs while others still wait.
 
     Args:
         registry: The tools.
-        max_concurrency: How many run at a time, at least 1.
-        timeout: How many seconds a tool may take, waiting for a thread included; any number if ``None``.
-        on_error: ``"send"`` makes a result of a call that is not carried out, ``"raise"`` fails.
-        ordered: Whether results come in the order of the calls, or as they are ready.
+        max_concurrency: How many calls may run at a time, at least 1.
+        timeout: How many seconds a tool may take, including its wait for a thread. ``None``: no limit.
+        on_error: What to do if a call is not carried out. ``"send"`` emits a result that tells the model why;
+            ``"raise"`` fails the stream.
+        ordered: Whether results come in the order of the calls; else each comes as soon as it is ready.
         approve: A coroutine function that says whether a call may run: see ``LLMClient.chat_with_tools``. ``timeout``
-            begins when it has. A refusal is a result, whatever ``on_error`` says.
-        telemetry: Whom to tell of each call, as in ``LLMClient``: one span a call, which is the current one while the
-            tool runs. By default nobody.
+            begins after the approval. A refusal is always sent as a result, also with ``on_error="raise"``.
+        telemetry: Where spans of the calls go, as in ``LLMClient``. Each call has one span, which is the current span
+            while the tool runs. By default there are no spans.
 
     Returns:
         An operator from ``ToolCall`` to ``ToolResult``, whose ``message()`` goes into the next request.
 
     Raises:
-        ToolExecutionError: As ``on_error``, like all but the last: a call was not carried out, and
-            ``on_error="raise"``.
-        ApprovalError: ``approve`` raised.
-        TypeError: ``approve`` returned something else than a decision; at once if it cannot be called.
-        BufferOverflowError: No place is free, and nobody can be paused: see ``map_async``.
-        NoRunningLoopError: No event loop runs in this thread.
-        ValueError: At once, like the last: ``max_concurrency``, ``timeout`` or ``on_error`` is not one of those.
+        ToolExecutionError: As ``on_error``: a call was not carried out, with ``on_error="raise"``.
+        ApprovalError: As ``on_error``: ``approve`` raised an exception.
+        TypeError: As ``on_error``: ``approve`` returned something else than a decision. At once: ``registry`` is not a
+            ``ToolRegistry``, ``approve`` cannot be called, or a number is of another type.
+        BufferOverflowError: As ``on_error``: no place is free, and the producer cannot be paused: see ``map_async``.
+        NoRunningLoopError: As ``on_error``: no event loop runs in this thread.
+        ValueError: At once: ``max_concurrency`` or ``timeout`` is out of range, or ``on_error`` is not one of these
+            words.
         TypeError: ``registry`` is none, or a number is of another type.
-        MissingExtraError: ``telemetry=True``, and the package ``opentelemetry-api`` is not installed.
+        MissingExtraError: At once: ``telemetry`` is ``True``, and the package ``opentelemetry-api`` is not installed.
 
     Example:
         >>> import reactivex, rxllm
@@ -118,7 +121,7 @@ def run_tools(
 
 
 def _duplicate(call: ToolCall, on_error: OnToolError) -> ToolResult:
-    message = f"not run: there was a call with the identifier {excerpt(call.id)} before"
+    message = f"not run: an earlier call has the same identifier {excerpt(call.id)} before"
     if on_error == "raise":
         raise ToolExecutionError(message, kind="duplicate", name=call.function.name, call_id=call.id)
     return ToolResult(call=call, content=message, error="duplicate")

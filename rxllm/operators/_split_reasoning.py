@@ -22,7 +22,7 @@ def split_reasoning(
     tags: TagPair | Iterable[TagPair] | None = None,
     unclosed: Literal["reasoning", "content"] = "reasoning",
 ) -> OperatorFunction[StreamChunk, StreamChunk]:
-    """Take reasoning that stands between tags out of the content, and put it where ``Delta.reasoning_text`` reads it.
+    """Move reasoning that stands between tags from the content to where ``Delta.reasoning_text`` reads it.
 
     ::
 
@@ -33,35 +33,35 @@ def split_reasoning(
         a=text_chunk("<thi") b=text_chunk("nk>Hm. A hard o") c=text_chunk("ne.</think>Yes.") d=finish_chunk()
         v={} w={"reasoning_content": "Hm. A hard o"} x={"content": "Yes.", "reasoning_content": "ne."} y={}
 
-    Reasoning stands at the beginning of an answer: a tag behind anything but white space and reasoning is text, which
-    the answer is about. With ``anywhere`` it counts everywhere.
+    Reasoning is expected at the beginning of an answer. A tag after other text is left as text: the answer may be about
+    tags. With ``anywhere``, tags count everywhere.
 
-    A chunk gives a chunk, at once, with all that it had besides: the order, the ends and the usage stay. Choices are
-    kept apart. Text that may be the beginning of a tag is held back until that is certain, which is at most the tag
-    but for one character; with the end of its choice it comes in that chunk, and at the end of the stream, an error
-    included, in one of its own. While a consumer below holds a pause, that one waits, and the end behind it. What is
-    never closed is reasoning to the end, unless ``unclosed`` says otherwise. On dispose what is held is forgotten.
-    Where one chunk has text before, within and behind the tags, its content is the first and the last of these, joined.
+    Each chunk gives one chunk, at once; its other fields do not change. Choices are kept apart. Text that may be the
+    beginning of a tag is held back until that is certain: at most one character less than the tag. Held text comes with
+    the chunk that ends its choice. If there is no such chunk, it comes in a chunk of its own at the end of the stream,
+    also before an error; while a consumer below holds a pause, that chunk waits, and the end waits behind it. Reasoning
+    that is never closed goes on to the end, unless ``unclosed`` says otherwise. On dispose held text is forgotten. If
+    one chunk has text before, within and after the tags, its content is the text before and after, joined.
 
     Args:
-        tag: The name in the tags: ``<tag>`` and ``</tag>``, exactly so.
-        begins_inside: Whether the answer begins with reasoning and without the first tag, as it does where the prompt
-            ends with that tag (DeepSeek-R1 and QwQ without a reasoning parser). If the model repeats the tag at the
-            beginning, that is dropped.
-        anywhere: Whether reasoning may also stand behind other text.
-        tags: Other tags, or several, instead of ``tag``: a pair of an opening and a closing one, or pairs, each
-            exactly as the model writes it, as ``("[THINK]", "[/THINK]")``.
-        unclosed: What the text of an answer is that ``begins_inside`` and never closes its reasoning. ``"content"`` is
-            for models that sometimes do not reason. The text is held back until it is closed, or ends: 16 Mi
+        tag: The name in the tags: ``<tag>`` and ``</tag>``, in exactly this spelling.
+        begins_inside: Whether the answer begins with reasoning and without the opening tag, because the prompt ends
+            with that tag (DeepSeek-R1 and QwQ without a reasoning parser). If the model repeats the tag at the
+            beginning, it is dropped.
+        anywhere: Whether reasoning may also come after other text.
+        tags: Other tags instead of ``tag``: a pair of an opening and a closing tag, such as
+            ``("[THINK]", "[/THINK]")``, or several pairs. Each is spelled exactly as the model writes it.
+        unclosed: With ``begins_inside``: what the text is if the closing tag never comes. ``"content"`` is for models
+            that sometimes do not reason. Then the text is held back until the closing tag or the end comes: 16 Mi
             characters at most.
 
     Returns:
         An operator from ``StreamChunk`` to ``StreamChunk``. White space around the tags stays where it is.
 
     Raises:
-        ValueError: At once: ``tag`` is empty or has white space, ``<``, ``>`` or ``/`` in it; ``tags`` are no pairs of
-            texts without white space around them, or one is part of another; ``unclosed`` is none of these words.
-        LimitExceededError: As ``on_error``: more is held back than may be.
+        ValueError: At once: ``tag`` is empty or has white space, ``<``, ``>`` or ``/`` in it; ``tags`` are not pairs of
+            texts, or a tag has white space around it or is part of another; ``unclosed`` is not one of these words.
+        LimitExceededError: As ``on_error``: too much text would have to be held back.
 
     Example:
         >>> import reactivex, rxllm

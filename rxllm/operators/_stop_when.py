@@ -38,22 +38,22 @@ def stop_when(signal: Signal) -> Callable[[Observable[T]], Observable[T]]:
 
         a="Hel" b="lo" c=" wor" d="ld" x="stop"
 
-    What had arrived counts: behind it ``accumulate`` gives a completion that is not ``complete``, whose ``ending`` is
-    ``"stopped"`` and whose unfinished calls are ``IncompleteToolCall``; an empty one if nothing had arrived. Sinks
-    store the stream as stopped. Of the events of ``LLMClient.chat_with_tools`` the last one is a ``Stopped``. If the
-    event is set before somebody subscribes, no request is sent. Nothing is held.
+    Items that had arrived count. After this operator, ``accumulate`` gives a completion that is not ``complete``: its
+    ``ending`` is ``"stopped"`` and its unfinished calls are ``IncompleteToolCall``. It is empty if nothing had arrived.
+    Sinks store the stream as stopped. The last event of ``LLMClient.chat_with_tools`` is then a ``Stopped``. If the
+    signal has come before the subscription, no request is sent. This operator holds no items.
 
     Args:
-        signal: An ``asyncio.Event``, anything that can be awaited (a coroutine, for one subscription only), or an
-            observable, whose first item counts.
+        signal: An ``asyncio.Event``, anything that can be awaited, or an observable, whose first item is the signal. A
+            coroutine serves one subscription only.
 
     Returns:
         An operator that passes its items on.
 
     Raises:
-        Exception: As ``on_error``: what awaiting the signal raises, or the observable fails with.
-        NoRunningLoopError: No event loop runs in this thread, and the signal is no observable.
-        TypeError: At once: ``signal`` is none of those, as a ``threading.Event``.
+        Exception: As ``on_error``: the signal fails with that exception.
+        NoRunningLoopError: As ``on_error``: no event loop runs in this thread, and the signal is not an observable.
+        TypeError: At once: ``signal`` is something else, such as a ``threading.Event``.
 
     Example:
         >>> import asyncio, reactivex, rxllm

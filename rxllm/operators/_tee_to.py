@@ -56,16 +56,17 @@ def tee_to(
 
         a="Hel" b="lo" c="!"
 
-    The sink writes from a queue of its own, in batches of what has gathered. The first step of a ``write`` may be taken
-    within the emission that brought the items, so it must not block. Items are not copied, so nobody is to change them.
+    Items wait for the sink in a queue of its own; each ``write`` gets all items that wait. The first step of a
+    ``write`` may run within the emission of an item, so it must not block. Items are not copied: do not change them.
     When ``buffer_size`` items wait or are being written, ``overflow`` decides, as in ``buffer_with_backpressure``: by
-    default the producer is paused. Completion goes on only when the sink has stored everything; so does an error. On
-    dispose nothing more is emitted, but what came until then is still stored, and marked as cancelled. A sink whose
-    ``write`` never returns pauses the stream for ever, and no time-out sees that, for paused time does not count: give
-    such a sink one of its own. When the stream is left, such a sink is cancelled: each of its calls may take 5 s then.
+    default the producer is paused. The end of the stream, or its error, is passed on only after the sink has stored all
+    items. On dispose nothing more is emitted, but the items that came before are still stored, and the stream is marked
+    as cancelled. If a ``write`` never returns, the stream is paused for ever. No time-out operator notices that,
+    because paused time does not count: a sink that may hang needs a time-out of its own. After the stream is left, each
+    call of the sink may take 5 s, and is then cancelled.
 
-    A sink that takes four frames for a batch. ``c`` fills its queue, so the producer is paused until half of that is
-    stored::
+    In this diagram the sink takes four frames for a batch. ``c`` fills its queue, so the producer is paused until half
+    of the queue is stored::
 
         source   --abcde-|
                  tee_to(sink, buffer_size=3)
@@ -76,22 +77,22 @@ def tee_to(
         result   --abc-----(de)|
 
     Args:
-        sink: Where the copies go: one of ``rxllm.sinks``, or a ``rxllm.Sink`` of your own.
-        buffer_size: How many items wait or are being written at most, at least 1.
-        overflow: What happens to more. What is dropped is missing in the sink only, which is told so at the end: a
-            recording with a gap fails when it is replayed.
-        on_error: What a failure of the sink does: ``"raise"`` fails the stream, ``"detach"`` logs a warning and goes on
+        sink: The sink to write to: one of ``rxllm.sinks``, or a ``rxllm.Sink`` of your own.
+        buffer_size: How many items may wait or be written at a time, at least 1.
+        overflow: What to do when one more comes. Items that are dropped are missing in the sink only. The sink is told
+            at the end how many were dropped: a recording with a gap fails when it is replayed.
+        on_error: What to do if the sink fails. ``"raise"`` fails the stream; ``"detach"`` logs a warning and goes on
             without the sink.
 
     Returns:
         An operator that passes its items on.
 
     Raises:
-        Exception: As ``on_error``, like all but the last: what the sink raises.
-        BufferOverflowError: The buffer is full and there is no producer to pause.
-        NoRunningLoopError: No event loop runs in this thread.
-        ValueError: At once, like the last: ``buffer_size``, ``overflow`` or ``on_error`` is not one of those.
-        TypeError: ``sink`` is none: a path, or the class of one.
+        Exception: As ``on_error``: what the sink raises.
+        BufferOverflowError: As ``on_error``: the queue is full, and the producer cannot be paused.
+        NoRunningLoopError: As ``on_error``: no event loop runs in this thread.
+        ValueError: At once: ``buffer_size`` is less than 1, or ``overflow`` or ``on_error`` is not one of these words.
+        TypeError: At once: ``sink`` is not a sink, but a path or a class, for example.
 
     Example:
         >>> import pathlib, reactivex, rxllm, tempfile
@@ -140,8 +141,8 @@ def _advice(value: object) -> str:
     if isinstance(value, Observable):
         return "is a stream: in pipe() write tee_to(sink)"
     if callable(value) or callable(getattr(value, "on_next", None)):
-        return "is none: do_action() of reactivex.operators calls a function or an observer"
-    return "has no 'async def open()', see rxllm.Sink"
+        return "is not a sink: to call a function or an observer, use do_action() of reactivex.operators"
+    return "is not a sink: it has no 'async def open()', see rxllm.Sink"
 
 
 class Tee(Operation[T, T]):

@@ -38,38 +38,41 @@ def tee_to_display(
 
         a="Hel" b="lo" c="!"
 
-    On a terminal Markdown is drawn as it grows: what is final is written once and scrolls like any text, what is not
-    is drawn again, 15 times a second at most. Reasoning is dimmed, and folded to a line when the answer begins; calls
-    of tools show their arguments, then whether they run, and what came of them after what time; below all of it stands
-    how fast it came (``Timing``). Streams that are shown on one terminal at the same time share it. In plain style each
-    delta is written as it is. In both, a thread writes, so a terminal that blocks stops neither the loop nor other
+    On a terminal, Markdown is drawn as it grows. Finished text is written once and scrolls like any text; the rest is
+    drawn again, 15 times a second at most. Reasoning is dimmed, and folded to one line when the answer begins. Tool
+    calls show their arguments, whether they run, and then their result and time. The last line says how fast the answer
+    came (``Timing``). Several streams may be shown on one terminal at the same time. In plain style each delta is
+    written as it is. In both styles a thread writes, so a terminal that blocks stops neither the loop nor other
     streams; its own stream is paused when ``buffer_size`` items wait.
 
     Control characters, escape sequences and characters that reorder text are made visible instead of taking effect. The
-    end goes on when everything is written; on dispose what came until then is still shown. What others print to the
-    same file meanwhile may come before text that is still under way, and is written over in rich style.
+    end is passed on when everything is written; on dispose the items that came before are still shown. If your program
+    prints to the same file meanwhile, its text may appear before text that still waits; in rich style it is
+    overwritten.
 
     Args:
-        file: Where to; ``sys.stdout`` at the time of subscribing if ``None``, and in a notebook its cell.
-        end: What is written behind the last text, in plain style.
-        style: ``"plain"``; ``"rich"``, which needs the extra of that name and draws nothing twice where there is no
-            terminal; or ``"auto"``: rich on a terminal with UTF-8 where the extra is installed and ``NO_COLOR`` is not
-            set, else plain.
-        buffer_size: How many items wait at most.
-        overflow: What happens to more, as in ``buffer_with_backpressure``.
-        on_error: What a file that cannot be written to does, as in ``tee_to``: a closed pipe, say.
+        file: The file to write to. ``None``: ``sys.stdout`` at the time of subscribing, or the cell in a notebook.
+        end: What is written after the last text, in plain style.
+        style: ``"plain"``, ``"rich"`` or ``"auto"``. ``"rich"`` needs the extra of that name; where there is no
+            terminal, it draws nothing twice. ``"auto"`` is rich on a terminal with UTF-8 if the extra is installed and
+            ``NO_COLOR`` is not set, else plain.
+        buffer_size: How many items may wait.
+        overflow: What to do when one more comes, as in ``buffer_with_backpressure``.
+        on_error: What to do if the file cannot be written to (a closed pipe, for example), as in ``tee_to``.
 
     Returns:
-        An operator that passes its items on; it takes ``StreamChunk`` (choice 0 is shown; in plain style its text
-        only), ``ServerSentEvent``, ``AWSFrame``, ``str`` and the events of ``LLMClient.chat_with_tools``.
+        An operator that passes its items on. It takes ``StreamChunk``, ``ServerSentEvent``, ``AWSFrame``, ``str`` and
+        the events of ``LLMClient.chat_with_tools``. Of chunks, choice 0 is shown; in plain style only its text.
 
     Raises:
-        OSError: As ``on_error``, like all of these: the file cannot be written to.
-        BufferOverflowError: The buffer is full and there is no producer to pause.
-        NoRunningLoopError: No event loop runs in this thread.
-        TypeError: An item is none of those, as the completion behind ``accumulate``; at once: ``file`` is no text file.
-        ValueError: At once, like the next: ``style`` or another argument is not one of those.
-        ImportError: ``style`` is ``"rich"``, and the extra is not installed.
+        OSError: As ``on_error``: the file cannot be written to.
+        BufferOverflowError: As ``on_error``: the buffer is full, and the producer cannot be paused.
+        NoRunningLoopError: As ``on_error``: no event loop runs in this thread.
+        TypeError: As ``on_error``: an item is of another class, such as the completion after ``accumulate``. At once:
+            ``file`` is not a text file.
+        ValueError: At once: ``style`` or another argument is not one of the words above, or ``buffer_size`` is less
+            than 1.
+        ImportError: At once: ``style`` is ``"rich"``, and the extra is not installed.
 
     Example:
         >>> import io, reactivex, rxllm

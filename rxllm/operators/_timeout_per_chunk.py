@@ -56,13 +56,13 @@ def timeout_per_chunk(
 
         a="Hel" b="lo" c="late" #=ChunkTimeoutError("gap", 0.05, 2)
 
-    Measures the silence of the producer, not the slowness of the consumer: time during which the producer is paused
-    does not count, nor does time in which it waits for a person (``approve`` of ``LLMClient.chat_with_tools``). One
-    timer a subscription, re-armed when it fires and not at each chunk. On error and on dispose the timer is cancelled.
-    Keep-alive comments are no chunks, so put this behind ``parse``. Chunks that say nothing of an answer
-    (``StreamChunk.is_empty``) are passed on and are no progress. Items of another class all are.
+    Measures the silence of the producer, not the slowness of the consumer: the time does not run while the producer is
+    paused, nor while it waits for a person (``approve`` of ``LLMClient.chat_with_tools``). There is one timer for a
+    subscription; it is set again when it fires, not at each chunk. On error and on dispose it is cancelled. Put this
+    operator after ``parse``: keep-alive comments are not chunks and do not end the silence. Chunks that say nothing of
+    an answer (``StreamChunk.is_empty``) are passed on, and do not end it either. Any item of another class does.
 
-    A consumer that takes nothing for nine frames is no silence::
+    If the consumer takes nothing for nine frames, that is not silence::
 
         source  --a-b-c-|
                 timeout_per_chunk(0.05)
@@ -80,7 +80,7 @@ def timeout_per_chunk(
 
         a="Hel" b="lo" e=text_chunk("") #=ChunkTimeoutError("gap", 0.05, 4, empty=2)
 
-    With ``other``, the source is left, and the time of ``other`` begins::
+    With ``other``, the source is left, and the time for ``other`` begins::
 
         source  --a-b---------c-|
         other   ---d|
@@ -90,20 +90,20 @@ def timeout_per_chunk(
         a="Hel" b="lo" c="late" d="Sorry."
 
     Args:
-        seconds: The longest silence between two chunks that are not empty, and before the first of them unless
-            ``first`` is given.
-        first: The longest time from subscribing to the first chunk, in seconds: models think before they speak.
-        other: What to go on with instead of failing; the source is disposed first.
+        seconds: The longest silence between two chunks that are not empty, in seconds. Also the longest silence before
+            the first one, unless ``first`` is given.
+        first: The longest time from subscribing to the first chunk, in seconds. Models think before they answer.
+        other: The observable to go on with instead of failing. The source is disposed first.
         scheduler: The scheduler for timers; by default that of the subscription, else the running loop.
 
     Returns:
         An operator that passes its items on.
 
     Raises:
-        ChunkTimeoutError: As ``on_error``, if there is no ``other``: says which limit, after how many chunks, and what
-            came in that time: no bytes, or bytes and chunks with nothing of an answer.
-        ValueError: At once, like the last: a limit is not positive.
-        TypeError: A limit is no number, or ``other`` is no observable.
+        ChunkTimeoutError: As ``on_error``, if there is no ``other``. The error says which limit was exceeded, after how
+            many chunks, and what came in that time: no bytes, or bytes and chunks that say nothing of an answer.
+        ValueError: At once: a limit is not positive.
+        TypeError: At once: a limit is not a number, or ``other`` is not an observable.
 
     Example:
         >>> import reactivex, rxllm

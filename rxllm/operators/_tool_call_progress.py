@@ -24,24 +24,25 @@ def tool_call_progress(
         a=tool_chunk(index=0, id="1", name="get_weather", arguments='{"city":"Pa')
         b=tool_chunk(index=0, arguments='ris"}') c=finish_chunk("tool_calls") x={"city": "Pa"} y={"city": "Paris"}
 
-    One item for each fragment of a call, at once; it says what changed and does not change any more. Linear in the
-    arguments: what is there of them is scanned once, and put together only when ``arguments`` is read. Nothing here is
-    a ``ToolCall``: whether a call is finished, and may be executed, ``accumulate_tool_calls`` says. Arguments ``{}``
-    are complete, and so are those behind them, if that was a placeholder. Several fragments in one chunk wait while a
-    consumer below holds a pause. On error, the calls so far are on ``error.gathered``, a list of
-    ``IncompleteToolCall``; on dispose they are forgotten.
+    Emits one item for each fragment of a call, at once. An item says what the fragment changed, and does not change
+    later. Time is linear in the size of the arguments: each character is scanned once, and values are put together only
+    when ``arguments`` is read. No item is a ``ToolCall`` to execute: ``accumulate_tool_calls`` emits those. Arguments
+    ``{}`` count as complete; if they were a placeholder, the arguments that come after them become complete, too. If a
+    chunk has several fragments, their items wait while a consumer below holds a pause. On error, ``error.gathered`` has
+    the calls so far, a list of ``IncompleteToolCall``; on dispose they are forgotten.
 
     Args:
-        strict: Whether to fail with a ``RepairError`` instead of putting something right.
-        on_repair: Called with each repair: see the table of kinds of ``rxllm.Repair``.
+        strict: Whether to fail with a ``RepairError`` instead of repairing what may be a guess (see ``rxllm.Repair``).
+        on_repair: Called with each repair. ``rxllm.Repair`` has a table of their kinds.
 
     Returns:
         An operator from ``StreamChunk`` to ``ToolCallProgress``.
 
     Raises:
-        ToolCallError: As ``on_error``: a fragment fits nowhere, or arguments cannot become a JSON object any more.
-        RepairError: As ``on_error``: ``strict``, and something had to be put right.
-        LimitExceededError: As ``on_error``: too many calls, or arguments that are nested too deep or too long.
+        ToolCallError: As ``on_error``: a fragment belongs to no call, or arguments cannot become a JSON object any
+            more.
+        RepairError: As ``on_error``: with ``strict``, something had to be repaired.
+        LimitExceededError: As ``on_error``: there are too many calls, or arguments are too long or nested too deeply.
 
     Example:
         >>> import reactivex, rxllm

@@ -60,7 +60,7 @@ def trace(
     provider: str | None = None,
     conversation: str | None = None,
 ) -> Callable[[Observable[T]], Observable[T]]:
-    """Tell OpenTelemetry of a stream of chunks: one span for each subscription, and histograms.
+    """Report a stream of chunks to OpenTelemetry: one span for each subscription, and histograms.
 
     ::
 
@@ -70,27 +70,27 @@ def trace(
 
         a=text_chunk("Hel") b=text_chunk("lo") c=finish_chunk("stop")
 
-    The items pass unchanged. The span begins with the subscription and ends in the call in which the stream ends or is
-    left. It is the child of the span that is current then. It is the current one itself for what stands above, until
-    the first item comes. So the tries that are made above (``retry_with_backoff``, ``rxllm.fallback``, ``rxllm.hedge``)
-    are its children. What stands below runs in the context of whoever subscribed.
+    The items pass unchanged. The span begins with the subscription and ends when the stream ends or is left. Its parent
+    is the span that is current at the subscription. Until the first item comes, it is the current span for everything
+    upstream, so the spans of the tries of ``retry_with_backoff``, ``rxllm.fallback`` and ``rxllm.hedge`` become its
+    children. Everything downstream runs in the context of the code that subscribed.
 
     A client with ``telemetry`` does this by itself. The operator is for other streams: a recording, the stream of
     another SDK, several clients behind ``fallback``.
 
     Args:
-        telemetry: Where spans and histograms go; ``True`` for what the application has set.
+        telemetry: Where spans and histograms go. ``True``: to the providers that the application has set.
         request: The request, if it is known: its parameters become attributes.
         model: The model that is asked, if the request is not known.
-        provider: Who answers, as ``gen_ai.provider.name`` has it; by default this is found out from the chunks.
+        provider: The provider, a value of ``gen_ai.provider.name``. By default it is found out from the chunks.
         conversation: The identifier of the conversation.
 
     Returns:
-        An operator that passes its items on. Items of other classes than chunks are counted.
+        An operator that passes its items on. Items that are not chunks are only counted.
 
     Raises:
-        MissingExtraError: At once, like the last: the package ``opentelemetry-api`` is not installed.
-        TypeError: An argument is of another type.
+        MissingExtraError: At once: the package ``opentelemetry-api`` is not installed.
+        TypeError: At once: an argument is of another type.
 
     Example:
         >>> import reactivex, rxllm
@@ -106,7 +106,7 @@ def trace(
     told = telemetry_of(telemetry)
     if told is None:
         raise TypeError(
-            f"telemetry must be True or an OpenTelemetry, not {telemetry!r}: to tell nobody, leave trace() out"
+            f"telemetry must be True or an OpenTelemetry, not {telemetry!r}: without telemetry, leave trace() out"
         )
     for name, value in (("model", model), ("provider", provider), ("conversation", conversation)):
         if value is not None:

@@ -37,12 +37,12 @@ class AGUI:
     """The protocol ``ag-ui``: AG-UI 1.0, for ``@ag-ui/client``, CopilotKit and others.
 
     Attributes:
-        thread_id: The identifier of the conversation. That of the request counts before it; without either it is made
-            up.
-        run_id: The identifier of this answer; the same holds for it.
-        usage: Whether the last event tells the tokens of all steps, by model.
-        sent: The events that there can be in a stream, and the fields of each.
-        not_sent: The events of version 1.0 that there never are, and why.
+        thread_id: The identifier of the conversation. An identifier in the request takes precedence; without either,
+            one is made up.
+        run_id: The identifier of this answer. The same rule applies.
+        usage: Whether the last event has the token counts of all steps, by model.
+        sent: The events that a stream can have, and the fields of each.
+        not_sent: The events of version 1.0 that are never sent, and why.
     """
 
     thread_id: str | None = None
@@ -67,12 +67,12 @@ class AGUI:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """None but those of every event stream."""
+        """No headers besides those of every event stream."""
         return {}
 
     @property
     def resumes(self) -> bool:
-        """No: a client gets all of a run."""
+        """False: a client always gets the whole run."""
         return False
 
     def writer(self, asked: Asked, /) -> FrameWriter:
@@ -84,7 +84,7 @@ class AGUI:
         return AGUIWriter(start, taken=_calls_in(body), tells_usage=self.usage)
 
     def refusal(self, error: PublicError, /) -> bytes:
-        """The body of an answer with another status than 200: the event that a stream would have."""
+        """The body of an answer whose status is not 200: the event that the stream would have had."""
         return encode(RunError(error.message, error.code))
 
 

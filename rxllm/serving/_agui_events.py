@@ -143,7 +143,7 @@ class ToolCallResult(AGUIEvent, tag="TOOL_CALL_RESULT"):
 
 
 class ActivitySnapshot(AGUIEvent, tag="ACTIVITY_SNAPSHOT"):
-    """Something to show that is no text."""
+    """Something to show that is not a text."""
 
     message_id: str
     activity_type: str

@@ -31,7 +31,7 @@ _TOO_LARGE = PublicError(413, "too_large", "The body of the request is too large
 _TOO_SLOW = PublicError(408, "too_slow", "The body of the request took too long.")
 _GARBLED = PublicError(400, "bad_body", "The body of the request cannot be read.")
 _LEFT = Head(499, {}, b"")
-"""What a client gets that is not there any more; the log of the server shows it."""
+"""The status of a client that has left; only the log of the server shows it."""
 
 
 async def aiohttp_response(
@@ -45,33 +45,36 @@ async def aiohttp_response(
 ) -> web.StreamResponse:
     """Answer a request of ``aiohttp.web`` with a pipeline.
 
-    The status is that of the first item: an error before it is a status of 400 or more with a JSON body; later the
-    protocol says it in the stream. No word of a provider, of a tool or of an exception reaches the client. While a
-    write waits for the client, the provider is paused, and no more than some 64 KiB wait. When the client leaves, the
-    pipeline is disposed of at once, and with it the connection to the provider; a client that is silently gone is
-    noticed within 30 s. When the server stops (SIGTERM), the answer ends as the protocol says.
+    The status waits for the first item. If an error comes before it, the status is 400 or more, with a JSON body. A
+    later error is sent in the stream, in the form of the protocol. No text of a provider, of a tool or of an exception
+    reaches the client. While a write waits for the client, the provider is paused, and about 64 KiB wait at most. When
+    the client leaves, the pipeline is disposed of at once, and the connection to the provider is closed. A client that
+    vanished without closing its connection is noticed within 30 s. When the server stops (SIGTERM), the answer ends in
+    the form of the protocol.
 
-    A stream of a log (``rxllm.from_log``) is followed from where the client was, if the protocol can say that
-    (``"events"``): the header ``Last-Event-ID``, or the parameter ``after`` of the query.
+    If the pipeline is a stream of a log (``rxllm.from_log``) and the protocol has positions (``"events"``), a client
+    that comes back goes on where it was. It sends its position in the header ``Last-Event-ID`` or in the query
+    parameter ``after``.
 
-    ``HEAD`` and ``OPTIONS`` are answered without subscribing. CORS, authentication and the like are the application's:
-    its middlewares and ``on_response_prepare`` see this answer as any other.
+    ``HEAD`` and ``OPTIONS`` are answered without subscribing. The application does CORS, authentication and the like:
+    its middlewares and ``on_response_prepare`` see this answer like any other.
 
     Args:
-        request: The request. Its body, if the application has not read it, is read here: 1 MiB at most, within 30 s.
-        pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not:
-            chunks, events of a conversation, or texts. It is subscribed to once.
-        protocol: How it is told: a name, or a protocol with options.
-        headers: More headers of the answer; one that it has anyway is replaced.
-        first: For how many seconds the status waits for the first item; then it is 200.
-        heartbeat: After how many seconds of silence at most a comment keeps the connection alive.
+        request: The request. If the application has not read its body, it is read here: 1 MiB at most, within 30 s.
+        pipeline: The observable that ``chat_stream``, ``chat_with_tools`` or ``from_log`` returns, with or without
+            operators after it. Its items are chunks, events of a conversation, or texts. It is subscribed to once.
+        protocol: The protocol of the answer: a name, or a protocol with options.
+        headers: More headers for the answer. They replace those that the answer has by itself.
+        first: How many seconds the status waits for the first item. After that it is 200.
+        heartbeat: After how many seconds without an item a comment is sent, to keep the connection alive.
 
     Returns:
         The answer, which has been sent. A handler returns it.
 
     Raises:
-        TypeError: The pipeline is no observable, or a time no number.
-        ValueError: There is no such protocol, a time is not positive, or a header has a character that none may have.
+        TypeError: The pipeline is not an observable, or a time is not a number.
+        ValueError: There is no such protocol, a time is not positive, or a header has a character that headers must not
+            have.
 
     Example:
         ::

@@ -33,25 +33,27 @@ else:
 
 
 class StreamingResponse(_Response):
-    """A pipeline as an ASGI application, and so as an answer in Starlette and FastAPI.
+    """An answer of Starlette and FastAPI that serves a pipeline; it is an ASGI application.
 
-    Where Starlette is installed it is one of its responses; it does without. It is like ``aiohttp_response``, but for
-    two things. It does not read the body of the request, which the application does. A client that is silently gone is
-    noticed when the server notices.
+    If Starlette is installed, this class is a ``starlette.responses.Response``; it also works without Starlette. It
+    behaves like ``aiohttp_response``, with two differences. It does not read the body of the request: the application
+    reads it. If a client vanishes without closing its connection, that is noticed when the server notices it.
 
     Args:
-        pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not:
-            chunks, events of a conversation, or texts. It is subscribed to once for each call.
-        protocol: How it is told: a name, or a protocol with options.
-        body: The JSON object in the body of the request, which the application has read. Some protocols look into it.
-        headers: More headers of the answer; one that it has anyway is replaced.
-        first: For how many seconds the status waits for the first item; then it is 200.
-        heartbeat: After how many seconds of silence at most a comment keeps the connection alive.
+        pipeline: The observable that ``chat_stream``, ``chat_with_tools`` or ``from_log`` returns, with or without
+            operators after it. Its items are chunks, events of a conversation, or texts. It is subscribed to once for
+            each request.
+        protocol: The protocol of the answer: a name, or a protocol with options.
+        body: The JSON object from the body of the request, which the application has read. Some protocols need it.
+        headers: More headers for the answer. They replace those that the answer has by itself.
+        first: How many seconds the status waits for the first item. After that it is 200.
+        heartbeat: After how many seconds without an item a comment is sent, to keep the connection alive.
         background: Awaited when the answer has ended, as Starlette does.
 
     Raises:
-        TypeError: The pipeline is no observable, or a time no number.
-        ValueError: There is no such protocol, a time is not positive, or a header has a character that none may have.
+        TypeError: The pipeline is not an observable, or a time is not a number.
+        ValueError: There is no such protocol, a time is not positive, or a header has a character that headers must not
+            have.
 
     Example:
         ::
@@ -99,7 +101,7 @@ class StreamingResponse(_Response):
             RuntimeError: It is none of HTTP.
         """
         if scope["type"] != "http":
-            raise RuntimeError(f"StreamingResponse answers requests of HTTP, not {scope['type']!r}")
+            raise RuntimeError(f"StreamingResponse answers HTTP requests, not {scope['type']!r}")
         head = self._plan.without_pipeline(scope["method"])
         with suppress(OSError):  # the client has left
             if head is not None:

@@ -64,14 +64,14 @@ class _Handler:
 
 
 async def close_all(_: object = None) -> None:
-    """End all answers that are being served in this process, each as its protocol says.
+    """End all answers that this process is serving, each in the form of its protocol.
 
-    The signals SIGTERM and SIGINT do that by themselves if a server handles them in the main thread, as
-    ``aiohttp.web.run_app`` and uvicorn do. Call it where a server is stopped otherwise, before it waits for
-    its answers. It takes the application as an argument, and does nothing with it, so it is a callback of
-    ``aiohttp.web`` as it is: ``app.on_shutdown.append(serving.close_all)``.
+    If the server handles SIGTERM and SIGINT in the main thread, as ``aiohttp.web.run_app`` and uvicorn do, these
+    signals do the same, and you need not call this function. Call it if you stop the server in another way, before the
+    server waits for its answers. It ignores its argument, so it can be a callback of ``aiohttp.web``:
+    ``app.on_shutdown.append(serving.close_all)``.
 
-    Returns at once: servers wait for their answers themselves. What is served afterwards is served as ever.
+    Returns at once: servers wait for their answers themselves. Answers that begin later are not affected.
     """
     _everywhere(_Open.close)
 

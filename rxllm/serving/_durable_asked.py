@@ -71,7 +71,7 @@ def cursor_behind(sent: str | None) -> str:
 def _one(pairs: Sequence[tuple[str, str]], name: str) -> str | None:
     values = [value for key, value in pairs if key == name]
     if len(values) > 1:
-        raise BadQueryError(f"{name} stands there more than once.")
+        raise BadQueryError(f"{name} is given more than once.")
     return values[0] if values else None
 
 
@@ -83,4 +83,4 @@ def _offset(text: str) -> Offset | None:
     try:
         return Offset.parse(text)
     except ValueError:
-        raise BadQueryError("offset is none that this server has given.") from None
+        raise BadQueryError("offset is not one that this server has given.") from None

@@ -53,7 +53,7 @@ class Content:
 
     def __post_init__(self) -> None:
         if _TYPE.fullmatch(self.type) is None:
-            raise ValueError(f"{self.type!r} is no content type")
+            raise ValueError(f"{self.type!r} is not a content type")
 
     @property
     def is_json(self) -> bool:
@@ -137,11 +137,11 @@ def _decoded(record: ItemRecord) -> Any:
     try:
         return decode_item(record.kind, record.value)
     except ValueError as error:
-        raise RecordingError(f"item {record.position} is no {record.kind}: {error}") from as_cause(error)
+        raise RecordingError(f"item {record.position} is not of kind {record.kind}: {error}") from as_cause(error)
 
 
 def _encode(value: Any) -> bytes:
-    """JSON that every client reads: what is no number is null, and half of a pair of surrogates is escaped."""
+    """JSON that every client reads: what is not a number is null, and half of a pair of surrogates is escaped."""
     try:
         return to_json(value, inf_nan_mode="null")
     except PydanticSerializationError:

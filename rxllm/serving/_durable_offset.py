@@ -38,6 +38,6 @@ class Offset(NamedTuple):
         """
         found = _FORM.fullmatch(text)
         if found is None:
-            raise ValueError(f"{excerpt(text)} is no offset")
+            raise ValueError(f"{excerpt(text)} is not an offset")
         count, epoch, told = found.groups()
         return cls(LogPosition(int(epoch), int(count) - 1) if int(count) else None, told is not None)

@@ -142,7 +142,7 @@ async def following(
     try:
         check_name(name)
     except ValueError:
-        raise UnknownStreamError("no stream can have such a name") from None
+        raise UnknownStreamError("no stream can have this name") from None
     await log.settle(name)
     start = offset or Offset()
     if offset is None:

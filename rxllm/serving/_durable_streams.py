@@ -26,29 +26,33 @@ _HEADER = re.compile(r"[\x20-\x7e]+")
 class DurableStreams:
     """The streams of a log for readers of Durable Streams, Electric's open protocol.
 
-    Each stream of the log is a stream of the protocol, under its name. It can be read, not written: ``log.produce``
-    writes. What is served is a log, so readers cost whoever writes nothing: they may stand still, leave and come back.
+    Each stream of the log is a stream of the protocol with the same name. Clients can only read it: ``log.produce``
+    writes. Readers read from the log and do not slow down the writer: they may stand still, leave and come back.
 
-    Each item is a message, a JSON value, as it is recorded. A stream that completed has its items and no more. Another
-    ending is a last message: ``{"type": "end", "ending": "failed", "error": {"code": …, "message": …}}``, or
-    ``"ending": "stopped"`` with a ``reason`` if there is one. If an answer begins anew, ``{"type": "restarted", …}``
-    stands before the item that does so. A stream whose writer is dead is not closed, and its readers wait.
+    Each item is one message: the JSON value that the log has recorded. A stream that completed has its items and no
+    more. Any other ending is a last message:
+    ``{"type": "end", "ending": "failed", "error": {"code": …, "message": …}}``, or ``"ending": "stopped"`` with a
+    ``reason`` if there is one. If an answer begins anew, the message ``{"type": "restarted", …}`` comes before its
+    first item. A stream whose writer is dead stays open, and its readers wait.
 
-    It is a handler of ``aiohttp.web`` (``add_to``, ``aiohttp_response``), and an ASGI application.
+    Use it with ``aiohttp.web`` (``add_to``, ``aiohttp_response``), or as an ASGI application.
 
     Args:
         log: The log.
-        content_type: The content type of the streams, or a function that gives it for a name. In another one than
-            ``application/json`` texts and bytes stand behind one another as they are, and other items as lines of JSON;
-            there an ending and a restart have no message, but ``Stream-Ending`` says of both kinds how a stream ended.
-        long_poll: For how many seconds at most a reader waits that asks with ``live=long-poll``.
-        sse_seconds: After how many seconds an event stream is ended; its reader comes back where it was.
-        batch_bytes: How many bytes an answer has, roughly; at least one item is given. An event has 32 KiB at most.
-        cache_control: What the header of that name says of what never changes: full batches, and the end of a stream.
+        content_type: The content type of the streams, or a function that returns it for a name. With any other type
+            than ``application/json``, texts and bytes are sent as they are, one after the other, and other items as
+            lines of JSON; an ending and a restart then have no message. The header ``Stream-Ending`` says how a stream
+            ended, whatever the content type.
+        long_poll: How many seconds a request with ``live=long-poll`` waits at most.
+        sse_seconds: After how many seconds an event stream is ended. Its reader then connects again and goes on where
+            it was.
+        batch_bytes: About how many bytes an answer has at most; it has at least one item. An event has about 32 KiB at
+            most.
+        cache_control: The header ``Cache-Control`` of answers that never change: full batches, and the end of a stream.
 
     Raises:
         TypeError: At once: an argument is of another type.
-        ValueError: At once: a number is not positive, or ``content_type`` is none.
+        ValueError: At once: a number is not positive, or ``content_type`` is not a content type.
 
     Example:
         >>> import pathlib, rxllm, tempfile
@@ -77,7 +81,7 @@ class DurableStreams:
         check_count("batch_bytes", batch_bytes)
         check_kind("cache_control", cache_control, str)
         if _HEADER.fullmatch(cache_control) is None:
-            raise ValueError(f"cache_control must be what a header can have, not {cache_control!r}")
+            raise ValueError(f"cache_control has a character that headers must not have: {cache_control!r}")
         self._server = DurableServer(
             log,
             _content(content_type),
@@ -88,11 +92,12 @@ class DurableStreams:
         )
 
     def add_to(self, app: web.Application, prefix: str) -> None:
-        """Answer under a path of an application of ``aiohttp.web``; readers that wait leave when it shuts down.
+        """Serve the streams under a path of an ``aiohttp.web`` application. When it shuts down, readers that wait get
+        their answers.
 
         Args:
             app: The application.
-            prefix: The path that the names of streams stand behind. A name may have slashes.
+            prefix: The path before the names of the streams. A name may have slashes.
         """
         app.router.add_route("*", prefix.rstrip("/") + r"/{name:[\s\S]+}", self.aiohttp_response)
         app.on_shutdown.append(close_all)
@@ -102,7 +107,7 @@ class DurableStreams:
 
         Args:
             request: The request.
-            name: The name of the stream; by default what the route calls ``name``.
+            name: The name of the stream; by default the part of the route called ``name``.
         """
         named = request.match_info["name"] if name is None else name
         pairs = [*request.query.items()]
@@ -124,7 +129,7 @@ class DurableStreams:
             RuntimeError: It is none of HTTP.
         """
         if scope["type"] != "http":
-            raise RuntimeError(f"DurableStreams answers requests of HTTP, not {scope['type']!r}")
+            raise RuntimeError(f"DurableStreams answers HTTP requests, not {scope['type']!r}")
         name = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/")
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         sent = [value.decode("latin-1") for key, value in scope["headers"] if key == b"if-none-match"]

@@ -12,7 +12,7 @@ from rxllm.models import scrub
 __all__ = ["COMMENT", "UNCOLLECTED", "data", "encode", "frame"]
 
 COMMENT = b": \n"
-"""Keeps a connection alive. It is no block of its own: some clients take an empty block for an event."""
+"""Keeps a connection alive. It is not a block of its own: some clients take an empty block for an event."""
 
 UNCOLLECTED: Mapping[str, str] = {
     "Cache-Control": "no-cache, no-transform",

@@ -47,12 +47,12 @@ class Events:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """None but those of every event stream."""
+        """No headers besides those of every event stream."""
         return {}
 
     @property
     def resumes(self) -> bool:
-        """Yes: each item of a log has its position."""
+        """True: each item of a log has its position."""
         return True
 
     def writer(self, asked: Asked, /) -> FrameWriter:
@@ -60,7 +60,7 @@ class Events:
         return EventsWriter(asked)
 
     def refusal(self, error: PublicError, /) -> bytes:
-        """The body of an answer with another status than 200."""
+        """The body of an answer whose status is not 200."""
         return encode({"type": "end", "ending": "failed", "error": _error(error)})
 
 

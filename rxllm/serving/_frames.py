@@ -42,7 +42,7 @@ class _Frames(Operation[Any, bytes]):
 
 
 def frames(pipeline: Observable[Any], *, protocol: str | ServingProtocol = "events") -> Stream[bytes]:
-    r"""Turn a pipeline into what a client reads: for what is neither ``aiohttp.web`` nor ASGI.
+    r"""Turn a pipeline into the bytes that a client reads, for servers that are neither ``aiohttp.web`` nor ASGI.
 
     ::
 
@@ -55,20 +55,21 @@ def frames(pipeline: Observable[Any], *, protocol: str | ServingProtocol = "even
         z                  how the protocol says that it has ended
 
     Time: a frame comes when its item does. Buffering: none; a consumer that pauses pauses the pipeline. On error: the
-    protocol tells it in a frame, without a word of the provider in it, and the result completes; so it does behind an
-    item that cannot be told. On dispose: the pipeline is left. There is no comment while nothing comes: whoever writes
-    the frames sends one (``": \n"``).
+    last frame reports the error in the form of the protocol, without text of the provider, and the result completes.
+    The same happens if an item cannot be served. On dispose: the pipeline is left. No comments are sent while no items
+    come: your server has to send one (``": \n"``) from time to time.
 
     Args:
-        pipeline: What ``chat_stream``, ``chat_with_tools`` or ``from_log`` give, with operators behind it or not. In
-            ``"events"`` of a stream of a log each frame has its position.
-        protocol: How it is told: a name, or a protocol with options.
+        pipeline: The observable that ``chat_stream``, ``chat_with_tools`` or ``from_log`` returns, with or without
+            operators after it. If it is a stream of a log and the protocol is ``"events"``, each frame has its
+            position.
+        protocol: The protocol of the answer: a name, or a protocol with options.
 
     Returns:
-        The frames, in UTF-8. What an item becomes is one ``bytes``; an item that tells nothing gives none.
+        The frames, in UTF-8. Each item gives one ``bytes``, or none if it has nothing to send.
 
     Raises:
-        TypeError: At once: the pipeline is no observable.
+        TypeError: At once: the pipeline is not an observable.
         ValueError: At once: there is no such protocol.
 
     Example:

@@ -36,8 +36,9 @@ class OpenAIChat:
     """The protocol ``openai-chat``.
 
     Attributes:
-        model: What the model is called for clients; by default as the provider calls it, else as the client did.
-        include_usage: Whether the last chunk tells the usage; by default if the body of the request asks for it.
+        model: The name of the model for clients; by default the provider's name for it, or else the name in the
+            request.
+        include_usage: Whether the last chunk has the usage; by default if the body of the request asks for it.
     """
 
     model: str | None = None
@@ -50,12 +51,12 @@ class OpenAIChat:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """None but those of every event stream."""
+        """No headers besides those of every event stream."""
         return {}
 
     @property
     def resumes(self) -> bool:
-        """No: the SDKs do not come back."""
+        """False: the SDKs do not come back."""
         return False
 
     def writer(self, asked: Asked, /) -> FrameWriter:
@@ -66,13 +67,13 @@ class OpenAIChat:
         return OpenAIChatWriter(_Head(self.model, asked), includes_usage=includes)
 
     def whole(self, asked: Asked, /) -> WholeWriter | None:
-        """A writer of one object, for a client that asks, but not for a stream."""
+        """A writer of one object, for a client that does not ask for a stream."""
         if not asked.body or asked.body.get("stream") is True:
             return None
         return OpenAICompletionWriter(_Head(self.model, asked))
 
     def refusal(self, error: PublicError, /) -> bytes:
-        """The body of an answer with another status than 200."""
+        """The body of an answer whose status is not 200."""
         return encode({"error": _error(error)})
 
 

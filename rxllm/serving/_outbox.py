@@ -181,8 +181,8 @@ class Outbox(Awaited[Any]):
             return False
         self.end(
             BufferOverflowError(
-                f"{size} bytes wait for a client and the producer goes on: it is no rxllm source, or an operator with "
-                "a timer or thread of its own stands between. Bound it by a lossy buffer_with_backpressure",
+                f"{size} bytes wait for a client and the producer goes on: it is not an rxllm source, or an operator "
+                "with a timer or thread of its own stands between. Bound it by a lossy buffer_with_backpressure",
                 size=size,
             )
         )

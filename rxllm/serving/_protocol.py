@@ -24,10 +24,10 @@ class ServedEnd:
     """How a stream ended, for a client.
 
     Attributes:
-        kind: ``"completed"``, ``"stopped"`` by somebody, ``"failed"``, or ``"closing"`` when the server stops while the
-            stream goes on.
-        error: What is said of the error.
-        reason: Why it was stopped, in words of the application.
+        kind: ``"completed"``, ``"stopped"`` (by a stop or a cancellation), ``"failed"``, or ``"closing"`` if the server
+            stops while the stream goes on.
+        error: The public part of the error.
+        reason: The reason for the stop, in the words of the application.
     """
 
     kind: EndKind
@@ -37,11 +37,11 @@ class ServedEnd:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a client asked for, as far as a protocol cares.
+    """The parts of a request that protocols need.
 
     Attributes:
         body: The JSON object in the body of the request; empty if there is none.
-        resumes: Whether the client can come back and go on where it was: items come with their positions.
+        resumes: Whether the client can come back and go on where it was, because items come with their positions.
     """
 
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -53,47 +53,47 @@ class FrameWriter(Protocol):
 
     @property
     def over(self) -> bool:
-        """Whether the end is told: nothing of the pipeline is needed any more."""
+        """Whether the end has been written: no more items are needed."""
         ...
 
     def begin(self) -> bytes:
-        """What stands before everything else. Called once."""
+        """Return what comes before everything else. Called once."""
         ...
 
     def write(self, items: Sequence[Any], /) -> bytes:
-        """What items become: whole frames, or nothing.
+        """Return the frames for items: whole frames, or nothing.
 
         Raises:
-            TypeError: An item is nothing that can be served.
-            RxllmError: It belongs to no answer.
+            TypeError: An item cannot be served.
+            RxllmError: An item does not belong to this answer.
         """
         ...
 
     def end(self, end: ServedEnd, /) -> bytes:
-        """What stands at the end. Called once, also when ``write`` has raised.
+        """Return what comes at the end. Called once, also after ``write`` has raised.
 
         Raises:
-            Exception: A mistake of the protocol: the connection breaks off, or the status is 500 if nothing was sent.
+            Exception: The protocol has a bug: the connection is closed, or the status is 500 if nothing was sent.
         """
         ...
 
 
 class ServingProtocol(Protocol):
-    """How an answer is told to a client. It is a value: it has no state."""
+    """The form in which an answer is sent to a client. A protocol is a value: it has no state."""
 
     @property
     def name(self) -> str:
-        """The name it is chosen by."""
+        """The name to choose it by."""
         ...
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers of its answers beside those of every event stream."""
+        """The headers of its answers besides those of every event stream."""
         ...
 
     @property
     def resumes(self) -> bool:
-        """Whether its clients say from where on they want a stream of a log; else they get all of it."""
+        """Whether its clients can ask for a stream of a log from a position on; else they get all of it."""
         ...
 
     def writer(self, asked: Asked, /) -> FrameWriter:
@@ -101,9 +101,9 @@ class ServingProtocol(Protocol):
         ...
 
     def refusal(self, error: PublicError, /) -> bytes | str | None:
-        """The body of an answer with another status than 200: JSON as bytes, or a plain text.
+        """The body of an answer whose status is not 200: JSON as bytes, or a plain text.
 
-        ``None`` if that is no error for its clients: the answer is empty then, with the status 204.
+        ``None`` if this is not an error for its clients: then the answer is empty, with the status 204.
         """
         ...
 
@@ -119,7 +119,7 @@ class WholeWriter(Protocol):
         """The answer, JSON. Called once, unless the pipeline failed.
 
         Raises:
-            TypeError: An item is nothing that can be served.
+            TypeError: An item cannot be served.
             RxllmError: The items are no answer.
         """
         ...

@@ -31,7 +31,7 @@ _BUSY = 429
 
 @dataclass(frozen=True, slots=True)
 class PublicError:
-    """What may be said of an error.
+    """The part of an error that clients may see.
 
     Attributes:
         status: The HTTP status, where nothing was sent before it.
@@ -73,7 +73,7 @@ _ERRORS: tuple[tuple[type[Exception], PublicError], ...] = (
 
 
 def public_error(error: BaseException) -> PublicError:
-    """What may be said of an error.
+    """The part of an error that clients may see.
 
     >>> public_error(TimeoutError("no answer from https://secret.internal")).message
     'The model took too long to answer.'

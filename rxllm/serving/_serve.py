@@ -50,7 +50,7 @@ LAST_WRITE_SECONDS = 5.0
 _EVENT_STREAM: Mapping[str, str] = {"Content-Type": "text/event-stream; charset=utf-8", **UNCOLLECTED}
 _JSON: Mapping[str, str] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 _TEXT: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
-_BAD_POSITION = PublicError(400, "bad_position", "Last-Event-ID or after is no position of a stream.")
+_BAD_POSITION = PublicError(400, "bad_position", "Last-Event-ID or after is not a position of a stream.")
 # Of a log, what no coming back mends.
 _NOT_THERE = (UnknownStreamError, PositionError)
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -139,7 +139,7 @@ def plan(
     """Check what is to be served.
 
     Raises:
-        TypeError: The pipeline is no observable, or a time no number.
+        TypeError: The pipeline is not an observable, or a time no number.
         ValueError: There is no such protocol, a time is not positive, or a header is none.
     """
     check_kind("pipeline", pipeline, Observable)
@@ -147,7 +147,7 @@ def plan(
     check_seconds("heartbeat", heartbeat)
     for name, value in (headers or {}).items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise ValueError(f"{name!r}: {value!r} is no header: it has a character that a header must not have")
+            raise ValueError(f"{name!r}: {value!r} is not a header: it has a character that a header must not have")
     return Plan(pipeline, protocol_named(protocol), dict(headers or {}), first, heartbeat)
 
 

@@ -9,7 +9,7 @@ TOOL_FAILED = "The tool failed."
 
 _FAILURES: Mapping[str, str] = {
     "unknown_tool": "There is no such tool.",
-    "invalid_arguments": "The tool was called with what it does not take.",
+    "invalid_arguments": "The tool was called with wrong arguments.",
     "duplicate": "The call has the identifier of another one, and was not run.",
     "refused": "The call was not run.",
     "timeout": "The tool took too long.",

@@ -8,7 +8,7 @@ Rules:
    So it is if the server stops: a person can try again.
 3. The client knows a tool by its name, unless the application says that it is ``dynamic``. All parts of a call say the
    same about that: else the client would keep two of them.
-4. The input of a call that was cut, or is no JSON, is a ``tool-input-error`` with the text as it came, and what comes
+4. The input of a call that was cut, or is not JSON, is a ``tool-input-error`` with the text as it came, and what comes
    of the call is not told. In an answer that was stopped nothing is said of it: a client that sends results by itself
    would take a failed call for one that is done, and ask again.
 """
@@ -34,16 +34,16 @@ class UIMessageStream:
     """The protocol ``ui-message-stream``: Vercel's UI message stream, version 1, for ``useChat``.
 
     Attributes:
-        message_id: The identifier of the answer's message. A client that comes back replaces the message that has the
-            same one. By default the client makes one. If the request goes on with a message of the assistant, because
-            the client ran a tool, the identifier of that message counts.
-        metadata: What the message is given as its metadata, JSON values.
-        usage: Whether the metadata gets the tokens of all steps together at the end: ``{"usage": {"inputTokens": 3,
-            "outputTokens": 5, "totalTokens": 8}}``.
-        dynamic: The names of tools that the client's types do not know, or whether it knows none: their parts have the
-            type ``dynamic-tool`` instead of ``tool-NAME``.
-        sent: The parts that there can be in a stream, and the fields of each.
-        not_sent: The parts of version 1 that there never are, and why.
+        message_id: The identifier of the answer's message. A client that comes back replaces its message that has the
+            same identifier. By default the client makes one up. If the request continues a message of the assistant,
+            because the client ran a tool, the identifier of that message is used.
+        metadata: The metadata of the message, as JSON values.
+        usage: Whether the metadata gets the sum of the tokens of all steps at the end:
+            ``{"usage": {"inputTokens": 3, "outputTokens": 5, "totalTokens": 8}}``.
+        dynamic: The names of tools that the client has no types for; ``True`` for all tools. Their parts have the type
+            ``dynamic-tool`` instead of ``tool-NAME``.
+        sent: The parts that a stream can have, and the fields of each.
+        not_sent: The parts of version 1 that are never sent, and why.
     """
 
     message_id: str | None = None
@@ -69,12 +69,12 @@ class UIMessageStream:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """That by which the client knows the version."""
+        """The header that tells the client the version."""
         return {"x-vercel-ai-ui-message-stream": "v1"}
 
     @property
     def resumes(self) -> bool:
-        """No: a client that comes back wants all of it again."""
+        """False: a client that comes back wants the whole answer again."""
         return False
 
     def writer(self, asked: Asked, /) -> FrameWriter:
@@ -83,11 +83,11 @@ class UIMessageStream:
         return UIWriter(message_id, self.metadata, self.is_dynamic, usage=self.usage)
 
     def refusal(self, error: PublicError, /) -> str | None:
-        """A sentence: ``useChat`` shows the text of the answer. None if there is no stream to come back to."""
+        """A sentence, because ``useChat`` shows the text; ``None`` if there is no stream to come back to."""
         return None if error.code == "unknown_stream" else error.message
 
     def is_dynamic(self, tool: str) -> bool:
-        """Whether the client's types do not know a tool."""
+        """Whether the client has no types for a tool."""
         return self.dynamic if isinstance(self.dynamic, bool) else tool in self.dynamic
 
 

@@ -19,7 +19,7 @@ from rxllm.serving._ui_parts import UIPart
 
 _DONE = b"data: [DONE]\n\n"
 _CUT = "The call was cut off."
-_NO_JSON = "The input of the call is no JSON."
+_NO_JSON = "The input of the call is not JSON."
 _REASONS: Mapping[str, str] = {
     "completed": "stop",
     "length": "length",

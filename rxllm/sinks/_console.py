@@ -32,13 +32,13 @@ class ConsoleSink:
     """Shows text as it arrives.
 
     Args:
-        file: Where to; ``sys.stdout`` at the time of subscribing if ``None``.
-        end: What follows the last text, in plain style.
+        file: The file to write to. ``None``: ``sys.stdout`` at the time of subscribing.
+        end: What is written after the last text, in plain style.
         style: As in ``operators.tee_to_display``.
 
     Raises:
-        TypeError: ``file`` is no open text file.
-        ValueError: ``style`` is none.
+        TypeError: ``file`` is not an open text file.
+        ValueError: ``style`` is not one of the words.
         ImportError: ``style`` is ``"rich"``, and the extra ``rich`` is not installed.
     """
 
@@ -57,14 +57,14 @@ class ConsoleSink:
 
     @property
     def draws(self) -> bool:
-        """Whether it would show a stream that begins now in more than plain text."""
+        """Whether a stream that begins now would be shown in rich style."""
         return drawing_for(self._style, self._file) != "plain"
 
     def begin(self, timing: Callable[[], Timing] | None) -> SinkStream[Any]:
         """Begin a stream.
 
         Args:
-            timing: Tells how fast the answer came, if somebody knows.
+            timing: Returns how fast the answer came, if that was measured.
         """
         file = self._file or sys.stdout
         drawing = drawing_for(self._style, self._file)
@@ -85,7 +85,7 @@ def _require_text_file(file: object) -> None:
     """Check where a display is to write to.
 
     Raises:
-        TypeError: It is no open text file.
+        TypeError: It is not an open text file.
     """
     if file is not None and (not hasattr(file, "write") or isinstance(file, io.RawIOBase | io.BufferedIOBase)):
         raise TypeError(f"a display writes to an open text file, not to {type(file).__name__}: open(…, 'w')")

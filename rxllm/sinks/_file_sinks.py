@@ -11,18 +11,19 @@ from rxllm.stores import JSONLinesWriter, SQLiteWriter
 
 
 class JSONLinesSink(StoreSink):
-    """Records streams in a file of JSON lines, one a record, which ``from_recording`` plays again.
+    """Records streams in a file of JSON lines, one line for each record. ``from_recording`` replays them.
 
-    The file is only ever appended to; several streams, sinks and processes may do so at once. When the end of the
-    stream goes on downstream, everything is on the disk. After ``kill -9`` the last line may be torn: it is ignored,
-    and whoever writes next begins a new one.
+    The file only grows. Several streams, sinks and processes may append to it at once. When the end of the stream is
+    passed on downstream, everything is on the disk. After ``kill -9`` the last line may be cut: readers ignore it, and
+    the next writer begins a new line.
 
     Args:
         path: The file; made if there is none.
-        fsync: Whether the end waits for the disk. Without it, a loss of power may take the last seconds, but
-            nothing else does.
-        stream_id: Names each new stream, to be found again under that name; by default a random identifier. Where
-            two streams in a file have the same, the one that began last counts; two at once are a ``RecordingError``.
+        fsync: Whether the end waits for the disk. Without it, a loss of power may lose the last seconds; a crash of the
+            process loses nothing more.
+        stream_id: Returns the name of each new stream; ``from_recording`` finds the stream by it. By default a random
+            identifier. If two streams in a file have the same name, the later one counts; two at the same time are a
+            ``RecordingError``.
 
     Example:
         >>> import pathlib, reactivex, rxllm, tempfile
@@ -45,17 +46,17 @@ class JSONLinesSink(StoreSink):
 
 
 class SQLiteSink(StoreSink):
-    """Records streams in a SQLite database, which ``from_recording`` plays again.
+    """Records streams in a SQLite database. ``from_recording`` replays them.
 
-    Several streams, sinks and processes may write into one file at once. Each batch is a transaction; when the end of
-    the stream goes on downstream, everything is on the disk. After ``kill -9`` the file opens and holds all but the
-    batch under way. Beside the items it holds what they amount to: the final message, or what there is of it. What is
-    finished can be read where nothing can be written, too.
+    Several streams, sinks and processes may write to one file at once. Each batch is a transaction; when the end of the
+    stream is passed on downstream, everything is on the disk. After ``kill -9`` the file opens and has everything but
+    the batch that was being written. The file also has the message that the items make: the final one, or as much as
+    had come. Finished streams can also be read from a read-only disk.
 
     Args:
         path: The file; made if there is none.
-        stream_id: Names each new stream, to be found again under that name; by default a random identifier. A name
-            that is in the file already is a ``RecordingError``.
+        stream_id: Returns the name of each new stream; ``from_recording`` finds the stream by it. By default a random
+            identifier. A name that is already in the file is a ``RecordingError``.
 
     Example:
         >>> import pathlib, reactivex, rxllm, tempfile

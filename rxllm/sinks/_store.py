@@ -19,10 +19,10 @@ from rxllm.typing import Ending, SinkStream
 
 
 class StoreSink:
-    """Records streams in a store, of which it needs nothing but its writing end.
+    """Records streams in a store; it only needs the writer of that store.
 
     Args:
-        open_writer: Opens the store; called in the thread in which it is then used.
+        open_writer: Opens the store. It is called in the thread that then uses the store.
         stream_id: Names each new stream; by default a random identifier.
     """
 
@@ -81,7 +81,7 @@ class _RecordedStream:
 
     def end(self, writer: Writer, ending: Ending, seconds: float) -> None:
         if self._failure is not None and ending.kind == "completed":
-            # Something is missing: this is no recording of a whole stream, whatever became of the stream.
+            # Something is missing: this is not a recording of a whole stream, whatever became of the stream.
             ending = Ending("failed", self._failure)
         writer.end(self._stream, self._recorder.end(ending, seconds))
 

@@ -19,7 +19,7 @@ def check_style(style: str) -> None:
     """Check what a caller wants.
 
     Raises:
-        ValueError: It is no style.
+        ValueError: It is not a style.
         ImportError: It is ``"rich"``, and that is not installed.
     """
     if style not in _STYLES:

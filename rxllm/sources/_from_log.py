@@ -237,7 +237,9 @@ class _Follower:
             item = decode_item(record.kind, record.value)
             self._slots.restore(item, record.slots)
         except (TypeError, ValueError) as error:
-            message = f"item {record.position} of the stream {excerpt(self._name)} is no {record.kind}: {error}"
+            message = (
+                f"item {record.position} of the stream {excerpt(self._name)} is not of kind {record.kind}: {error}"
+            )
             raise RecordingError(message) from as_cause(error)
         return item
 

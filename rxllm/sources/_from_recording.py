@@ -225,9 +225,8 @@ class _Player:
             item = decode_item(record.kind, record.value)
             self.slots.restore(item, record.slots)
         except (TypeError, ValueError) as error:
-            raise RecordingError(f"{self.path}: item {record.position} is no {record.kind}: {error}") from as_cause(
-                error
-            )
+            message = f"{self.path}: item {record.position} is not of kind {record.kind}: {error}"
+            raise RecordingError(message) from as_cause(error)
         return item
 
 

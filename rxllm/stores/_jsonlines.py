@@ -82,7 +82,7 @@ class JSONLinesWriter:
             RecordingError: A stream of that name is being written.
         """
         if stream in self._open:
-            raise RecordingError(f"{self._path}: a stream {stream!r} is being written")
+            raise RecordingError(f"{self._path}: the stream {stream!r} is already being written")
         self._write({"stream": stream, "record": "begin", "version": VERSION, "began": began.isoformat()})
         self._open[stream] = True
 
@@ -93,7 +93,7 @@ class JSONLinesWriter:
             RecordingError: The file cannot be written, or could not when the items before were stored.
         """
         if not self._open[stream]:
-            raise RecordingError(f"{self._path}: items before these could not be stored")
+            raise RecordingError(f"{self._path}: earlier items could not be stored")
         # Spelled out: asdict() would copy each value deeply.
         records = [
             {

@@ -88,7 +88,7 @@ def _record(fields: Fields) -> RecordingInfo | ItemRecord | EndRecord:
                 raise _NewerVersionError(f"version {shown} of the format; this version of rxllm reads up to {VERSION}")
             return checked(RecordingInfo, {"stream": stream, "began": fields.get("began"), "items": 0, "ending": None})
         case _:
-            raise ValueError("a line of something else")
+            raise ValueError("a line that is not a record")
 
 
 def require_recordings(file: IO[bytes]) -> None:

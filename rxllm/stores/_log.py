@@ -27,7 +27,7 @@ def check_name(name: object) -> None:
     """Check the name of a stream.
 
     Raises:
-        TypeError: It is no text.
+        TypeError: It is not a text.
         ValueError: It is empty, too long, or has half of a pair of surrogates.
     """
     check_kind("the name of a stream", name, str)
@@ -37,24 +37,25 @@ def check_name(name: object) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"the name of a stream has no character at {error.start}, but half of one") from None
+        raise ValueError(f"the name of a stream has half of a surrogate pair at {error.start}") from None
 
 
 class Log:
-    """Named streams of items that any process can follow, from whatever position, while they are written and later.
+    """A log has named streams of items. Any process can follow a stream from any position, while it is written and
+    later.
 
     Args:
-        engine: What keeps them.
-        lease: For how many seconds a writer counts as alive after it last gave a sign. It gives three in that time.
-            When it is over, readers are told that the writer is dead, and another one may go on.
-        keep_for: Streams that nobody wrote to for so long are removed when another is claimed, in seconds or as a
-            ``timedelta``; by default they are kept for ever.
-        keep_bytes: If all streams together have more bytes when another is claimed, those are removed that nobody wrote
-            to for the longest time. A stream whose writer is alive is never removed, by neither.
+        engine: The engine, which keeps the streams.
+        lease: For how many seconds a writer counts as alive after its last sign of life. It gives three signs in that
+            time. When the lease is over, readers learn that the writer is dead, and another writer may go on.
+        keep_for: How long a stream is kept after its last write, in seconds or as a ``timedelta``. Older ones are
+            removed when another stream is claimed. By default streams are kept for ever.
+        keep_bytes: The most bytes that all streams together may have. If they have more when another stream is claimed,
+            those with the oldest last write are removed. Neither limit removes a stream whose writer is alive.
 
     Raises:
-        TypeError: A number is none.
-        ValueError: It is not positive.
+        TypeError: An argument that must be a number is something else.
+        ValueError: A number is not positive.
     """
 
     def __init__(
@@ -77,23 +78,23 @@ class Log:
     def produce(
         self, name: str, pipeline: Observable[Any], *, take_over: bool = False, buffer_size: int = 256
     ) -> Production:
-        """Run a pipeline to its end, whoever reads it or leaves, and write its items to a stream.
+        """Run a pipeline to its end and write its items to a stream, also if no reader stays.
 
-        Returns at once; the stream is claimed, and then the pipeline is subscribed to, in the running loop. If a former
-        writer of the stream has died, its first item is a restart.
+        Returns at once. The running loop then claims the stream and subscribes to the pipeline. If an earlier writer of
+        the stream has died, the first item tells readers that the answer begins anew.
 
         Args:
             name: The name of the stream.
-            pipeline: What to run: an observable of what can be recorded, chunks for example.
+            pipeline: The observable to run. Its items must be recordable, as chunks are.
             take_over: Whether to take the stream from a writer that is alive.
-            buffer_size: How many items may wait for the log; then the source is paused.
+            buffer_size: How many items may wait for the log before the source is paused.
 
         Returns:
-            What can be awaited, looked at and cancelled. Nobody has to keep it.
+            A ``Production``, to be awaited, inspected or cancelled. You do not have to keep it.
 
         Raises:
             NoRunningLoopError: No event loop runs in this thread.
-            TypeError: ``name`` is no text, or ``pipeline`` no observable.
+            TypeError: ``name`` is not a text, or ``pipeline`` is not an observable.
             ValueError: ``name`` is empty or longer than 1,000 characters, or ``buffer_size`` is less than 1.
         """
         check_kind("pipeline", pipeline, Observable)
@@ -104,37 +105,37 @@ class Log:
         return production
 
     def sink(self, name: str, *, take_over: bool = False) -> LogSink:
-        """A sink for ``operators.tee_to``: it writes the items of a pipeline that has a consumer of its own.
+        """Make a sink for ``operators.tee_to`` that writes the items of a pipeline with another consumer.
 
-        It claims the stream when the pipeline is subscribed to, so one sink serves one subscription. When its consumer
-        leaves, the stream ends as cancelled.
+        The sink claims the stream when the pipeline is subscribed to, so a sink serves one subscription. When the
+        consumer of the pipeline leaves, the stream ends as cancelled.
 
         Args:
             name: The name of the stream.
             take_over: Whether to take the stream from a writer that is alive.
 
         Raises:
-            TypeError: ``name`` is no text.
-            ValueError: It is empty or longer than 1,000 characters.
+            TypeError: ``name`` is not a text.
+            ValueError: ``name`` is empty or longer than 1,000 characters.
         """
         check_name(name)
         return LogSink(self, name, take_over=take_over)
 
     async def cancel(self, name: str, reason: str = "", *, by: str | None = None) -> bool:
-        """Stop a stream, whichever process writes it: its upstream connection is closed, and the stream ends.
+        """Stop a stream, from any process: its writer closes its upstream connection, and the stream ends.
 
-        If its writer is dead, the ending is written here.
+        If the writer is dead, this method writes the ending itself.
 
         Args:
             name: The name of the stream.
-            reason: Why, for the readers.
-            by: Who wants it; by default this process, as ``host:pid``.
+            reason: The reason, for the readers.
+            by: Who cancels the stream, for the readers; by default this process, as ``host:pid``.
 
         Returns:
-            Whether it is stopped by this; ``False`` if it had ended before.
+            ``True`` if this call stops the stream; ``False`` if it had already ended.
 
         Raises:
-            UnknownStreamError: There is no such stream.
+            UnknownStreamError: The log has no stream of that name.
             RecordingError: The log cannot be read.
         """
         check_name(name)
@@ -153,13 +154,13 @@ class Log:
         return await self.engine.streams()
 
     async def expire(self, older_than: float | timedelta) -> builtins.list[str]:
-        """Remove streams that nobody wrote to for so long. One whose writer is alive stays.
+        """Remove streams whose last write is too old. A stream whose writer is alive stays.
 
         Args:
-            older_than: For how long, in seconds or as a ``timedelta``.
+            older_than: The age of the last write, in seconds or as a ``timedelta``.
 
         Returns:
-            The names of what was removed.
+            The names of the streams that were removed.
 
         Raises:
             RecordingError: The log cannot be written to.
@@ -167,12 +168,12 @@ class Log:
         return await self.engine.expire(older_than=_seconds("older_than", older_than))
 
     async def settle(self, name: str) -> None:
-        """Wait until what this object is about to produce under a name has its stream, or cannot have it."""
+        """Wait until ``produce`` of this object has claimed the stream of a name, or has failed to claim it."""
         for production in [each for each, named in self._claiming.items() if named == name]:
             await production.settled()
 
     async def retain(self) -> None:
-        """Remove what is too old, and what is too much."""
+        """Remove streams that are too old, or that exceed ``keep_bytes``."""
         if self._keep_for is not None or self._keep_bytes is not None:
             await self.engine.expire(older_than=self._keep_for, keep_bytes=self._keep_bytes)
 
@@ -191,15 +192,16 @@ class Log:
 class SQLiteLog(Log):
     """A log in a SQLite database, for all processes of one machine.
 
-    The file may be that of a ``SQLiteSink``, too: what one wrote, the other reads. A file of an older version is read
-    as it is; the first writer makes the present version of it.
+    A ``SQLiteSink`` may use the same file, and each reads what the other wrote. A file of an older version can be read
+    as it is; the first writer converts it to the present version.
 
     Args:
-        path: The file; made by the first writer. Its folder must be on a disk of this machine, not of another.
-        lease: As for ``Log``, like the next two.
-        keep_for: How long streams are kept.
-        keep_bytes: How many bytes are kept.
-        max_item_bytes: How large an item may be; a larger one fails its stream with ``LimitExceededError``.
+        path: The file; made by the first writer. It must be on a disk of this machine, not on a network drive.
+        lease: As for ``Log``.
+        keep_for: As for ``Log``.
+        keep_bytes: As for ``Log``.
+        max_item_bytes: The most bytes that one item may have. A larger item fails its stream with
+            ``LimitExceededError``.
 
     Attributes:
         path: The file.

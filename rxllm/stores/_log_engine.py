@@ -52,15 +52,15 @@ from rxllm.stores._records import EndingKind, EndRecord, ItemRecord
 __all__ = ["LOG_PAGE_ITEMS", "Cancellation", "LogEngine", "LogInfo", "LogPage", "LogReader", "LogWriter"]
 
 LOG_PAGE_ITEMS = 64
-"""How many items a page has at most: what a reader that stands still holds."""
+"""The most items that a page has: a reader that does not read on holds so many."""
 
 
 class Cancellation(NamedTuple):
-    """That somebody wants a stream to stop.
+    """A request to stop a stream.
 
     Attributes:
-        reason: Why.
-        by: Who.
+        reason: The reason, for the readers.
+        by: Who asked.
     """
 
     reason: str
@@ -72,12 +72,12 @@ class LogInfo:
     """One stream of a log.
 
     Attributes:
-        stream: Its name.
-        began: When it was claimed first.
+        stream: The name.
+        began: When the stream was first claimed.
         items: How many items it has.
-        bytes: How many bytes they take, roughly.
-        ending: How it ended; ``None`` if it has not.
-        alive: Whether a writer holds it.
+        bytes: About how many bytes the items take.
+        ending: How the stream ended; ``None`` if it has not ended.
+        alive: Whether the stream has a writer that is alive.
         position: The position of the last item; ``None`` if there is none.
     """
 
@@ -92,14 +92,14 @@ class LogInfo:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """What a reader gets at a time.
+    """What a reader gets from one ``read``.
 
     Attributes:
         items: The next items, in order; each knows its ``epoch``.
-        end: The ending. It comes in a page without items, behind all of them.
-        lease: For how many seconds more the writer counts as alive, by the clock of the log; 0 or less if it is dead.
-            Looked at only in a page with neither items nor an ending.
-        bytes: How many bytes the items take, roughly; 0 if that is not known. Of large ones few wait for whoever reads.
+        end: The ending. It comes in a page of its own, without items, after all items.
+        lease: How many more seconds the writer counts as alive, by the clock of the log; 0 or less if it is dead. It is
+            only used if the page has neither items nor an ending.
+        bytes: About how many bytes the items take; 0 if that is not known. Readers hold fewer items if they are large.
     """
 
     items: Sequence[ItemRecord] = ()
@@ -109,13 +109,13 @@ class LogPage:
 
 
 class LogWriter(Protocol):
-    """The right to write to a stream, as ``claim`` gives it. Its methods are called in one event loop.
+    """The right to write to a stream: ``claim`` returns it. Its methods are called in one event loop.
 
     Attributes:
-        epoch: That of this writer.
-        next: The number of the next item: 0 in a new stream. The first item of a writer that begins further on is a
-            restart; the caller sees to that.
-        began: When the stream was claimed first, with a time zone.
+        epoch: The epoch of this writer.
+        next: The number of the next item: 0 in a new stream. If a writer begins at a higher number, its first item must
+            restart the answer; the caller ensures that.
+        began: When the stream was first claimed, with a time zone.
     """
 
     epoch: int
@@ -125,23 +125,25 @@ class LogWriter(Protocol):
     async def append(self, items: Sequence[ItemRecord]) -> None:
         """Add items, all or none, in one round trip, and renew the lease. Their positions are the next numbers.
 
-        Called one at a time. If the caller is cancelled, the batch may be written all the same.
+        There is one call at a time. If the caller is cancelled, the batch may still be written.
 
         Raises:
-            ClaimLostError: Somebody else has claimed the stream, it has ended, or it is gone. Nothing was written.
+            ClaimLostError: Another writer has claimed the stream, or the stream has ended or was removed. Nothing was
+                written.
             LimitExceededError: An item, or the batch, is larger than the engine takes. Nothing was written.
-            LogUnavailableError: As said above. It is not known whether the items are there.
+            LogUnavailableError: The log cannot be reached: see ``LogEngine``. It is not known whether the items were
+                written.
         """
 
     async def beat(self) -> None:
-        """Renew the lease. Called about three times in a lease, also while ``append`` runs.
+        """Renew the lease. This is called about three times in a lease, also while ``append`` runs.
 
         Raises:
             ClaimLostError: As with ``append``.
         """
 
     async def cancelled(self) -> Cancellation:
-        """Wait until somebody has asked for this stream to stop, also if that was before the claim.
+        """Wait for a request to stop this stream, and return it; the request may be older than the claim.
 
         Raises:
             ClaimLostError: As with ``append``, as soon as that is known.
@@ -149,77 +151,78 @@ class LogWriter(Protocol):
         ...
 
     async def end(self, end: EndRecord) -> None:
-        """Write the ending. The lease is over.
+        """Write the ending, and give up the lease.
 
         Raises:
             ClaimLostError: As with ``append``.
         """
 
     async def release(self) -> None:
-        """Let go of connections and the like, and of nothing in the log. Called once, as the last."""
+        """Close connections and the like, without a change to the log. This is the last call, and comes once."""
 
 
 class LogReader(Protocol):
-    """One reader's way through a stream, as ``follow`` gives it. It holds nothing of the stream but a page."""
+    """Reads a stream for one reader: ``follow`` returns it. It holds at most one page of the stream."""
 
     async def read(self, wait: float, *, size: int) -> LogPage:
-        """The next items, or the ending behind them.
+        """Read the next items, or the ending after the last one.
 
-        Returns as soon as there is something, and at once if there is already. Else it waits: for ``wait`` seconds at
-        most, or less, and then returns a page with neither. It need not look at the lease while it waits.
+        Returns as soon as there are items or the ending. Else it waits for ``wait`` seconds at most, and then returns a
+        page with neither. It does not have to check the lease while it waits.
 
         Args:
-            wait: How many seconds to wait; 0 for not at all.
-            size: How many bytes of items are wanted at most, roughly; at least one item is given. No more than 64
-                items are given.
+            wait: How many seconds to wait at most; 0 to return at once.
+            size: About how many bytes of items to return at most. A page has at least one item if there is one, and at
+                most 64 items.
 
         Raises:
-            UnknownStreamError: The stream was expired meanwhile.
+            UnknownStreamError: The stream was removed meanwhile.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of connections and the like. Called once, as the last."""
+        """Close connections and the like. This is the last call, and comes once."""
 
 
 class LogEngine(Protocol):
-    """Keeps the streams of a log. One object may be used in several event loops and threads at once."""
+    """Keeps the streams of a log. Several event loops and threads may use one object at once."""
 
     async def claim(self, stream: str, *, lease: float, take_over: bool = False) -> LogWriter:
-        """Become the writer of a stream, which is made if there is none.
+        """Become the writer of a stream; a stream that does not exist is made.
 
-        If the caller is cancelled, whatever is under way, the stream soon has no writer that is alive: it does not wait
-        for the lease.
+        If the caller is cancelled, an engine must not leave a claim that lasts for the whole lease: soon the stream
+        must have no living writer.
 
         Args:
-            stream: Its name: any text of 1 to 1,000 characters that UTF-8 can encode. Names that differ are different.
-            lease: For how many seconds this writer counts as alive after each sign of it.
-            take_over: Whether to take it from a writer that is alive.
+            stream: The name: any text of 1 to 1,000 characters that UTF-8 can encode. Two names are the same stream
+                only if all their characters are equal.
+            lease: For how many seconds this writer counts as alive after each sign of life.
+            take_over: Whether to take the stream from a writer that is alive.
 
         Raises:
-            StreamTakenError: It has a writer that is alive, or it has ended.
+            StreamTakenError: The stream has a writer that is alive, or it has ended.
         """
         ...
 
     async def follow(self, stream: str, after: LogPosition | None, *, back: int = 0) -> LogReader:
-        """Read a stream from behind a position; from its beginning if that is ``None``.
+        """Read a stream from the item after a position, or from its beginning if ``after`` is ``None``.
 
         Args:
-            stream: Its name.
+            stream: The name.
             after: The position.
-            back: With how many items before that to begin; from the beginning, if there are not so many.
+            back: How many items before that to read again. If there are fewer, reading begins at the first item.
 
         Raises:
             UnknownStreamError: There is no such stream.
-            PositionError: There is no item of that number, or it has another epoch.
+            PositionError: There is no item with that number, or that item has another epoch.
         """
         ...
 
     async def cancel(self, stream: str, why: Cancellation) -> bool:
-        """Ask the writer of a stream to stop; of several requests the first counts.
+        """Ask the writer of a stream to stop. If there are several requests, the first counts.
 
         Returns:
-            Whether a writer that is alive will learn of it. If not, the stream has ended or its writer is dead.
+            Whether a living writer will get the request. If not, the stream has ended or its writer is dead.
 
         Raises:
             UnknownStreamError: There is no such stream.
@@ -227,18 +230,19 @@ class LogEngine(Protocol):
         ...
 
     async def streams(self) -> list[LogInfo]:
-        """All streams, in the order in which they were claimed first."""
+        """All streams, in the order in which they were first claimed."""
         ...
 
     async def expire(self, *, older_than: float | None = None, keep_bytes: int | None = None) -> list[str]:
-        """Remove streams. One whose writer is alive is never removed, and nothing of it.
+        """Remove streams. A stream whose writer is alive keeps everything.
 
         Args:
-            older_than: Remove those whose last item, ending or sign of a writer is more than so many seconds old, by
-                the clock of the log.
-            keep_bytes: Then remove more, those first whose last sign is oldest, until the log has no more bytes.
+            older_than: Remove streams whose last item, ending or sign of life is more than so many seconds old, by the
+                clock of the log.
+            keep_bytes: Then remove more streams, the one with the oldest last sign first, until the log has no more
+                than so many bytes.
 
         Returns:
-            The names of what was removed.
+            The names of the streams that were removed.
         """
         ...

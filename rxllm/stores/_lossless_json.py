@@ -56,7 +56,7 @@ def loads(text: str | bytes) -> Any:
     """Read a JSON text.
 
     Raises:
-        ValueError: It is no JSON, or nested too deeply.
+        ValueError: It is not JSON, or nested too deeply.
     """
     try:
         return from_json(text)

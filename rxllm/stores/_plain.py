@@ -25,7 +25,7 @@ def _refuse(value: object) -> Any:
     """What msgspec asks for values that it does not know."""
     if isinstance(value, BaseModel):
         return dump(value)
-    raise TypeError(f"a {type(value).__name__} cannot be recorded: JSON would not give it back")
+    raise TypeError(f"a {type(value).__name__} cannot be recorded: it could not be read back from JSON")
 
 
 class _Shape(NamedTuple):
@@ -50,7 +50,7 @@ def plain(value: object) -> Any:
         return [plain(each) for each in cast("list[object]", value)]
     if isinstance(value, dict):
         return {_key(key): plain(each) for key, each in cast("dict[object, object]", value).items()}
-    raise TypeError(f"a {type(value).__name__} cannot be recorded: JSON would not give it back")
+    raise TypeError(f"a {type(value).__name__} cannot be recorded: it could not be read back from JSON")
 
 
 def dump(model: BaseModel) -> dict[str, Any]:

@@ -31,13 +31,13 @@ _running: set[asyncio.Task[None]] = set()
 class Production:
     """A pipeline that is being written to a log: what ``Log.produce`` returns.
 
-    ``await production`` waits for the end and gives the ``Ending`` that was recorded; a pipeline that failed is told
-    there, in ``error``, and not raised. What is raised is that the log failed.
+    ``await production`` waits for the end and returns the ``Ending`` that was recorded. If the pipeline failed,
+    ``Ending.error`` has the error; it is not raised. An error of the log is raised.
 
     Raises:
         StreamTakenError: When it is awaited: the stream has a writer that is alive, or has ended.
-        ClaimLostError: Likewise: somebody else has claimed the stream meanwhile.
-        RecordingError: Likewise: the log could not be written.
+        ClaimLostError: When it is awaited: another writer has claimed the stream meanwhile.
+        RecordingError: When it is awaited: the log could not be written.
 
     Attributes:
         name: The name of the stream.
@@ -61,19 +61,19 @@ class Production:
         return outcome_of(self._ended).__await__()
 
     async def claimed(self) -> int:
-        """Wait until the stream is claimed, and give the epoch: from then on it can be followed.
+        """Wait until the stream is claimed, and return the epoch. From then on the stream can be followed.
 
         Raises:
-            StreamTakenError: It has a writer that is alive, or has ended.
+            StreamTakenError: The stream has a writer that is alive, or has ended.
         """
         return (await outcome_of(self._claimed)).epoch
 
     def when_claimed(self, call: Callable[[Production], object]) -> None:
-        """Call back when the stream is claimed, or cannot be."""
+        """Call a function when the stream is claimed, or when that has failed."""
         self._claimed.add_done_callback(lambda _: call(self))
 
     async def settled(self) -> None:
-        """Wait for that, in the loop in which it was begun."""
+        """Wait until the stream is claimed or cannot be claimed, in the loop in which ``produce`` was called."""
         if self._claimed.get_loop() is asyncio.get_running_loop():
             await asyncio.wait([self._claimed])
 
@@ -84,19 +84,19 @@ class Production:
 
     @property
     def ending(self) -> Ending | None:
-        """How the stream ended; ``None`` while it goes on, and if that could not be recorded."""
+        """How the stream ended; ``None`` while it goes on, and if its ending could not be recorded."""
         return None if self._stream is None else self._stream.recorded
 
     @property
     def done(self) -> bool:
-        """Whether it is over, in whatever way."""
+        """Whether it is over, whatever the outcome."""
         return self._ended.done()
 
     def cancel(self, reason: str = "") -> None:
-        """Leave the pipeline, and record the stream as cancelled by this process.
+        """Leave the pipeline, and record that this process cancelled the stream.
 
         Args:
-            reason: Why, for the readers.
+            reason: The reason, for the readers.
         """
         self._reason = reason
         if self._stream is not None:
@@ -126,7 +126,7 @@ class Production:
             self._fail(stream.failure or ending.error or RecordingError("the ending could not be recorded"))
 
     def _fail(self, error: Exception) -> None:
-        logger.warning("a stream of a log could not be written: {}", type(error).__name__)
+        logger.warning("could not write a stream of a log: {}", type(error).__name__)
         for future in (self._claimed, self._ended):
             if not future.done():
                 future.set_exception(error)

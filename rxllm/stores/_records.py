@@ -13,7 +13,7 @@ How items come back: a ``StreamChunk`` and the other models of ``rxllm.models``,
 ``AWSFrame``, ``str``, ``bytes`` and JSON values as themselves. These change: a class derived from a model of ours comes
 back as that model; other pydantic models and dataclasses as the ``dict`` that their JSON stands for, also in ``before``
 and ``after`` of a repair; a ``ToolResult`` without what its ``model_dump`` leaves out. All else is refused: tuples,
-sets, dates, iterators, keys that are no strings.
+sets, dates, iterators, keys that are not strings.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def item_value(kind: str, text: str | bytes) -> Any:
     """The value of an item, of its text; a chunk at once, if it is as a writer of this library has left it.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is not JSON.
     """
     if kind == "chunk":
         try:
@@ -195,7 +195,7 @@ def written_seconds(seconds: float) -> float:
         RecordingError: It is none that a reader would take.
     """
     if not 0 <= seconds <= MAX_SECONDS:
-        raise RecordingError(f"{seconds} s after the beginning is no time that can be recorded")
+        raise RecordingError(f"{seconds} s after the beginning cannot be recorded as a time")
     return round(seconds, 6)
 
 
@@ -260,7 +260,7 @@ def decode_item(kind: str, value: Any) -> Any:
 
     Raises:
         RecordingError: There is no such kind; a newer version of this library wrote it.
-        ValueError: The value is none of that kind.
+        ValueError: The value is not of that kind.
     """
     model = _MODELS.get(kind)
     if model is not None:
@@ -272,7 +272,7 @@ def decode_item(kind: str, value: Any) -> Any:
     if kind not in {"text", "bytes", _FRAME}:
         raise RecordingError(f"items of kind {excerpt(kind)} are unknown to this version of rxllm")
     if not isinstance(value, str):
-        raise ValueError(f"a string was due, not {type(value).__name__}")  # noqa: TRY004 - the file is wrong, no caller
+        raise ValueError(f"a string was expected, not {type(value).__name__}")  # noqa: TRY004 - the file is wrong, no caller
     if kind == "text":
         return value
     data = base64.b64decode(value, validate=True)

@@ -52,13 +52,13 @@ class RedisEngine:
     """Keeps the streams of a log in a Redis server: see ``LogEngine``.
 
     Args:
-        url: Where the server is.
-        prefix: What the names of all keys begin with.
-        patience: For how many seconds a server that is out of reach is waited for.
+        url: The URL of the server.
+        prefix: The beginning of the names of all keys.
+        patience: How many seconds to wait for a server that cannot be reached.
         max_item_bytes: How large an item may be.
 
     Raises:
-        ValueError: The URL is none.
+        ValueError: ``url`` is not the URL of a Redis server.
     """
 
     def __init__(self, url: SecretStr, *, prefix: str, patience: float, max_item_bytes: int) -> None:
@@ -146,7 +146,7 @@ class RedisEngine:
         return f"{self.server.name}: the stream {excerpt(stream)}"
 
     def unknown(self, stream: str, more: str = "") -> UnknownStreamError:
-        """That there is no such stream."""
+        """The error about a stream that does not exist."""
         return UnknownStreamError(f"{self.server.name}: no stream {excerpt(stream)}{more}", name=stream)
 
     async def _run(self, script: Script, keys: list[bytes], *arguments: Argument) -> list[Any]:

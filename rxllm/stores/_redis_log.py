@@ -16,31 +16,31 @@ __all__ = ["RedisLog"]
 class RedisLog(Log):
     """A log in a Redis server, for all machines that reach it.
 
-    Each stream is a Redis Stream, whose IDs are the positions. The one clock that counts is that of the server. What
-    the log has taken is as safe as the server is told to keep it: see its ``appendonly`` and ``maxmemory-policy``.
-
-    Needs redis-py: ``pip install 'rxllm[redis]'``; and Redis 6.2 or later, or a server that speaks like it. A cluster
-    needs a proxy that knows where the keys are: all of a log are in one slot.
+    Each stream is a Redis Stream, whose IDs are the positions. Only the clock of the server counts. How safe the items
+    are depends on the settings of the server: see its ``appendonly`` and ``maxmemory-policy``. Needs redis-py
+    (``pip install 'rxllm[redis]'``) and Redis 6.2 or later, or a compatible server. A cluster needs a proxy that finds
+    the keys; all keys of a log are in one slot.
 
     Args:
-        url: Where the server is: ``redis://user:password@host:6379/0``, ``rediss://…`` over TLS, ``unix:///path``;
-            behind a ``?`` what redis-py knows. No error and no ``repr`` shows user, password and options.
-        prefix: What the names of all keys begin with: several logs may be in one server.
-        lease: As for ``Log``, like the next two.
-        keep_for: How long streams are kept.
-        keep_bytes: How many bytes are kept.
-        patience: For how many seconds a server that is out of reach is waited for, before it is a
-            ``LogUnavailableError``. Until then writers wait, and pause what they write from.
-        max_item_bytes: How large an item may be; a larger one fails its stream with ``LimitExceededError``. A batch
-            has no more either.
+        url: The URL of the server: ``redis://user:password@host:6379/0``, ``rediss://…`` over TLS, ``unix:///path``;
+            options of redis-py may follow after a ``?``. User, password and options are in no error and no ``repr``.
+        prefix: The beginning of the names of all keys. With different prefixes, several logs can use one server.
+        lease: As for ``Log``.
+        keep_for: As for ``Log``.
+        keep_bytes: As for ``Log``.
+        patience: How many seconds to wait for a server that cannot be reached, before a ``LogUnavailableError``. While
+            writers wait, they pause their sources.
+        max_item_bytes: The most bytes that one item may have. A larger item fails its stream with
+            ``LimitExceededError``. A batch has no more bytes, either.
 
     Attributes:
-        server: Where the server is, without user, password and options.
+        server: The URL of the server, without user, password and options.
 
     Raises:
         MissingExtraError: redis-py is not installed.
         TypeError: An argument is of another type.
-        ValueError: The URL is none of a Redis server, the prefix none, or a number is not positive.
+        ValueError: ``url`` is not the URL of a Redis server, ``prefix`` is empty or has characters that are not
+            allowed, or a number is not positive.
 
     See also:
         ``rxllm.from_log``, ``SQLiteLog``
@@ -59,9 +59,7 @@ class RedisLog(Log):
     ) -> None:
         check_kind("prefix", prefix, str)
         if not prefix or not prefix.isprintable() or {*"{}"} & {*prefix}:
-            raise ValueError(
-                "prefix must have one character at least, and only such as can be printed, but for { and }"
-            )
+            raise ValueError("prefix must have at least one character, and only printable ones without { and }")
         check_seconds("patience", patience)
         check_count("max_item_bytes", max_item_bytes)
         secret = url if isinstance(url, SecretStr) else SecretStr(url)

@@ -34,7 +34,7 @@ def encoded_items(items: Sequence[ItemRecord], most: int, where: str) -> tuple[l
         total, largest = total + size, max(largest, size)
         if total > most:
             what = f"item {item.position} has {size} bytes" if size > most else f"a batch has more than {most} bytes"
-            message = f"{where}: {what}; {most} are the most that the log takes"
+            message = f"{where}: {what}; the log takes at most {most}"
             raise LimitExceededError(message, limit="max_item_bytes", maximum=most)
         texts.append(text)
     return texts, total, largest

@@ -100,10 +100,10 @@ class Server:
         self.connection()
 
     def connection(self) -> _Connection:
-        """A connection that is still to be made.
+        """Make a connection that is not open yet.
 
         Raises:
-            ValueError: The URL has options that there are not.
+            ValueError: The URL has unknown options.
         """
         try:
             options = cast("dict[str, Any]", parse_url(self._url.get_secret_value()))
@@ -112,7 +112,7 @@ class Server:
             return kind(**{**options, **own})
         except (TypeError, ValueError, RedisError):
             pass
-        raise ValueError(f"{_HOW_TO_WRITE}; there is an option behind the ? that redis-py does not know")
+        raise ValueError(f"{_HOW_TO_WRITE}; after the ? is an option that redis-py does not know")
 
     def without_password(self, text: str) -> str:
         """A text in which the server may have said again what it was sent."""
@@ -241,7 +241,7 @@ class Link:
         self._failures += 2 if isinstance(error, TimeoutError) else 1
         if may_wait:
             return None
-        return LogUnavailableError(f"{name}: not reached for {self._server.patience:g} s: {self._said(error)}")
+        return LogUnavailableError(f"{name}: could not be reached for {self._server.patience:g} s: {self._said(error)}")
 
     def _said(self, error: Exception) -> str:
         return f"{type(error).__name__}: {excerpt(self._server.without_password(str(error)))}"

@@ -169,7 +169,7 @@ class SQLiteWriter:
         if most is not None and max(sizes) > most:
             raise LimitExceededError(
                 f"{self._path}: item {items[sizes.index(max(sizes))].position} of the stream {excerpt(claim.stream)} "
-                f"has {max(sizes)} bytes; {most} are the most that the log takes",
+                f"has {max(sizes)} bytes; the log takes at most {most}",
                 limit="max_item_bytes",
                 maximum=most,
             )

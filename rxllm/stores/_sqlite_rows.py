@@ -52,5 +52,5 @@ def loaded(value: object) -> Any:
 def _text(value: object) -> str:
     """A value of a column of texts; SQLite itself takes anything there."""
     if not isinstance(value, str):
-        raise ValueError(f"a text was due, not {type(value).__name__}")  # noqa: TRY004 - the file is wrong, no caller
+        raise ValueError(f"a text was expected, not {type(value).__name__}")  # noqa: TRY004 - the file is wrong, no caller
     return value

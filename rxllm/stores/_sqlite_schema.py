@@ -210,5 +210,5 @@ def _is_ours(path: Path, connection: sqlite3.Connection) -> bool:
             raise RecordingError(f"{path}: version {version} of the schema; this rxllm knows up to {SCHEMA_VERSION}")
         return True
     if application or version or value_of(connection, "SELECT COUNT(*) FROM sqlite_master"):
-        raise RecordingError(f"{path}: a database of something else")
+        raise RecordingError(f"{path}: a database of another program")
     return False

@@ -67,7 +67,7 @@ getattr(os, "register_at_fork", no_forks)(after_in_child=this_process.after_fork
 
 
 class Inspection:
-    """What ``inspect`` gives: open until it is closed, and a context manager."""
+    """The object that ``inspect`` returns: open until it is closed, and a context manager."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -75,12 +75,12 @@ class Inspection:
 
     @property
     def path(self) -> str | None:
-        """The socket that ``rxllm top`` asks, or the file that names the port; ``None`` when it is closed."""
+        """The socket that ``rxllm top`` connects to, or the file that names the port; ``None`` when it is closed."""
         answering = this_process.answering
         return str(answering.listening.path) if self._is_open and answering is not None else None
 
     def close(self) -> None:
-        """End it, unless somebody else has asked for it, too; the streams go on."""
+        """End the inspection, unless another call of ``inspect`` still needs it. The streams go on."""
         if self._is_open:
             self._is_open = False
             if self._pid == os.getpid():
@@ -96,29 +96,30 @@ class Inspection:
 
 
 def inspect(*, text: bool = False) -> Inspection:
-    """Let ``rxllm top``, in another terminal, show the streams of this process.
+    """Let ``rxllm top`` show the streams of this process in another terminal.
 
-    What begins from now on is shown: its age and rate, how much waits in each operator, and who holds a pause since
-    when. So call it when the program begins, from any thread. It answers from a thread of its own, also while the event
-    loop stands still, and then says where in the code that is.
+    Streams that begin after this call are shown: their age and rate, how much waits in each operator, and who has held
+    a pause since when. So call it when the program begins, from any thread. A thread of its own answers ``rxllm top``,
+    also while the event loop stands still; then it says where in the code the loop is.
 
-    A stream costs some microseconds more when it begins, and its items nothing, but for ``text``.
+    A stream costs some microseconds more when it begins. Its items cost nothing more, unless ``text`` is set.
 
-    Only your own user can connect: to a Unix socket with mode 0600, in a directory with mode 0700 (``rxllm`` in
-    ``XDG_RUNTIME_DIR``, or ``rxllm-`` and the number of the user in the directory for temporary files; or the one that
-    ``RXLLM_INSPECT_DIRECTORY`` names). Where there are no Unix sockets it is a port of the loopback interface, and a
-    token in a file of yours.
+    Only your own user can connect. The process listens on a Unix socket with mode 0600, in a directory with mode 0700:
+    the directory that ``RXLLM_INSPECT_DIRECTORY`` names, else ``rxllm`` in ``XDG_RUNTIME_DIR``, else ``rxllm-`` and
+    your user number in the directory for temporary files. Without Unix sockets, it listens on a port of the loopback
+    interface, and asks for a token from a file that only you can read.
 
     Args:
-        text: Whether the last 80 characters of each answer are told, too. By default no text of a message leaves the
+        text: Whether the last 80 characters of each answer are shown, too. By default no text of a message leaves the
             process.
 
     Returns:
-        What ends it: ``close()``, or ``with``. Without that it ends with the program. Called again, it is the same one,
-        which ends with the last that is closed. A process that was forked calls it for itself.
+        An object that ends the inspection: with ``close()``, or as a context manager. Without that, it ends with the
+        program. If ``inspect`` is called again, the inspection ends when every returned object is closed. A forked
+        process has to call ``inspect`` itself.
 
     Raises:
-        OSError: There is no place for the socket; the message says what was tried.
+        OSError: No directory for the socket can be used; the message says which were tried.
 
     Example:
         >>> import rxllm.telemetry

@@ -114,7 +114,7 @@ def listen() -> Listening:
         else:
             reasons.append(f"{directory}: it has to belong to you and to have mode 0700")
     raise OSError(
-        f"rxllm.telemetry.inspect() found no place for its socket ({'; '.join(reasons)}); name a directory of yours "
+        f"rxllm.telemetry.inspect() found no directory for its socket ({'; '.join(reasons)}); set a directory of yours "
         f"with a short path in {DIRECTORY_VARIABLE}"
     )
 

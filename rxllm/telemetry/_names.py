@@ -27,7 +27,7 @@ OPT_IN_VARIABLE = "OTEL_SEMCONV_STABILITY_OPT_IN"
 LATEST = "gen_ai_latest_experimental"
 
 AttributeValue: TypeAlias = str | bool | int | float | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
-"""What an attribute may be."""
+"""The values that an attribute may have."""
 
 ATTRIBUTES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 class OpenTelemetry:
-    """Traces and metrics of answers, by the semantic conventions for generative AI.
+    """Traces and metrics of answers, according to the semantic conventions for generative AI.
 
-    Give it to a client (``LLMClient(telemetry=…)``) or to ``operators.trace``. The guide "Telemetry" says what is told.
+    Give it to a client (``LLMClient(telemetry=…)``) or to ``operators.trace``. The guide "Telemetry" lists what is
+    reported.
 
     Args:
         tracer_provider: Makes the spans; by default the one that the application has set.
         meter_provider: Makes the histograms; by default the one that the application has set.
-        capture_content: Whether spans have what was said: messages, answers, arguments and results of tools, and the
+        capture_content: Whether spans have the content: messages, answers, arguments and results of tools, and the
             messages of errors, which may quote them.
-        propagate: Whether requests have the header ``traceparent`` (and ``tracestate``, if the trace has one), so that
-            the other side can go on with the trace. It tells a provider nothing but identifiers: no baggage. For
-            requests over HTTP.
-        chunk_times: How many times between two chunks are recorded of one answer at most. Of an answer with more
-            chunks these are spread evenly over it. To record one costs as much as several chunks do.
+        propagate: Whether HTTP requests have the header ``traceparent``, and ``tracestate`` if the trace has one, so
+            that the server can continue the trace. The headers have only identifiers; baggage is not sent.
+        chunk_times: The most times between two chunks that are recorded for one answer. If an answer has more chunks,
+            the recorded times are spread evenly over it. Recording one time costs as much as several chunks.
 
     Raises:
         MissingExtraError: The package ``opentelemetry-api`` is not installed.
@@ -71,38 +71,38 @@ class OpenTelemetry:
         return f"OpenTelemetry(capture_content={self._kit.captures})"
 
     def answer(self, asked: AskedFor, readings: Readings) -> AnswerSpan:
-        """Begin the span of an answer, for one subscription: for operators.
+        """Begin the span of an answer, for one subscription. Operators call this.
 
         Args:
-            asked: What is known of it.
+            asked: The request, as far as it is known.
             readings: The clock of the subscription.
         """
         return self._making.AnswerSpan(self._kit, asked, readings)
 
     def conversation(self, asked: AskedFor) -> ConversationSpan:
-        """Begin the span of a conversation with tools, for one subscription: for operators."""
+        """Begin the span of a conversation with tools, for one subscription. Operators call this."""
         return self._making.ConversationSpan(self._kit, asked)
 
     async def tool(self, call: ToolCall, running: Awaitable[ToolResult]) -> ToolResult:
-        """Run a tool within a span: for operators.
+        """Run a tool within a span. Operators call this.
 
         Args:
             call: The call.
-            running: What runs it.
+            running: Runs the tool.
 
         Returns:
-            What it gave.
+            The result of the tool.
         """
         return await self._making.run_tool(self._kit, call, running)
 
     def signer(self, sign: RequestSigner | None) -> RequestSigner | None:
-        """What is called for the headers of a request when it is sent: for clients.
+        """Return the function that adds headers to a request when it is sent. Clients call this.
 
         Args:
-            sign: What signs it already.
+            sign: The function that signs the request.
 
         Returns:
-            The same; if the trace goes on at the other side, what adds the header for that.
+            ``sign``; with ``propagate``, a function that also adds the header of the trace.
         """
         return self._making.propagating(sign) if self._propagates else sign
 

@@ -31,7 +31,7 @@ def assert_marbles(
     error: ExpectedError | None = None,
     **letters: Any,
 ) -> None:
-    """Fail unless a run went as a diagram says.
+    """Fail unless a run went as the diagram shows.
 
     >>> from rxllm.testing import Completed, Item, Recording
     >>> recording = Recording(10_000, [Item(20_000, "Hel"), Completed(30_000)])
@@ -39,13 +39,13 @@ def assert_marbles(
 
     Args:
         actual: What happened.
-        expected: What should have, with the frame of the recording.
+        expected: The diagram of what should have happened, in frames of the recording.
         legend: What the letters mean.
-        error: What ``#`` means: an error that must have the same type, arguments and attributes, or a type.
+        error: The error that ``#`` stands for: an error with the same type, arguments and attributes, or a type.
         letters: More of the legend.
 
     Raises:
-        AssertionError: It did not; the message shows both diagrams.
+        AssertionError: The run went another way; the message shows both diagrams.
     """
     meanings = meanings_of(legend, letters)
     wanted = events_of(expected, actual.frame, meanings, error)
@@ -125,11 +125,11 @@ class _Observed(Protocol):
 
 
 def assert_subscriptions(source: _Observed, *expected: str) -> None:
-    """Fail unless a source was subscribed to as the diagrams say, one diagram a subscription: ``--^---!``.
+    """Fail unless a source was subscribed to as the diagrams show, one diagram for each subscription: ``--^---!``.
 
     Args:
         source: A source of ``Marbles``.
-        expected: When it should have been, in order; ``^--`` without ``!`` for never disposed.
+        expected: The expected subscriptions, in order; ``^--`` without ``!`` is one that is never disposed.
 
     Raises:
         AssertionError: It was not; the message shows both.

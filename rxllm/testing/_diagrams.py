@@ -2,7 +2,7 @@
 
 Rules (those of RxJS, with a few more):
 
-- One character is one frame, so that what stands in one column happens at one time. Spaces are no characters: they
+- One character is one frame, so that what stands in one column happens at one time. Spaces are not characters: they
   align, and mean nothing.
 - ``-`` a frame in which nothing happens; any letter or digit an item; ``|`` completion; ``#`` an error.
 - ``(ab|)`` several at one time, that of the bracket. The characters after it are at *their* frames: the group and its
@@ -26,7 +26,7 @@ from typing import NamedTuple
 __all__ = ["DiagramError", "Mark", "columns", "draw", "microseconds", "parse", "span"]
 
 RESERVED = frozenset("-()|#^![]@")
-"""The characters that are no items."""
+"""The characters that are not items."""
 
 _SPAN = re.compile(r"(?<!\S)(?P<at>@?)(?P<number>\d+(?:\.\d+)?)(?P<unit>us|ms|s|m)(?!\S)")
 _TOKEN = re.compile(rf"{_SPAN.pattern}|\((?P<group>[^()]*)\)|(?P<symbol>[^()])", re.DOTALL)
@@ -35,12 +35,12 @@ _LONGEST_DASHES = 40
 
 
 class DiagramError(ValueError):
-    """A diagram that means nothing.
+    """A diagram that has no meaning.
 
     Args:
         message: What is wrong.
         diagram: The diagram.
-        position: Where, counted from 0.
+        position: The place of the mistake, counted from 0.
     """
 
     def __init__(self, message: str, diagram: str, position: int) -> None:
@@ -90,7 +90,7 @@ def parse(diagram: str, frame: int) -> list[Mark]:
     while position < len(diagram):
         token = _TOKEN.match(diagram, position)
         if token is None:
-            raise DiagramError("a bracket without its other half", diagram, position)
+            raise DiagramError("a bracket without its partner", diagram, position)
         if token["unit"]:
             now = (0 if token["at"] else now) + _time(token)
         elif token["group"] is not None:

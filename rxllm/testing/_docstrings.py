@@ -120,18 +120,18 @@ class Run:
 
 
 def check_marbles(operator: Callable[..., Any], **names: Any) -> None:
-    """Fail if a marble diagram in an operator's docstring lies, or if there is none.
+    """Fail if a marble diagram in an operator's docstring is wrong, or if there is none.
 
     >>> from rxllm import operators as ops
     >>> check_marbles(ops.content)
 
     Args:
         operator: The function that makes the operator.
-        names: What names in the diagram stand for that it cannot say itself, as ``sink=``.
+        names: Values for names in the diagram that the diagram cannot define, such as ``sink=``.
 
     Raises:
-        AssertionError: The diagram is not what happens; the message shows both. Or there is no diagram.
-        DiagramError: A row of it is no diagram.
+        AssertionError: The operator does something else; the message shows both. Or there is no diagram.
+        DiagramError: A row of it is not a diagram.
         Exception: What evaluating the call or the legend raises.
     """
     try:
@@ -145,15 +145,15 @@ def check_marbles(operator: Callable[..., Any], **names: Any) -> None:
 
 
 def runs_of(operator: Callable[..., Any], **names: Any) -> Iterator[Run]:
-    """Execute the diagrams in an operator's docstring, one after the other.
+    """Run the diagrams in an operator's docstring, one after the other.
 
     Args:
         operator: The function that makes the operator.
-        names: What names in the diagrams stand for that they cannot say themselves.
+        names: Values for names in the diagrams that the diagrams cannot define.
 
     Raises:
         AssertionError: There is no diagram.
-        DiagramError: A row of one is no diagram.
+        DiagramError: A row of one is not a diagram.
         Exception: What evaluating the call or the legend raises.
     """
     diagrams = list(diagrams_in(inspect.getdoc(operator) or ""))
@@ -195,7 +195,7 @@ def _require_named(sources: Iterable[str], rows: Mapping[str, str], call: str) -
     named = {node.id for node in ast.walk(_tree(call)) if isinstance(node, ast.Name)}
     for name in sources:
         if name not in {"source", *named}:
-            raise DiagramError(f"{name} is no row, and no source that the call names", rows[name], 0)
+            raise DiagramError(f"{name} is not a row, and no source that the call names", rows[name], 0)
 
 
 def _stand_ins(frame: float) -> dict[str, Any]:
@@ -223,7 +223,7 @@ def _assert_waiting(actual: list[tuple[int, int]], expected: str, frame: int) ->
     wanted = parse(expected, frame)
     for mark in wanted:
         if not mark.symbol.isdecimal():
-            raise DiagramError(f"{mark.symbol!r} is no number of items", expected, expected.index(mark.symbol))
+            raise DiagramError(f"{mark.symbol!r} is not a number of items", expected, expected.index(mark.symbol))
     if actual != [(time, int(symbol)) for time, symbol in wanted]:
         drawn = draw([Mark(time, str(depth)) for time, depth in actual], frame)
         raise AssertionError(f"what waits differs\nexpected  {expected}\nactual    {drawn}")
@@ -263,7 +263,7 @@ def _namespace(operator: Callable[..., Any]) -> dict[str, Any]:
     modules: tuple[ModuleType, ...] = (exceptions, models, wire, ops, _chunks)
     public = {name: getattr(module, name) for module in modules for name in module.__all__}
     function = inspect.unwrap(operator)
-    # What is no function, as a class, has none, and is of a module.
+    # What is not a function, as a class, has none, and is of a module.
     own: Mapping[str, Any] = getattr(function, "__globals__", None) or vars(sys.modules[function.__module__])
     # One that is made within another is not there by its name otherwise.
     itself = {operator.__name__: operator} if hasattr(operator, "__name__") else {}

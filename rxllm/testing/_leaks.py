@@ -36,14 +36,14 @@ PATIENCE = 5.0
 
 
 class LeakError(AssertionError):
-    """Something was left."""
+    """Something was left behind."""
 
 
 class leak_check:  # noqa: N801 - read as a verb: `with leak_check():`
     """Fail if the body leaves something behind: a context manager, with ``async with`` or ``with``.
 
-    With ``async with`` it sees the tasks, timers and connections of the running loop, the threads and the pauses; with
-    ``with`` the threads and the pauses. If the body raises, there is no check.
+    With ``async with`` it checks the tasks, timers and connections of the running loop, the threads and the pauses;
+    with ``with`` only the threads and the pauses. If the body raises, nothing is checked.
 
     >>> flow = FlowControl()
     >>> with leak_check():
@@ -53,7 +53,7 @@ class leak_check:  # noqa: N801 - read as a verb: `with leak_check():`
       a pause held by 'somebody'
 
     Args:
-        pauses: Whether pauses that are left count.
+        pauses: Whether pauses that are still held count, too.
 
     Raises:
         LeakError: On exit; the message lists what was left.

@@ -115,11 +115,11 @@ class Consumer(abc.ObserverBase[T]):
 
 
 class MarbleSink:
-    """A sink that takes its time, and notes what it stored.
+    """A sink that takes some time for each batch, and records what it stored.
 
     Attributes:
-        stored: What was stored, and when: the items of a batch when they were written, then how the streams ended
-            (nothing if the consumer left first).
+        stored: What was stored, and when: the items of each batch when they were written, then the endings of the
+            streams (no ending if the consumer left first).
     """
 
     def __init__(self, stage: Stage, takes: float) -> None:
@@ -128,16 +128,16 @@ class MarbleSink:
         self._work = takes * stage.frame / 1_000_000
 
     async def open(self) -> MarbleSink:
-        """Begin a stream; all of them are noted in one recording."""
+        """Begin a stream. All streams go into one recording."""
         return self
 
     async def write(self, items: Sequence[Any], /) -> None:
-        """Store a batch of items, after so many frames as the sink takes."""
+        """Store a batch of items, after the frames that the sink takes for it."""
         await asyncio.sleep(self._work)
         self.stored.events += [Item(self._stage.now, item) for item in items]
 
     async def close(self, ending: Ending, /) -> None:
-        """Note how the stream ended, unless it was cancelled."""
+        """Record how the stream ended, unless it was cancelled."""
         if ending.error is not None:
             self.stored.events.append(Failed(self._stage.now, ending.error))
         elif ending.kind == "completed":

@@ -88,15 +88,15 @@ class Player(Generic[T]):
 
 
 class MarbleSource(Observable[T]):
-    """A source that plays a diagram, and notes what is done to it.
+    """A source that plays a diagram, and records its subscriptions and pauses.
 
     Attributes:
         frame: Microseconds a frame.
         subscriptions: When it was subscribed to.
-        pauses: When it was paused, by whomever.
-        holds: Who held it paused, and when; several may at the same time.
-        emissions: What it emitted, and when, to all of its subscribers.
-        due: What it would have emitted, and when, if nobody had paused it or left.
+        pauses: When it was paused, whoever held the pause.
+        holds: Who held a pause, and when. Several holders can have a pause at the same time.
+        emissions: What it emitted, and when, over all subscribers.
+        due: What it would have emitted, and when, without pauses and without subscribers that left.
     """
 
     def __init__(self, stage: Stage, events: Sequence[Event[T]], subscribe: abc.Subscription[T]) -> None:

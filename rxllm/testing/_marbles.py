@@ -67,7 +67,7 @@ class Marbles:
     >>> assert_marbles(recording, "---A-B-|")
 
     Args:
-        frame: Seconds that one character of a diagram takes; whole microseconds.
+        frame: The seconds that one character of a diagram takes, a whole number of microseconds.
         limit: Seconds of virtual time after which a run counts as endless.
 
     Attributes:
@@ -125,7 +125,7 @@ class Marbles:
         """A source that plays its diagram for each subscription, from its beginning.
 
         Args:
-            diagram: What it emits, as ``"--a-(b|)"``.
+            diagram: The diagram, ``"--a-(b|)"`` for example.
             legend: What the letters mean; without one they stand for themselves.
             error: What ``#`` means: an error, or the type of one that is made without arguments.
             flow_controlled: Whether it can be paused.
@@ -175,13 +175,14 @@ class Marbles:
         flow_controlled: bool = False,
         **letters: Any,
     ) -> MarbleSource[Any]:
-        """A source that plays its diagram once, to whoever is subscribed then; the end it tells those who come later.
+        """A source that plays its diagram once, to everyone who is subscribed at that time. Later subscribers only get
+        the end.
 
         Args:
-            diagram: What it emits; ``^`` is time zero, and what stands before it nobody sees.
+            diagram: The diagram. ``^`` is time zero; no subscriber sees what comes before it.
             legend: What the letters mean; without one they stand for themselves.
             error: What ``#`` means: an error, or the type of one that is made without arguments.
-            flow_controlled: Whether it can be paused; then it is one producer for all of its subscribers.
+            flow_controlled: Whether it can be paused. A pause then holds for all subscribers.
             letters: More of the legend, as ``a="Hel"``.
 
         Raises:
@@ -201,16 +202,16 @@ class Marbles:
         error: ExpectedError | None = None,
         **letters: str | StreamChunk,
     ) -> MarbleSource[StreamChunk]:
-        """A cold source of chunks: each letter is a text delta, of itself, of a text, or is a chunk given.
+        """A cold source of chunks: each letter is a chunk with that letter as text, or the text or chunk of the legend.
 
         Args:
-            diagram: What it emits, as ``"-H-i-(f|)"``.
-            legend: What letters mean that are not the text themselves, as ``f=finish_chunk()``.
+            diagram: The diagram, ``"-H-i-(f|)"`` for example.
+            legend: The letters that stand for another text or for a chunk, such as ``f=finish_chunk()``.
             error: What ``#`` means: an error, or the type of one that is made without arguments.
             letters: More of the legend.
 
         Raises:
-            DiagramError: The diagram means nothing.
+            DiagramError: The diagram has a mistake.
         """
         meanings = meanings_of(legend, letters)
         items = {letter: meanings.get(letter, letter) for letter in diagram}
@@ -218,27 +219,27 @@ class Marbles:
         return self.cold(diagram, chunks, error=error)
 
     def sink(self, *, takes: float = 0) -> MarbleSink:
-        """A sink for ``tee_to``, in the time of the stage.
+        """A sink for ``tee_to``, in the virtual time of these marbles.
 
         Args:
-            takes: Frames that the writing of a batch takes.
+            takes: How many frames it takes to write a batch.
         """
         return MarbleSink(self._stage, takes)
 
     def subscribe(
         self, observable: Observable[T], *, subscribed: str = "^", takes: float = 0, pauses: str = ""
     ) -> Recording[T]:
-        """Subscribe in the run to come, or in the one that is under way.
+        """Subscribe in the next run, or in the present one.
 
         Args:
             observable: What to subscribe to.
-            subscribed: When to subscribe and to dispose, as ``"--^---!"``.
-            takes: Frames that the consumer works on an item, during which it pauses the producer.
-            pauses: When the consumer takes nothing, as ``"--[---]-"``: it pauses every producer that it has seen,
-                and those that deliver to it meanwhile.
+            subscribed: When to subscribe and to dispose, ``"--^---!"`` for example.
+            takes: How many frames the consumer works on an item. It pauses the producer meanwhile.
+            pauses: When the consumer takes nothing, ``"--[---]-"`` for example: it pauses every producer that it has
+                seen, and those that deliver to it meanwhile.
 
         Returns:
-            What it gets, as it gets it.
+            A recording that grows while the run goes on.
 
         Raises:
             DiagramError: A diagram means nothing.
@@ -257,7 +258,7 @@ class Marbles:
     def run(
         self, observable: Observable[T], *, subscribed: str = "^", takes: float = 0, pauses: str = ""
     ) -> Recording[T]:
-        """Subscribe, and play until nothing is left to happen: ``subscribe`` and ``play`` in one.
+        """Subscribe, and play until nothing more can happen: ``subscribe`` and ``play`` in one call.
 
         Args:
             observable: What to subscribe to.
@@ -266,12 +267,12 @@ class Marbles:
             pauses: As for ``subscribe``.
 
         Returns:
-            What the subscriber got.
+            The recording of the subscriber.
 
         Raises:
             DiagramError: A diagram means nothing.
             LeakError: Tasks, timers or pauses were left.
-            VirtualTimeError: It never ends.
+            VirtualTimeError: The run never ends.
             Exception: What a callback let escape.
         """
         recording = self.subscribe(observable, subscribed=subscribed, takes=takes, pauses=pauses)
@@ -279,17 +280,18 @@ class Marbles:
         return recording
 
     def play(self) -> None:
-        """Run what was subscribed, until nothing is left to happen.
+        """Run the subscriptions until nothing more can happen.
 
         Raises:
             LeakError: Tasks, timers or pauses were left.
-            VirtualTimeError: It never ends, or an event loop runs already: ``await finish()`` there.
+            VirtualTimeError: The run never ends; or an event loop already runs in this thread: ``await finish()``
+                there.
             Exception: What a callback let escape.
         """
         run_virtual(self.finish(), limit=self._limit)
 
     async def finish(self) -> None:
-        """Let the running virtual loop go on until nothing is left to happen, then dispose what is subscribed.
+        """Let the running virtual loop go on until nothing more can happen, then dispose the subscriptions.
 
         Raises:
             LeakError: Tasks, timers or pauses were left that began in here.

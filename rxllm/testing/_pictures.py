@@ -24,20 +24,20 @@ def draw_marbles(operator: Callable[..., Any], **names: Any) -> list[str]:
     >>> picture.partition(" ")[0]
     '<svg'
 
-    Drawn is what happened: what each source emitted and what had been due before a pause held it up, what came out and
-    when, who was paused or busy; the contents of a ``sink``, if there is a row ``stored``; how many items waited, if
-    there is a row ``waiting``. The pictures follow the theme of the page that they stand in.
+    A picture shows what happened: what each source emitted, and what was due but held up by a pause; what came out, and
+    when; who was paused or busy; the contents of a ``sink``, if there is a row ``stored``; how many items waited, if
+    there is a row ``waiting``. The pictures follow the theme of the page that shows them.
 
     Args:
         operator: The function that makes the operator.
-        names: What names in the diagrams stand for that they cannot say themselves.
+        names: Values for names in the diagrams that the diagrams cannot define.
 
     Returns:
         An ``svg`` element for each diagram.
 
     Raises:
         AssertionError: There is no diagram.
-        DiagramError: A row of it is no diagram.
+        DiagramError: A row of it is not a diagram.
         Exception: What evaluating the call or the legend raises.
     """
     return [draw_svg(_picture(name_of(operator), run)) for run in runs_of(operator, **names)]

@@ -35,7 +35,7 @@ ExpectedError: TypeAlias = Exception | type[Exception]
 
 
 class MarbleError(Exception):
-    """What ``#`` stands for when nothing else is given."""
+    """The error that ``#`` stands for by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Failed:
 
     Attributes:
         time: When, in microseconds.
-        error: What with; a type in an expectation that leaves the rest open.
+        error: The error; in an expectation also a type, if only the type matters.
     """
 
     time: int
@@ -85,7 +85,7 @@ class Window:
 
     Attributes:
         start: Its beginning, in microseconds.
-        end: Its end; ``None`` if it had none when the run was over.
+        end: Its end; ``None`` if it was still open at the end of the run.
     """
 
     start: int
@@ -97,7 +97,7 @@ class Hold(Window):
     """A pause that one holder held.
 
     Attributes:
-        holder: Who.
+        holder: The holder.
     """
 
     holder: object = None
@@ -105,12 +105,12 @@ class Hold(Window):
 
 @dataclass(slots=True)
 class Recording(Generic[T]):
-    """What a subscriber got. As a string, it is a diagram and a legend.
+    """The events that a subscriber got. As a string, it is a diagram and a legend.
 
     Attributes:
-        frame: Microseconds a frame, for drawing.
+        frame: The microseconds of a frame, for drawing.
         events: What happened, in order; times count from the beginning of the run.
-        pauses: When the subscriber took nothing, as it was told.
+        pauses: When the subscriber took nothing, according to its diagram.
     """
 
     frame: int
@@ -129,12 +129,12 @@ class Recording(Generic[T]):
 
     @property
     def completed(self) -> bool:
-        """Whether it completed."""
+        """Whether the observable completed."""
         return any(isinstance(event, Completed) for event in self.events)
 
     @property
     def error(self) -> ExpectedError | None:
-        """What it failed with."""
+        """The error that it failed with."""
         return next((event.error for event in self.events if isinstance(event, Failed)), None)
 
     def __str__(self) -> str:

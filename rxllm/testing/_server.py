@@ -54,22 +54,23 @@ ACCEPT_TURNS = 4
 
 
 class ScriptedServer:
-    """A chat server on a loopback port that answers as it is told to.
+    """A chat server on a loopback port that answers as its scripts say.
 
-    ``fragment``, ``line_end``, ``framing`` and ``delay_per_chunk`` are for scripts that are no ``Answer`` of their
-    own; ``rxllm.testing.script.Answer`` explains them.
+    ``fragment``, ``line_end``, ``framing`` and ``delay_per_chunk`` apply to scripts that are not an ``Answer``;
+    ``rxllm.testing.script.Answer`` explains them.
 
     Args:
-        *scripts: What the requests are answered with, in order.
-        dialect: What the server speaks. The scripts are the same in all dialects; see ``rxllm.testing.script``.
-        repeat: Let the last script answer all further requests too.
-        fragment: How bodies are cut into writes.
+        *scripts: The answers to the requests, in order.
+        dialect: The dialect that the server speaks. The scripts are the same in all dialects; see
+            ``rxllm.testing.script``.
+        repeat: Whether the last script answers all further requests, too.
+        fragment: How bodies are split into writes.
         line_end: What ends a line of an event stream.
-        framing: How the end of a body is told.
+        framing: How the client learns that a body has ended.
         delay_per_chunk: Seconds to wait before each event.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
-        ssl: A context for TLS; the URLs begin with ``https`` and ``wss`` then.
+        ssl: A context for TLS. The URLs then begin with ``https`` and ``wss``.
 
     Raises:
         ValueError: There is no such dialect.
@@ -107,10 +108,10 @@ class ScriptedServer:
         self._ssl = ssl
 
     def add(self, *scripts: Script) -> None:
-        """Answer further requests with these scripts, in order, after those that there are.
+        """Add scripts for further requests, after the scripts that are there.
 
         Args:
-            *scripts: As for the constructor; the other arguments of that hold for these, too.
+            *scripts: As for the constructor. The other arguments of the constructor apply to these, too.
         """
         self._desk.add(scripts)
 
@@ -118,29 +119,29 @@ class ScriptedServer:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port, as ``http://127.0.0.1:8000``."""
+        """Scheme, host and port, ``http://127.0.0.1:8000`` for example."""
         return f"http{'s' * bool(self._ssl)}://{self._host}:{self._port}"
 
     @property
     def base_url(self) -> str:
-        """What a client is given as its base URL: the origin and ``/v1``, without ``/v1`` for Anthropic's."""
+        """The base URL for a client: the origin and ``/v1``; without ``/v1`` for Anthropic."""
         return f"{self.origin}{self._renderer.base_path}"
 
     @property
     def url(self) -> str:
-        """The address of chat completions, or of what the dialect has instead; each other path is answered the same."""
+        """The URL of chat completions, or of the same in another dialect. All other paths get the same answers."""
         return f"{self.origin}{self._renderer.path}"
 
     @property
     def ws_url(self) -> str:
-        """The same address for a WebSocket."""
+        """The same URL for a WebSocket."""
         return f"ws{self.url.removeprefix('http')}"
 
     # What happened
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """What was asked, in order."""
+        """The requests that came, in order."""
         return self._desk.requests
 
     @property
@@ -154,7 +155,7 @@ class ScriptedServer:
         return len(self._desk.open)
 
     async def wait_for_request(self, number: int = 0) -> ReceivedRequest:
-        """Wait until this request, counted from 0, has come."""
+        """Wait until the request with this number, counted from 0, has come."""
         await self._desk.changed.until(lambda: len(self.requests) > number)
         return self.requests[number]
 

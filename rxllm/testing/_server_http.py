@@ -21,7 +21,7 @@ from rxllm.wire import encode_aws_frame
 
 __all__ = ["NO_BLOCKS", "RequestHead", "encode_event", "frame_chunk", "read_body", "read_head", "response_head"]
 
-NO_BLOCKS = "openai-chat cannot say a block; give the server the dialect whose block it is"
+NO_BLOCKS = "openai-chat cannot send a block; give the server the dialect whose block it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ async def read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) ->
 def response_head(status: int, headers: Mapping[str, str]) -> bytes:
     """Status line and headers."""
     lines = [f"HTTP/1.1 {status} {_reason(status)}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-    # As aiohttp decodes them: a byte that is no UTF-8 is half a surrogate pair.
+    # As aiohttp decodes them: a byte that is not UTF-8 is half a surrogate pair.
     return "\r\n".join(lines).encode(errors="surrogateescape")
 
 

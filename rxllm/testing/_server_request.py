@@ -33,28 +33,29 @@ class Signal:
 
 @dataclass(eq=False)
 class ReceivedRequest:
-    """One request, or one WebSocket, and how its answer went.
+    """One request, or one WebSocket, and the course of its answer.
 
     Attributes:
-        number: Which request of the server this is, from 0. The header ``x-request-id`` of the answer is ``req-`` and
-            this; in Anthropic's dialect the header is ``request-id``.
-        connection: Which connection it came on, from 0.
+        number: The number of the request, from 0. The header ``x-request-id`` of the answer is ``req-`` and this
+            number; in Anthropic's dialect the header is ``request-id``.
+        connection: The number of its connection, from 0.
         method: The HTTP method.
         path: The path, without the query.
         query: The query, without the question mark.
         headers: The headers; names in lower case, repeated ones joined by a comma.
         body: The body; over a WebSocket, the first message.
         frames: The messages received over a WebSocket, the first one included.
-        received_at: When it had come, on the event loop's clock in seconds; over a WebSocket, its first message.
-        bytes_written: Bytes of the answer's body that the kernel has taken, those of the transfer coding counted.
-        chunks_written: Events that the kernel has taken.
-        finished: Set when the script came to its end, be it a cut.
-        peer_left: Set when the peer closed, reset, or sent a close frame before the script came to its end.
-            To close one direction only is to leave.
-        peer_left_at: When that was, on the event loop's clock in seconds.
-        peer_left_by: How: ``"fin"``, ``"reset"``, or over a WebSocket ``"close frame"``.
-        blocked: Set while the kernel does not take more: its buffers for this connection, here and at the
-            peer, are full. A quick writer is blocked now and then; see ``writes_stopped``.
+        received_at: When the request had come (over a WebSocket, its first message), in seconds on the clock of the
+            event loop.
+        bytes_written: How many bytes of the answer's body the kernel has taken, including the transfer coding.
+        chunks_written: How many events the kernel has taken.
+        finished: An event, set when the script has come to its end, also if that end is a cut.
+        peer_left: An event, set when the peer closed, reset, or sent a close frame before the script came to its end.
+            Closing only one direction counts, too.
+        peer_left_at: When the peer left, in seconds on the clock of the event loop.
+        peer_left_by: How the peer left: ``"fin"``, ``"reset"``, or over a WebSocket ``"close frame"``.
+        blocked: An event, set while the kernel takes no more, because its buffers for this connection are full, here
+            and at the peer. A fast writer is blocked now and then; see ``writes_stopped``.
     """
 
     number: int
@@ -82,20 +83,20 @@ class ReceivedRequest:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is sent: the script came to its end, or the peer left."""
+        """Whether the answer is over: the script came to its end, or the peer left."""
         return self.finished.is_set() or self.peer_left.is_set()
 
     async def writes_stopped(self, *, turns: int = 1000) -> None:
         """Wait until backpressure has reached this server and its writes have stopped.
 
-        That is: they have been blocked for so many turns of the event loop in a row. A client in the same loop
-        that reads at all reads within a few of them.
+        This means that they were blocked for ``turns`` turns of the event loop in a row. A client in the same loop that
+        still reads does so within a few turns.
 
         Args:
-            turns: How many turns; a thousand are about ten milliseconds.
+            turns: How many turns; a thousand take about ten milliseconds.
 
         Raises:
-            AssertionError: If the answer ended instead.
+            AssertionError: The answer ended instead.
         """
         blocked_for = 0
         while blocked_for < turns:

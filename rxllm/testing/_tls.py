@@ -11,12 +11,12 @@ __all__ = ["TLSContexts", "tls_contexts"]
 
 
 class TLSContexts(NamedTuple):
-    """What the two sides of a connection are given.
+    """The TLS contexts for the two sides of a connection.
 
     Attributes:
         server: For ``ScriptedServer(ssl=…)``.
-        client: For a client that trusts this authority, as ``aiohttp.TCPConnector(ssl=…)``. To any other client the
-            server is one that cannot be trusted.
+        client: For a client that trusts this authority, such as ``aiohttp.TCPConnector(ssl=…)``. Other clients do not
+            trust the server.
     """
 
     server: ssl.SSLContext
@@ -24,10 +24,11 @@ class TLSContexts(NamedTuple):
 
 
 def tls_contexts(*names: str) -> TLSContexts:
-    """Make an authority, a certificate of it, and a client that trusts it; all of it is gone with the process.
+    """Make a certificate authority, a server certificate, and a context for a client that trusts it. They last as long
+    as the process.
 
     Args:
-        names: The names and addresses that the certificate is for; ``127.0.0.1`` and ``localhost`` if there are none.
+        names: The names and addresses of the certificate; by default ``127.0.0.1`` and ``localhost``.
 
     Raises:
         MissingExtraError: trustme is not installed: ``rxllm[testing]``.

@@ -55,7 +55,7 @@ PATIENCE = 5.0
 
 
 class VirtualTimeError(RuntimeError):
-    """The run cannot go on, or would never end."""
+    """The run can never go on, or never ends."""
 
 
 class _Moment(float):
@@ -118,7 +118,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self.set_exception_handler(lambda _, context: self._note_unhandled(context))
 
     def time(self) -> float:
-        """Virtual seconds since the loop was made, to the microsecond."""
+        """Virtual seconds since the loop was made, rounded to the microsecond."""
         return self._now
 
     def call_at(
@@ -128,7 +128,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Call back at a time, rounded to the microsecond, after whatever was set for that time before."""
+        """Call back at a time, rounded to the microsecond, after other calls that were set for that time before."""
         self._serial += 1
         # Six digits is what makes sums of floats meet: round(0.1 + 0.2, 6) == 0.3.
         return super().call_at(_Moment(round(when, 6), self._serial), callback, *args, context=context)
@@ -136,14 +136,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
-        """Run in a thread; the clock stands until it is done."""
+        """Run in a thread; the clock stands still until the thread is done."""
         future = super().run_in_executor(executor, func, *args)
         self._working += 1
         future.add_done_callback(self._thread_done)
         return future
 
     async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
-        """Join the threads of the default executor, which is waiting for a thread too."""
+        """Join the threads of the default executor; the clock stands still meanwhile."""
         self._working += 1
         try:
             await super().shutdown_default_executor(*args, **kwargs)
@@ -151,7 +151,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             self._working -= 1
 
     async def wait_idle(self) -> None:
-        """Wait until nothing is left to happen: no timer set, no callback ready, no thread at work."""
+        """Wait until nothing more can happen: no timer is set, no callback is ready, no thread works."""
         idle: asyncio.Future[None] = self.create_future()
         self._idle.append(idle)
         await idle
@@ -234,16 +234,16 @@ def run_virtual(main: Coroutine[Any, Any, T], *, limit: float = LIMIT) -> T:
     0.3
 
     Args:
-        main: What to run.
-        limit: Seconds of virtual time that it may take.
+        main: The coroutine.
+        limit: How many seconds of virtual time it may take.
 
     Returns:
         What the coroutine returns.
 
     Raises:
-        VirtualTimeError: It waits for something that cannot happen any more, runs without end, or an event loop
-            runs in this thread already.
-        Exception: What it raises, or what a callback let escape.
+        VirtualTimeError: The coroutine waits for something that can never happen, or runs without end; or an event loop
+            already runs in this thread.
+        Exception: The exception that the coroutine raises, or that a callback did not catch.
     """
     if running():
         main.close()
@@ -277,9 +277,9 @@ def virtual_time(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 
 
 class VirtualTimeScheduler(PeriodicScheduler):
-    """The scheduler to give to operators: it schedules on the loop that is running, and its ``now`` is that loop's.
+    """The scheduler for operators in virtual time: it uses the running loop, and ``now`` is the time of that loop.
 
-    reactivex' own ``AsyncIOScheduler`` schedules by the loop's clock but tells the time of the wall.
+    The ``AsyncIOScheduler`` of reactivex schedules by the clock of the loop, but its ``now`` is the real time.
     """
 
     @property

@@ -48,10 +48,10 @@ class WireRecording:
     r"""One request and what was read of its answer, as ``record`` and the ``record=`` of the sources keep it.
 
     Attributes:
-        request: What was asked.
+        request: The request.
         response: The head of the answer; ``None`` if none came.
-        reads: What was read, in order.
-        end: How it ended; ``None`` if the process was killed, or is still writing.
+        reads: The reads, in order.
+        end: The end; ``None`` if the process was killed, or is still writing.
 
     Example:
         >>> from rxllm.wire import WireEnd, WireRead, WireRequest, WireResponse
@@ -74,7 +74,7 @@ class WireRecording:
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a recording from its file, in the calling thread.
 
-        A last line that is not whole is passed over: its process was killed while it wrote.
+        An incomplete last line is ignored: the process was killed while it wrote.
 
         Args:
             path: The file.
@@ -83,7 +83,8 @@ class WireRecording:
             The recording.
 
         Raises:
-            RecordingError: There is no such file, or it is something else; says in which line, and how that begins.
+            RecordingError: There is no such file, or it is not a wire recording. The message has the number of the
+                wrong line and its beginning.
         """
         try:
             content = Path(path).read_bytes()
@@ -97,33 +98,37 @@ class WireRecording:
                 draft.add(line)
             except ValueError as error:
                 hint = _HINT if line.startswith(_SINK_STARTS) else f"{error}: {excerpt(line)}"
-                raise RecordingError(f"{path}: line {number} is none of a wire recording: {hint}") from as_cause(error)
+                raise RecordingError(
+                    f"{path}: line {number} is not a record of a wire recording: {hint}"
+                ) from as_cause(error)
         if draft.request is None:
             raise RecordingError(f"{path}: no wire recording: there is no whole line in it: {excerpt(content)}")
         return cls(draft.request, draft.response, tuple(draft.reads), draft.end)
 
     @property
     def body(self) -> bytes:
-        """All that was read, in one piece; of a WebSocket, the payloads of its frames one after the other."""
+        """All bytes that were read; for a WebSocket, the payloads of its frames one after the other."""
         return b"".join(read.data.encode() if isinstance(read.data, str) else read.data for read in self.reads)
 
     def answer(self, *, timing: Timing = "recorded", speed: float = 1.0) -> Answer:
-        """What makes a ``ScriptedServer`` serve this recording again: the same reads, and the same end.
+        """Return a script with which a ``ScriptedServer`` serves this recording again: the same reads, and the same
+        end.
 
-        A read is a write of its own; what of them arrives together is up to the network. A body that was compressed
-        with gzip is again. The end of the body is an end, a lost connection is cut (FIN) or reset (RST) as it was.
-        Where the client had left, the server says nothing more until this one does. A recording that stops early,
-        because its process was killed, there was more than it may hold, or the client refused what came, ends in a cut.
+        Each read becomes a write; the network may join writes. A body that was compressed with gzip is compressed
+        again. The end of the body is the same; a lost connection is cut (FIN) or reset (RST) as it was. If the client
+        had left, the server sends nothing more until the new client leaves. A recording may stop early: its process was
+        killed, there was more than it may hold, or the client refused what came. Then the answer ends in a cut.
 
         Args:
-            timing: ``"recorded"`` to write each read as long after the request as it had come, ``"none"`` for at once.
+            timing: ``"recorded"``: each write comes at the time after the request at which the read had come.
+                ``"none"``: at once.
             speed: How many times faster than recorded.
 
         Returns:
-            A script for one request or several, of the kind that was recorded: HTTP or WebSocket.
+            A script for one request or several, over HTTP or WebSocket, as recorded.
 
         Raises:
-            ValueError: ``timing`` is none of those, or ``speed`` is not positive.
+            ValueError: ``timing`` is not one of these words, or ``speed`` is not positive.
 
         Example:
             >>> import asyncio, pathlib, tempfile, rxllm
@@ -223,7 +228,7 @@ class _Draft:
         """Take the next line.
 
         Raises:
-            ValueError: It is no record, or none that can follow the ones before.
+            ValueError: It is not a record, or none that can follow the ones before.
         """
         record = decode_record(line, "sse" if self.request is None else self.request.transport)
         if isinstance(record, WireRequest) is not (self.request is None) or self.end is not None:

@@ -75,25 +75,26 @@ async def record(
     ssl: Ssl = True,
     proxy: StrOrURL | None = None,
 ) -> WireRecording:
-    """Make one request, and record all that comes back, whatever it is.
+    """Make one request, and record everything that comes back.
 
-    A request that is refused, and a connection that is lost, are what was to be recorded, and no errors. Cancelling
-    leaves a recording as far as it came. An application that has the bug records itself: see ``record`` of
-    ``rxllm.LLMClient`` and ``rxllm.from_sse``.
+    A refused request and a lost connection are recorded, too, and raise no error. If the task is cancelled, the file
+    has what had come. An application can also record its own requests: see ``record`` of ``rxllm.LLMClient`` and
+    ``rxllm.from_sse``.
 
     Args:
-        url: Where to send the request. Of ``ws://`` and ``wss://`` the frames of a WebSocket are recorded.
-        path: The file to write. One that exists is replaced.
+        url: The URL of the request. With ``ws://`` and ``wss://``, the frames of a WebSocket are recorded.
+        path: The file to write. An existing file is replaced.
         framing: How the body of the answer is framed: see ``rxllm.from_http``.
-        json: The body, anything that ``json.dumps`` takes; over a WebSocket, the first frame.
+        json: The body, any value that ``json.dumps`` accepts; over a WebSocket, the first frame.
         method: The HTTP method.
-        headers: More request headers. They are not in the recording, and what the server echoes of them is blotted out.
+        headers: More request headers. They are not in the recording; if the server echoes them, the echo is blotted
+            out.
         session: An ``aiohttp.ClientSession`` of your own, or a function that returns one; not closed.
-        ssl: As aiohttp takes it: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
+        ssl: As in aiohttp: ``True``, an ``ssl.SSLContext``, a fingerprint, or ``False`` for no verification.
         proxy: The URL of a proxy.
 
     Returns:
-        What is in the file.
+        The recording that was written.
 
     Raises:
         RecordingError: The file cannot be written.
@@ -128,38 +129,37 @@ def replay(
     check_content_type: bool = True,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Stream[ServerSentEvent | str]:
-    r"""Play a wire recording again, without a network: what ``from_http`` or ``from_websocket`` made of it.
+    r"""Play a wire recording again without a network, as ``from_http`` or ``from_websocket`` would read it.
 
-    Cold, and flow-controlled. In virtual time (``run_virtual``) each read comes at the microsecond at which it came, so
-    that time-outs happen as they did. What it ends with is what the source ended with: the end, or the same error.
-    Where the client had left, nothing more comes, as far as is known: in virtual time whoever still waits then gets a
-    ``VirtualTimeError`` that says so. For the same over a loopback port, see ``WireRecording.answer``.
+    The stream is cold, and can be paused. In virtual time (``run_virtual``) each read comes at the recorded
+    microsecond, so time-outs happen as they did. It ends as the source ended: with the end or the same error. If the
+    client had left, nothing more comes, because nothing more is known; in virtual time, waiting for more is a
+    ``VirtualTimeError`` that says so. To replay over a loopback port, see ``WireRecording.answer``.
 
     Args:
-        recording: The file, read at once, or what was loaded from it.
-        timing: ``"recorded"`` to deliver each read as long after the subscription as it came after the request,
-            ``"none"`` for full speed. What a pause has delayed comes at once, as it would from a server.
+        recording: The file, which is read at once, or a loaded recording.
+        timing: ``"recorded"``: each read comes at the time after the subscription at which it had come after the
+            request. ``"none"``: full speed. Reads that a pause has delayed come at once after it, as from a server.
         speed: How many times faster than recorded.
         max_event_bytes: As in ``from_http``.
         check_content_type: As in ``from_http``.
-        scheduler: Whose time it is; by default that of the subscription, else of the running loop.
+        scheduler: The scheduler for timers; by default that of the subscription, else the running loop.
 
     Returns:
-        The events or lines of a recorded body, or the text frames of a recorded WebSocket: what ``operators.parse``
-        takes. Its
+        The events or lines of a recorded body, or the text frames of a recorded WebSocket, for ``operators.parse``. Its
         chunks have the ``stream`` that they had, as far as the recording tells of it.
 
     Raises:
-        RecordingError: At once: there is no such file, or it is no wire recording. As ``on_error``: there was more than
-            the recording holds, as a frame that breaks the protocol, or the rest of what the client refused.
-        StreamInterruptedError: As ``on_error``, like what follows: the connection was lost; or the recording stops
-            without an end, because its process was killed.
-        APIConnectionError: There was no answer.
-        APIStatusError: The answer had a status of 400 or more.
-        APIResponseError: The answer was no stream of the framing that was asked for.
-        DecodeError: There was a binary frame.
-        LimitExceededError: An event is larger than ``max_event_bytes``.
-        ValueError: At once: ``timing`` is none of those, or ``speed`` is not positive.
+        RecordingError: At once: there is no such file, or it is not a wire recording. As ``on_error``: more had come
+            than the recording has, such as a frame that breaks the protocol, or data that the client refused.
+        StreamInterruptedError: As ``on_error``: the connection was lost; or the recording has no end, because its
+            process was killed.
+        APIConnectionError: As ``on_error``: there was no answer.
+        APIStatusError: As ``on_error``: the answer had a status of 400 or more.
+        APIResponseError: As ``on_error``: the answer was not a stream with the requested framing.
+        DecodeError: As ``on_error``: there was a binary frame.
+        LimitExceededError: As ``on_error``: an event is larger than ``max_event_bytes``.
+        ValueError: At once: ``timing`` is not one of these words, or ``speed`` is not positive.
 
     Example:
         >>> from rxllm import operators as ops
@@ -198,18 +198,18 @@ def replay_reads(
     speed: float = 1.0,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Stream[bytes]:
-    """Play the bytes of a wire recording again, read by read, for a decoder of your own.
+    """Play the bytes of a wire recording again, read by read, for your own decoder.
 
-    Like ``replay`` in everything else; but status and media type are not looked at, so the body of an error comes, too.
+    Everything else is as in ``replay``, but status and media type are not checked, so the body of an error comes, too.
 
     Args:
-        recording: As in ``replay``, like all of these.
-        timing: When each read comes.
-        speed: How many times faster than recorded.
-        scheduler: Whose time it is.
+        recording: As in ``replay``.
+        timing: As in ``replay``.
+        speed: As in ``replay``.
+        scheduler: As in ``replay``.
 
     Returns:
-        The bytes of each read; of a WebSocket, the payload of each frame.
+        The bytes of each read; for a WebSocket, the payload of each frame.
 
     Raises:
         RecordingError: As in ``replay``.
@@ -290,7 +290,7 @@ def _began(recording: WireRecording) -> float:
     try:
         return datetime.fromisoformat(recording.request.began).timestamp()
     except ValueError:
-        raise RecordingError(f"{excerpt(recording.request.began)} is no time that a request began at") from None
+        raise RecordingError(f"{excerpt(recording.request.began)} is not a time at which a request can begin") from None
 
 
 def _stream_of(recording: WireRecording, began: float) -> StreamInfo:
@@ -345,7 +345,7 @@ class _Decoder(ABC, Generic[T]):
         return ()
 
     def unread(self) -> str | None:
-        """What came and is no item."""
+        """What came and is not an item."""
         return None
 
     def check(self, count: int) -> None:
@@ -423,7 +423,7 @@ def _require_stream(recording: WireRecording, framing: BodyFraming) -> None:
     """Check the media type, and where that does not tell, the first bytes.
 
     Raises:
-        APIResponseError: It is no stream of that framing.
+        APIResponseError: It is not a stream of that framing.
     """
     response = recording.response
     if response is None:

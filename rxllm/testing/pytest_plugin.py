@@ -43,16 +43,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def marbles() -> testing.Marbles:
-    """A stage for marble diagrams in virtual time, with frames of 10 ms."""
+    """A ``Marbles`` for diagrams in virtual time, with frames of 10 ms."""
     return testing.Marbles()
 
 
 @pytest.fixture
 def leak_check(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail if the test, or a fixture that it asked for later, leaves tasks, sockets, timers, threads or pauses.
+    """Fail if the test, or a later fixture of the test, leaves tasks, sockets, timers, threads or pauses behind.
 
-    ``@pytest.mark.leak_check(pauses=False)`` lets it leave pauses. ``usefixtures = ["leak_check"]`` in pytest's
-    configuration has every test checked.
+    With ``@pytest.mark.leak_check(pauses=False)``, pauses may be left. ``usefixtures = ["leak_check"]`` in the
+    configuration of pytest checks every test.
     """
     in_loop = _in_loop(request, "check")
     if in_loop is None:
@@ -65,10 +65,10 @@ def leak_check(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def chat_server(request: pytest.FixtureRequest) -> Iterator[testing.ScriptedServer]:
-    """A ``ScriptedServer`` that runs.
+    """A running ``ScriptedServer``.
 
-    It answers what ``@pytest.mark.chat_server("Hello", …)`` says, which takes the arguments of ``ScriptedServer``, and
-    then what is given to its ``add``.
+    First it answers with the scripts of ``@pytest.mark.chat_server("Hello", …)``, which takes the arguments of
+    ``ScriptedServer``, then with those given to its ``add``.
     """
     if "leak_check" in request.fixturenames:
         request.getfixturevalue("leak_check")

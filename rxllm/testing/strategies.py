@@ -74,12 +74,12 @@ _ONE_LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=
 
 @dataclass(frozen=True)
 class StreamedAnswer:
-    """An answer, in pieces and whole.
+    """An answer, both in pieces and complete.
 
     Attributes:
         chunks: The pieces, in the order in which they come.
-        completion: What they are together. Compare ``model_dump()``: that leaves out the ``repairs`` of a reader who
-            had to do without an index, or with a blank name.
+        completion: The completion that they make. Compare ``model_dump()``, which leaves out ``repairs``: a call
+            without an index or with a blank name needs repairs.
     """
 
     chunks: tuple[StreamChunk, ...]
@@ -99,12 +99,12 @@ DONE = ServerSentEvent("[DONE]")
 
 @st.composite
 def answers(draw: st.DrawFn, *, max_choices: int = 3, max_tool_calls: int = 3) -> StreamedAnswer:
-    """Answers that arrive whole.
+    """Answers that are complete.
 
     Texts, reasoning (in either spelling) and arguments are cut anywhere. Tool calls come with an index or without one,
     with their identifier and name once, again and again, or blank from the second fragment on, and take turns where
-    that is not ambiguous. Choices take turns too, or share a chunk. The finish comes with the last piece or after it,
-    the usage with it, after it, or not at all.
+    that is not ambiguous. Choices take turns, too, or share a chunk. The finish comes with the last piece or after it;
+    the usage comes with the finish, after it, or not at all.
 
     Args:
         draw: Hypothesis gives it.
@@ -235,12 +235,13 @@ def _interleaved(draw: st.DrawFn, queues: Sequence[Sequence[T]]) -> list[T]:
 
 @st.composite
 def fragmentations(draw: st.DrawFn, data: bytes, *, max_cuts: int = 8) -> list[bytes]:
-    """Ways in which bytes may arrive: in one read, in several cut anywhere, byte by byte; some reads may be empty.
+    """Ways in which bytes may arrive: in one read, in several reads that are split anywhere, or byte by byte; some
+    reads may be empty.
 
     Args:
         draw: Hypothesis gives it.
-        data: What arrives.
-        max_cuts: In how many places it is cut at most, unless byte by byte.
+        data: The bytes.
+        max_cuts: The most places where they are split, unless byte by byte.
     """
     if 1 < len(data) <= BYTE_BY_BYTE and draw(st.sampled_from([False, False, False, True])):
         return [data[position : position + 1] for position in range(len(data))]
@@ -249,7 +250,7 @@ def fragmentations(draw: st.DrawFn, data: bytes, *, max_cuts: int = 8) -> list[b
 
 @st.composite
 def server_sent_events(draw: st.DrawFn) -> ServerSentEvent:
-    """Single events, with any text that the format can say."""
+    """Single events, with any text that the format allows."""
     data = "\n".join(draw(st.lists(_ONE_LINE | st.just("\0"), min_size=1, max_size=3)))
     return ServerSentEvent(
         data=data,
@@ -261,7 +262,7 @@ def server_sent_events(draw: st.DrawFn) -> ServerSentEvent:
 
 @st.composite
 def framings(draw: st.DrawFn, events: Sequence[ServerSentEvent]) -> bytes:
-    """Event streams that say the same: whoever reads one to its end has exactly these events.
+    """Event streams with the same events, in different spellings.
 
     They differ in their line ends, also from line to line, in the order of the fields, in spaces after colons, in byte
     order marks, comments, unknown fields and blank lines (WHATWG HTML, section 9.2.6).

@@ -20,7 +20,7 @@ _NOT_STRICT = frozenset({"default", "discriminator", "title"})
 
 
 class ParametersSchema(GenerateJsonSchema):
-    """Generates schemas without titles for parameters and fields; a default that is no JSON is left out silently."""
+    """Generates schemas without titles for parameters and fields; a default that is not JSON is left out silently."""
 
     def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
         """None."""

@@ -43,8 +43,8 @@ class Tool:
         strict: Whether its schema is strict, and the server is asked to hold the model to it.
 
     Raises:
-        TypeError: It is no function, is a generator, or has a parameter without a usable annotation, a positional-only
-            one, ``*args`` or ``**kwargs``; or there is no strict form of its schema.
+        TypeError: It is not a function, is a generator, or has a parameter without a usable annotation, a
+            positional-only one, ``*args`` or ``**kwargs``; or there is no strict form of its schema.
         ValueError: The name is not 1 to 64 letters, digits, ``_`` and ``-`` of ASCII.
     """
 

@@ -52,7 +52,7 @@ class AWSFrame(NamedTuple):
 
     Attributes:
         headers: The headers by name. Numbers are ``int``, timestamps ``datetime`` in UTC, identifiers ``UUID``.
-        payload: What it is about, mostly JSON.
+        payload: The content, usually JSON.
     """
 
     headers: Mapping[str, HeaderValue]
@@ -60,7 +60,7 @@ class AWSFrame(NamedTuple):
 
     @property
     def data(self) -> bytes:
-        """The payload, under the name that the data of a server-sent event has."""
+        """The payload, with the same attribute name as in ``ServerSentEvent``."""
         return self.payload
 
 
@@ -72,7 +72,7 @@ _Head: TypeAlias = tuple[int, dict[str, HeaderValue], int]
 
 
 class AWSFrameDecoder:
-    r"""Turns the bytes of an event stream of AWS into frames, whatever the fragmentation.
+    r"""Turns the bytes of an event stream of AWS into frames; the bytes may be split anywhere.
 
     >>> decoder = AWSFrameDecoder()
     >>> decoder.feed(b"\0\0\0\x12\0\0\0\0\x7f\x02\x1b\x8b")
@@ -81,7 +81,7 @@ class AWSFrameDecoder:
     [AWSFrame(headers={}, payload=b'{}')]
 
     Args:
-        max_event_bytes: How many bytes one frame may have at most. More of them is a ``LimitExceededError``, as soon as
+        max_event_bytes: The most bytes that one frame may have. A larger frame is a ``LimitExceededError`` as soon as
             its length is known.
 
     Attributes:
@@ -110,13 +110,13 @@ class AWSFrameDecoder:
             data: Any number of bytes, cut anywhere.
 
         Returns:
-            The frames that are complete now. If what follows them is wrong, iterating over them raises the error after
-            the last, so that none is lost.
+            The frames that are complete now. If the bytes after them are wrong, the iterable raises the error after the
+            last frame, so that no frame is lost.
 
         Raises:
-            DecodeError: It is no frame: a checksum, a length or a header is wrong; and no frame came before that in
-                ``data``. Or it was so before, and nothing more can be read from this stream.
-            LimitExceededError: Likewise: a frame is too large, or its headers are.
+            DecodeError: A checksum, a length or a header is wrong, and no complete frame came before it in ``data``.
+                After such an error nothing more can be read from this stream.
+            LimitExceededError: In the same way: a frame is too large, or its headers are.
         """
         if self._error is not None:
             raise self._error
@@ -139,19 +139,19 @@ class AWSFrameDecoder:
 
     @property
     def pending(self) -> int:
-        """How many bytes there are of a frame that is not whole."""
+        """How many bytes have come of the frame that is not complete."""
         return len(self._buffer)
 
     def close(self) -> None:
         """Say that the stream has ended.
 
         Raises:
-            StreamInterruptedError: It ended within a frame.
+            StreamInterruptedError: The stream ended within a frame.
         """
         if self._buffer:
             size = f"{len(self._buffer)} bytes" + (f" of {self._need}" if self._need > _PRELUDE.size else "")
             self._buffer.clear()
-            message = f"the stream ended within {self._place}, of which {size} had come"
+            message = f"the stream ended within {self._place}: only {size} had come"
             raise StreamInterruptedError(message, events=self.frames)
 
     def _take(self, data: bytes, frames: list[AWSFrame]) -> int:
@@ -214,7 +214,7 @@ class AWSFrameDecoder:
     def _malformed(self, data: bytes, start: int, fault: str) -> DecodeError:
         text = data[start : start + EXCERPT_LENGTH]
         return DecodeError(
-            f"{self._place} is no frame of an event stream of AWS: {fault}; it starts with {excerpt(text)}",
+            f"{self._place} is not a frame of an event stream of AWS: {fault}; it starts with {excerpt(text)}",
             dialect=_NAME,
             position=self.frames,
             text=text.decode(errors="replace"),

@@ -61,7 +61,7 @@ def _value(data: bytes, start: int, kind: int) -> tuple[HeaderValue, int]:
     elif kind in _SIZES:
         length = _SIZES[kind]
     else:
-        raise ValueError(f"{kind} is no type of a value")
+        raise ValueError(f"{kind} is not a type of a value")
     value = _cut(data, start, start + length)
     return _READ[kind](value), start + length
 
@@ -88,7 +88,7 @@ def _timestamp(data: bytes) -> datetime:
     try:
         return EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
-        raise ValueError("a timestamp is of no year that there is") from None
+        raise ValueError("a timestamp is out of range") from None
 
 
 _FLAGS: Mapping[int, bool] = MappingProxyType({TRUE: True, FALSE: False})

@@ -23,14 +23,14 @@ def encode_sse(event: ServerSentEvent) -> bytes:
     b'event: note\nid: 7\ndata: two\ndata: lines\n\n'
 
     Args:
-        event: What to encode; fields that say nothing (``"message"``, no ID, no ``retry``) are left out.
+        event: The event. Fields with the default value (``"message"``, no ID, no ``retry``) are left out.
 
     Returns:
         The lines of the event, in UTF-8.
 
     Raises:
-        ValueError: The type or the ID holds a line end, the ID a NUL, or ``retry`` is negative: a decoder would
-            read something else.
+        ValueError: The type or the ID has a line end, the ID has a NUL, or ``retry`` is negative: a decoder would not
+            read the same event.
     """
     lines: list[str] = []
     if event.event not in ("message", ""):
@@ -46,16 +46,16 @@ def encode_sse(event: ServerSentEvent) -> bytes:
 
 
 def encode_comment(text: str) -> bytes:
-    r"""Encode a comment, as servers send it to keep a connection alive.
+    r"""Encode a comment. Servers send comments to keep a connection alive.
 
     >>> encode_comment("ping")
     b': ping\n\n'
 
     Args:
-        text: What it says; several lines become several comments.
+        text: The text; several lines become several comments.
 
     Returns:
-        The comment lines and a blank one, in UTF-8; to be sent between events, not within one.
+        The comment lines and a blank line, in UTF-8. Send them between events, not within one.
     """
     return _utf8("\n".join(f": {line}" for line in _LINE_END.split(text)) + "\n\n")
 

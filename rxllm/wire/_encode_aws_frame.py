@@ -33,8 +33,9 @@ def encode_aws_frame(headers: Mapping[str, HeaderValue], payload: bytes = b"") -
     b'\x00\x00\x00\x12\x00\x00\x00\x00\x7f\x02\x1b\x8b{}/\x92a\xfa'
 
     Args:
-        headers: The headers. A whole number has the shortest type that it fits; a ``datetime`` counts milliseconds.
-        payload: What the frame is about.
+        headers: The headers. A whole number gets the shortest type that fits; a ``datetime`` is encoded in
+            milliseconds.
+        payload: The content of the frame.
 
     Returns:
         The frame, with its checksums.

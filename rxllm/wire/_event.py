@@ -10,7 +10,7 @@ class ServerSentEvent(NamedTuple):
 
     Attributes:
         data: The ``data`` lines, joined by line feeds.
-        event: The event type, ``"message"`` where the stream names none.
+        event: The event type; ``"message"`` if the stream names none.
         id: The last event ID at the time of dispatch; ``""`` if there was none.
         retry: The reconnection time in milliseconds, if a ``retry`` field came with this event.
     """

@@ -45,7 +45,7 @@ class BodyFraming(ABC):
         called: What a body of it is, in words: ``an answer that is no …``.
         media_types: Under which media types it comes; the first is the one to ask for.
         feed: Gives a decoder the next bytes, and returns the items that are complete now. Called for each read, so it
-            is no method, which would be one call more. What breaks the rules or a limit is an ``RxllmError``.
+            is not a method, which would be one call more. What breaks the rules or a limit is an ``RxllmError``.
     """
 
     name: ClassVar[Framing]

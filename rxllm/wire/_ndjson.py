@@ -25,7 +25,7 @@ from rxllm.wire._text_decoder import DEFAULT_MAX_EVENT_BYTES, TextDecoder
 
 
 class NDJSONDecoder(TextDecoder[str]):
-    r"""Turns the bytes of lines of JSON into the text of each line, whatever the fragmentation.
+    r"""Turns the bytes of lines of JSON into the text of each line; the bytes may be split anywhere.
 
     >>> decoder = NDJSONDecoder()
     >>> decoder.feed(b'{"text":"Hel')
@@ -36,11 +36,11 @@ class NDJSONDecoder(TextDecoder[str]):
     ['{"done":true}']
 
     Args:
-        max_event_bytes: How many bytes one line may have. More of them is a ``LimitExceededError``.
+        max_event_bytes: The most bytes that one line may have. A longer line is a ``LimitExceededError``.
 
     Attributes:
         events: How many lines have come.
-        discarded: How many bytes of an unfinished line the end found.
+        discarded: How many bytes of an unfinished line were discarded at the end.
     """
 
     __slots__ = ("discarded",)
@@ -58,12 +58,12 @@ class NDJSONDecoder(TextDecoder[str]):
             data: Any number of bytes, cut anywhere.
 
         Returns:
-            The lines that are complete now, without line ends. If what follows them exceeds the limit, iterating over
-            them raises ``LimitExceededError`` after the last, so that none is lost.
+            The lines that are complete now, without line ends. If the bytes after them exceed the limit, the iterable
+            raises ``LimitExceededError`` after the last line, so that no line is lost.
 
         Raises:
-            LimitExceededError: The limit is exceeded, and no complete line came before that in ``data``; or it was
-                exceeded before, and nothing more can be read from this stream.
+            LimitExceededError: The limit is exceeded, and no complete line came before that in ``data``. After this
+                error nothing more can be read from this stream.
         """
         if self._error is not None:
             raise self._error
@@ -72,13 +72,13 @@ class NDJSONDecoder(TextDecoder[str]):
         return self._take_all(data)
 
     def close(self, *, in_good_order: bool = True) -> list[str]:
-        """Say that the stream has ended, and discard the unfinished line.
+        """Note that the stream has ended, and discard an unfinished line.
 
         Args:
-            in_good_order: Whether it ended where its sender ended it, and was not lost.
+            in_good_order: Whether the sender ended the stream; false if the connection was lost.
 
         Returns:
-            The last line, if it is whole and lacks but its line end; else none.
+            The last line, if only its line end is missing; else nothing.
         """
         line = bytes(self._line)
         self._line.clear()
@@ -141,4 +141,4 @@ def is_json_object(text: str | bytearray) -> bool:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

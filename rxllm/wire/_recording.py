@@ -12,7 +12,7 @@ Rules:
 
 2. They come in this order: one request, at most one response, any number of reads, at most one end.
 3. ``at`` counts seconds from when the request was sent.
-4. ``text`` stands for the bytes that it is in UTF-8; what is no UTF-8, because a read ended within a character, for
+4. ``text`` stands for the bytes that it is in UTF-8; what is not UTF-8, because a read ended within a character, for
    example, is ``base64`` (RFC 4648, section 4). Of a WebSocket, ``text`` is a text frame and ``base64`` a binary one.
 5. A file without an end is of a process that was killed, or is still writing.
 """
@@ -33,12 +33,12 @@ VERSION = 1
 # More than a thousand years; a float has room for the microseconds.
 _MAX_SECONDS = 2**35
 
-# The escape of Python for half a surrogate pair is that of JSON, too. aiohttp gives a byte of a header that is no UTF-8
-# as such a half.
+# The escape of Python for half a surrogate pair is that of JSON, too. aiohttp gives a byte of a header that is not
+# UTF-8 as such a half.
 _ESCAPED = "backslashreplace"
 
 WireTransport: TypeAlias = Literal["sse", "ndjson", "aws-event-stream", "websocket"]
-"""What a recording is of: the body of an HTTP answer, by its framing, or the frames of a WebSocket."""
+"""The kind of recording: the body of an HTTP answer, by its framing, or the frames of a WebSocket."""
 
 WireEnding: TypeAlias = Literal["eof", "closed", "lost", "left", "limit"]
 """How it ended.
@@ -51,13 +51,13 @@ came than a recording may hold.
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """What was asked, without body, headers and query.
+    """The request, without body, headers and query.
 
     Attributes:
-        transport: What the recording is of.
+        transport: The kind of recording.
         method: The HTTP method.
         url: The URL without user, password, query and fragment.
-        began: When it was sent (ISO 8601, UTC).
+        began: When the request was sent (ISO 8601, UTC).
     """
 
     transport: WireTransport
@@ -71,9 +71,9 @@ class WireResponse:
     """The head of the answer.
 
     Attributes:
-        at: When it came, in seconds from the request.
+        at: When the head came, in seconds from the request.
         status: The HTTP status.
-        headers: The headers that say how the body is to be read, and who answered; names in lower case.
+        headers: The headers that say how to read the body and which server answered; names in lower case.
     """
 
     at: float
@@ -83,10 +83,10 @@ class WireResponse:
 
 @dataclass(frozen=True, slots=True)
 class WireRead:
-    """What came in one read.
+    """The bytes of one read.
 
     Attributes:
-        at: When it was read, in seconds from the request.
+        at: When they were read, in seconds from the request.
         data: The bytes, after transfer and content coding; a text frame of a WebSocket as ``str``.
     """
 
@@ -96,15 +96,12 @@ class WireRead:
 
 @dataclass(frozen=True, slots=True)
 class WireEnd:
-    """How it ended.
+    """How the answer ended.
 
     Attributes:
-        at: When, in seconds from the request.
-        ending: In which way.
-        error: The class of the error that ended it, if one did.
-        reset: Whether a lost connection was reset (RST).
-        code: What the other side closed a WebSocket with (RFC 6455, section 7.4).
-        reason: What it said to that.
+    at: When it ended, in seconds from the request. ending: How it ended. error: The class of the error that ended
+    it, if one did. reset: Whether a lost connection was reset (RST). code: The code with which the other side
+    closed a WebSocket (RFC 6455, section 7.4). reason: The reason that the other side gave.
     """
 
     at: float
@@ -120,17 +117,17 @@ WireRecord: TypeAlias = WireRequest | WireResponse | WireRead | WireEnd
 
 
 def encode_record(record: WireRecord, transport: WireTransport = "sse") -> bytes:
-    r"""The line that stands for a record, with its line end.
+    r"""Encode a record as a line, with its line end.
 
     >>> encode_record(WireRead(0.25, b"data: 1\n\n"))
     b'{"record":"read","at":0.25,"text":"data: 1\\n\\n"}\n'
 
     Args:
         record: The record.
-        transport: What the recording is of: of a WebSocket, ``bytes`` are a binary frame.
+        transport: The kind of recording. For a WebSocket, ``bytes`` are a binary frame.
 
     Raises:
-        ValueError: Its time is no number of seconds that ``decode_record`` takes.
+        ValueError: Its time is not a number of seconds that ``decode_record`` accepts.
     """
     match record:
         case WireRequest(transport, method, url, began):
@@ -166,17 +163,17 @@ def _encode_details(end: WireEnd) -> dict[str, Any]:
 
 
 def decode_record(line: bytes, transport: WireTransport = "sse") -> WireRecord:
-    r"""The record that a line stands for.
+    r"""Decode a line to a record.
 
     >>> decode_record(b'{"record":"read","at":0.25,"text":"data: 1\\n\\n"}\n')
     WireRead(at=0.25, data=b'data: 1\n\n')
 
     Args:
         line: The line.
-        transport: What the recording is of: a text frame is ``str``.
+        transport: The kind of recording. For a WebSocket, a text frame is ``str``.
 
     Raises:
-        ValueError: It is none; says what is wrong with it.
+        ValueError: The line is not a record; the message says what is wrong with it.
     """
     try:
         # JSON is UTF-8 (RFC 8259, section 8.1); what is not is a ValueError, too.
@@ -184,7 +181,7 @@ def decode_record(line: bytes, transport: WireTransport = "sse") -> WireRecord:
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(fields, dict):
-        raise ValueError("no JSON object")  # noqa: TRY004 - what was read is wrong, not what was passed
+        raise ValueError("not a JSON object")  # noqa: TRY004 - what was read is wrong, not what was passed
     return _decode_fields(cast("dict[str, Any]", fields), transport)
 
 
@@ -193,7 +190,7 @@ def _shown(value: object) -> str:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _decode_fields(fields: dict[str, Any], transport: WireTransport) -> WireRecord:
@@ -214,7 +211,7 @@ def _decode_fields(fields: dict[str, Any], transport: WireTransport) -> WireReco
         case {"record": "end", "at": at, "ending": ending}:
             return _decode_end(_seconds(at), ending, fields)
         case _:
-            raise ValueError("no record, or one that lacks something")
+            raise ValueError("not a record, or one that lacks a field")
 
 
 def _decode_end(at: float, ending: Any, fields: dict[str, Any]) -> WireEnd:
@@ -239,12 +236,12 @@ def _number(name: str, value: Any, least: int, most: int) -> int:
 
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_SECONDS:
-        raise ValueError(f"at is {_shown(value)}, no number of seconds")
+        raise ValueError(f"at is {_shown(value)}, not a number of seconds")
     return float(value)
 
 
 def _headers(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in cast("dict[str, Any]", value).values()):
-        raise ValueError("headers that are no texts")
+        raise ValueError("headers that are not texts")
     # Whoever writes one by hand may spell names as HTTP allows.
     return {name.lower(): text for name, text in cast("dict[str, str]", value).items()}

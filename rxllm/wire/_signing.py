@@ -9,12 +9,12 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True, repr=False)
 class UnsignedRequest:
-    """A request exactly as it is going to be sent. Its ``repr`` shows nothing of it, for it may hold a key.
+    """A request exactly as it will be sent. Its ``repr`` shows nothing of it, because it may hold a key.
 
     Attributes:
-        method: The method of HTTP.
-        url: The address, in the spelling that is sent.
-        headers: The headers, but for those that the transport adds: ``Host``, ``Content-Length``, ``User-Agent`` and
+        method: The HTTP method.
+        url: The URL, in the spelling that is sent.
+        headers: The headers, without those that the transport adds: ``Host``, ``Content-Length``, ``User-Agent`` and
             the like.
         body: The bytes of the body; empty if there is none.
     """
@@ -26,4 +26,4 @@ class UnsignedRequest:
 
 
 RequestSigner: TypeAlias = Callable[[UnsignedRequest], Mapping[str, str] | Awaitable[Mapping[str, str]]]
-"""What signs requests: returns the headers to add, at once or to be awaited. It is called anew for each try."""
+"""A function that signs requests. It returns the headers to add, or an awaitable of them. It is called for each try."""

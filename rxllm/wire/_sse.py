@@ -37,7 +37,7 @@ _new_event = tuple[Any, ...].__new__
 
 
 class SSEDecoder(TextDecoder[ServerSentEvent]):
-    r"""Turns the bytes of an event stream into events, whatever the fragmentation.
+    r"""Turns the bytes of an event stream into events; the bytes may be split anywhere.
 
     >>> decoder = SSEDecoder()
     >>> decoder.feed(b": ping\n\ndata: Hel")
@@ -46,15 +46,15 @@ class SSEDecoder(TextDecoder[ServerSentEvent]):
     [ServerSentEvent(data='Hello', event='message', id='', retry=None)]
 
     Args:
-        max_event_bytes: How many bytes of one event are kept at most while it is unfinished: its ``data`` lines with
-            their names, and the line under way of whatever kind. More of them is a ``LimitExceededError``.
+        max_event_bytes: The most bytes that are kept of an unfinished event: its ``data`` lines with their field names,
+            and the unfinished line of any kind. More bytes are a ``LimitExceededError``.
 
     Attributes:
         comments: How many comment lines have come.
         events: How many events have been dispatched.
-        last_event_id: The last event ID string: what ``Last-Event-ID`` would say when connecting again.
-        reconnection_time: What the last valid ``retry`` field said, in milliseconds.
-        strays: The lines that were ignored since no field is called so; ``None`` if there was none.
+        last_event_id: The last event ID string: the value of ``Last-Event-ID`` for the next connection.
+        reconnection_time: The value of the last valid ``retry`` field, in milliseconds.
+        strays: The lines that were ignored because they have no known field name; ``None`` if there were none.
     """
 
     __slots__ = (
@@ -90,12 +90,12 @@ class SSEDecoder(TextDecoder[ServerSentEvent]):
             data: Any number of bytes, cut anywhere.
 
         Returns:
-            The events that are complete now. If what follows them exceeds the limit, iterating over them raises
-            ``LimitExceededError`` after the last, so that none is lost.
+            The events that are complete now. If the bytes after them exceed the limit, the iterable raises
+            ``LimitExceededError`` after the last event, so that no event is lost.
 
         Raises:
-            LimitExceededError: The limit is exceeded, and no complete event came before that in ``data``; or it was
-                exceeded before, and nothing more can be read from this stream.
+            LimitExceededError: The limit is exceeded, and no complete event came before that in ``data``. After this
+                error nothing more can be read from this stream.
         """
         if self._error is not None:
             raise self._error
@@ -111,10 +111,10 @@ class SSEDecoder(TextDecoder[ServerSentEvent]):
         return self._take_all(data)
 
     def close(self) -> int:
-        """Say that the stream has ended, and discard the unfinished event.
+        """Note that the stream has ended, and discard an unfinished event.
 
         Returns:
-            How many bytes were kept of the unfinished event; 0 if the stream ended between two events.
+            How many bytes of an unfinished event were discarded; 0 if the stream ended between two events.
         """
         discarded = self._kept + len(self._line)
         line = self._line.decode("utf-8", "replace")
@@ -268,7 +268,7 @@ class SSEDecoder(TextDecoder[ServerSentEvent]):
 
 
 class SSETextDecoder(SSEDecoder):
-    """The same, which gives an event that has nothing but data as that text: for who asks for no more."""
+    """An ``SSEDecoder`` that returns the text of an event instead of the event, if it has nothing but data."""
 
     __slots__ = ()
 

@@ -7,7 +7,7 @@ Rules:
 3. A JSON object that has an ``error``, on a line of its own or on all lines up to a blank one, is an event without a
    name, from where it stood: whether it is an error is for the dialect to say. So is one within a list.
 4. When nothing more comes, any JSON object is one: all lines together, or each that is one. A list of objects is a body
-   that is no stream of events, and none of its lines is one.
+   that is not a stream of events, and none of its lines is one.
 5. What else stands in the lines of an event is forgotten. What is remembered is bounded.
 """
 

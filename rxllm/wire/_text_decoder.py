@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from rxllm.exceptions import ItemsThenError, LimitExceededError
 
 DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
-"""The most bytes that one event may have, unless told otherwise."""
+"""The most bytes that one event may have by default."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -53,7 +53,7 @@ def test_a_depth_bomb_in_arguments_is_no_call() -> None:
     (call,) = calls.close()
     assert call == whole.completion(ended=True).message.tool_calls[0]
     assert call.function.arguments == bomb
-    with pytest.raises(ToolCallError, match="no JSON object"):
+    with pytest.raises(ToolCallError, match="not a JSON object"):
         _ = call.function.parsed
 
 
@@ -106,7 +106,7 @@ def test_a_string_that_never_closes_is_no_call() -> None:
     for chunk in with_arguments('{"a":"', *["b" * 100] * 10_000):
         accumulator.add(chunk)
     (call,) = accumulator.close()
-    with pytest.raises(ToolCallError, match="no JSON object"):
+    with pytest.raises(ToolCallError, match="not a JSON object"):
         _ = call.function.parsed
 
 
@@ -133,7 +133,7 @@ def test_escaped_surrogates_in_arguments(escapes: str, text: str) -> None:
 @pytest.mark.parametrize("escape", ["\\u12", "\\uzzzz", "\\x41"])
 def test_invalid_escapes_are_no_json(escape: str) -> None:
     for accumulator in (ToolCallAccumulator(), ToolCallProgressAccumulator()):
-        with pytest.raises(ToolCallError, match="no JSON object"):
+        with pytest.raises(ToolCallError, match="not a JSON object"):
             for chunk in with_arguments('{"a":"' + escape, '"}'):
                 _ = list(accumulator.add(chunk))
             for call in accumulator.close():
@@ -148,10 +148,10 @@ def test_json_that_is_no_object_is_shown_and_not_executed(text: str) -> None:
         accumulator.add(chunk)
     (call,) = accumulator.close()
     assert call.function.arguments == text
-    with pytest.raises(ToolCallError, match="no JSON object") as caught:
+    with pytest.raises(ToolCallError, match="not a JSON object") as caught:
         _ = call.function.parsed
     assert caught.value.text == text
-    with pytest.raises(ToolCallError, match="no JSON object"):
+    with pytest.raises(ToolCallError, match="not a JSON object"):
         for chunk in with_arguments(text):
             list(ToolCallProgressAccumulator().add(chunk))
 

@@ -154,7 +154,7 @@ def test_stream_of_calls(case: dict[str, Any], wire: bytes, *, eager: bool) -> N
     calls = [call for choice in case["expected"]["choices"] for call in choice["tool_calls"]]
     endings = {ending_of(choice["finish_reason"] or "") for choice in case["expected"]["choices"]}
     if calls and endings != {"completed"}:
-        with pytest.raises(TruncatedStreamError, match="none of them is run"):
+        with pytest.raises(TruncatedStreamError, match="none of its tool calls is run"):
             list(emit(ToolCallAccumulator(), chunks))
         return
     emitted = list(emit(ToolCallAccumulator(eager=eager), chunks))

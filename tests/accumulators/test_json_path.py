@@ -125,7 +125,7 @@ def test_content_that_is_a_number_is_complete_at_the_end() -> None:
 
 
 def test_what_can_be_no_json_any_more() -> None:
-    with pytest.raises(ToolCallError, match=r"the arguments of 'f' are no JSON object: .* at character 0") as caught:
+    with pytest.raises(ToolCallError, match=r"the arguments of 'f' are not a JSON object: .* at character 0") as caught:
         found([tool_chunk("[", id="1", name="f")], "a", of="arguments")
     assert (caught.value.choice, caught.value.call_id, caught.value.text) == (0, "1", "[")
     with pytest.raises(LimitExceededError):

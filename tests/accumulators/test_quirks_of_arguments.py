@@ -323,7 +323,7 @@ def test_row_11_two_different_objects_are_an_error(text: str, cut: int) -> None:
     for eager in (False, True):
         with pytest.raises(ToolCallError, match="more than one value"):
             given_away(stream, eager=eager)
-    with pytest.raises(ToolCallError, match="no JSON object"):
+    with pytest.raises(ToolCallError, match="not a JSON object"):
         watched(stream)
 
 
@@ -354,7 +354,7 @@ def test_a_broken_encoding_is_the_mistake_of_the_model() -> None:
             accumulator.add(chunk)
         (call,) = accumulator.close()
         assert call.function.arguments == text
-        with pytest.raises(ToolCallError, match="no JSON object"):
+        with pytest.raises(ToolCallError, match="not a JSON object"):
             watched(chunks(first(text)))
 
 

@@ -289,7 +289,7 @@ def test_arguments_that_are_the_models_own_mistake_are_shown_and_not_executed(te
     assert seen(fold(deltas).message.tool_calls) == expected
     assert seen(emitted(deltas)) == expected
     assert sorted(seen(emitted(deltas, eager=True))) == expected
-    with pytest.raises(ToolCallError, match="no JSON object"):
+    with pytest.raises(ToolCallError, match="not a JSON object"):
         _ = emitted(deltas)[1].function.parsed
 
 
@@ -381,7 +381,7 @@ def test_row_14_a_limit_on_the_number_of_calls() -> None:
     ids=["two are open", "two are open, unknown id", "none is open", "another is open", "white space in one of two"],
 )
 def test_a_fragment_that_fits_nowhere(deltas: list[list[dict[str, Any]]]) -> None:
-    with pytest.raises(ToolCallError, match=r"no index and no identifier that is known") as caught:
+    with pytest.raises(ToolCallError, match=r"no index and no known identifier") as caught:
         fold(*deltas)
     assert caught.value.choice == 0
     with pytest.raises(ToolCallError):
@@ -477,7 +477,7 @@ def test_calls_of_a_choice_that_was_cut_short_are_not_executable(end: str, *, ea
     choice = fold(deltas, end=end).choices[0]
     assert choice.message.tool_calls == []
     assert choice.incomplete_tool_calls == [IncompleteToolCall(index=0, id="a", name="w", arguments="{}")]
-    with pytest.raises(TruncatedStreamError, match=f"'{end}'.*: none of them is run") as caught:
+    with pytest.raises(TruncatedStreamError, match=f"'{end}'.*: none of its tool calls is run") as caught:
         emitted(deltas, end=end, eager=eager)
     assert caught.value.unfinished == (0,)
 

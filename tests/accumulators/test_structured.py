@@ -121,7 +121,7 @@ def test_a_value_that_breaks_the_schema_fails_as_soon_as_it_is_complete(
         accumulator.add(seen)
     assert caught.value.path == path
     written = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".") or "$"
-    assert str(caught.value).startswith(f"{written} is not what ")
+    assert str(caught.value).startswith(f"{written} does not fit ")
 
 
 def test_what_is_no_json_and_what_ends_early() -> None:

@@ -94,7 +94,7 @@ def test_many_parts_in_one_fragment_take_no_more_time_than_they_are_long() -> No
 
 @pytest.mark.parametrize("tag", ["", "a b", "<a>", "/a", "a\n"])
 def test_names_that_are_none(tag: str) -> None:
-    with pytest.raises(ValueError, match="no name of a tag"):
+    with pytest.raises(ValueError, match="is not a name of a tag"):
         TaggedText(tag)
 
 

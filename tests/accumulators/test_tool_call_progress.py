@@ -113,7 +113,7 @@ def test_a_fragment_that_says_nothing_gives_nothing() -> None:
 def test_arguments_that_are_no_object_fail_at_that_character(text: str) -> None:
     accumulator = ToolCallProgressAccumulator()
     chunks = [tool_chunk("{}", id="0", name="v", index=1), tool_chunk(id="1", name="f"), *map(tool_chunk, text)]
-    with pytest.raises(ToolCallError, match="the arguments of 'f' are no JSON object") as caught:
+    with pytest.raises(ToolCallError, match="the arguments of 'f' are not a JSON object") as caught:
         for chunk in chunks:
             list(accumulator.add(chunk))
     assert (caught.value.choice, caught.value.call_id) == (0, "1")

@@ -89,9 +89,9 @@ async def test_what_is_asked_for(rxllm: Commands) -> None:
     ("arguments", "stdin", "told"),
     [
         ([], b" \n", "nothing was asked: give a question, or write it to stdin"),
-        ([], b"\xff\xfe", "what came on stdin is no text in UTF-8"),
+        ([], b"\xff\xfe", "what came on stdin is not a text in UTF-8"),
         (["Why?"], b"a" * (16 * 1024 * 1024 + 1), "more than 16 MiB came on stdin"),
-        (["Why?", "--field", "top_p"], b"", "a field is NAME=VALUE, as top_p=0.9, and not 'top_p'"),
+        (["Why?", "--field", "top_p"], b"", "a field is NAME=VALUE, as in top_p=0.9, and not 'top_p'"),
         (["Why?", "--field", "temperature=hot"], b"", "temperature: Input should be a valid number"),
         (["Why?", "--field", "messages=[]"], b"", "the messages are what you ask and --system: no --field has them"),
         (["Why?", "--field", "n=2"], b"", "a conversation goes on with one answer, not with n=2"),
@@ -101,7 +101,7 @@ async def test_what_is_asked_for(rxllm: Commands) -> None:
         (["Why?", "--host", "moon"], b"", "for any other give --base-url"),
         (["Why?", "--host", "groq", "--dialect", "cohere"], b"", "give --host or --dialect, not both"),
         (["Why?", "--base-url", "localhost"], b"", "--base-url cannot be requested"),
-        (["Why?", "--key-variable", "MY_KEY"], b"", "MY_KEY is to have the key, and is not set"),
+        (["Why?", "--key-variable", "MY_KEY"], b"", "MY_KEY must have the key, and is not set"),
         (["Why?", "--continue"], b"", "--continue needs the file of the chat: --store FILE"),
         (["Why?", "--tools", "nothing.py"], b"", "FileNotFoundError: there is no such file"),
         (["Why?", "--tools", "no_such_module"], b"", "No module named 'no_such_module'"),
@@ -181,7 +181,7 @@ async def test_a_server_that_is_not_there(rxllm: Commands, unused_tcp_port: int)
     answer = await rxllm("chat", "Why?", "--retries", "0", "--base-url", f"http://127.0.0.1:{unused_tcp_port}/v1")
 
     assert (answer.status, answer.stdout) == (1, "")
-    assert "Does the server run, and is this its address?" in answer.stderr
+    assert "Is the server running, and is this its address?" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
@@ -305,7 +305,7 @@ async def test_which_tools_are_offered(
         ("", "mine.py", "mine.py has no tools"),
         ("1 / 0", "mine.py", "ZeroDivisionError: division by zero"),
         ("def f(*a): ...", "mine.py", "takes *a"),
-        ("x = 1", "mine.py:x", "has no function and no ToolRegistry of the name 'x'"),
+        ("x = 1", "mine.py:x", "has no function and no ToolRegistry named 'x'"),
         (f"{REGISTRY}\nothers = ToolRegistry([not_offered])", "mine.py", "name one, as mine.py:tools"),
     ],
 )

@@ -362,4 +362,4 @@ async def test_ctrl_c_while_a_server_is_recorded(rxllm: Commands, monkeypatch: p
     monkeypatch.setattr("rxllm.cli._recording_request.run", interrupted)
     outcome = await rxllm("record", "http://127.0.0.1:9/", "--out", "bug.jsonl")
 
-    assert (outcome.status, outcome.stderr) == (130, "stopped: bug.jsonl has what came until then\n")
+    assert (outcome.status, outcome.stderr) == (130, "stopped: bug.jsonl has what had arrived\n")

@@ -150,7 +150,7 @@ async def test_a_recording_of_what_was_stopped_is_kept(start: Start, tmp_path: P
         shown = (await asyncio.to_thread(rest_of, terminal)).decode()
 
         assert await asyncio.to_thread(process.wait) == 130
-    assert "stopped: bug.jsonl has what came until then" in shown
+    assert "stopped: bug.jsonl has what had arrived" in shown
     assert (tmp_path / "bug.jsonl").read_text().rstrip().endswith('"ending":"left"}')
 
 

@@ -279,11 +279,11 @@ HOSTILE = report(
 
 NONSENSE: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "it has closed the connection without an answer"),
-    "no JSON": (b"\x1b[2J\n", "its answer is no report: "),
-    "a list": (b"[]\n", "its answer is no report: "),
-    "half of one": (b'{"format": 1, "pid', "its answer is no report: "),
-    "another kind": (msgspec.json.encode(report(pid=[])) + b"\n", "its answer is no report: "),
-    "a later version": (b'{"format": 99}\n', "its rxllm is newer than this one: update this one"),
+    "no JSON": (b"\x1b[2J\n", "its answer is not a report: "),
+    "a list": (b"[]\n", "its answer is not a report: "),
+    "half of one": (b'{"format": 1, "pid', "its answer is not a report: "),
+    "another kind": (msgspec.json.encode(report(pid=[])) + b"\n", "its answer is not a report: "),
+    "a later version": (b'{"format": 99}\n', "it runs a newer rxllm: update this one"),
     "too much": (b"x" * 9_000_000, "the answer is too long"),
 }
 

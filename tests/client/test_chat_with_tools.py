@@ -269,7 +269,7 @@ async def test_what_goes_wrong_is_told_to_the_model(registry: ToolRegistry) -> N
         "'get_weather' failed: LookupError: no such city",
         "the arguments of 'get_weather' are not valid: city: Missing required argument",
         "there is no tool 'launch'; there are: get_weather",
-        "the arguments of 'get_weather' are no JSON object: 'no JSON'",
+        "the arguments of 'get_weather' are not a JSON object: 'no JSON'",
     ]
 
 

@@ -16,5 +16,5 @@ def field_refused(dialect: str, send: Callable[[], object]) -> str:
     with pytest.raises(UnsupportedRequestError) as caught:
         send()
     assert caught.value.dialect == dialect
-    assert f"{dialect} cannot say {caught.value.field}: " in str(caught.value)
+    assert f"{dialect} cannot send {caught.value.field}: " in str(caught.value)
     return caught.value.field

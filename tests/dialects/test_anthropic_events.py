@@ -658,8 +658,8 @@ def test_a_message_that_never_began(event: Fields) -> None:
     ("event", "words"),
     [
         ('{"type":"message_delta"', "it is malformed"),
-        ("Hello", "it is no JSON object"),
-        ("[1]", "it is no JSON object"),
+        ("Hello", "it is not a JSON object"),
+        ("[1]", "it is not a JSON object"),
         ({"type": "message_start"}, "message_start is malformed"),
         (start(content=["x"]), "message_start is malformed"),
         ({**begin(0), "index": "0"}, "content_block_start is malformed"),
@@ -677,7 +677,7 @@ def test_what_is_malformed(event: Fields | str, words: str) -> None:
     error = failure(*before, event)
 
     assert isinstance(error, DecodeError)
-    assert f"event {len(before)} is no event of anthropic, {words}" in str(error)
+    assert f"event {len(before)} is not an event of anthropic, {words}" in str(error)
     assert (error.dialect, error.position) == ("anthropic", len(before))
     assert (error.partial.text if error.partial else "") == ("Hel" if before else "")
 
@@ -705,7 +705,7 @@ def test_a_stream_of_another_protocol(event: Fields, protocol: str) -> None:
     error = failure(PING, event)
 
     assert isinstance(error, DecodeError)
-    assert f"event 1 looks like {protocol}; it is no stream of the Messages API of Anthropic" in str(error)
+    assert f"event 1 looks like {protocol}; it is not a stream of the Messages API of Anthropic" in str(error)
 
 
 def test_text_that_the_fast_decoder_refuses() -> None:

@@ -309,9 +309,11 @@ async def test_a_body_over_http() -> None:
 
 
 def test_a_client_has_to_be_told_its_dialect() -> None:
-    with pytest.raises(ValueError, match="'auto' tells a dialect by its answer: to send a request, name the dialect"):
+    with pytest.raises(
+        ValueError, match="'auto' recognizes a dialect by its answer: to send a request, name the dialect"
+    ):
         rxllm.LLMClient(dialect="auto")
-    with pytest.raises(ValueError, match="'auto' tells a dialect by its answer"):
+    with pytest.raises(ValueError, match="'auto' recognizes a dialect by its answer"):
         get_dialect("auto")
 
 
@@ -320,7 +322,9 @@ def test_what_is_no_dialect_is_refused_with_what_to_write() -> None:
         with pytest.raises(ValueError, match="unknown dialect 'no'; there are: openai-chat"):
             look_up("no")
         for wrong in (5, object(), rxllm.dialects.OpenAIChat):
-            with pytest.raises(TypeError, match="a dialect is its name, as 'openai-chat', or a dialect, as OpenAIChat"):
+            with pytest.raises(
+                TypeError, match="a dialect must be a name, such as 'openai-chat', or a dialect, such as OpenAIChat"
+            ):
                 look_up(wrong)  # type: ignore[arg-type]
         assert look_up("openai-chat").name == "openai-chat"
     assert isinstance(get_reader(Whole()).decoder(), Whole)

@@ -576,7 +576,7 @@ MALFORMED: list[tuple[Event | WireItem, str]] = [
     (("messageStop", {}), "messageStop is malformed"),
     (("messageStop", {"stopReason": ""}), "messageStop is malformed"),
     (AWSFrame({":event-type": "messageStop"}, b"{"), "it is malformed"),
-    (AWSFrame({":event-type": "contentBlockDelta"}, b"[1]"), "it is no JSON object"),
+    (AWSFrame({":event-type": "contentBlockDelta"}, b"[1]"), "it is not a JSON object"),
     (AWSFrame({":event-type": "contentBlockDelta"}, b"\xff\x1b[31m"), "it is malformed: '\ufffd␛[31m'"),
     ("nonsense", "it is malformed"),
 ]
@@ -586,20 +586,20 @@ MALFORMED: list[tuple[Event | WireItem, str]] = [
 def test_what_is_malformed(event: Event | WireItem, words: str) -> None:
     error = failure(START, event)
     assert isinstance(error, DecodeError)
-    assert f"event 1 is no event of bedrock-converse, {words}" in str(error)
+    assert f"event 1 is not an event of bedrock-converse, {words}" in str(error)
     assert error.position == 1
 
 
 def test_input_of_a_call_that_is_no_text() -> None:
     error = failure(START, tool(0, "t"), more(0, toolUse={"input": {"a": 1}}))
     assert isinstance(error, DecodeError)
-    assert "event 2 is no event of bedrock-converse, contentBlockDelta is malformed" in error.message
+    assert "event 2 is not an event of bedrock-converse, contentBlockDelta is malformed" in error.message
 
 
 def test_what_has_nothing_of_a_message() -> None:
     error = failure('{"weather": "rain"}', '{"more": 1}')
     assert isinstance(error, DecodeError)
-    assert 'event 0 is no event of bedrock-converse, it has nothing of a message: \'{"weather"' in error.message
+    assert 'event 0 is not an event of bedrock-converse, it has nothing of a message: \'{"weather"' in error.message
 
 
 @pytest.mark.parametrize(

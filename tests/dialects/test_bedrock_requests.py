@@ -143,7 +143,7 @@ def test_its_home_is_in_the_region(
 def test_what_is_no_region_is_none(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", value)
     assert BedrockConverse().home.base_url is None
-    with pytest.raises(ValueError, match="region must be the name of one"):
+    with pytest.raises(ValueError, match="region must be the name of a region"):
         BedrockConverse(region=value)
 
 

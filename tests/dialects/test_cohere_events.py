@@ -449,7 +449,7 @@ def test_what_is_no_object_is_refused(text: str) -> None:
     found = failure(*TEXT, text)
     assert isinstance(found, DecodeError)
     assert (found.dialect, found.position, found.text) == ("cohere", 5, text)
-    assert "event 5 is no event of cohere" in str(found)
+    assert "event 5 is not an event of cohere" in str(found)
     assert found.partial is not None
     assert found.partial.content == "It is late."
 

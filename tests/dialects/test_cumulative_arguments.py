@@ -82,7 +82,7 @@ def test_arguments_may_be_cumulative_too(fragments: list[dict[str, Any]], expect
 
 
 def test_cumulative_arguments_that_go_back_are_an_error() -> None:
-    with pytest.raises(DecodeError, match="the arguments of event 2 does not go on"):
+    with pytest.raises(DecodeError, match="event 2 does not continue the arguments before it"):
         decode(*(calls(call(text, id="a")) for text in ('{"q', '{"q":"x"', '{"p')))
 
 

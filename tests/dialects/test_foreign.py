@@ -82,7 +82,7 @@ def test_a_stream_of_another_protocol_fails_at_the_first_event_that_tells(
         fold(*before, event, "[DONE]")
     error = caught.value
     assert (error.dialect, error.position) == ("openai-chat", len(before))
-    assert "it is no chat completions stream: ask" in str(error)
+    assert "it is not a chat completions stream: ask" in str(error)
     item = as_item(event)
     assert error.text == (item if isinstance(item, str) else item[0])
 
@@ -211,7 +211,7 @@ def test_what_says_that_it_is_an_error_is_one(event: Any, message: str) -> None:
 )
 @pytest.mark.parametrize("end", [(), ("[DONE]",), ({"choices": [], "usage": {"total_tokens": 1}}, "[DONE]")])
 def test_a_stream_of_nothing_else_is_no_empty_answer(event: Any, end: tuple[Any, ...]) -> None:
-    with pytest.raises(DecodeError, match="event 1 is no chunk of openai-chat, it has nothing of a chunk") as caught:
+    with pytest.raises(DecodeError, match="event 1 is not a chunk of openai-chat, it has nothing of a chunk") as caught:
         fold({}, event, event, *end)
     assert caught.value.position == 1
 

@@ -311,7 +311,7 @@ def test_row_44_what_is_no_chunk(text: str, *, binary: bool) -> None:
         decode(event(content("a")), text.encode() if binary else event(text))
     error = caught.value
     assert (error.dialect, error.position, error.text) == ("openai-chat", 1, text)
-    assert "event 1 is no chunk of openai-chat" in str(error)
+    assert "event 1 is not a chunk of openai-chat" in str(error)
     assert text[:5] in str(error)
 
 
@@ -427,7 +427,7 @@ def test_row_25_cumulative_text() -> None:
     )
     assert [chunk.choices[0].delta.content for chunk in chunks] == ["He", "x", "llo", None, "", "y"]
     assert [chunk.choices[0].delta.reasoning for chunk in chunks[3:5]] == ["hm", "m"]
-    with pytest.raises(DecodeError, match="does not go on") as caught:
+    with pytest.raises(DecodeError, match="does not continue") as caught:
         decode(event(content("Hello")), event(content("Jello")), dialect=dialect)
     assert (caught.value.position, caught.value.text) == (1, "Jello")
     assert [chunk.choices[0].delta.content for chunk in decode(event(content("He")), event(content("Hello")))] == [

@@ -659,8 +659,8 @@ def test_a_whole_text_has_the_character_that_was_cut() -> None:
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ("Hello", "it is no JSON object"),
-        ("[1]", "it is no JSON object"),
+        ("Hello", "it is not a JSON object"),
+        ("[1]", "it is not a JSON object"),
         ({"type": "response.output_item.added", "output_index": 0}, "it has no item"),
         ({"type": "response.output_item.done", "item": 5}, "it has no item"),
         ({"type": "response.output_text.delta", "delta": 5}, "it has no text for a delta"),

@@ -76,7 +76,7 @@ LASTING: list[Any] = [
     *({"code": code, "message": "m"} for code in (400, 404, 1301, 50000, "9" * 4000, "", None)),
     # Texts that speak of something else.
     {"type": "invalid_request_error", "message": "'timeout' must be positive"},
-    {"message": "the header x-rate-limit is no number"},
+    {"message": "the header x-rate-limit is not a number"},
     {"message": "Invalid image. Please try another one."},
     {"message": "context_length_exceeded"},
 ]  # fmt: skip

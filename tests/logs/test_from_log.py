@@ -410,7 +410,7 @@ async def test_a_log_stays_where_it_is_whatever_becomes_of_the_current_folder(
 
 DAMAGE = {
     "UPDATE chunks SET value = 'x' WHERE position = 2": "damaged",
-    "UPDATE chunks SET value = '5' WHERE position = 2": "item 2 of the stream 'monday' is no text: a string was due",
+    "UPDATE chunks SET value = '5' WHERE position = 2": "item 2 of the stream 'monday' is not of kind text: a string",
     "DELETE FROM chunks WHERE position = 0": "number 0 was due, number 1 is there",
     "DELETE FROM chunks": "number 0 was due, number 4 is there",
     "DELETE FROM chunks WHERE position = 2": "number 2 was due, number 3 is there",
@@ -563,10 +563,10 @@ def test_however_an_answer_is_cut_its_fold_is_the_same(texts: list[str]) -> None
 
 WRONG: dict[str, tuple[Callable[[SQLiteLog], object], type[Exception], str]] = {
     "no name": (lambda log: rxllm.from_log(log, ""), ValueError, "1 to 1000 characters"),
-    "no position": (lambda log: rxllm.from_log(log, "a", after="5"), ValueError, "'5' is no position in a log"),
+    "no position": (lambda log: rxllm.from_log(log, "a", after="5"), ValueError, "'5' is not a position in a log"),
     "no number": (lambda log: rxllm.from_log(log, "a", after="1.x"), ValueError, "a position looks like '3.17'"),
-    "an odd digit": (lambda log: rxllm.from_log(log, "a", after="1.²"), ValueError, "is no position"),
-    "a large number": (lambda log: rxllm.from_log(log, "a", after="1." + "9" * 30), ValueError, "is no position"),
+    "an odd digit": (lambda log: rxllm.from_log(log, "a", after="1.²"), ValueError, "is not a position"),
+    "a large number": (lambda log: rxllm.from_log(log, "a", after="1." + "9" * 30), ValueError, "is not a position"),
     "no text": (lambda log: rxllm.from_log(log, "a", after=5), TypeError, "after must be LogPosition, not int"),  # type: ignore[call-overload]
 }
 

@@ -292,13 +292,13 @@ async def test_an_item_that_is_too_large_fails_the_stream_and_what_came_before_i
     items, found = await read_to_the_error(log, "monday")
     assert items == ["a", "x" * 900]
     assert isinstance(found, LimitExceededError)
-    assert "item 2 of the stream 'monday' has 1003 bytes; 1000 are the most" in str(found)
+    assert "item 2 of the stream 'monday' has 1003 bytes; the log takes at most 1000" in str(found)
 
 
 async def test_it_is_bytes_that_count_and_not_characters(tmp_path: Path) -> None:
     log = SQLiteLog(tmp_path / "log.db", max_item_bytes=1000)
     ending = await log.produce("monday", reactivex.of("日" * 300, "日" * 400))
-    assert "item 1 of the stream 'monday' has 1202 bytes; 1000 are the most" in str(ending.error)
+    assert "item 1 of the stream 'monday' has 1202 bytes; the log takes at most 1000" in str(ending.error)
     (info,) = await log.list()
     assert (info.items, info.bytes) == (1, 902)
 
@@ -903,7 +903,7 @@ async def test_a_claim_that_is_cancelled_with_the_program(log: SQLiteLog, monkey
 WRONG: dict[str, tuple[Callable[[SQLiteLog], object], type[Exception], str]] = {
     "an empty name": (lambda log: log.sink(""), ValueError, "must have 1 to 1000 characters, not 0"),
     "a long name": (lambda log: log.sink("x" * 1001), ValueError, "not 1001"),
-    "half a character": (lambda log: log.sink("ab\ud83d"), ValueError, "no character at 2, but half of one"),
+    "half a character": (lambda log: log.sink("ab\ud83d"), ValueError, "half of a surrogate pair at 2"),
     "no name": (lambda log: log.sink(5), TypeError, "the name of a stream must be str, not int"),  # type: ignore[arg-type]
     "no pipeline": (lambda log: log.produce("a", [1]), TypeError, "pipeline must be Observable, not list"),  # type: ignore[arg-type]
     "no buffer": (lambda log: log.produce("a", reactivex.of(1), buffer_size=0), ValueError, "buffer_size"),

@@ -133,7 +133,7 @@ async def test_a_server_that_does_not_come_back_is_an_error_with_a_type(tmp_path
             assert await seen.get() == "a"
             server.kill()
             subject.on_next("b")
-            message = rf"^redis://127\.0\.0\.1:{server.port}/0: not reached for 0\.2 s: ConnectionError: "
+            message = rf"^redis://127\.0\.0\.1:{server.port}/0: could not be reached for 0\.2 s: ConnectionError: "
             for doing in (reading, production, log.list(), log.cancel("monday"), log.produce("monday", subject)):
                 with pytest.raises(LogUnavailableError, match=message) as caught:
                     await doing
@@ -708,7 +708,7 @@ async def test_an_item_that_is_too_large_fails_the_stream_and_what_came_before_i
     assert isinstance(ending.error, LimitExceededError)
     assert (ending.error.limit, ending.error.maximum) == ("max_item_bytes", 1000)
     seen: list[str] = []
-    with pytest.raises(LimitExceededError, match=r"item 10 has 10\d\d bytes; 1000 are the most"):
+    with pytest.raises(LimitExceededError, match=r"item 10 has 10\d\d bytes; the log takes at most 1000"):
         await rxllm.from_log(log, "monday").pipe(rx_ops.do_action(seen.append))
     assert seen == many
 
@@ -931,8 +931,8 @@ def test_a_url_that_is_none_is_not_shown(url: str) -> None:
 WRONG: dict[str, tuple[Callable[[str], object], type[Exception], str]] = {
     "no URL": (lambda _: RedisLog(5), TypeError, "url must be str, not int"),  # type: ignore[arg-type]
     "no prefix": (lambda url: RedisLog(url, prefix=5), TypeError, "prefix must be str, not int"),  # type: ignore[arg-type]
-    "an empty prefix": (lambda url: RedisLog(url, prefix=""), ValueError, "prefix must have one character at least"),
-    "a prefix in braces": (lambda url: RedisLog(url, prefix="{a}"), ValueError, "but for { and }"),
+    "an empty prefix": (lambda url: RedisLog(url, prefix=""), ValueError, "prefix must have at least one character"),
+    "a prefix in braces": (lambda url: RedisLog(url, prefix="{a}"), ValueError, "without { and }"),
     "no patience": (lambda url: RedisLog(url, patience=0), ValueError, "patience must be positive"),
     "no item": (lambda url: RedisLog(url, max_item_bytes=0), ValueError, "max_item_bytes must be at least 1"),
     "no lease": (lambda url: RedisLog(url, lease=0), ValueError, "lease must be positive"),

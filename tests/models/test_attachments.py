@@ -128,7 +128,9 @@ def test_what_is_none(tmp_path: Path) -> None:
             make(empty)
         with pytest.raises(FileNotFoundError):
             make(tmp_path / "none")
-    with pytest.raises(ValueError, match=r"no image that is known \(text/plain\): give media_type='image/…', or send"):
+    with pytest.raises(
+        ValueError, match=r"not a known kind of image \(text/plain\): give media_type='image/…', or send"
+    ):
         Image.from_bytes(b"text", media_type="text/plain")
     with pytest.raises(ValueError, match="are neither WAV nor MP3: give format='wav' or format='mp3'"):
         Audio.from_bytes(b"text")
@@ -138,7 +140,7 @@ def test_what_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("piece", [b"bytes", Path("a.png"), 5, None])
 def test_what_is_no_piece_of_a_message(piece: Any) -> None:
-    with pytest.raises(TypeError, match=r"is made of str, .*: Image\.from_path\(\), Image\.from_bytes\(\) and"):
+    with pytest.raises(TypeError, match=r"is made of str, .*: use Image\.from_path\(\), Image\.from_bytes\(\) and"):
         Message.user("What is this?", piece)
 
 

@@ -28,7 +28,7 @@ def test_arguments_are_parsed() -> None:
 
 @pytest.mark.parametrize("arguments", ["", "{", "[1]", "5", "null", '"a"', "{}{}", '{"a":' * 9999, "9" * 9999])
 def test_arguments_that_are_no_object(arguments: str) -> None:
-    with pytest.raises(ToolCallError, match="the arguments of 'w' are no JSON object") as caught:
+    with pytest.raises(ToolCallError, match="the arguments of 'w' are not a JSON object") as caught:
         _ = FunctionCall(name="w", arguments=arguments).parsed
     assert (caught.value.text, caught.value.choice) == (arguments, None)
 

@@ -223,7 +223,7 @@ def test_it_can_be_a_field_of_a_model() -> None:
     assert envelope.chunk == chunk()
     assert Envelope(chunk=chunk()).chunk == chunk()
     assert json.loads(envelope.model_dump_json()) == envelope.model_dump() == {"chunk": WIRE}
-    with pytest.raises(ValueError, match="no object"):
+    with pytest.raises(ValueError, match="not an object"):
         Envelope.model_validate({"chunk": {"choices": [{"delta": 5}]}})
 
 

@@ -130,7 +130,7 @@ async def test_calls_that_are_garbled_are_answered_and_the_others_are_run(*, eag
     assert found.pop("e") == ("3", None)
     assert {*found} == {"b", "c", "d"}
     for content, error in found.values():
-        assert content.startswith("the arguments of 'f' are no JSON object: ")
+        assert content.startswith("the arguments of 'f' are not a JSON object: ")
         assert error == "invalid_arguments"
 
 

@@ -408,7 +408,7 @@ async def test_of_a_connection_that_is_cut_nothing_is_lost() -> None:
 
 @pytest.mark.parametrize("tag", ["", "<think>", "a b"])
 def test_a_tag_is_a_name(tag: str) -> None:
-    with pytest.raises(ValueError, match="no name of a tag"):
+    with pytest.raises(ValueError, match="is not a name of a tag"):
         ops.split_reasoning(tag)
 
 

@@ -317,7 +317,7 @@ async def test_row_49_an_answer_of_another_protocol_is_named(
 ) -> None:
     for result in await each_way(answer, tmp_path):
         assert isinstance(result, DecodeError)
-        assert "it is no chat completions stream" in str(result)
+        assert "it is not a chat completions stream" in str(result)
         assert protocol in str(result)
         assert result.position == 0
 
@@ -342,7 +342,7 @@ async def test_the_same_over_a_websocket(frames: list[str], content: str | None)
         result = await ended(client.websocket_stream(REQUEST))
     if content is None:
         assert isinstance(result, DecodeError)
-        assert "it is no chat completions stream" in str(result)
+        assert "it is not a chat completions stream" in str(result)
     else:
         assert isinstance(result, ChatCompletion)
         assert result.content == content
@@ -412,7 +412,7 @@ async def test_half_an_error_is_none_and_is_shown_with_what_it_left(
     for result in await each_way(typed("text/event-stream", TEXT + start + ERROR[:-3], *rest), tmp_path):
         assert isinstance(result, kind)
         (note,) = result.__notes__
-        assert note.startswith(f"beside its events came: '{start.decode()}")
+        assert note.startswith(f"besides events, the stream had: '{start.decode()}")
         assert "context size exceeded" in note
 
 

@@ -373,7 +373,7 @@ async def test_what_is_no_request_of_http(kind: str) -> None:
     async def never(*_: Any) -> Any:
         raise AssertionError
 
-    with pytest.raises(RuntimeError, match=f"answers requests of HTTP, not '{kind}'"):
+    with pytest.raises(RuntimeError, match=f"answers HTTP requests, not '{kind}'"):
         await serving.StreamingResponse(reactivex.empty())({"type": kind}, never, never)
 
 

@@ -213,7 +213,7 @@ def test_input_that_is_no_json(text: str) -> None:
     call = ToolCall(id="a", function=FunctionCall(name="look", arguments=text))
     failed = ToolResult(call=call, content="x", error="invalid_arguments")
     parts = told(ToolCallEvent(round=1, call=call), ToolResultEvent(round=1, result=failed))
-    error = {"input": text, "errorText": "The input of the call is no JSON."}
+    error = {"input": text, "errorText": "The input of the call is not JSON."}
     assert only(parts, "tool-input-error") == {**A_CALL, **error}
     assert "tool-output-error" not in kinds(parts)
 
@@ -300,7 +300,7 @@ async def test_what_a_tool_said_that_is_no_object() -> None:
     ("calls", "text"),
     [
         (looking("nowhere"), "The tool failed."),
-        (script.tool_call("look", {}, id="a"), "The tool was called with what it does not take."),
+        (script.tool_call("look", {}, id="a"), "The tool was called with wrong arguments."),
         (script.tool_call("jump", {}, id="a"), "There is no such tool."),
     ],
 )

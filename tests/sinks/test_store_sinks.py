@@ -212,7 +212,7 @@ async def test_a_name_that_is_taken(path: Path) -> None:
 async def test_two_lines_streams_of_one_name_at_once(path: Path) -> None:
     sink = JSONLinesSink(path, stream_id=lambda: "same")
     stream = await sink.open()
-    with pytest.raises(RecordingError, match="'same' is being written"):
+    with pytest.raises(RecordingError, match="'same' is already being written"):
         await sink.open()
     await stream.write(["a"])
     await stream.close(Ending("completed"))

@@ -218,7 +218,7 @@ async def test_an_item_that_is_not_what_it_says(writer: Writer, path: Path, kind
     writer.begin("s", BEGAN)
     writer.append("s", [ItemRecord(0, 0, kind, value)])
     writer.close()
-    with pytest.raises(RecordingError, match=f"item 0 is no {kind}"):
+    with pytest.raises(RecordingError, match=f"item 0 is not of kind {kind}"):
         await replay(path)
 
 

@@ -83,10 +83,10 @@ END = '"b","record":"end"'
         (ITEM, '"seconds":0.25', '"seconds":NaN', 1, "damaged at byte"),
         (ITEM, '"seconds":0.25', '"seconds":1e300', 1, "damaged at byte"),
         (ITEM, '"kind":"text"', '"kind":5', 1, "damaged at byte"),
-        (ITEM, '"record":"item"', '"record":"itfm"', 1, "damaged at byte [0-9]+: a line of something else"),
+        (ITEM, '"record":"item"', '"record":"itfm"', 1, "damaged at byte [0-9]+: a line that is not a record"),
         (ITEM, '"kind":"text"', '"kind":"text","slots":[]', 1, "damaged at byte"),
         (ITEM, '"position":1', '"position":"x"', 1, "damaged at byte"),
-        (ITEM, '"value":"b1"', '"value":{"x":5}', 1, "item 1 is no text"),
+        (ITEM, '"value":"b1"', '"value":{"x":5}', 1, "item 1 is not of kind text"),
         (ITEM, '"kind":"text"', '"kind":"hat"', 1, "'hat' are unknown"),
         # What is no JSON any more, or of no stream, is missing.
         (ITEM, '"seconds":0.25', '"seconds":0.25,,', 1, "number 1 was due"),
@@ -296,11 +296,11 @@ def test_a_time_that_is_none_is_refused_when_written(
     with closing(make(path)) as writer:
         writer.begin("a", BEGAN)
         writer.append("a", [ItemRecord(0, 0.5, "text", "x")])
-        with pytest.raises(RecordingError, match="no time that can be recorded"):
+        with pytest.raises(RecordingError, match="cannot be recorded as a time"):
             writer.append("a", [ItemRecord(1, seconds, "text", "y")])
     with closing(make(path)) as writer:
         writer.begin("b", BEGAN)
-        with pytest.raises(RecordingError, match="no time that can be recorded"):
+        with pytest.raises(RecordingError, match="cannot be recorded as a time"):
             writer.end("b", EndRecord(seconds, 0, "completed"))
     assert played(path, "a")[0] == ["x"]
 

@@ -251,7 +251,7 @@ def test_foreign_databases_are_refused_and_left_alone(
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(made)
     content = path.read_bytes()
-    with pytest.raises(RecordingError, match="a database of something else"):
+    with pytest.raises(RecordingError, match="a database of another program"):
         end(path)
     assert path.read_bytes() == content
 
@@ -469,7 +469,7 @@ def test_lines_of_a_batch_that_failed_are_not_read(size: int, full_disk: Callabl
             writer.append("a", [item(position) for position in range(1, 50)])
         full_disk(1_000_000)
         # There is a gap now, or a part of the batch, which nothing can follow.
-        with pytest.raises(RecordingError, match="items before these could not be stored"):
+        with pytest.raises(RecordingError, match="earlier items could not be stored"):
             writer.append("a", [item(1)])
         writer.end("a", end)
     assert path.read_bytes().count(b'"record":"item"') > 2

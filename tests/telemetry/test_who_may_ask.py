@@ -173,7 +173,7 @@ def test_a_directory_that_others_may_enter_is_refused(directory: Path) -> None:
     directory.mkdir(mode=0o755)
     directory.chmod(0o755)
     with pytest.raises(
-        OSError, match=r"found no place .* belong to you and to have mode 0700.*RXLLM_INSPECT_DIRECTORY"
+        OSError, match=r"found no directory .* belong to you and to have mode 0700.*RXLLM_INSPECT_DIRECTORY"
     ):
         inspect()
     assert endpoints() == []
@@ -182,7 +182,7 @@ def test_a_directory_that_others_may_enter_is_refused(directory: Path) -> None:
 def test_a_link_is_refused(directory: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     directory.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="found no place"):
+    with pytest.raises(OSError, match="found no directory"):
         inspect()
 
 

@@ -471,7 +471,7 @@ async def test_results_of_any_shape(result: object, name: str) -> None:
 @pytest.mark.parametrize(
     ("result", "name", "reason"),
     [
-        (None, "Q31", "the result cannot be read: a NoneType is no chat completion"),
+        (None, "Q31", "the result cannot be read: a NoneType is not a chat completion"),
         (ChatResult.of("It is late."), "Q31", "the client does not tell: finish_reason"),
         (ChatResult.of("ab"), "Q24", "the client does not tell: choices, finish_reason"),
         (

@@ -160,7 +160,7 @@ async def test_a_client_that_glues_two_answers_together() -> None:
         ("Ten to ", "pass", ""),
         ("Ten ", "fail", "partial: expected 'Ten to ', got ['Ten ']"),
         (None, "not applicable", "the client does not tell: partial"),
-        (5, "fail", "partial cannot be read: a int is no chat completion"),
+        (5, "fail", "partial cannot be read: a int is not a chat completion"),
     ],
 )
 async def test_what_an_error_has_of_the_answer(partial: object, outcome: str, reason: str) -> None:

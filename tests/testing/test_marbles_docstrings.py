@@ -186,7 +186,7 @@ def test_two_diagrams_in_one_block() -> None:
 
 
 def test_a_row_whose_name_is_misspelt() -> None:
-    with pytest.raises(DiagramError, match="pausd is no row, and no source that the call names"):
+    with pytest.raises(DiagramError, match="pausd is not a row, and no source that the call names"):
         check_marbles(documented(TRUE["letters for themselves"].replace("result", "pausd   ---\n        result")))
 
 

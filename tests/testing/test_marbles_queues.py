@@ -142,7 +142,7 @@ def test_a_lie_about_what_is_stored_is_found_out() -> None:
 
 
 def test_what_waits_is_a_number() -> None:
-    with pytest.raises(DiagramError, match="'a' is no number of items"):
+    with pytest.raises(DiagramError, match="'a' is not a number of items"):
         check_marbles(documented(TRUE["a queue"].replace("---1-0", "---a-0")))
 
 

@@ -208,7 +208,7 @@ async def test_a_refusal(session: aiohttp.ClientSession, status: int, kind: str)
     ],
 )
 def test_what_it_cannot_say(step: StepLike, what: str) -> None:
-    with pytest.raises(ValueError, match=f"^bedrock-converse cannot say {what}"):
+    with pytest.raises(ValueError, match=f"^bedrock-converse cannot send {what}"):
         list(renderer_of(NAME)(0).steps([step]))
 
 

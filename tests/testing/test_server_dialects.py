@@ -619,7 +619,7 @@ def delta(**fields: Any) -> script.Chunk:
 )
 @pytest.mark.parametrize("dialect", OTHERS)
 def test_what_a_dialect_cannot_say_is_an_error(dialect: str, step: StepLike, what: str) -> None:
-    with pytest.raises(ValueError, match=f"^{dialect} cannot say {what}"):
+    with pytest.raises(ValueError, match=f"^{dialect} cannot send {what}"):
         list(renderer_of(dialect)(0).steps([step]))
 
 
@@ -636,7 +636,7 @@ def test_what_a_dialect_cannot_say_is_an_error(dialect: str, step: StepLike, wha
     ],
 )
 def test_what_one_dialect_cannot_say(dialect: str, answer: Answer, what: str) -> None:
-    with pytest.raises(ValueError, match=f"^{dialect} cannot say {what}"):
+    with pytest.raises(ValueError, match=f"^{dialect} cannot send {what}"):
         list(renderer_of(dialect)(0).rendered(answer).steps)
 
 
@@ -647,7 +647,7 @@ def test_a_call_that_is_over_cannot_go_on() -> None:
 
 
 async def test_what_cannot_be_said_ends_the_answer_and_is_raised(session: aiohttp.ClientSession) -> None:
-    with pytest.raises(ValueError, match="anthropic cannot say choice 1"):
+    with pytest.raises(ValueError, match="anthropic cannot send choice 1"):
         async with ScriptedServer(["a", script.text("b", choice=1)], dialect="anthropic") as server:
             with pytest.raises(aiohttp.ClientError):
                 await fetch(session, server)
@@ -655,7 +655,7 @@ async def test_what_cannot_be_said_ends_the_answer_and_is_raised(session: aiohtt
 
 @pytest.mark.parametrize("over", ["http", "websocket"])
 async def test_chat_completions_have_no_blocks(session: aiohttp.ClientSession, over: str) -> None:
-    with pytest.raises(ValueError, match="openai-chat cannot say a block"):
+    with pytest.raises(ValueError, match="openai-chat cannot send a block"):
         async with ScriptedServer([script.block({"type": "text"})]) as server:
             if over == "http":
                 with pytest.raises(aiohttp.ClientError):
@@ -734,7 +734,7 @@ async def test_errors_of_gemini_have_a_status_in_words(session: aiohttp.ClientSe
 
 
 async def test_gemini_has_no_refusals(session: aiohttp.ClientSession) -> None:
-    with pytest.raises(ValueError, match=r"^gemini cannot say a refusal's text"):
+    with pytest.raises(ValueError, match=r"^gemini cannot send a refusal's text"):
         async with ScriptedServer([script.delta({"refusal": "no"})], dialect="gemini") as server:
             with pytest.raises(aiohttp.ClientError):
                 await fetch(session, server)
@@ -812,7 +812,7 @@ async def test_errors_of_ollama_are_a_text(session: aiohttp.ClientSession) -> No
     ],
 )
 async def test_what_ollama_cannot_say(session: aiohttp.ClientSession, step: StepLike, what: str) -> None:
-    with pytest.raises(ValueError, match=f"^ollama cannot say {what}"):
+    with pytest.raises(ValueError, match=f"^ollama cannot send {what}"):
         async with ScriptedServer([step], dialect="ollama") as server:
             with pytest.raises(aiohttp.ClientError):
                 await fetch(session, server)

@@ -127,7 +127,7 @@ LINES = [encode_record(each) for each in RECORDS]
     ("lines", "message"),
     [
         ([], "no wire recording: there is no whole line in it: ''"),
-        ([b"<html>\x1b[31m\n"], r"line 1 is none of a wire recording: Expecting value.*: '<html>␛\[31m'"),
+        ([b"<html>\x1b[31m\n"], r"line 1 is not a record of a wire recording: Expecting value.*: '<html>␛\[31m'"),
         ([LINES[1]], 'line 1 is .* stands in the wrong place: \'{"record":"response"'),
         ([LINES[0], LINES[0]], "line 2 is .* stands in the wrong place"),
         ([LINES[0], LINES[2]], "line 2 is .* stands in the wrong place"),

@@ -179,7 +179,7 @@ async def test_arguments_that_are_no_json_object(arguments: str) -> None:
     result = await run(tool, arguments)
 
     assert result.error == "invalid_arguments"
-    assert "the arguments of 'tool' are no JSON object" in result.content
+    assert "the arguments of 'tool' are not a JSON object" in result.content
     assert isinstance(result.exception, ToolCallError)
 
 

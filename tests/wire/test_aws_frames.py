@@ -123,7 +123,7 @@ def fault_in(decoder: AWSFrameDecoder, reads: list[bytes], frames: list[AWSFrame
     try:
         read_all(decoder, reads, frames)
     except DecodeError as error:
-        return str(error).partition(" is no frame of an event stream of AWS: ")[2].partition(";")[0]
+        return str(error).partition(" is not a frame of an event stream of AWS: ")[2].partition(";")[0]
     return ""
 
 
@@ -180,7 +180,7 @@ def test_a_stream_that_ends_within_a_frame_was_cut(place: int) -> None:
     decoder = AWSFrameDecoder()
     assert decoder.feed(ENCODED[0] + ENCODED[1][:place]) == FRAMES[:1]
 
-    with pytest.raises(StreamInterruptedError, match=rf"within frame 1 \(at byte .*, of which {place} bytes") as caught:
+    with pytest.raises(StreamInterruptedError, match=rf"within frame 1 \(at byte .*: only {place} bytes") as caught:
         decoder.close()
     assert caught.value.events == 1
     decoder.close()
@@ -219,12 +219,12 @@ def frame_of(headers: bytes, payload: bytes = b"", *, total: int | None = None, 
         (b"\x01a\x07\0", "end within a header"),
         (b"\x01a\x07\0\x05abcd", "end within a header"),
         (b"\x01a\x09" + bytes(15), "end within a header"),
-        (b"\x01a\x0a", "10 is no type"),
-        (b"\x01a\xff", "255 is no type"),
+        (b"\x01a\x0a", "10 is not a type"),
+        (b"\x01a\xff", "255 is not a type"),
         (b"\x01a\0\x01a\x01", "a name comes twice"),
         (b"\x01\xff\0", "a name is not UTF-8"),
         (b"\x01a\x07\0\x01\xff", "a text is not UTF-8"),
-        (b"\x01a\x08" + b"\x7f" * 8, "no year"),
+        (b"\x01a\x08" + b"\x7f" * 8, "out of range"),
     ],
 )
 def test_headers_that_are_malformed(headers: bytes, fault: str) -> None:

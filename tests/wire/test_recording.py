@@ -80,26 +80,26 @@ def test_what_is_as_usual_of_an_ending_is_left_out() -> None:
     [
         (b"", "Expecting value"),
         (b"\xff\xfe", "decode byte 0xff"),
-        (b"[1]", "no JSON object"),
-        (b"{}", "no record"),
-        (b'{"record":"else"}', "no record"),
+        (b"[1]", "not a JSON object"),
+        (b"{}", "not a record"),
+        (b'{"record":"else"}', "not a record"),
         (b'{"record":"request","version":2}', "version 2 of the format; this version of rxllm reads 1"),
-        (b'{"record":"request","version":1}', "lacks something"),
+        (b'{"record":"request","version":1}', "lacks a field"),
         (b'{"record":"request","version":1,"transport":"fax","method":"","url":"","began":""}', "no transport 'fax'"),
         (b'{"record":"request","version":1,"transport":[],"method":"","url":"","began":""}', "no transport"),
-        (b'{"record":"request","transport":"sse","method":"","url":"","began":""}', "lacks something"),
+        (b'{"record":"request","transport":"sse","method":"","url":"","began":""}', "lacks a field"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"record":"response","at":0,"status":"200","headers":{}}', "status is '200'"),
         (b'{"record":"response","at":0,"status":7,"headers":{}}', "status is 7"),
-        (b'{"record":"response","at":0,"status":200,"headers":[]}', "headers that are no texts"),
-        (b'{"record":"response","at":0,"status":200,"headers":{"a":1}}', "headers that are no texts"),
-        (b'{"record":"read","at":0}', "lacks something"),
+        (b'{"record":"response","at":0,"status":200,"headers":[]}', "headers that are not texts"),
+        (b'{"record":"response","at":0,"status":200,"headers":{"a":1}}', "headers that are not texts"),
+        (b'{"record":"read","at":0}', "lacks a field"),
         (b'{"record":"read","at":0,"base64":"!"}', "base64"),
         (b'{"record":"read","at":0,"text":"\\ud800"}', "surrogates not allowed"),
         (b'{"record":"read","at":-1,"text":""}', "at is -1"),
         (b'{"record":"read","at":true,"text":""}', "at is True"),
         (b'{"record":"read","at":"0","text":""}', "at is '0'"),
-        (b'{"record":"read","at":NaN,"text":""}', "NaN is no JSON"),
+        (b'{"record":"read","at":NaN,"text":""}', "NaN is not JSON"),
         (b'{"record":"read","at":1e999,"text":""}', "at is inf"),
         (b'{"record":"read","at":1' + b"0" * 400 + b',"text":""}', "at is 10"),
         (b'{"record":"end","at":0,"ending":"happy"}', "no ending 'happy'"),
@@ -121,7 +121,7 @@ def test_a_line_that_is_none_says_why(line: bytes, reason: str, transport: WireT
 def test_a_time_that_is_none_is_not_written(at: float) -> None:
     records: list[WireRecord] = [WireRead(at, b""), WireEnd(at, "eof"), WireResponse(at, 200)]
     for record in records:
-        with pytest.raises(ValueError, match="no number of seconds"):
+        with pytest.raises(ValueError, match="not a number of seconds"):
             encode_record(record)
 
 
@@ -130,6 +130,6 @@ def test_a_time_that_is_none_is_not_written(at: float) -> None:
     ['"at":%s' % ("1" * 5000), '"at":%s' % ("1" * 4000), '"at":"%s"' % ("x" * 100_000), '"at":1e300', '"at":NaN'],
 )
 def test_a_time_that_is_none_is_not_read(field: str) -> None:
-    with pytest.raises(ValueError, match=r"at is|limit|no JSON") as caught:
+    with pytest.raises(ValueError, match=r"at is|limit|not JSON") as caught:
         decode_record(b'{"record":"read",%b,"text":""}' % field.encode())
     assert len(str(caught.value)) < 300

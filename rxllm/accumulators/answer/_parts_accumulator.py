@@ -18,12 +18,12 @@ _MAX_CHARACTERS = 256 * 1024 * 1024
 
 
 class PartsAccumulator:
-    """The fold that tells of the parts of an answer while they grow: see ``operators.parts``.
+    """Reports the parts of an answer while they grow: see ``operators.parts``.
 
     Args:
         max_tool_calls: How many calls a choice may have.
         max_choices: How many choices there may be.
-        max_characters: How much text there may be in all.
+        max_characters: How many characters of text there may be in all.
     """
 
     __slots__ = (
@@ -54,12 +54,12 @@ class PartsAccumulator:
             chunk: The chunk.
 
         Returns:
-            What there is to tell, a list. If there is something to tell before an error, an iterable that raises it.
+            A list of events. If events come before an error, an iterable that gives them and then raises the error.
 
         Raises:
-            ToolCallError: A fragment of a call fits nowhere.
+            ToolCallError: A fragment belongs to no call.
             MixedAnswersError: The chunk begins another answer.
-            RestartError: The answer begins anew, and something was told of it.
+            RestartError: The answer begins anew after events of it were returned.
             LimitExceededError: There are too many parts, calls or choices, or there is too much text.
         """
         self._log.position += 1
@@ -87,11 +87,11 @@ class PartsAccumulator:
             self._choices.clear()
 
     def close(self) -> list[PartEvent]:
-        """Take note that the stream ended in good order: what is open has ended."""
+        """Note that the stream ended in good order: the open parts have ended."""
         return [event for _, parts in sorted(self._choices.items()) for event in parts.close()]
 
     def partial(self) -> list[MessagePart]:
-        """What there is of the parts that have not ended."""
+        """The parts that have not ended, as far as they have come."""
         return [part for _, parts in sorted(self._choices.items()) for part in parts.open()]
 
     def _count(self, characters: int) -> None:

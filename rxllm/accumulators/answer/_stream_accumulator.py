@@ -50,18 +50,18 @@ _HEAD = ("id", "created", "service_tier", "system_fingerprint")
 
 
 class StreamAccumulator:
-    """Puts the chunks of one stream together.
+    """Joins the chunks of one stream to a completion.
 
     Args:
         max_tool_calls: How many tool calls a choice may have.
         max_choices: How many choices there may be.
-        max_characters: How much text there may be in all: arguments, reasoning, and what else a provider sent, of
-            which anything but a text counts as its JSON.
-        strict: Whether to raise a ``RepairError`` instead of putting something right.
-        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
+        max_characters: How many characters there may be in all: text, arguments, reasoning, and other fields of the
+            provider, which count as JSON unless they are texts.
+        strict: Whether to raise a ``RepairError`` instead of repairing what may be a guess (see ``rxllm.Repair``).
+        on_repair: Called with each repair. ``rxllm.Repair`` has a table of their kinds.
 
     Attributes:
-        watch: What measures the answer, if somebody does: it is told when a batch comes, and shown what is new here.
+        watch: The stopwatch that measures the answer, or ``None``. It learns when a batch comes, and what is new in it.
 
     Example:
         >>> from rxllm.models import StreamChunk
@@ -127,10 +127,10 @@ class StreamAccumulator:
             chunk: The chunk; not changed.
 
         Raises:
-            ToolCallError: A fragment of a tool call fits nowhere.
-            RepairError: ``strict``, and something had to be put right.
+            ToolCallError: A fragment belongs to no tool call.
+            RepairError: With ``strict``, something had to be repaired.
             MixedAnswersError: The chunk begins another answer.
-            LimitExceededError: There are more calls, choices or characters than the limits admit, or more than a
+            LimitExceededError: There are more calls, choices or characters than the limits allow, or more than a
                 thousand unknown fields in one object.
         """
         self.add_all((chunk,))
@@ -139,7 +139,7 @@ class StreamAccumulator:
     """The name that ``add`` had in 0.1."""
 
     def add_all(self, chunks: Iterable[StreamChunk]) -> None:
-        """Take the next chunks: see ``add``, which costs more for each."""
+        """Take the next chunks. This costs less than ``add`` for each of them."""
         most = self._max_characters
         for chunk in chunks:
             self._log.position += 1
@@ -235,20 +235,20 @@ class StreamAccumulator:
         check_fields(len(self._extra))
 
     def completion(self, *, ended: bool = False) -> ChatCompletion:
-        """What has come, as the answer.
+        """Return the answer that has come.
 
         Args:
-            ended: Whether the stream is known to have ended in good order (``[DONE]``), so that the calls of a
-                choice without a ``finish_reason`` count nonetheless. By default they are incomplete.
+            ended: Whether the stream has ended in good order (``[DONE]``). Then the calls of a choice without a
+                ``finish_reason`` count as finished. By default they are incomplete.
 
         Returns:
-            The completion. It is ``complete`` if the stream has ended or every choice has, unless a reason says that
+            The completion. It is ``complete`` if the stream or every choice has ended, unless a finish reason says that
             the server gave up: see ``ChatCompletion.ending``.
 
         Raises:
-            ToolCallError: A finished call has no name, or more than one value for arguments. ``partial`` holds the
-                completion with that call as an incomplete one.
-            RepairError: ``strict``, and a finished call has no identifier or arguments; with ``partial``, too.
+            ToolCallError: A finished call has no name, or more than one value for arguments. ``partial`` has the
+                completion, with that call among the incomplete ones.
+            RepairError: With ``strict``, a finished call has no identifier or no arguments. It has ``partial``, too.
         """
         try:
             return self._timed(self._state().completion(ended=ended, strict=True))
@@ -257,13 +257,13 @@ class StreamAccumulator:
             raise
 
     def partial(self, ending: AnswerEnding = "truncated") -> ChatCompletion:
-        """What has come, as what is left of an answer that was cut; raises nothing.
+        """Return what has come of an answer that was cut. Never raises.
 
         Args:
             ending: How it ended.
 
         Returns:
-            The completion, ``complete`` being false. Calls that are garbled are incomplete ones.
+            The completion; its ``complete`` is false. Garbled calls are among the incomplete ones.
         """
         return self._timed(self._state().completion(cut=ending))
 
@@ -275,11 +275,12 @@ class StreamAccumulator:
         return self.completion().message
 
     def snapshot(self) -> ChatCompletion:
-        """What has come so far, for a view of the growing answer.
+        """Return what has come so far, for a view of the growing answer.
 
         Returns:
-            The same as ``partial()``, but ``complete`` once every choice has finished; at the cost of what changed
-            since the last snapshot: it is put together when it is read, as it was when it was taken.
+            The same as ``partial()``, but ``complete`` once every choice has finished. It only costs what changed since
+            the last snapshot: it is put together when it is read, and then shows the answer as it was when it was
+            taken.
         """
         if self._padded is not None:
             self._settle()

@@ -24,15 +24,15 @@ from rxllm.models import JSONPathMatch, StreamChunk
 
 
 class JSONPathAccumulator:
-    """The fold of one stream.
+    """Finds values in the JSON of one stream: see ``operators.json_path``.
 
     Args:
-        paths: What to look for: see ``operators.json_path``.
-        of: In what.
+        paths: The paths to look for: see ``operators.json_path``.
+        of: Where to look: ``"arguments"`` or ``"content"``.
         text_around: Whether there may be text around the JSON in the content.
 
     Raises:
-        ValueError: A path is none, or there is none.
+        ValueError: A path has a mistake, or no path is given.
     """
 
     __slots__ = ("_beginning", "_calls", "_contents", "_filter", "_of")
@@ -44,7 +44,7 @@ class JSONPathAccumulator:
         if not parsed:
             raise ValueError("there is no path to look for")
         if of not in {"arguments", "content"}:
-            raise ValueError(f"paths are of arguments or of content, not of {of!r}")
+            raise ValueError(f"of must be 'arguments' or 'content', not {of!r}")
         self._of = of
         self._filter = PathFilter(parsed)
         self._calls = _ArgumentsFold(self._filter)
@@ -60,14 +60,15 @@ class JSONPathAccumulator:
             chunk: The chunk.
 
         Returns:
-            What is found, in order, a list. If something is found before an error, an iterable that raises it.
+            A list of matches, in order. If matches come before an error, an iterable that gives them and then raises
+            the error.
 
         Raises:
-            DecodeError: The content is no JSON.
+            DecodeError: The content is not JSON.
             MixedAnswersError: The chunk begins another answer.
-            RestartError: The answer begins anew, and something of it was read.
-            ToolCallError: A fragment fits nowhere, or arguments cannot become a JSON object any more.
-            LimitExceededError: There is too much of something.
+            RestartError: The answer begins anew after some of it was read.
+            ToolCallError: A fragment belongs to no call, or arguments cannot become a JSON object any more.
+            LimitExceededError: The JSON is too long or nested too deeply, or there are too many calls.
         """
         if self._of == "arguments":
             return self._calls.add(chunk)
@@ -90,13 +91,13 @@ class JSONPathAccumulator:
     """The name that ``add`` had in 0.1."""
 
     def close(self) -> Iterator[JSONPathMatch]:
-        """Take note that the stream ended, which completes content that is a number or a word.
+        """Note that the stream ended: this completes content that is a number or a word such as ``true``.
 
         Yields:
-            What is found.
+            The matches.
 
         Raises:
-            DecodeError: It is neither.
+            DecodeError: The content is neither complete nor such a number or word.
         """
         for index, text in self._contents.items():
             for change in text.fold.close(cut=True):
@@ -107,7 +108,7 @@ class JSONPathAccumulator:
     """The name that ``close`` had in 0.1."""
 
     def partial(self) -> None:
-        """Nothing: what was found was given away."""
+        """``None``: the matches have already been returned."""
 
 
 class _ArgumentsFold(WatchedCallsFold[JSONPathMatch]):

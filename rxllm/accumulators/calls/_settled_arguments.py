@@ -95,7 +95,7 @@ def _begins_anew(more: list[_Value]) -> bool:
 
 
 def _values(text: str) -> Iterator[_Value]:
-    """The values in a text, one behind the other; what is no JSON is the last one."""
+    """The values in a text, one behind the other; what is not JSON is the last one."""
     at = _end_of_space(text, 0)
     while at < len(text):
         value, end = _read(text, at)
@@ -104,7 +104,7 @@ def _values(text: str) -> Iterator[_Value]:
 
 
 class _Garbled:
-    """What a text stands for that is no JSON: the same as nothing else."""
+    """What a text stands for that is not JSON: the same as nothing else."""
 
 
 def _read(text: str, at: int) -> tuple[Any, int]:

@@ -9,7 +9,7 @@ Rules:
 3. Eagerly, a call of which nothing but what may be a placeholder (``{}``) has come waits for the end of its choice.
 4. A fragment that arrives for a call that was given away is an error, unless it says once more what was said.
 5. Calls of an answer that was cut short, or whose end nobody understands, are an error.
-6. One call that is garbled does not keep back the others. If its arguments are no JSON object it is given away as it
+6. One call that is garbled does not keep back the others. If its arguments are not a JSON object it is given away as it
    is, for it can be answered. A call that is none, without a name or with two values for arguments, is an error behind
    all others.
 """
@@ -27,13 +27,13 @@ from rxllm.models import StreamChunk, ToolCall, ToolCallDelta, ending_of, is_rea
 
 
 class ToolCallAccumulator(CallFolds):
-    """The fold that gives away tool calls as they may be executed.
+    """Returns tool calls as soon as they may be executed: see ``operators.accumulate_tool_calls``.
 
     Args:
-        eager: Whether not to wait for the end of the choice: see the rules of this module.
+        eager: Whether to return a call before its choice has ended: see ``operators.accumulate_tool_calls``.
         max_tool_calls: How many calls a choice may have.
-        strict: Whether to raise a ``RepairError`` instead of putting something right.
-        on_repair: Called with each thing that was put right: see the table of kinds of ``rxllm.Repair``.
+        strict: Whether to raise a ``RepairError`` instead of repairing what may be a guess (see ``rxllm.Repair``).
+        on_repair: Called with each repair. ``rxllm.Repair`` has a table of their kinds.
     """
 
     __slots__ = ("_eager", "_has_emitted", "_last_choice", "_reasons")
@@ -60,14 +60,14 @@ class ToolCallAccumulator(CallFolds):
             chunk: The chunk.
 
         Returns:
-            The calls that may now be executed, none unless ``eager``. If there are some before an error, an iterable
-            that raises it.
+            The calls that may now be executed; none unless ``eager``. If calls come before an error, an iterable that
+            gives them and then raises the error.
 
         Raises:
-            ToolCallError: A fragment fits nowhere, or comes for a call that was given away.
-            RepairError: ``strict``, and something had to be put right.
+            ToolCallError: A fragment belongs to no call, or to a call that was already returned.
+            RepairError: With ``strict``, something had to be repaired.
             MixedAnswersError: The chunk begins another answer.
-            RestartError: The answer begins anew, and calls of it were given away.
+            RestartError: The answer begins anew after calls of it were returned.
             LimitExceededError: There are too many calls.
         """
         self._log.position += 1
@@ -110,17 +110,18 @@ class ToolCallAccumulator(CallFolds):
             self._last_choice = None
 
     def close(self) -> list[ToolCall]:
-        """Take note that the stream ended in good order, so that all calls are finished.
+        """Note that the stream ended in good order: all calls are finished.
 
         Iterate over the result at once.
 
         Returns:
-            The calls not given away yet. If there are some beside an error, an iterable that raises it.
+            The calls that were not returned yet. If there are calls and an error, an iterable that gives the calls and
+            then raises the error.
 
         Raises:
-            ToolCallError: A call has no name, or two values for arguments; or not all came of a repetition of the
-                arguments of one that was given away.
-            RepairError: ``strict``, and something had to be put right.
+            ToolCallError: A call has no name, or two values as arguments. Or the arguments of a call that was already
+                returned came again, but not completely.
+            RepairError: With ``strict``, something had to be repaired.
             TruncatedStreamError: There are calls, and the answer is not ``completed``.
         """
         folds = [fold for _, fold in sorted(self._folds.items())]
@@ -162,7 +163,7 @@ class ToolCallAccumulator(CallFolds):
 
         Raises:
             ToolCallError: About the first of these, behind all others.
-            RepairError: ``strict``, and something had to be put right.
+            RepairError: With ``strict``, something had to be repaired.
         """
         garbled: list[ToolCallError] = []
         for each in dict.fromkeys(ready):
@@ -203,6 +204,6 @@ def require_completed(reasons: Mapping[int, str | None]) -> None:
         return
     said = ", ".join(excerpt(reason) if reason else "no finish_reason" for reason in bad.values())
     raise TruncatedStreamError(
-        f"the answer with its tool calls was cut, or may have been ({said}): none of them is run",
+        f"the answer was cut, or may have been cut ({said}): none of its tool calls is run",
         unfinished=tuple(sorted(bad)),
     )

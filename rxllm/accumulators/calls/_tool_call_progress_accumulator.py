@@ -11,7 +11,7 @@ from rxllm.models import JSONChange, ToolCallProgress
 
 
 class ToolCallProgressAccumulator(WatchedCallsFold[ToolCallProgress]):
-    """The fold that shows tool calls while they grow: one item a fragment. See ``WatchedCallsFold``."""
+    """Shows tool calls while they grow, with one item for each fragment. See ``WatchedCallsFold``."""
 
     __slots__ = ()
     _name = "tool_call_progress"

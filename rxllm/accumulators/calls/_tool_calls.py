@@ -98,7 +98,7 @@ class ToolCallFold:
             and not fragment.type
             and fragment.extra_content is fragment.custom is fragment.extra is function.extra is None
         ):
-            call = self._by_index.get(fragment.index)  # type: ignore[arg-type]  # None is no index
+            call = self._by_index.get(fragment.index)  # type: ignore[arg-type]  # None is not an index
             arguments = function.arguments
             if call is not None and type(arguments) is str and not call.named_again and not call.emitted:
                 if call is not self.last:
@@ -261,7 +261,7 @@ class ToolCallFold:
         if not under_way and (call := self._place_behind_the_last(call_id, arguments)) is not None:
             return call
         raise ToolCallError(
-            f"a fragment of a tool call has no index and no identifier that is known, and {len(under_way)} calls are "
+            f"a fragment of a tool call has no index and no known identifier, and {len(under_way)} calls are "
             f"open: {excerpt(arguments or name or call_id)}",
             choice=self.choice,
             call_id=call_id or None,

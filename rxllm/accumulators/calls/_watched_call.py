@@ -218,7 +218,7 @@ class WatchedCall:
     def _error(self, problem: str) -> ToolCallError:
         call = self.call
         return ToolCallError(
-            f"the arguments of {call.name!r} are no JSON object: {problem}",
+            f"the arguments of {call.name!r} are not a JSON object: {problem}",
             choice=call.choice,
             call_id=call.id or None,
             text=call.text.read(),

@@ -86,7 +86,7 @@ def _steps(pattern: str) -> list[str | int | None]:
         match = _STEP.match(pattern, at)
         # Only at the very beginning a name needs no dot.
         if match is None or (at > 0 and pattern[at] not in ".["):
-            raise ValueError(f"no path, or one of a kind that is not known, at {at}: {pattern!r}")
+            raise ValueError(f"not a path, or an unsupported kind of path, at {at}: {pattern!r}")
         name, star, number, single, double = match.groups()
         if name == "*" or star:
             steps.append(None)
@@ -96,5 +96,5 @@ def _steps(pattern: str) -> list[str | int | None]:
             steps.append(next(each for each in (name, single, double) if each is not None))
         at = match.end()
     if not steps and pattern != "$":
-        raise ValueError("a path names something; $ is the whole")
+        raise ValueError("a path must name something; $ is the whole JSON")
     return steps

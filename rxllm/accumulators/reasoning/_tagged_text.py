@@ -39,11 +39,11 @@ _VISIBLE = re.compile(r"\S")
 
 
 class Parted(NamedTuple):
-    """Text, taken apart.
+    """The parts of a text, inside and outside of the tags.
 
     Attributes:
-        outside: What stands outside of the tags.
-        inside: What stands between them.
+        outside: The text outside of the tags.
+        inside: The text between the tags.
     """
 
     outside: str
@@ -51,24 +51,27 @@ class Parted(NamedTuple):
 
 
 class TaggedText:
-    """One growing text.
+    """Splits one growing text at tags.
 
     Args:
         tag: The name in the tags: ``<tag>`` and ``</tag>``.
-        inside: Whether it begins between the tags, the first of which it lacks then.
-        anywhere: Whether a part counts everywhere, and not at the beginning only.
-        tags: The pairs of tags instead, or one of them, each as it is written: ``("[THINK]", "[/THINK]")``.
-        unclosed: Where a text belongs that begins inside and is never closed. ``"outside"`` holds it back until then.
+        inside: Whether the text begins between the tags, without the opening tag.
+        anywhere: Whether tags count everywhere, not only at the beginning.
+        tags: Other tags instead of ``tag``: a pair, or several pairs, each spelled as the model writes it:
+            ``("[THINK]", "[/THINK]")``.
+        unclosed: Where text belongs that begins inside and is never closed. With ``"outside"``, it is held back until
+            the closing tag or the end.
 
     Raises:
-        ValueError: ``tag`` is empty or has white space, ``<``, ``>`` or ``/`` in it; ``tags`` are no pairs, or one of
+        ValueError: ``tag`` is empty or has white space, ``<``, ``>`` or ``/`` in it; ``tags`` are not pairs, or one of
             them is part of another.
 
     Attributes:
         held: The end of the text so far, if it may be the beginning of a tag.
         inside: Whether the text stands between the tags.
-        settled: Whether all that follows stands outside.
-        mark: A character without which a fragment stands where ``inside`` says; ``""`` if that is not so simple.
+        settled: Whether all text that follows is outside.
+        mark: If a fragment does not have this character, all of it is where ``inside`` says; ``""`` if there is no such
+            character.
     """
 
     __slots__ = (
@@ -94,7 +97,7 @@ class TaggedText:
         self._begin()
 
     def anew(self) -> TaggedText:
-        """A text of the same kind, from its beginning."""
+        """A new object with the same arguments."""
         text = object.__new__(TaggedText)
         text._tags = self._tags
         text._anywhere = self._anywhere
@@ -117,10 +120,10 @@ class TaggedText:
         self._look()
 
     def add(self, fragment: str) -> Parted:
-        """Take the next fragment; returns what is certain by now.
+        """Take the next fragment, and return the text whose place is certain by now.
 
         Raises:
-            LimitExceededError: More is held back than may be.
+            LimitExceededError: Too much text would have to be held back.
         """
         if self.settled:
             return Parted(fragment, "")
@@ -135,7 +138,7 @@ class TaggedText:
         return Parted("".join(parts[0]), "".join(parts[1]))
 
     def close(self) -> Parted:
-        """Take note that the text has ended; returns what was held back."""
+        """Note that the text has ended, and return the text that was held back."""
         held, self.held = self.held, ""
         if self._waiting is not None:
             held = "".join(self._waiting) + held
@@ -149,7 +152,7 @@ class TaggedText:
 
     @property
     def holds(self) -> bool:
-        """Whether anything is held back."""
+        """Whether text is held back."""
         return bool(self.held or self._waiting)
 
     def _look(self) -> None:
@@ -216,7 +219,7 @@ class TaggedText:
         self._waiting_length += len(text)
         if self._waiting_length > MAX_HELD_CHARACTERS:
             raise LimitExceededError(
-                f"more than {MAX_HELD_CHARACTERS} characters wait for a tag that closes them",
+                f"more than {MAX_HELD_CHARACTERS} characters wait for a closing tag",
                 limit="MAX_HELD_CHARACTERS",
                 maximum=MAX_HELD_CHARACTERS,
             )

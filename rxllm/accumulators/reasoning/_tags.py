@@ -18,11 +18,11 @@ def pairs_of(tag: str, tags: TagPair | Iterable[TagPair] | None) -> tuple[TagPai
     """The pairs that were asked for: those of ``tags``, or that of the name ``tag``.
 
     Raises:
-        ValueError: There are none, or one is no pair, or which tag a text holds would depend on how it is cut.
+        ValueError: There are none, or one is not a pair, or which tag a text holds would depend on how it is cut.
     """
     if tags is None:
         if not _NAME.fullmatch(tag):
-            raise ValueError(f"{tag!r} is no name of a tag")
+            raise ValueError(f"{tag!r} is not a name of a tag")
         return ((f"<{tag}>", f"</{tag}>"),)
     pairs = tuple(cast("Iterable[TagPair]", (tags,) if _is_pair(tags) else tags))
     if not 0 < len(pairs) <= _MOST_PAIRS or not all(map(_is_pair, pairs)):
@@ -39,7 +39,7 @@ def _is_pair(value: object) -> bool:
 def _check(side: tuple[str, ...]) -> None:
     for tag in side:
         if not 0 < len(tag) <= LONGEST_TAG or tag != tag.strip():
-            raise ValueError(f"{tag!r} is no tag: it is empty, too long, or has white space around it")
+            raise ValueError(f"{tag!r} is not a tag: it is empty, too long, or has white space around it")
         if any(tag in other for other in side if other != tag):
             raise ValueError(f"the tag {tag!r} is a part of another one")
 

@@ -46,9 +46,9 @@ class Anthropic:
     Args:
         version: The version of the API.
         betas: The names of beta features to use.
-        max_tokens: How many tokens an answer may have at most if the request does not say; the API needs a number.
+        max_tokens: How many tokens an answer may have if the request does not say it; the API needs a number.
         auth: How the key is sent: as ``x-api-key``, or as ``Authorization: Bearer``, for OAuth tokens.
-        platform: Who runs the models. ``"vertex"`` is Google's Vertex AI: the base URL ends with
+        platform: The platform that runs the models. ``"vertex"`` is Google's Vertex AI: the base URL ends with
             ``/projects/…/locations/…``, and the key is an access token. ``"foundry"`` is Microsoft Foundry: the base
             URL is ``https://….services.ai.azure.com/anthropic``.
         home: The base URL, and the environment variables for it and for the key; by default those of the platform.
@@ -93,7 +93,7 @@ class Anthropic:
         """The request, streamed.
 
         Raises:
-            UnsupportedRequestError: The Messages API has no form for something in it.
+            UnsupportedRequestError: The request has something that the Messages API does not support.
         """
         body = body_of(request, self.version, self.max_tokens)
         sent = sent_messages(request, endpoint.host)

@@ -8,7 +8,7 @@ Rules:
 3. A call is one of ours only if the block is ``tool_use``. The input of a tool that the server runs is a text of its
    part, and never a call.
 4. A server may cut a character in two, as ``\ud83d`` and ``\ude00``. The first half waits for the next piece.
-5. A block whose input is no JSON object is not finished: it was cut, or the model garbled it.
+5. A block whose input is not a JSON object is not finished: it was cut, or the model garbled it.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ class Block:
         return self.delta(said).model_copy(update={"blocks": blocks})
 
     def garbled(self) -> DeltaBlock | None:
-        """The block of a call whose input is no JSON object, as it can be sent back; ``None`` if it is none of that."""
+        """The block of a call whose input is not a JSON object, as it can be sent back; else ``None``."""
         if self.call is None or self._whole()[1]:
             return None
         block = {**self.start, "input": {UNREADABLE: "".join(self.pieces)}}

@@ -61,7 +61,7 @@ class Blocks:
         if kind == "file" and is_object(inner):
             return [{**_rest_of(part), **_document(inner)}]
         if kind in {"input_audio", "video_url", "audio_url", "input_video"}:
-            raise unsupported(str(kind), "its models take text, images and documents")
+            raise unsupported(str(kind), "its models accept text, images and documents")
         return [{**part}]
 
     def _image(self, image: object) -> dict[str, Any]:
@@ -88,11 +88,11 @@ def _source(url: str, field: str) -> dict[str, Any]:
     head = _DATA_URL.match(url)
     if head is None:
         if not url.lower().startswith(("https://", "http://")):
-            raise unsupported(field, "a source is at https://, http:// or data:")
+            raise unsupported(field, "a source must be at https://, http:// or data:")
         return {"type": "url", "url": url}
     data = url[head.end() :]
     if ";base64" not in head[2].lower():
-        raise unsupported(field, "a data: URL has to be in base64")
+        raise unsupported(field, "a data: URL must be in base64")
     return {"type": "base64", "media_type": head[1].lower() or _UNKNOWN, "data": data}
 
 
@@ -118,4 +118,4 @@ def _text_of(data: str) -> str:
     try:
         return base64.b64decode(data, validate=True).decode()
     except (binascii.Error, ValueError) as problem:
-        raise unsupported("file", "a text has to be UTF-8 in base64") from problem
+        raise unsupported("file", "a text must be UTF-8 in base64") from problem

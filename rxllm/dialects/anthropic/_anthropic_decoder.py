@@ -63,7 +63,7 @@ class AnthropicDecoder:
     """The decoder of one stream of the Messages API.
 
     Attributes:
-        done: Whether the answer came as a whole, and was no stream. No event says that nothing follows.
+        done: Whether the answer came as a whole, and was not a stream. No event says that nothing follows.
     """
 
     done: bool = False
@@ -189,7 +189,7 @@ def _with_halves(text: str) -> Any:
 
 
 def _is_error(name: str, fields: Mapping[str, Any], *, is_typed: bool) -> bool:
-    """Whether what is no event of a message is an error. What names its type is one only if that says so."""
+    """Whether what is not an event of a message is an error. What names its type is one only if that says so."""
     if is_typed:
         return is_error(fields) or is_name_of_error(name) or has_words_of_error(name, fields)
     return is_failure(name, fields) or has_words_of_error(name, fields)

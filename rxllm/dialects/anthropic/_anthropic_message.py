@@ -287,7 +287,7 @@ def _object_in(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _object(value: object, name: str) -> Mapping[str, Any]:
     if not is_object(value):
-        raise TypeError(f"{name} is no object")
+        raise TypeError(f"{name} is not an object")
     return value
 
 
@@ -300,5 +300,5 @@ def _index_in(fields: Mapping[str, Any]) -> int | None:
     """The index of a block; ``None`` if there is none."""
     index = fields.get("index")
     if index is not None and (not isinstance(index, int) or isinstance(index, bool) or index < 0):
-        raise TypeError("index is no index")
+        raise TypeError("index is not an index")
     return index

@@ -114,7 +114,7 @@ def sent_messages(request: ChatRequest, host: str) -> Sent:
         elif message.role == Role.USER:
             sent.say("user", blocks.of(message.content))
         else:
-            raise unsupported("role", f"a message is of system, user, assistant or tool, not of {str(message.role)!r}")
+            raise unsupported("role", f"the role must be system, user, assistant or tool, not {str(message.role)!r}")
     sent.end_turn()
     return sent
 
@@ -169,7 +169,7 @@ def _converted(message: Message, blocks: Blocks) -> list[dict[str, Any]]:
     """The text and the calls of an answer."""
     for name in ("function_call", "audio"):
         if getattr(message, name) is not None:
-            raise unsupported(name, "an earlier answer has text and tool_calls")
+            raise unsupported(name, "an earlier answer can only have text and tool_calls")
     if message.reasoning_text and not message.parts:
         # It was made by hand, or comes from elsewhere without a word of where: nothing has signed it.
         blocks.repairs.append(Repair(_LOST, blocks.place, [str(PartKind.REASONING)], None))
@@ -187,7 +187,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 def _result(message: Message, blocks: Blocks) -> dict[str, Any]:
     if not message.tool_call_id:
-        raise unsupported("messages", "a result has no tool_call_id")
+        raise unsupported("messages", "a result needs a tool_call_id")
     block: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.tool_call_id}
     content = message.content if isinstance(message.content, str) else blocks.of(message.content)
     if content:

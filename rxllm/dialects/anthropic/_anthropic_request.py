@@ -47,7 +47,7 @@ def body_of(request: ChatRequest, version: str, max_tokens: int) -> dict[str, An
     Raises:
         UnsupportedRequestError: It asks for what cannot be said.
     """
-    unsupported.check_unsaid(request, _UNSAID, "the Messages API has nothing like it")
+    unsupported.check_unsaid(request, _UNSAID, "the Messages API has no such parameter")
     extra = dict(request.model_extra or {})
     body: dict[str, Any] = {"model": request.model}
     limit = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
@@ -61,7 +61,7 @@ def body_of(request: ChatRequest, version: str, max_tokens: int) -> dict[str, An
         body["metadata"] = user
     if request.service_tier is not None:
         if request.service_tier not in _TIERS:
-            raise unsupported("service_tier", f"it is one of {', '.join(_TIERS)}, not {request.service_tier!r}")
+            raise unsupported("service_tier", f"it must be one of {', '.join(_TIERS)}, not {request.service_tier!r}")
         body["service_tier"] = _TIERS[request.service_tier]
     put_effort(request, body, output, given=extra.get("thinking"), has_limit=limit is not None)
     own_output = extra.pop("output_config", None)
@@ -78,7 +78,7 @@ def _put_sampling(request: ChatRequest, version: str, body: dict[str, Any]) -> N
         if version >= _WITHOUT_SAMPLING:
             raise unsupported(name, f"version {version} has no sampling parameters")
         if not 0 <= value <= 1:
-            raise unsupported(name, f"it is from 0 to 1, not {value:g}")
+            raise unsupported(name, f"it must be from 0 to 1, not {value:g}")
         body[name] = value
 
 
@@ -97,7 +97,7 @@ def _output_of(request: ChatRequest) -> dict[str, Any]:
     inner = form.get("json_schema")
     schema = inner.get("schema") if is_object(inner) else None
     if form.get("type") != "json_schema" or not is_object(schema):
-        raise unsupported("response_format", "it is a text, or JSON by a schema: {'type': 'json_schema', …}")
+        raise unsupported("response_format", "it must be text, or JSON with a schema: {'type': 'json_schema', …}")
     return {"format": {"type": "json_schema", "schema": _closed(schema)}}
 
 
@@ -116,7 +116,7 @@ def _closed(schema: Any) -> Any:
 def _metadata_of(request: ChatRequest) -> dict[str, str]:
     metadata = dict(request.metadata or {})
     if others := sorted(metadata.keys() - {"user_id"}):
-        raise unsupported("metadata", f"it has user_id and nothing else, not {', '.join(others)}")
+        raise unsupported("metadata", f"it can only have user_id, not {', '.join(others)}")
     if request.user is not None:
         if metadata.get("user_id", request.user) != request.user:
             raise unsupported("user", "metadata has another user_id")

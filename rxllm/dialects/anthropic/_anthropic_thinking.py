@@ -52,7 +52,7 @@ def put_effort(
         elif given is None:
             body["thinking"] = _budget(effort, body, has_limit=has_limit)
         else:
-            raise unsupported("reasoning_effort", f"{request.model} has a budget, which thinking gives")
+            raise unsupported("reasoning_effort", f"{request.model} has a thinking budget: set thinking instead")
     elif is_object(given) and isinstance(budget := given.get("budget_tokens"), int) and not has_limit:
         body["max_tokens"] += budget
     _check(given if given is not None else body.get("thinking"), body)
@@ -70,12 +70,12 @@ def is_adaptive(model: str) -> bool:
 
 def _budget(effort: str, body: dict[str, Any], *, has_limit: bool) -> dict[str, Any]:
     if effort not in _BUDGETS:
-        raise unsupported("reasoning_effort", f"it is none or one of {', '.join(_BUDGETS)}, not {effort!r}")
+        raise unsupported("reasoning_effort", f"it must be none or one of {', '.join(_BUDGETS)}, not {effort!r}")
     budget = _BUDGETS[effort]
     if not has_limit:
         body["max_tokens"] += budget
     elif body["max_tokens"] <= _LEAST_BUDGET:
-        raise unsupported("reasoning_effort", f"thinking takes {_LEAST_BUDGET} tokens or more, within max_tokens")
+        raise unsupported("reasoning_effort", f"thinking needs at least {_LEAST_BUDGET} tokens, within max_tokens")
     else:
         # Something has to be left for the answer.
         budget = min(budget, max(_LEAST_BUDGET, body["max_tokens"] // 2))
@@ -86,6 +86,6 @@ def _check(thinking: object, body: Mapping[str, Any]) -> None:
     if not is_object(thinking) or thinking.get("type") == "disabled":
         return
     if body.get("tool_choice", {}).get("type") in FORCED:
-        raise unsupported("tool_choice", "a model that thinks cannot be made to call a tool")
+        raise unsupported("tool_choice", "a model that thinks cannot be forced to call a tool")
     if thinking.get("type") == "enabled" and body.get("temperature", 1) != 1:
-        raise unsupported("temperature", "a model that thinks by a budget has 1")
+        raise unsupported("temperature", "a model with a thinking budget only accepts 1")

@@ -23,12 +23,12 @@ def tool_of(tool: Mapping[str, Any]) -> dict[str, Any]:
     function = tool.get("function")
     if not is_object(function):
         if tool.get("type") == "custom" and "custom" in tool:
-            raise unsupported("tools", "a tool takes an object, and not any text")
+            raise unsupported("tools", "the input of a tool must be an object, not any text")
         return {**tool}
     parameters = function.get("parameters")
     schema: dict[str, Any] = {"type": "object", **(parameters if is_object(parameters) else {"properties": {}})}
     if schema["type"] != "object":
-        raise unsupported("tools", f"the parameters of a tool are an object, not {schema['type']!r}")
+        raise unsupported("tools", f"the parameters of a tool must be an object, not {schema['type']!r}")
     rest = {name: value for name, value in function.items() if name not in {"parameters", "strict"}}
     made = {**rest, "input_schema": schema}
     if function.get("strict"):
@@ -56,10 +56,10 @@ def _choice(given: str | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(given, str):
         if given in _CHOICES:
             return {"type": _CHOICES[given]}
-        raise unsupported("tool_choice", f"it is auto, required, none or a function, not {given!r}")
+        raise unsupported("tool_choice", f"it must be auto, required, none or a function, not {given!r}")
     function = given.get("function")
     if given.get("type") == "function" and is_object(function):
         return {"type": "tool", "name": function.get("name")}
     if given.get("type") in _OWN_CHOICES:
         return {**given}
-    raise unsupported("tool_choice", f"it is auto, required, none or a function, not {given.get('type')!r}")
+    raise unsupported("tool_choice", f"it must be auto, required, none or a function, not {given.get('type')!r}")

@@ -28,13 +28,16 @@ class BedrockConverse:
     ``Authorization: Bearer``.
 
     Args:
-        region: The region, as ``"eu-central-1"``; by default that of ``AWS_REGION``, else of ``AWS_DEFAULT_REGION``.
-        sign: Signs each request, for those who have no such key: gets the request exactly as it is going to be sent,
-            and returns the headers to add, or an awaitable of them. It is called for each try. No key is sent then.
-        model: What the chunks say is the model, for the stream does not: a client says what was asked for.
+        region: The region, ``"eu-central-1"`` for example; by default that of ``AWS_REGION``, else of
+            ``AWS_DEFAULT_REGION``.
+        sign: A function that signs each request, if you have no such key. It gets the request exactly as it will be
+            sent, and returns the headers to add, or an awaitable of them. It is called for each try. No key is sent
+            then.
+        model: The name of the model for the chunks, because the stream does not have it. A client sets it to the model
+            of the request.
 
     Raises:
-        ValueError: ``region`` is no name of one.
+        ValueError: ``region`` is not the name of a region.
     """
 
     region: str | None = None
@@ -43,7 +46,7 @@ class BedrockConverse:
 
     def __post_init__(self) -> None:
         if self.region is not None and not _REGION.fullmatch(self.region):
-            raise ValueError(f"region must be the name of one, as 'eu-central-1', not {self.region!r}")
+            raise ValueError(f"region must be the name of a region, such such as 'eu-central-1', not {self.region!r}")
 
     @property
     def name(self) -> str:
@@ -52,7 +55,7 @@ class BedrockConverse:
 
     @property
     def home(self) -> Home:
-        """Where the region is."""
+        """The home of the region."""
         found = (self.region, *map(os.environ.get, _REGION_VARIABLES))
         region = next((each for each in found if each and _REGION.fullmatch(each)), None)
         suffix = "amazonaws.com.cn" if (region or "").startswith("cn-") else "amazonaws.com"
@@ -71,7 +74,7 @@ class BedrockConverse:
         """The request, streamed.
 
         Raises:
-            UnsupportedRequestError: The Converse API has no form for something in it.
+            UnsupportedRequestError: The request has something that the Converse API does not support.
         """
         sent = sent_messages(request, endpoint.host)
         return WireRequest(

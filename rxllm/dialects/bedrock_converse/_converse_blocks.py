@@ -7,8 +7,8 @@ Rules:
    citations is ``citationsContent``.
 3. A call is one of ours only if its block is a ``toolUse`` without a ``type``. The input of a tool that the server runs
    is a text of its part, and never a call.
-4. A block whose input is no JSON object is not finished: it was cut, or the model garbled it. Neither is one of a kind
-   that nobody knows.
+4. A block whose input is not a JSON object is not finished: it was cut, or the model garbled it. Neither is one of a
+   kind that nobody knows.
 5. A server may cut a character in two. The first half waits for the next piece.
 """
 
@@ -196,7 +196,7 @@ class Block:
         )
 
     def garbled(self) -> DeltaBlock | None:
-        """The block of a call whose input is no JSON object, as it can be sent back; ``None`` if it is none of that."""
+        """The block of a call whose input is not a JSON object, as it can be sent back; else ``None``."""
         if self.call is None or self._whole()[1]:
             return None
         block = {INPUT: {**self.start, "input": {UNREADABLE: "".join(self.pieces)}}}

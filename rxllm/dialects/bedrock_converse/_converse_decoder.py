@@ -61,7 +61,7 @@ class BedrockConverseDecoder:
         model: The model that is asked: the stream does not say.
 
     Attributes:
-        done: Whether the answer came as a whole, and was no stream. No event says that nothing follows.
+        done: Whether the answer came as a whole, and was not a stream. No event says that nothing follows.
     """
 
     model: str | None = None
@@ -131,7 +131,7 @@ class BedrockConverseDecoder:
         if not is_object(fields):
             if is_name_of_error(name):
                 raise error_from(fields, self._position, name)
-            raise _MISFIT.malformed(self._position, text, "it is no JSON object")
+            raise _MISFIT.malformed(self._position, text, "it is not a JSON object")
         return fields
 
     def _decode_object(self, kind: str, fields: Mapping[str, Any], text: str) -> list[StreamChunk]:
@@ -200,9 +200,9 @@ class BedrockConverseDecoder:
         return chunks
 
     def _of_another(self, protocol: str, text: str) -> DecodeError:
-        where = f"event {self._position} looks like {protocol}; it is no stream of its operation ConverseStream"
+        where = f"event {self._position} looks like {protocol}; it is not a stream of its operation ConverseStream"
         if protocol != CONVERSE:
-            where = f"event {self._position} looks like {protocol}; it is no stream of {CONVERSE}"
+            where = f"event {self._position} looks like {protocol}; it is not a stream of {CONVERSE}"
         advice = "ask the server's address for it (…/model/…/converse-stream), or use a dialect that reads it"
         return _MISFIT.error(self._position, f"{where}: {advice}", text)
 

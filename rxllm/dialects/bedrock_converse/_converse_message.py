@@ -178,7 +178,7 @@ class GrowingMessage:
         if member == RESULT:
             return block.result(content_of_result(said))
         if not is_object(said):
-            raise TypeError(f"{member} is no object")
+            raise TypeError(f"{member} is not an object")
         if member == CITATION:
             return block.cite(said)
         return block.picture(said) if member == IMAGE else delta
@@ -202,7 +202,7 @@ class GrowingMessage:
     def _stop(self, fields: Mapping[str, Any]) -> list[StreamChunk]:
         reason = fields.get("stopReason")
         if not isinstance(reason, str) or not reason:
-            raise TypeError("stopReason is no word")
+            raise TypeError("stopReason is not a word")
         chunks = [chunk for index in [*self.open] for chunk in self._end_block(index)]
         self.stopped, self.reason = True, reason
         # Those that were not cut: the model wrote no JSON.
@@ -239,7 +239,7 @@ def _piece_in(member: str, said: Any) -> str | None:
     """The piece of a text or input in a delta; ``None`` if it has something else.
 
     Raises:
-        TypeError: It is no text.
+        TypeError: It is not a text.
     """
     if member == TEXT:
         piece = said
@@ -257,7 +257,7 @@ def _piece_in(member: str, said: Any) -> str | None:
 def _object_in(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = fields.get(name)
     if not is_object(value):
-        raise TypeError(f"{name} is no object")
+        raise TypeError(f"{name} is not an object")
     return value
 
 
@@ -265,5 +265,5 @@ def _index_in(fields: Mapping[str, Any]) -> int:
     """The index of a block. Some leave it out where it is 0, which is so by default in their languages."""
     index = fields.get("contentBlockIndex", 0)
     if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-        raise TypeError("contentBlockIndex is no index")
+        raise TypeError("contentBlockIndex is not an index")
     return index

@@ -106,7 +106,7 @@ def sent_messages(request: ChatRequest, host: str) -> Sent:
         elif message.role == Role.USER:
             sent.say("user", blocks.of(message.content))
         else:
-            raise unsupported("role", f"a message is of system, user, assistant or tool, not of {str(message.role)!r}")
+            raise unsupported("role", f"the role must be system, user, assistant or tool, not {str(message.role)!r}")
     sent.end_turn()
     return sent
 
@@ -151,7 +151,7 @@ def _converted(message: Message, blocks: Blocks) -> list[dict[str, Any]]:
     """The text and the calls of an answer."""
     for name in ("function_call", "audio"):
         if getattr(message, name) is not None:
-            raise unsupported(name, "an earlier answer has text and tool_calls")
+            raise unsupported(name, "an earlier answer can only have text and tool_calls")
     if message.reasoning_text and not message.parts:
         # It was made by hand, or comes from elsewhere without a word of where: nothing has signed it.
         blocks.lose(str(PartKind.REASONING))
@@ -168,7 +168,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 def _result(message: Message, blocks: Blocks) -> dict[str, Any]:
     if not message.tool_call_id:
-        raise unsupported("messages", "a result has no tool_call_id")
+        raise unsupported("messages", "a result needs a tool_call_id")
     result: dict[str, Any] = {"toolUseId": message.tool_call_id, "content": blocks.of(message.content)}
     if message.is_error:
         result["status"] = "error"

@@ -55,5 +55,5 @@ decode_piece: Callable[[bytes], Piece] = msgspec.json.Decoder(Piece).decode
 
 Raises:
     msgspec.MsgspecError: It is something else.
-    ValueError: It is no UTF-8.
+    ValueError: It is not UTF-8.
 """

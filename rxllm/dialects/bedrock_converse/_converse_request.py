@@ -50,7 +50,7 @@ def body_of(request: ChatRequest, sent: Sent) -> dict[str, Any]:
     unsupported.check_unsaid(
         request,
         _UNSAID,
-        "the Converse API has nothing like it; a model's own words go into additionalModelRequestFields",
+        "the Converse API has no such parameter; a model's own words go into additionalModelRequestFields",
     )
     extra = dict(request.model_extra or {})
     made: dict[str, Any] = {
@@ -69,7 +69,7 @@ def body_of(request: ChatRequest, sent: Sent) -> dict[str, Any]:
             body[name] = {**(ours or {}), **theirs} if is_object(theirs) else theirs or ours
     if request.service_tier not in {None, "auto"}:
         if request.service_tier not in _TIERS:
-            raise unsupported("service_tier", f"it is auto or one of {', '.join(sorted(_TIERS))}")
+            raise unsupported("service_tier", f"it must be auto or one of {', '.join(sorted(_TIERS))}")
         body["serviceTier"] = {"type": request.service_tier}
     return {**body, **extra}
 
@@ -82,7 +82,7 @@ def _inference_of(request: ChatRequest) -> dict[str, Any]:
         if value is None:
             continue
         if not 0 <= value <= 1:
-            raise unsupported(ours, f"it is from 0 to 1, not {value:g}")
+            raise unsupported(ours, f"it must be from 0 to 1, not {value:g}")
         made[theirs] = value
     if request.stop:
         made["stopSequences"] = [request.stop] if isinstance(request.stop, str) else [*request.stop]
@@ -93,7 +93,7 @@ def _output_of(request: ChatRequest) -> dict[str, Any]:
     effort = request.reasoning_effort
     if effort == "none":
         raise unsupported(
-            "reasoning_effort", "that a model is not to think is said in its own words, in additionalModelRequestFields"
+            "reasoning_effort", "to turn thinking off, use the model's own fields in additionalModelRequestFields"
         )
     made: dict[str, Any] = {} if effort is None else {"effort": effort}
     form = request.response_format
@@ -102,7 +102,7 @@ def _output_of(request: ChatRequest) -> dict[str, Any]:
     inner = form.get("json_schema")
     schema = inner.get("schema") if is_object(inner) else None
     if form.get("type") != "json_schema" or not is_object(inner) or not is_object(schema):
-        raise unsupported("response_format", "it is a text, or JSON by a schema: {'type': 'json_schema', …}")
+        raise unsupported("response_format", "it must be text, or JSON with a schema: {'type': 'json_schema', …}")
     named = {name: value for name in ("name", "description") if isinstance(value := inner.get(name), str)}
     structure = {"jsonSchema": {**named, "schema": json.dumps(schema, ensure_ascii=False)}}
     return {**made, "textFormat": {"type": "json_schema", "structure": structure}}

@@ -67,7 +67,7 @@ def _spec(function: Mapping[str, Any]) -> dict[str, Any]:
     parameters = function.get("parameters")
     schema: dict[str, Any] = {"type": "object", **(parameters if is_object(parameters) else {"properties": {}})}
     if schema["type"] != "object":
-        raise unsupported("tools", f"the parameters of a tool are an object, not {schema['type']!r}")
+        raise unsupported("tools", f"the parameters of a tool must be an object, not {schema['type']!r}")
     spec: dict[str, Any] = {"name": function.get("name")}
     if description := function.get("description"):
         spec["description"] = description
@@ -86,4 +86,4 @@ def _choice(given: str | Mapping[str, Any]) -> dict[str, Any]:
             return {"tool": {"name": function.get("name")}}
         if given.keys() <= _OWN_CHOICES:
             return {**given}
-    raise unsupported("tool_choice", f"it is auto, required, none or a function, not {given!r}")
+    raise unsupported("tool_choice", f"it must be auto, required, none or a function, not {given!r}")

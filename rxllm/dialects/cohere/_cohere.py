@@ -20,8 +20,9 @@ class Cohere:
     """The dialect ``"cohere"``: Cohere's Chat API, version 2.
 
     Args:
-        client_name: Who asks, for Cohere's own records (``X-Client-Name``).
-        send_tool_plan: Whether what the model planned before a call goes back to it. Some newer models refuse it.
+        client_name: The name of your application, for Cohere's own records (``X-Client-Name``).
+        send_tool_plan: Whether the plan that the model wrote before a call is sent back to it. Some newer models refuse
+            it.
         home: The base URL, and the environment variables for it and for the key.
     """
 
@@ -42,7 +43,7 @@ class Cohere:
         """The request, streamed.
 
         Raises:
-            UnsupportedRequestError: Cohere's API has no form for something in it.
+            UnsupportedRequestError: The request has something that Cohere's API does not support.
         """
         body = body_for_cohere(request)
         body["messages"], repairs = messages_for_cohere(request, endpoint.host, send_plan=self.send_tool_plan)

@@ -102,7 +102,7 @@ class CohereDecoder:
     """The decoder of one stream of Cohere's Chat API.
 
     Attributes:
-        done: Whether the answer came as a whole, and was no stream. No event says that nothing follows.
+        done: Whether the answer came as a whole, and was not a stream. No event says that nothing follows.
     """
 
     done: bool = False

@@ -53,9 +53,9 @@ def index_in(fields: Mapping[str, Any]) -> int:
     """The index of what an event is about; 0 if that is not said.
 
     Raises:
-        ValueError: It is no index.
+        ValueError: It is not an index.
     """
     index = fields.get("index", 0)
     if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-        raise ValueError("its index is none")
+        raise ValueError("it has no valid index")
     return index

@@ -182,7 +182,7 @@ class CohereMessage:
     def _grow_plan(self, fields: Mapping[str, Any]) -> list[Delta]:
         piece = message_in(fields).get(PLAN)
         if not isinstance(piece, str):
-            raise ValueError("its tool_plan is no text")  # noqa: TRY004 - what it is malformed by
+            raise ValueError("its tool_plan is not a text")  # noqa: TRY004 - what it is malformed by
         if self._plan is None or self._plan.ended:
             self._plan = self._new(PLAN, KINDS[PLAN], {})
         return self._grow(self._plan, piece)

@@ -57,11 +57,11 @@ def _said(message: Message) -> dict[str, Any]:
     """A message of anybody but the model."""
     if message.role == Role.TOOL:
         if not message.tool_call_id:
-            raise unsupported_by_cohere("messages", "a result has the tool_call_id of its call")
+            raise unsupported_by_cohere("messages", "a result needs the tool_call_id of its call")
         content = _content_of(message, {"text", "document"})
         return {"role": "tool", "tool_call_id": message.tool_call_id, "content": content}
     if message.role not in _ROLES:
-        said = f"a message is of system, user, assistant or tool, not of {str(message.role)!r}"
+        said = f"the role must be system, user, assistant or tool, not {str(message.role)!r}"
         raise unsupported_by_cohere("role", said)
     return {"role": _ROLES[message.role], "content": _content_of(message, {"text", "image_url"})}
 
@@ -93,7 +93,7 @@ def _converted(message: Message, lost: list[str], *, send_plan: bool) -> dict[st
     """The text and the calls of any other answer."""
     for name in ("function_call", "audio"):
         if getattr(message, name) is not None:
-            raise unsupported_by_cohere(name, "an earlier answer has text and tool_calls")
+            raise unsupported_by_cohere(name, "an earlier answer can only have text and tool_calls")
     content = _content_of(message, {"text"})
     if message.refusal:
         content = "\n".join(filter(None, (message.text, message.refusal)))
@@ -109,7 +109,7 @@ def _converted(message: Message, lost: list[str], *, send_plan: bool) -> dict[st
 
 def _call_of(call: ToolCall) -> dict[str, Any]:
     if _CUSTOM in (call.model_extra or {}):
-        raise unsupported_by_cohere("tool_calls", "a call is one of a function")
+        raise unsupported_by_cohere("tool_calls", "a call must be a call of a function")
     function = {"name": call.function.name, "arguments": call.function.arguments}
     return {"id": call.id, "type": "function", "function": function}
 

@@ -52,7 +52,7 @@ def body_for_cohere(request: ChatRequest) -> dict[str, Any]:
     Raises:
         UnsupportedRequestError: It asks for what cannot be said.
     """
-    unsupported_by_cohere.check_unsaid(request, _UNSAID, "the Chat API has nothing like it")
+    unsupported_by_cohere.check_unsaid(request, _UNSAID, "the Chat API has no such parameter")
     body: dict[str, Any] = {"model": request.model}
     body |= {theirs: value for ours, theirs in _SAID.items() if (value := getattr(request, ours)) is not None}
     limit = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
@@ -71,7 +71,9 @@ def _thinking_of(effort: str) -> dict[str, Any]:
     if effort == "none":
         return {"type": "disabled"}
     if effort not in _BUDGETS:
-        raise unsupported_by_cohere("reasoning_effort", f"it is none or one of {', '.join(_BUDGETS)}, not {effort!r}")
+        raise unsupported_by_cohere(
+            "reasoning_effort", f"it must be none or one of {', '.join(_BUDGETS)}, not {effort!r}"
+        )
     budget = _BUDGETS[effort]
     return {"type": "enabled", **({} if budget is None else {"token_budget": budget})}
 
@@ -85,7 +87,7 @@ def _form_of(request: ChatRequest) -> dict[str, Any]:
     inner = form.get("json_schema")
     schema = inner.get("schema") if is_object(inner) else None
     if form.get("type") != "json_schema" or not is_object(schema):
-        raise unsupported_by_cohere("response_format", "it is text, json_object, or json_schema with a schema")
+        raise unsupported_by_cohere("response_format", "it must be text, json_object, or json_schema with a schema")
     return {"type": "json_object", "json_schema": dict(schema)}
 
 
@@ -100,7 +102,7 @@ def _tools_of(request: ChatRequest) -> dict[str, Any]:
         strict.add(bool(function.get("strict")))
         tools.append({**tool, "function": {name: function[name] for name in function if name != "strict"}})
     if len(strict) > 1 and "strict_tools" not in (request.model_extra or {}):
-        raise unsupported_by_cohere("tools", "all of them are strict, or none is")
+        raise unsupported_by_cohere("tools", "either all of them must be strict, or none")
     if tools:
         found["tools"] = tools
     if True in strict:
@@ -108,6 +110,6 @@ def _tools_of(request: ChatRequest) -> dict[str, Any]:
     choice = request.tool_choice
     if choice is not None and choice != "auto":
         if not isinstance(choice, str) or choice not in _CHOICES:
-            raise unsupported_by_cohere("tool_choice", f"it is auto, required or none, not {choice!r}")
+            raise unsupported_by_cohere("tool_choice", f"it must be auto, required or none, not {choice!r}")
         found["tool_choice"] = _CHOICES[choice]
     return found

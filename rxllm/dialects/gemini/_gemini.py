@@ -33,13 +33,13 @@ class Gemini:
     """The dialect ``"gemini"``: the Gemini API of Google.
 
     Args:
-        version: The version of the API, as it stands in the URL.
-        platform: Who runs the models. ``"vertex"`` is Google's Vertex AI: the base URL ends with
+        version: The version of the API, as in the URL.
+        platform: The platform that runs the models. ``"vertex"`` is Google's Vertex AI: the base URL ends with
             ``/projects/…/locations/…``, and the key is an access token.
         home: The base URL, and the environment variables for it and for the key; by default those of the platform.
 
     Raises:
-        ValueError: ``platform`` is none of these words.
+        ValueError: ``platform`` is not one of these words.
     """
 
     version: str = "v1beta"
@@ -65,7 +65,7 @@ class Gemini:
         """The request, streamed.
 
         Raises:
-            UnsupportedRequestError: The Gemini API has no form for something in it.
+            UnsupportedRequestError: The request has something that the Gemini API does not support.
         """
         body = body_of_request(request)
         sent = sent_contents(request, endpoint.host)
@@ -73,7 +73,7 @@ class Gemini:
         if sent.system:
             said["systemInstruction"] = {"parts": sent.system}
         if twice := sorted(said.keys() & body.keys()):
-            raise unsupported_by_gemini(twice[0], "the messages say it already")
+            raise unsupported_by_gemini(twice[0], "the messages have it already")
         return WireRequest(
             url=endpoint.url(self._path(request.model), _STREAMED),
             headers=self._key_headers(endpoint),

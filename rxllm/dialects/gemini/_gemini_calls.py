@@ -52,7 +52,7 @@ class _OpenCall:
         """Take pieces of the arguments."""
         for piece in pieces:
             if not is_object(piece):
-                raise ValueError("a piece of arguments is no object")
+                raise ValueError("a piece of arguments is not an object")
             self.arguments.add(piece)
 
     def gains(self, arguments: str, *, final: bool) -> Delta:
@@ -143,7 +143,7 @@ def _arguments(args: object) -> str:
         # Some gateways send them as OpenAI does.
         args = loads(args) if args.strip() else None
     if args is not None and not is_object(args):
-        raise ValueError("the args of a call are no object")
+        raise ValueError("the args of a call are not an object")
     return _json(args or {})
 
 

@@ -4,7 +4,7 @@ Rules:
 
 1. Each part is one by itself, but for texts: those of one kind that follow one another are one part, unless one has a
    signature. That goes back on the very part that it came on, and may come on an empty text.
-2. Code that the provider runs, and tools of it, are no calls of ours. A result belongs to the last code or tool before
+2. Code that the provider runs, and tools of it, are not calls of ours. A result belongs to the last code or tool before
    it, if it does not say to which.
 3. No reason for the end is believed before the end of the stream: some come with each event, some before more code is
    run.
@@ -127,7 +127,7 @@ class Candidate:
             parts = content.get("parts")
             for part in parts if is_list(parts) else ():
                 if not is_object(part):
-                    raise ValueError("a part is no object")
+                    raise ValueError("a part is not an object")
                 deltas += self._part(part, answer_id)
             deltas = self._with_role(content.get("role"), deltas)
         reason = said.get("finishReason")

@@ -82,7 +82,7 @@ class SentContents:
         found = self._calls.get(message.tool_call_id or "")
         name, own_id = (message.name, None) if found is None else found
         if not name:
-            raise unsupported_by_gemini("messages", "a result belongs to a call before it, or has the name of its tool")
+            raise unsupported_by_gemini("messages", "a result needs an earlier call, or the name of its tool")
         said = {"name": name, "response": _response_of(message), **_seen_in(message)}
         self._results.append({"functionResponse": {**({"id": own_id} if own_id else {}), **said}})
 
@@ -118,7 +118,7 @@ def sent_contents(request: ChatRequest, host: str) -> SentContents:
 
 
 def _say(message: Message, place: int, sent: SentContents) -> None:
-    """Say what is no answer."""
+    """Say what is not an answer."""
     if message.name and message.role != Role.TOOL:
         sent.lose(place, "name")
     if message.role in (Role.SYSTEM, Role.DEVELOPER):
@@ -128,12 +128,12 @@ def _say(message: Message, place: int, sent: SentContents) -> None:
     elif message.role == Role.USER:
         sent.say("user", parts_of(message.content))
     else:
-        said = f"a message is of system, user, assistant or tool, not of {str(message.role)!r}"
+        said = f"the role must be system, user, assistant or tool, not {str(message.role)!r}"
         raise unsupported_by_gemini("role", said)
 
 
 def _set_apart(message: MessageLike) -> MessageLike:
-    """A message; one in Gemini's own words, whose parts are no parts of an answer of ours, within another object."""
+    """A message; one in Gemini's own words, whose parts are not parts of an answer of ours, within another object."""
     if isinstance(message, Message) or not _OF_A_MESSAGE.isdisjoint(message):
         return message
     parts = message.get("parts")
@@ -168,7 +168,7 @@ def _converted(message: Message, request: ChatRequest, place: int, sent: SentCon
     """The text and the calls of an answer."""
     for name in ("function_call", "audio"):
         if getattr(message, name) is not None:
-            raise unsupported_by_gemini(name, "an earlier answer has text and tool_calls")
+            raise unsupported_by_gemini(name, "an earlier answer can only have text and tool_calls")
     if message.name:
         sent.lose(place, "name")
     if message.reasoning_text and not message.parts:

@@ -68,7 +68,7 @@ class GeminiDecoder:
     """The decoder of one stream of the Gemini API.
 
     Attributes:
-        done: Whether the answer came as a whole, and was no stream.
+        done: Whether the answer came as a whole, and was not a stream.
         finished: ``False``: only the end of the body says that nothing follows.
     """
 
@@ -162,7 +162,7 @@ class GeminiDecoder:
         if not objects or not all(is_object(each) for each in objects):
             if is_name_of_error(name):
                 raise error_from(text, self._position, name)
-            raise _MISFIT.malformed(self._position, text, "it is no JSON object")
+            raise _MISFIT.malformed(self._position, text, "it is not a JSON object")
         self._kept.add(len(text))
         for each in objects:
             yield from self._decode_object(name, each, text)
@@ -213,7 +213,7 @@ class GeminiDecoder:
             self._blocked = reason
 
     def _refuse(self, name: str, fields: Mapping[str, Any], text: str) -> None:
-        """Raise what an object that is no answer says, if it says something."""
+        """Raise what an object that is not an answer says, if it says something."""
         if is_failure(name, fields) or has_words_of_error(name, fields):
             raise error_from(with_kind(fields), self._position, name)
         protocol = None if self._candidates else protocol_of(name, fields)
@@ -225,7 +225,7 @@ class GeminiDecoder:
         for place, said in enumerate(listed):
             index = said.get("index", place) if is_object(said) else None
             if not is_object(said) or type(index) is not int or index < 0:
-                raise _MISFIT.malformed(self._position, text, "a candidate is no object with an index")
+                raise _MISFIT.malformed(self._position, text, "a candidate is not an object with an index")
             candidate = self._candidates.get(index) or self._begin(index)
             try:
                 deltas = candidate.take(said, self._head[0] or "")

@@ -67,7 +67,7 @@ def with_kind(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def events_in_body(body: str) -> tuple[list[Mapping[str, Any]], bool]:
-    """The responses in a body that is no event stream: an array of them, or one.
+    """The responses in a body that is not an event stream: an array of them, or one.
 
     Returns:
         The objects; whether the array was cut, so that more were to come.

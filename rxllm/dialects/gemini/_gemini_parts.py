@@ -53,7 +53,7 @@ def _part_of(part: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
             return [_file_at(file_id)]
         return [_data_of(inner.get("file_data"), "file")]
     if isinstance(kind, str):
-        raise unsupported_by_gemini(kind, "its models take text, images, sound, video and files")
+        raise unsupported_by_gemini(kind, "its models accept text, images, sound, video and files")
     # A part of Gemini's own.
     return [{**part}]
 
@@ -64,10 +64,10 @@ def _data_of(url: object, field: str) -> dict[str, Any]:
     head = _DATA_URL.match(url)
     if head is None:
         if not url.lower().startswith(("https://", "http://", "gs://")):
-            raise unsupported_by_gemini(field, "a source is at https://, http://, gs:// or data:")
+            raise unsupported_by_gemini(field, "a source must be at https://, http://, gs:// or data:")
         return _file_at(url)
     if ";base64" not in head[2].lower():
-        raise unsupported_by_gemini(field, "a data: URL has to be in base64")
+        raise unsupported_by_gemini(field, "a data: URL must be in base64")
     return {"inlineData": {"mimeType": head[1].lower() or _UNKNOWN, "data": url[head.end() :]}}
 
 

@@ -61,7 +61,7 @@ def body_of_request(request: ChatRequest) -> dict[str, Any]:
     Raises:
         UnsupportedRequestError: It asks for what cannot be said.
     """
-    unsupported_by_gemini.check_unsaid(request, _UNSAID, "the Gemini API has nothing like it")
+    unsupported_by_gemini.check_unsaid(request, _UNSAID, "the Gemini API has no such parameter")
     extra = dict(request.model_extra or {})
     body: dict[str, Any] = {}
     if config := _config_of(request):
@@ -104,7 +104,9 @@ def _thinking_of(model: str, effort: str) -> dict[str, Any]:
     has_levels = generation is not None and generation >= _WITH_LEVELS
     known = _LEVELS if has_levels else _BUDGETS
     if effort not in known:
-        raise unsupported_by_gemini("reasoning_effort", f"for {model} it is one of {', '.join(known)}, not {effort!r}")
+        raise unsupported_by_gemini(
+            "reasoning_effort", f"for {model} it must be one of {', '.join(known)}, not {effort!r}"
+        )
     if has_levels:
         return {"includeThoughts": True, "thinkingLevel": _LEVELS[effort]}
     return {"includeThoughts": effort != "none", "thinkingBudget": _BUDGETS[effort]}
@@ -119,7 +121,7 @@ def _form_of(request: ChatRequest) -> dict[str, Any]:
     inner = form.get("json_schema")
     schema = inner.get("schema") if is_object(inner) else None
     if form.get("type") != "json_schema" or not is_object(schema):
-        raise unsupported_by_gemini("response_format", "it is text, json_object, or json_schema with a schema")
+        raise unsupported_by_gemini("response_format", "it must be text, json_object, or json_schema with a schema")
     return {"responseMimeType": "application/json", "responseJsonSchema": dict(schema)}
 
 
@@ -131,7 +133,7 @@ def _tools_of(request: ChatRequest) -> list[dict[str, Any]]:
         if is_object(function):
             declared.append(_declared(function))
         elif tool.get("type") == "custom":
-            raise unsupported_by_gemini("tools", "a tool takes an object, and not any text")
+            raise unsupported_by_gemini("tools", "the input of a tool must be an object, not any text")
         elif is_list(own := tool.get("functionDeclarations")):
             declared += own
             others += [rest] if (rest := {key: tool[key] for key in tool if key != "functionDeclarations"}) else []
@@ -155,7 +157,7 @@ def _choice_of(request: ChatRequest) -> dict[str, Any]:
         return {}
     if isinstance(given, str):
         if given not in _MODES:
-            raise unsupported_by_gemini("tool_choice", f"it is auto, required, none or a function, not {given!r}")
+            raise unsupported_by_gemini("tool_choice", f"it must be auto, required, none or a function, not {given!r}")
         return {"mode": _MODES[given]}
     if "mode" in given:
         return {**given}
@@ -168,4 +170,6 @@ def _choice_of(request: ChatRequest) -> dict[str, Any]:
         mode = _MODES.get(str(allowed.get("mode")), "AUTO")
         # The names of what may be called count in this mode only.
         return {"mode": "ANY" if mode == "ANY" else "VALIDATED", "allowedFunctionNames": names}
-    raise unsupported_by_gemini("tool_choice", f"it is auto, required, none or a function, not {given.get('type')!r}")
+    raise unsupported_by_gemini(
+        "tool_choice", f"it must be auto, required, none or a function, not {given.get('type')!r}"
+    )

@@ -24,9 +24,8 @@ class Ollama:
     """The dialect ``"ollama"``: the API of Ollama under ``/api``, which sends lines of JSON.
 
     Args:
-        cloud: Whether the models run at ``https://ollama.com``, which wants a key: that of ``OLLAMA_API_KEY``, unless
-            one is given. A server on this machine wants none, and passes requests for its ``…-cloud`` models on by
-            itself.
+        cloud: Whether the models run at ``https://ollama.com``. It needs a key: that of ``OLLAMA_API_KEY``, unless one
+            is given. A server on this machine needs no key, and forwards requests for ``…-cloud`` models by itself.
         home: The base URL, and the environment variables for it and for the key; by default those of ``cloud``.
     """
 
@@ -50,7 +49,7 @@ class Ollama:
         """The request, streamed.
 
         Raises:
-            UnsupportedRequestError: Ollama's API has no form for something in it.
+            UnsupportedRequestError: The request has something that Ollama's API does not support.
         """
         body = body_of(request)
         sent = sent_messages(request, endpoint.host)

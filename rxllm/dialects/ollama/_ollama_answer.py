@@ -135,7 +135,7 @@ class OllamaAnswer:
                 yield from self._speak(kind, text)
         calls = message.get("tool_calls")
         if calls is not None and not is_list(calls):
-            raise TypeError("tool_calls is no list")
+            raise TypeError("tool_calls is not a list")
         for call in calls or ():
             yield from self._end_part()
             yield self._call(call, created_at)
@@ -203,14 +203,14 @@ def _message_in(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if message is None:
         return {"content": fields.get("response"), "thinking": fields.get("thinking")}
     if not is_object(message):
-        raise TypeError("message is no object")
+        raise TypeError("message is not an object")
     return message
 
 
 def _text_in(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"{name} is no text")
+        raise TypeError(f"{name} is not a text")
     return value
 
 

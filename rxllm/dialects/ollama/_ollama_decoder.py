@@ -69,7 +69,7 @@ class OllamaDecoder:
     """The decoder of one stream of Ollama's API.
 
     Attributes:
-        done: Whether the answer came as a whole, and was no stream. No line says that nothing follows.
+        done: Whether the answer came as a whole, and was not a stream. No line says that nothing follows.
     """
 
     done: bool = False

@@ -55,7 +55,7 @@ class Sent:
         if message.role == Role.TOOL:
             said |= self._result_of(message)
         elif said["role"] is None:
-            raise unsupported("role", f"a message is of system, user, assistant or tool, not of {str(message.role)!r}")
+            raise unsupported("role", f"the role must be system, user, assistant or tool, not {str(message.role)!r}")
         elif message.name:
             self.repairs.append(Repair(_LOST, place, ["name"], None))
         self.messages.append(said)
@@ -72,14 +72,14 @@ class Sent:
         """What says of which call a result is."""
         name, given = self._calls.get(message.tool_call_id or "", (message.name, None))
         if not name:
-            raise unsupported("messages", "a result has the name of its tool, and no call before it has its identifier")
+            raise unsupported("messages", "a result needs the name of its tool, and no earlier call has its identifier")
         return {"role": "tool", "tool_name": name, **({"tool_call_id": given} if given else {})}
 
     def _converted(self, place: int, message: Message) -> dict[str, Any]:
         """The text, the thinking and the calls of an answer."""
         for name in ("function_call", "audio"):
             if getattr(message, name) is not None:
-                raise unsupported(name, "an earlier answer has text and tool_calls")
+                raise unsupported(name, "an earlier answer can only have text and tool_calls")
         made: dict[str, Any] = {"role": "assistant", **self._content(place, message)}
         made["content"] = "\n".join(filter(None, (made["content"], message.refusal)))
         if message.reasoning_text:

@@ -44,7 +44,7 @@ def body_of(request: ChatRequest) -> dict[str, Any]:
     Raises:
         UnsupportedRequestError: It asks for what cannot be said.
     """
-    unsupported.check_unsaid(request, _UNSAID, "its API has nothing like it")
+    unsupported.check_unsaid(request, _UNSAID, "its API has no such parameter")
     extra = dict(request.model_extra or {})
     body: dict[str, Any] = {"model": request.model}
     if tools := _tools_of(request):
@@ -59,7 +59,7 @@ def body_of(request: ChatRequest) -> dict[str, Any]:
     options = _options_of(request)
     own = extra.pop("options", None)
     if own is not None and not is_object(own):
-        raise unsupported("options", "they are an object")
+        raise unsupported("options", "they must be an object")
     if options or own:
         body["options"] = {**options, **(own or {})}
     return {**body, **extra, "stream": True}
@@ -68,7 +68,7 @@ def body_of(request: ChatRequest) -> dict[str, Any]:
 def _tools_of(request: ChatRequest) -> list[dict[str, Any]]:
     choice = request.tool_choice
     if choice not in {None, "auto", "none"} if isinstance(choice, str | None) else True:
-        raise unsupported("tool_choice", "no model can be made to call a tool: it is auto or none")
+        raise unsupported("tool_choice", "no model can be forced to call a tool: it must be auto or none")
     tools = [dict(tool) for tool in request.tools or ()]
     for tool in tools:
         if not is_object(tool.get("function")):
@@ -86,13 +86,13 @@ def _format_of(form: Mapping[str, Any] | None) -> Any:
     inner = form.get("json_schema")
     schema = inner.get("schema") if is_object(inner) else None
     if kind != "json_schema" or not is_object(schema):
-        raise unsupported("response_format", "it is a text, a json_object, or JSON by a schema")
+        raise unsupported("response_format", "it must be text, a json_object, or JSON with a schema")
     return schema
 
 
 def _think_of(effort: str) -> bool | str:
     if effort not in _EFFORTS:
-        raise unsupported("reasoning_effort", f"it is one of {', '.join(_EFFORTS)}, not {effort!r}")
+        raise unsupported("reasoning_effort", f"it must be one of {', '.join(_EFFORTS)}, not {effort!r}")
     return _EFFORTS[effort]
 
 

@@ -24,18 +24,18 @@ class OpenAIChat:
     """The dialect ``"openai-chat"``.
 
     Args:
-        cumulative_text: Whether each delta repeats the text from its beginning (``"He"``, ``"Hello"``), as some
-            servers do; then only what is new is passed on. The arguments of a call may repeat themselves, too.
+        cumulative_text: Whether each delta repeats the text from its beginning (``"He"``, ``"Hello"``), as some servers
+            do. Then only the new text is passed on. The arguments of a call may be repeated, too.
         skip_malformed: Whether to go on after an event that is not a chunk. It is reported to ``on_malformed`` and
             logged, without its text.
         on_malformed: Called with the error of each event that was skipped.
-        on_repair: Called with each thing that was put right.
-        send_reasoning: When the reasoning of an earlier answer goes back, in the fields that it came in.
+        on_repair: Called with each repair.
+        send_reasoning: When the reasoning of an earlier answer is sent back, in the fields that it came in.
             ``"tool_rounds"``: only while the model calls tools, that is, until the next message of the user.
             ``"never"``: for servers that refuse these fields, such as OpenAI's own.
-        send_extras: Whether fields that only the provider of an earlier answer knows go back, in the message and in its
-            calls. ``True``: all. ``False``: none, for servers that refuse fields which they do not know. Or the names
-            of those that go back.
+        send_extras: Whether fields that only the provider of an earlier answer knows are sent back, in the message and
+            in its calls. ``True``: all. ``False``: none, for servers that refuse unknown fields. Or the names of the
+            fields to send back.
         asks_usage: Whether to ask for the usage (``stream_options``), unless the request has its own
             ``stream_options``. Some servers send the usage anyway, and refuse a request that asks for it.
         home: The base URL, and the environment variables for it and for the key.
@@ -67,7 +67,7 @@ class OpenAIChat:
         return OpenAIChatDecoder(self)
 
     def http_request(self, request: ChatRequest, endpoint: Endpoint) -> WireRequest:
-        """The request, streamed; ``stream_options`` of the request's own are left as they are."""
+        """The request, streamed. If the request has ``stream_options``, they are not changed."""
         conversation = ported(request.messages, lambda origin: origin.dialect == self.name, reads_dictionaries=False)
         messages = conversation.messages
         body = request.model_copy(update={"messages": messages}).to_wire()

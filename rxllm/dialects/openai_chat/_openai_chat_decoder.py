@@ -3,7 +3,7 @@
 Rules:
 
 1. An event is one JSON object. The compiled decoder gets its text as it is; nothing else is looked at before
-   that but the first character. Only what is no chunk, or says that it is an error, is looked at twice.
+   that but the first character. Only what is not a chunk, or says that it is an error, is looked at twice.
 2. ``[DONE]`` ends the stream. Whatever follows is ignored.
 3. A stream that ends without it is whole if it has ``finished``: every choice that was seen has a ``finish_reason``,
    at least one was seen, and no arguments are open. Otherwise it is truncated. A reason that says that the server gave
@@ -301,7 +301,7 @@ class OpenAIChatDecoder:
         return self._take(data, chunk, name)
 
     def _decode_other(self, name: str, data: str) -> Iterable[StreamChunk]:
-        """Decode what is no object at first sight, or comes under a name of its own."""
+        """Decode what is not an object at first sight, or comes under a name of its own."""
         text = data.strip()
         if name == "error" or (name != "message" and is_name_of_error(name) and text[:1] != "{"):
             value = _value_of(text)
@@ -318,7 +318,7 @@ class OpenAIChatDecoder:
         return self._decode_words(name, text)
 
     def _decode_words(self, name: str, text: str) -> Iterable[StreamChunk]:
-        """Decode what is no object: a comment, a field's name in its data, or a word."""
+        """Decode what is not an object: a comment, a field's name in its data, or a word."""
         if text[0] == ":":
             self._report("comment-as-data", exceptions.excerpt(text), None)
             return _NOTHING
@@ -328,7 +328,7 @@ class OpenAIChatDecoder:
             self._report("field-name-in-data", exceptions.excerpt(text), exceptions.excerpt(inner))
             return self._decode_other(name, inner)
         if name == "message" and not is_idle(text):
-            return self._refuse(text, "it is no JSON object")
+            return self._refuse(text, "it is not a JSON object")
         return self._pass_over(name, text, exceptions.excerpt(text))
 
     def _decode_keep_alive(self, text: str) -> Iterable[StreamChunk]:
@@ -362,7 +362,7 @@ class OpenAIChatDecoder:
         return _NOTHING if verdict == "ping" else self._pass_over(name, data, fields)
 
     def _pass_over(self, name: str, data: str | bytes, value: object) -> Iterable[StreamChunk]:
-        """Pass over what is no chunk, and note it."""
+        """Pass over what is not a chunk, and note it."""
         if value and is_object(value):
             self._doubt(data)
         before = value if name == "message" else {"event": name, "data": value}
@@ -417,10 +417,10 @@ class OpenAIChatDecoder:
         return _NOTHING
 
     def _malformed(self, data: str | bytes, reason: str) -> DecodeError:
-        return self._error(f"event {self._position} is no chunk of {self._dialect.name}, {reason}", _text_of(data))
+        return self._error(f"event {self._position} is not a chunk of {self._dialect.name}, {reason}", _text_of(data))
 
     def _of_another(self, protocol: str, text: str) -> DecodeError:
-        where = f"event {self._position} looks like {protocol}; it is no chat completions stream"
+        where = f"event {self._position} looks like {protocol}; it is not a chat completions stream"
         advice = "ask the server's address for chat completions (…/chat/completions), or use a dialect that reads it"
         return self._error(f"{where}: {advice}", text)
 
@@ -434,7 +434,7 @@ class OpenAIChatDecoder:
         try:
             return chunk.model_copy(update={"choices": [self._texts.new_in(each) for each in chunk.choices]})
         except UnrelatedTextError as problem:
-            message = f"the {problem.name} of event {self._position} does not go on from the one before"
+            message = f"event {self._position} does not continue the {problem.name} before it"
             raise self._error(message, problem.text) from None
 
     def _has_reported(self, kind: str, *before: object) -> bool:

@@ -60,7 +60,7 @@ class Grown:
         self.half = ""
         self.grow(rest)
         if self.pieces and not _is_said_by(whole, said := "".join(self.pieces)):
-            raise MalformedEventError(f"a call is to have {excerpt(whole)}, and its pieces were {excerpt(said)}")
+            raise MalformedEventError(f"a call should have {excerpt(whole)}, and its pieces were {excerpt(said)}")
         return rest
 
     def _missing_in(self, whole: str) -> str:

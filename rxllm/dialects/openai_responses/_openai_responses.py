@@ -29,7 +29,7 @@ class OpenAIResponses:
             given, or is read from ``AZURE_OPENAI_BASE_URL``.
         organization: The organization that pays, for the header ``OpenAI-Organization``.
         project: The project, for the header ``OpenAI-Project``.
-        stateless: Whether to ask the server to store nothing. Then the reasoning comes encrypted, and goes back
+        stateless: Whether to ask the server to store nothing. Then the reasoning comes encrypted, and is sent back
             encrypted. Models that do not reason refuse this. By default the request does not say whether to store, and
             OpenAI's server stores the answer. Fields of the request win over this option.
         home: The base URL, and the environment variables for it and for the key.
@@ -57,11 +57,11 @@ class OpenAIResponses:
     def http_request(self, request: ChatRequest, endpoint: Endpoint) -> WireRequest:
         """The request, streamed.
 
-        With ``previous_response_id`` the messages up to the answer of that identifier are left out: the server has
+        With ``previous_response_id``, the messages up to the answer with that identifier are left out: the server has
         them.
 
         Raises:
-            UnsupportedRequestError: The API has no form for something in the request.
+            UnsupportedRequestError: The request has something that the Responses API does not support.
         """
         body = body_of(request)
         if self.stateless and "store" not in body and "previous_response_id" not in body:

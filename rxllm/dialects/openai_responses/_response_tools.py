@@ -3,7 +3,7 @@
 Rules:
 
 1. Here a function is flat, and one that does not say whether it is strict would be. So it is said: it is not.
-2. What is no function and no custom tool of chat completions is the provider's own, and stays as it is.
+2. What is not a function and no custom tool of chat completions is the provider's own, and stays as it is.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class OpenAIResponsesDecoder:
     """The decoder of one stream of the Responses API.
 
     Attributes:
-        done: Whether nothing can follow: ``[DONE]`` came behind the end of the answer, or it was no stream.
+        done: Whether nothing can follow: ``[DONE]`` came behind the end of the answer, or it was not a stream.
     """
 
     done: bool = False
@@ -143,12 +143,12 @@ class OpenAIResponsesDecoder:
         return self._decode_word(name, word)
 
     def _decode_word(self, name: str, text: str) -> Chunks:
-        """Decode what is no object: a heartbeat, what a gateway has put in, or bad input."""
+        """Decode what is not an object: a heartbeat, what a gateway has put in, or bad input."""
         if text.strip("[]<>\"'").lower() in _IDLE:
             return _NOTHING
         if name == "message":
             raise _MISFIT.error(
-                self._position, f"event {self._position} is no event of {_NAME}, it is no JSON object", text
+                self._position, f"event {self._position} is not an event of {_NAME}, it is not a JSON object", text
             )
         return self._pass_over(text)
 
@@ -169,7 +169,7 @@ class OpenAIResponsesDecoder:
             raise self._malformed(fields["type"], problem, text) from None
 
     def _decode_other(self, name: str, fields: Fields, text: str) -> Chunks:
-        """Decode an object that is no event of the Responses API, or is an error."""
+        """Decode an object that is not an event of the Responses API, or is an error."""
         protocol = protocol_of(name, fields)
         if protocol not in (None, RESPONSES) and not self._answer.has_begun:
             raise _MISFIT.of_another(self._position, protocol, text)
@@ -227,7 +227,7 @@ class OpenAIResponsesDecoder:
         if self._doubtful is not None:
             self._position, text = self._doubtful
             raise _MISFIT.error(
-                self._position, f"event {self._position} is no event of {_NAME}, it has nothing of one", text
+                self._position, f"event {self._position} is not an event of {_NAME}, it has nothing of one", text
             )
         raise EmptyStreamError(f"{began} no answer had begun")
 
@@ -254,7 +254,7 @@ class OpenAIResponsesDecoder:
         return _NOTHING
 
     def _malformed(self, kind: str, problem: MalformedEventError, text: str) -> DecodeError:
-        return _MISFIT.error(self._position, f"event {self._position} is no {kind}, {problem}", text)
+        return _MISFIT.error(self._position, f"event {self._position} is not a {kind}, {problem}", text)
 
 
 def _status_of_whole(fields: Fields) -> str | None:

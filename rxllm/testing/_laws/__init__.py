@@ -23,42 +23,43 @@ def check_operator(
     timed: bool = False,
     replaces_errors: bool = False,
 ) -> None:
-    """Check that an operator keeps the laws that all operators keep.
+    """Check that an operator keeps the laws of all operators.
 
-    It runs the operator once over the items, one by one and without pauses. That is taken as right: what the operator
-    is for, a test of yours has to show. Then it runs it some hundred times more, in virtual time, and compares items by
-    ``==``. An ordinary operator takes a tenth of a second. The laws:
+    First the operator runs once over the items, one by one and without pauses. That result is taken as right: you have
+    to test what the operator computes. Then it runs some hundred times more, in virtual time, and the items are
+    compared by ``==``. An ordinary operator takes a tenth of a second. The laws:
 
-    - *subscriptions*: The operator subscribes to its source when somebody subscribes to the result. Subscriptions know
-      nothing of each other, and a second one gives the same.
-    - *batches*: The items and the end are the same however the items come together, behind and in front of operators of
-      ``reactivex`` and of rxllm, and for a consumer that pauses at each item.
-    - *end*: When the source ends the result ends, also when there was no item.
-    - *end behind items*: With a slow source and a slow consumer, completion and errors come behind all items.
-    - *bound*: While a consumer holds a pause it gets nothing, and the operator takes no more than ``holds`` items.
-      Behind a source that cannot be paused, an operator that holds items fails with ``BufferOverflowError`` rather than
-      hold more.
-    - *pause released*: A subscription that is over holds no pause: others over the same source go on.
-    - *dispose*: Whenever the consumer leaves, before, within and between items, while it holds a pause and after the
-      end, the source is left, and no task, timer or thread stays behind. Twice is once.
-    - *exceptions*: When the consumer raises, the stream ends, the source is left, and the consumer is told. If it
-      raises at the end, the caller is. When the source fails, or subscribing to it raises, the result ends with that
-      error, or with one that it caused.
+    - *subscriptions*: The operator subscribes to its source when its result is subscribed to. Subscriptions are
+      independent, and a second one gives the same items.
+    - *batches*: The items and the end are the same for all ways to split the items into batches, before and after
+      operators of ``reactivex`` and of rxllm, and for a consumer that pauses at each item.
+    - *end*: When the source ends, the result ends, also if there was no item.
+    - *end behind items*: With a slow source and a slow consumer, completion and errors come after all items.
+    - *bound*: While a consumer holds a pause, it gets nothing, and the operator takes no more than ``holds`` items.
+      After a source that cannot be paused, an operator that holds items fails with ``BufferOverflowError`` instead of
+      holding more.
+    - *pause released*: A subscription that is over holds no pause: other subscriptions to the same source go on.
+    - *dispose*: Whenever the consumer leaves (before, within and between items, while it holds a pause, and after the
+      end), the source is left, and no task, timer or thread remains. To dispose twice does the same as once.
+    - *exceptions*: When the consumer raises, the stream ends, the source is left, and the consumer gets the error. If
+      it raises at the end, the caller gets the error. When the source fails, or subscribing to it raises, the result
+      ends with that error, or with an error caused by it.
 
-    ``reactivex`` itself sees to it that a consumer gets one end and nothing after it or after dispose.
+    ``reactivex`` itself ensures that a consumer gets one end, and nothing after the end or after dispose.
 
     Args:
-        make: Makes the operator: called for each run, within the event loop.
-        items: What the source delivers, in an order that the operator can do something with: more than ``holds``, and
-            three to ten are enough.
-        holds: How many further items the operator may take while its consumer holds a pause: the size of its buffer. An
-            operator that takes a batch whole and lets the rest wait needs one less than there are items.
-        timed: Whether its items depend on when those of the source come, as if it gathers what comes in a second. Then
-            items are compared only where no time passes.
-        replaces_errors: Whether it may end otherwise when its source fails: it maps errors, or goes on without them.
+        make: Makes the operator. It is called for each run, within the event loop.
+        items: The items of the source, in an order that makes sense for the operator: more than ``holds``; three to ten
+            are enough.
+        holds: How many more items the operator may take while its consumer holds a pause: the size of its buffer. For
+            an operator that takes whole batches, this is one less than the number of items.
+        timed: Whether the result depends on the times of the items, as in an operator that gathers the items of a
+            second. Then items are compared only where no time passes.
+        replaces_errors: Whether the operator may end in another way when its source fails, because it maps or catches
+            errors.
 
     Raises:
-        AssertionError: The operator breaks a law. The first line says which one and what happened.
+        AssertionError: The operator breaks a law. The first line of the message says which law, and what happened.
         VirtualTimeError: An event loop runs in this thread already.
 
     Example:

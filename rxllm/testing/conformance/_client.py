@@ -28,7 +28,7 @@ DIALECTS = {
 
 
 async def rxllm_client(url: str) -> ChatCompletion:
-    """What ``rxllm`` makes of an answer: ``LLMClient`` without other tries, ``timeout_per_chunk`` and ``accumulate``.
+    """The client of ``rxllm`` for the cases: ``LLMClient`` without retries, ``timeout_per_chunk`` and ``accumulate``.
 
     Args:
         url: The address of chat completions, or of what another dialect has instead.
@@ -38,7 +38,7 @@ async def rxllm_client(url: str) -> ChatCompletion:
 
 
 async def rxllm_retrying(url: str) -> ChatCompletion:
-    """The same, and ``LLMClient`` tries again as it does by default.
+    """The same with the default retries of ``LLMClient``.
 
     Args:
         url: The address of chat completions, or of what another dialect has instead.
@@ -48,11 +48,11 @@ async def rxllm_retrying(url: str) -> ChatCompletion:
 
 
 async def rxllm_fallback(url: str, other: str) -> ChatCompletion:
-    """The same, and ``rxllm.fallback`` asks another server when one fails.
+    """The same with ``rxllm.fallback``, which asks another server if one fails.
 
     Args:
         url: The address of chat completions, or of what another dialect has instead.
-        other: That of the other server.
+        other: The URL of the other server.
     """
     async with (
         _client(url) as first,

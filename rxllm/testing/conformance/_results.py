@@ -77,15 +77,15 @@ class ChoiceResult:
 
 @dataclass(frozen=True, slots=True)
 class ChatResult:
-    """What a client made of an answer.
+    """The answer as a client returned it.
 
-    For clients that give something of their own: turn it into this. What a client cannot tell by design is left out
-    of ``reports``; then it is not held against it.
+    If a client has its own type of answer, convert it to this type. Leave out of ``reports`` what the client cannot
+    tell by design; then it is not checked.
 
     Attributes:
-        choices: The answers; one, most of the time.
+        choices: The answers, usually one.
         usage: The counts of tokens, by OpenAI's names.
-        reports: What is told at all. Without ``"choices"``, only the first answer is looked at.
+        reports: The fields that the client can tell. Without ``"choices"``, only the first answer is checked.
     """
 
     choices: tuple[ChoiceResult, ...] = (ChoiceResult(),)
@@ -94,7 +94,7 @@ class ChatResult:
 
     @classmethod
     def of(cls, text: str, *, reports: Iterable[ResultField] = ("text",), **fields: Any) -> ChatResult:
-        """The result of a client that knows a single answer.
+        """Make the result of a client that knows only one answer.
 
         Args:
             text: The text.
@@ -124,7 +124,7 @@ def read_result(result: object) -> ChatResult:
         case _:
             choices = _list_of(result, "choices")
             if choices is None:
-                raise ValueError(f"a {type(result).__name__} is no chat completion")
+                raise ValueError(f"a {type(result).__name__} is not a chat completion")
             read = sorted((_choice(each, number) for number, each in enumerate(choices)), key=lambda each: each.index)
             return ChatResult(tuple(read), _plain(_get(result, "usage")))
 

@@ -54,24 +54,24 @@ async def run_conformance(
     """Run a client through the cases, one after the other.
 
     Args:
-        client: A coroutine function: gets the address of chat completions, of a server on a loopback port; sends a
-            request (POST) and returns the answer, or raises. See ``read_result`` for what it may return. It
-            runs in this event loop, so that one that blocks it waits for ever: run one that is synchronous in
-            ``asyncio.to_thread``.
-        cases: Which cases; all by default.
-        name: What the report calls the client; by default, as its function is called.
-        retrying: The client as it tries again, in its usual way; the same function if it always does. ``None`` is for
-            one that never does: the cases of it do not apply.
-        fallback: The client with a second server for when the first one fails: gets both addresses. ``None`` is for one
-            that knows no other server: the cases of it do not apply.
-        dialects: What the client speaks; the cases of other dialects do not apply. Which one is due is told by the
-            end of the address: ``/chat/completions``, ``/messages``, ``/responses``.
-        time_limit: After how many seconds a client is hung. Correct ones take a few milliseconds a case.
-        chunk_timeout: For how many seconds the client lets a server be silent before it raises. ``None`` is for one
-            without such a limit: cases of silence do not apply to it.
+        client: A coroutine function. It gets the URL of chat completions of a server on a loopback port, sends a
+            request (POST), and returns the answer or raises. ``read_result`` says what it may return. It runs in this
+            event loop, so it must not block: run a synchronous client in ``asyncio.to_thread``.
+        cases: The cases; all by default.
+        name: The name of the client in the report; by default the name of its function.
+        retrying: The client with its usual retries; the same function if it always retries. ``None`` if it never
+            retries: the cases about retries do not apply.
+        fallback: The client with a second server in case the first one fails; it gets both URLs. ``None`` if it cannot
+            have one: these cases do not apply.
+        dialects: The dialects of the client; the cases of other dialects do not apply. The end of the URL tells the
+            client which dialect to use: ``/chat/completions``, ``/messages``, ``/responses``.
+        time_limit: After how many seconds a client counts as hung. Correct clients take a few milliseconds for each
+            case.
+        chunk_timeout: How many seconds of silence the client allows before it raises. ``None`` if it has no such limit:
+            cases of silence do not apply.
 
     Returns:
-        A verdict a case.
+        A report with one verdict for each case.
 
     Example:
         >>> import asyncio, aiohttp
@@ -121,7 +121,7 @@ async def check(
         chunk_timeout: For how many seconds the client lets a server be silent.
 
     Returns:
-        The verdict, if it is no failure.
+        The verdict, if the client did not fail.
 
     Raises:
         AssertionError: The client failed; the message says how.

@@ -31,11 +31,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is said of a client in one case.
+    """The result of a client in one case.
 
     Attributes:
         case: The case.
-        outcome: Whether the client did what a correct one does.
+        outcome: Whether the client did what a correct client does.
         reason: What it did instead, or why the case does not apply to it.
     """
 
@@ -49,11 +49,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is said of a client in all cases. ``str`` gives a table in Markdown.
+    """The results of a client in all cases. ``str`` gives a table in Markdown.
 
     Attributes:
         client: Its name.
-        verdicts: One a case.
+        verdicts: One for each case.
     """
 
     client: str
@@ -61,7 +61,7 @@ class Report:
 
     @property
     def failures(self) -> tuple[Verdict, ...]:
-        """The cases in which it failed."""
+        """The verdicts of the cases in which the client failed."""
         return tuple(each for each in self.verdicts if each.outcome == "fail")
 
     def by_quirk(self) -> dict[Quirk, tuple[Verdict, ...]]:
@@ -72,7 +72,7 @@ class Report:
         return {quirk: tuple(verdicts) for quirk, verdicts in rows.items() if verdicts}
 
     def count(self, outcome: Outcome) -> int:
-        """How many cases ended like this."""
+        """How many cases had this outcome."""
         return sum(each.outcome == outcome for each in self.verdicts)
 
     def to_json(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def matrix(reports: Iterable[Report]) -> str:
     A cell says ``pass``; how many of the row's cases passed; ``fail``; or ``n/a``.
 
     Args:
-        reports: One a client, each of the same cases.
+        reports: One for each client, all with the same cases.
     """
     held = list(reports)
     by_quirk = [report.by_quirk() for report in held]

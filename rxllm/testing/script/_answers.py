@@ -47,7 +47,7 @@ NO_SCRIPT = "no_script"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error that is the whole answer.
+    """An error instead of an answer.
 
     Attributes:
         message: What the server says.
@@ -62,25 +62,25 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP response, or what is sent over one WebSocket.
+    """One HTTP response, or everything that is sent over one WebSocket.
 
     Attributes:
         steps: What happens, in order.
-        status: The HTTP status. Over a WebSocket, anything but 200 is the answer to the handshake.
-        headers: More response headers, or other values for those that are sent anyway.
+        status: The HTTP status. Over a WebSocket, any status but 200 is the answer to the handshake.
+        headers: More response headers. They replace those that are sent by default.
         content_type: The media type of the body.
         framing: How the end of the body is told.
         line_end: What ends a line of the event stream.
         gzip: Whether the body is compressed, flushed after each step. Over HTTP only.
-        fragment: How the body is cut into writes; each write is a chunk of the transfer coding. Between two of
-            them a client in the same event loop gets to read, so that it sees the same pieces.
+        fragment: How the body is split into writes; each write is a chunk of the transfer coding. Between two writes, a
+            client in the same event loop can read, so it sees the same pieces.
         delay_per_chunk: Seconds to wait before each event.
-        delay_per_write: Seconds to wait before each write but the first, which makes a drip of small fragments.
-        cut_after: The connection ends after so many bytes of the body, those of the transfer coding counted.
-        frame_size: Over a WebSocket, a message comes in frames of at most so many bytes (RFC 6455, section 5.4);
-            ``None`` is one frame. It takes the place that the transfer coding has in HTTP.
-        speaks_first: Over a WebSocket, do not wait for a first frame of the client.
-        refusal: An error that is the body, in the form of the dialect; there are no steps then.
+        delay_per_write: Seconds to wait before each write but the first, so that small fragments come slowly.
+        cut_after: After how many bytes of the body, including the transfer coding, the connection ends.
+        frame_size: The most bytes of one WebSocket frame; a longer message is split (RFC 6455, section 5.4). ``None``:
+            one frame for each message.
+        speaks_first: Whether to send over a WebSocket without waiting for a first frame of the client.
+        refusal: An error as the body, in the form of the dialect. There are no steps then.
     """
 
     steps: Iterable[StepLike] = ()
@@ -108,12 +108,12 @@ class Answer:
 def answer(
     *parts: StepLike | Iterable[StepLike], finish_reason: str | None = None, completion_tokens: int | None = None
 ) -> tuple[Step, ...]:
-    """A whole, realistic answer: an opening chunk, the parts, a finish, the usage, ``[DONE]``.
+    """A complete, realistic answer: an opening chunk, the parts, a finish, the usage, ``[DONE]``.
 
     Args:
-        *parts: Steps, or iterables of them such as ``tool_call`` returns.
-        finish_reason: ``None`` says ``tool_calls`` if there are any, else ``stop``.
-        completion_tokens: ``None`` counts a token a chunk.
+        *parts: Steps, or iterables of steps, such as the results of ``tool_call``.
+        finish_reason: ``None`` means ``tool_calls`` if there are tool calls, else ``stop``.
+        completion_tokens: ``None`` counts one token for each chunk.
 
     >>> len(answer("Hel", "lo"))
     6
@@ -126,7 +126,7 @@ def answer(
 
 
 def words(content: str) -> list[Word]:
-    """The text in pieces as a model sends them: each word with the space before it.
+    """Split a text into pieces as a model sends them: each word with the space before it.
 
     >>> words("It is late.")
     ['It', ' is', ' late.']
@@ -141,13 +141,13 @@ def status(
     headers: Mapping[str, str] | None = None,
     content_type: str | None = None,
 ) -> Answer:
-    """A whole answer that is no event stream.
+    """A complete answer that is not an event stream.
 
     Args:
         code: The HTTP status.
         body: A mapping is sent as JSON.
         headers: More response headers.
-        content_type: ``None`` is ``application/json`` for a mapping, else ``text/plain``.
+        content_type: ``None`` means ``application/json`` for a mapping, else ``text/plain``.
     """
     usual = "application/json" if isinstance(body, Mapping) else "text/plain; charset=utf-8"
     encoded = compact(body) if isinstance(body, Mapping) else body
@@ -168,10 +168,10 @@ def api_error(
     code: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """A whole answer that is an error, in the form of the dialect.
+    """A complete answer that is an error, in the form of the dialect.
 
     Args:
-        status: The HTTP status, as 429; Anthropic's for an overload is 529.
+        status: The HTTP status, 429 for example; Anthropic's status for an overload is 529.
         message: What the server says.
         type: The kind of the error, in the provider's word; ``None`` for that of the status.
         code: OpenAI's code for it; ``None`` for the type, if that is given, else that of the status. Anthropic has
@@ -188,7 +188,7 @@ def api_error(
 
 
 def redirect(location: str, *, code: int = 307) -> Answer:
-    """A redirect to another address, of this server or of another one."""
+    """A redirect to another URL, of this server or another."""
     return status(code, headers={"location": location})
 
 
@@ -207,11 +207,11 @@ def as_answer(script: Answer | str | bytes | Iterable[StepLike]) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """Very many text chunks, made while they are sent, so that they need no memory.
+    """Very many text chunks. They are made while they are sent, so they need no memory.
 
     Attributes:
         chunks: How many.
-        size: The length of the text of each in characters, its number included.
+        size: The length of each text in characters, including its number.
     """
 
     chunks: int

@@ -64,7 +64,7 @@ __all__ = [
 
 
 def as_step(item: StepLike) -> Step:
-    """The step that a plain thing stands for.
+    """Turn a plain value into the step that it stands for.
 
     >>> as_step(b": hello")
     Raw(data=b': hello')
@@ -83,7 +83,7 @@ def as_step(item: StepLike) -> Step:
 
 
 def chunk(payload: Mapping[str, Any]) -> Chunk:
-    """A chunk as it stands."""
+    """A chunk, sent as it is."""
     return Chunk(payload)
 
 
@@ -93,9 +93,10 @@ def delta(content: Mapping[str, Any], *, choice: int = 0, finish_reason: str | N
 
 
 def block(content: Mapping[str, Any]) -> Block:
-    """A whole block of an answer in the provider's words: of Anthropic's ``content``, of the ``output`` of Responses.
+    """A complete block of an answer in the provider's format: of Anthropic's ``content``, or of the ``output`` of
+    Responses.
 
-    It is sent as the provider sends one, with the texts in it as deltas. Chat completions have no blocks.
+    It is sent as the provider sends it, with its texts as deltas. Chat completions have no blocks.
     """
     return Block(dict(content))
 
@@ -123,7 +124,7 @@ def tool_call_delta(
     name: str | None = None,
     choice: int = 0,
 ) -> Chunk:
-    """A chunk with one fragment of a tool call; what is ``None`` is left out."""
+    """A chunk with one fragment of a tool call. Arguments that are ``None`` are left out."""
     function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
     opening = {} if id is None else {"id": id, "type": "function"}
     return delta({"tool_calls": [{"index": index, **opening, "function": function}]}, choice=choice)
@@ -138,7 +139,7 @@ def tool_call(
     choice: int = 0,
     piece_length: int = 5,
 ) -> tuple[Chunk, ...]:
-    """A whole tool call: a fragment with id and name, then the arguments in pieces of so many characters."""
+    """A complete tool call: a fragment with id and name, then the arguments in pieces of ``size`` characters."""
     encoded = arguments if isinstance(arguments, str) else json.dumps(arguments)
     pieces = (encoded[start : start + piece_length] for start in range(0, len(encoded), piece_length))
     return (
@@ -155,13 +156,13 @@ def finish(reason: str = "stop", *, choice: int = 0) -> Chunk:
 def usage(
     prompt_tokens: int = 7, completion_tokens: int = 5, *, cached_tokens: int = 0, reasoning_tokens: int = 0
 ) -> Chunk:
-    """The chunk without choices that counts tokens.
+    """The chunk without choices that has the token counts.
 
     Args:
-        prompt_tokens: Those of the request, cached ones included.
-        completion_tokens: Those of the answer, those of the reasoning included.
-        cached_tokens: How many were in the cache.
-        reasoning_tokens: How many were reasoning.
+        prompt_tokens: Tokens of the request, including cached ones.
+        completion_tokens: Tokens of the answer, including those of the reasoning.
+        cached_tokens: How many tokens of the request were in the cache.
+        reasoning_tokens: How many tokens of the answer were reasoning.
     """
     counts: dict[str, Any] = {
         "prompt_tokens": prompt_tokens,
@@ -176,12 +177,12 @@ def usage(
 
 
 def done() -> Event:
-    """``[DONE]``, which ends the stream; ``message_stop`` of Anthropic, nothing in Responses."""
+    """``[DONE]``, which ends the stream; ``message_stop`` for Anthropic, nothing for Responses."""
     return Event("[DONE]")
 
 
 def error(message: str, *, type: str = "server_error", code: str | int | None = None) -> Event:
-    """An error in the middle of the stream, in OpenAI's shape or that of the dialect; use ``Event`` for another one."""
+    """An error in the middle of the stream, in the form of the dialect. For another form, use ``Event``."""
     return Event(compact({"error": {"message": message, "type": type, "code": code}}))
 
 
@@ -211,16 +212,15 @@ def wait_for(event: asyncio.Event) -> WaitFor:
 
 
 def notify(event: asyncio.Event) -> Notify:
-    """Sets the event when the script has come this far."""
+    """A step that sets the event when the script has come this far."""
     return Notify(event)
 
 
 def stall(*, keep_alive: float | None = None) -> Stall:
-    """Silence until the peer leaves; so is a peer that has vanished without a word.
+    """Silence until the peer leaves, as from a server that has vanished.
 
     Args:
-        keep_alive: Seconds between two comments (over a WebSocket, pings), the first of them after so many; ``None``
-            sends none.
+        keep_alive: Seconds before each comment (over a WebSocket, each ping). ``None``: no comments.
     """
     return Stall(keep_alive)
 
@@ -233,8 +233,8 @@ def cut() -> Cut:
 def half_close() -> HalfClose:
     """The end of the server's direction (FIN); the connection stays half-open until the peer leaves.
 
-    A peer that does not close its side, too, leaks a socket: ``ReceivedRequest.peer_left`` tells. Not over TLS, which
-    has no such thing (``asyncio.WriteTransport.can_write_eof``).
+    A peer that does not close its side leaks a socket: see ``ReceivedRequest.peer_left``. TLS has no half-open
+    connections (``asyncio.WriteTransport.can_write_eof``).
     """
     return HalfClose()
 
@@ -245,18 +245,18 @@ def reset() -> Reset:
 
 
 def close(code: int | None = 1000, reason: str = "") -> Close:
-    """A WebSocket close frame with this code; ``None`` for one that says none (RFC 6455, section 7.1.5)."""
+    """A WebSocket close frame with this code; ``None`` for a frame without a code (RFC 6455, section 7.1.5)."""
     return Close(code, reason)
 
 
 def burst(*parts: StepLike | Iterable[StepLike]) -> Burst:
-    r"""Several things in one write, and probably in one read.
+    r"""Several steps in one write, so probably in one read.
 
     Args:
-        *parts: Steps that send something, or iterables of them such as ``answer`` returns.
+        *parts: Steps that send something, or iterables of them, such as the result of ``answer``.
 
     Raises:
-        TypeError: One of them waits for something, or ends the connection.
+        TypeError: A step waits for something, or ends the connection.
 
     >>> burst("Hel", "lo") == Burst((text("Hel"), text("lo")))
     True
@@ -264,12 +264,12 @@ def burst(*parts: StepLike | Iterable[StepLike]) -> Burst:
     steps = [step for part in parts for step in steps_of(part)]
     for step in steps:
         if not sent_by(step):
-            raise TypeError(f"{step!r} sends nothing: it is no part of a burst")
+            raise TypeError(f"{step!r} sends nothing: it cannot be part of a burst")
     return Burst(tuple(sent for step in steps for sent in sent_by(step)))
 
 
 def steps_of(part: StepLike | Iterable[StepLike]) -> list[Step]:
-    """The steps that a plain thing or several stand for.
+    """Turn one or several plain values into steps.
 
     >>> steps_of(["Hel", b"x"]) == [text("Hel"), Raw(b"x")]
     True

@@ -105,9 +105,9 @@ def unsayable(dialect: str, what: str) -> ValueError:
     """The error for what a dialect cannot express.
 
     >>> unsayable("anthropic", "a second choice")
-    ValueError('anthropic cannot say a second choice; script.Event and script.raw send anything as it is')
+    ValueError('anthropic cannot send a second choice; script.Event and script.raw send anything as it is')
     """
-    return ValueError(f"{dialect} cannot say {what}; script.Event and script.raw send anything as it is")
+    return ValueError(f"{dialect} cannot send {what}; script.Event and script.raw send anything as it is")
 
 
 def pieces_of(step: Block | Chunk | Comment | Event | Frame | Raw, dialect: str) -> list[Piece] | None:

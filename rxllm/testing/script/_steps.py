@@ -41,13 +41,13 @@ __all__ = [
 
 
 class ScriptStep:
-    """What all steps are, so that a list of several kinds has a type."""
+    """The base of all steps, so that a list of several kinds has a type."""
 
     __slots__ = ()
 
 
 class Word(str, ScriptStep):
-    """A piece of text, which stands for the chunk that has it."""
+    """A piece of text; it stands for a chunk with that text."""
 
     __slots__ = ()
 
@@ -61,7 +61,7 @@ class Chunk(ScriptStep):
 
 @dataclass(frozen=True, slots=True)
 class Event(ScriptStep):
-    """Sends an event with any data, or a text frame of it; what is ``None`` is left out."""
+    """Sends an event with any data, or a text frame with it. Fields that are ``None`` are left out."""
 
     data: str
     event: str | None = None
@@ -71,7 +71,7 @@ class Event(ScriptStep):
 
 @dataclass(frozen=True, slots=True)
 class Line(Event):
-    """Sends a line of text, where a body is lines of JSON."""
+    """Sends a line of text, in a body of JSON lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Frame(ScriptStep):
 
 @dataclass(frozen=True, slots=True)
 class Comment(ScriptStep):
-    """Sends a comment line, which is no event; over a WebSocket, a ping frame."""
+    """Sends a comment line, which is not an event; over a WebSocket, a ping frame."""
 
     text: str = ""
 
@@ -98,21 +98,21 @@ class Raw(ScriptStep):
 
 @dataclass(frozen=True, slots=True)
 class Block(ScriptStep):
-    """Sends a whole block of an answer, in the provider's own words. Chat completions have none."""
+    """Sends a complete block of an answer, in the provider's format. Chat completions have no blocks."""
 
     block: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Burst(ScriptStep):
-    """Sends several things in one write."""
+    """Sends several steps in one write."""
 
     steps: tuple[Chunk | Event | Frame | Comment | Raw | Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Delay(ScriptStep):
-    """Waits for so many seconds."""
+    """Waits for a number of seconds."""
 
     seconds: float
 
@@ -133,7 +133,7 @@ class Notify(ScriptStep):
 
 @dataclass(frozen=True, slots=True)
 class Stall(ScriptStep):
-    """Sends nothing more until the peer leaves, but for keep-alives, if so many seconds between them are given."""
+    """Sends nothing more until the peer leaves, except keep-alives if the seconds between them are given."""
 
     keep_alive: float | None = None
     sends: Comment | Event | Frame | Raw = Comment("OPENROUTER PROCESSING")
@@ -156,7 +156,7 @@ class Reset(ScriptStep):
 
 @dataclass(frozen=True, slots=True)
 class Close(ScriptStep):
-    """Ends a WebSocket with a close frame (RFC 6455, section 7.4), which may say no code; over HTTP, as ``Cut``."""
+    """Ends a WebSocket with a close frame (RFC 6455, section 7.4), with or without a code; over HTTP, like ``Cut``."""
 
     code: int | None = 1000
     reason: str = ""
