@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
+    "tables",
 ]
 # What is generated is included by pages, and is none.
 exclude_patterns = ["conf.py", "_generated"]

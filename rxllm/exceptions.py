@@ -217,6 +217,11 @@ def attach_attempts(error: Exception, attempts: tuple[Attempt, ...]) -> None:
     vars(error)["attempts"] = attempts
 
 
+def stream_of(error: Exception | None) -> StreamInfo | None:
+    """What an error knows of the request that failed. Errors of others may have a ``stream`` that is another thing."""
+    return error.stream if isinstance(error, RxllmError) else None
+
+
 def attach_stream(error: Exception, stream: StreamInfo | None) -> None:
     """Put what is known of its request on an error of ours, unless that has been done."""
     if stream is not None and isinstance(error, RxllmError) and error.stream is None:

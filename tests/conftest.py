@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hypothesis
 import pytest
@@ -46,6 +49,13 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def nothing_left(leak_check: None) -> None:
     """Check for leaks around each test and its fixtures."""
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder with a path that is short enough for a socket within, whatever the test is called."""
+    with TemporaryDirectory(prefix="rxllm-") as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")

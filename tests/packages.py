@@ -24,7 +24,12 @@ from tests.pages import PAGES, ROOT, Program, programs_of
 EXTRAS = ("cli", "otel", "redis", "rich", "testing")
 """What users may add to the library; the other extras are for those who develop it."""
 
-NEEDS: Mapping[str, str] = {"log-engines": "rxllm[testing]", "other-sdks": "openai"}
+NEEDS: Mapping[str, str] = {
+    "log-engines": "rxllm[testing]",
+    "other-sdks": "openai",
+    "telemetry": "opentelemetry-sdk",
+    "top": "rxllm[cli]",
+}
 """What the first program of a page needs besides the library: a part of the page has to say so."""
 
 ANSWER = "Rivers carry salt to the sea."
@@ -96,7 +101,7 @@ def wrong_in_the_bare(environment: Environment, version: str) -> Iterator[str]:
     if (status, printed) != (0, f"rxllm {version}\n"):
         yield f"rxllm --version: exit status {status}, printed\n{printed}"
     status, printed = environment.run("rxllm", "chat", "Hello")
-    if status != 1 or "pip install 'rxllm[cli]'" not in printed or "Traceback" in printed:
+    if status != 2 or "pip install 'rxllm[cli]'" not in printed or "Traceback" in printed:
         yield f"rxllm chat: exit status {status}, printed\n{printed}"
 
 

@@ -13,11 +13,12 @@ Rules:
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from copy import copy
-from itertools import accumulate, pairwise
+from itertools import accumulate, repeat
 from math import ceil
+from operator import sub
 from typing import Any
 
 from rxllm.models import Slots, StreamChunk, StreamInfo, Timing, Usage
@@ -136,26 +137,38 @@ class Stopwatch:
         if self._stream is None:
             self._stream = chunk.stream
 
-    def timing(self, usage: Usage | None = None, *, gaps: bool = True) -> Timing:
-        """What was measured so far.
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the watch was started, with everything in it."""
+        return self._last + self._held - self._began
+
+    @property
+    def paused(self) -> float | None:
+        """How many of them consumers held the source; ``None`` if the clock tells nothing of the provider."""
+        return self._held if self._is_from_here else None
+
+    @property
+    def first_chunk(self) -> float | None:
+        """Seconds from the request to the first chunk; ``None`` as well if there was none."""
+        first = self._first
+        return None if first is None or not self._is_from_here else max(first - self._since, 0.0)
+
+    def timing(self, usage: Usage | None = None) -> Timing:
+        """What was measured so far. This takes time for each chunk.
 
         Args:
             usage: What the answer cost, for the tokens a second.
-            gaps: Whether to tell of the times between chunks. That takes time for each chunk.
         """
-        stream, unix = self._stream, self._unix
+        stream = self._stream
         sent, byte = (None, None) if stream is None else (stream.requested_at, stream.first_byte_at)
-        end = max(self._end, *self._times[-1:], self._began)
         fields: dict[str, Any] = {
             "first_byte": None if sent is None or byte is None else max(byte - sent, 0.0),
             "chunks": self._gaps.count + len(self._times),
-            "elapsed": end + self._held - self._began,
+            "elapsed": self.elapsed,
             "attempts": self._attempts,
         }
         if self._is_from_here:
-            since = self._began if sent is None else self._began + sent - unix
-            fields |= self._moments(since - self._held_before, end) | {"paused": self._held}
-            fields |= self._rates(usage) if gaps else {}
+            fields |= self._moments() | self._rates(usage) | {"paused": self._held}
             fields["bytes"] = None if stream is None or byte is None else stream.bytes
         return Timing(**fields)
 
@@ -176,17 +189,30 @@ class Stopwatch:
         if count < 1 or not self._is_from_here:
             return []
         number = min(count, most)
-        places = [1 + each * count // number for each in range(number)]
+        # In the middle of each part: what comes first of an answer is often none of the rest.
+        places = [1 + (2 * each + 1) * count // (2 * number) for each in range(number)]
         return [max(times[place] - times[place - 1], 0.0) for place in places]
 
-    def _moments(self, since: float, end: float) -> dict[str, Any]:
+    def _moments(self) -> dict[str, Any]:
+        since = self._since
         moments = {
             "first_chunk": self._first,
             "first_text": self._text_at,
             "first_call": self._call_at,
-            "total": end,
+            "total": self._last,
         }
         return {name: None if at is None else max(at - since, 0.0) for name, at in moments.items()}
+
+    @property
+    def _since(self) -> float:
+        """When the request was sent, on the clock that stands still while the source is paused."""
+        sent = None if self._stream is None else self._stream.requested_at
+        return (self._began if sent is None else self._began + sent - self._unix) - self._held_before
+
+    @property
+    def _last(self) -> float:
+        """When the end came, or what came last."""
+        return max(self._end, *self._times[-1:], self._began)
 
     @property
     def _first(self) -> float | None:
@@ -215,7 +241,7 @@ class _Gaps:
     def __init__(self) -> None:
         self.count: int = 0
         self.first: float | None = None
-        self._counted: Counter[float] = Counter()
+        self._counted: defaultdict[float, int] = defaultdict(int)
         self._longest = -1.0
         self._longest_at = 0
 
@@ -233,12 +259,19 @@ class _Gaps:
         """
         if self.first is None:
             self.first = times[0]
-        for before, now in pairwise(times):
-            self.count += 1
-            gap = max(now - before, 0.0)
-            self._counted[gap if digits is None else round(gap, digits)] += 1
-            if gap > self._longest:
-                self._longest, self._longest_at = gap, self.count
+        gaps = list(map(max, map(sub, times[1:], times), repeat(0.0)))
+        if not gaps:
+            return
+        longest = max(gaps)
+        if longest > self._longest:
+            self._longest, self._longest_at = longest, self.count + 1 + gaps.index(longest)
+        self.count += len(gaps)
+        # Those of chunks that came together are nothing: mostly that is nearly all of them.
+        passed = list(filter(None, gaps))
+        counted = self._counted
+        counted[0.0] += len(gaps) - len(passed)
+        for gap in passed:
+            counted[gap if digits is None else round(gap, digits)] += 1
 
     def told(self) -> dict[str, Any]:
         """The fields of a ``Timing`` that tell of gaps."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 __all__ = ["main"]
 
@@ -21,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: see the guide to the command line.
     """
     if importlib.util.find_spec("typer") is None:
+        if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+            sys.stdout.write(f"rxllm {version('rxllm')}\n")
+            return 0
         sys.stderr.write("rxllm: the command line needs an extra: pip install 'rxllm[cli]'\n")
         return _USAGE
     try:

@@ -57,7 +57,8 @@ def run_app(arguments: Sequence[str] | None) -> int:
     try:
         typer.main.get_command(app).main(arguments, prog_name="rxllm")
     except SystemExit as leaving:
-        code = leaving.code
+        # Help is written outside of any command, and typer has a status of its own where nobody reads that.
+        code = Status.NOBODY_READS if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
     if isinstance(code, str):
         say(f"rxllm: {code}")
         return Status.USAGE

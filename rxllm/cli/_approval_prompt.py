@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 
+from rxllm.cli._echo import echo
 from rxllm.harmless import harmless, printable
 from rxllm.models import Approved, Refused, ToolCall
 
@@ -47,10 +48,11 @@ class AtTheTerminal:
             return Refused(reason="Nobody can be asked: this program has no terminal. It needs --yes to run tools.")
         await self.is_shown.wait()
         self.is_shown.clear()
-        _forget_what_was_typed()
-        sys.stderr.write(question_about(call, shutil.get_terminal_size().columns))
-        sys.stderr.flush()
-        answer = (await typed_line()).strip().lower()
+        with echo(on=True):
+            _forget_what_was_typed()
+            sys.stderr.write(question_about(call, shutil.get_terminal_size().columns))
+            sys.stderr.flush()
+            answer = (await typed_line()).strip().lower()
         if answer in {"a", "always"}:
             self._always.add(name)
         return Approved() if answer in {"y", "yes", "a", "always"} else Refused(reason="The user said no.")

@@ -59,6 +59,8 @@ def _field(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise UsageError(f"a field is NAME=VALUE, as in top_p=0.9, and not {text!r}")
+    if name == "messages":
+        raise UsageError("the messages are what you ask and --system: no --field has them")
     try:
         return name, json.loads(value)
     except ValueError:

@@ -21,7 +21,7 @@ from rxllm import operators as ops
 from rxllm.cli._approval_prompt import AtTheTerminal
 from rxllm.cli._chat_store import ChatStore
 from rxllm.cli._conversation import Conversation
-from rxllm.cli._outcome import Status, UsageError, complain, say
+from rxllm.cli._outcome import Status, UsageError, complain, mark_drawn, say
 from rxllm.cli._prompt import typed_question
 from rxllm.cli._showing import draws, show
 from rxllm.cli._target import Target
@@ -81,7 +81,10 @@ class Chat:
             self.conversation.end_turn()
         ending = last.completion.ending
         if ending != "completed":
-            raise TruncatedStreamError(f"the answer is not whole: it ended by {ending!r}")
+            error = TruncatedStreamError(f"the answer is not whole: it ended by {ending!r}")
+            if draws(self.style):
+                mark_drawn(error)  # as the last line of what is drawn
+            raise error
         return Status.WHOLE
 
     def hold(self, *, debug: bool) -> Status:

@@ -40,7 +40,7 @@ class UsageError(Exception):
 
 _DRAWN = "rxllm_cli_drawn"
 # How the library says what to do, and how that is done here.
-_ON_THE_COMMAND_LINE = {
+_HERE = {
     "give it as api_key=": "name its variable with --key-variable",
     "give it as base_url=": "give it with --base-url",
     "for any other give LLMClient a base_url, or a dialect with a home: OpenAIChat(home=Home(…))": (
@@ -84,6 +84,11 @@ def complain(error: Exception, *, debug: bool) -> None:
         say(text)
 
 
+def reword(error: Exception) -> None:
+    """Have an error say what to write on the command line, also where a display shows it."""
+    error.args = tuple(_on_the_command_line(each) if isinstance(each, str) else each for each in error.args)
+
+
 def mark_drawn(error: Exception) -> None:
     """Take note that the display has told an error on stdout, so that a terminal need not show it twice."""
     vars(error)[_DRAWN] = True
@@ -98,10 +103,15 @@ def told(error: Exception) -> str:
         text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     elif not isinstance(error, UsageError | RxllmError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    for ours, here in _ON_THE_COMMAND_LINE.items():
-        text = text.replace(ours, here)
+    text = _on_the_command_line(text)
     what = [] if _DRAWN in vars(error) and sys.stderr.isatty() else [f"rxllm: {harmless(text)}"]
     return "\n".join([*what, *(f"  {harmless(note)}" for note in getattr(error, "__notes__", ()))])
+
+
+def _on_the_command_line(text: str) -> str:
+    for ours, here in _HERE.items():
+        text = text.replace(ours, here)
+    return text
 
 
 def say(text: str) -> None:

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeAlias
 
 import reactivex
+from reactivex import operators as rx_ops
 
 from rxllm import operators as ops
-from rxllm.cli._outcome import mark_drawn
+from rxllm.cli._echo import echo
+from rxllm.cli._outcome import mark_drawn, reword
 from rxllm.flow import Stream
 from rxllm.models import (
     ApprovalRequested,
@@ -52,11 +55,14 @@ async def show(
     Raises:
         Exception: What the answer failed with.
     """
+    shown = stream.pipe(rx_ops.do_action(on_error=reword), _shown(style, reasoning, when_asked))
+    if not draws(style):
+        return await shown
     try:
-        return await stream.pipe(_shown(style, reasoning, when_asked))
+        with echo(on=False) if sys.stdout.isatty() else nullcontext():
+            return await shown
     except Exception as error:
-        if draws(style):
-            mark_drawn(error)
+        mark_drawn(error)
         raise
 
 

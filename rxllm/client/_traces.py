@@ -53,4 +53,6 @@ class Traces:
         return events.pipe(traced(lambda _: self.telemetry.conversation(asked), stays=True))
 
     def _asked(self, request: ChatRequest) -> AskedFor:
-        return AskedFor(request=request, provider=self._provider, host=self._host, port=self._port)
+        return AskedFor(
+            request=request, provider=self._provider, dialect=self._dialect, host=self._host, port=self._port
+        )

@@ -17,6 +17,7 @@ from rxllm.dialects._dialect import (
 from rxllm.dialects._endpoint import Endpoint, Home, WireRequest
 from rxllm.dialects._hosts import HOSTS, get_host
 from rxllm.dialects._ported import Ported, ported
+from rxllm.dialects._provider import openai_api_of as openai_api_of
 from rxllm.dialects._provider import provider_of as provider_of
 from rxllm.dialects._rate_limits import RateLimits, Remaining, rate_limits_of
 from rxllm.dialects._registry import get_dialect, get_reader

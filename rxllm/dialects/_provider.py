@@ -33,6 +33,16 @@ _BY_DOMAIN: Mapping[str, str] = MappingProxyType(
 )
 
 
+_APIS_OF_OPENAI: Mapping[str, str] = MappingProxyType(
+    {"openai-chat": "chat_completions", "openai-responses": "responses"}
+)
+
+
+def openai_api_of(dialect: str | None) -> str | None:
+    """Which interface of OpenAI a dialect is, as ``openai.api.type`` has it."""
+    return None if dialect is None else _APIS_OF_OPENAI.get(dialect)
+
+
 def _domains() -> Mapping[str, str]:
     """The providers by the domain of their hosts; what runs on this machine has none."""
     found: dict[str, str] = {}

@@ -94,7 +94,7 @@ class Link(BatchObserver[T], abc.DisposableBase):
 
     def __init__(self, receiver: BatchObserver[T]) -> None:
         self._receiver: BatchObserver[T] = receiver
-        self.is_stopped = False
+        self.is_stopped: bool = False
         self.upstream: abc.DisposableBase | None = None
 
     @property

@@ -55,7 +55,7 @@ class Drain(Receiver[T]):
         return self._backlog
 
     @property
-    def ended(self) -> bool:
+    def is_over(self) -> bool:
         """Whether everything is written."""
         return self._writer.detached
 

@@ -51,6 +51,11 @@ class Awaited(Receiver[T]):
         """What waits for the task."""
         return None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or was left: what is kept by a task or a connection is not gone for that."""
+        return self.ended or self._left
+
     def start(self, observable: Observable[T], scheduler: abc.SchedulerBase | None = None) -> None:
         """Subscribe, in the thread of the task, unless that has been done."""
         if not self._thread:
@@ -161,12 +166,14 @@ async def last_of(observable: Observable[T]) -> T:
         raise
     finally:
         last.dispose()
+    # A connection that was made for this is kept for others, with the context in which that was.
     error, last.error = last.error, None
+    items, last.items = last.items, ()
     if error is not None:
         raise error
-    if not last.items:
+    if not items:
         raise EmptyStreamError("the stream ended without an item")
-    return last.items[0]
+    return items[0]
 
 
 class _Mailbox(Awaited[T]):

@@ -63,8 +63,8 @@ class WatchedConsumer(Protocol):
         ...
 
     @property
-    def ended(self) -> bool:
-        """Whether it has heard the end."""
+    def is_over(self) -> bool:
+        """Whether it has heard the end, or left."""
         ...
 
 

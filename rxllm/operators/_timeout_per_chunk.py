@@ -234,7 +234,7 @@ class _Silence:
             self._paused_before = flow.paused_time if flow.paused else flow.paused_before
             stream = flow.stream
         if stream is None:
-            stream = getattr(item, "stream", None)
+            stream = item.stream if isinstance(item, StreamChunk) else None
         self._stream = stream
         if stream is not None:
             self._bytes = stream.bytes

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from reactivex import Observable, abc
@@ -48,7 +48,7 @@ class Observation(Protocol):
         ...
 
     def end(self, ending: Ended, error: Exception | None, now: float, paused: float) -> None:
-        """Take note of the end; the first one counts."""
+        """Take note of the end; called once."""
         ...
 
 
@@ -133,9 +133,14 @@ def traced(observe: Callable[[Readings], Observation], *, stays: bool = False) -
         def begin(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
             out = FanOut(observer, scheduler)
             readings = out.readings
-            operation = _Trace(out, observe(readings), readings, stays=stays)
-            with operation.subscribing():
-                return subscribe_to(source, operation, scheduler)
+            observation = observe(readings)
+            operation = _Trace(out, observation, readings, stays=stays)
+            try:
+                with observation.subscribing():
+                    return subscribe_to(source, operation, scheduler)
+            except BaseException as error:
+                operation.not_subscribed(error)
+                raise
 
         return Stream(begin)
 
@@ -149,16 +154,11 @@ class _Trace(Operation[T, T]):
         self._now = readings.now
         self._stays = stays
         self._is_offering = False
+        self._is_over = False
 
-    @contextmanager
-    def subscribing(self) -> Generator[None]:
-        """Subscribe within the span, which ends if that fails."""
-        try:
-            with self._observation.subscribing():
-                yield
-        except BaseException as error:
-            self._end("failed", error if isinstance(error, Exception) else None)
-            raise
+    def not_subscribed(self, error: BaseException) -> None:
+        """End the span: there is no subscription."""
+        self._end("failed", error if isinstance(error, Exception) else None)
 
     def on_next(self, value: T) -> None:
         self.on_batch((value,))
@@ -169,7 +169,13 @@ class _Trace(Operation[T, T]):
         paused, stream = (0.0, None) if flow is None else (flow.paused_before, flow.stream)
         self._is_offering = True
         try:
-            taken = self._offer(items)
+            if self._stays:
+                taken = self._offer_outside(items)
+            else:
+                # The consumer is not within the span, though the running task may be.
+                if try_watch() is not NOBODY_WATCHES:
+                    self._observation.leave()
+                taken = self.out.offer(items)
         finally:
             self._is_offering = False
             if taken:
@@ -178,14 +184,9 @@ class _Trace(Operation[T, T]):
                 self.on_dispose()
         return taken
 
-    def _offer(self, items: Sequence[T]) -> int:
-        """Offer items to a consumer that is not within the span, though the running task may be."""
-        if self._stays:
-            with self._observation.left():
-                return self.out.offer(items)
-        if try_watch() is not NOBODY_WATCHES:
-            self._observation.leave()
-        return self.out.offer(items)
+    def _offer_outside(self, items: Sequence[T]) -> int:
+        with self._observation.left():
+            return self.out.offer(items)
 
     def on_failure(self, error: Exception, /) -> Iterable[T]:
         self._end("failed", error)
@@ -200,6 +201,9 @@ class _Trace(Operation[T, T]):
             self._end("stopped" if stopping() else "left")
 
     def _end(self, ending: Ended, error: Exception | None = None) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
         flow = self.out.producer
         self._observation.leave()
         self._observation.end(ending, error, self._now(), 0.0 if flow is None else flow.paused_time)

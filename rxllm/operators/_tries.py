@@ -23,7 +23,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from rxllm.accumulators import usage_after
-from rxllm.exceptions import RxllmError, attach_attempts
+from rxllm.exceptions import RxllmError, attach_attempts, stream_of
 from rxllm.flow import FanOut, Receiver, Trial, subscribe_to, try_watch
 from rxllm.models import Attempt, StreamChunk, StreamInfo, Usage, described, ending_after, marked
 
@@ -97,7 +97,7 @@ class Course(Generic[T]):
             return (Attempt(stream=self.stream, usage=self.usage, ending="stopped"),)
         return _told_of(error) or (
             Attempt(
-                stream=self.stream or getattr(error, "stream", None),
+                stream=self.stream or stream_of(error),
                 usage=self.usage,
                 ending=ending_after(error),
                 error=kept(error),

@@ -12,12 +12,14 @@ from rxllm.models import (
     Approved,
     ChatEvent,
     ReasoningDelta,
+    Refused,
     Restarted,
     RoundCompleted,
     Stopped,
     StreamChunk,
     TextDelta,
     ToolCallEvent,
+    ToolResult,
     ToolResultEvent,
     is_chat_event,
 )
@@ -58,6 +60,8 @@ class PlainText:
         # Where the text of events is: in a line that has begun; within reasoning.
         self._in_line = False
         self._reasons = False
+        # The calls whose refusal was told, and whose result tells nothing else.
+        self._refused: set[str] = set()
 
     def add(self, items: Sequence[object]) -> str:
         """What is to be written for items.
@@ -101,8 +105,20 @@ class PlainText:
                 self._reasons = False
                 return self._line_end()
             case _:
-                said = _said(event)
+                said = "" if self._is_told(event) else _said(event)
                 return self._line(said) if said else ""
+
+    def _is_told(self, event: ChatEvent) -> bool:
+        """Whether it is the result of a call whose refusal stands there already."""
+        match event:
+            case ApprovalGiven(decision=Refused()):
+                self._refused.add(event.call.id)
+            case ToolResultEvent(result=ToolResult(error="refused", call=call)) if call.id in self._refused:
+                self._refused.remove(call.id)
+                return True
+            case _:
+                pass
+        return False
 
     def _line(self, said: str) -> str:
         self._reasons = False

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rxllm.dialects import openai_api_of
 from rxllm.models import ChatRequest, is_object
 from rxllm.telemetry._names import AttributeValue
 
-_OF_OPENAI = frozenset({"openai", "azure.ai.openai"})
+OF_OPENAI = frozenset({"openai", "azure.ai.openai"})
+"""Those of which there are the attributes of OpenAI."""
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(kw_only=True, repr=False, slots=True)  # not frozen: that costs each request three times as much
 class AskedFor:
     """What is known of an operation before it begins.
 
@@ -19,6 +21,7 @@ class AskedFor:
         request: The request.
         model: The model, where there is no request.
         provider: Who answers, as ``gen_ai.provider.name`` has it.
+        dialect: The name of the dialect in which it is asked.
         host: The name of the server, without a port.
         port: Its port.
         conversation: The identifier of the conversation.
@@ -27,6 +30,7 @@ class AskedFor:
     request: ChatRequest | None = None
     model: str | None = None
     provider: str | None = None
+    dialect: str | None = None
     host: str | None = None
     port: int | None = None
     conversation: str | None = None
@@ -39,7 +43,7 @@ class AskedFor:
     @property
     def is_of_openai(self) -> bool:
         """Whether the attributes of OpenAI are those of the provider."""
-        return self.provider in _OF_OPENAI
+        return self.provider in OF_OPENAI
 
     def operation(self, name: str) -> dict[str, AttributeValue | None]:
         """What spans and histograms have in common."""
@@ -70,7 +74,14 @@ class AskedFor:
             "request_frequency_penalty": _number(request.frequency_penalty),
             "request_stop": [request.stop] if isinstance(request.stop, str) else request.stop,
             "output_type": _output_type(request),
-            "request_service_tier": request.service_tier if self.is_of_openai else None,
+            **(self._parameters_of_openai(request) if self.is_of_openai else {}),
+        }
+
+    def _parameters_of_openai(self, request: ChatRequest) -> dict[str, AttributeValue | None]:
+        tier = request.service_tier
+        return {
+            "api_type": openai_api_of(self.dialect),
+            "request_service_tier": None if tier == "auto" else tier,
         }
 
 

@@ -112,10 +112,12 @@ class Facts:
 
     def _note_head(self, chunk: StreamChunk) -> None:
         # The first identifier counts, and the last model: another may have taken over on the way.
-        for name in ("id", "model", "service_tier", "system_fingerprint"):
-            value = getattr(chunk, name)
-            if value and isinstance(value, str) and (name == "model" or name not in self.head):
-                self.head[name] = value
+        head = self.head
+        for name in ("model", "id", "service_tier", "system_fingerprint"):
+            if name == "model" or name not in head:
+                value = getattr(chunk, name)
+                if value and isinstance(value, str):
+                    head[name] = value
 
     def _keep(self, content: StreamAccumulator, items: Sequence[object]) -> None:
         try:

@@ -6,16 +6,19 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from heapq import nlargest
 from importlib.metadata import version
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from rxllm.flow import Backlog, Emitter, FlowControl, Operation, Pauses, WatchedQueue
 from rxllm.harmless import harmless
-from rxllm.models import StreamInfo
+from rxllm.models import StreamInfo, without_lone_surrogates
 from rxllm.telemetry._loops import WatchedLoop, look_at
 from rxllm.telemetry._noted import Part, Pipeline, Watch
-from rxllm.telemetry._report import Hold, Report, SourceReport, StageReport, StreamReport
+from rxllm.telemetry._report import NAME_LENGTH, Hold, Report, SourceReport, StageReport, StreamReport
 
 __all__ = ["MOST_STREAMS", "look"]
 
@@ -25,10 +28,9 @@ MOST_STREAMS = 500
 MOST_PARTS = 50
 """How many sources, places and pauses are told of one stream at most."""
 
-NAME_LENGTH = 100
-"""How many characters of a name are told."""
-
 _VERSION = version("rxllm")
+
+_HAVE_NAMES = frozenset({FunctionType, BuiltinFunctionType, MethodType, type})
 
 Names: TypeAlias = Mapping[Pauses, str]
 """What holders are called."""
@@ -40,12 +42,26 @@ class _Seen(NamedTuple):
     Attributes:
         part: What was noted of it.
         thing: What it is.
-        queues: Where items wait in it.
     """
 
     part: Part
     thing: Any
-    queues: Sequence[WatchedQueue]
+
+    @property
+    def flow(self) -> FlowControl | None:
+        """What is paused, if somebody pauses it."""
+        if self.part.kind == "operation":
+            return cast("FlowControl | None", self.thing.out.flow)
+        return self.thing.flow if self.part.kind == "source" and self.goes_on else None
+
+    @property
+    def queues(self) -> Sequence[WatchedQueue]:
+        """Where items wait. An operator has its queues among its attributes, whatever they are called there."""
+        if self.part.kind == "operation":
+            values = list(cast("dict[str, object]", vars(self.thing)).values())
+            # Not ``isinstance``: of a proxy, that asks the application.
+            return [cast("WatchedQueue", value) for value in values if issubclass(type(value), Backlog)]
+        return [self.thing.queue] if self.part.kind == "consumer" and self.thing.queue is not None else []
 
     @property
     def goes_on(self) -> bool:
@@ -55,20 +71,32 @@ class _Seen(NamedTuple):
             return thing.task is not None and not thing.task.done()
         if self.part.kind == "operation":
             return not thing.out.is_over
-        return self.part.kind == "consumer" and (not thing.ended or bool(getattr(thing.queue, "items", ())))
+        return self.part.kind == "consumer" and (not thing.is_over or bool(getattr(thing.queue, "items", ())))
 
     @property
     def called(self) -> str:
         """What users call it, with what tells it from others of its kind."""
+        try:
+            return self._called()
+        except Exception:  # noqa: BLE001 - an operator that you wrote may say this in a way of its own
+            return type(self.thing).__name__
+
+    def _called(self) -> str:
         name = str(self.thing.called)
         if self.part.kind != "operation":
             return name
         if name == Operation.called:
             name = next((queue.holder.name for queue in self.queues), type(self.thing).__name__)
         about = self.thing.works_with
-        if about is None:
-            return name
-        return f"{name}({about if isinstance(about, int) else getattr(about, '__name__', type(about).__name__)})"
+        return name if about is None else f"{name}({_about(about)})"
+
+
+def _about(thing: object) -> object:
+    """A number, or what a function or a class is called; of another object, what its class is called."""
+    kind = type(thing)
+    if kind is int:
+        return thing
+    return cast("type", thing).__name__ if kind in _HAVE_NAMES else kind.__name__
 
 
 def look(watch: Watch) -> Report:
@@ -80,42 +108,36 @@ def look(watch: Watch) -> Report:
     pipelines: dict[Pipeline, list[_Seen]] = {}
     there = [(part, thing) for part in parts if (thing := part()) is not None]
     for part, thing in there:
-        pipelines.setdefault(part.pipeline, []).append(_Seen(part, thing, _queues(part, thing)))
+        pipelines.setdefault(part.pipeline, []).append(_Seen(part, thing))
     now = time.monotonic()
-    names = dict(_names(pipelines.values()))
-    streams = [
-        _stream(pipeline, seen, names, loops, now)
-        for pipeline, seen in pipelines.items()
-        if any(each.goes_on for each in seen)
-    ]
-    streams.sort(key=_first_the_held, reverse=True)
+    live = [(pipeline, seen) for pipeline, seen in pipelines.items() if any(each.goes_on for each in seen)]
+    # Of the others nothing is put together: to look at thousands must not take the time of the application.
+    told = nlargest(MOST_STREAMS, live, key=lambda each: (_held(each[1], now), now - each[0].began))
+    names = dict(_names(seen for _, seen in told))
+    streams: list[StreamReport] = []
+    for pipeline, seen in told:
+        with suppress(Exception):  # one that cannot be told hides no other
+            streams.append(_stream(pipeline, seen, names, loops, now))
     return Report(
         pid=os.getpid(),
         program=_program(),
         version=_VERSION,
         seconds=now - watch.began,
-        streams=streams[:MOST_STREAMS],
-        more=max(0, len(streams) - MOST_STREAMS),
+        streams=streams,
+        more=len(live) - len(streams),
         loops=[loop.report(now) for loop in loops],
     )
 
 
-def _first_the_held(stream: StreamReport) -> tuple[float, float]:
-    holds = [*(each.holds for each in stream.sources), *(each.holds for each in stream.stages)]
-    return max((hold.seconds for each in holds for hold in each), default=0.0), stream.seconds
+def _held(parts: Sequence[_Seen], now: float) -> float:
+    """For how long somebody has held a pause in a stream."""
+    flows = [flow for each in parts if (flow := each.flow) is not None]
+    return max((now - since for flow in flows for _, since in flow.held_since), default=0.0)
 
 
 def _program() -> str:
-    path = Path(sys.argv[0])
+    path = Path(next(iter(sys.argv), ""))  # a program that Python is embedded in may have none
     return harmless(path.parent.name if path.name == "__main__.py" else path.name, NAME_LENGTH) or "python"
-
-
-def _queues(part: Part, thing: Any) -> Sequence[WatchedQueue]:
-    """Where items wait in a part. An operator has its queues among its attributes, whatever they are called there."""
-    if part.kind == "operation":
-        values = list(cast("dict[str, object]", vars(thing)).values())
-        return [cast("WatchedQueue", value) for value in values if isinstance(value, Backlog)]
-    return [thing.queue] if part.kind == "consumer" and thing.queue is not None else []
 
 
 def _names(pipelines: Iterable[Iterable[_Seen]]) -> Iterator[tuple[Pauses, str]]:
@@ -146,7 +168,7 @@ def _stream(
         loop=None if pipeline.loop is None else loops.index(pipeline.loop),
         sources=sources[:MOST_PARTS],
         stages=stages[:MOST_PARTS],
-        text=next(iter(texts), None),
+        text=next(map(without_lone_surrogates, texts), None),
     )
 
 
@@ -208,6 +230,8 @@ def _holds(flow: FlowControl, names: Names, now: float) -> list[Hold]:
 
 
 def _name_of(holder: object, names: Names) -> str:
-    if isinstance(holder, Pauses):
-        return names.get(holder) or holder.name or "a Pauses without a name"
-    return holder if isinstance(holder, str) else type(holder).__qualname__
+    kind = type(holder)
+    if issubclass(kind, Pauses):
+        pauses = cast("Pauses", holder)
+        return names.get(pauses) or pauses.name or "a Pauses without a name"
+    return str.__str__(cast("str", holder)) if issubclass(kind, str) else kind.__qualname__

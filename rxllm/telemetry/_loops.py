@@ -21,7 +21,8 @@ from types import CodeType
 from weakref import ref
 
 import rxllm
-from rxllm.telemetry._report import LoopReport
+from rxllm.harmless import harmless
+from rxllm.telemetry._report import NAME_LENGTH, LoopReport
 
 __all__ = ["WatchedLoop", "look_at"]
 
@@ -71,7 +72,7 @@ class WatchedLoop:
         loop = self._loop()
         running = loop is not None and loop.is_running()
         names = {thread.ident: thread.name for thread in threading.enumerate()}
-        thread = names.get(self._thread, "a thread that has ended")
+        thread = harmless(names.get(self._thread, "a thread that has ended"), NAME_LENGTH)
         if self.answered.is_set():
             return LoopReport(thread=thread, running=running)
         at = _where(self._thread) if running else []
@@ -104,4 +105,4 @@ def _calls(thread: int) -> Iterator[tuple[CodeType, int]]:
 
 def _told(code: CodeType, line: int) -> str:
     path = Path(code.co_filename)
-    return f"{Path(*path.parts[-2:])}:{line} in {code.co_qualname}"
+    return harmless(f"{Path(*path.parts[-2:])}:{line} in {code.co_qualname}", 3 * NAME_LENGTH)

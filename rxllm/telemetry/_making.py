@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from importlib.metadata import version
 from inspect import isawaitable
 
-from opentelemetry import context, metrics, propagate, trace
+from opentelemetry import context, metrics, trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import SpanKind, TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from rxllm.exceptions import ToolExecutionError
 from rxllm.flow import NOBODY_WATCHES
@@ -16,12 +18,14 @@ from rxllm.telemetry._instruments import Instruments
 from rxllm.telemetry._messages import bounded
 from rxllm.telemetry._names import Naming
 from rxllm.telemetry._operations import AnswerSpan, ConversationSpan
-from rxllm.telemetry._spans import Kit, class_name, entered, safely
+from rxllm.telemetry._spans import Entered, Kit, class_name, safely
 from rxllm.wire import RequestSigner, UnsignedRequest
 
 __all__ = ["AnswerSpan", "ConversationSpan", "kit_of", "propagating", "run_tool"]
 
-_SCOPE = "rxllm"
+_SCOPE, _VERSION = "rxllm", version("rxllm")
+# Not those that the application has set: they may send baggage, which is whatever it has put there.
+_traceparent = TraceContextTextMapPropagator()
 
 
 def kit_of(
@@ -29,8 +33,8 @@ def kit_of(
 ) -> Kit:
     """What spans are made with."""
     return Kit(
-        tracer=trace.get_tracer(_SCOPE, tracer_provider=tracer_provider),
-        instruments=Instruments(metrics.get_meter(_SCOPE, meter_provider=meter_provider)),
+        tracer=trace.get_tracer(_SCOPE, _VERSION, tracer_provider=tracer_provider),
+        instruments=Instruments(metrics.get_meter(_SCOPE, _VERSION, meter_provider=meter_provider)),
         naming=Naming.of_environment(),
         captures=captures,
         most_gaps=most_gaps,
@@ -56,7 +60,7 @@ async def run_tool(kit: Kit, call: ToolCall, running: Awaitable[ToolResult]) -> 
     kind: str | None = None
     failure: Exception | None = None
     try:
-        with entered(trace.set_span_in_context(span, outside), NOBODY_WATCHES):
+        with Entered(trace.set_span_in_context(span, outside), NOBODY_WATCHES):
             result = await running
         word, content = "whole", result.content
         if result.error is not None and result.error != "refused":
@@ -82,7 +86,7 @@ def propagating(sign: RequestSigner | None) -> RequestSigner:
 
     async def signed(request: UnsignedRequest) -> Mapping[str, str]:
         headers: dict[str, str] = {}
-        safely(propagate.inject, None, headers)
+        safely(_traceparent.inject, None, headers)
         if sign is not None:
             given = sign(request)
             headers |= await given if isawaitable(given) else given

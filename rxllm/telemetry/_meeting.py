@@ -80,7 +80,8 @@ def _directories() -> list[Path]:
         return [Path(chosen)]
     user = _user()
     own = [Path(place) for place in (os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{user}")]
-    found = [place / "rxllm" for place in own if place.is_absolute() and place.is_dir()]
+    # Not ``Path.is_dir``, which raises where one may not look.
+    found = [place / "rxllm" for place in own if place.is_absolute() and os.path.isdir(place)]  # noqa: PTH112
     shared = "rxllm" if user is None else f"rxllm-{user}"
     places = [*found, *(Path(place, shared) for place in (tempfile.gettempdir(), "/tmp"))]  # noqa: S108 - made private
     return list(dict.fromkeys(places))

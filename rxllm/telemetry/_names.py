@@ -19,7 +19,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
+
+from rxllm.models import without_lone_surrogates
 
 OPT_IN_VARIABLE = "OTEL_SEMCONV_STABILITY_OPT_IN"
 LATEST = "gen_ai_latest_experimental"
@@ -49,6 +51,7 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "request_frequency_penalty": ("gen_ai.request.frequency_penalty",),
         "request_stop": ("gen_ai.request.stop_sequences",),
         "output_type": ("gen_ai.output.type",),
+        "api_type": ("openai.api.type",),
         "request_service_tier": ("openai.request.service_tier", "gen_ai.openai.request.service_tier"),
         # The answer.
         "response_id": ("gen_ai.response.id",),
@@ -137,6 +140,31 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 """The histograms."""
 
 
+MOST_CHARACTERS = 1_000
+MOST_VALUES = 100
+
+# What was said, which is bounded where it is put together.
+_SAID = frozenset({"input_messages", "output_messages", "tool_definitions", "tool_arguments", "tool_result"})
+
+
+def plain(text: str) -> str:
+    """A name from a server or from a user, such that it can be exported: not too long, and without lone surrogates.
+
+    An exporter that cannot write one span loses all that it sends with it.
+    """
+    text = text[:MOST_CHARACTERS]
+    return text if text.isascii() else without_lone_surrogates(text)
+
+
+def _told(value: AttributeValue) -> AttributeValue:
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, (list, tuple)):
+        told = [plain(each) if isinstance(each, str) else each for each in value[:MOST_VALUES]]
+        return cast("Sequence[str]", told)
+    return value
+
+
 class Naming:
     """Gives attributes their names.
 
@@ -145,7 +173,11 @@ class Naming:
     """
 
     def __init__(self, *, latest: bool) -> None:
-        self._names = {key: names[:1] if latest else names for key, names in ATTRIBUTES.items()}
+        # With the values that are called otherwise under a name, which nearly none has.
+        self._names = {
+            key: [(name, FORMER_VALUES.get(name)) for name in (names[:1] if latest else names)]
+            for key, names in ATTRIBUTES.items()
+        }
 
     @classmethod
     def of_environment(cls) -> Naming:
@@ -158,7 +190,7 @@ class Naming:
         named: dict[str, AttributeValue] = {}
         for key, value in values.items():
             if value is not None:
-                for name in self._names[key]:
-                    formerly = FORMER_VALUES.get(name)
-                    named[name] = value if formerly is None else formerly.get(str(value), value)
+                told = value if key in _SAID else _told(value)
+                for name, formerly in self._names[key]:
+                    named[name] = told if formerly is None else formerly.get(str(told), told)
         return named

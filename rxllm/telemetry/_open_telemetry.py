@@ -29,8 +29,8 @@ class OpenTelemetry:
         meter_provider: Makes the histograms; by default the one that the application has set.
         capture_content: Whether spans have the content: messages, answers, arguments and results of tools, and the
             messages of errors, which may quote them.
-        propagate: Whether HTTP requests have the header ``traceparent``, so that the server can continue the trace. The
-            header has only identifiers.
+        propagate: Whether HTTP requests have the header ``traceparent``, and ``tracestate`` if the trace has one, so
+            that the server can continue the trace. The headers have only identifiers; baggage is not sent.
         chunk_times: The most times between two chunks that are recorded for one answer. If an answer has more chunks,
             the recorded times are spread evenly over it. Recording one time costs as much as several chunks.
 

@@ -13,10 +13,23 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["FORMAT", "Hold", "LoopReport", "Report", "Request", "SourceReport", "StageReport", "StreamReport"]
+__all__ = [
+    "FORMAT",
+    "NAME_LENGTH",
+    "Hold",
+    "LoopReport",
+    "Report",
+    "Request",
+    "SourceReport",
+    "StageReport",
+    "StreamReport",
+]
 
 FORMAT = 1
 """The version of the document."""
+
+NAME_LENGTH = 100
+"""How many characters of a name are told."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,8 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import Token
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -19,7 +20,7 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, Tracer
 
-from rxllm.exceptions import APIStatusError, RxllmError
+from rxllm.exceptions import APIStatusError, RxllmError, stream_of
 from rxllm.flow import (
     FlowControl,
     Trial,
@@ -35,7 +36,7 @@ from rxllm.harmless import harmless
 from rxllm.logs import logger
 from rxllm.models import StreamInfo
 from rxllm.telemetry._instruments import Instruments
-from rxllm.telemetry._names import AttributeValue, Naming
+from rxllm.telemetry._names import AttributeValue, Naming, plain
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,8 +49,13 @@ def safely(do: Callable[P, R], default: R, /, *args: P.args, **kwargs: P.kwargs)
     try:
         return do(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 - the stream has to go on
-        logger.warning("telemetry is incomplete: {} raised {}", getattr(do, "__name__", "it"), type(error).__name__)
+        told_incompletely(do, error)
         return default
+
+
+def told_incompletely(do: Callable[..., object], error: Exception) -> None:
+    """Log that something of OpenTelemetry, or what is done for it, has raised."""
+    logger.warning("telemetry is incomplete: {} raised {}", getattr(do, "__name__", "it"), type(error).__name__)
 
 
 @dataclass(frozen=True)
@@ -72,11 +78,7 @@ class Kit:
 
     def start(self, name: str, kind: SpanKind, attributes: Attributes, parent: Context) -> Span:
         """Start a span."""
-
-        def start_span() -> Span:
-            return self.tracer.start_span(name, parent, kind, dict(attributes))
-
-        return safely(start_span, INVALID_SPAN)
+        return safely(self.tracer.start_span, INVALID_SPAN, plain(name), parent, kind, attributes)
 
     def end(self, span: Span, attributes: Attributes, error: Exception | None = None, kind: str | None = None) -> None:
         """End a span.
@@ -87,13 +89,14 @@ class Kit:
             error: What it failed with.
             kind: What kind of failure it is; by default what the error says.
         """
-        safely(self._tell, None, span, attributes, error, kind or (None if error is None else error_type(error)))
+        safely(self._tell, None, span, attributes, error, kind)
         safely(span.end, None)
 
     def _tell(self, span: Span, attributes: Attributes, error: Exception | None, kind: str | None) -> None:
         if not span.is_recording():
             return
-        span.set_attributes(dict(attributes))
+        span.set_attributes(attributes)
+        kind = kind or (None if error is None else error_type(error))
         if kind is None:
             return
         span.set_attributes(self.naming.attributes(error_type=kind))
@@ -117,17 +120,31 @@ def error_type(error: Exception) -> str:
     return str(error.status) if isinstance(error, APIStatusError) else class_name(error)
 
 
-@contextmanager
-def entered(inside: Context, watch: TryWatch) -> Generator[None]:
-    """Make a span the current one within, and have somebody hear of the tries that are made there."""
-    token, mark = context.attach(inside), set_try_watch(watch)
-    try:
-        yield
-    finally:
+class Entered(AbstractContextManager[None]):
+    """Makes a span the current one within, and has somebody hear of the tries that are made there; to be entered once.
+
+    Args:
+        inside: The context that has the span.
+        watch: Who hears of the tries.
+    """
+
+    __slots__ = ("_inside", "_mark", "_token", "_watch")
+
+    _token: Token[Context]
+    _mark: Token[TryWatch]
+
+    def __init__(self, inside: Context, watch: TryWatch) -> None:
+        self._inside = inside
+        self._watch = watch
+
+    def __enter__(self) -> None:
+        self._token, self._mark = context.attach(self._inside), set_try_watch(self._watch)
+
+    def __exit__(self, *_: object) -> None:
         # A coroutine that is thrown away when its loop is gone ends in another context: there is nothing to reset.
         with suppress(ValueError):
-            reset_try_watch(mark)
-            context.detach(token)
+            reset_try_watch(self._mark)
+            context.detach(self._token)
 
 
 class Scope:
@@ -158,11 +175,9 @@ class Scope:
         self._tries += 1
         return TrialSpan(self.kit, self, self._inside, self._tries)
 
-    @contextmanager
-    def subscribing(self) -> Generator[None]:
+    def subscribing(self) -> AbstractContextManager[None]:
         """The context within which the pipeline is subscribed to."""
-        with entered(self._inside, self):
-            yield
+        return Entered(self._inside, self)
 
     def leave(self) -> None:
         """Let the running task go on in the context of whoever subscribed, from here on."""
@@ -170,11 +185,9 @@ class Scope:
             set_try_watch(self._outer)
             context.attach(self._outside)
 
-    @contextmanager
-    def left(self) -> Generator[None]:
+    def left(self) -> AbstractContextManager[None]:
         """Let what runs within be in the context of whoever subscribed."""
-        with entered(self._outside, self._outer):
-            yield
+        return Entered(self._outside, self._outer)
 
 
 class TrialSpan:
@@ -195,7 +208,7 @@ class TrialSpan:
 
     @contextmanager
     def subscribing(self) -> Generator[None]:
-        with entered(self._inside, self), listening(self):
+        with Entered(self._inside, self), listening(self):
             yield
 
     def on_source(self, flow: FlowControl, /) -> None:
@@ -207,7 +220,7 @@ class TrialSpan:
         if span is None:
             return
         flow, self._flow = self._flow, None
-        known = stream or getattr(error, "stream", None) or (None if flow is None else flow.stream)
+        known = stream or stream_of(error) or (None if flow is None else flow.stream)
         address, port = server_of(known)
         word = "stopped" if ending == "left" and stopping() else ending
         named = self._kit.naming.attributes(server_address=address, server_port=port, ending=word)
@@ -219,6 +232,6 @@ def server_of(stream: StreamInfo | None) -> tuple[str | None, int | None]:
     if stream is None or not stream.host:
         return None, None
     host, colon, port = stream.host.rpartition(":")
-    if colon and port.isdigit():
+    if colon and port.isdecimal():
         return host.strip("[]"), int(port)
     return stream.host.strip("[]"), None

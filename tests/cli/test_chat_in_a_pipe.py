@@ -93,6 +93,7 @@ async def test_what_is_asked_for(rxllm: Commands) -> None:
         (["Why?"], b"a" * (16 * 1024 * 1024 + 1), "more than 16 MiB came on stdin"),
         (["Why?", "--field", "top_p"], b"", "a field is NAME=VALUE, as in top_p=0.9, and not 'top_p'"),
         (["Why?", "--field", "temperature=hot"], b"", "temperature: Input should be a valid number"),
+        (["Why?", "--field", "messages=[]"], b"", "the messages are what you ask and --system: no --field has them"),
         (["Why?", "--field", "n=2"], b"", "a conversation goes on with one answer, not with n=2"),
         (["Why?", "--timeout", "0"], b"", "seconds must be positive"),
         (["Why?", "--model", ""], b"", "which model? Give --model NAME, or set RXLLM_MODEL"),

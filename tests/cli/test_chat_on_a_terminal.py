@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import io
 import json
 import os
@@ -193,6 +194,72 @@ async def test_an_error_that_was_drawn_is_not_told_twice(
     assert shown.count("bad key") == shown.count("404") == 1
     assert "The key came from OPENAI_API_KEY" in shown
     assert "rxllm: " not in shown
+
+
+async def test_what_is_drawn_of_an_error_is_what_to_write_on_the_command_line(
+    rxllm: Commands, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR")
+    terminal.types()
+    async with ScriptedServer(script.status(401, {"error": {"message": "who?"}})) as server:
+        _, shown = await chat(rxllm, terminal, "Why?", "--base-url", server.base_url)
+
+    assert "name its variable with --key-variable" in " ".join(shown.split())
+    assert "api_key=" not in shown
+
+
+async def test_an_answer_that_has_become_too_long_says_so_once(
+    rxllm: Commands, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR")
+    terminal.types()
+    async with ScriptedServer(script.answer(*script.words("Rivers"), finish_reason="length")) as server:
+        outcome, shown = await chat(rxllm, terminal, "Why?", "--base-url", server.base_url)
+
+    assert outcome.status == 1
+    assert shown.count("length") == 1
+    assert "rxllm: " not in shown
+
+
+ECHO = """
+import sys, termios
+
+def get_weather(city: str) -> str:
+    return "echo" if termios.tcgetattr(sys.stdin.fileno())[3] & termios.ECHO else "no echo"
+"""
+
+
+@pytest.mark.parametrize(
+    ("style", "in_front", "seen"), [("rich", True, "no echo"), ("rich", False, "echo"), ("plain", True, "echo")]
+)
+async def test_what_is_typed_while_an_answer_is_drawn_does_not_move_it(
+    rxllm: Commands,
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    style: str,
+    in_front: bool,
+    seen: str,
+) -> None:
+    def in_the_foreground(_: int) -> int:
+        return os.getpgrp() if in_front else os.getpgrp() + 1
+
+    monkeypatch.setattr("os.tcgetpgrp", in_the_foreground)
+    (tmp_path / "echo.py").write_text(ECHO)
+    terminal.types(("[N]o: ", "y\n"))
+    async with ScriptedServer(call(), "So.") as server:
+        usual = ("Rain?", "--tools", "echo.py", "--base-url", server.base_url, "--style", style)
+        files = {"stdin": terminal.stdin, "stdout": terminal.stdout, "stderr": terminal.stdout}
+        await rxllm("chat", *usual, streams=files)
+        termios = importlib.import_module("termios")  # which Windows has not
+        after = termios.tcgetattr(terminal.stdin.fileno())[3] & termios.ECHO
+    shown = await asyncio.to_thread(terminal.close)
+
+    assert contents(server, 1)[-1] == seen
+    assert after
+    # What is an answer to a question is seen.
+    assert "[N]o: y" in shown
 
 
 # Tools

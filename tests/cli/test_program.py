@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import runpy
 import subprocess
 import sys
@@ -71,8 +72,18 @@ def test_without_the_extra_a_sentence_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "typer", None)
 
-    assert main(["--version"]) == 2
+    assert main(["chat", "Hello"]) == 2
     assert capsys.readouterr().err == "rxllm: the command line needs an extra: pip install 'rxllm[cli]'\n"
+
+
+def test_without_the_extra_it_has_a_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.setattr(sys, "argv", ["rxllm", "--version"])
+
+    assert main() == 0
+    assert capsys.readouterr().out == f"rxllm {version('rxllm')}\n"
 
 
 def test_help_imports_none_of_the_library() -> None:
@@ -88,6 +99,18 @@ def test_help_imports_none_of_the_library() -> None:
 class Interrupted(io.StringIO):
     def write(self, _: str) -> int:
         raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize("arguments", [["--help"], ["chat", "--help"], []])
+def test_nobody_reads_the_help(arguments: list[str]) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "rxllm", *arguments]
+    ended = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(theirs)
+
+    assert (ended.returncode, ended.stderr) == (141, "")
 
 
 async def test_ctrl_c_before_a_command_has_begun(rxllm: Commands) -> None:

@@ -26,9 +26,9 @@ TOP = (sys.executable, "-m", "rxllm", "top")
 
 
 @pytest.fixture(autouse=True)
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def directory(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where processes of this test meet."""
-    found = tmp_path / "meet"
+    found = short_path / "meet"
     monkeypatch.setenv("RXLLM_INSPECT_DIRECTORY", str(found))
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("NO_COLOR", "FORCE_COLOR", "PYTHONWARNINGS"):
@@ -252,7 +252,11 @@ class PseudoTerminal:
     def until(self, pattern: str) -> str:
         """What is shown as soon as it matches."""
         while not re.search(pattern, shown := self.shown):
-            self._stream.feed(os.read(self._master, 65_536))
+            try:
+                self._stream.feed(os.read(self._master, 65_536))
+            except OSError:  # it has ended
+                assert self.process.stderr is not None
+                raise AssertionError(f"{shown}\n{self.process.stderr.read()!r}") from None
         return shown
 
     @property
@@ -290,7 +294,7 @@ def terminal(columns: int, lines: int = 24) -> Generator[PseudoTerminal]:
 @pytest.mark.parametrize("columns", [80, 120])
 def test_on_a_terminal_it_goes_on_until_ctrl_c(columns: int) -> None:
     with program(HELD) as process, terminal(columns) as screen:
-        lines = screen.until("the lamp").splitlines()
+        lines = screen.until(r"the lamp +\d+\.\d s").splitlines()
         assert lines[0] == f"{process.pid} -c  1 stream, 1 held"
         assert lines[4].startswith(" buffer_with_backpressure(100)")
         assert "100/100 the lamp" in lines[4]
@@ -304,7 +308,8 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c(columns: int) -> None:
         screen.until(r"\d -c  1 stream, 1 held")
         process.kill()
         process.wait()
-        assert screen.until("gone").splitlines() == [f"{process.pid} -c  is gone"]
+        # All that was below is wiped out, too.
+        assert screen.until(r"is gone\Z") == f"{process.pid} -c  is gone"
         assert screen.interrupt() == (130, b"")
         # The alternate screen is left, and nothing stays.
         assert "\x1b" not in screen.shown
@@ -322,6 +327,6 @@ def test_on_a_terminal_it_waits_for_processes_and_tells_those_that_close() -> No
 
 def test_on_a_small_terminal_what_is_left_out_is_counted() -> None:
     with program(HELD) as process, terminal(80, 4) as screen:
-        shown = screen.until("more lines")
+        shown = screen.until("more lines: .* all")
         assert shown.splitlines()[0] == f"{process.pid} -c  1 stream, 1 held"
         assert shown.splitlines()[-1] == "… 2 more lines: rxllm top --once shows all"

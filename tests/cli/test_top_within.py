@@ -34,9 +34,9 @@ CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
 
 @pytest.fixture(autouse=True)
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def directory(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where processes of this test meet."""
-    found = tmp_path / "meet"
+    found = short_path / "meet"
     monkeypatch.setenv("RXLLM_INSPECT_DIRECTORY", str(found))
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("NO_COLOR", "FORCE_COLOR"):

@@ -339,3 +339,15 @@ async def test_a_source_that_starts_when_nobody_listens_any_more_starts_all_the_
     gc.collect()
 
     assert await came == "a"
+
+
+def test_what_items_of_others_call_a_stream_is_none_of_a_request() -> None:
+    class Line:
+        stream = "stdout"
+
+    marbles = Marbles()
+    line = Line()
+
+    recording = marbles.run(marbles.cold("-a-a-|", a=line).pipe(ops.timeout_per_chunk(0.05)))
+
+    assert_marbles(recording, "-a-a-|", a=line)

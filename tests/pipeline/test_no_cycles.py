@@ -6,10 +6,12 @@ A collection looks at all there is, at the 2,000 other streams of a server among
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import types
+import weakref
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -200,3 +202,16 @@ async def test_nor_by_a_client_that_tells_of_streams_that(answer: Any, seconds: 
     provider.shutdown()
 
     assert Counter(type(thing).__name__ for thing in left) == {}
+
+
+async def test_what_was_awaited_is_not_kept_by_the_context_in_which_a_connection_was_made() -> None:
+    kept: list[contextvars.Context] = []
+
+    async def answer() -> AsyncIterator[Sink]:
+        kept.append(contextvars.copy_context())
+        yield Sink(turns=0)
+
+    there = weakref.ref(await rxllm.from_async_iterable(answer))
+
+    assert kept
+    assert there() is None

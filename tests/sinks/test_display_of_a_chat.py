@@ -352,6 +352,10 @@ def test_figures() -> None:
     )
     assert summary(None, None, 0.25) == summary(rxllm.Timing(total=1.0), None, 0.25) == ""
     assert summary(timing, usage, None).startswith("85 tokens/s")
+    # What came as one piece has no rate.
+    assert summary(timing.model_copy(update={"tokens_per_second": 40_000.0}), usage, 0.25).startswith(
+        "first token 0.25 s · 1,512 tokens"
+    )
     assert seconds(0.5) == "0.50 s"
 
 

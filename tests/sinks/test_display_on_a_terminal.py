@@ -402,6 +402,22 @@ def test_a_conversation_in_plain_style() -> None:
     )
 
 
+def test_a_refusal_is_told_once_in_plain_style() -> None:
+    call = rxllm.ToolCall.model_validate({"id": "1", "function": {"name": "f", "arguments": "{}"}})
+    result = rxllm.ToolResult(call=call, content="no", error="refused")
+    screen = io.StringIO()
+    run(
+        screen,
+        models.ApprovalGiven(round=1, call=call, decision=rxllm.Refused(reason="no")),
+        models.ToolResultEvent(round=1, result=result),
+        # Of this one nobody has told the refusal.
+        models.ToolResultEvent(round=2, result=result),
+        end="",
+    )
+
+    assert screen.getvalue() == "[f is refused: no]\n[f failed: no]\n"
+
+
 class Output:
     def __init__(self) -> None:
         self.bundles: list[dict[str, str]] = []

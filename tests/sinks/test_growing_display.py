@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it.token import Token
 
 from rxllm.sinks.screen import _blocks
 from tests.sinks.terminal import Shower, Terminal
@@ -274,3 +275,23 @@ def test_where_there_is_hardly_any_room_nothing_stands_in_front() -> None:
         *("", "• ◦", "  ▪", "  a"),
         *("", "│ │ 1234", "│ │ 5"),
     ]
+
+
+@pytest.mark.parametrize(
+    "part", ["```\na\n```\n", "b\n\n~~~ js\na\n~~~\n", "- a\n  ```\n  b\n  ```\n", "> ```\n> a\n", "    ```\n\nb\n"]
+)
+def test_much_code_that_comes_at_once_is_read_once(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    text = part * 100
+    a_line_at_a_time = growing(text.splitlines(keepends=True), 40)
+    read = 0
+    parse: Callable[[str], Sequence[Token]] = vars(_blocks)["_parse"]
+
+    def counted(seen: str) -> Sequence[Token]:
+        nonlocal read
+        read += len(seen)
+        return parse(seen)
+
+    monkeypatch.setattr(_blocks, "_parse", counted)
+
+    assert at_once(text, 40) == a_line_at_a_time
+    assert read < 4 * len(text)

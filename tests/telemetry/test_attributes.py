@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import reactivex
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from opentelemetry.semconv.attributes import error_attributes, exception_attributes, server_attributes
 from opentelemetry.trace import SpanKind
 from reactivex import operators as rx_ops
@@ -19,9 +22,10 @@ import rxllm
 from rxllm import ChatRequest, LLMClient, Message, StreamInfo
 from rxllm import operators as ops
 from rxllm.dialects import provider_of
-from rxllm.exceptions import APIStreamError, DecodeError, MixedAnswersError
+from rxllm.exceptions import APIStatusError, APIStreamError, DecodeError, MixedAnswersError
 from rxllm.models import marked
 from rxllm.sinks import SQLiteSink
+from rxllm.telemetry import OpenTelemetry
 from rxllm.telemetry._names import ATTRIBUTES, LATEST, METRICS, OPT_IN_VARIABLE
 from rxllm.testing import ScriptedServer, finish_chunk, script, text_chunk
 from tests.providers import dialect_names
@@ -146,6 +150,7 @@ async def test_of_a_request_and_its_answer(told: Told) -> None:
         "gen_ai.request.stop_sequences": ("END",),
         "gen_ai.output.type": "json",
         "gen_ai.conversation.id": "conv_1",
+        "openai.api.type": "chat_completions",
         "openai.request.service_tier": "flex",
         "gen_ai.openai.request.service_tier": "flex",
         "openai.response.service_tier": "flex",
@@ -461,3 +466,82 @@ def test_mixed_answers_below_are_no_concern_of_the_span(told: Told) -> None:
     with pytest.raises(MixedAnswersError):
         rxllm.run(reactivex.of(*chunks).pipe(ops.trace(told.telemetry), ops.accumulate()))
     assert facts(told.chat)["rxllm.ending"] == "left_unfinished"
+
+
+# Whatever a server says
+
+
+def test_names_are_bounded_and_such_that_an_exporter_can_write_them(told: Told) -> None:
+    long, half = "m" * 5_000, "m\ud800"
+    choices = [{"index": 0, "delta": {"content": "a"}, "finish_reason": long}]
+    wire = {"id": long, "model": long, "system_fingerprint": long, "choices": choices}
+    chunk = rxllm.StreamChunk.from_wire(wire)
+    rxllm.run(reactivex.of(chunk).pipe(ops.trace(told.telemetry, model=half, provider="openai")))
+    assert told.chat.name == "chat m\ufffd"
+    found = facts(told.chat)
+    assert found["gen_ai.request.model"] == "m\ufffd"
+    for name in ("gen_ai.response.id", "gen_ai.response.model", "openai.response.system_fingerprint"):
+        assert found[name] == "m" * 1_000
+    assert found["gen_ai.response.finish_reasons"] == ("m" * 1_000,)
+
+
+def test_of_very_many_choices_some_reasons_are_told(told: Told) -> None:
+    choices: list[dict[str, Any]] = [{"index": index, "delta": {}, "finish_reason": "stop"} for index in range(1_000)]
+    rxllm.run(reactivex.of(rxllm.StreamChunk.from_wire({"choices": choices})).pipe(ops.trace(told.telemetry)))
+    assert facts(told.chat)["gen_ai.response.finish_reasons"] == ("stop",) * 100
+
+
+@pytest.mark.parametrize("tokens", [-1, 2**63, 10**400], ids=["negative", "large", "huge"])
+def test_a_number_of_tokens_that_cannot_be_exported_is_none(tokens: int, told: Told) -> None:
+    usage = rxllm.Usage(prompt_tokens=tokens, completion_tokens=3)
+    rxllm.run(reactivex.of(finish_chunk().model_copy(update={"usage": usage})).pipe(ops.trace(told.telemetry)))
+    found = facts(told.chat)
+    assert "gen_ai.usage.input_tokens" not in found
+    assert found["gen_ai.usage.output_tokens"] == 3
+    (point,) = told.histogram("gen_ai.client.token.usage")
+    assert (point.count, point.sum) == (1, 3)
+
+
+def test_what_is_openais_is_told_where_the_chunks_say_that_it_is(told: Told) -> None:
+    wire = {"service_tier": "flex", "choices": [{"delta": {"content": "a"}}]}
+    chunk = marked(rxllm.StreamChunk.from_wire(wire), stream=StreamInfo(dialect="openai-chat"))
+    rxllm.run(reactivex.of(chunk).pipe(ops.trace(told.telemetry)))
+    assert facts(told.chat)["openai.response.service_tier"] == "flex"
+    assert facts(told.chat)["openai.api.type"] == "chat_completions"
+
+
+async def test_which_interface_of_openai_it_is_is_known_before_an_answer_and_auto_is_no_tier(told: Told) -> None:
+    request = REQUEST.model_copy(update={"service_tier": "auto"})
+    async with ScriptedServer(script.status(400, {"error": {}}), dialect="openai-responses") as server:
+        client = LLMClient(base_url=server.base_url, dialect="openai-responses", telemetry=told.telemetry, retries=0)
+        with pytest.raises(APIStatusError):
+            await client.chat(request)
+    found = facts(told.chat)
+    assert found["openai.api.type"] == "responses"
+    assert "openai.request.service_tier" not in found
+
+
+# Spans that nobody sees
+
+
+def test_of_an_answer_that_is_not_sampled_nothing_that_was_said_is_put_together() -> None:
+    asked: list[str] = []
+
+    class Looked(dict[str, Any]):
+        def get(self, *arguments: Any) -> Any:
+            asked.append(str(arguments))
+            return super().get(*arguments)
+
+    request = SAID.model_copy(update={"messages": [Looked(role="user", content="Hi")]})
+    for sampler, looks in ((ALWAYS_OFF, False), (ALWAYS_ON, True)):
+        telemetry = OpenTelemetry(tracer_provider=TracerProvider(sampler=sampler), capture_content=True)
+        asked.clear()
+        rxllm.run(reactivex.of(text_chunk("a")).pipe(ops.trace(telemetry, request=request)))
+        assert bool(asked) is looks
+
+
+def test_spans_say_which_version_made_them(told: Told) -> None:
+    rxllm.run(reactivex.of(text_chunk("a")).pipe(ops.trace(told.telemetry)))
+    scope = told.chat.instrumentation_scope
+    assert scope is not None
+    assert (scope.name, scope.version) == ("rxllm", version("rxllm"))

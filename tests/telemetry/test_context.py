@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 import reactivex
-from opentelemetry import trace
+from opentelemetry import baggage, context, trace
 from reactivex import operators as rx_ops
 
 import rxllm
@@ -172,6 +172,19 @@ async def test_the_trace_goes_on_at_the_other_side_only_if_it_is_asked_for(told:
         f"{attempt.context.trace_id:032x}",
         f"{attempt.context.span_id:016x}",
     ]
+
+
+async def test_what_an_application_keeps_beside_its_traces_goes_nowhere() -> None:
+    token = context.attach(baggage.set_baggage("user.id", "canary"))
+    try:
+        with telling(propagate=True) as told:
+            async with ScriptedServer("Hello") as server:
+                await LLMClient(base_url=server.base_url, telemetry=told.telemetry).chat(REQUEST)
+                (request,) = server.requests
+    finally:
+        context.detach(token)
+    assert "traceparent" in request.headers
+    assert "canary" not in str(request.headers)
 
 
 @pytest.mark.parametrize("awaits", [False, True])

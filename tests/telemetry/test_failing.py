@@ -15,14 +15,16 @@ import reactivex
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.trace import NoOpTracerProvider, Tracer
+from reactivex import Observable
 
 import rxllm
-from rxllm import ClientPool, LLMClient
+from rxllm import ClientPool, LLMClient, StreamChunk
 from rxllm import operators as ops
-from rxllm.exceptions import MissingExtraError
+from rxllm.exceptions import AllAttemptsFailedError, MissingExtraError
+from rxllm.models import marked
 from rxllm.telemetry import OpenTelemetry
 from rxllm.testing import ScriptedServer, finish_chunk, script, text_chunk
-from tests.telemetry.told import REQUEST
+from tests.telemetry.told import REQUEST, Told, facts
 
 CALL = [*script.tool_call("where", {}), script.finish("tool_calls"), script.done()]
 
@@ -89,6 +91,20 @@ async def test_spans_that_raise_break_nothing(provider: TracerProvider, logged: 
         events = [each async for each in client.chat_with_tools(REQUEST, rxllm.ToolRegistry([where]))]
     assert isinstance(events[-1], rxllm.ChatCompleted)
     assert events[-1].completion.text == "Hello"
+    assert any("telemetry is incomplete" in line and "RuntimeError" in line for line in logged)
+
+
+class Odd:
+    """An item that raises when it is looked at."""
+
+    @property
+    def choices(self) -> tuple[()]:
+        raise RuntimeError("no")
+
+
+def test_items_that_raise_break_nothing(logged: list[str]) -> None:
+    odd = Odd()
+    assert rxllm.run(reactivex.of(odd).pipe(ops.trace())) is odd
     assert any("telemetry is incomplete" in line and "RuntimeError" in line for line in logged)
 
 
@@ -196,3 +212,54 @@ def test_a_wrong_argument_shows_no_key() -> None:
         client(api_key="sk-0123456789abcdef", telemetry="otel")
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert "sk-0123456789abcdef" not in shown.partition("rxllm/client")[2]
+
+
+# What others made
+
+
+class ForeignError(ConnectionError):
+    """An error of another library, which calls something else its stream."""
+
+    stream = "stdout"
+
+
+class AskedError(ConnectionError):
+    @property
+    def stream(self) -> Any:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("error", [ForeignError(), AskedError()], ids=["stream", "property"])
+def test_what_another_library_calls_a_stream_is_none_of_a_request(error: Exception, told: Told) -> None:
+    def tries(second: Observable[StreamChunk]) -> Observable[StreamChunk]:
+        return rxllm.fallback(reactivex.throw(error), second).pipe(ops.trace(told.telemetry))
+
+    assert rxllm.run(tries(reactivex.of(text_chunk("a"))).pipe(ops.content())) == "a"
+    with pytest.raises(AllAttemptsFailedError):
+        rxllm.run(tries(reactivex.throw(error)))
+    assert [span.name for span in told.spans] == ["attempt 1", "attempt 2", "chat"] * 2
+    assert told.open_spans == []
+
+
+def test_a_span_ends_though_nothing_can_be_said_of_it(told: Told, logged: list[str]) -> None:
+    odd: Any = 5
+    chunk = marked(text_chunk("a"), stream=rxllm.StreamInfo(host=odd))
+    assert rxllm.run(reactivex.of(chunk).pipe(ops.trace(told.telemetry), ops.content())) == "a"
+    assert told.open_spans == []
+    assert any("AttributeError" in line for line in logged)
+
+
+def test_what_cannot_be_said_of_a_server_takes_nothing_else_with_it(told: Told) -> None:
+    odd: Any = 5
+    chunk = marked(text_chunk("a"), stream=rxllm.StreamInfo(host=odd))
+    rxllm.run(reactivex.of(chunk).pipe(ops.trace(told.telemetry)))
+    assert facts(told.chat)["rxllm.ending"] == "whole"
+    assert [point.count for point in told.histogram("gen_ai.client.operation.duration")] == [1]
+
+
+def test_what_cannot_be_said_of_an_interface_takes_no_histogram_with_it(told: Told) -> None:
+    odd: Any = []
+    chunk = marked(text_chunk("a"), stream=rxllm.StreamInfo(dialect=odd))
+    rxllm.run(reactivex.of(chunk).pipe(ops.trace(told.telemetry, provider="openai")))
+    assert told.open_spans == []
+    assert [point.count for point in told.histogram("gen_ai.client.operation.duration")] == [1]

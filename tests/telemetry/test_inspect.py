@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import os
 import stat
@@ -30,9 +31,9 @@ REQUEST = rxllm.ChatRequest(model="any", messages=[rxllm.Message.user("Hello.")]
 
 
 @pytest.fixture(autouse=True)
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def directory(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where processes of this test meet."""
-    found = tmp_path / "meet"
+    found = short_path / "meet"
     monkeypatch.setenv("RXLLM_INSPECT_DIRECTORY", str(found))
     return found
 
@@ -388,6 +389,26 @@ async def test_what_began_before_and_what_has_ended_is_not_shown() -> None:
     before.dispose()
 
 
+async def test_what_was_left_is_not_shown_though_something_keeps_it() -> None:
+    kept: list[contextvars.Context] = []
+
+    async def waits() -> AsyncIterator[int]:
+        # As a connection does that is made for a request, and used again for others.
+        kept.append(contextvars.copy_context())
+        await asyncio.Event().wait()
+        yield 1
+
+    with inspect():
+        waiting = asyncio.ensure_future(last_of(rxllm.from_async_iterable(waits)))
+        await until(lambda found: found.streams)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        found = await report()
+
+    assert kept
+    assert found.streams == []
+
+
 async def test_items_that_wait_are_shown_though_their_source_has_ended() -> None:
     async def three() -> AsyncIterator[int]:
         for number in range(3):
@@ -615,3 +636,76 @@ def test_nobody_else_gets_there(directory: Path) -> None:
         assert inspection.path is not None
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         assert stat.S_IMODE(Path(inspection.path).stat().st_mode) == 0o600
+
+
+# Objects of the application
+
+
+class Proxy:
+    """One that asks the application for whatever it is asked, as those do that stand for what there is only later."""
+
+    def __getattribute__(self, name: str, /) -> Any:
+        raise AssertionError(name)
+
+    async def __call__(self, _: object) -> int:
+        return await never(_)
+
+
+class Nameless(Operation[int, int]):
+    """An operator that cannot say what it is called."""
+
+    def __getattribute__(self, name: str, /) -> Any:
+        if name == "called":
+            raise AssertionError
+        return super().__getattribute__(name)
+
+
+class Uncountable(Backlog[Any]):
+    @property
+    def waiting(self) -> int:
+        raise AssertionError
+
+
+class WithUncountable(Waiting):
+    def __init__(self, out: FanOut[Any]) -> None:
+        super().__init__(out)
+        self.backlog = Uncountable(2, holder="odd")
+
+
+async def test_objects_of_the_application_are_not_asked_who_they_are() -> None:
+    with inspect():
+        pipeline = rxllm.from_async_iterable(numbers).pipe(operate(Nameless), ops.map_async(Proxy()))
+        subscription = pipeline.subscribe()
+        stream = await only_stream(held_by)
+        subscription.dispose()
+
+    assert held_by(stream) == ["map_async(Proxy)"]
+
+
+async def test_one_that_cannot_be_told_hides_no_other() -> None:
+    with inspect():
+        subscriptions = [Subject[Any]().pipe(operate(operation)).subscribe() for operation in (Equal, WithUncountable)]
+        found = await report()
+        for subscription in subscriptions:
+            subscription.dispose()
+
+    assert (len(found.streams), found.more) == (1, 1)
+
+
+async def test_a_text_and_a_thread_that_cannot_be_written_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.current_thread(), "name", "main \ud800")
+    texts = Subject[str]()
+    with inspect(text=True):
+        subscription = texts.pipe(ops.buffer_with_backpressure(2)).subscribe()
+        texts.on_next("Hi \ud800")
+        found = await report()
+        subscription.dispose()
+
+    assert [stream.text for stream in found.streams] == ["Hi \ufffd"]
+    assert [loop.thread for loop in found.loops] == ["main \ufffd"]
+
+
+async def test_a_program_that_python_is_embedded_in_may_have_no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [])
+    with inspect():
+        assert (await report()).program == "python"

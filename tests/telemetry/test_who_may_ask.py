@@ -26,9 +26,9 @@ PATIENCE = 60.0
 
 
 @pytest.fixture(autouse=True)
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def directory(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where processes of this test meet."""
-    found = tmp_path / "meet"
+    found = short_path / "meet"
     monkeypatch.setenv("RXLLM_INSPECT_DIRECTORY", str(found))
     return found
 
@@ -211,6 +211,14 @@ def test_a_service_without_a_directory_for_its_user_is_found_from_a_terminal_tha
         assert path_of(inspection) in {endpoint.path for endpoint in endpoints()}
     with inspect() as inspection:
         assert path_of(inspection).parent == tmp_path / "run" / "rxllm"
+
+
+def test_a_directory_at_which_one_may_not_look_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("RXLLM_INSPECT_DIRECTORY")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", f"/{'long' * 100}")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with inspect() as inspection:
+        assert path_of(inspection) in {endpoint.path for endpoint in endpoints()}
 
 
 def test_where_there_are_no_users_the_directory_is_named_without_one(

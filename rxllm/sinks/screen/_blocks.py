@@ -27,6 +27,7 @@ LONGEST = 1 << 15
 _parse = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("reference").parse
 # A line that is only text, whatever comes behind it in that line.
 _is_prose: Callable[[str], object] = re.compile(r"[A-Za-z][^\n*_`\[\]<>&|~\\!]*\Z").match
+_fence_line = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[^\n]*\n", re.MULTILINE).search
 _of_fence = re.compile(r"( {0,3})(`{3,}|~{3,})([^\n]*)\n").match
 
 
@@ -110,6 +111,8 @@ class Blocks:
 
     def __init__(self) -> None:
         self._text = ""
+        # What came since it was last looked at: a text that grows by each of many pieces would be copied each time.
+        self._pieces: list[str] = []
         self._fence: _Fence | None = None
         self._place = _Place()
         # How much of the text was seen not to have a final block in it.
@@ -117,22 +120,32 @@ class Blocks:
 
     def add(self, text: str) -> None:
         """Let it grow by a piece."""
-        self._text += text
+        self._pieces.append(text)
 
     def final(self, *, closed: bool = False) -> Iterator[Block]:
         """Take what has become final; all of it if the text is ``closed``."""
+        came = "".join(self._pieces)
+        self._pieces.clear()
+        # A bit at a time: whatever is cut off the front moves the rest.
+        for start in range(0, len(came), LONGEST):
+            self._text += came[start : start + LONGEST]
+            yield from self._take(closed=False)
+        if closed:
+            yield from self._take(closed=True)
+
+    def _take(self, *, closed: bool) -> Iterator[Block]:
         while self._text:
-            before = len(self._text)
+            before = len(self._text), self._seen
             if self._fence is not None:
                 yield from self._code(self._fence, closed=closed)
             else:
                 yield from self._blocks(closed=closed)
-            if len(self._text) == before:
+            if (len(self._text), self._seen) == before:
                 return
 
     def rest(self) -> Iterator[Block]:
         """What is not final, as it would be if nothing more came."""
-        text, place = self._text, self._place
+        text, place = "".join([self._text, *self._pieces]), self._place
         if self._fence is not None:
             if text and not self._fence.may_be_end(text):
                 yield self._fence.unfinished(text)
@@ -172,6 +185,9 @@ class Blocks:
         end = len(text) if whole else text.rfind("\n", 0 if too_long else self._seen, LONGEST) + 1
         if not end and not too_long:
             return
+        # Code is not read by the parser: what is behind its beginning would be read for nothing, at each code anew.
+        if not self._seen and (opening := _fence_line(text, 0, end or LONGEST)):
+            end, whole, too_long = opening.end(), False, False
         seen = text[: end or LONGEST]
         groups = _groups(_parse(seen))
         starts = _line_starts(seen)

@@ -10,6 +10,8 @@ from rxllm.models import ChatCompletion, Timing, Usage
 
 _LINE = 2_000
 _MINUTE = 60
+# What came within less seconds came as one piece: how fast, nobody can say.
+_SHORTEST = 0.05
 
 
 def seconds(count: float) -> str:
@@ -48,10 +50,12 @@ def summary(timing: Timing | None, usage: Usage | None, first: float | None, rou
 def _figures(timing: Timing, usage: Usage | None, first: float | None, rounds: int) -> Iterator[str]:
     if first is not None and (timing.first_text is not None or timing.first_call is not None):
         yield f"first token {seconds(first)}"
-    if timing.tokens_per_second is not None:
-        yield f"{timing.tokens_per_second:.0f} tokens/s"
-    if usage is not None and usage.completion_tokens:
-        yield f"{usage.completion_tokens:,} tokens"
+    tokens = 0 if usage is None else usage.completion_tokens or 0
+    rate = timing.tokens_per_second
+    if rate is not None and tokens >= rate * _SHORTEST:
+        yield f"{rate:.0f} tokens/s"
+    if tokens:
+        yield f"{tokens:,} tokens"
     if timing.paused:
         yield f"paused {seconds(timing.paused)}"
     if timing.attempts > 1:
