@@ -240,7 +240,7 @@ def test_of_an_answer_that_begins_anew_nothing_is_kept(options: dict[str, Any]) 
 def test_what_is_held_back_is_bounded() -> None:
     chunks = [text_chunk("a" * 1024 * 1024)] * 17
     source = reactivex.of(*chunks).pipe(ops.split_reasoning(begins_inside=True, unclosed="content"))
-    with pytest.raises(rxllm.LimitExceededError, match="wait for a tag"):
+    with pytest.raises(rxllm.LimitExceededError, match="wait for a closing tag"):
         rxllm.run(source)
 
 
