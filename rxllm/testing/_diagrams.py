@@ -90,7 +90,7 @@ def parse(diagram: str, frame: int) -> list[Mark]:
     while position < len(diagram):
         token = _TOKEN.match(diagram, position)
         if token is None:
-            raise DiagramError("a bracket without its partner", diagram, position)
+            raise DiagramError("a bracket without its other half", diagram, position)
         if token["unit"]:
             now = (0 if token["at"] else now) + _time(token)
         elif token["group"] is not None:

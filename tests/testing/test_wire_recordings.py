@@ -679,6 +679,6 @@ async def test_chunks_of_a_recording_know_the_request_that_was_recorded() -> Non
 
 async def test_a_request_began_at_some_time() -> None:
     made = recording((0.25, b"data: 1\n\n"), request=replace(REQUEST, began="yester\x1b[31mday"))
-    with pytest.raises(RecordingError, match=r"yester.*is no time") as caught:
+    with pytest.raises(RecordingError, match=r"yester.*is not a time") as caught:
         await replay(made, timing="none")
     assert "\x1b" not in str(caught.value)

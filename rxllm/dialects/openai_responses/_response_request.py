@@ -52,7 +52,7 @@ def body_of(request: ChatRequest) -> dict[str, Any]:
     del given["messages"]
     for name, harmless in _UNSAYABLE.items():
         if name in given and given.pop(name) not in harmless:
-            raise unsupported(f"{name} is not supported", name)
+            raise unsupported(f"{name} cannot be sent", name)
     declared = ChatRequest.model_fields
     body = {name: value for name, value in given.items() if name in _SAME or name not in declared}
     for name in given:
