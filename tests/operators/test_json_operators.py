@@ -109,7 +109,7 @@ def test_repairs_of_the_operators() -> None:
 def test_a_path_that_is_none_fails_at_once() -> None:
     with pytest.raises(ValueError, match="not a path"):
         ops.json_path("a..b")
-    with pytest.raises(ValueError, match="not a path"):
+    with pytest.raises(ValueError, match="no path to look for"):
         ops.json_path()
 
 
