@@ -168,9 +168,10 @@ async def last_of(observable: Observable[T]) -> T:
         last.dispose()
     # A connection that was made for this is kept for others, with the context in which that was.
     error, last.error = last.error, None
-    items, last.items = last.items, ()
     if error is not None:
+        last.items = ()  # and in no variable: a traceback shows those
         raise error
+    items, last.items = last.items, ()
     if not items:
         raise EmptyStreamError("the stream ended without an item")
     return items[0]

@@ -5,6 +5,7 @@ Rules:
 1. HTML becomes text, and a picture a link to it. Neither is looked for in code.
 2. Code is what every reader of Markdown takes for it: between fences that begin their lines, or between marks within a
    line and a cell. Of other code the signs of HTML are written as entities, which can be seen there.
+3. Behind a mark that nothing closes in its cell, up to the end of the paragraph, what looks like code may be none.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ def as_code(text: str) -> str:
 
 def _lines(lines: list[str]) -> Iterator[str]:
     closing: re.Pattern[str] | None = None
+    is_open = False  # whether a mark of code waits for another one
     for line in lines:
         if closing is not None:
             yield line
@@ -51,16 +53,30 @@ def _lines(lines: list[str]) -> Iterator[str]:
             marks = found[1] or found[2]
             yield marks + _without_html(line[len(marks) :])
             closing = re.compile(rf" {{0,3}}{marks}{marks[0]}*[ \t]*\Z")
+            is_open = False
         else:
-            yield _line(line)
+            is_open = is_open and bool(line.strip(" \t"))
+            code = 0 if is_open else _end_of_code(line)
+            yield _with_code(line[:code]) + _without_html(line[code:])
+            is_open = is_open or "`" in line[code:]
 
 
-def _line(line: str) -> str:
-    shown, end = "", 0
+def _end_of_code(line: str) -> int:
+    """Up to where each mark of code has the one that closes it."""
+    end = 0
     for found in _code.finditer(line):
-        shown += _without_html(line[end : found.start()]) + found[0]
+        if "`" in line[end : found.start()]:
+            break
         end = found.end()
-    return shown + _without_html(line[end:])
+    return end
+
+
+def _with_code(text: str) -> str:
+    shown, end = "", 0
+    for found in _code.finditer(text):
+        shown += _without_html(text[end : found.start()]) + found[0]
+        end = found.end()
+    return shown + _without_html(text[end:])
 
 
 def _without_html(text: str) -> str:

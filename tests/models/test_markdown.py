@@ -28,6 +28,10 @@ BROWSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrou
         ("~~~\n```\n<b>\n~~~ \n<i>", "~~~\n```\n<b>\n~~~ \n&lt;i>"),
         ("- x\n  ```\n<b>", "- x\n  ```\n&lt;b>"),
         ("``` a`b\n<b>", "``` a`b\n&lt;b>"),
+        ("``\n``<b>``", "``\n``&lt;b>``"),
+        ("``\na\n``<b>``", "``\na\n``&lt;b>``"),
+        ("```|```<b>```", "```|```&lt;b>```"),
+        ("``\n`<b>`\n \n`<b>`", "``\n`&lt;b>`\n \n`<b>`"),
         ("\x1b[2J", "␛[2J"),
     ],
 )
