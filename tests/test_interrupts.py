@@ -20,6 +20,7 @@ ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "OPENAI_", "RXLLM_"))},
     "PYTHONIOENCODING": "utf-8",
     "PYTHONUNBUFFERED": "1",
+    "PYTHON_COLORS": "0",  # tracebacks on a terminal
 }
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -21,7 +21,7 @@ from typing import Any
 import pyte
 import pytest
 
-PATIENCE = 60.0
+PATIENCE = 20.0
 TOP = (sys.executable, "-m", "rxllm", "top")
 
 
@@ -237,8 +237,10 @@ class PseudoTerminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self._screen: Any = pyte.Screen(columns, lines)
         self._stream: Any = pyte.ByteStream(self._screen)
-        environment = {**os.environ, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
-        del environment["COLUMNS"]
+        environment = {**os.environ, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", "PYTHONFAULTHANDLER": "1"}
+        # Readline puts both into the environment of whoever imports it.
+        for name in ("COLUMNS", "LINES"):
+            environment.pop(name, None)
         self.process = subprocess.Popen(
             [*TOP, "--interval", "0.1"],
             stdin=slave,
@@ -281,7 +283,8 @@ class PseudoTerminal:
 @contextmanager
 def terminal(columns: int, lines: int = 24) -> Generator[PseudoTerminal]:
     found = PseudoTerminal(columns, lines)
-    watchdog = threading.Timer(PATIENCE, found.process.kill)
+    # It says then where it stood still.
+    watchdog = threading.Timer(PATIENCE, found.process.send_signal, [signal.SIGABRT])
     watchdog.start()
     try:
         yield found
