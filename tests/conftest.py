@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,6 +50,15 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def nothing_left(leak_check: None) -> None:
     """Check for leaks around each test and its fixtures."""
+
+
+@pytest.fixture(autouse=True)
+def interrupts_as_before() -> Iterator[None]:
+    """Handle Ctrl-C as before: an interrupted command ignores it from then on, and a server leaves its handler."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_what_is_no_path(pattern: str) -> None:
 
 
 def test_no_path_and_no_place() -> None:
-    with pytest.raises(ValueError, match="not a path"):
+    with pytest.raises(ValueError, match="no path"):
         JSONPathAccumulator([])
     with pytest.raises(ValueError, match="'reasoning'"):
         JSONPathAccumulator(["a"], of="reasoning")  # type: ignore[arg-type]  # what is not typed can pass it

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,11 +26,3 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def rxllm(monkeypatch: pytest.MonkeyPatch) -> Commands:
     return Commands(monkeypatch)
-
-
-@pytest.fixture(autouse=True)
-def interrupts_as_before() -> Iterator[None]:
-    """A command that was interrupted has further interrupts ignored, since its process ends: this one goes on."""
-    before = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, before)
