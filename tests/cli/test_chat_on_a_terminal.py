@@ -191,7 +191,7 @@ async def test_an_error_that_was_drawn_is_not_told_twice(
         await rxllm("chat", "Why?", "--base-url", server.base_url, streams=files)
     shown = await asyncio.to_thread(terminal.close)
 
-    assert shown.count("bad key") == shown.count("404") == 1
+    assert shown.count("bad key") == shown.count("404 Not Found") == 1
     assert "The key came from OPENAI_API_KEY" in shown
     assert "rxllm: " not in shown
 

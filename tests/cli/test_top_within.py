@@ -159,7 +159,8 @@ class Terminal:
         with contextlib.suppress(OSError):
             while data := os.read(self._master, 65_536):
                 self.read += data.decode()
-                if not pressed and self._enough in self.read:
+                # Drawn twice: it has slept in between.
+                if not pressed and self.read.count(self._enough) > 1:
                     pressed = True
                     signal.pthread_kill(self._main, signal.SIGINT)
 
