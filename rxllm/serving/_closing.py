@@ -16,6 +16,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -122,4 +123,13 @@ def _step_back() -> None:
     for number in _SIGNALS:
         handler = signal.getsignal(number)
         if isinstance(handler, _Handler):
-            signal.signal(number, handler.behind)
+            signal.signal(number, signal.default_int_handler if _is_over(handler.behind) else handler.behind)
+
+
+def _is_over(handler: object) -> bool:
+    """Whether it interrupts a task that has ended, as that of ``asyncio.run`` does.
+
+    That takes its handler away when its task ends, but only if no other one is in front of it.
+    """
+    given = handler.keywords.values() if isinstance(handler, partial) else ()
+    return any(isinstance(each, asyncio.Task) and each.done() for each in given)

@@ -735,7 +735,10 @@ def test_whatever_comes_is_an_answer_or_an_error_of_ours(events: list[Any]) -> N
 
 @pytest.mark.parametrize(
     "bad",
-    ["x", "{", {"error": {"code": 500}}, {"candidates": [5]}, [event(text("a")), {"candidates": [5]}], None],
+    [
+        *("x", "{", {"error": {"code": 500}}, {"candidates": [5]}, [event(text("a")), {"candidates": [5]}], None),
+        event({"functionCall": {"name": 5}}),
+    ],
 )
 def test_a_decoder_that_refused_holds_no_error_and_is_in_no_circle(bad: Any) -> None:
     good = as_text(event(text("a"), usage=usage()))

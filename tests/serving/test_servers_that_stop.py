@@ -245,6 +245,36 @@ async def test_a_signal_reaches_the_handler_that_was_there(
         signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_an_answer_that_outlives_its_program_leaves_no_handler_of_it(*, has_ended: bool) -> None:
+    source = Source()
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def main() -> asyncio.Task[None]:
+        before = signal.getsignal(signal.SIGINT)
+        begun = asyncio.Event()
+
+        async def send(_: Any) -> None:
+            begun.set()
+
+        source.put("Hel")
+        response = serving.StreamingResponse(source())
+        served = asyncio.create_task(response({"type": "http", "method": "GET", "headers": []}, receive, send))
+        await begun.wait()
+        assert signal.getsignal(signal.SIGINT) is not before
+        if not has_ended:
+            served.cancel()
+            await asyncio.wait([served])
+            assert signal.getsignal(signal.SIGINT) is before
+        return served
+
+    served = asyncio.run(main())
+    assert served.cancelled()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_a_process_that_handles_no_signal_is_left_alone() -> None:
     async def main() -> None:
         source = Source()

@@ -180,6 +180,8 @@ class GeminiDecoder:
         try:
             found.extend(chunks)
         except RxllmError as error:
+            # What it was raised instead of has a traceback, too, and from 3.13 on a generator's frame knows this one.
+            error.__context__ = None
             return items_then([*found, *self._unread_usage()], error.with_traceback(None))
         return found
 
