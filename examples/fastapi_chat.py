@@ -125,7 +125,7 @@ async def read(response: aiohttp.ClientResponse, parts: int | None = None) -> No
             case {"type": "text-delta", "delta": text}:
                 lines.add(printable(text).replace("\n", " "))
             case {"type": "tool-input-available"}:
-                lines.add(f" ({harmless(part['toolName'])} of {harmless(str(part['input']))}) ")
+                lines.add(f" ({harmless(part['toolName'])} of {harmless(json.dumps(part['input']))}) ")
             case {"type": "abort" | "error"}:
                 lines.add(f" [{part['type']}]")
             case _:

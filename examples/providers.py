@@ -138,8 +138,9 @@ class Table:
         lines = [*self._lines()]
         if rows is not None and len(lines) > rows:
             return
-        above = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
-        print(above + "".join(f"{line.rstrip()}\n" for line in lines), end="", flush=True)
+        # Row by row: a terminal that is to clear all of its screen may keep what it clears in its scroll-back.
+        above, erase, below = (f"\x1b[{self._drawn}F", "\x1b[K", "\x1b[J") if self._drawn else ("", "", "")
+        print(above + "".join(f"{erase}{line.rstrip()}\n" for line in lines) + below, end="", flush=True)
         self._drawn = len(lines)
 
     def _lines(self) -> Iterator[str]:

@@ -69,7 +69,7 @@ PROMISED = {
         "POST /api/chat             200  Read it with `async for`",
         "GET  /api/chat/ID/stream   200  Read it with `async for`: each piece is there as soon as it has come.",
         "Nothing grows. \n",
-        "I look it up. (get_weather of {'city': 'Paris'})",
+        'I look it up. (get_weather of {"city": "Paris"})',
         "POST /api/chat/ID/stop     204",
         " [abort]\n",
     ],
