@@ -11,6 +11,8 @@ import os
 import sys
 import tempfile
 import threading
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from _endpoint import Endpoint, endpoint
@@ -105,12 +107,20 @@ async def approve(call: ToolCall) -> Approved | Refused:
     if not needs_a_yes(call):
         return Approved()
     if sys.stdin.isatty():
+        forget_what_was_typed()
         print("  [y/N] ", end="", flush=True)
         answer = (await line_of_terminal()).strip().lower()
     else:
         answer = "yes" if str(call.function.parsed.get("path")).endswith(".md") else "no"
         print(f"  {answer}: by the rule only .md may be written", flush=True)
     return Approved() if answer in {"y", "yes"} else Refused(reason="The user said no.")
+
+
+def forget_what_was_typed() -> None:
+    """What somebody typed before the question is no answer to it."""
+    with suppress(ImportError):  # Windows
+        termios = import_module("termios")
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 async def line_of_terminal() -> str:

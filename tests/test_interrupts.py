@@ -73,6 +73,14 @@ class Program:
         self._output = output
         self.on_terminal = on_terminal
 
+    def shows_if_typed(self, *plan: tuple[str, str]) -> str:
+        """What it prints in all if a line is typed behind each text."""
+        read = b""
+        for text, typed in plan:
+            read += read_until(self._output, text.encode())
+            os.write(self._output, typed.encode())
+        return (read + rest_of(self._output)).decode()
+
     def stopped_behind(self, text: str) -> tuple[str, int]:
         """What it prints in all if it is interrupted behind a text, and its exit code."""
         read = read_until(self._output, text.encode())
@@ -208,6 +216,14 @@ def stop_in_the_middle(start: Start, name: str, text: str) -> None:
     assert "Traceback" not in printed
     assert "Exception" not in printed
     assert "… stopped" in printed
+
+
+@pytest.mark.parametrize("start", ["terminal"], indirect=True)
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_a_yes_that_is_typed_before_the_agent_asks_is_none(start: Start, answer: str) -> None:
+    printed = start(EXAMPLES / "agent.py").shows_if_typed(("Two notes", "y\n"), ("[y/N] ", f"{answer}\n"))
+    assert "4 turns" in printed
+    assert ("\r\ntodo.md\r\n" in printed) == (answer == "y")
 
 
 def test_an_example_that_is_still_being_loaded_is_stopped_quietly() -> None:
