@@ -13,6 +13,7 @@ author = "The rxllm developers"
 version = release = version_of("rxllm")
 
 extensions = [
+    "docstrings",
     "marble_pictures",
     "myst_parser",
     "public_names",

@@ -17,16 +17,17 @@ _BAR = 20
 _GAP = 10
 _TITLE = 34
 _STYLE = (
-    "text{font:13px sans-serif;fill:#333}.title{font-weight:bold}.value{fill:#666}.break{stroke:#fff;stroke-width:3}"
+    "text{font:13px sans-serif;fill:#333}.title{font-weight:bold}.value{fill:#666}.paper{fill:#fff}"
+    ".break{stroke:#fff;stroke-width:3}.range{stroke:#333}.ours{fill:#2b6cb0}.others{fill:#b8c4d0}"
+    "@media(prefers-color-scheme:dark){text{fill:#ddd}.value{fill:#aaa}.paper{fill:#131416}"
+    ".break{stroke:#131416}.range{stroke:#eee}.ours{fill:#4a90d9}.others{fill:#5b6672}}"
 )
-_OURS = "#2b6cb0"
-_OTHERS = "#b8c4d0"
 # How many times as long as the next a bar must be to be broken off.
 _BROKEN_OFF = 2.5
 
 
 def bars(tables: Mapping[str, Mapping[str, Figure]], ours: str) -> str:
-    """Draw tables, one below the other.
+    """Draw tables, one below the other, in light or dark colours as the reader has set.
 
     Args:
         tables: Figures by name, by title. Each table has its own scale, which begins at 0. A bar that would be several
@@ -43,12 +44,12 @@ def bars(tables: Mapping[str, Mapping[str, Figure]], ours: str) -> str:
         top += _TITLE
         scale = _BARS / _longest(table)
         for name, each in table.items():
-            parts.append(_bar(name, each, top, scale, _OURS if name.startswith(ours) else _OTHERS))
+            parts.append(_bar(name, each, top, scale, "ours" if name.startswith(ours) else "others"))
             top += _BAR + _GAP
         top += _GAP
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {top}" width="{_WIDTH}" height="{top}">'
-        f'<style>{_STYLE}</style><rect width="100%" height="100%" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n"
+        f'<style>{_STYLE}</style><rect class="paper" width="100%" height="100%"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
 
 
@@ -58,18 +59,18 @@ def _longest(table: Mapping[str, Figure]) -> float:
     return others[-1] if others and largest > _BROKEN_OFF * others[-1] else largest
 
 
-def _bar(name: str, figures: Figure, top: int, scale: float, colour: str) -> str:
+def _bar(name: str, figures: Figure, top: int, scale: float, kind: str) -> str:
     middle = top + _BAR / 2
     label = f'<text x="{_LEFT - 8}" y="{middle + 5}" text-anchor="end">{escape(name)}</text>'
     if figures.max * scale > _BARS + 1:
         end = float(_LEFT + _BARS)
-        bar = f'<rect x="{_LEFT}" y="{top}" width="{_BARS}" height="{_BAR}" fill="{colour}"/>' + "".join(
+        bar = f'<rect class="{kind}" x="{_LEFT}" y="{top}" width="{_BARS}" height="{_BAR}"/>' + "".join(
             f'<path class="break" d="M{end - back} {top + _BAR + 3}l8 -{_BAR + 6}"/>' for back in (34, 26)
         )
     else:
         end = _LEFT + figures.max * scale
         bar = (
-            f'<rect x="{_LEFT}" y="{top}" width="{figures.median * scale:.1f}" height="{_BAR}" fill="{colour}"/>'
-            f'<line x1="{_LEFT + figures.min * scale:.1f}" x2="{end:.1f}" y1="{middle}" y2="{middle}" stroke="#333"/>'
+            f'<rect class="{kind}" x="{_LEFT}" y="{top}" width="{figures.median * scale:.1f}" height="{_BAR}"/>'
+            f'<path class="range" d="M{_LEFT + figures.min * scale:.1f} {middle}H{end:.1f}"/>'
         )
     return f'{label}{bar}<text class="value" x="{end + 8:.1f}" y="{middle + 5}">{figures.median:.3g}</text>'

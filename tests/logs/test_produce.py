@@ -515,16 +515,31 @@ async def test_a_pipeline_with_a_consumer_of_its_own_is_written_by_a_tee(log: SQ
 
 
 class Opened:
-    """A sink that says when it is open."""
+    """A sink that says when it is open, and when it is closed."""
 
     def __init__(self, sink: LogSink) -> None:
         self.opened = asyncio.Event()
+        self.closed = asyncio.Event()
         self._sink = sink
 
-    async def open(self) -> LogStream:
-        stream = await self._sink.open()
+    async def open(self) -> Closing:
+        stream = Closing(await self._sink.open(), self.closed)
         self.opened.set()
         return stream
+
+
+class Closing:
+    """A stream that says when it is closed: its readers may know before."""
+
+    def __init__(self, stream: LogStream, closed: asyncio.Event) -> None:
+        self.broken = stream.broken
+        self.write = stream.write
+        self._stream = stream
+        self._closed = closed
+
+    async def close(self, ending: Ending, /) -> None:
+        await self._stream.close(ending)
+        self._closed.set()
 
 
 async def test_a_cancel_reaches_a_tee(log: SQLiteLog) -> None:
@@ -555,6 +570,7 @@ async def test_a_tee_whose_consumer_leaves_ends_its_stream(log: SQLiteLog) -> No
         await sink.opened.wait()
         with pytest.raises(StreamCancelledError, match="the pipeline was left"):
             await read(log, "tee")
+        await sink.closed.wait()
 
 
 async def test_a_tee_that_detaches_goes_on_without_the_log(log: SQLiteLog) -> None:
