@@ -166,7 +166,8 @@ def _title(stream: StreamReport) -> str:
         if source.host:
             told += f" @ {_name(source.host)}"
         titles.append(f"{told} (try {source.attempt})" if source.attempt > 1 else told)
-    return ", ".join(dict.fromkeys(titles)) or "no source of rxllm"
+    without = "waiting" if any(_holds(stream)) else "no source of rxllm"
+    return ", ".join(dict.fromkeys(titles)) or without
 
 
 def _waiting(stage: StageReport) -> str:

@@ -15,14 +15,25 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from reactivex import Observable, abc
 
 from rxllm.client._chats import Chats, Timeout
 from rxllm.client._llm_client import LLMClient
 from rxllm.exceptions import AllAttemptsFailedError, APIStatusError
-from rxllm.flow import FanOut, Receiver, Stream, check_count, check_kind, check_seconds, clock_of, subscribe_to
+from rxllm.flow import (
+    FanOut,
+    Receiver,
+    Stream,
+    WaitingPlace,
+    check_count,
+    check_kind,
+    check_seconds,
+    clock_of,
+    subscribe_to,
+    waiting_place,
+)
 from rxllm.models import ChatRequest, StreamChunk
 from rxllm.operators import Next, Tries, kept
 from rxllm.resilience import Breaker, is_retryable
@@ -180,7 +191,7 @@ class ClientPool(Chats):
     def _ask(self, ask: Ask) -> Stream[StreamChunk]:
         def begin(observer: abc.ObserverBase[StreamChunk], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
             out = FanOut(observer, scheduler)
-            turns = _Turns(self, ask, out.clock.now() + self._patience)
+            turns = _Turns(self, ask, out.clock.now() + self._patience, waiting_place("ClientPool"))
             return Tries(out, scheduler, turns).begin(turns.next_turn())
 
         return Stream(begin)
@@ -216,12 +227,16 @@ class _Turns:
         pool: The clients.
         ask: Asks one of them.
         deadline: Until when to wait for one that may be asked.
+        place: Where it waits for that.
     """
 
-    def __init__(self, pool: ClientPool, ask: Ask, deadline: float) -> None:
+    called: ClassVar[str] = "ClientPool"
+
+    def __init__(self, pool: ClientPool, ask: Ask, deadline: float, place: WaitingPlace) -> None:
         self.pool = pool
         self.ask = ask
         self.deadline = deadline
+        self.place = place
         self.tried: list[_Member] = []
         # Whether none of them may be asked in time.
         self.is_over = False
@@ -275,11 +290,19 @@ class _Turn(Receiver[StreamChunk]):
             turns.is_over = True
             self._out.end(AllAttemptsFailedError(turns.pool.errors()))
         else:
+            turns.place.hold("clients that rest")
             self._timer = self._clock.call_later(wait, self._look_again)
         return self
 
     def _look_again(self) -> None:
+        self._wait_no_more()
         self.begin()
+
+    def _wait_no_more(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.dispose()
+            self._turns.place.let_go()
 
     def on_batch(self, items: Sequence[StreamChunk]) -> int:
         taken = self._out.offer(items)
@@ -303,8 +326,7 @@ class _Turn(Receiver[StreamChunk]):
     def dispose(self) -> None:
         super().dispose()
         self._end()
-        if self._timer is not None:
-            self._timer.dispose()
+        self._wait_no_more()
         self._out.dispose()
 
     def _end(self) -> _Member | None:

@@ -63,9 +63,11 @@ if TYPE_CHECKING:
     from rxllm.flow._try_watch import reset_try_watch as reset_try_watch
     from rxllm.flow._try_watch import set_try_watch as set_try_watch
     from rxllm.flow._try_watch import try_watch as try_watch
+    from rxllm.flow._watching import WaitingPlace as WaitingPlace
     from rxllm.flow._watching import WatchedConsumer as WatchedConsumer
     from rxllm.flow._watching import WatchedQueue as WatchedQueue
     from rxllm.flow._watching import pipeline as pipeline
+    from rxllm.flow._watching import waiting_place as waiting_place
     from rxllm.flow._watching import watch as watch
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -87,7 +89,7 @@ else:
         _sink_writer="SinkWriter",
         _sources_above="listening",
         _try_watch="NOBODY_WATCHES Trial TrialEnding TryWatch reset_try_watch set_try_watch try_watch",
-        _watching="WatchedConsumer WatchedQueue pipeline watch",
+        _watching="WaitingPlace WatchedConsumer WatchedQueue pipeline waiting_place watch",
     )
 
 __all__ = [

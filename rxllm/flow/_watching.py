@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,7 +22,17 @@ if TYPE_CHECKING:
     from rxllm.flow._operation import Operation
     from rxllm.flow._source import Emitter
 
-__all__ = ["WatchedConsumer", "WatchedQueue", "Watcher", "pipeline", "watch", "watched", "watcher"]
+__all__ = [
+    "WaitingPlace",
+    "WatchedConsumer",
+    "WatchedQueue",
+    "Watcher",
+    "pipeline",
+    "waiting_place",
+    "watch",
+    "watched",
+    "watcher",
+]
 
 
 class WatchedQueue(Protocol):
@@ -68,6 +79,31 @@ class WatchedConsumer(Protocol):
         ...
 
 
+class WaitingPlace:
+    """Where a pipeline may wait before it subscribes to what is above: for its turn, or for another try.
+
+    Args:
+        called: What it is called.
+
+    Attributes:
+        held: What it waits for, and since when by ``time.monotonic()``; ``None`` while it does not.
+    """
+
+    __slots__ = ("__weakref__", "called", "held")
+
+    def __init__(self, called: str) -> None:
+        self.called: str = called
+        self.held: tuple[str, float] | None = None
+
+    def hold(self, by: object) -> None:
+        """Wait for something, until ``let_go``."""
+        self.held = str(by), time.monotonic()
+
+    def let_go(self) -> None:
+        """Wait no more."""
+        self.held = None
+
+
 class Watcher(Protocol):
     """Who hears of it, in the thread that subscribes."""
 
@@ -81,6 +117,10 @@ class Watcher(Protocol):
 
     def on_consumer(self, consumer: WatchedConsumer, /) -> None:
         """Hear of what stands at the end of a pipeline, before that is subscribed to."""
+        ...
+
+    def on_place(self, place: WaitingPlace, /) -> None:
+        """Hear of a place where the pipeline may wait, before what is above is subscribed to."""
         ...
 
     def overheard(self, observer: abc.ObserverBase[Any], /) -> abc.ObserverBase[Any]:
@@ -100,6 +140,14 @@ def watcher() -> Watcher | None:
 def watch(who: Watcher | None) -> None:
     """Have somebody hear of everything that begins from now on; ``None`` ends that."""
     _watcher[0] = who
+
+
+def waiting_place(called: str) -> WaitingPlace:
+    """Make a place where the pipeline that is being subscribed to may wait, and tell of it if somebody looks."""
+    place = WaitingPlace(called)
+    if (who := watcher()) is not None:
+        who.on_place(place)
+    return place
 
 
 _pipeline: ContextVar[object] = ContextVar("rxllm.pipeline", default=None)

@@ -8,7 +8,7 @@ from typing import TypeVar
 from reactivex import Observable, abc
 
 from rxllm.dialects import RateLimits, rate_limits_of
-from rxllm.flow import FanOut, Receiver, Stream, check_count, check_kind, subscribe_to
+from rxllm.flow import FanOut, Receiver, Stream, check_count, check_kind, subscribe_to, waiting_place
 from rxllm.models import StreamChunk, StreamInfo
 from rxllm.resilience import Limits, Ticket
 
@@ -79,6 +79,7 @@ class _Gate(Receiver[T]):
         self._limits = limits
         self._read = read
         self._clock = out.clock
+        self._place = waiting_place("rate_limit")
         self._ticket: Ticket | None = None
         self._stream: StreamInfo | None = None
         self._is_over = False
@@ -87,8 +88,10 @@ class _Gate(Receiver[T]):
         """Subscribe when it is admitted; returns what ends that."""
 
         def go() -> None:
+            self._place.let_go()
             subscribe_to(source, self, scheduler)
 
+        self._place.hold(self._limits)
         self._ticket = self._limits.enter(tokens, self._clock, go)
         if self._is_over:  # at once
             self._ticket.give_back()
@@ -128,5 +131,6 @@ class _Gate(Receiver[T]):
 
     def _give_back(self) -> None:
         self._is_over = True
+        self._place.let_go()
         if self._ticket is not None:
             self._ticket.give_back()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from reactivex import Observable, abc
 
@@ -118,6 +118,8 @@ def check_after_first(after_first: str) -> None:
 
 class _Again(Generic[T]):
     """The tries of one subscription: the same source again."""
+
+    called: ClassVar[str] = "retry_with_backoff"
 
     def __init__(  # noqa: PLR0917 - what the operator was given
         self,

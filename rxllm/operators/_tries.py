@@ -17,14 +17,14 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from copy import copy
 from functools import partial
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from rxllm.accumulators import usage_after
 from rxllm.exceptions import RxllmError, attach_attempts, stream_of
-from rxllm.flow import FanOut, Receiver, Trial, subscribe_to, try_watch
+from rxllm.flow import FanOut, Receiver, Trial, subscribe_to, try_watch, waiting_place
 from rxllm.models import Attempt, StreamChunk, StreamInfo, Usage, described, ending_after, marked
 
 T = TypeVar("T")
@@ -43,7 +43,13 @@ class Next(NamedTuple, Generic[T]):
 
 
 class Policy(Protocol[T]):
-    """What is tried after a failure: one for each subscription."""
+    """What is tried after a failure: one for each subscription.
+
+    Attributes:
+        called: What whoever looks at it calls it.
+    """
+
+    called: ClassVar[str]
 
     def after(self, error: Exception, *, has_begun: bool) -> Next[T] | Exception:
         """Say what comes after a failure: another try, or what to fail with.
@@ -187,6 +193,7 @@ class Tries(abc.DisposableBase, Generic[T]):
         self._scheduler = scheduler
         self._policy = policy
         self._watch = try_watch()
+        self._place = waiting_place(policy.called)
         self.former: tuple[Attempt, ...] = ()
         # Whether a former try gave an item.
         self.has_come: bool = False
@@ -199,6 +206,7 @@ class Tries(abc.DisposableBase, Generic[T]):
         return self
 
     def _try(self, source: Observable[T]) -> None:
+        self._place.let_go()
         if not self._disposed:
             # Before it is subscribed to: that may end at once, and then the next one is the current one.
             trial = self._watch.begin_try()
@@ -227,12 +235,14 @@ class Tries(abc.DisposableBase, Generic[T]):
         if following.seconds <= 0:
             self._try(following.source)
             return
+        self._place.hold(f"the {following.seconds:.1f} s before try {len(self.former) + 1}")
         self._current = self.out.clock.call_later(following.seconds, partial(self._try, following.source))
         if self._disposed:  # in another thread, meanwhile
             self._current.dispose()
 
     def dispose(self) -> None:
         self._disposed = True
+        self._place.let_go()
         current, self._current = self._current, Disposable()
         current.dispose()
         self.out.dispose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from reactivex import Observable, abc
 
@@ -77,6 +77,8 @@ def check_sources(sources: Sequence[object]) -> None:
 
 class _Others(Generic[T]):
     """The tries of one subscription: the sources that are left."""
+
+    called: ClassVar[str] = "fallback"
 
     def __init__(
         self, left: Iterator[Observable[T]], when: Callable[[Exception], bool], after_first: AfterFirst

@@ -71,6 +71,8 @@ class _Seen(NamedTuple):
             return thing.task is not None and not thing.task.done()
         if self.part.kind == "operation":
             return not thing.out.is_over
+        if self.part.kind == "place":
+            return thing.held is not None
         return self.part.kind == "consumer" and (not thing.is_over or bool(getattr(thing.queue, "items", ())))
 
     @property
@@ -132,7 +134,10 @@ def look(watch: Watch) -> Report:
 def _held(parts: Sequence[_Seen], now: float) -> float:
     """For how long somebody has held a pause in a stream."""
     flows = [flow for each in parts if (flow := each.flow) is not None]
-    return max((now - since for flow in flows for _, since in flow.held_since), default=0.0)
+    places = [held for each in parts if each.part.kind == "place" and (held := each.thing.held) is not None]
+    return max(
+        (now - since for _, since in [*places, *(hold for flow in flows for hold in flow.held_since)]), default=0.0
+    )
 
 
 def _program() -> str:
@@ -159,7 +164,10 @@ def _stream(
         _source(each.part, each.thing, names, now) for each in down if each.part.kind == "source" and each.goes_on
     ]
     stages = [
-        stage for each in down if each.part.kind in {"operation", "consumer"} for stage in _stages(each, names, now)
+        stage
+        for each in down
+        if each.part.kind in {"operation", "place", "consumer"}
+        for stage in _stages(each, names, now)
     ]
     texts = [each.thing.text for each in down if each.part.kind == "text" and each.thing.text is not None]
     return StreamReport(
@@ -200,6 +208,9 @@ def _told(name: str | None) -> str | None:
 def _stages(seen: _Seen, names: Names, now: float) -> list[StageReport]:
     """Where items wait in a part; an operator that lets none wait is left out while none does."""
     name = harmless(seen.called, NAME_LENGTH)
+    if seen.part.kind == "place":
+        held = cast("tuple[str, float] | None", seen.thing.held)
+        return [] if held is None else [StageReport(name=name, waiting=0, holds=[_hold(*held, now)])]
     if seen.part.kind == "consumer":
         holds, more = [], 0
     else:
@@ -223,10 +234,11 @@ def _stages(seen: _Seen, names: Names, now: float) -> list[StageReport]:
 
 
 def _holds(flow: FlowControl, names: Names, now: float) -> list[Hold]:
-    return [
-        Hold(by=harmless(_name_of(holder, names), NAME_LENGTH), seconds=max(0.0, now - since))
-        for holder, since in flow.held_since[:MOST_PARTS]
-    ]
+    return [_hold(_name_of(holder, names), since, now) for holder, since in flow.held_since[:MOST_PARTS]]
+
+
+def _hold(by: str, since: float, now: float) -> Hold:
+    return Hold(by=harmless(by, NAME_LENGTH), seconds=max(0.0, now - since))
 
 
 def _name_of(holder: object, names: Names) -> str:

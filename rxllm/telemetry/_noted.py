@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary, ref
 
 from reactivex import abc
 
-from rxllm.flow import Emitter, Operation, WatchedConsumer, consumer, pipeline
+from rxllm.flow import Emitter, Operation, WaitingPlace, WatchedConsumer, consumer, pipeline
 from rxllm.telemetry._loops import WatchedLoop
 from rxllm.telemetry._overhearing import Overhearing
 
@@ -45,7 +45,7 @@ class Pipeline:
         self.began: float = time.monotonic()
 
 
-Kind: TypeAlias = Literal["source", "operation", "consumer", "text"]
+Kind: TypeAlias = Literal["source", "operation", "place", "consumer", "text"]
 
 
 class Part(ref[Any]):
@@ -53,7 +53,8 @@ class Part(ref[Any]):
 
     Attributes:
         began: When it was subscribed to, by ``time.monotonic()``.
-        kind: Whether it is an ``Emitter``, an ``Operation``, a ``WatchedConsumer`` or an ``Overhearing``.
+        kind: Whether it is an ``Emitter``, an ``Operation``, a ``WaitingPlace``, a ``WatchedConsumer`` or an
+            ``Overhearing``.
         number: Tells it from the others.
         pipeline: What it is a part of.
         name: What it is called, if it does not know that itself.
@@ -105,6 +106,10 @@ class Watch:
     def on_consumer(self, consumer: WatchedConsumer, /) -> None:
         """Note a consumer."""
         self._note("consumer", consumer, self._pipeline())
+
+    def on_place(self, place: WaitingPlace, /) -> None:
+        """Note a place where the pipeline may wait."""
+        self._note("place", place, self._pipeline())
 
     def overheard(self, observer: abc.ObserverBase[Any], /) -> abc.ObserverBase[Any]:
         """What keeps the text that an operator gives, if that was asked for."""

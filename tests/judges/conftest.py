@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeAlias
 
 import pytest
@@ -45,22 +46,26 @@ def judge(judges: Path) -> Judge:
     async def run(script: str, *arguments: str, **environment: str) -> dict[str, Any]:
         program = sys.executable if script.endswith(".py") else shutil.which("node")
         assert program is not None, "there is no node"
-        process = await asyncio.create_subprocess_exec(
-            program,
-            str(judges / script),
-            *arguments,
-            cwd=judges,
-            env=os.environ | environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(SECONDS):
-                said, errors = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        # A file: what Node prints into a pipe may be cut, if it is more than the pipe holds and the script exits then.
+        with TemporaryFile() as printed:
+            process = await asyncio.create_subprocess_exec(
+                program,
+                str(judges / script),
+                *arguments,
+                cwd=judges,
+                env=os.environ | environment,
+                stdout=printed,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            try:
+                async with asyncio.timeout(SECONDS):
+                    _, errors = await process.communicate()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+            printed.seek(0)
+            said = printed.read()
         stderr = errors.decode(errors="replace")
         assert said, f"{script} printed nothing: {stderr[-2000:]}"
         report: dict[str, Any] = json.loads(said)

@@ -23,7 +23,7 @@ from rxllm import operators as ops
 from rxllm.flow import Backlog, FanOut, FlowControl, Operation, last_of, operate
 from rxllm.serving import StreamingResponse
 from rxllm.telemetry import Hold, Report, StreamReport, ask, endpoints, inspect
-from rxllm.testing import ScriptedServer, text_chunk
+from rxllm.testing import ScriptedServer, script, text_chunk
 from rxllm.typing import Ending
 
 PATIENCE = 60.0
@@ -71,6 +71,10 @@ def held_by(stream: StreamReport) -> list[str]:
 
 def stages(stream: StreamReport) -> dict[str, tuple[int, int | None]]:
     return {stage.name: (stage.waiting, stage.size) for stage in stream.stages}
+
+
+def stage_holds(stream: StreamReport) -> dict[str, list[str]]:
+    return {stage.name: holders(stage.holds) for stage in stream.stages}
 
 
 async def numbers() -> AsyncIterator[int]:
@@ -341,6 +345,58 @@ async def test_what_is_awaited_and_what_is_produced_are_told_as_such(tmp_path: P
         await until(lambda report: not report.streams)
 
     assert sorted(stage.name for stream in found.streams for stage in stream.stages) == ["await", "produce"]
+
+
+async def test_a_stream_that_waits_for_its_turn_is_told() -> None:
+    limits = rxllm.Limits(max_concurrency=1)
+    pauses = rxllm.Pauses("the consumer")
+
+    def take(_: int) -> None:
+        pauses.hold()
+
+    with inspect():
+        first = reactivex.never().pipe(ops.rate_limit(limits)).subscribe()
+        stream = rxllm.from_async_iterable(numbers).pipe(ops.rate_limit(limits))
+        second = stream.subscribe(take)
+        waiting = await only_stream(lambda stream: stage_holds(stream).get("rate_limit"))
+        first.dispose()
+        going = await only_stream(held_by)
+        third = stream.subscribe()
+        await until(lambda report: len(report.streams) == 2)
+        third.dispose()
+        second.dispose()
+        await until(lambda report: not report.streams)
+    pauses.release()
+
+    assert waiting.sources == []
+    assert stage_holds(waiting) == {"rate_limit": ["Limits(max_concurrency=1)"]}
+    assert (held_by(going), stage_holds(going)) == (["the consumer"], {})
+
+
+async def test_a_stream_that_waits_to_try_again_is_told() -> None:
+    with inspect():
+        again = ops.retry_with_backoff(initial=3600, maximum=3600, jitter=lambda: 1.0)
+        subscription = reactivex.throw(ConnectionError()).pipe(again).subscribe()
+        stream = await only_stream(lambda stream: stream.stages)
+        subscription.dispose()
+        await until(lambda report: not report.streams)
+
+    assert stage_holds(stream) == {"retry_with_backoff": ["the 3600.0 s before try 2"]}
+
+
+async def test_a_stream_that_waits_for_a_client_of_a_pool_is_told() -> None:
+    busy = script.status(429, headers={"Retry-After": "3600"})
+    async with ScriptedServer(busy, "Hello.") as server, rxllm.LLMClient(base_url=server.base_url) as client:
+        pool = rxllm.ClientPool([client], patience=7200)
+        with pytest.raises(rxllm.APIStatusError):
+            await pool.chat(REQUEST)
+        with inspect():
+            subscription = pool.chat_stream(REQUEST).subscribe()
+            stream = await only_stream(lambda stream: stream.stages)
+            subscription.dispose()
+            await until(lambda report: not report.streams)
+
+    assert stage_holds(stream) == {"ClientPool": ["clients that rest"]}
 
 
 async def test_sources_that_are_not_ours_are_shown_by_what_stands_below() -> None:
