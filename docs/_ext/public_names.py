@@ -1,6 +1,7 @@
 """Public names: each is documented, and each that stands in the text is a link.
 
-- A name that a public module of rxllm exports and no page documents is a warning, and warnings fail the build.
+- A name that a public module of rxllm exports and no page documents is a warning, and warnings fail the build. So is a
+  method that public classes have from a base that is not public, if none of them is shown with it.
 - Aliases and constants are documented where their module exports them, with the text that stands below them where they
   are defined. (Sphinx looks for that text in the exporting module only.)
 - A name in double backticks is a link if it is one of: a class or exception; anything with its module, as
@@ -14,8 +15,11 @@ import importlib
 import pkgutil
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
+from inspect import isclass
+from operator import attrgetter
+from types import FunctionType
 from typing import Any
 
 from docutils import nodes
@@ -31,6 +35,11 @@ import rxllm
 from rxllm import operators
 
 NAME = re.compile(r"(?P<module>(?:rxllm|ops|operators|sinks|testing)\.)?(?P<name>[A-Za-z_][\w.]*)(?:\(\))?")
+
+# Of these, a page tells once for all, or they are the inside of the kit for operators.
+BASES_APART = frozenset({"BatchObserver", "Receiver", "WireStruct"})
+# For other rooms.
+NOT_FOR_USERS = frozenset({"traces"})
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +148,24 @@ def _check_names(app: Sphinx, env: BuildEnvironment) -> None:
         exported = getattr(importlib.import_module(module), name)
         if not any(pkgutil.resolve_name(full) is exported for full in names.get(name, ())):
             logger.warning("%s.%s is public and not documented", module, name)
+    public = {value for module, name in _exports() if isclass(value := getattr(importlib.import_module(module), name))}
+    inherited: dict[tuple[type, str], list[type]] = {}
+    for kind in sorted(public, key=attrgetter("__qualname__")):
+        for method in _inherited(kind, public):
+            inherited.setdefault(method, []).append(kind)
+    for (_, name), kinds in inherited.items():
+        if not any(f"{kind.__qualname__}.{name}" in names for kind in kinds):
+            logger.warning("%s.%s is inherited and not documented", kinds[0].__qualname__, name)
+
+
+def _inherited(kind: type, public: Collection[type]) -> Iterator[tuple[type, str]]:
+    """What a class has from bases of ours that are not public: the base, and the name."""
+    for base in kind.__mro__:
+        if base.__module__.startswith("rxllm.") and base not in public and base.__name__ not in BASES_APART:
+            for name, value in vars(base).items():
+                is_for_users = not name.startswith("_") and name not in NOT_FOR_USERS
+                if is_for_users and isinstance(value, FunctionType | classmethod | staticmethod | property):
+                    yield base, name
 
 
 def _share_texts(app: Sphinx) -> None:

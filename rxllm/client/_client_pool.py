@@ -117,6 +117,8 @@ class _Member:
 class ClientPool(Chats):
     """Several clients as one: several keys, servers or regions that give the same answers.
 
+    It has the methods of ``LLMClient``: ``chat``, ``chat_stream``, ``chat_with_tools`` and ``websocket_stream``.
+
     Args:
         clients: The clients. Their own ``retries`` are ignored: a request that failed goes to another client.
         threshold: After how many failures in a row a client gets no requests for a while.
