@@ -97,37 +97,37 @@ def from_log(
     with_positions: bool = False,
     snapshot: bool = False,
 ) -> LogStream[Any]:
-    """Follow a stream of a log: what is there, then what comes, to the recorded ending.
+    """Follow a stream of a log: first the items that are there, then those that come, until the recorded ending.
 
-    What ``log.produce`` was just told to begin, on the same object, is waited for until it has its stream.
+    If ``produce`` of the same object has just been called for this stream, the stream need not exist yet.
 
-    Cold, and flow-controlled: while a consumer holds a pause, nothing is read, and no more is held than a page of some
-    ten items. A stream that failed fails, with the same type, message and attributes.
+    Cold, and flow-controlled: while a consumer holds a pause, nothing is read, and at most one page of 64 items is
+    held. If the stream failed, this one fails with the same type, message and attributes.
 
-    An item of which no more is known than that the writer began anew behind it (see ``Log.produce``) is a chunk that
-    ``restarts``; items that are no chunks are marked in ``LogItem.restarts`` only.
+    If a writer died and another one began the answer anew, the first chunk of the new writer has ``restarts``. An item
+    of another class cannot say so: for these, look at ``LogItem.restarts``.
 
     Args:
         log: The log.
         name: The name of the stream.
-        after: From where on: the position of the last item that is known, as ``LogPosition`` or as its text; by default
-            the beginning.
+        after: The position of the last item that you have, as a ``LogPosition`` or as its text. Items behind it are
+            given. By default all items are.
         with_positions: Whether to give each item as a ``LogItem``, which says where it is.
-        snapshot: Whether to give what is there already as one item: a chunk that adds up to the same as all of them, or
-            the joined text; of several answers behind one another, one each. What comes then is given item by item.
+        snapshot: Whether to join the items that are there already: into one chunk that adds up to the same as all of
+            them, or into one text. If there are several answers, each becomes one item. Later items come one by one.
 
     Returns:
         The items; with ``with_positions`` each in a ``LogItem``.
 
     Raises:
-        UnknownStreamError: As ``on_error``, like all but the last two: there is no such stream, or it was removed.
+        UnknownStreamError: As ``on_error``, like all but the last two: the log has no such stream, or it was removed.
         PositionError: ``after`` is beyond the last item, or of another epoch.
         StreamInterruptedError: The writer is dead. Its ``position`` is that of the last item; go on from there.
         StreamCancelledError: Somebody stopped the stream; the error says who.
         RxllmError: What the stream failed with.
         RecordingError: The log cannot be read, or the stream failed with an error that is none of this library's.
-        TypeError: An item is neither a chunk nor a text, with ``snapshot``. At once: ``name`` or ``after`` is no text.
-        ValueError: At once: ``after`` is no position, or ``name`` no name.
+        TypeError: With ``snapshot``: an item is neither a chunk nor a text. At once: ``name`` or ``after`` is not a text.
+        ValueError: At once: ``after`` is not a position, or ``name`` is empty or too long.
 
     Example:
         >>> import asyncio, pathlib, reactivex, rxllm, tempfile
