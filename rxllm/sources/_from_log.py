@@ -126,7 +126,7 @@ def from_log(
         StreamCancelledError: Somebody stopped the stream; the error says who.
         RxllmError: What the stream failed with.
         RecordingError: The log cannot be read, or the stream failed with an error that is none of this library's.
-        TypeError: With ``snapshot``: an item is neither a chunk nor a text. At once: ``name`` or ``after`` is not a text.
+        TypeError: With ``snapshot``: an item is neither a chunk nor a text. At once: ``name`` or ``after`` is no text.
         ValueError: At once: ``after`` is not a position, or ``name`` is empty or too long.
 
     Example:
