@@ -303,9 +303,13 @@ def test_importing_does_nothing_and_imports_nothing_optional() -> None:
         ("from rxllm import StreamChunk, StreamAccumulator", {"aiohttp", "reactivex", "sqlite3"}),
         (
             "from rxllm import LLMClient",
-            {"rxllm.tools._tool_registry", "rxllm.sources._from_websocket", "sqlite3", "rxllm.stores._log"},
+            {
+                *("rxllm.tools._tool_registry", "rxllm.sources._from_websocket", "sqlite3", "rxllm.stores._log"),
+                *("rxllm.dialects.anthropic._anthropic", "rxllm.dialects.gemini._gemini", "rxllm.dialects._hosts"),
+            },
         ),
         ("import rxllm.operators as ops; ops.parse, ops.accumulate", {"aiohttp", "rxllm.operators._json_path"}),
+        ('import rxllm; rxllm.dialects.get_dialect("cohere")', {"aiohttp", "rxllm.dialects.anthropic._anthropic"}),
     ],
 )
 def test_an_application_imports_what_it_uses(statements: str, needless: set[str]) -> None:

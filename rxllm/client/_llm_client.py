@@ -10,8 +10,8 @@ from aiohttp.typedefs import StrOrURL
 from pydantic import SecretStr
 from yarl import URL
 
+from rxllm import dialects, sources
 from rxllm import operators as ops
-from rxllm import sources
 from rxllm.client._base_url import base_url_of
 from rxllm.client._chats import Chats, Timeout
 from rxllm.client._key import Key
@@ -22,7 +22,6 @@ from rxllm.dialects import (
     WebSocketDialect,
     WireRequest,
     get_dialect,
-    get_host,
     rate_limits_of,
 )
 from rxllm.exceptions import UnsupportedRequestError
@@ -141,7 +140,7 @@ class LLMClient(Chats):
             LLMClient(base_url='https://api.groq.com/openai/v1', dialect='openai-chat')
         """
         try:
-            return cls(dialect=get_host(host), **options)
+            return cls(dialect=dialects.get_host(host), **options)
         finally:
             options.clear()  # a traceback may show variables
 

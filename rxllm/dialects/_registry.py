@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from types import MappingProxyType
 
 from rxllm.dialects._auto import AnyDecoder
 from rxllm.dialects._dialect import Dialect, Reader
-from rxllm.dialects.anthropic._anthropic import Anthropic
-from rxllm.dialects.bedrock_converse._bedrock_converse import BedrockConverse
-from rxllm.dialects.cohere._cohere import Cohere
-from rxllm.dialects.gemini._gemini import Gemini
-from rxllm.dialects.ollama._ollama import Ollama
-from rxllm.dialects.openai_chat._openai_chat import OpenAIChat
-from rxllm.dialects.openai_responses._openai_responses import OpenAIResponses
 
-_OWN: tuple[Dialect, ...] = (
-    *(OpenAIChat(), Anthropic(), OpenAIResponses(), Gemini()),
-    *(BedrockConverse(), Cohere(), Ollama()),
+# Where each is, and its class.
+_PLACES = MappingProxyType(
+    {
+        "openai-chat": ("openai_chat._openai_chat", "OpenAIChat"),
+        "anthropic": ("anthropic._anthropic", "Anthropic"),
+        "openai-responses": ("openai_responses._openai_responses", "OpenAIResponses"),
+        "gemini": ("gemini._gemini", "Gemini"),
+        "bedrock-converse": ("bedrock_converse._bedrock_converse", "BedrockConverse"),
+        "cohere": ("cohere._cohere", "Cohere"),
+        "ollama": ("ollama._ollama", "Ollama"),
+    }
 )
-_DIALECTS: MappingProxyType[str, Dialect] = MappingProxyType({each.name: each for each in _OWN})
+
+
+class _Dialects(Mapping[str, Dialect]):
+    """The dialects with their default options. Each is imported when it is asked for: most programs use one."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Dialect] = {}
+
+    def __getitem__(self, name: str) -> Dialect:
+        if name not in self._made:
+            place, kind = _PLACES[name]
+            self._made[name] = getattr(import_module(f"rxllm.dialects.{place}"), kind)()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
+
+
+_DIALECTS = _Dialects()
 _AUTO = "auto"
 
 
