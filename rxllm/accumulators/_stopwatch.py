@@ -68,11 +68,6 @@ class Stopwatch:
         self._text_at: float | None = None
         self._call_at: float | None = None
 
-    @property
-    def awaits_text(self) -> bool:
-        """Whether no text has come."""
-        return self._text_at is None
-
     def add(self, items: Sequence[object], now: float, paused: float = 0.0, stream: StreamInfo | None = None) -> None:
         """Take note of chunks that came together.
 

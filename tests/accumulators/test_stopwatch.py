@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import rxllm
 from rxllm import Attempt, ChatCompletion, ChatRequest, LLMClient, StreamChunk, StreamInfo, Timing, Usage
 from rxllm import operators as ops
-from rxllm.accumulators import Stopwatch, _stopwatch
+from rxllm.accumulators import Stopwatch, StreamAccumulator, _stopwatch
 from rxllm.flow import Emitter, task_source
 from rxllm.models import marked
 from rxllm.testing import ScriptedServer, finish_chunk, script, text_chunk, tool_chunk
@@ -209,6 +209,32 @@ def test_accumulate_measures() -> None:
     assert timing is not None
     assert (timing.chunks, timing.attempts, timing.bytes) == (3, 1, None)
     assert completion.timing is timing
+
+
+DELTAS = st.sampled_from(
+    [
+        {"content": "", "reasoning": "r", "reasoning_details": [{"type": "reasoning.text", "text": "r"}]},
+        *({"content": "", "reasoning_content": "r"}, {"content": "", "reasoning": "r"}, {"reasoning": "r"}),
+        *({"content": ""}, {"content": "", "role": "assistant"}, {"content": "x"}, {"content": "x", "reasoning": "r"}),
+        {"refusal": "No."},
+        {"content": "", "tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "1"}}]},
+        {"content": "", "tool_calls": [{"index": 0, "function": {"arguments": "1"}}]},
+    ]
+)
+
+
+@given(st.lists(DELTAS, max_size=12))
+def test_what_a_fold_passes_over_tells_nothing_of_the_times(deltas: list[dict[str, object]]) -> None:
+    alone = watch()
+    answer = StreamAccumulator()
+    answer.watch = watch()
+    for second, delta in enumerate(deltas, 6):
+        chunk = StreamChunk.from_wire({"id": "1", "choices": [{"index": 0, "delta": delta}]})
+        alone.add([chunk], second)
+        answer.watch.tick(1, second, 0.0)
+        answer.add(chunk)
+
+    assert answer.watch.timing() == alone.timing()
 
 
 def test_the_text_is_seen_behind_chunks_whose_text_is_empty() -> None:

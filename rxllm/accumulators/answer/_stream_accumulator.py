@@ -188,7 +188,7 @@ class StreamAccumulator:
     def _expect(self, chunk: StreamChunk) -> Likeness | None:
         """Expect chunks that are like the one that was just taken in full, if that serves."""
         like = Likeness.to(chunk)
-        if like is None or (self.watch is not None and self.watch.awaits_text and chunk.choices[0].delta.content == ""):
+        if like is None:
             return None
         fold = self._choices[chunk.choices[0].index]
         add_piece = fold.adder(like.field)
