@@ -52,7 +52,7 @@ class OpenTelemetry:
         meter_provider: MeterProvider | None = None,
         capture_content: bool = False,
         propagate: bool = False,
-        chunk_times: int = 16,
+        chunk_times: int = 4,
     ) -> None:
         check_kind("capture_content", capture_content, bool)
         check_kind("propagate", propagate, bool)

@@ -131,4 +131,4 @@ def test_many_that_come_in_batches(told: Told) -> None:
 
     rxllm.run(task_source(emit).pipe(ops.trace(told.telemetry)))
     assert facts(told.chat)["rxllm.chunks"] == 300
-    assert recorded(told, CHUNK)[0] == 16
+    assert recorded(told, CHUNK)[0] == 4
