@@ -6,6 +6,7 @@ Rules:
 2. First come, first served. One who waits for many tokens is not overtaken by those who want few.
 3. One who leaves while waiting leaves no hole: the next in line is looked at.
 4. What a server tells of its own limits counts as well, until the time that it names.
+5. One who had to wait goes on in the context in which it began to: who lets it go may be of another request.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate
 
 from reactivex import abc
 
 from rxllm.dialects import RateLimits, Remaining
-from rxllm.flow import Clock, check_callable, check_count, nothing
+from rxllm.flow import Clock, check_callable, check_count, nothing, outside_of_emissions
 from rxllm.models import ChatRequest
 
 # A little longer than a minute: requests do not take equally long to arrive.
@@ -102,6 +104,7 @@ class Limits:
         ticket = Ticket(self, tokens, clock, go)
         self._waiting.append(ticket)
         self.look()
+        ticket.stay()
         return ticket
 
     def learn(self, told: RateLimits, now: float) -> None:
@@ -164,6 +167,11 @@ class Ticket:
         self._is_back = False
         self.tokens: int = tokens
         self.clock: Clock = clock
+
+    def stay(self) -> None:
+        """Keep the present context until it may go, unless it has gone."""
+        if self._entry is None:
+            self._go = partial(outside_of_emissions().run, self._go)
 
     def admit(self, entry: Taken) -> None:
         """Let it go."""

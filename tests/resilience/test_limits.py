@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import Any
 
 import pytest
 import reactivex
+from reactivex import operators as rx_ops
 
 import rxllm
 from rxllm import ChatRequest, Limits, StreamInfo
 from rxllm import operators as ops
 from rxllm.dialects import rate_limits_of
 from rxllm.exceptions import APIStatusError
-from rxllm.flow import Stream
+from rxllm.flow import FlowControl, Stream
 from rxllm.models import marked
 from rxllm.resilience import estimated_tokens
 from rxllm.testing import Marbles, assert_marbles, run_virtual, text_chunk
@@ -141,6 +143,43 @@ def test_one_who_leaves_leaves_no_hole(who: str) -> None:
     run_virtual(main())
     starts = [server.asked for server in servers]
     assert starts == ([[0], [], [1]] if who == "one that waits" else [[0], [0.5], [1.5]])
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param({"max_concurrency": 1}, id="when another request ends"),
+        pytest.param({"requests_per_minute": 1}, id="at the timer of another request"),
+    ],
+)
+def test_one_who_waited_goes_on_in_a_context_of_its_own(limits: dict[str, Any]) -> None:
+    who = contextvars.ContextVar("who", default="nobody")
+    shared = Limits(**limits)
+    seen: list[tuple[str, bool]] = []
+
+    async def items() -> Any:
+        seen.append((who.get(), FlowControl.current() is None))
+        yield "a"
+
+    async def outer() -> Any:
+        yield "a"
+
+    async def ask(name: str) -> None:
+        who.set(name)
+        # In the middle of an emission, which is over when it goes on.
+        asking = rx_ops.flat_map(lambda _: reactivex.defer(source).pipe(ops.rate_limit(shared)))
+        await rxllm.from_async_iterable(outer).pipe(asking)
+
+    def source(_: Any) -> Stream[Any]:
+        seen.append((who.get(), FlowControl.current() is None))
+        return rxllm.from_async_iterable(items)
+
+    async def main() -> None:
+        await asyncio.gather(*map(ask, "abc"))
+
+    run_virtual(main())
+    assert [name for name, _ in seen] == ["a", "a", "b", "b", "c", "c"]
+    assert [is_outside for _, is_outside in seen[::2]] == [False, True, True]
 
 
 def test_it_learns_from_what_the_server_tells() -> None:
