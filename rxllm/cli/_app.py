@@ -32,7 +32,8 @@ _HELP = """Streaming answers of language models, on the command line.
 
 "rxllm COMMAND --help" says more about a command. The exit status is 0 if all
 is well, 1 if a server or a file failed or an answer was cut, 2 if the
-command line is wrong, 130 after Ctrl-C, 141 if nobody reads the output.
+command line is wrong, 130 after Ctrl-C, 143 after SIGTERM, 141 if nobody
+reads the output.
 """
 
 app = typer.Typer(

@@ -265,8 +265,12 @@ class PseudoTerminal:
     def shown(self) -> str:
         return "\n".join(row.rstrip() for row in self._screen.display).rstrip()
 
-    def interrupt(self) -> tuple[int, bytes]:
-        self.process.send_signal(signal.SIGINT)
+    @property
+    def has_cursor(self) -> bool:
+        return not self._screen.cursor.hidden
+
+    def end(self, number: int) -> tuple[int, bytes]:
+        self.process.send_signal(number)
         with contextlib.suppress(OSError):  # whoever wrote has closed it
             while data := os.read(self._master, 65_536):
                 self._stream.feed(data)
@@ -313,9 +317,17 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c(columns: int) -> None:
         process.wait()
         # All that was below is wiped out, too.
         assert screen.until(r"is gone\Z") == f"{process.pid} -c  is gone"
-        assert screen.interrupt() == (130, b"")
+        assert screen.end(signal.SIGINT) == (130, b"")
         # The alternate screen is left, and nothing stays.
         assert "\x1b" not in screen.shown
+
+
+def test_on_a_terminal_that_it_leaves_as_it_was_whatever_ends_it() -> None:
+    with terminal(80) as screen:
+        screen.until("No process")
+        assert not screen.has_cursor
+        assert screen.end(signal.SIGTERM) == (143, b"")
+        assert screen.has_cursor
 
 
 def test_on_a_terminal_it_waits_for_processes_and_tells_those_that_close() -> None:

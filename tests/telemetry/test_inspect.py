@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 import reactivex
+from reactivex import operators as rx_ops
 from reactivex.subject import Subject
 
 import rxllm
@@ -388,18 +389,16 @@ async def test_a_stream_that_waits_to_try_again_is_told() -> None:
 async def test_what_was_left_when_it_was_to_be_tried_again_is_not_shown_though_something_keeps_it() -> None:
     kept: list[Any] = []
 
+    def fail(_: int) -> None:
+        raise ConnectionError
+
     def leave(_: object) -> None:
         subscription.dispose()
         kept.append(sys._getframe(1))
 
-    async def failing() -> AsyncIterator[int]:
-        await asyncio.sleep(0)
-        raise ConnectionError
-        yield 0
-
     with inspect():
         again = ops.retry_with_backoff(initial=3600, maximum=3600, on_retry=leave)
-        subscription = rxllm.from_async_iterable(failing).pipe(again).subscribe()
+        subscription = rxllm.from_async_iterable(numbers).pipe(rx_ops.do_action(fail), again).subscribe()
         await until(lambda _: kept)
         found = await report()
     kept.clear()
