@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from typing import Any
 
 import pytest
 import reactivex
 from reactivex import operators as rx_ops
+from reactivex.abc import DisposableBase
+from reactivex.scheduler import VirtualTimeScheduler
 
 import rxllm
 from rxllm import ChatRequest, Limits, StreamInfo
@@ -180,6 +183,60 @@ def test_one_who_waited_goes_on_in_a_context_of_its_own(limits: dict[str, Any]) 
     run_virtual(main())
     assert [name for name, _ in seen] == ["a", "a", "b", "b", "c", "c"]
     assert [is_outside for _, is_outside in seen[::2]] == [False, True, True]
+
+
+async def test_one_who_leaves_in_another_thread_lets_the_next_one_go_in_the_thread_of_the_loop() -> None:
+    limits = Limits(max_concurrency=1)
+    server = Server()
+    first = reactivex.never().pipe(ops.rate_limit(limits)).subscribe()
+    second = asyncio.ensure_future(server.stream().pipe(ops.rate_limit(limits)))
+    async with asyncio.timeout(60):
+        await asyncio.sleep(0)
+        await asyncio.to_thread(first.dispose)
+        assert await second == "a"
+
+
+async def test_one_who_waits_and_leaves_in_another_thread_is_asked_for_no_more() -> None:
+    limits = Limits(max_concurrency=1)
+    asked: list[Any] = []
+
+    def ask(scheduler: Any) -> Any:
+        asked.append(scheduler)
+        return reactivex.never()
+
+    first = reactivex.never().pipe(ops.rate_limit(limits)).subscribe()
+    second = reactivex.defer(ask).pipe(ops.rate_limit(limits)).subscribe()
+    leaving = threading.Thread(target=second.dispose)
+    leaving.start()
+    leaving.join()  # the loop has no turn in between
+    first.dispose()
+    async with asyncio.timeout(60):
+        assert await Server().stream().pipe(ops.rate_limit(limits)) == "a"
+    assert asked == []
+
+
+def test_one_who_leaves_in_another_thread_when_the_loop_is_closed_leaves_no_hole() -> None:
+    limits = Limits(max_concurrency=1)
+
+    async def begin() -> DisposableBase:
+        return reactivex.never().pipe(ops.rate_limit(limits)).subscribe()
+
+    first = asyncio.run(begin())
+    leaving = threading.Thread(target=first.dispose)
+    leaving.start()
+    leaving.join()
+    assert rxllm.run(Server().stream().pipe(ops.rate_limit(limits))) == "a"
+
+
+def test_without_a_loop_the_next_one_goes_at_once() -> None:
+    limits = Limits(max_concurrency=1)
+    scheduler = VirtualTimeScheduler()
+    got: list[str] = []
+    first = reactivex.never().pipe(ops.rate_limit(limits)).subscribe(scheduler=scheduler)
+    reactivex.of("a").pipe(ops.rate_limit(limits)).subscribe(got.append, scheduler=scheduler)
+    first.dispose()
+    scheduler.advance_by(1)
+    assert got == ["a"]
 
 
 def test_it_learns_from_what_the_server_tells() -> None:
