@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import reactivex
+from reactivex import Observable
 from reactivex import operators as rx_ops
 from reactivex.abc import DisposableBase
 from reactivex.scheduler import VirtualTimeScheduler
@@ -170,8 +171,10 @@ def test_one_who_waited_goes_on_in_a_context_of_its_own(limits: dict[str, Any]) 
     async def ask(name: str) -> None:
         who.set(name)
         # In the middle of an emission, which is over when it goes on.
-        asking = rx_ops.flat_map(lambda _: reactivex.defer(source).pipe(ops.rate_limit(shared)))
-        await rxllm.from_async_iterable(outer).pipe(asking)
+        await rxllm.from_async_iterable(outer).pipe(rx_ops.flat_map(inner))
+
+    def inner(_: Any) -> Observable[Any]:
+        return reactivex.defer(source).pipe(ops.rate_limit(shared))
 
     def source(_: Any) -> Stream[Any]:
         seen.append((who.get(), FlowControl.current() is None))

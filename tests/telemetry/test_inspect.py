@@ -7,10 +7,10 @@ import contextvars
 import gc
 import os
 import stat
-import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from inspect import currentframe
 from pathlib import Path
 from typing import Any
 
@@ -394,7 +394,9 @@ async def test_what_was_left_when_it_was_to_be_tried_again_is_not_shown_though_s
 
     def leave(_: object) -> None:
         subscription.dispose()
-        kept.append(sys._getframe(1))
+        frame = currentframe()
+        assert frame is not None
+        kept.append(frame.f_back)
 
     with inspect():
         again = ops.retry_with_backoff(initial=3600, maximum=3600, on_retry=leave)
