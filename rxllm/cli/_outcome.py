@@ -21,7 +21,7 @@ from enum import IntEnum
 
 import typer
 
-from rxllm.cli._signals import ended_by, heeded
+from rxllm.cli._signals import end_at_the_next, ended_by, heeded
 from rxllm.harmless import harmless, printable
 
 
@@ -69,9 +69,8 @@ def finish(work: Callable[[], Status], *, debug: bool = False) -> None:
             status = work()
             sys.stdout.flush()
     except KeyboardInterrupt:
-        with suppress(ValueError):  # another thread than the main one gets none
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # who is impatient presses it again
         status = Status(_OF_A_SIGNAL + (ended_by() or signal.SIGINT))
+        end_at_the_next(status)
     except BrokenPipeError:
         status = Status.NOBODY_READS
         _drop_output()

@@ -5,6 +5,7 @@ They do what Ctrl-C does, so that the terminal is as it was before and what had 
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -35,8 +36,20 @@ def heeded() -> Generator[None]:
                 signal.signal(number, signal.SIG_DFL)
 
 
+def end_at_the_next(status: int) -> None:
+    """Have the next Ctrl-C end the program at once: a tool may run in a thread, which is waited for at the very end."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        os._exit(status)
+
+    with suppress(ValueError):  # as above
+        signal.signal(signal.SIGINT, leave)
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     _received.append(number)
+    signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
     # That of an event loop, if one runs. A program in the background may have none.
     interrupt = signal.getsignal(signal.SIGINT)
     if not callable(interrupt):

@@ -117,6 +117,28 @@ async def test_ctrl_c_while_somebody_is_asked_runs_nothing(start: Start, tmp_pat
     assert not (tmp_path / "touched").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_tool_that_never_returns_keeps_nobody_who_is_impatient(
+    number: int, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import threading\n\ndef wait() -> str:\n    open('begun', 'w').close()\n    threading.Event().wait()\n"
+    )
+    call = script.answer(script.tool_call("wait", {}, id="call_1"))
+    async with ScriptedServer(call) as server:
+        process, terminal = start("chat", "Wait.", "--base-url", server.base_url, "--tools", "mine.py", "--yes")
+        reading = asyncio.create_task(asyncio.to_thread(rest_of, terminal))
+        async with asyncio.timeout(60):
+            while not (tmp_path / "begun").exists():
+                await asyncio.sleep(0)
+            while process.poll() is None:
+                process.send_signal(number)
+                await asyncio.sleep(0)
+        await reading
+
+    assert process.returncode in {128 + number, -number}
+
+
 @pytest.mark.parametrize("command", ["chat", "replay"])
 async def test_ctrl_c_ends_a_command(command: str, start: Start, tmp_path: Path) -> None:
     async with ScriptedServer(STALLS) as server:

@@ -195,6 +195,11 @@ def test_on_a_terminal_it_draws_until_a_signal_comes(
     try:
         assert main(["top", "--interval", "0.1"]) == status
         assert name == "SIGINT" or signal.getsignal(number) is signal.SIG_DFL
+        # Somebody is impatient, and presses Ctrl-C again.
+        exits: list[int] = []
+        monkeypatch.setattr(os, "_exit", exits.append)
+        signal.raise_signal(signal.SIGINT)
+        assert exits == [status]
     finally:
         monkeypatch.undo()
         terminal.close()
