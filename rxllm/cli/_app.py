@@ -15,7 +15,7 @@ from rxllm.cli._chat_command import HELP as CHAT_HELP
 from rxllm.cli._chat_command import chat
 from rxllm.cli._conformance_command import HELP as CONFORMANCE_HELP
 from rxllm.cli._conformance_command import SETTINGS, conformance
-from rxllm.cli._outcome import Status, say
+from rxllm.cli._outcome import Status, complain, say
 from rxllm.cli._record_command import HELP as RECORD_HELP
 from rxllm.cli._record_command import record
 from rxllm.cli._replay_command import HELP as REPLAY_HELP
@@ -32,7 +32,8 @@ _HELP = """Streaming answers of language models, on the command line.
 
 "rxllm COMMAND --help" says more about a command. The exit status is 0 if all
 is well, 1 if a server or a file failed or an answer was cut, 2 if the
-command line is wrong, 130 after Ctrl-C, 141 if nobody reads the output.
+command line is wrong, 130 after Ctrl-C, 143 after SIGTERM, 141 if nobody
+reads the output.
 """
 
 app = typer.Typer(
@@ -59,6 +60,9 @@ def run_app(arguments: Sequence[str] | None) -> int:
     except SystemExit as leaving:
         # Help is written outside of any command, and typer has a status of its own where nobody reads that.
         code = Status.NOBODY_READS if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
+    except OSError as error:  # as it could not be written, on a disk that is full
+        complain(error, debug=False)
+        return Status.FAILED
     if isinstance(code, str):
         say(f"rxllm: {code}")
         return Status.USAGE

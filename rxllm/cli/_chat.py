@@ -3,7 +3,7 @@
 Rules:
 
 1. A turn has an event loop of its own. Ctrl-C leaves it: what had come of the answer is shown, stored, and part of the
-   conversation. At the prompt no loop runs, and Ctrl-C ends the program.
+   conversation. At the prompt no loop runs, and Ctrl-C ends the program. SIGTERM ends it in either case.
 2. An answer that is not whole is shown as far as it came, and is an error.
 """
 
@@ -24,6 +24,7 @@ from rxllm.cli._conversation import Conversation
 from rxllm.cli._outcome import Status, UsageError, complain, mark_drawn, say
 from rxllm.cli._prompt import typed_question
 from rxllm.cli._showing import draws, show
+from rxllm.cli._signals import ended_by
 from rxllm.cli._target import Target
 from rxllm.client import LLMClient
 from rxllm.exceptions import TruncatedStreamError
@@ -107,7 +108,8 @@ class Chat:
         try:
             self.ask(question)
         except KeyboardInterrupt:
-            pass
+            if ended_by() is not None:
+                raise
         except BrokenPipeError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told in a line

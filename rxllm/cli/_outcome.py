@@ -21,17 +21,20 @@ from enum import IntEnum
 
 import typer
 
+from rxllm.cli._signals import end_at_the_next, ended_by, heeded
 from rxllm.harmless import harmless, printable
 
 
 class Status(IntEnum):
-    """The exit statuses. The last two are those that shells give to programs that end by these signals."""
+    """The exit statuses. Those above 128 are those that shells give to programs that end by these signals."""
 
     WHOLE = 0
     FAILED = 1
     USAGE = 2
+    HUNG_UP = 129
     INTERRUPTED = 130
     NOBODY_READS = 141
+    TERMINATED = 143
 
 
 class UsageError(Exception):
@@ -39,6 +42,7 @@ class UsageError(Exception):
 
 
 _DRAWN = "rxllm_cli_drawn"
+_OF_A_SIGNAL = 128
 # How the library says what to do, and how that is done here.
 _HERE = {
     "give it as api_key=": "name its variable with --key-variable",
@@ -61,12 +65,12 @@ def finish(work: Callable[[], Status], *, debug: bool = False) -> None:
         typer.Exit: Always.
     """
     try:
-        status = work()
-        sys.stdout.flush()
+        with heeded():
+            status = work()
+            sys.stdout.flush()
     except KeyboardInterrupt:
-        with suppress(ValueError):  # another thread than the main one gets none
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # who is impatient presses it again
-        status = Status.INTERRUPTED
+        status = Status(_OF_A_SIGNAL + (ended_by() or signal.SIGINT))
+        end_at_the_next(status)
     except BrokenPipeError:
         status = Status.NOBODY_READS
         _drop_output()

@@ -32,6 +32,7 @@ _SECRET = re.compile(r"auth|key|token|cookie|secret|password|signature", re.IGNO
 _REFERENCE = re.compile(r"(.*?)env:(\w+)", re.DOTALL)
 # RFC 9110, section 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NO_VALUE = re.compile(r"[\0\r\n]")
 _HTTP_ERROR = 400
 _GOOD_ENDS = frozenset({"eof", "closed"})
 _WEBSOCKETS = frozenset({"ws", "wss"})
@@ -97,6 +98,9 @@ def headers_of(texts: Sequence[str], key_variable: str | None) -> dict[str, str]
                 f"other users can see a key on the command line: put it into a variable, and write {name}=env:VARIABLE"
             )
         headers[name] = value if found is None else f"{found[1]}{key_of(found[2])}"
+    for name, value in headers.items():
+        if _NO_VALUE.search(value):
+            raise UsageError(f"the value of the header {name} is more than one line, or has a character of no text")
     return headers
 
 
@@ -104,7 +108,7 @@ def record_to(path: Path, request: Request, *, force: bool) -> Status:
     """Send a request, and record what comes.
 
     Raises:
-        UsageError: The file exists, or the URL is none.
+        UsageError: The file exists, or the URL or the method is none.
         RecordingError: The file cannot be written.
     """
     if path.exists() and not force:
@@ -112,6 +116,8 @@ def record_to(path: Path, request: Request, *, force: bool) -> Status:
     scheme = URL(request.url).scheme if "://" in request.url else ""
     if scheme not in _WEBSOCKETS and (fault := fault_of(request.url)):
         raise UsageError(f"the URL cannot be requested: {fault}")
+    if request.method is not None and not _TOKEN.fullmatch(request.method):
+        raise UsageError("a method is one word, such as POST")
     _warn_of_no_stream(request.body)
     try:
         recording = run(

@@ -45,7 +45,13 @@ class Recording:
     dialect: str = "auto"
 
     def is_of_the_wire(self) -> bool:
-        """Whether it holds the bytes of one request."""
+        """Whether it holds the bytes of one request.
+
+        Raises:
+            UsageError: It can be read only once.
+        """
+        if self.path.is_fifo() or self.path.is_socket():
+            raise UsageError(f"{self.path} is a pipe, which cannot be read twice: write it to a file, and play that")
         try:
             with self.path.open("rb") as file:
                 return file.read(len(_WIRE_START)) == _WIRE_START

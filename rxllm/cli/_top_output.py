@@ -32,7 +32,8 @@ def show(pid: int | None, interval: float, *, once: bool, as_json: bool) -> Stat
     reconfigure: Callable[..., None] | None = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")  # where it cannot write all characters
-    if not (once or as_json) and sys.stdout.isatty():
+    # One that can do nothing but write lines, as TERM=dumb says, cannot be drawn on.
+    if not (once or as_json) and sys.stdout.isatty() and not Console().is_dumb_terminal:
         _draw(processes, interval)
     processes.look()
     if any(not process.is_over for process in processes.all):

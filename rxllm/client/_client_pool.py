@@ -282,11 +282,18 @@ class _Turn(Receiver[StreamChunk]):
         """Ask, or wait; returns what ends that."""
         turns, now = self._turns, self._clock.now()
         self._member = member = turns.pool.pick(turns.tried, now)
-        if member is not None:
+        if member is None:
+            self._wait(now)
+        else:
             turns.tried.append(member)
             self._is_probe = member.breaker.began()
             subscribe_to(turns.ask(member.client), self, self._scheduler)
-            return self
+        if self._left:  # in another thread, meanwhile
+            self.dispose()
+        return self
+
+    def _wait(self, now: float) -> None:
+        turns = self._turns
         wait = turns.pool.wait(turns.tried, now)
         if now + wait > turns.deadline:
             turns.is_over = True
@@ -294,7 +301,6 @@ class _Turn(Receiver[StreamChunk]):
         else:
             turns.place.hold("clients that rest")
             self._timer = self._clock.call_later(wait, self._look_again)
-        return self
 
     def _look_again(self) -> None:
         self._wait_no_more()

@@ -89,7 +89,8 @@ class _Gate(Receiver[T]):
 
         def go() -> None:
             self._place.let_go()
-            subscribe_to(source, self, scheduler)
+            if not self._left:  # in another thread, from which the place in line is not given back yet
+                subscribe_to(source, self, scheduler)
 
         self._place.hold(self._limits)
         self._ticket = self._limits.enter(tokens, self._clock, go)

@@ -237,7 +237,8 @@ class Tries(abc.DisposableBase, Generic[T]):
             return
         self._place.hold(f"the {following.seconds:.1f} s before try {len(self.former) + 1}")
         self._current = self.out.clock.call_later(following.seconds, partial(self._try, following.source))
-        if self._disposed:  # in another thread, meanwhile
+        if self._disposed:  # by the policy, or in another thread, meanwhile
+            self._place.let_go()
             self._current.dispose()
 
     def dispose(self) -> None:

@@ -6,20 +6,25 @@ Rules:
 2. First come, first served. One who waits for many tokens is not overtaken by those who want few.
 3. One who leaves while waiting leaves no hole: the next in line is looked at.
 4. What a server tells of its own limits counts as well, until the time that it names.
+5. One who had to wait goes on in the context in which it began to, and in the thread of its loop: who lets it go may
+   be of another request, or in another thread.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate
 
 from reactivex import abc
 
 from rxllm.dialects import RateLimits, Remaining
-from rxllm.flow import Clock, check_callable, check_count, nothing
+from rxllm.flow import Clock, check_callable, check_count, nothing, outside_of_emissions
 from rxllm.models import ChatRequest
 
 # A little longer than a minute: requests do not take equally long to arrive.
@@ -102,6 +107,7 @@ class Limits:
         ticket = Ticket(self, tokens, clock, go)
         self._waiting.append(ticket)
         self.look()
+        ticket.stay()
         return ticket
 
     def learn(self, told: RateLimits, now: float) -> None:
@@ -155,15 +161,25 @@ class Ticket:
         clock: Whose time it is.
     """
 
-    __slots__ = ("_entry", "_go", "_is_back", "_limits", "clock", "tokens")
+    __slots__ = ("_entry", "_go", "_is_back", "_limits", "_loop", "_thread", "clock", "tokens")
 
     def __init__(self, limits: Limits, tokens: int, clock: Clock, go: Callable[[], None]) -> None:
         self._limits = limits
         self._go = go
         self._entry: Taken | None = None
         self._is_back = False
+        self._thread = threading.get_ident()
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:  # in virtual time
+            self._loop = None
         self.tokens: int = tokens
         self.clock: Clock = clock
+
+    def stay(self) -> None:
+        """Keep the present context until it may go, unless it has gone."""
+        if self._entry is None:
+            self._go = partial(outside_of_emissions().run, self._go)
 
     def admit(self, entry: Taken) -> None:
         """Let it go."""
@@ -176,7 +192,15 @@ class Ticket:
         self._limits.correct(self._entry, tokens)
 
     def give_back(self) -> None:
-        """Leave, or have ended; any number of times."""
+        """Leave, or have ended; from any thread, any number of times."""
+        loop = self._loop
+        if loop is None or loop.is_closed() or threading.get_ident() == self._thread:
+            self._give_back()
+        else:
+            # The next in line begins in the thread of the loop.
+            loop.call_soon_threadsafe(self._give_back)
+
+    def _give_back(self) -> None:
         if not self._is_back:
             self._is_back = True
             self._go = nothing

@@ -83,7 +83,7 @@ async def record(
 
     Args:
         url: The URL of the request. With ``ws://`` and ``wss://``, the frames of a WebSocket are recorded.
-        path: The file to write. An existing file is replaced.
+        path: The file to write. An existing file is replaced, also where a link leads to it. A device or a pipe is not.
         framing: How the body of the answer is framed: see ``rxllm.from_http``.
         json: The body, any value that ``json.dumps`` accepts; over a WebSocket, the first frame.
         method: The HTTP method.
@@ -99,7 +99,7 @@ async def record(
     Raises:
         RecordingError: The file cannot be written.
     """
-    await asyncio.to_thread(_remove, Path(path))
+    path = await asyncio.to_thread(_free, Path(path))
     usual: dict[str, Any] = {"headers": headers, "session": session, "ssl": ssl, "proxy": proxy, "record": path}
     source: Observable[Any]
     if URL(str(url)).scheme in {"ws", "wss"}:
@@ -113,11 +113,17 @@ async def record(
     return await asyncio.to_thread(WireRecording.load, path)
 
 
-def _remove(path: Path) -> None:
+def _free(path: Path) -> Path:
+    """Remove what is to be replaced; gives where that was, if a link leads there."""
     try:
+        if path.is_symlink():
+            path = path.resolve()
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise RecordingError(f"{path}: not a file, but a device, a pipe or a socket")
         path.unlink(missing_ok=True)
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror or error}") from error
+    return path
 
 
 def replay(

@@ -358,6 +358,19 @@ async def test_ctrl_c_stops_the_answer_only(
     assert "rxllm: " not in shown
 
 
+async def test_a_signal_that_ends_the_program_does_so_in_an_answer_too(
+    rxllm: Commands, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxllm.bridges.run", interrupted)
+    for module in ("_chat", "_outcome"):
+        monkeypatch.setattr(f"rxllm.cli.{module}.ended_by", lambda: 15)
+    terminal.types(("> ", "Why?\n"))
+    outcome, shown = await chat(rxllm, terminal, "--base-url", "http://127.0.0.1:9")
+
+    assert outcome.status == 143
+    assert "rxllm: " not in shown
+
+
 async def test_ctrl_c_while_a_server_is_recorded(rxllm: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rxllm.cli._recording_request.run", interrupted)
     outcome = await rxllm("record", "http://127.0.0.1:9/", "--out", "bug.jsonl")

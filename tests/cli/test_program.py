@@ -140,6 +140,13 @@ async def test_a_disk_that_is_full(rxllm: Commands, tmp_path: Path) -> None:
     assert (ended.status, ended.stderr) == (1, "rxllm: No space left on device\n")
 
 
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["top", "--help"]])
+async def test_a_disk_that_is_full_where_no_command_has_begun(rxllm: Commands, arguments: list[str]) -> None:
+    ended = await rxllm(*arguments, streams={"stdout": Full()})
+
+    assert (ended.status, ended.stderr) == (1, "rxllm: No space left on device\n")
+
+
 def test_it_may_be_started_without_stdout_and_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)

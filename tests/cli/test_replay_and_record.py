@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -121,6 +123,16 @@ async def test_what_is_no_recording(
     assert (played.status, played.stdout) == (1, "")
     assert played.stderr.startswith("rxllm: notes: ")
     assert "\x1b" not in played.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize("arguments", [(), ("--list",), ("--json",)])
+async def test_a_pipe_can_be_read_only_once(rxllm: Commands, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    played = await rxllm("replay", "pipe", *arguments)
+
+    assert (played.status, played.stdout) == (2, "")
+    assert "pipe is a pipe, which cannot be read twice" in played.stderr
 
 
 @pytest.mark.parametrize("arguments", [("--list",), ("--json",), ()])
@@ -265,6 +277,8 @@ async def test_where_a_body_comes_from(rxllm: Commands, tmp_path: Path, data: st
         (("--header", "X-Api-Key=sk-1"), "put it into a variable, and write X-Api-Key=env:VARIABLE"),
         (("--header", "x=env:NOT_SET"), "NOT_SET must have the key, and is not set"),
         (("--key-variable", "NOT_SET"), "NOT_SET must have the key, and is not set"),
+        (("--header", "x=1\r\ny: 2"), "the value of the header x is more than one line"),
+        (("--method", "GE T"), "a method is one word"),
         (("--out", "there.jsonl"), "there.jsonl exists: give another --out, or --force to replace it"),
     ],
 )

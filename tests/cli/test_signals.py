@@ -117,6 +117,28 @@ async def test_ctrl_c_while_somebody_is_asked_runs_nothing(start: Start, tmp_pat
     assert not (tmp_path / "touched").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_tool_that_never_returns_keeps_nobody_who_is_impatient(
+    number: int, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import threading\n\ndef wait() -> str:\n    open('begun', 'w').close()\n    threading.Event().wait()\n"
+    )
+    call = script.answer(script.tool_call("wait", {}, id="call_1"))
+    async with ScriptedServer(call) as server:
+        process, terminal = start("chat", "Wait.", "--base-url", server.base_url, "--tools", "mine.py", "--yes")
+        reading = asyncio.create_task(asyncio.to_thread(rest_of, terminal))
+        async with asyncio.timeout(60):
+            while not (tmp_path / "begun").exists():
+                await asyncio.sleep(0)
+            while process.poll() is None:
+                process.send_signal(number)
+                await asyncio.sleep(0)
+        await reading
+
+    assert process.returncode in {128 + number, -number}
+
+
 @pytest.mark.parametrize("command", ["chat", "replay"])
 async def test_ctrl_c_ends_a_command(command: str, start: Start, tmp_path: Path) -> None:
     async with ScriptedServer(STALLS) as server:
@@ -139,17 +161,31 @@ LONG = """\
 """
 
 
-async def test_a_recording_of_what_was_stopped_is_kept(start: Start, tmp_path: Path) -> None:
+async def test_a_chat_that_is_terminated_in_an_answer_keeps_what_came_and_ends(start: Start, tmp_path: Path) -> None:
+    async with ScriptedServer(STALLS) as server:
+        process, terminal = start("chat", "--base-url", server.base_url, "--store", "chats.db")
+        shown = asyncio.create_task(asyncio.to_thread(typed, terminal, ("> ", b"Why?\n")))
+        while not server.requests or server.requests[0].chunks_written < 2:
+            await asyncio.sleep(0)
+        process.send_signal(signal.SIGTERM)
+
+        assert await asyncio.to_thread(process.wait) == 143
+        assert "■ stopped" in await shown
+    assert [info.ending for info in list_recordings(tmp_path / "chats.db")] == ["cancelled"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_recording_of_what_was_stopped_is_kept(number: int, status: int, start: Start, tmp_path: Path) -> None:
     async with ScriptedServer(STALLS) as server:
         process, terminal = start("record", server.url, "--out", "bug.jsonl", "--data", '{"stream": true}')
         while not server.requests or server.requests[0].chunks_written < 2:
             await asyncio.sleep(0)
         while b"carry" not in (tmp_path / "bug.jsonl").read_bytes():
             await asyncio.sleep(0)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         shown = (await asyncio.to_thread(rest_of, terminal)).decode()
 
-        assert await asyncio.to_thread(process.wait) == 130
+        assert await asyncio.to_thread(process.wait) == status
     assert "stopped: bug.jsonl has what had arrived" in shown
     assert (tmp_path / "bug.jsonl").read_text().rstrip().endswith('"ending":"left"}')
 

@@ -232,12 +232,12 @@ def test_many_streams_are_bounded_and_counted() -> None:
 class PseudoTerminal:
     """A terminal in which ``rxllm top`` runs, drawn by pyte."""
 
-    def __init__(self, columns: int, lines: int) -> None:
+    def __init__(self, columns: int, lines: int, kind: str) -> None:
         self._master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self._screen: Any = pyte.Screen(columns, lines)
         self._stream: Any = pyte.ByteStream(self._screen)
-        environment = {**os.environ, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", "PYTHONFAULTHANDLER": "1"}
+        environment = {**os.environ, "TERM": kind, "PYTHONIOENCODING": "utf-8", "PYTHONFAULTHANDLER": "1"}
         # Readline puts both into the environment of whoever imports it.
         for name in ("COLUMNS", "LINES"):
             environment.pop(name, None)
@@ -265,8 +265,12 @@ class PseudoTerminal:
     def shown(self) -> str:
         return "\n".join(row.rstrip() for row in self._screen.display).rstrip()
 
-    def interrupt(self) -> tuple[int, bytes]:
-        self.process.send_signal(signal.SIGINT)
+    @property
+    def has_cursor(self) -> bool:
+        return not self._screen.cursor.hidden
+
+    def end(self, number: int) -> tuple[int, bytes]:
+        self.process.send_signal(number)
         with contextlib.suppress(OSError):  # whoever wrote has closed it
             while data := os.read(self._master, 65_536):
                 self._stream.feed(data)
@@ -281,8 +285,8 @@ class PseudoTerminal:
 
 
 @contextmanager
-def terminal(columns: int, lines: int = 24) -> Generator[PseudoTerminal]:
-    found = PseudoTerminal(columns, lines)
+def terminal(columns: int, lines: int = 24, kind: str = "xterm-256color") -> Generator[PseudoTerminal]:
+    found = PseudoTerminal(columns, lines, kind)
     # It says then where it stood still.
     watchdog = threading.Timer(PATIENCE, found.process.send_signal, [signal.SIGABRT])
     watchdog.start()
@@ -313,9 +317,25 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c(columns: int) -> None:
         process.wait()
         # All that was below is wiped out, too.
         assert screen.until(r"is gone\Z") == f"{process.pid} -c  is gone"
-        assert screen.interrupt() == (130, b"")
+        assert screen.end(signal.SIGINT) == (130, b"")
         # The alternate screen is left, and nothing stays.
         assert "\x1b" not in screen.shown
+
+
+def test_on_a_terminal_that_it_leaves_as_it_was_whatever_ends_it() -> None:
+    with terminal(80) as screen:
+        screen.until("No process")
+        assert not screen.has_cursor
+        assert screen.end(signal.SIGTERM) == (143, b"")
+        assert screen.has_cursor
+
+
+def test_on_a_terminal_that_cannot_be_drawn_on_it_prints_once() -> None:
+    with program(HELD) as process, terminal(80, kind="dumb") as screen:
+        shown = screen.until(r"the lamp +\d+\.\d s")
+        assert screen.process.wait() == 0
+
+    assert shown.startswith(f"{process.pid} -c  1 stream, 1 held")
 
 
 def test_on_a_terminal_it_waits_for_processes_and_tells_those_that_close() -> None:

@@ -143,10 +143,11 @@ def test_several_processes_each_in_its_state(directory: Path, capsys: pytest.Cap
 
 
 class Terminal:
-    """One that is read by a thread, which presses Ctrl-C when it has seen enough."""
+    """One that is read by a thread, which sends a signal, as Ctrl-C does, when it has seen enough."""
 
-    def __init__(self, enough: str) -> None:
+    def __init__(self, enough: str, number: signal.Signals) -> None:
         self._enough = enough
+        self._number = number
         self._main = threading.get_ident()
         self._master, slave = os.openpty()
         self.file = os.fdopen(slave, "w", encoding="utf-8")
@@ -162,7 +163,7 @@ class Terminal:
                 # Drawn twice: it has slept in between.
                 if not pressed and self.read.count(self._enough) > 1:
                     pressed = True
-                    signal.pthread_kill(self._main, signal.SIGINT)
+                    signal.pthread_kill(self._main, self._number)
 
     def close(self) -> None:
         self.file.close()
@@ -170,17 +171,40 @@ class Terminal:
         os.close(self._master)
 
 
-def test_on_a_terminal_it_draws_until_ctrl_c(stream: Subject[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "status", "in_background"),
+    [
+        ("SIGINT", 130, False),
+        ("SIGTERM", 143, False),
+        ("SIGHUP", 129, False),
+        ("SIGTERM", 143, True),  # which ignores SIGINT
+    ],
+)
+def test_on_a_terminal_it_draws_until_a_signal_comes(
+    name: str, status: int, in_background: bool, stream: Subject[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     del stream
+    number = signal.Signals[name]
+    # As shells start a program, and as they start one with "&".
+    usual = {number: signal.SIG_DFL, signal.SIGINT: signal.SIG_IGN if in_background else signal.default_int_handler}
+    before = {each: signal.signal(each, handler) for each, handler in usual.items()}
     monkeypatch.setenv("LINES", "4")
     monkeypatch.setenv("TERM", "xterm")
-    terminal = Terminal("2 more lines")
+    terminal = Terminal("2 more lines", number)
     monkeypatch.setattr(sys, "stdout", terminal.file)
     try:
-        assert main(["top", "--interval", "0.1"]) == 130
+        assert main(["top", "--interval", "0.1"]) == status
+        assert name == "SIGINT" or signal.getsignal(number) is signal.SIG_DFL
+        # Somebody is impatient, and presses Ctrl-C again.
+        exits: list[int] = []
+        monkeypatch.setattr(os, "_exit", exits.append)
+        signal.raise_signal(signal.SIGINT)
+        assert exits == [status]
     finally:
         monkeypatch.undo()
         terminal.close()
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
     # The other screen, and back.
     assert terminal.read.startswith("\x1b[?1049h")

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 from reactivex import operators as rx_ops
+from reactivex.abc import DisposableBase
+from reactivex.disposable import Disposable
+from reactivex.scheduler import VirtualTimeScheduler
 
 import rxllm
 from rxllm import ChatRequest, ClientPool, LLMClient, ToolRegistry
@@ -264,3 +267,26 @@ def test_an_end_without_an_answer_is_no_failure_of_the_client() -> None:
         assert [(each.requests, each.failures, each.running) for each in pool.statistics()] == [(1, 0, 0)]
 
     run_virtual(main())
+
+
+async def test_one_who_leaves_in_another_thread_while_a_timer_is_set_asks_nobody_any_more() -> None:
+    class Leaving(VirtualTimeScheduler):
+        """One at which a stream is left when a timer is being set."""
+
+        def schedule_relative(self, *arguments: Any, **named: Any) -> Any:
+            leaving.dispose()
+            return super().schedule_relative(*arguments, **named)
+
+    pool, scheduler = ClientPool([Server(busy(10.0))], threshold=1), Leaving()
+    leaving: DisposableBase = Disposable()
+    errors: list[Exception] = []
+    pool.chat_stream(REQUEST).subscribe(on_error=errors.append, scheduler=scheduler)
+    async with asyncio.timeout(60):
+        while not errors:
+            await asyncio.sleep(0)
+    first, second = (pool.chat_stream(REQUEST).subscribe(scheduler=scheduler) for _ in range(2))
+    leaving = second
+    scheduler.advance_by(11)  # the first asks whether the client is well again, and the second waits for that
+    first.dispose()
+    scheduler.advance_by(11)
+    assert [(each.running, each.requests) for each in pool.statistics()] == [(0, 2)]

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import threading
 from typing import Any
 
 import pytest
 import reactivex
+from reactivex import Observable
+from reactivex import operators as rx_ops
+from reactivex.abc import DisposableBase
+from reactivex.scheduler import VirtualTimeScheduler
 
 import rxllm
 from rxllm import ChatRequest, Limits, StreamInfo
 from rxllm import operators as ops
 from rxllm.dialects import rate_limits_of
 from rxllm.exceptions import APIStatusError
-from rxllm.flow import Stream
+from rxllm.flow import FlowControl, Stream
 from rxllm.models import marked
 from rxllm.resilience import estimated_tokens
 from rxllm.testing import Marbles, assert_marbles, run_virtual, text_chunk
@@ -141,6 +147,99 @@ def test_one_who_leaves_leaves_no_hole(who: str) -> None:
     run_virtual(main())
     starts = [server.asked for server in servers]
     assert starts == ([[0], [], [1]] if who == "one that waits" else [[0], [0.5], [1.5]])
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param({"max_concurrency": 1}, id="when another request ends"),
+        pytest.param({"requests_per_minute": 1}, id="at the timer of another request"),
+    ],
+)
+def test_one_who_waited_goes_on_in_a_context_of_its_own(limits: dict[str, Any]) -> None:
+    who = contextvars.ContextVar("who", default="nobody")
+    shared = Limits(**limits)
+    seen: list[tuple[str, bool]] = []
+
+    async def items() -> Any:
+        seen.append((who.get(), FlowControl.current() is None))
+        yield "a"
+
+    async def outer() -> Any:
+        yield "a"
+
+    async def ask(name: str) -> None:
+        who.set(name)
+        # In the middle of an emission, which is over when it goes on.
+        await rxllm.from_async_iterable(outer).pipe(rx_ops.flat_map(inner))
+
+    def inner(_: Any) -> Observable[Any]:
+        return reactivex.defer(source).pipe(ops.rate_limit(shared))
+
+    def source(_: Any) -> Stream[Any]:
+        seen.append((who.get(), FlowControl.current() is None))
+        return rxllm.from_async_iterable(items)
+
+    async def main() -> None:
+        await asyncio.gather(*map(ask, "abc"))
+
+    run_virtual(main())
+    assert [name for name, _ in seen] == ["a", "a", "b", "b", "c", "c"]
+    assert [is_outside for _, is_outside in seen[::2]] == [False, True, True]
+
+
+async def test_one_who_leaves_in_another_thread_lets_the_next_one_go_in_the_thread_of_the_loop() -> None:
+    limits = Limits(max_concurrency=1)
+    server = Server()
+    first = reactivex.never().pipe(ops.rate_limit(limits)).subscribe()
+    second = asyncio.ensure_future(server.stream().pipe(ops.rate_limit(limits)))
+    async with asyncio.timeout(60):
+        await asyncio.sleep(0)
+        await asyncio.to_thread(first.dispose)
+        assert await second == "a"
+
+
+async def test_one_who_waits_and_leaves_in_another_thread_is_asked_for_no_more() -> None:
+    limits = Limits(max_concurrency=1)
+    asked: list[Any] = []
+
+    def ask(scheduler: Any) -> Any:
+        asked.append(scheduler)
+        return reactivex.never()
+
+    first = reactivex.never().pipe(ops.rate_limit(limits)).subscribe()
+    second = reactivex.defer(ask).pipe(ops.rate_limit(limits)).subscribe()
+    leaving = threading.Thread(target=second.dispose)
+    leaving.start()
+    leaving.join()  # the loop has no turn in between
+    first.dispose()
+    async with asyncio.timeout(60):
+        assert await Server().stream().pipe(ops.rate_limit(limits)) == "a"
+    assert asked == []
+
+
+def test_one_who_leaves_in_another_thread_when_the_loop_is_closed_leaves_no_hole() -> None:
+    limits = Limits(max_concurrency=1)
+
+    async def begin() -> DisposableBase:
+        return reactivex.never().pipe(ops.rate_limit(limits)).subscribe()
+
+    first = asyncio.run(begin())
+    leaving = threading.Thread(target=first.dispose)
+    leaving.start()
+    leaving.join()
+    assert rxllm.run(Server().stream().pipe(ops.rate_limit(limits))) == "a"
+
+
+def test_without_a_loop_the_next_one_goes_at_once() -> None:
+    limits = Limits(max_concurrency=1)
+    scheduler = VirtualTimeScheduler()
+    got: list[str] = []
+    first = reactivex.never().pipe(ops.rate_limit(limits)).subscribe(scheduler=scheduler)
+    reactivex.of("a").pipe(ops.rate_limit(limits)).subscribe(got.append, scheduler=scheduler)
+    first.dispose()
+    scheduler.advance_by(1)
+    assert got == ["a"]
 
 
 def test_it_learns_from_what_the_server_tells() -> None:

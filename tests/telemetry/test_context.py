@@ -174,6 +174,20 @@ async def test_the_trace_goes_on_at_the_other_side_only_if_it_is_asked_for(told:
     ]
 
 
+async def test_a_request_that_another_one_lets_go_is_of_its_own_trace(told: Told) -> None:
+    limits = rxllm.Limits(max_concurrency=1)
+    seen: list[tuple[str, int]] = []
+    async with (
+        ScriptedServer("one", "two", "three") as server,
+        aiohttp.ClientSession(trace_configs=[watching(seen)]) as session,
+    ):
+        client = LLMClient(
+            base_url=server.base_url, session=session, retries=0, telemetry=told.telemetry, limits=limits
+        )
+        await asyncio.gather(*(client.chat(REQUEST) for _ in range(3)))
+    assert [span_id for _, span_id in seen[::2]] == [id_of(span) for span in told.spans]
+
+
 async def test_what_an_application_keeps_beside_its_traces_goes_nowhere() -> None:
     token = context.attach(baggage.set_baggage("user.id", "canary"))
     try:

@@ -10,12 +10,14 @@ import stat
 import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from inspect import currentframe
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import reactivex
+from reactivex import operators as rx_ops
 from reactivex.subject import Subject
 
 import rxllm
@@ -382,6 +384,28 @@ async def test_a_stream_that_waits_to_try_again_is_told() -> None:
         await until(lambda report: not report.streams)
 
     assert stage_holds(stream) == {"retry_with_backoff": ["the 3600.0 s before try 2"]}
+
+
+async def test_what_was_left_when_it_was_to_be_tried_again_is_not_shown_though_something_keeps_it() -> None:
+    kept: list[Any] = []
+
+    def fail(_: int) -> None:
+        raise ConnectionError
+
+    def leave(_: object) -> None:
+        subscription.dispose()
+        frame = currentframe()
+        assert frame is not None
+        kept.append(frame.f_back)
+
+    with inspect():
+        again = ops.retry_with_backoff(initial=3600, maximum=3600, on_retry=leave)
+        subscription = rxllm.from_async_iterable(numbers).pipe(rx_ops.do_action(fail), again).subscribe()
+        await until(lambda _: kept)
+        found = await report()
+    kept.clear()
+
+    assert found.streams == []
 
 
 async def test_a_stream_that_waits_for_a_client_of_a_pool_is_told() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -641,6 +643,22 @@ async def test_a_file_that_cannot_be_replaced_is_a_typed_error(tmp_path: Path) -
             await record(server.url, tmp_path)
         with pytest.raises(RecordingError, match="No such file"):
             await record(server.url, tmp_path / "no" / "bug.jsonl")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
+async def test_a_link_leads_to_what_is_replaced_and_a_pipe_or_a_device_is_not(tmp_path: Path) -> None:
+    file, link, pipe = (tmp_path / name for name in ("bug.jsonl", "last.jsonl", "pipe"))
+    file.write_text("old")
+    link.symlink_to(file)
+    os.mkfifo(pipe)
+    async with ScriptedServer("Hello") as server:
+        made = await record(server.url, link)
+        with pytest.raises(RecordingError, match="not a file"):
+            await record(server.url, pipe)
+
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert WireRecording.load(file).body == made.body != b""
 
 
 async def test_cancelling_leaves_what_came(tmp_path: Path) -> None:
