@@ -254,6 +254,23 @@ def test_a_block_without_end_is_cut(monkeypatch: pytest.MonkeyPatch, text: str) 
     assert growing(pieces, 80) == at_once(text, 80)
 
 
+@pytest.mark.parametrize("columns", [1, 5, 9, 80])
+def test_a_terminal_of_one_row_gets_what_is_final_once(columns: int) -> None:
+    assert growing(list("one\n\ntwo\n"), columns, 1) == at_once("one\n\ntwo\n", columns)
+
+
+def test_what_was_drawn_goes_when_the_terminal_becomes_too_narrow() -> None:
+    terminal = Terminal(40)
+    shower = Shower(terminal)
+    answer = shower.begin()
+    shower.add(answer, "one")
+    terminal.resize(6)
+    shower.add(answer, "\n\ntwo\n")
+    shower.close(answer)
+
+    assert terminal.rows == ["one", "", "two"]
+
+
 def test_items_of_a_list_are_final_and_keep_their_numbers() -> None:
     terminal = Terminal(40)
     shower = Shower(terminal)
