@@ -137,9 +137,13 @@ class Log:
         Raises:
             UnknownStreamError: The log has no stream of that name.
             RecordingError: The log cannot be read.
+            TypeError: An argument is no text.
+            ValueError: ``name`` is empty or longer than 1,000 characters.
         """
         check_name(name)
+        check_kind("reason", reason, str)
         by = this_process() if by is None else by
+        check_kind("by", by, str)
         await self.settle(name)
         if await self.engine.cancel(name, Cancellation(reason, by)):
             return True

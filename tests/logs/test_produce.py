@@ -321,6 +321,23 @@ async def test_a_production_that_is_cancelled_before_it_has_the_stream(log: SQLi
     assert (await production).kind == "cancelled"
 
 
+async def test_a_cancel_that_is_wrong_leaves_the_stream_to_one_that_is_right(log: SQLiteLog) -> None:
+    production = log.produce("monday", reactivex.never())
+    await production.claimed()
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="reason must be str, not int"):
+        await log.cancel("monday", wrong)
+    with pytest.raises(TypeError, match="by must be str, not int"):
+        await log.cancel("monday", by=wrong)
+    with pytest.raises(TypeError, match="reason must be str, not int"):
+        production.cancel(wrong)
+    async with asyncio.timeout(PATIENCE):
+        assert await log.cancel("monday", "enough", by="Anna")
+        await production
+    with pytest.raises(StreamCancelledError, match="cancelled by 'Anna': 'enough'"):
+        await read(log, "monday")
+
+
 async def test_a_cancel_closes_the_upstream_and_says_who(log: SQLiteLog) -> None:
     async with (
         ScriptedServer([script.text("Hel"), script.stall()]) as server,
@@ -927,6 +944,7 @@ WRONG: dict[str, tuple[Callable[[SQLiteLog], object], type[Exception], str]] = {
     "a negative age": (lambda log: SQLiteLog(log.path, keep_for=-1), ValueError, "keep_for must be at least 0"),
     "no bytes": (lambda log: SQLiteLog(log.path, keep_bytes=0), ValueError, "keep_bytes must be at least 1"),
     "no item": (lambda log: SQLiteLog(log.path, max_item_bytes=0), ValueError, "max_item_bytes must be at least 1"),
+    "a lease beyond any": (lambda log: SQLiteLog(log.path, lease=10**400), ValueError, "that a float can hold"),
     "no age": (lambda log: SQLiteLog(log.path, keep_for="1"), TypeError, "keep_for must be a number of seconds"),  # type: ignore[arg-type]
 }
 
