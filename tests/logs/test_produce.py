@@ -303,6 +303,17 @@ async def test_it_is_bytes_that_count_and_not_characters(tmp_path: Path) -> None
     assert (info.items, info.bytes) == (1, 902)
 
 
+async def test_an_error_that_cannot_say_anything_is_an_ending_all_the_same(log: SQLiteLog) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    ending = await log.produce("monday", reactivex.throw(MuteError()))
+    assert isinstance(ending.error, MuteError)
+    with pytest.raises(RecordingError, match=r"MuteError: \(its text failed with LookupError\)"):
+        await read(log, "monday")
+
+
 async def test_a_stream_is_cancelled_by_its_production(log: SQLiteLog) -> None:
     production = log.produce("monday", rxllm.from_async_iterable(counting))
     await production.claimed()
