@@ -453,6 +453,32 @@ async def test_a_cancel_while_another_writer_claims_the_stream(
     assert await log.cancel("monday") is not ended
 
 
+@pytest.mark.parametrize("then", ["goes on", "has ended", "is gone"])
+async def test_a_cancel_whose_own_claim_is_lost_looks_again(
+    then: str, log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await log.engine.claim("monday", lease=1e-9)).release()
+    claim = log.engine.claim
+
+    async def claim_and_lose_it(stream: str, *, lease: float, take_over: bool = False) -> LogWriter:
+        monkeypatch.undo()
+        writer = await claim(stream, lease=lease, take_over=take_over)
+        other = await claim(stream, lease=1e-9 if then == "is gone" else lease, take_over=True)
+        if then == "has ended":
+            await other.end(EndRecord(0.0, 0, "completed"))
+        await other.release()
+        if then == "is gone":
+            assert await log.expire(0) == ["monday"]
+        return writer
+
+    monkeypatch.setattr(log.engine, "claim", claim_and_lose_it)
+    if then == "is gone":
+        with pytest.raises(UnknownStreamError):
+            await log.cancel("monday")
+    else:
+        assert await log.cancel("monday") is (then == "goes on")
+
+
 async def test_whoever_takes_over_ends_the_former_production(log: SQLiteLog) -> None:
     former = log.produce("monday", rxllm.from_async_iterable(counting))
     await former.claimed()
