@@ -45,7 +45,7 @@ def is_harmful(character: str) -> bool:
 def test_an_error_that_cannot_say_anything() -> None:
     class MuteError(Exception):
         def __str__(self) -> str:
-            return self.args[1]  # which it has not
+            return str(self.args[1])  # which it may not have
 
     assert message_of(MuteError("a")) == "(its text failed with IndexError)"
     assert message_of(MuteError("a", "b")) == "b"
