@@ -50,7 +50,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 
-from rxllm.harmless import MESSAGE_LENGTH, excerpt, harmless
+from rxllm.harmless import MESSAGE_LENGTH, excerpt, harmless, message_of
 
 if TYPE_CHECKING:
     from rxllm.models import Attempt, ChatCompletion, LogPosition, StreamInfo
@@ -194,7 +194,7 @@ def as_cause(error: Exception) -> Exception:
     Returns:
         The error; what stands for it if its text is not harmless.
     """
-    text = str(error)
+    text = message_of(error)
     return error if harmless(text) == text else WithheldError.of(error, text)
 
 

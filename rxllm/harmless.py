@@ -15,7 +15,7 @@ from __future__ import annotations
 import codecs
 import re
 
-__all__ = ["EXCERPT_LENGTH", "MESSAGE_LENGTH", "PrintableText", "excerpt", "harmless", "printable"]
+__all__ = ["EXCERPT_LENGTH", "MESSAGE_LENGTH", "PrintableText", "excerpt", "harmless", "message_of", "printable"]
 
 MESSAGE_LENGTH = 1000
 """How many characters the text of an error has at most."""
@@ -155,6 +155,18 @@ def excerpt(text: str | bytes, length: int = EXCERPT_LENGTH) -> str:
     shown = _start_of(text, length)
     mark = '"' if "'" in shown and '"' not in shown else "'"
     return f"{mark}{shown}{mark}{_left_out(left)}"
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says, as it says it. Whoever tells of one does not fail if it cannot say anything.
+
+    Args:
+        error: An error of somebody else, whose ``__str__`` may fail.
+    """
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 - that is told instead
+        return f"(its text failed with {type(failure).__name__})"
 
 
 def _start_of(text: str, length: int) -> str:

@@ -304,6 +304,8 @@ def test_a_time_is_a_number(use: Callable[[Any], object]) -> None:
     for wrong in (-1, math.nan):
         with pytest.raises(ValueError, match=f"must be (positive|at least 0), a number of seconds, not {wrong}"):
             use(wrong)
+    with pytest.raises(ValueError, match="must be a number of seconds that a float can hold"):
+        use(10**400)
 
 
 @pytest.mark.parametrize("use", SECONDS.values(), ids=SECONDS)

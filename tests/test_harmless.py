@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxllm.exceptions import APIConnectionError, APIStreamError, RxllmError
-from rxllm.harmless import MESSAGE_LENGTH, PrintableText, excerpt, harmless, printable
+from rxllm.harmless import MESSAGE_LENGTH, PrintableText, excerpt, harmless, message_of, printable
 
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
 TEXAS = "\U0001f3f4\U000e0075\U000e0073\U000e0074\U000e0078\U000e007f"
@@ -40,6 +40,15 @@ def is_harmful(character: str) -> bool:
     if category == "Cf":
         return not unicodedata.name(character).startswith(visible)
     return category in {"Cc", "Cs", "Zl", "Zp"}
+
+
+def test_an_error_that_cannot_say_anything() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            return str(self.args[1])  # which it may not have
+
+    assert message_of(MuteError("a")) == "(its text failed with IndexError)"
+    assert message_of(MuteError("a", "b")) == "b"
 
 
 def test_every_character_by_itself() -> None:

@@ -15,7 +15,7 @@ def check_seconds(name: str, value: object, *, zero: bool = False) -> None:
 
     Raises:
         TypeError: It is not a number.
-        ValueError: It is negative, not a number (NaN), or 0 and must not be.
+        ValueError: It is negative, not a number (NaN), too large for a float, or 0 and must not be.
     """
     seconds = _number(name, value, "a number of seconds")
     if not (seconds >= 0 if zero else seconds > 0):
@@ -76,7 +76,10 @@ def check_kind(name: str, value: object, kind: type, advice: str = "") -> None:
 def _number(name: str, value: object, what: str) -> float:
     if not isinstance(value, Real):
         raise TypeError(f"{name} must be {what}, not {_shown(value)}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be {what} that a float can hold") from None
 
 
 def _shown(value: object) -> str:

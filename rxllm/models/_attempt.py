@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator
 
 from rxllm.exceptions import RxllmError
-from rxllm.harmless import harmless
+from rxllm.harmless import harmless, message_of
 from rxllm.models._ending import AnswerEnding
 from rxllm.models._model import Model
 from rxllm.models._stream_info import StreamInfo
@@ -25,7 +25,7 @@ def _write_error(error: Exception | None) -> str | None:
 
 def described(error: Exception) -> str:
     """An error in one line."""
-    return f"{type(error).__name__}: {harmless(str(error))}"
+    return f"{type(error).__name__}: {harmless(message_of(error))}"
 
 
 class Attempt(Model):

@@ -66,7 +66,8 @@ class ConsoleSink:
         Args:
             timing: Returns how fast the answer came, if that was measured.
         """
-        file = self._file or sys.stdout
+        # A program without a console has none: what is shown goes nowhere, as with print().
+        file = self._file or sys.stdout or io.StringIO()
         drawing = drawing_for(self._style, self._file)
         if drawing == "notebook":
             return NotebookStream()

@@ -42,15 +42,19 @@ def drawing_for(style: DisplayStyle, file: TextIO | None) -> Drawing:
     return "rich" if style == "rich" or _suits(file or sys.stdout) else "plain"
 
 
+def is_terminal(file: TextIO) -> bool:
+    """Whether a file is a terminal."""
+    try:
+        return file.isatty()
+    except (OSError, ValueError, AttributeError):
+        return False  # a closed file, or one that has only what plain style needs
+
+
 def _suits(file: TextIO) -> bool:
     """Whether a file is a terminal that shows what the rich style writes, and is wanted to."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") in {"dumb", "unknown"}:
         return False
-    try:
-        is_terminal = file.isatty()
-    except (ValueError, AttributeError):
-        return False  # a closed file, or one that has only what plain style needs
-    return is_terminal and _has_all_characters(file) and _is_installed() and _obeys()
+    return is_terminal(file) and _has_all_characters(file) and _is_installed() and _obeys()
 
 
 def _has_all_characters(file: TextIO) -> bool:

@@ -63,8 +63,12 @@ class LogStream(Stream[T]):
 
         Args:
             after: From where on; by default from where on this one is.
+
+        Raises:
+            ValueError: ``after`` is not a position.
         """
-        return LogStream(self.log, self.name, self._after if after is None else after, with_positions=True)
+        position = self._after if after is None else _checked(after)
+        return LogStream(self.log, self.name, position, with_positions=True)
 
 
 @overload
@@ -143,11 +147,16 @@ def from_log(
         ``SQLiteLog``, ``from_recording``
     """
     check_name(name)
-    position = LogPosition.parse(after) if isinstance(after, str) else after
-    if position is not None:
-        check_kind("after", position, LogPosition, "as str(item.position) gives it")
+    position = None if after is None else _checked(after)
 
     return LogStream(log, name, position, with_positions=with_positions, snapshot=snapshot)
+
+
+def _checked(after: LogPosition | str) -> LogPosition:
+    if not isinstance(after, str):
+        check_kind("after", after, LogPosition, "as str(item.position) gives it")
+    # Anybody can make one of any numbers. Those that no item ever has are no position in either form.
+    return LogPosition.parse(str(after))
 
 
 class _Follower:

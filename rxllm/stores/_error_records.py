@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from rxllm import exceptions
 from rxllm.exceptions import RecordingError, RxllmError
-from rxllm.harmless import EXCERPT_LENGTH, harmless
+from rxllm.harmless import EXCERPT_LENGTH, harmless, message_of
 from rxllm.stores._plain import plain
 from rxllm.stores._records import ErrorRecord
 from rxllm.typing import Ending
@@ -27,7 +27,7 @@ def encode_error(ending: Ending) -> ErrorRecord | None:
     cls = type(error)
     name = cls.__name__ if _ERRORS.get(cls.__name__) is cls else f"{cls.__module__}.{cls.__qualname__}"
     attributes = {name: _attribute(value) for name, value in vars(error).items() if _is_attribute(cls, name)}
-    return ErrorRecord(name, error.message if isinstance(error, RxllmError) else str(error), attributes)
+    return ErrorRecord(name, error.message if isinstance(error, RxllmError) else message_of(error), attributes)
 
 
 def decode_error(record: ErrorRecord) -> RxllmError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import builtins
 import os
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from reactivex import Observable
 
-from rxllm.exceptions import StreamTakenError
+from rxllm.exceptions import ClaimLostError, StreamTakenError
 from rxllm.flow import check_count, check_kind, check_seconds
 from rxllm.stores._log_engine import Cancellation, LogEngine, LogInfo
 from rxllm.stores._log_sink import LogSink, this_process
@@ -137,13 +138,18 @@ class Log:
         Raises:
             UnknownStreamError: The log has no stream of that name.
             RecordingError: The log cannot be read.
+            TypeError: An argument is no text.
+            ValueError: ``name`` is empty or longer than 1,000 characters.
         """
         check_name(name)
+        check_kind("reason", reason, str)
         by = this_process() if by is None else by
+        check_kind("by", by, str)
         await self.settle(name)
-        if await self.engine.cancel(name, Cancellation(reason, by)):
-            return True
-        return await self._end_cancelled(name, reason, by)
+        while not await self.engine.cancel(name, Cancellation(reason, by)):
+            with suppress(ClaimLostError):  # somebody else has claimed it meanwhile, or removed it
+                return await self._end_cancelled(name, reason, by)
+        return True
 
     async def list(self) -> builtins.list[LogInfo]:
         """All streams, in the order in which they began.

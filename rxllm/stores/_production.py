@@ -16,7 +16,7 @@ from typing import Any, cast
 from reactivex import Observable
 
 from rxllm.exceptions import RecordingError
-from rxllm.flow import Drain, outcome_of, outside_of_emissions, running_loop, start_task
+from rxllm.flow import Drain, check_kind, outcome_of, outside_of_emissions, running_loop, start_task
 from rxllm.logs import logger
 from rxllm.models import LogPosition
 from rxllm.stores._log_sink import LogSink, LogStream, this_process
@@ -97,7 +97,11 @@ class Production:
 
         Args:
             reason: The reason, for the readers.
+
+        Raises:
+            TypeError: ``reason`` is no text.
         """
+        check_kind("reason", reason, str)
         self._reason = reason
         if self._stream is not None:
             self._stream.cancel(reason, this_process())

@@ -196,8 +196,13 @@ class Link:
 
     async def close(self) -> None:
         """Close what nobody uses."""
-        while self._idle:
-            await self._idle.pop().disconnect()
+        try:
+            while self._idle:
+                await self._idle.pop().disconnect()
+        finally:
+            # Whoever waits may be cancelled while one closes, and nobody else knows of the others.
+            while self._idle:
+                await self._idle.pop().disconnect(nowait=True)
 
     async def _ask(self, block: float, *command: Argument) -> Any:
         connection = self._idle.pop() if self._idle else self._server.connection()

@@ -26,7 +26,7 @@ import os
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,8 +73,10 @@ class SQLiteWriter:
             RecordingError: There is a stream of that name already.
         """
         with self._transaction():
-            # It gives no signs, and nobody goes on with it.
-            self._claims[stream] = self._insert(stream, began, 0, lease=None)
+            # It gives no signs, and nobody goes on with it. Somebody may remove it all the same while it is written,
+            # and its number is given again: its own epoch tells it from what is there then.
+            claim = self._insert(stream, began, self._new_epoch(), lease=None)
+            self._claims[stream] = replace(claim, marks=False)
 
     def append(self, stream: str, items: Sequence[ItemRecord]) -> None:
         """Store items, in one transaction."""
@@ -161,7 +163,7 @@ class SQLiteWriter:
     def _add_one(self, claim: Claim, items: Sequence[ItemRecord], most: int | None) -> None:
         if not items:
             return
-        rows = [(claim.number, claim.epoch, *row_of(item)) for item in items]
+        rows = [(claim.number, claim.item_epoch, *row_of(item)) for item in items]
         insert = (
             "INSERT INTO chunks (number, epoch, position, seconds, kind, value, slots) VALUES (?, ?, ?, ?, ?, ?, ?)"
         )
@@ -287,7 +289,7 @@ class SQLiteWriter:
             ClaimLostError: They are not.
         """
         query = "SELECT COUNT(*) FROM chunks WHERE number = ? AND epoch = ? AND position BETWEEN ? AND ?"
-        span = (claim.number, claim.epoch, items[0].position, items[-1].position)
+        span = (claim.number, claim.item_epoch, items[0].position, items[-1].position)
         if self._connection.execute(query, span).fetchone()[0] != len(items):
             raise self._lost(claim)
 

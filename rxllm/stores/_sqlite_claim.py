@@ -33,6 +33,7 @@ class Claim:
         epoch: That of this writer.
         next: The number of the next item.
         began: When the stream was claimed first.
+        marks: Whether the items have that epoch. Those of a recording, which has one writer ever, have 0.
     """
 
     number: int
@@ -40,6 +41,12 @@ class Claim:
     epoch: int
     next: int
     began: datetime
+    marks: bool = True
+
+    @property
+    def item_epoch(self) -> int:
+        """The epoch of the items."""
+        return self.epoch if self.marks else 0
 
 
 # The last epoch that this process has given to anything.

@@ -32,7 +32,7 @@ from rxllm.flow import (
     stopping,
     try_watch,
 )
-from rxllm.harmless import harmless
+from rxllm.harmless import harmless, message_of
 from rxllm.logs import logger
 from rxllm.models import StreamInfo
 from rxllm.telemetry._instruments import Instruments
@@ -103,7 +103,7 @@ class Kit:
         span.set_status(Status(StatusCode.ERROR))
         if error is not None:
             # A message may quote what was said.
-            message = harmless(str(error)) if self.captures else None
+            message = harmless(message_of(error)) if self.captures else None
             named = self.naming.attributes(exception_type=class_name(error), exception_message=message)
             span.add_event("exception", named)
 

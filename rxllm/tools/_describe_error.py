@@ -15,6 +15,8 @@ import re
 
 from pydantic import ValidationError
 
+from rxllm.harmless import message_of
+
 _MAX_LENGTH = 500
 _MAX_PROBLEMS = 10
 
@@ -48,7 +50,7 @@ def describe_error(error: Exception) -> str:
         At most 500 characters and the name of the class.
     """
     # The start, whose length bounds the search; more than is told, so that no half of a credential stands at its end.
-    message = _bounded(_without_credentials(str(error)[: 10 * _MAX_LENGTH]))
+    message = _bounded(_without_credentials(message_of(error)[: 10 * _MAX_LENGTH]))
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

@@ -89,6 +89,16 @@ async def test_a_position_that_is_not_in_the_stream(log: SQLiteLog) -> None:
         await rxllm.from_log(log, "monday", after=LogPosition(5, 1))
 
 
+@pytest.mark.parametrize(
+    ("epoch", "number"), [(0, -1), (-1, 0), (10**18, 0), (0, 2**63), (1.5, 2), (None, None), (float("nan"), 0)]
+)
+def test_a_position_of_numbers_that_no_item_has(epoch: Any, number: Any, log: SQLiteLog) -> None:
+    with pytest.raises(ValueError, match="is not a position in a log"):
+        rxllm.from_log(log, "monday", after=LogPosition(epoch, number))
+    with pytest.raises(ValueError, match="is not a position in a log"):
+        rxllm.from_log(log, "monday").with_positions(LogPosition(epoch, number))
+
+
 async def test_a_stream_that_is_not_there(log: SQLiteLog) -> None:
     assert await log.list() == []
     with pytest.raises(UnknownStreamError, match="no stream 'monday': no such file"):

@@ -303,6 +303,17 @@ async def test_it_is_bytes_that_count_and_not_characters(tmp_path: Path) -> None
     assert (info.items, info.bytes) == (1, 902)
 
 
+async def test_an_error_that_cannot_say_anything_is_an_ending_all_the_same(log: SQLiteLog) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    ending = await log.produce("monday", reactivex.throw(MuteError()))
+    assert isinstance(ending.error, MuteError)
+    with pytest.raises(RecordingError, match=r"MuteError: \(its text failed with LookupError\)"):
+        await read(log, "monday")
+
+
 async def test_a_stream_is_cancelled_by_its_production(log: SQLiteLog) -> None:
     production = log.produce("monday", rxllm.from_async_iterable(counting))
     await production.claimed()
@@ -319,6 +330,23 @@ async def test_a_production_that_is_cancelled_before_it_has_the_stream(log: SQLi
     production = log.produce("monday", rxllm.from_async_iterable(counting))
     production.cancel()
     assert (await production).kind == "cancelled"
+
+
+async def test_a_cancel_that_is_wrong_leaves_the_stream_to_one_that_is_right(log: SQLiteLog) -> None:
+    production = log.produce("monday", reactivex.never())
+    await production.claimed()
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="reason must be str, not int"):
+        await log.cancel("monday", wrong)
+    with pytest.raises(TypeError, match="by must be str, not int"):
+        await log.cancel("monday", by=wrong)
+    with pytest.raises(TypeError, match="reason must be str, not int"):
+        production.cancel(wrong)
+    async with asyncio.timeout(PATIENCE):
+        assert await log.cancel("monday", "enough", by="Anna")
+        await production
+    with pytest.raises(StreamCancelledError, match="cancelled by 'Anna': 'enough'"):
+        await read(log, "monday")
 
 
 async def test_a_cancel_closes_the_upstream_and_says_who(log: SQLiteLog) -> None:
@@ -423,6 +451,32 @@ async def test_a_cancel_while_another_writer_claims_the_stream(
 
     monkeypatch.setattr(log.engine, "cancel", dead)
     assert await log.cancel("monday") is not ended
+
+
+@pytest.mark.parametrize("then", ["goes on", "has ended", "is gone"])
+async def test_a_cancel_whose_own_claim_is_lost_looks_again(
+    then: str, log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await log.engine.claim("monday", lease=1e-9)).release()
+    claim = log.engine.claim
+
+    async def claim_and_lose_it(stream: str, *, lease: float, take_over: bool = False) -> LogWriter:
+        monkeypatch.undo()
+        writer = await claim(stream, lease=lease, take_over=take_over)
+        other = await claim(stream, lease=1e-9 if then == "is gone" else lease, take_over=True)
+        if then == "has ended":
+            await other.end(EndRecord(0.0, 0, "completed"))
+        await other.release()
+        if then == "is gone":
+            assert await log.expire(0) == ["monday"]
+        return writer
+
+    monkeypatch.setattr(log.engine, "claim", claim_and_lose_it)
+    if then == "is gone":
+        with pytest.raises(UnknownStreamError):
+            await log.cancel("monday")
+    else:
+        assert await log.cancel("monday") is (then == "goes on")
 
 
 async def test_whoever_takes_over_ends_the_former_production(log: SQLiteLog) -> None:
@@ -927,6 +981,7 @@ WRONG: dict[str, tuple[Callable[[SQLiteLog], object], type[Exception], str]] = {
     "a negative age": (lambda log: SQLiteLog(log.path, keep_for=-1), ValueError, "keep_for must be at least 0"),
     "no bytes": (lambda log: SQLiteLog(log.path, keep_bytes=0), ValueError, "keep_bytes must be at least 1"),
     "no item": (lambda log: SQLiteLog(log.path, max_item_bytes=0), ValueError, "max_item_bytes must be at least 1"),
+    "a lease beyond any": (lambda log: SQLiteLog(log.path, lease=10**400), ValueError, "that a float can hold"),
     "no age": (lambda log: SQLiteLog(log.path, keep_for="1"), TypeError, "keep_for must be a number of seconds"),  # type: ignore[arg-type]
 }
 

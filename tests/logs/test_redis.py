@@ -647,6 +647,22 @@ async def test_an_item_that_another_program_has_put_there(
                 await read_what_is_there(log)
 
 
+async def test_all_connections_are_closed_also_if_whoever_closes_them_is_cancelled(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        log = RedisLog(server.url)
+        await log.produce("monday", reactivex.of("a"))
+        reader = await log.engine.follow("monday", None)
+        await asyncio.gather(*(log.list() for _ in range(5)))
+        closing = asyncio.create_task(reader.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with suppress(asyncio.CancelledError):
+            await closing
+        async with asyncio.timeout(PATIENCE):
+            while (await server.do("INFO", "clients"))["connected_clients"] > 1:  # the one that asks
+                pass
+
+
 async def test_more_streams_than_a_pool_has_connections(redis_server: RedisServer, log: RedisLog) -> None:
     subjects: dict[str, Subject[str]] = {f"stream {number}": Subject() for number in range(75)}
     productions = [log.produce(name, subject) for name, subject in subjects.items()]

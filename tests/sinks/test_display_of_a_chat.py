@@ -48,6 +48,11 @@ def call_delta(**fields: object) -> rxllm.StreamChunk:
     return delta(tool_calls=[{"index": 0, **fields}])
 
 
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise LookupError
+
+
 @pytest.fixture
 def terminal() -> Terminal:
     return Terminal(60)
@@ -271,6 +276,7 @@ def test_a_conversation_whose_round_begins_anew(terminal: Terminal, shower: Show
     ("ending", "row"),
     [
         (Ending("failed", rxllm.StreamInterruptedError("gone\x1b[2J\nnow")), "✗ StreamInterruptedError: gone␛[2J␊now"),
+        (Ending("failed", MuteError()), "✗ MuteError: (its text failed with LookupError)"),
         (Ending("cancelled"), "■ stopped"),
         (Ending("stopped"), "■ stopped"),
     ],

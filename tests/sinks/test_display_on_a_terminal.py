@@ -88,6 +88,39 @@ def test_a_terminal_gets_markdown(tty: PseudoTerminal) -> None:
     assert "\x1b[1mbold\x1b[0m" in tty.close()
 
 
+@pytest.mark.parametrize("style", ["auto", "plain", "rich"])
+def test_a_program_without_a_console_shows_nothing(monkeypatch: pytest.MonkeyPatch, style: Any) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert rxllm.run(reactivex.of("a").pipe(ops.tee_to_display(style=style))) == "a"
+
+
+class BareFile:
+    """What has only what is needed."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+class OddFile(BareFile):
+    def isatty(self) -> bool:
+        raise OSError("nobody knows")
+
+
+@pytest.mark.parametrize("style", ["auto", "plain", "rich"])
+@pytest.mark.parametrize("kind", [BareFile, OddFile])
+def test_a_file_that_does_not_say_whether_it_is_a_terminal_is_none(kind: type[BareFile], style: Any) -> None:
+    file: Any = kind()
+    run(file, "a\n\n", style=style)
+    assert file.text.strip() == "a"
+
+
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_a_terminal_that_is_to_have_plain_text(
     tty: PseudoTerminal, monkeypatch: pytest.MonkeyPatch, name: str, value: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it.token import Token
 
 from rxllm.sinks.screen import _blocks
-from tests.sinks.terminal import Shower, Terminal
+from tests.sinks.terminal import Paper, Shower, Terminal
 from tests.thorough import times
 
 ANSWER = """# Why is the sea salty?
@@ -254,6 +255,23 @@ def test_a_block_without_end_is_cut(monkeypatch: pytest.MonkeyPatch, text: str) 
     assert growing(pieces, 80) == at_once(text, 80)
 
 
+@pytest.mark.parametrize("columns", [1, 5, 9, 80])
+def test_a_terminal_of_one_row_gets_what_is_final_once(columns: int) -> None:
+    assert growing(list("one\n\ntwo\n"), columns, 1) == at_once("one\n\ntwo\n", columns)
+
+
+def test_what_was_drawn_goes_when_the_terminal_becomes_too_narrow() -> None:
+    terminal = Terminal(40)
+    shower = Shower(terminal)
+    answer = shower.begin()
+    shower.add(answer, "one")
+    terminal.resize(6)
+    shower.add(answer, "\n\ntwo\n")
+    shower.close(answer)
+
+    assert terminal.rows == ["one", "", "two"]
+
+
 def test_items_of_a_list_are_final_and_keep_their_numbers() -> None:
     terminal = Terminal(40)
     shower = Shower(terminal)
@@ -263,6 +281,46 @@ def test_items_of_a_list_are_final_and_keep_their_numbers() -> None:
     shower.close(answer)
 
     assert terminal.rows == ["3. a", "4. b", "", "5. c d", "6. e"]
+
+
+FAMILY = "👨\u200d👩\u200d👧"
+# How many columns each takes, and that it is in one piece.
+TOGETHER = {
+    "vowel signs": ("का", 2),
+    "a flag": ("🇩🇪", 4),
+    "colours of skin": ("👍🏽", 4),
+    "a picture of a character": ("❤\ufe0f", 2),
+    "a family": (FAMILY, 6),
+    "a flag of tags": ("\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f", 2),
+    "old Hangul": ("\u1112\u1161\u11ab", 4),
+}
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
+@pytest.mark.parametrize("what", TOGETHER)
+@pytest.mark.parametrize("fence", ["", "```\n"])
+def test_what_is_one_character_to_the_eye_is_not_torn_apart(what: str, fence: str, before: str) -> None:
+    one, size = TOGETHER[what]
+    paper = Paper()
+    paper.columns = 14 + (2 if fence else 0) + 1
+    shower = Shower(paper)
+    shower.add(answer := shower.begin(), fence + before + one * 20)
+    shower.close(answer)
+    rows = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", "".join(paper.written)).split()
+
+    assert [row.count(one) * len(one) for row in rows] == [len(row.removeprefix(before)) for row in rows]
+    assert max(row.count(one) for row in rows) == 14 // size
+
+
+@pytest.mark.parametrize("one", ["\u3297\ufe0f", "\u845b\U000e0100", "\u304b\u3099"])
+def test_a_row_ends_behind_the_mark_of_an_ideograph(one: str) -> None:
+    for before in range(8):
+        paper = Paper()
+        paper.columns = 9
+        shower = Shower(paper)
+        shower.add(answer := shower.begin(), "a" * before + one + "abc")
+        shower.close(answer)
+        assert one in "".join(paper.written), before
 
 
 def test_no_row_of_a_paragraph_begins_with_a_blank() -> None:

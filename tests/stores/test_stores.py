@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from rxllm.exceptions import RecordingError
+from rxllm.exceptions import ClaimLostError, RecordingError
 from rxllm.stores import (
     EndRecord,
     ErrorRecord,
@@ -560,6 +560,23 @@ def test_the_message_is_a_query_away(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute(query).fetchall() == [("a", "completed", '{"content":"Hi"}')]
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_recording_that_was_removed_adds_nothing_to_the_one_that_has_its_place(tmp_path: Path) -> None:
+    store = SQLite(tmp_path / "chats.db")
+    remover = SQLiteWriter(tmp_path / "chats.db")
+    with closing(store.writer()) as removed, closing(store.writer()) as writer, closing(remover):
+        removed.begin("a", BEGAN)
+        removed.append("a", [item(0)])
+        assert remover.expire(0.0, None) == ["a"]
+        writer.begin("b", BEGAN)
+        writer.append("b", [item(0)])
+        with pytest.raises(ClaimLostError, match="'a': it is gone"):
+            removed.append("a", [item(1)])
+        with pytest.raises(ClaimLostError, match="'a': it is gone"):
+            removed.end("a", END)
+        writer.append("b", [item(1)])
+        assert read(store, "b") == ([item(0), item(1)], None)
 
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:

@@ -309,6 +309,15 @@ async def test_an_exception_without_a_message() -> None:
     assert (await run(tool)).content == "'tool' failed: ZeroDivisionError"
 
 
+async def test_an_exception_that_cannot_say_anything() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    tool, _ = raising(MuteError())
+    assert (await run(tool)).content == "'tool' failed: MuteError: (its text failed with LookupError)"
+
+
 async def test_other_words_for_errors() -> None:
     tool, _ = raising(LookupError("secret"))
     registry = ToolRegistry([tool], describe_error=lambda error: f"try again ({type(error).__name__})\udcff")

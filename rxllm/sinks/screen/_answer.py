@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from rxllm.accumulators import ChatDeltas
 from rxllm.exceptions import RxllmError
-from rxllm.harmless import PrintableText
+from rxllm.harmless import PrintableText, message_of
 from rxllm.models import (
     ChatCompleted,
     ChatCompletion,
@@ -135,7 +135,7 @@ class Answer:
         """Take note of the end."""
         self._end_part(now)
         if ending.error is not None:
-            said = one_line(f"{type(ending.error).__name__}: {ending.error}")
+            said = one_line(f"{type(ending.error).__name__}: {message_of(ending.error)}")
             self._note(f"✗ {said}", BAD, now)
         elif ending.kind != "completed":
             self._note("■ stopped", NOTE, now)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TextIO
 
 from rxllm.sinks._reports import report
+from rxllm.sinks._style import is_terminal
 from rxllm.sinks.screen._screen import Pace, Screen
 
 # So many items are handed over before anybody waits for them to be looked at.
@@ -45,7 +46,7 @@ class Owner:
     """
 
     def __init__(self, file: TextIO) -> None:
-        live = file.isatty()
+        live = is_terminal(file)
         self.screen: Screen = Screen(lambda: size_of(file), live=live, reflows=reflows(os.environ))
         self._file = file
         self._encoding = getattr(file, "encoding", None) or "utf-8"

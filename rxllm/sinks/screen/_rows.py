@@ -10,15 +10,17 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from rxllm.sinks.screen._cells import cells, head, without_tabs
+from rxllm.sinks.screen._cells import cells, head, is_within, without_tabs
 
 PLAIN, BOLD, DIM, ITALIC = "", "1", "2", "3"
 BAD, GOOD, NOTE = "31", "32", "33"
 
 # Ideographs, kana and Hangul: a line may break between any two of them, but not in front of a closing mark.
 _WIDE = r"[\u2e80-\u3000\u3003-\u3007\u3012-\u303f\u3041-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003fffd]"
+# What changes how the one in front of it looks: voicing marks, variation selectors.
+_MARK = r"[\u3099\u309a\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 _CLOSING = r"[\u3001\u3002\u300d\u300f\u3011\uff01\uff09\uff0c\uff0e\uff1a\uff1b\uff1f]"
-_pieces = re.compile(rf"[ \n]+|{_WIDE}{_CLOSING}*|(?:(?!{_WIDE})[^ \n])+").findall
+_pieces = re.compile(rf"[ \n]+|{_WIDE}{_MARK}*{_CLOSING}*|(?:(?!{_WIDE})[^ \n])+").findall
 
 
 class Span(NamedTuple):
@@ -144,7 +146,7 @@ class _Wrapping:
             if self._taken >= self._width:
                 self._break()
             size = head(text, self._width - self._taken)
-            if self._line and cells(text[:size]) > self._width - self._taken:
+            if self._line and (cells(text[:size]) > self._width - self._taken or is_within(text, size)):
                 self._break()
                 continue
             self._line.append(Span(text[:size], style))

@@ -28,8 +28,9 @@ _LATEST_SECONDS = 0.5
 # An answer that waits with more characters is written before its end.
 _MOST_WAITING = 1 << 20
 _FRAME = 2
-# With less columns nothing is drawn twice.
+# With less columns, or less rows, only what is final is drawn: nobody could go back to the rest.
 _NARROWEST = 8
+_LOWEST = 2
 
 
 class Pace:
@@ -102,10 +103,10 @@ class Screen:
         columns, lines = self._size()
         width = max(1, columns - 1)  # some terminals have their own mind about the last column
         final = list(self._final(width))
-        if not self._live or columns < _NARROWEST:
-            self._drawn = []
+        if not self._live:
             return "".join([f"{text}\n" for text, _ in final])
-        live = [] if self._questions else list(self._rows(width, now))[-max(1, lines - 1) :]
+        has_room = columns >= _NARROWEST and lines >= _LOWEST and not self._questions
+        live = list(self._rows(width, now))[1 - lines :] if has_room else []
         same = 0
         if not final and columns == self._width:
             same = _same(self._drawn, live)
