@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from importlib import import_module
 from types import MappingProxyType
 
@@ -23,23 +22,14 @@ _PLACES = MappingProxyType(
 )
 
 
-class _Dialects(Mapping[str, Dialect]):
+class _Dialects(dict[str, Dialect]):
     """The dialects with their default options. Each is imported when it is asked for: most programs use one."""
 
-    def __init__(self) -> None:
-        self._made: dict[str, Dialect] = {}
-
-    def __getitem__(self, name: str) -> Dialect:
-        if name not in self._made:
-            place, kind = _PLACES[name]
-            self._made[name] = getattr(import_module(f"rxllm.dialects.{place}"), kind)()
-        return self._made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_PLACES)
-
-    def __len__(self) -> int:
-        return len(_PLACES)
+    def __missing__(self, name: str) -> Dialect:
+        place, kind = _PLACES[name]
+        made: Dialect = getattr(import_module(f"rxllm.dialects.{place}"), kind)()
+        self[name] = made
+        return made
 
 
 _DIALECTS = _Dialects()
@@ -105,4 +95,4 @@ def _named(name: str) -> Dialect:
     try:
         return _DIALECTS[name]
     except KeyError:
-        raise ValueError(f"unknown dialect {name!r}; there are: {', '.join(_DIALECTS)}") from None
+        raise ValueError(f"unknown dialect {name!r}; there are: {', '.join(_PLACES)}") from None
