@@ -79,7 +79,11 @@ def write(directory: Path, tables: dict[str, Table], runs: int) -> None:
     }
     text = json.dumps(record, indent=2, ensure_ascii=False)
     (directory / "benchmarks.json").write_text(text + "\n", encoding="utf-8")
-    drawn = {title: table for title, table in tables.items() if title.endswith(": CPU per chunk (µs)")}
+    drawn = {
+        title: table
+        for title, table in tables.items()
+        if title.endswith(": CPU per chunk (µs)") and not title.startswith("telemetry")
+    }
     if drawn:
         (directory / "benchmarks.svg").write_text(bars(drawn, "rxllm"), encoding="utf-8")
 
