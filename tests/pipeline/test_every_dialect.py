@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import socket
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from functools import reduce
@@ -12,6 +13,7 @@ from operator import getitem
 from pathlib import Path
 from typing import Any, cast
 
+import aiohttp
 import pytest
 from pydantic import BaseModel
 from reactivex import operators as rx_ops
@@ -94,12 +96,14 @@ def test_no_dialect_is_left_out() -> None:
 
 @asynccontextmanager
 async def client_of(
-    dialect: ScriptDialect, *scripts: Script, retries: int = 0, repeat: bool = False
+    dialect: ScriptDialect, *scripts: Script, repeat: bool = False, retries: int = 0, **options: Any
 ) -> AsyncGenerator[tuple[LLMClient, ScriptedServer]]:
     """A client of a server that speaks the dialect, and that server."""
     async with (
         ScriptedServer(*scripts, dialect=dialect, repeat=repeat) as server,
-        LLMClient(base_url=server.base_url, api_key="", dialect=dialect, retries=retries, grace_period=0.05) as client,
+        LLMClient(
+            base_url=server.base_url, api_key="", dialect=dialect, retries=retries, grace_period=0.05, **options
+        ) as client,
     ):
         yield client, server
 
@@ -519,8 +523,19 @@ async def test_a_cut_behind_any_step_is_never_taken_for_the_whole(dialect: Scrip
                 await client.chat_stream(REQUEST).pipe(ops.accumulate())
 
 
+def socket_of_a_small_window(address: Any) -> socket.socket:
+    """A socket whose buffer does not grow: else the system may take all of an answer."""
+    made = socket.socket(*address[:3])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    return made
+
+
 async def test_a_consumer_that_stands_still_stops_the_server(dialect: ScriptDialect) -> None:
-    async with client_of(dialect, script.flood(15_000_000, size=100_000)) as (client, server):
+    flood = script.flood(15_000_000, size=100_000)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=socket_of_a_small_window)) as session,
+        client_of(dialect, flood, session=session) as (client, server),
+    ):
         chunks = 0
         async for chunk in client.chat_stream(PLAIN):
             chunks += bool(chunk.text)
