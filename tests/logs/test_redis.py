@@ -251,7 +251,7 @@ async def test_a_claim_that_cannot_be_given_back_is_left_to_its_lease(tmp_path: 
         way = Losing(server)
         way.on.clear()
         async with asyncio.timeout(PATIENCE), way.open() as url:
-            claiming = asyncio.create_task(RedisLog(url, patience=0.05).engine.claim("monday", lease=3600))
+            claiming = asyncio.create_task(RedisLog(url, patience=1.0).engine.claim("monday", lease=3600))
             await way.held.wait()
             claiming.cancel()
             await asyncio.wait([claiming])
