@@ -16,7 +16,6 @@ import os
 import shutil
 import socket
 import tempfile
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from typing import Any, TypeAlias
 
 from rxllm import LLMClient, SQLiteLog, ToolRegistry, from_log, serving
 from rxllm.testing import ScriptedServer, script
+from tests.scripts import printed_by
 
 Answerer: TypeAlias = Callable[[Any], Awaitable[Any]]
 """A function from a request of Starlette to its answer."""
@@ -235,18 +235,10 @@ async def judged(judges: Path, protocol: str, url: str, arguments: Sequence[str]
     node = shutil.which("node")
     if node is None:
         raise SystemExit("there is no node")
-    process = await asyncio.create_subprocess_exec(
-        node, str(judges / JUDGES[protocol]), url, *arguments, cwd=judges, stdout=PIPE, stderr=PIPE
-    )
-    try:
-        async with asyncio.timeout(SECONDS):
-            said, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    command = (node, str(judges / JUDGES[protocol]), url, *arguments)
+    said, errors = await printed_by(command, judges, seconds=SECONDS)
     if not said:
-        raise SystemExit(f"the judge printed nothing: {errors.decode(errors='replace')[-2000:]}")
+        raise SystemExit(f"the judge printed nothing: {errors[-2000:]}")
     faults: list[str] = json.loads(said)["faults"]
     return faults
 

@@ -5,17 +5,17 @@ The folder has what the scripts need beside them (``npm ci``). Without the varia
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, TypeAlias
 
 import pytest
+
+from tests.scripts import printed_by
 
 HERE = Path(__file__).parent
 SECONDS = 120
@@ -46,27 +46,8 @@ def judge(judges: Path) -> Judge:
     async def run(script: str, *arguments: str, **environment: str) -> dict[str, Any]:
         program = sys.executable if script.endswith(".py") else shutil.which("node")
         assert program is not None, "there is no node"
-        # A file: what Node prints into a pipe may be cut, if it is more than the pipe holds and the script exits then.
-        with TemporaryFile() as printed:
-            process = await asyncio.create_subprocess_exec(
-                program,
-                str(judges / script),
-                *arguments,
-                cwd=judges,
-                env=os.environ | environment,
-                stdout=printed,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            try:
-                async with asyncio.timeout(SECONDS):
-                    _, errors = await process.communicate()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-            printed.seek(0)
-            said = printed.read()
-        stderr = errors.decode(errors="replace")
+        command = (program, str(judges / script), *arguments)
+        said, stderr = await printed_by(command, judges, seconds=SECONDS, environment=environment)
         assert said, f"{script} printed nothing: {stderr[-2000:]}"
         report: dict[str, Any] = json.loads(said)
         return report | {"stderr": stderr}
